@@ -1,0 +1,1 @@
+"""framegate: blocks face matching outside a controlled capture context."""

@@ -1,0 +1,75 @@
+"""Evidence: dated, frozen values with a source, and what the board reports.
+
+A `Reading` says of one moment whether its source finds the capture context
+controlled; `reasons` is empty only if it does. Missing, stale or conflicting
+evidence never is. All times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.reasons import Reason
+
+Vector = tuple[float, float, float]
+
+
+class Source(Enum):
+    """Where a reading comes from."""
+
+    COMMISSIONING = "commissioning"
+    DOCK = "dock"
+    STILLNESS = "stillness"
+    VIEW = "view"
+    SCENE = "scene"
+    PEOPLE = "people"
+    LIVENESS = "liveness"
+    CAMERA = "camera"
+    POSITION = "position"
+    SESSION = "session"
+    INTEGRITY = "integrity"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one source says of the moment `captured_ns`."""
+
+    source: Source
+    captured_ns: int
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSample:
+    """The board's sensors at one moment; None where a sensor said nothing."""
+
+    captured_ns: int
+    dock: bool | None = None
+    dock_id: str | None = None
+    tampered: bool | None = None
+    gyro_rad_s: Vector | None = None
+    accel_m_s2: Vector | None = None
+    lux: float | None = None
+    speed_m_s: float | None = None
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A detected face, in pixels of the frame it was found in; never a vector."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float  # the detector's own, 0 to 1
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top

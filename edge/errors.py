@@ -1,0 +1,62 @@
+"""The error tree: each class is named for what the caller can do about it.
+
+An error is not an answer: "blocked" is a normal verdict and never raised.
+Commands print a `GuardError` as one line and exit 2; the running guard catches
+it only in its loop, after the lease has been revoked.
+"""
+
+
+class GuardError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class UsageError(GuardError):
+    """The caller gave a bad option, file or value; nothing was changed."""
+
+
+class RecordError(UsageError):
+    """A device record, session claim, fingerprint or telemetry file cannot be used."""
+
+
+class SignatureError(RecordError):
+    """A file is unsigned, or its signature does not match its bytes and the trusted key."""
+
+
+class CameraError(GuardError):
+    """The camera or clip cannot deliver frames; the guard stays blocked."""
+
+
+class EnrolmentError(GuardError):
+    """The view is not fit to be enrolled; the message says why."""
+
+
+class PolicyError(GuardError):
+    """A policy pack or bundle is refused; the policy in force stays in force."""
+
+
+class ModelError(GuardError):
+    """A model file or its output cannot be trusted."""
+
+
+class AuditError(GuardError):
+    """The audit log cannot be written or does not verify."""
+
+
+class LeaseError(GuardError):
+    """A lease message is malformed, replayed or out of order."""
+
+
+class MatcherError(GuardError):
+    """The matcher's side of the release channel broke its rules or went away."""
+
+
+class RingError(MatcherError):
+    """The release ring is not what it should be."""
+
+
+class BridgeError(GuardError):
+    """The board cannot be trusted; treat the interlock as inhibited."""
+
+
+class AuthenticationError(BridgeError):
+    """A packet had a bad tag or a sequence number already used."""
