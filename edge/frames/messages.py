@@ -1,0 +1,175 @@
+"""What capture, gate and decider tell each other, as fixed binary messages.
+
+    capture -> gate     Captured, SourceEnd        gate -> capture   Freed
+    gate -> decider     Noted, Offered             decider -> gate   Returned (and edge.lease)
+    gate -> parent      Resolved (batches)
+
+Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.errors import GuardError
+from edge.reasons import Reason
+
+
+class End(Enum):
+    """Why a source delivers no more frames."""
+
+    EOF = 0
+    LOST = 1
+    STALLED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A frame now lies in `slot` of the pool."""
+
+    slot: int
+    sequence: int
+    captured_ns: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """No frame follows `sequence`."""
+
+    end: End
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """The gate needs `slot` no longer."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the sentinel saw in one frame."""
+
+    sequence: int
+    captured_ns: int
+    view_score: float
+    mean: float
+    std: float
+    sharpness: float
+    difference: float
+    digest: int
+    malformed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The gate lends the frame in `slot` to the decider as evidence."""
+
+    slot: int
+    sequence: int
+    captured_ns: int
+    height: int
+    width: int
+    final: bool  # the last frame of the stream: every class must read it
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The decider is done with the lent `slot`."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The final word on one frame."""
+
+    sequence: int
+    captured_ns: int
+    reason: Reason | None  # None: released to the matcher
+    epoch: int  # of the lease or revocation that decided
+    step_ns: int  # time the gate spent on the frame when it arrived
+
+
+Message = Captured | SourceEnd | Freed | Noted | Offered | Returned
+
+_CAPTURED = struct.Struct("<BHQqHH")
+_END = struct.Struct("<BBQ")
+_SLOT = struct.Struct("<BH")
+_NOTED = struct.Struct("<BQqfffffQB")
+_OFFERED = struct.Struct("<BHQqHHB")
+_RESOLVED = struct.Struct("<QqiQI")
+_REASONS = tuple(Reason)
+_INDEX = {reason: i for i, reason in enumerate(_REASONS)}
+
+
+def encode(message: Message) -> bytes:
+    """The message as bytes."""
+    match message:
+        case Noted(s, t, score, mean, std, sharp, diff, digest, bad):
+            return _NOTED.pack(4, s, t, score, mean, std, sharp, diff, digest, bad)
+        case Captured(slot, s, t, h, w):
+            return _CAPTURED.pack(1, slot, s, t, h, w)
+        case Freed(slot):
+            return _SLOT.pack(3, slot)
+        case Offered(slot, s, t, h, w, final):
+            return _OFFERED.pack(5, slot, s, t, h, w, final)
+        case Returned(slot):
+            return _SLOT.pack(6, slot)
+        case SourceEnd(end, s):
+            return _END.pack(2, end.value, s)
+
+
+def decode(data: bytes) -> Message:
+    """The message in `data`.
+
+    Raises:
+        GuardError: not a whole message of this protocol.
+    """
+    try:
+        match data[0]:
+            case 1:
+                return Captured(*_CAPTURED.unpack(data)[1:])
+            case 2:
+                _, end, sequence = _END.unpack(data)
+                return SourceEnd(End(end), sequence)
+            case 3:
+                return Freed(_SLOT.unpack(data)[1])
+            case 4:
+                *fields, bad = _NOTED.unpack(data)[1:]
+                return Noted(*fields, bool(bad))
+            case 5:
+                *fields, final = _OFFERED.unpack(data)[1:]
+                return Offered(*fields, bool(final))
+            case 6:
+                return Returned(_SLOT.unpack(data)[1])
+    except (struct.error, ValueError) as err:
+        raise GuardError(f"malformed message of {len(data)} bytes between processes") from err
+    raise GuardError(f"unknown message tag {data[0]} between processes")
+
+
+def encode_resolved(batch: list[Resolved]) -> bytes:
+    """A batch of final words as one message."""
+    return b"".join(
+        _RESOLVED.pack(
+            r.sequence,
+            r.captured_ns,
+            -1 if r.reason is None else _INDEX[r.reason],
+            r.epoch,
+            min(r.step_ns, 0xFFFFFFFF),
+        )
+        for r in batch
+    )
+
+
+def decode_resolved(data: bytes) -> list[Resolved]:
+    """The batch in `data`; see `encode_resolved`."""
+    return [
+        Resolved(s, t, None if i < 0 else _REASONS[i], epoch, step)
+        for s, t, i, epoch, step in _RESOLVED.iter_unpack(data)
+    ]

@@ -1,0 +1,56 @@
+"""The capture pool: private buffers that frames wait in until the gate decides.
+
+Capture writes a frame into a slot and tells the gate its number; the gate
+hands the slot back when the frame was released or blocked. No matcher ever
+maps this memory. Slots are wiped on doubt, so a withheld frame leaves nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+import numpy as np
+
+from edge.errors import CameraError
+
+BUDGET_BYTES = 64 * 1024 * 1024
+MAX_SLOTS = 96
+
+
+class Pool:
+    """`slots` buffers of `slot_bytes` each in one shared mapping."""
+
+    def __init__(self, fd: int, slots: int, slot_bytes: int, *, writable: bool = True) -> None:
+        self.fd = fd
+        self.slots = slots
+        self.slot_bytes = slot_bytes
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        self._map = mmap.mmap(fd, slots * slot_bytes, access=access)
+        self._bytes = np.frombuffer(self._map, np.uint8).reshape(slots, slot_bytes)
+
+    @classmethod
+    def create(cls, frame_bytes: int) -> Pool:
+        """A pool for frames of `frame_bytes`, as many slots as the budget allows.
+
+        Raises:
+            CameraError: the frames are so large that fewer than four fit.
+        """
+        slot_bytes = -(-frame_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        slots = min(MAX_SLOTS, BUDGET_BYTES // slot_bytes)
+        if slots < 4:
+            raise CameraError(
+                f"frames of {frame_bytes} bytes are too large: expected at most "
+                f"{BUDGET_BYTES // 4} bytes"
+            )
+        fd = os.memfd_create("framegate-pool", os.MFD_CLOEXEC)
+        os.ftruncate(fd, slots * slot_bytes)
+        return cls(fd, slots, slot_bytes)
+
+    def frame(self, slot: int, height: int, width: int) -> np.ndarray:
+        """The BGR frame in `slot` as a view, shape (height, width, 3), dtype uint8."""
+        size = height * width * 3
+        return self._bytes[slot, :size].reshape(height, width, 3)
+
+    def wipe(self, slot: int) -> None:
+        self._bytes[slot].fill(0)

@@ -1,0 +1,68 @@
+"""Heartbeats: one shared page in which each process writes when it last ran.
+
+The bridge shortens every board lease by the age of the oldest heartbeat, so
+stopping any one process drops the interlock. A slot is one aligned 64-bit
+store; a time in the future or a slot never written counts as silent.
+All times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from enum import Enum
+
+NEVER_NS = 1 << 62  # age of a process that has not beaten yet
+_SLOT = 64  # one cache line a process
+
+
+class Role(Enum):
+    """A process of the guard; the value is its slot in the page."""
+
+    CAPTURE = 0
+    GATE = 1
+    DECIDER = 2
+    PARENT = 3
+    BRIDGE = 4
+
+
+LEASED = (Role.CAPTURE, Role.GATE, Role.DECIDER, Role.PARENT)  # a board lease needs all of these
+
+
+class Beats:
+    """The page of heartbeats, shared by descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._page = mmap.mmap(fd, mmap.PAGESIZE)
+        self._slots = memoryview(self._page).cast("q")
+
+    @classmethod
+    def create(cls) -> Beats:
+        """A fresh page in which nobody has beaten."""
+        fd = os.memfd_create("framegate-beats", os.MFD_CLOEXEC)
+        os.ftruncate(fd, mmap.PAGESIZE)
+        return cls(fd)
+
+    @classmethod
+    def attach(cls, fd: int) -> Beats:
+        """The page behind an inherited descriptor."""
+        return cls(fd)
+
+    def beat(self, role: Role, now_ns: int) -> None:
+        self._slots[role.value * (_SLOT // 8)] = now_ns
+
+    def age_ns(self, role: Role, now_ns: int) -> int:
+        """How long ago `role` last beat; NEVER_NS if never, or if it claims the future."""
+        beaten_ns = self._slots[role.value * (_SLOT // 8)]
+        if beaten_ns <= 0 or beaten_ns > now_ns:
+            return NEVER_NS if beaten_ns <= 0 or beaten_ns - now_ns > 1_000_000 else 0
+        return now_ns - beaten_ns
+
+    def oldest_age_ns(self, now_ns: int, roles: tuple[Role, ...] = LEASED) -> int:
+        """Age of the oldest heartbeat among `roles`."""
+        return max(self.age_ns(role, now_ns) for role in roles)
+
+    def silent(self, now_ns: int, limit_ns: int, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        """The roles that have not beaten for `limit_ns`."""
+        return tuple(role for role in roles if self.age_ns(role, now_ns) > limit_ns)

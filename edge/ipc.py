@@ -1,0 +1,87 @@
+"""Message sockets between the guard's own processes.
+
+Every channel is SOCK_SEQPACKET: the kernel keeps order and message bounds.
+Nothing here waits: a full queue or an empty one is an answer. Whoever has to
+act on a lost message counts it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import struct
+
+MAX_MESSAGE = 64 * 1024
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected, non-blocking ends."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    one.setblocking(False)
+    other.setblocking(False)
+    return one, other
+
+
+def attach(fd: int) -> socket.socket:
+    """The channel behind an inherited descriptor, non-blocking."""
+    channel = socket.socket(fileno=fd)
+    channel.setblocking(False)
+    return channel
+
+
+def send(channel: socket.socket, data: bytes) -> bool:
+    """Send one message if that is possible at once; False if not or if the peer is gone."""
+    try:
+        channel.send(data)
+    except OSError:
+        return False
+    return True
+
+
+class PeerGone(Exception):
+    """The other end of a channel has gone away."""
+
+
+def receive(channel: socket.socket) -> bytes | None:
+    """The next message, or None if there is none now.
+
+    Raises:
+        PeerGone: the other end has gone away.
+    """
+    try:
+        data = channel.recv(MAX_MESSAGE)
+    except BlockingIOError:
+        return None
+    except OSError as err:
+        raise PeerGone(str(err)) from err
+    if not data:
+        raise PeerGone("end of stream")
+    return data
+
+
+def drain(channel: socket.socket, limit: int = 256) -> list[bytes]:
+    """Up to `limit` waiting messages; see `receive`."""
+    messages: list[bytes] = []
+    while len(messages) < limit:
+        data = receive(channel)
+        if data is None:
+            break
+        messages.append(data)
+    return messages
+
+
+def peer_of(channel: socket.socket) -> tuple[int, int, int]:
+    """(pid, uid, gid) of the process at the other end, as the kernel saw it connect."""
+    raw = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", raw)
+    return pid, uid, gid
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends (PR_SET_PDEATHSIG)."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended in between
+        os._exit(1)
