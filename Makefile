@@ -1,0 +1,58 @@
+# framegate: `make` alone lists the targets. Needs python3 >= 3.10 with venv, make and git.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+MADE   := $(VENV)/.made
+READY  := $(VENV)/.installed
+TESTED := $(VENV)/.installed-test
+PACKED := setup.cfg pyproject.toml
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint clips hil clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) clips ## set up, run the whole product on real footage, write the report
+	@$(BIN)/framegate demo $(ARGS)
+
+test: lint clips ## set up, check the style and run every test (ARGS='-k gate' for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(TESTED) ## ruff and mypy
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "make: run '$(BIN)/ruff format .'" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+
+hil: $(TESTED) ## the board suite in full: host process, emulated board, real port (PORT=/dev/ttyACM0)
+	@FRAMEGATE_PORT=$(PORT) $(BIN)/python -m pytest tests/hil -m "hil or not hil" $(ARGS)
+
+clips: $(READY) ## fetch the demo clips and the face detector
+	@$(BIN)/framegate models check >/dev/null || $(BIN)/framegate models pull
+
+clean: ## remove the virtual environment and everything built
+	@rm -rf $(VENV) build dist out mutants *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	  .hypothesis .benchmarks .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	  || { echo "make: needs python3 >= 3.10 (or name one: make PYTHON=python3.12)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: $(PYTHON) has no venv; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(READY): $(MADE) $(PACKED)
+	@echo "installing framegate into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(TESTED): $(READY) $(PACKED)
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
