@@ -1,0 +1,174 @@
+"""The release ring: the only memory a matcher ever sees.
+
+One memfd, mapped by gate and parent, then sealed so that nobody can map it
+writable again, resize it or add seals (never F_SEAL_WRITE: such memory could
+not be wiped). The matcher gets a read-only descriptor. Releasing a frame is
+one copy into the next slot; the slot's sequence number is zero until the
+frame is published, so a reader that was overtaken notices. On revoke every
+used slot is zeroed through the guard's own mapping.
+
+Layout, little endian: 64 bytes of ring header, then per slot 64 bytes of
+header and `frame_bytes` of pixels, rounded up to a cache line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.errors import RingError
+
+_SEALS = (
+    0x0001  # F_SEAL_SEAL
+    | 0x0002  # F_SEAL_SHRINK
+    | 0x0004  # F_SEAL_GROW
+    | 0x0010  # F_SEAL_FUTURE_WRITE
+)
+_F_ADD_SEALS = 1033
+_F_GET_SEALS = 1034
+_MAGIC = b"FGRING1\0"
+_HEADER = struct.Struct("<8sIIQ")  # magic, slots, frame_bytes, newest sequence
+_NEWEST = struct.Struct("<Q")
+_NEWEST_AT = 16
+_SLOT = struct.Struct("<QqQHHI")  # sequence, captured_ns, epoch, height, width, bytes
+_HEADER_BYTES = 64
+RING_BYTES = 64 * 1024 * 1024
+
+
+def _stride(frame_bytes: int) -> int:
+    return _HEADER_BYTES + -(-frame_bytes // 64) * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a slot's header says of the frame in it."""
+
+    sequence: int  # 0: nothing is published here
+    captured_ns: int
+    epoch: int
+    height: int
+    width: int
+    size: int
+
+
+class Ring:
+    """The guard's side: stage a frame, publish it, wipe everything."""
+
+    def __init__(self, fd: int) -> None:
+        """Map the ring behind `fd`; it must have been made by `create`."""
+        self.fd = fd
+        size = os.fstat(fd).st_size
+        try:
+            self._map = mmap.mmap(fd, size)
+        except (OSError, ValueError) as err:
+            raise RingError(f"the release ring cannot be mapped writable: {err}") from err
+        magic, self.slots, self.frame_bytes, self._newest = _HEADER.unpack_from(self._map)
+        if magic != _MAGIC:
+            raise RingError(f"expected a release ring, got magic {magic!r}")
+        self._bytes = np.frombuffer(self._map, np.uint8)
+        self._stride = _stride(self.frame_bytes)
+        self._used: set[int] = set()
+
+    @classmethod
+    def create(cls, frame_bytes: int, slots: int = 8) -> Ring:
+        """A fresh ring, not sealed yet; slots are fewer if the frames are very large."""
+        slots = max(2, min(slots, RING_BYTES // _stride(frame_bytes)))
+        fd = os.memfd_create("framegate-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, _HEADER_BYTES + slots * _stride(frame_bytes))
+        os.pwrite(fd, _HEADER.pack(_MAGIC, slots, frame_bytes, 0), 0)
+        return cls(fd)
+
+    def seal(self) -> None:
+        """Forbid every further writable mapping and every change of size, for good."""
+        fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEALS)
+
+    @property
+    def sealed(self) -> bool:
+        return fcntl.fcntl(self.fd, _F_GET_SEALS) & _SEALS == _SEALS
+
+    def read_only_fd(self) -> int:
+        """A new descriptor that can only read; the one a matcher gets."""
+        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def stage(self, frame: np.ndarray) -> int:
+        """Copy `frame` (H, W, 3) uint8 into the next slot, unpublished; returns the slot."""
+        slot = self._newest % self.slots
+        at = _HEADER_BYTES + slot * self._stride
+        _NEWEST.pack_into(self._map, at, 0)
+        self._used.add(slot)
+        pixels = self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + frame.nbytes]
+        np.copyto(pixels.reshape(frame.shape), frame)
+        return slot
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        """Make the staged frame visible; returns its sequence number."""
+        at = _HEADER_BYTES + slot * self._stride
+        self._newest += 1
+        height, width = frame.shape[:2]
+        _SLOT.pack_into(self._map, at, 0, captured_ns, epoch, height, width, frame.nbytes)
+        _NEWEST.pack_into(self._map, at, self._newest)
+        _NEWEST.pack_into(self._map, _NEWEST_AT, self._newest)
+        return self._newest
+
+    def wipe(self) -> None:
+        """Zero every slot this side has used since the last wipe."""
+        for slot in self._used:
+            at = _HEADER_BYTES + slot * self._stride
+            self._bytes[at : at + self._stride].fill(0)
+        self._used.clear()
+
+    def wipe_all(self) -> None:
+        """Zero every slot, whoever wrote it; for the parent, when the gate is gone."""
+        self._bytes[_HEADER_BYTES:].fill(0)
+
+
+class RingReader:
+    """The matcher's side: find the next frame, copy it out, check it was not overtaken."""
+
+    def __init__(self, fd: int) -> None:
+        size = os.fstat(fd).st_size
+        self._map = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+        magic, self.slots, self.frame_bytes, _ = _HEADER.unpack_from(self._map)
+        if magic != _MAGIC:
+            raise RingError(f"expected a release ring, got magic {magic!r}")
+        self._bytes = np.frombuffer(self._map, np.uint8)
+        self._stride = _stride(self.frame_bytes)
+        self._next = 1
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Everything after the ring header, as the kernel shows it to this process."""
+        return self._bytes[_HEADER_BYTES:]
+
+    def skip_to_newest(self) -> None:
+        """Forget every frame published so far."""
+        (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
+        self._next = newest + 1
+
+    def next(self) -> tuple[Slot, np.ndarray] | None:
+        """The oldest frame not read yet as a private copy, or None.
+
+        Frames that were overwritten or wiped before they could be read are
+        skipped; `Slot.sequence` shows the gap.
+        """
+        (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
+        while self._next <= newest:
+            self._next = max(self._next, newest - self.slots + 1)
+            sequence = self._next
+            self._next += 1
+            at = _HEADER_BYTES + (sequence - 1) % self.slots * self._stride
+            slot = Slot(*_SLOT.unpack_from(self._map, at))
+            if slot.sequence != sequence or slot.size > self.frame_bytes:
+                continue
+            if slot.height * slot.width * 3 != slot.size:
+                continue
+            pixels = self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + slot.size]
+            copy = pixels.reshape(slot.height, slot.width, 3).copy()
+            if _NEWEST.unpack_from(self._map, at)[0] == sequence:
+                return slot, copy
+        return None
