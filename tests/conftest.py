@@ -1,0 +1,72 @@
+"""What every test may ask for: the demo clips, the face detector, footage that needs no download.
+
+Clips come from the cache that `framegate models pull` fills (`make test` does
+that first); where they are missing the test is skipped and says so. Evaluation
+footage is used where it lies at hand and is never required.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+from edge.models.pull import asset
+from tests import render
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _pulled(name: str) -> Path:
+    try:
+        return asset(name)
+    except ModelError as err:
+        pytest.skip(str(err))
+
+
+@pytest.fixture(scope="session")
+def clip() -> Callable[[str], Path]:
+    """`clip("bikes.mp4")` is the path of a demo clip whose bytes were checked."""
+    return _pulled
+
+
+@pytest.fixture(scope="session")
+def face_model() -> Path:
+    """The face detector's ONNX file."""
+    return _pulled("centerface.onnx")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of evaluation footage, for tests that only run where it is at hand."""
+    path = Path(os.environ.get("FRAMEGATE_DATA") or ROOT.parent / "shared" / "data")
+    if not (path / "video").is_dir():
+        pytest.skip(f"no evaluation footage in {path}; FRAMEGATE_DATA names another folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def room() -> NDArray[np.uint8]:
+    """An empty rendered room, BGR (480, 640, 3); treat it as read-only."""
+    view = render.room()
+    view.flags.writeable = False
+    return view
+
+
+@pytest.fixture(scope="session")
+def room_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of a fixed camera looking at the rendered room, 30 frames a second."""
+    path = tmp_path_factory.mktemp("footage") / "room.avi"
+    return render.write_clip(path, render.still(render.room(), 90))
+
+
+@pytest.fixture(scope="session")
+def street_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of a camera carried down a rendered street, 30 frames a second."""
+    path = tmp_path_factory.mktemp("footage") / "street.avi"
+    return render.write_clip(path, render.drive(90))
