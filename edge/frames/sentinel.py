@@ -1,0 +1,124 @@
+"""The sentinel: a glance at every frame, cheap enough to take each time.
+
+It answers one question for the gate (does this very frame show the enrolled
+place?) and notes a few plain numbers for liveness. It keeps one thumbnail, in
+memory only, and allocates nothing per frame but the answer. It never raises on
+what a frame contains: a frame that is no picture gives a `Look` that says so.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from edge.decision.fingerprint import Fingerprint
+from edge.frames import signs
+
+ALL = signs.ALL_BLOCKS
+MIN_PAIRS = 60  # fewer enrolled pairs in the seen blocks say nothing about a place
+_PIXELS = signs.WIDTH * signs.HEIGHT
+
+
+class Look(NamedTuple):
+    """What one glance found; a named tuple because one is made for every frame."""
+
+    view_score: float  # share of enrolled signs that agree, 0 to 1; 0.0 if too few to judge
+    mean: float  # of the thumbnail's green, 0 to 255
+    std: float
+    sharpness: float  # mean absolute Laplacian of the thumbnail
+    difference: float  # mean absolute change from the previous thumbnail; 255 at the first
+    digest: int  # CRC-32 of the thumbnail: the same for the same pixels
+    malformed: bool
+
+
+_MALFORMED = Look(0.0, 0.0, 0.0, 0.0, 255.0, 0, True)
+
+
+class Sentinel:
+    """Looks at each frame of one camera, comparing it with one fingerprint."""
+
+    def __init__(self, fingerprint: Fingerprint | None) -> None:
+        self._fingerprint = fingerprint
+        self._shape: tuple[int, ...] = ()
+        self._rows = self._columns = slice(0)
+        self._buffers = tuple(_Buffers() for _ in range(2))  # this frame's and the last one's
+        self._turn = 0
+        self._first = True
+        self._seen = -1  # no mask is built yet
+        self._pairs = 0
+        self._mask = np.zeros(signs.SIGN_SHAPE, np.uint8)
+        self._found = np.zeros(signs.SIGN_SHAPE, np.uint8)
+        self._across = self._found[: signs.HEIGHT, : signs.WIDTH - signs.STEP]
+        self._down = self._found[signs.HEIGHT : 2 * signs.HEIGHT - signs.STEP]
+        self._laplacian = np.zeros((signs.HEIGHT, signs.WIDTH), np.int16)
+        self._mean = np.zeros((1, 1))
+        self._std = np.zeros((1, 1))
+
+    def look(self, frame: np.ndarray, seen_blocks: int = ALL) -> Look:
+        """Look at one frame.
+
+        Args:
+            frame: BGR uint8 pixels, shape (H, W, 3), any strides; only read.
+            seen_blocks: bit i says that the last view reading saw block i of the
+                enrolled view; the others are left out.
+        """
+        if signs.malformed(frame):
+            return _MALFORMED
+        if frame.shape != self._shape:
+            self._rows, self._columns = signs.grid(frame.shape[0], frame.shape[1])
+            self._shape = frame.shape
+            self._first = True
+        last, now = self._buffers[self._turn], self._buffers[1 - self._turn]
+        self._turn = 1 - self._turn
+        thumb = now.thumb
+        np.copyto(thumb, frame[self._rows, self._columns, 1])
+
+        score = self._score(now, seen_blocks)
+        cv2.meanStdDev(thumb, self._mean, self._std)
+        cv2.Laplacian(thumb, cv2.CV_16S, self._laplacian)
+        change = 255.0 if self._first else cv2.norm(thumb, last.thumb, cv2.NORM_L1) / _PIXELS
+        self._first = False
+        return Look(
+            score,
+            self._mean.item(),
+            self._std.item(),
+            cv2.norm(self._laplacian, cv2.NORM_L1) / _PIXELS,
+            change,
+            zlib.crc32(thumb),
+            False,
+        )
+
+    def wipe(self) -> None:
+        """Forget both thumbnails."""
+        for buffers in self._buffers:
+            buffers.thumb[:] = 0
+        self._found[:] = 0
+        self._first = True
+
+    def _score(self, now: _Buffers, seen_blocks: int) -> float:
+        if self._fingerprint is None:
+            return 0.0
+        if seen_blocks != self._seen:
+            np.bitwise_and(self._fingerprint.mask, signs.pairs_in(seen_blocks), out=self._mask)
+            self._pairs = cv2.countNonZero(self._mask)
+            self._seen = seen_blocks
+        if self._pairs < MIN_PAIRS:
+            return 0.0
+        cv2.compare(now.left, now.right, cv2.CMP_GT, self._across)
+        cv2.compare(now.upper, now.lower, cv2.CMP_GT, self._down)
+        wrong = cv2.norm(self._found, self._fingerprint.bits, cv2.NORM_L1, self._mask)
+        return 1.0 - wrong / (255.0 * self._pairs)
+
+
+class _Buffers:
+    """One thumbnail and the four views of it that are compared."""
+
+    __slots__ = ("left", "lower", "right", "thumb", "upper")
+
+    def __init__(self) -> None:
+        self.thumb = np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
+        self.left, self.right = self.thumb[:, : -signs.STEP], self.thumb[:, signs.STEP :]
+        self.upper, self.lower = self.thumb[: -signs.STEP], self.thumb[signs.STEP :]
