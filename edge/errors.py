@@ -42,6 +42,10 @@ class AuditError(GuardError):
     """The audit log cannot be written or does not verify."""
 
 
+class RollbackError(AuditError):
+    """The audit log is shorter than what is known to have been in it."""
+
+
 class LeaseError(GuardError):
     """A lease message is malformed, replayed or out of order."""
 
