@@ -1,0 +1,33 @@
+"""What a policy answers: a verdict, the kind of answer, and the rules behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """Whether the policy lets a lane run; the value is what JSON and logs store."""
+
+    ALLOW = "ALLOW"
+    BLOCK = "BLOCK"
+
+
+class Outcome(Enum):
+    """Which kind of answer it was: nobody's rule is not the same as somebody's permit."""
+
+    PERMITTED = "permitted"
+    NOT_COVERED = "not_covered"  # allowed only because no rule speaks of it
+    FORBIDDEN = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer of a policy; a `Decision` made by hand is never an ALLOW by accident."""
+
+    verdict: Verdict = Verdict.BLOCK
+    outcome: Outcome = Outcome.FORBIDDEN
+    rules: tuple[str, ...] = ("GD-02",)  # sorted ids of every rule that decided
+
+
+NO_DECISION = Decision()  # the engine erred, knew no permit, or could not be asked
