@@ -1,0 +1,278 @@
+"""`report.html`: what happened in each scene, as one file that needs nothing else.
+
+No scripts, no fonts, no links out: the page carries a policy that forbids
+them. It follows the reader's light or dark setting and fits a phone. Every
+picture stands beside a table that says the same in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edge.clock import S
+from edge.decision.evidence import Source
+from edge.reasons import HELP, Family
+from edge.record import Outcome, SceneRecord, write_atomic
+from edge.report_style import CSS
+from edge.timeline import (
+    DEFS,
+    MARK_PX,
+    STRIP_PX,
+    Run,
+    Span,
+    axis,
+    context_runs,
+    evidence_runs,
+    reason_runs,
+    span_of,
+    strip,
+    verdict_runs,
+)
+
+TITLE = "framegate report"
+_MAX_ROWS = 40  # stretches listed per scene; the rest are in decisions.jsonl
+
+
+def write_report(path: Path, scenes: Sequence[SceneRecord]) -> None:
+    """Write the report of `scenes` to `path`, whole or not at all."""
+    write_atomic(path, render(scenes))
+
+
+def render(scenes: Sequence[SceneRecord]) -> str:
+    """The report as text of an HTML page."""
+    body = "".join(_scene(i, scene) for i, scene in enumerate(scenes, 1))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{TITLE}</title><style>{CSS}</style></head><body>{DEFS}"
+        f"<header><h1>{TITLE}</h1><p>Which frames reached the matcher, which did not, and why. "
+        f"framegate {escape(_version())}.</p></header><main>{_overview(scenes)}{body}</main>"
+        "<footer><p>Times are seconds from the first frame of a scene. No picture, face or "
+        "position is stored in this file.</p></footer></body></html>\n"
+    )
+
+
+def _overview(scenes: Sequence[SceneRecord]) -> str:
+    rows = [
+        [
+            f'<a href="#scene-{i}">{escape(scene.name)}</a>',
+            escape(scene.must_happen),
+            str(scene.summary.frames),
+            str(scene.summary.passed),
+            "-" if scene.received is None else str(scene.received),
+            _ok(scene),
+        ]
+        for i, scene in enumerate(scenes, 1)
+    ]
+    heads = ["Scene", "What must happen", "Frames", "Released", "Received by the matcher", "Result"]
+    return _table("All scenes", heads, rows, numbers=(2, 3, 4))
+
+
+def _scene(number: int, scene: SceneRecord) -> str:
+    key = f"s{number}"
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in scene.notes)
+    return (
+        f'<section id="scene-{number}" aria-labelledby="{key}-h">'
+        f'<h2 id="{key}-h">{escape(scene.name)} {_ok(scene)}</h2>'
+        f"<p>{escape(scene.must_happen)}</p>{notes}{_facts(scene)}{_picture(key, scene)}"
+        f"{_reasons(scene)}{_rules(scene)}{_stretches(scene)}</section>"
+    )
+
+
+def _facts(scene: SceneRecord) -> str:
+    summary = scene.summary
+    times = summary.gate_us
+    facts = [
+        ("Footage", scene.footage),
+        ("Frames", f"{summary.frames}: {summary.passed} released, {summary.blocked} blocked"),
+        ("Received by the matcher", "no matcher" if scene.received is None else scene.received),
+        ("First released", _or_never(summary.first_pass_s)),
+        ("Dwell", f"{summary.dwell_s:g} s"),
+        ("Release", summary.release),
+        ("Enrolment", summary.enrolment or "-"),
+        ("Gate, p50 / p99", f"{times.p50:.0f} / {times.p99:.0f} µs" if times else "-"),
+        ("Evidence", f"{summary.evidence_hz:.1f} a second" if summary.evidence_hz else "-"),
+        ("Audit log", _AUDIT[summary.audit_verified]),
+    ]
+    items = "".join(f"<div><dt>{k}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
+    return f"<dl>{items}</dl>"
+
+
+def _picture(key: str, scene: SceneRecord) -> str:
+    """Verdict, context, the reasons in force and each evidence source over one time axis."""
+    span = span_of(scene.decisions)
+    rows = [
+        _row(f"{key}-v", "Verdict", verdict_runs(scene.decisions, span), span),
+        _row(f"{key}-c", "Context", context_runs(scene.decisions, span), span),
+    ]
+    for reason in scene.summary.blocked_by_reason:
+        runs = reason_runs(scene.decisions, reason, span)
+        rows.append(_row(f"{key}-{reason.value}", reason.value, runs, span, small=True))
+    for source in Source:
+        readings = [r for r in scene.readings if r.source is source]
+        if readings:
+            runs = evidence_runs(readings, span)
+            label = f"Evidence: {source.value}"
+            rows.append(_row(f"{key}-{source.value}", label, runs, span, said=_said(runs)))
+    keys = "".join(
+        f'<span class="key"><i class="k-{mark}"></i>{text}</span> ' for mark, text in _KEY
+    )
+    return (
+        f'<figure><div class="strips">{"".join(rows)}{axis(span)}</div>'
+        f"<figcaption>{keys}</figcaption></figure>"
+    )
+
+
+def _row(
+    key: str, label: str, runs: Sequence[Run], span: Span, *, small: bool = False, said: str = ""
+) -> str:
+    note = f" <small>{escape(said)}</small>" if said else ""
+    size = MARK_PX if small else STRIP_PX
+    return (
+        f'<div class="row{" small" if small else ""}"><span>{escape(label)}{note}</span>'
+        f"{strip(key, label, runs, span, size)}</div>"
+    )
+
+
+def _said(runs: Sequence[Run]) -> str:
+    """The complaints of one source, most lasting first; two at most."""
+    lasted: dict[str, int] = {}
+    for run in runs:
+        if run.label not in ("good", "silent"):
+            lasted[run.label] = lasted.get(run.label, 0) + run.to_ns - run.from_ns
+    worst = sorted(lasted, key=lambda label: -lasted[label])
+    return "; ".join(worst[:2]) + (f"; {len(worst) - 2} more" if len(worst) > 2 else "")
+
+
+def _reasons(scene: SceneRecord) -> str:
+    blocked = scene.summary.blocked_by_reason
+    if not blocked:
+        return "<p>No frame was blocked.</p>"
+    rows = [
+        [
+            f"<code>{reason.value}</code>",
+            str(count),
+            escape(_FAMILY[reason.family]),
+            escape(HELP[reason].happened),
+            escape(HELP[reason].next_step),
+        ]
+        for reason, count in blocked.items()
+    ]
+    heads = ["Reason", "Frames", "Said by", "What happened", "What to do"]
+    return _table("Blocked frames by reason; one frame may have several", heads, rows, numbers=(1,))
+
+
+def _rules(scene: SceneRecord) -> str:
+    counted: dict[str, int] = {}
+    for decision in scene.decisions:
+        for rule in decision.rules:
+            counted[rule] = counted.get(rule, 0) + 1
+    if not counted:
+        return ""
+    rows = []
+    for rule, frames in counted.items():
+        note = scene.rules.get(rule)
+        quoted = f"<q>{escape(note.quotation)}</q>" if note and note.quotation else ""
+        title = escape(note.title) if note else ""
+        source = f'<br><small class="src">{escape(note.source)}</small>' if note else ""
+        rows.append([f"<code>{escape(rule)}</code>", str(frames), f"{title} {quoted}{source}"])
+    return _table("Rules that decided", ["Rule", "Frames", "What it says"], rows, numbers=(1,))
+
+
+def _stretches(scene: SceneRecord) -> str:
+    """The verdict strip in words: one row for each stretch of equal decisions."""
+    decisions = scene.decisions
+    starts = [
+        i
+        for i, d in enumerate(decisions)
+        if i == 0
+        or (d.verdict, d.context, d.reasons, d.rules)
+        != (
+            decisions[i - 1].verdict,
+            decisions[i - 1].context,
+            decisions[i - 1].reasons,
+            decisions[i - 1].rules,
+        )
+    ]
+    rows = []
+    for start, end in zip(starts, [*starts[1:], len(decisions)], strict=True):
+        first = decisions[start]
+        at_s = (first.captured_ns - decisions[0].captured_ns) / S
+        rows.append(
+            [
+                f"{at_s:.2f}",
+                str(first.frame),
+                str(end - start),
+                "released" if first.verdict is Outcome.PASS else "blocked",
+                first.context.value,
+                " ".join(f"<code>{r.value}</code>" for r in first.reasons) or "-",
+                escape(" ".join(first.rules)) or "-",
+            ]
+        )
+    heads = ["From, s", "First frame", "Frames", "Verdict", "Context", "Reasons", "Rules"]
+    more = len(rows) - _MAX_ROWS
+    rest = f"<p>{more} more stretches are in decisions.jsonl.</p>" if more > 0 else ""
+    table = _table("Stretches of equal decisions", heads, rows[:_MAX_ROWS], numbers=(0, 1, 2))
+    return (
+        f"<details><summary>The same in words, stretch by stretch</summary>{table}{rest}</details>"
+    )
+
+
+def _table(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()
+) -> str:
+    """A table of cells that are already HTML; on a phone each cell carries its heading."""
+    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
+    lines = []
+    for row in rows:
+        cells = "".join(
+            f'<td data-head="{escape(heads[i])}"{" class=num" if i in numbers else ""}>{cell}</td>'
+            for i, cell in enumerate(row)
+        )
+        lines.append(f"<tr>{cells}</tr>")
+    return (
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table>"
+    )
+
+
+def _ok(scene: SceneRecord) -> str:
+    if scene.ok is None:
+        return ""
+    return '<b class="ok">✓ as it must</b>' if scene.ok else '<b class="no">✗ not as it must</b>'
+
+
+def _or_never(at_s: float | None) -> str:
+    return "never" if at_s is None else f"{at_s:.2f} s"
+
+
+def _version() -> str:
+    try:
+        return version("framegate")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+_KEY = (
+    ("good", "tall, plain: passed, controlled or good"),
+    ("bad", "lower, hatched: blocked, uncontrolled or bad"),
+    ("wait", "lowest, dotted: blocked while waiting"),
+    ("none", "empty: nothing known"),
+)
+_AUDIT = {True: "verified", False: "does not verify", None: "-"}
+_FAMILY = {
+    Family.INTEGRITY: "integrity",
+    Family.BOARD: "board",
+    Family.RECORD: "signed record",
+    Family.VISION: "picture",
+    Family.SESSION: "session",
+    Family.POLICY: "policy",
+    Family.MATCHER: "matcher",
+    Family.WAITING: "waiting, no cause",
+}
