@@ -29,6 +29,7 @@ HELD = 0.95  # share of the altered copies on which a pair's sign stays
 PER_BLOCK = 12  # pairs kept in a block and direction
 MIN_PER_BLOCK = 6  # a block with fewer pairs is not enrolled
 MAX_UNSTEADY = 0.3  # share of contrasting pairs that do not hold over the plain frames
+MARGIN = 3  # thumbnail pixels left out around a person
 COPIES = 8  # frames that are altered
 PLAIN = 40  # frames that are compared as they are
 _REFERENCE_WIDTH = 640  # shifts are in pixels of a picture this wide
@@ -66,7 +67,8 @@ def enrol(
         raise EnrolmentError(
             f"people in {peopled} of {len(frames)} frames: enrol the empty view, or mask them"
         )
-    away = silhouettes((box for found in boxes for box in found), width, height) == 0
+    people = (box for found in boxes for box in found)
+    away = silhouettes(people, width, height, margin=MARGIN) == 0
     plain = [signs.thumbnail(f) for f in _spread(frames, PLAIN)]
     bits, contrast = _typical(plain)
     candidates = (contrast >= MIN_CONTRAST) & _pairs_where(away)

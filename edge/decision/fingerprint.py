@@ -174,7 +174,8 @@ def _plane(text: object, shape: tuple[int, int]) -> Pixels:
     packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
     if packed.size * 8 != shape[0] * shape[1]:
         raise ValueError(f"{packed.size} bytes, expected {shape[0] * shape[1] // 8}")
-    return (np.unpackbits(packed) * np.uint8(255)).reshape(shape)
+    plane: Pixels = (np.unpackbits(packed) * np.uint8(255)).reshape(shape)
+    return plane
 
 
 def _three(texts: object) -> list[object]:

@@ -43,12 +43,12 @@ class FaceBoxes:
             data = model_path.read_bytes()
         except OSError as err:
             raise ModelError(
-                f"face model {model_path.name} is missing or unreadable: run `framegate models pull`"
+                f"no readable face model {model_path.name}: run `framegate models pull`"
             ) from err
         digest = hashlib.sha256(data).hexdigest()
         if digest != SHA256:
             raise ModelError(
-                f"face model {model_path.name} has SHA-256 {digest[:12]}..., expected {SHA256[:12]}..."
+                f"face model {model_path.name} has SHA-256 {digest[:12]}, expected {SHA256[:12]}"
             )
         if any(side <= 0 or side % 32 for side in input_size):
             raise ModelError(f"face model input {input_size}, expected multiples of 32")

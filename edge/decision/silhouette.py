@@ -16,45 +16,49 @@ from edge.decision.evidence import Box
 from edge.frames import signs
 from edge.frames.signs import Pixels
 
-HEAD_ASIDE = 0.6  # of the face's width, to each side of the face
-HEAD_ABOVE = 0.8  # of the face's height, for hair and hats
-TRUNK_HALF = 1.9  # of the face's width, to each side of its middle
+HEAD_ASIDE = 0.35  # of the face's width, to each side of the face: ears, hair, headphones
+HEAD_ABOVE = 0.45  # of the face's height
+NECK, SHOULDERS, ELBOWS = 0.7, 1.6, 2.1  # half widths below the chin, of the face's width
+SHOULDERS_BELOW, ELBOWS_BELOW = 0.5, 1.6  # of the face's height below the chin
 
 
-def silhouettes(boxes: Iterable[Box], width: int, height: int, *, dilate: bool = True) -> Pixels:
+def silhouettes(
+    boxes: Iterable[Box], width: int, height: int, *, margin: int = signs.BLOCK
+) -> Pixels:
     """A thumbnail-shaped mask, 255 where a person may be.
 
     Args:
         boxes: in pixels of a frame of `width` x `height`.
-        dilate: also the ring of one block around it.
+        margin: thumbnail pixels added all round; one block unless told.
     """
     mask = np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
-    across, down = signs.WIDTH / width, signs.HEIGHT / height
-    margin = signs.BLOCK if dilate else 0
+    scale = np.array([signs.WIDTH / width, signs.HEIGHT / height])
     for box in boxes:
-        face_width = box.right - box.left
-        middle = (box.left + box.right) / 2
-        head = (
-            box.left - HEAD_ASIDE * face_width,
-            box.top - HEAD_ABOVE * box.height,
-            box.right + HEAD_ASIDE * face_width,
-            box.bottom,
-        )
-        trunk = (
-            middle - TRUNK_HALF * face_width,
-            box.bottom - 0.2 * box.height,
-            middle + TRUNK_HALF * face_width,
-            float(height),
-        )
-        for left, top, right, bottom in (head, trunk):
-            cv2.rectangle(
-                mask,
-                (int(np.floor(left * across)) - margin, int(np.floor(top * down)) - margin),
-                (int(np.ceil(right * across)) + margin, int(np.ceil(bottom * down)) + margin),
-                255,
-                cv2.FILLED,
-            )
+        for outline in _outlines(box, float(height)):
+            points = np.rint(np.array(outline) * scale).astype(np.int32)
+            cv2.fillPoly(mask, [points.clip(-1024, 1024)], 255)
+    if margin:
+        around = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+        cv2.dilate(mask, around, dst=mask)
     return mask
+
+
+def _outlines(box: Box, bottom: float) -> tuple[list[tuple[float, float]], ...]:
+    """Head, and body down to the lower edge of the picture."""
+    wide, high, chin = box.right - box.left, box.height, box.bottom
+    middle = (box.left + box.right) / 2
+    left, right = box.left - HEAD_ASIDE * wide, box.right + HEAD_ASIDE * wide
+    top = box.top - HEAD_ABOVE * high
+    head = [(left, top), (right, top), (right, chin), (left, chin)]
+    right_side = [
+        (NECK * wide, chin - 0.1 * high),
+        (SHOULDERS * wide, chin + SHOULDERS_BELOW * high),
+        (ELBOWS * wide, chin + ELBOWS_BELOW * high),
+        (ELBOWS * wide, max(bottom, chin + ELBOWS_BELOW * high)),
+    ]
+    body = [(middle + x, y) for x, y in right_side]
+    body += [(middle - x, y) for x, y in reversed(right_side)]
+    return head, body
 
 
 def covered_blocks(mask: Pixels) -> int:

@@ -87,7 +87,7 @@ class Sentinel:
             self._std.item(),
             cv2.norm(self._laplacian, cv2.NORM_L1) / _PIXELS,
             change,
-            zlib.crc32(thumb),
+            zlib.crc32(thumb.data),
             False,
         )
 

@@ -1,0 +1,140 @@
+"""The enrolled view, in the slow loop: is the background the enrolled one?
+
+A few times a second one frame is compared with the fingerprint in two ways, by
+signs and by gradient directions, over the blocks that can be seen. Less is asked
+to continue than to begin: then, besides, whatever hides blocks must be a person,
+and nearly every block must have been seen lately (a board with a hole in it never
+shows what it covers). `captured_ns` is nanoseconds of CLOCK_BOOTTIME.
+
+The scores are for evidence and for reports after the fact. They are not shown
+live: whoever sees them can align a picture of the view.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from edge.clock import MS, S
+from edge.decision.evidence import Box
+from edge.decision.fingerprint import Fingerprint
+from edge.decision.gradients import GradientMap
+from edge.decision.silhouette import covered_blocks, silhouettes
+from edge.frames import signs
+from edge.reasons import Reason, worst_first
+
+BLOCK_SEEN = 0.6  # share of a block's signs that agree
+MIN_SEEN = 12  # blocks, and at least half of the enrolled
+MIN_QUADRANTS = 3
+MIN_SIGN = 0.85  # share of signs in seen blocks; 0 of 392,000 foreign readings pass both
+MIN_GRADIENT = 0.5  # share of gradient blocks in seen blocks
+MAX_UNEXPLAINED = 0.15  # of the enrolled blocks, unseen and outside silhouettes, to open
+MIN_RECENT = 0.9  # of the enrolled blocks, seen within `RECENT_NS`, to open
+RECENT_NS = 600 * S
+BASELINE_NS = 1 * S
+MAX_DROP = 0.06  # below the last second's level: a cross-fade has begun
+_BASELINE_READINGS = 3  # fewer are no level
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReading:
+    """What one frame of the slow loop says of the enrolled view."""
+
+    captured_ns: int
+    sign: float  # share of agreeing signs in the seen blocks, 0 to 1
+    gradient: float  # share of agreeing gradient blocks in the seen blocks, 0 to 1
+    seen_blocks: int  # bit i: enrolled block i is seen
+    quadrants: int  # quarters of the picture with a seen block
+    unexplained: float  # share of the enrolled blocks unseen and outside silhouettes
+    recent: float  # share of the enrolled blocks seen within ten minutes
+    reasons_open: tuple[Reason, ...]  # why it is not good enough to begin
+    reasons_continue: tuple[Reason, ...]  # why it is not even good enough to go on
+
+
+class ViewCheck:
+    """Reads the view of one camera; remembers when each block was last seen."""
+
+    def __init__(self, fingerprint: Fingerprint, *, fresh: bool = True) -> None:
+        """Begin with one fingerprint.
+
+        Args:
+            fingerprint: the enrolled view.
+            fresh: enrolment was just now, and counts as a sighting of every block;
+                otherwise each block must be seen again before the first opening.
+        """
+        self._fingerprint = fingerprint
+        self._gradients = GradientMap(fingerprint)
+        self._counts = fingerprint.counts
+        self._enrolled = fingerprint.counts > 0
+        self._total = max(1, int(self._enrolled.sum()))
+        self._fresh = fresh
+        self._seen_ns: np.ndarray | None = None  # per block; none before the first reading
+        self._levels: deque[tuple[int, float]] = deque()
+
+    def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box] | None) -> ViewReading:
+        """Compare one frame with the enrolled view.
+
+        Args:
+            frame: BGR uint8, well formed.
+            captured_ns: when it was captured; readings come in order.
+            boxes: the faces of about this moment; None or none explain nothing.
+        """
+        found = signs.signs(signs.thumbnail(frame))
+        right = signs.per_block((found == self._fingerprint.bits) & (self._fingerprint.mask != 0))
+        seen = self._enrolled & (right >= BLOCK_SEEN * self._counts)
+        seen_blocks = signs.as_bits(seen)
+        pairs = int(self._counts[seen].sum())
+        sign = float(right[seen].sum()) / pairs if pairs else 0.0
+        gradient = self._gradients.agreement(frame, seen_blocks)
+        explained = self._explained(boxes or (), frame)
+        unexplained = float((self._enrolled & ~seen & ~explained).sum()) / self._total
+        quadrants = signs.quadrants(seen_blocks)
+
+        going = []
+        if sign < MIN_SIGN or gradient < MIN_GRADIENT or self._dropped(captured_ns, sign):
+            going.append(Reason.VIEW_FOREIGN)
+        needed = max(MIN_SEEN, self._total / 2)
+        if int(seen.sum()) < needed or quadrants < MIN_QUADRANTS:
+            going.append(Reason.VIEW_PARTIAL)
+        recent = self._sighted(seen & (not going), captured_ns)
+        opening = list(going)
+        if unexplained > MAX_UNEXPLAINED:
+            opening.append(Reason.VIEW_COVERED)
+        if recent < MIN_RECENT:
+            opening.append(Reason.VIEW_UNSEEN)
+        return ViewReading(
+            captured_ns=captured_ns,
+            sign=sign,
+            gradient=gradient,
+            seen_blocks=seen_blocks,
+            quadrants=quadrants,
+            unexplained=unexplained,
+            recent=recent,
+            reasons_open=worst_first(opening),
+            reasons_continue=worst_first(going),
+        )
+
+    def _explained(self, boxes: Sequence[Box], frame: np.ndarray) -> np.ndarray:
+        height, width = frame.shape[:2]
+        return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
+
+    def _dropped(self, captured_ns: int, sign: float) -> bool:
+        """Whether the score fell below the last second's level; notes it as part of the next."""
+        while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
+            self._levels.popleft()
+        known = [level for _, level in self._levels]
+        self._levels.append((captured_ns, sign))
+        return len(known) >= _BASELINE_READINGS and sign < median(known) - MAX_DROP
+
+    def _sighted(self, seen: np.ndarray, captured_ns: int) -> float:
+        """Note the blocks seen now; the share of the enrolled seen lately."""
+        if self._seen_ns is None:
+            start = captured_ns if self._fresh else captured_ns - RECENT_NS - MS
+            self._seen_ns = np.full(signs.BLOCKS, start, np.int64)
+        self._seen_ns[seen] = captured_ns
+        lately = self._enrolled & (self._seen_ns >= captured_ns - RECENT_NS)
+        return float(lately.sum()) / self._total
