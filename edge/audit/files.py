@@ -1,0 +1,104 @@
+"""Every file operation of the audit log, in one small class.
+
+The log does its input and output through `Files` alone, so that a test can
+make any single call fail, fill the disk, or stop the world at any byte.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class Files:
+    """The real file system. Errors are plain `OSError`."""
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+    def read(self, path: Path) -> bytes | None:
+        """The whole file, or None if there is none."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def names(self, path: Path) -> list[str]:
+        return sorted(os.listdir(path))
+
+    def begin(self, path: Path) -> int:
+        """A descriptor for appending to `path`, which is made if need be."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+    def write(self, fd: int, data: bytes) -> int:
+        """Write some of `data`; returns how many bytes were taken."""
+        return os.write(fd, data)
+
+    def overwrite(self, path: Path, data: bytes) -> None:
+        """Write `data` over the start of an existing file, in place, and sync it."""
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, data, 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync(self, fd: int) -> None:
+        os.fdatasync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.replace(old, new)
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def lock(self, path: Path) -> int:
+        """Take the one writer's lock; BlockingIOError if another holds it."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+
+def write_all(files: Files, fd: int, data: bytes) -> None:
+    """Write all of `data`, however the system splits it."""
+    view = memoryview(data)
+    while view:
+        view = view[files.write(fd, bytes(view)) :]
+
+
+def replace_file(
+    files: Files, path: Path, data: bytes, *, durable: bool, secret: bool = False
+) -> None:
+    """Put `data` at `path` whole or not at all."""
+    temp = path.with_name(path.name + ".new")
+    files.remove(temp)
+    fd = files.begin(temp)
+    try:
+        if secret:
+            os.fchmod(fd, 0o600)
+        write_all(files, fd, data)
+        if durable:
+            files.sync(fd)
+    finally:
+        files.close(fd)
+    files.rename(temp, path)
+    if durable:
+        files.sync_directory(path.parent)

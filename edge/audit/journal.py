@@ -1,0 +1,166 @@
+"""Reading the journal back: every segment, checked against its certificate.
+
+`read_journal` walks the segments in order, rebuilds the tree and checks it at
+every certificate and signature. What cannot be trusted at the very end of the
+last segment is handed back as `torn`, for the caller to judge; anything wrong
+before that is a `BadEntry`, which names the index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.audit.files import Files
+from edge.audit.merkle import Frontier, leaf_hash
+from edge.audit.note import NoteError, Verifier
+from edge.audit.segment import (
+    Certificate,
+    certificate_name,
+    checkpoint_text,
+    journal_name,
+    split_line,
+)
+from edge.errors import AuditError
+
+SEGMENTS = "segments"
+
+
+class BadEntry(AuditError):
+    """The log does not verify from entry `index` on."""
+
+    def __init__(self, index: int, why: str) -> None:
+        super().__init__(f"entry {index}: {why}")
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the journal holds."""
+
+    certificates: tuple[Certificate, ...]
+    frontier: Frontier
+    good_bytes: int  # of the last segment's file that hold whole, signed lines
+    torn: bytes  # what follows them
+
+
+def read_certificates(files: Files, directory: Path, device: Verifier) -> list[Certificate]:
+    """All certificates, each signed by the device and by the key before it.
+
+    Raises:
+        AuditError: one is missing, malformed or not properly signed.
+    """
+    numbers = sorted(
+        int(name[:6]) for name in files.names(directory / SEGMENTS) if name.endswith(".cert")
+    )
+    found: list[Certificate] = []
+    for expected, number in enumerate(numbers):
+        if number != expected:
+            raise AuditError(f"segment {expected} of the log has no certificate")
+        note = files.read(directory / SEGMENTS / certificate_name(number)) or b""
+        try:
+            cert = Certificate.read(note, device, found[-1].key if found else None)
+        except NoteError as err:
+            raise AuditError(f"certificate of segment {number}: {err}") from err
+        base = found[-1].base_size if found else 0
+        if cert.number != number or cert.origin != device.name or cert.base_size < base:
+            raise AuditError(f"certificate of segment {number} belongs to another place or log")
+        found.append(cert)
+    return found
+
+
+def read_journal(
+    files: Files,
+    directory: Path,
+    device: Verifier,
+    *,
+    every_signature: bool,
+    on_entry: Callable[[int, bytes, Frontier], None],
+) -> Journal:
+    """Walk the whole journal; `on_entry` gets index, entry and the tree with it in.
+
+    With `every_signature` false, only the last signature of each stretch is
+    checked, which covers all entries before it but cannot say which one is bad.
+
+    Raises:
+        BadEntry: entry `index` is not what was signed.
+        AuditError: a certificate is missing or bad.
+    """
+    certs = read_certificates(files, directory, device)
+    if not certs:
+        raise AuditError(f"expected an audit log in {directory}, found no segment certificate")
+    frontier = Frontier()
+    good_bytes, torn = 0, b""
+    for place, cert in enumerate(certs):
+        if cert.base_size != frontier.size or cert.base_root != frontier.root():
+            raise BadEntry(
+                min(cert.base_size, frontier.size),
+                f"segment {place} continues another tree than the one before it",
+            )
+        last = place == len(certs) - 1
+        end = None if last else certs[place + 1].base_size
+        data = files.read(directory / SEGMENTS / journal_name(cert.number)) or b""
+        stretch = _Stretch(cert, data, every_signature, frontier)
+        good_bytes = stretch.walk(end, on_entry)
+        frontier = stretch.frontier
+        torn = data[good_bytes:] if last else b""
+    return Journal(tuple(certs), frontier, good_bytes, torn)
+
+
+class _Stretch:
+    """One segment's lines."""
+
+    def __init__(
+        self, cert: Certificate, data: bytes, every_signature: bool, frontier: Frontier
+    ) -> None:
+        self.frontier = frontier
+        self._cert = cert
+        self._lines = data.split(b"\n")[:-1]  # what follows the last newline is torn
+        self._every = every_signature
+
+    def walk(self, end: int | None, on_entry: Callable[[int, bytes, Frontier], None]) -> int:
+        """Take lines up to entry `end`, or as far as they are good; returns their bytes."""
+        lines = self._lines
+        if end is not None:
+            wanted = end - self.frontier.size
+            if len(lines) < wanted:
+                raise BadEntry(self.frontier.size + len(lines), "missing from its segment")
+            lines = lines[:wanted]
+        trusted = 0 if self._every else self._signed_prefix(lines)
+        taken = 0
+        for place, raw in enumerate(lines):
+            index = self.frontier.size
+            parts = split_line(raw)
+            if parts is None:
+                if end is None:
+                    return taken
+                raise BadEntry(index, "not a journal line")
+            entry, signature = parts
+            grown = self.frontier.copy()
+            grown.append(leaf_hash(entry))
+            if place >= trusted and not self._signed(grown, signature):
+                if end is None:
+                    return taken
+                raise BadEntry(index, "not what was signed")
+            self.frontier = grown
+            taken += len(raw) + 1
+            on_entry(index, entry, grown)
+        return taken
+
+    def _signed(self, tree: Frontier, signature: bytes) -> bool:
+        text = checkpoint_text(self._cert.origin, tree.size, tree.root())
+        return self._cert.key.valid(text, signature)
+
+    def _signed_prefix(self, lines: list[bytes]) -> int:
+        """How many lines one good signature at their end vouches for."""
+        tree = self.frontier.copy()
+        for raw in lines:
+            parts = split_line(raw)
+            if parts is None:
+                return 0
+            tree.append(leaf_hash(parts[0]))
+        if not lines:
+            return 0
+        last = split_line(lines[-1])
+        return len(lines) if last is not None and self._signed(tree, last[1]) else 0

@@ -1,0 +1,192 @@
+"""Signed notes (C2SP signed-note): a short text with Ed25519 signatures under it.
+
+A note is text ending in a newline, an empty line, and one line a signature:
+an em dash, the key's name, and base64 of the key id (4 bytes) and signature.
+Pure: bytes and keys in, bytes out. Keys travel as one line of text, in the
+form that Go's `note` package and other transparency-log tools read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from edge.errors import AuditError
+
+_ED25519 = b"\x01"  # algorithm byte of the note format
+_DASH = "— "  # em dash and space open a signature line
+_NAME = re.compile(r"[^\s+]{1,128}")
+_MAX_BYTES = 64 * 1024
+
+
+class NoteError(AuditError):
+    """The bytes are not a signed note, or no trusted key signed it."""
+
+
+def _key_id(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise NoteError(f"key name {name[:40]!r} is empty, too long, or holds a space or plus sign")
+    return name
+
+
+def _decoded(text: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as err:
+        raise NoteError(f"{what} is not base64") from err
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A named public key; two keys of one name differ in their id."""
+
+    name: str
+    public: bytes  # 32 bytes
+
+    @property
+    def key_id(self) -> bytes:
+        return _key_id(self.name, self.public)
+
+    @property
+    def text(self) -> str:
+        """The key as one line: name, id and key."""
+        key = base64.b64encode(_ED25519 + self.public).decode()
+        return f"{self.name}+{self.key_id.hex()}+{key}"
+
+    @classmethod
+    def parse(cls, text: str) -> Verifier:
+        """The key in `text`.
+
+        Raises:
+            NoteError: not a line that `text` would give.
+        """
+        parts = text.strip().split("+", 2)
+        if len(parts) != 3:
+            raise NoteError("expected a public key as NAME+ID+KEY on one line")
+        raw = _decoded(parts[2], "public key")
+        if len(raw) != 33 or raw[:1] != _ED25519:
+            raise NoteError("expected an Ed25519 public key of 32 bytes")
+        found = cls(_checked_name(parts[0]), raw[1:])
+        if found.key_id.hex() != parts[1]:
+            raise NoteError(f"id of public key {found.name} does not match its name and key")
+        return found
+
+    def valid(self, text: bytes, signature: bytes) -> bool:
+        """Whether `signature` (64 bytes) by this key stands under `text`."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A named private key."""
+
+    name: str
+    key: Ed25519PrivateKey
+
+    @classmethod
+    def generate(cls, name: str) -> Signer:
+        return cls(_checked_name(name), Ed25519PrivateKey.generate())
+
+    @property
+    def verifier(self) -> Verifier:
+        return Verifier(self.name, self.key.public_key().public_bytes_raw())
+
+    @property
+    def secret_text(self) -> str:
+        """The private key as one line; whoever holds it can sign."""
+        key = base64.b64encode(_ED25519 + self.key.private_bytes_raw()).decode()
+        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{key}"
+
+    @classmethod
+    def parse(cls, secret_text: str) -> Signer:
+        """The key in `secret_text`; errors never repeat any part of it.
+
+        Raises:
+            NoteError: not a line that `secret_text` would give.
+        """
+        parts = secret_text.strip().split("+", 4)
+        if len(parts) != 5 or parts[:2] != ["PRIVATE", "KEY"]:
+            raise NoteError("expected a private key as PRIVATE+KEY+NAME+ID+KEY on one line")
+        raw = _decoded(parts[4], "private key")
+        if len(raw) != 33 or raw[:1] != _ED25519:
+            raise NoteError("expected an Ed25519 private key of 32 bytes")
+        found = cls(_checked_name(parts[2]), Ed25519PrivateKey.from_private_bytes(raw[1:]))
+        if found.verifier.key_id.hex() != parts[3]:
+            raise NoteError("id of the private key does not match its name and key")
+        return found
+
+    def sign(self, text: bytes) -> bytes:
+        """The bare 64-byte signature of `text`."""
+        return self.key.sign(text)
+
+
+def signature_line(key: Verifier, signature: bytes) -> bytes:
+    """The line that carries `signature`."""
+    body = base64.b64encode(key.key_id + signature).decode()
+    return f"{_DASH}{key.name} {body}\n".encode()
+
+
+def sign_note(text: bytes, signers: Iterable[Signer]) -> bytes:
+    """`text`, which must end in a newline, with a signature by each signer."""
+    if not text.endswith(b"\n"):
+        raise NoteError("a note's text must end in a newline")
+    lines = [signature_line(s.verifier, s.sign(text)) for s in signers]
+    return text + b"\n" + b"".join(lines)
+
+
+def read_note(note: bytes, trusted: Iterable[Verifier]) -> tuple[bytes, tuple[Verifier, ...]]:
+    """The text of `note`, and which of the trusted keys signed it (at least one).
+
+    Signatures by unknown keys are passed over, as the format asks; a bad
+    signature that claims to be by a trusted key spoils the note.
+
+    Raises:
+        NoteError: not a note, a bad signature, or none by a trusted key.
+    """
+    if len(note) > _MAX_BYTES:
+        raise NoteError(f"expected a signed note of at most {_MAX_BYTES} bytes, got {len(note)}")
+    split = note.rfind(b"\n\n")
+    if split < 0 or not note.endswith(b"\n"):
+        raise NoteError("expected a signed note: text, an empty line, signature lines")
+    text = note[: split + 1]
+    try:
+        text.decode()
+        lines = note[split + 2 :].decode().split("\n")[:-1]
+    except UnicodeDecodeError as err:
+        raise NoteError("a signed note must be UTF-8") from err
+    keys = {(v.name, v.key_id): v for v in trusted}
+    signed: list[Verifier] = []
+    for line in lines:
+        name, _, body = line.removeprefix(_DASH).partition(" ")
+        raw = _decoded(body, "signature")
+        if not line.startswith(_DASH) or not _NAME.fullmatch(name) or len(raw) < 5:
+            raise NoteError("malformed signature line in a signed note")
+        key = keys.get((name, raw[:4]))
+        if key is None:
+            continue
+        if len(raw) != 68 or not key.valid(text, raw[4:]):
+            raise NoteError(f"the signature by {key.name} does not match the text")
+        if key not in signed:
+            signed.append(key)
+    if not signed:
+        wanted = ", ".join(f"{v.name}+{v.key_id.hex()}" for v in keys.values()) or "any key"
+        raise NoteError(f"expected a signature by {wanted}, found none")
+    return text, tuple(signed)

@@ -1,0 +1,114 @@
+"""The journal's segments: names, certificates and lines, as bytes.
+
+The log is one tree; its entries are journalled in segments, each signed with
+its own key. A segment's certificate is a signed note by the device key and,
+after the first, by the key of the segment before, which is then destroyed:
+whoever takes the device later cannot rewrite what earlier keys signed.
+
+A line is one entry in canonical JSON, a tab, and the base64 signature of the
+checkpoint that the tree has with that entry in it. Pure: no files.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
+
+_TITLE = "framegate/segment/v1"
+SIGNATURE_CHARS = 88  # base64 of 64 bytes
+
+
+def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
+    """The text of a checkpoint (C2SP tlog-checkpoint)."""
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+
+def parse_checkpoint(text: bytes, origin: str) -> tuple[int, bytes]:
+    """Size and root of a checkpoint's text.
+
+    Raises:
+        NoteError: not a checkpoint of this log.
+    """
+    lines = text.decode(errors="replace").split("\n")
+    if len(lines) < 4 or lines[0] != origin or not lines[1].isascii() or not lines[1].isdigit():
+        raise NoteError(f"expected a checkpoint of {origin}: origin, size and root, a line each")
+    try:
+        root = base64.b64decode(lines[2], validate=True)
+    except (binascii.Error, ValueError) as err:
+        raise NoteError("the root of a checkpoint is not base64") from err
+    if len(root) != 32 or checkpoint_text(origin, int(lines[1]), root) != text:
+        raise NoteError("the checkpoint is not in the one form it may have")
+    return int(lines[1]), root
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Who may sign a segment's lines, and the tree it continues."""
+
+    origin: str
+    number: int
+    base_size: int  # entries before this segment
+    base_root: bytes
+    key: Verifier
+
+    def note(self, signers: list[Signer]) -> bytes:
+        return sign_note(self._text(), signers)
+
+    def _text(self) -> bytes:
+        root = base64.b64encode(self.base_root).decode()
+        return (
+            f"{_TITLE}\n{self.origin}\n{self.number}\n{self.base_size}\n{root}\n{self.key.text}\n"
+        ).encode()
+
+    @classmethod
+    def read(cls, note: bytes, device: Verifier, before: Verifier | None) -> Certificate:
+        """The certificate in `note`, signed by the device and by the key before.
+
+        Raises:
+            NoteError: malformed, or a signature is bad or missing.
+        """
+        needed = [device] if before is None else [device, before]
+        text, signed = read_note(note, needed)
+        if len(signed) != len(needed):
+            raise NoteError(
+                "a segment's certificate lacks the device's or the last key's signature"
+            )
+        lines = text.decode().split("\n")
+        if len(lines) != 7 or lines[0] != _TITLE or not (lines[2] + lines[3]).isdigit():
+            raise NoteError("expected the certificate of a log segment")
+        try:
+            root = base64.b64decode(lines[4], validate=True)
+        except (binascii.Error, ValueError) as err:
+            raise NoteError("the root in a segment's certificate is not base64") from err
+        found = cls(lines[1], int(lines[2]), int(lines[3]), root, Verifier.parse(lines[5]))
+        if found._text() != text:
+            raise NoteError("the certificate is not in the one form it may have")
+        return found
+
+
+def line(entry: bytes, signature: bytes) -> bytes:
+    """One journal line."""
+    return entry + b"\t" + base64.b64encode(signature) + b"\n"
+
+
+def split_line(raw: bytes) -> tuple[bytes, bytes] | None:
+    """Entry and signature of a line without its newline; None if it is not one."""
+    entry, tab, text = raw.rpartition(b"\t")
+    if not tab or not entry or len(text) != SIGNATURE_CHARS:
+        return None
+    try:
+        signature = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return (entry, signature) if len(signature) == 64 else None
+
+
+def journal_name(number: int) -> str:
+    return f"{number:06d}.log"
+
+
+def certificate_name(number: int) -> str:
+    return f"{number:06d}.cert"

@@ -1,0 +1,64 @@
+"""`framegate keys`: make, show and use the local keys."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.keys import DEFAULT_DIR, KeyStore, RecordKind
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("keys", help="make keys, sign and check record files")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    store = argparse.ArgumentParser(add_help=False)
+    store.add_argument(
+        "--keys", type=Path, metavar="DIR", help=f"key directory (default {DEFAULT_DIR})"
+    )
+    init = actions.add_parser("init", parents=[store], help="make a new set of keys")
+    init.set_defaults(handler=_init)
+    show = actions.add_parser("show", parents=[store], help="print the public keys")
+    show.set_defaults(handler=_show)
+    for name, handler, what in (
+        ("sign", _sign, "write FILE.sig beside a record"),
+        ("verify", _verify, "check a record against FILE.sig"),
+    ):
+        action = actions.add_parser(name, parents=[store], help=what)
+        action.add_argument("file", type=Path, metavar="FILE")
+        action.add_argument(
+            "--kind", required=True, choices=[k.value for k in RecordKind], help="what FILE is"
+        )
+        action.set_defaults(handler=handler)
+
+
+def _init(args: argparse.Namespace) -> int:
+    store = KeyStore.init(args.keys)
+    print(f"keys made in {store.directory}; keep the .key files secret and backed up")
+    return _show(args)
+
+
+def _show(args: argparse.Namespace) -> int:
+    store = KeyStore.open(args.keys)
+    print(f"record  {store.record_verifier().text}")
+    if (store.directory / "log.pub").is_file():
+        print(f"log     {store.log_verifier().text}")
+    return 0
+
+
+def _sign(args: argparse.Namespace) -> int:
+    print(KeyStore.open(args.keys).sign_file(args.file, RecordKind(args.kind)))
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from edge.errors import SignatureError
+
+    store = KeyStore.open(args.keys)
+    try:
+        store.verify_file(args.file, RecordKind(args.kind))
+    except SignatureError as err:
+        print(f"framegate: {err}", file=sys.stderr)
+        return 1
+    print(f"{args.file}: good {args.kind} signature by {store.record_verifier().name}")
+    return 0

@@ -1,0 +1,224 @@
+"""The local key store: who signs records, who signs the log, what the board shares.
+
+One directory holds three secrets, each in its own file that only the owner may
+read: `record.key` signs commissioning records, session claims and views;
+`log.key` certifies the audit log's segments; `board.key` is the 32-byte root
+that the board is provisioned with. `record.pub` and `log.pub` are public. A
+device that only verifies needs no more than `record.pub`.
+
+A signed file `X` has `X.sig` beside it: a signed note that names the kind of
+record and the SHA-256 of the file, so a session cannot pass for a device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import tempfile
+from enum import Enum
+from pathlib import Path
+
+from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
+from edge.errors import SignatureError, UsageError
+
+DEFAULT_DIR = Path("~/.config/framegate")
+BOARD_KEY_BYTES = 32
+_MAX_RECORD_BYTES = 16 * 1024 * 1024
+_NAMES = ("record.key", "record.pub", "log.key", "log.pub", "board.key")
+
+
+class RecordKind(Enum):
+    """What a signed file is; a signature holds for one kind only."""
+
+    DEVICE = "device"
+    SESSION = "session"
+    VIEW = "view"
+
+
+class KeyStore:
+    """The keys in one directory, read when they are needed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @classmethod
+    def init(cls, directory: Path | None = None) -> KeyStore:
+        """Make a new set of keys; a directory that already holds one is refused.
+
+        Raises:
+            UsageError: a key is there already, or the directory cannot be written.
+        """
+        where = _resolved(directory)
+        device = f"framegate-{secrets.token_hex(4)}"
+        record = Signer.generate(f"{device}/record")
+        log = Signer.generate(f"{device}/log")
+        texts = {
+            "record.key": record.secret_text,
+            "record.pub": record.verifier.text,
+            "log.key": log.secret_text,
+            "log.pub": log.verifier.text,
+            "board.key": secrets.token_hex(BOARD_KEY_BYTES),
+        }
+        try:
+            where.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in _NAMES:
+                if (where / name).exists():
+                    raise UsageError(f"{where / name} exists already; keys are never overwritten")
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=where) as staging:
+                for name, text in texts.items():
+                    _write_new(Path(staging) / name, text + "\n", name.endswith(".key"))
+                for name in _NAMES:
+                    os.link(Path(staging) / name, where / name)  # never overwrites
+            _sync_directory(where)
+        except OSError as err:
+            raise UsageError(f"cannot make keys in {where}: {err.strerror}") from err
+        return cls(where)
+
+    @classmethod
+    def open(cls, directory: Path | None = None) -> KeyStore:
+        """The keys in `directory`, which must hold at least `record.pub`."""
+        where = _resolved(directory)
+        if not (where / "record.pub").is_file():
+            raise UsageError(
+                f"no keys in {where} (expected record.pub); make them with `framegate keys init`"
+            )
+        return cls(where)
+
+    def record_signer(self) -> Signer:
+        return self._signer("record.key")
+
+    def record_verifier(self) -> Verifier:
+        return self._verifier("record.pub")
+
+    def log_key(self) -> Signer:
+        """The device's log key; its name is the log's origin."""
+        return self._signer("log.key")
+
+    def log_verifier(self) -> Verifier:
+        return self._verifier("log.pub")
+
+    def board_key(self) -> bytes:
+        """The root key shared with the board, 32 bytes."""
+        text = self._secret("board.key")
+        try:
+            key = bytes.fromhex(text.strip())
+        except ValueError:
+            key = b""
+        if len(key) != BOARD_KEY_BYTES:
+            raise UsageError(f"{self.directory / 'board.key'}: expected 64 hexadecimal digits")
+        return key
+
+    def sign_file(self, path: Path, kind: RecordKind) -> Path:
+        """Write the signature of `path` beside it, as PATH.sig, and return where."""
+        note = sign_note(_statement(_read(path), kind), [self.record_signer()])
+        target = path.with_name(path.name + ".sig")
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".sig-", delete=False) as temp:
+                try:
+                    temp.write(note)
+                    temp.flush()
+                    os.fsync(temp.fileno())
+                    os.chmod(temp.name, 0o644)
+                    os.replace(temp.name, target)
+                except OSError:
+                    os.unlink(temp.name)
+                    raise
+        except OSError as err:
+            raise UsageError(f"cannot write {target}: {err.strerror}") from err
+        return target
+
+    def verify_file(self, path: Path, kind: RecordKind) -> None:
+        """Check `path` against PATH.sig.
+
+        Raises:
+            SignatureError: unsigned, changed, of another kind, or by another key.
+        """
+        self.read_verified(path, kind)
+
+    def read_verified(self, path: Path, kind: RecordKind) -> bytes:
+        """The bytes of `path`, read once and verified: use these, do not read again."""
+        data = _read(path)
+        beside = path.with_name(path.name + ".sig")
+        if not beside.is_file():
+            raise SignatureError(f"{path} is unsigned: expected {beside.name} beside it")
+        self.verify_bytes(data, _read(beside), kind, str(path))
+        return data
+
+    def verify_bytes(self, data: bytes, signature: bytes, kind: RecordKind, name: str) -> None:
+        """Check a signature note over bytes in hand; `name` is for the message."""
+        trusted = self.record_verifier()
+        try:
+            text, _ = read_note(signature, [trusted])
+        except NoteError as err:
+            raise SignatureError(f"{name}: {err}") from err
+        if text == _statement(data, kind):
+            return
+        for other in RecordKind:
+            if text == _statement(data, other):
+                raise SignatureError(f"{name} is signed as {other.value}, expected {kind.value}")
+        raise SignatureError(f"{name} was changed after {trusted.name} signed it as {kind.value}")
+
+    def _signer(self, name: str) -> Signer:
+        try:
+            return Signer.parse(self._secret(name))
+        except NoteError as err:
+            raise UsageError(f"{self.directory / name}: {err}") from err
+
+    def _verifier(self, name: str) -> Verifier:
+        path = self.directory / name
+        try:
+            return Verifier.parse(_read(path).decode(errors="replace"))
+        except NoteError as err:
+            raise UsageError(f"{path}: {err}") from err
+
+    def _secret(self, name: str) -> str:
+        path = self.directory / name
+        text = _read(path).decode(errors="replace")
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise UsageError(f"{path} may be read by others: expected mode 600 (chmod 600 {path})")
+        return text
+
+
+def read_verifier(path: Path) -> Verifier:
+    """The public key in a file."""
+    try:
+        return Verifier.parse(_read(path).decode(errors="replace"))
+    except NoteError as err:
+        raise UsageError(f"{path}: {err}") from err
+
+
+def _resolved(directory: Path | None) -> Path:
+    return (directory or DEFAULT_DIR).expanduser()
+
+
+def _statement(data: bytes, kind: RecordKind) -> bytes:
+    return f"framegate/{kind.value}/v1\n{hashlib.sha256(data).hexdigest()}\n".encode()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_RECORD_BYTES + 1)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    if len(data) > _MAX_RECORD_BYTES:
+        raise UsageError(f"{path} is larger than {_MAX_RECORD_BYTES} bytes")
+    return data
+
+
+def _write_new(path: Path, text: str, secret: bool) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
