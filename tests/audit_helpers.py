@@ -1,0 +1,74 @@
+"""Entries with made-up times, and a small log, for the tests of the audit log."""
+
+from __future__ import annotations
+
+from edge.audit.schema import (
+    Context,
+    Deny,
+    End,
+    Enrolment,
+    Permit,
+    Release,
+    Stamp,
+    Start,
+    Stop,
+)
+from edge.decision.evidence import Source
+from edge.lease import Lane
+from edge.reasons import Reason
+
+NOON_NS = 1_767_268_800 * 10**9  # 2026-01-01T12:00:00Z
+
+
+def stamp(t_s: float = 0.0, *, boot: int = 1) -> Stamp:
+    """A moment `t_s` seconds after noon; the device was started an hour before."""
+    return Stamp(
+        boot_id=bytes([boot]) * 16,
+        mono_ns=int((3600 + t_s) * 1e9),
+        wall_ns=NOON_NS + int(t_s * 1e9),
+        camera=b"\xca" * 16,
+        policy=b"\xb0" * 32,
+    )
+
+
+def start(t_s: float = 0.0, *, boot: int = 1) -> Start:
+    return Start(
+        stamp(t_s, boot=boot),
+        version="0.1.0",
+        pack="strict",
+        lane=Lane.VERIFY,
+        dwell_s=3,
+        release=Release.BRACKETED,
+        virtual=True,
+        enrolment=Enrolment.ENFORCED,
+    )
+
+
+def permit(t_s: float, epoch: int = 1) -> Permit:
+    return Permit(
+        stamp(t_s),
+        epoch=epoch,
+        context=Context.CONTROLLED,
+        from_ns=int((3600 + t_s - 0.3) * 1e9),
+        rules=("FA-03",),
+        good=(Source.VIEW, Source.DOCK),
+    )
+
+
+def end(t_s: float, epoch: int = 1, released: int = 30) -> End:
+    return End(
+        stamp(t_s),
+        epoch=epoch,
+        reasons=(Reason.VIEW_FOREIGN,),
+        rules=("GD-07",),
+        released=released,
+        last_captured_ns=int((3600 + t_s - 0.1) * 1e9) if released else None,
+    )
+
+
+def deny(t_s: float) -> Deny:
+    return Deny(stamp(t_s), Context.UNCONTROLLED, (Reason.MOTION,), ("MS-02",))
+
+
+def stop(t_s: float, released: int = 30) -> Stop:
+    return Stop(stamp(t_s), released=released, frames=300)
