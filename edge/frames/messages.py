@@ -1,7 +1,7 @@
 """What capture, gate and decider tell each other, as fixed binary messages.
 
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
-    gate -> decider     Noted, Offered             decider -> gate   Returned (and edge.lease)
+    gate -> decider     Noted, Offered, Ended      decider -> gate   Returned, Anchor (and edge.lease)
     gate -> parent      Resolved (batches)
 
 Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
@@ -86,6 +86,24 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """The blocks of the enrolled view to compare while there is no lease that names them."""
+
+    seen_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A lease of `epoch` is no longer held; what was released under that epoch so far."""
+
+    epoch: int
+    released: int
+    last_captured_ns: int  # of the last released frame; -1 if there was none
+    reason: Reason | None  # why the gate itself gave the lease up; None if it ran out or was revoked
+    drained: bool  # the stream is over and nothing waits any more
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """The final word on one frame."""
 
@@ -96,13 +114,15 @@ class Resolved:
     step_ns: int  # time the gate spent on the frame when it arrived
 
 
-Message = Captured | SourceEnd | Freed | Noted | Offered | Returned
+Message = Captured | SourceEnd | Freed | Noted | Offered | Returned | Anchor | Ended
 
 _CAPTURED = struct.Struct("<BHQqHH")
 _END = struct.Struct("<BBQ")
 _SLOT = struct.Struct("<BH")
 _NOTED = struct.Struct("<BQqfffffQB")
 _OFFERED = struct.Struct("<BHQqHHB")
+_ANCHOR = struct.Struct("<BQ")
+_ENDED = struct.Struct("<BQQqiB")
 _RESOLVED = struct.Struct("<QqiQI")
 _REASONS = tuple(Reason)
 _INDEX = {reason: i for i, reason in enumerate(_REASONS)}
@@ -123,6 +143,10 @@ def encode(message: Message) -> bytes:
             return _SLOT.pack(6, slot)
         case SourceEnd(end, s):
             return _END.pack(2, end.value, s)
+        case Anchor(blocks):
+            return _ANCHOR.pack(7, blocks)
+        case Ended(epoch, released, last, reason, drained):
+            return _ENDED.pack(8, epoch, released, last, _number(reason), drained)
 
 
 def decode(data: bytes) -> Message:
@@ -148,6 +172,11 @@ def decode(data: bytes) -> Message:
                 return Offered(*fields, bool(final))
             case 6:
                 return Returned(_SLOT.unpack(data)[1])
+            case 7:
+                return Anchor(_ANCHOR.unpack(data)[1])
+            case 8:
+                _, epoch, released, last, number, drained = _ENDED.unpack(data)
+                return Ended(epoch, released, last, _reason(number), bool(drained))
     except (struct.error, ValueError) as err:
         raise GuardError(f"malformed message of {len(data)} bytes between processes") from err
     raise GuardError(f"unknown message tag {data[0]} between processes")
@@ -159,7 +188,7 @@ def encode_resolved(batch: list[Resolved]) -> bytes:
         _RESOLVED.pack(
             r.sequence,
             r.captured_ns,
-            -1 if r.reason is None else _INDEX[r.reason],
+            _number(r.reason),
             r.epoch,
             min(r.step_ns, 0xFFFFFFFF),
         )
@@ -170,6 +199,16 @@ def encode_resolved(batch: list[Resolved]) -> bytes:
 def decode_resolved(data: bytes) -> list[Resolved]:
     """The batch in `data`; see `encode_resolved`."""
     return [
-        Resolved(s, t, None if i < 0 else _REASONS[i], epoch, step)
-        for s, t, i, epoch, step in _RESOLVED.iter_unpack(data)
+        Resolved(s, t, _reason(number), epoch, step)
+        for s, t, number, epoch, step in _RESOLVED.iter_unpack(data)
     ]
+
+
+def _number(reason: Reason | None) -> int:
+    return -1 if reason is None else _INDEX[reason]
+
+
+def _reason(number: int) -> Reason | None:
+    if number >= len(_REASONS):
+        raise ValueError(f"reason {number}")
+    return None if number < 0 else _REASONS[number]

@@ -1,0 +1,238 @@
+"""The two records an operator writes: the device (D.toml) and the session claim (S.toml).
+
+Both are read strictly: an unknown key or value is an error that names it and
+lists what is allowed. Keys and values are those of the policy's vocabulary, so
+that a record and a policy scenario are the same words.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.decision.people import PeopleRules
+from edge.decision.vocabulary import VOCABULARY
+from edge.errors import RecordError
+from edge.lease import Lane
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MAX_BYTES = 64 * 1024
+DWELL_S = (1.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What was pinned of the camera at enrolment; empty where nothing was."""
+
+    driver: str = ""
+    card: str = ""
+    bus: str = ""
+    virtual_sha256: tuple[str, ...] = ()  # files that may stand in for the camera
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The commissioning record."""
+
+    camera: str
+    mount: str = "unknown"
+    site: str = ""
+    dock_id: str = ""
+    publicly_accessible: bool = True
+    lanes: tuple[Lane, ...] = ()
+    dwell_s: float = 3.0
+    user: str = "unknown"
+    by_or_for: str = "unknown"
+    jurisdiction: str = "unknown"
+    people: PeopleRules = field(default_factory=PeopleRules)
+    fingerprint: Path | None = None
+    identity: Identity = field(default_factory=Identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The claim under which the matcher asks for frames."""
+
+    operation: Lane
+    gallery: str
+    consent: str = "none"
+    active_involvement: bool = False
+    authorisation: str = "none"
+    inference_backend: str = "on_device"
+    result_sink: str = "local"
+
+
+def load_device(path: Path) -> Device:
+    """The device record in `path`; a relative fingerprint path starts at its folder.
+
+    Raises:
+        RecordError: unreadable, unknown key or value, or a value out of range.
+    """
+    table = _Table(_read(path), str(path))
+    operator = table.table("operator")
+    people = table.table("people")
+    view = table.table("view")
+    identity = table.table("identity")
+    fingerprint = view.text("fingerprint", "")
+    device = Device(
+        camera=table.word("camera"),
+        mount=table.word("mount", "unknown"),
+        site=table.text("site", ""),
+        dock_id=table.text("dock_id", ""),
+        publicly_accessible=table.flag("publicly_accessible", True),
+        lanes=tuple(Lane(name) for name in table.words("lanes", "operation")),
+        dwell_s=table.number("dwell_s", 3.0, *DWELL_S),
+        user=operator.word("user", "unknown"),
+        by_or_for=operator.word("by_or_for", "unknown"),
+        jurisdiction=operator.text("jurisdiction", "unknown"),
+        people=PeopleRules(
+            max=int(people.number("max", 1, 0, 2)),
+            min_height=people.number("min_height", 0.1, 0.02, 1.0),
+            zone=people.rectangle("zone"),
+        ),
+        fingerprint=path.parent / fingerprint if fingerprint else None,
+        identity=Identity(
+            driver=identity.text("driver", ""),
+            card=identity.text("card", ""),
+            bus=identity.text("bus", ""),
+            virtual_sha256=identity.digests("virtual_sha256"),
+        ),
+    )
+    for part in (operator, people, view, identity, table):
+        part.finish()
+    return device
+
+
+def load_session(path: Path) -> Session:
+    """The session claim in `path`.
+
+    Raises:
+        RecordError: unreadable, or an unknown key or value.
+    """
+    table = _Table(_read(path), str(path))
+    session = Session(
+        operation=Lane(table.word("operation")),
+        gallery=table.word("gallery"),
+        consent=table.word("consent", "none"),
+        active_involvement=table.flag("active_involvement", False),
+        authorisation=table.word("authorisation", "none"),
+        inference_backend=table.word("inference_backend", "on_device"),
+        result_sink=table.word("result_sink", "local"),
+    )
+    table.finish()
+    return session
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as err:
+        raise RecordError(f"{path}: cannot be read: {err.strerror}") from err
+    if len(data) > _MAX_BYTES:
+        raise RecordError(f"{path}: expected at most {_MAX_BYTES} bytes")
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as err:
+        raise RecordError(f"{path}: expected UTF-8 text: {err.reason} at byte {err.start}") from err
+    except tomllib.TOMLDecodeError as err:
+        raise RecordError(f"{path}: not TOML: {err}") from err
+
+
+class _Table:
+    """One TOML table, read key by key; `finish` refuses whatever was not asked for."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = values
+        self._where = where
+        self._known: list[str] = []
+
+    def table(self, key: str) -> _Table:
+        value = self._take(key, {})
+        if not isinstance(value, dict):
+            raise RecordError(f"{self._where}: {key} must be a table")
+        return _Table(value, f"{self._where} [{key}]")
+
+    def word(self, key: str, default: str | None = None) -> str:
+        value = self._take(key, default)
+        if default is not None and value == default:
+            return default
+        return self._allowed(key, value, VOCABULARY[key])
+
+    def words(self, key: str, vocabulary: str) -> list[str]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        return [self._allowed(key, value, VOCABULARY[vocabulary]) for value in values]
+
+    def text(self, key: str, default: str) -> str:
+        value = self._take(key, default)
+        if not isinstance(value, str):
+            raise RecordError(f"{self._where}: {key} must be a text, got {value!r}")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise RecordError(f"{self._where}: {key} must be true or false, got {value!r}")
+        return value
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        value = self._take(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RecordError(f"{self._where}: {key} must be a number, got {value!r}")
+        if not low <= value <= high:
+            raise RecordError(f"{self._where}: {key} must be {low:g} to {high:g}, got {value!r}")
+        return float(value)
+
+    def rectangle(self, key: str) -> tuple[float, float, float, float] | None:
+        self._known.append(key)
+        value = self._values.get(key)
+        if value is None:
+            return None
+        numbers = isinstance(value, list) and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1 for v in value
+        )
+        if not numbers or len(value) != 4 or value[0] >= value[2] or value[1] >= value[3]:
+            raise RecordError(
+                f"{self._where}: {key} must be [left, top, right, bottom] in 0 to 1, got {value!r}"
+            )
+        left, top, right, bottom = (float(v) for v in value)
+        return left, top, right, bottom
+
+    def digests(self, key: str) -> tuple[str, ...]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        for value in values:
+            if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
+                raise RecordError(f"{self._where}: {key} must hold SHA-256 digests, got {value!r}")
+        return tuple(values)
+
+    def finish(self) -> None:
+        for key in self._values:
+            if key not in self._known:
+                raise RecordError(
+                    f"{self._where}: unknown key {key!r}; allowed: {', '.join(self._known)}"
+                )
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._known.append(key)
+        value = self._values.get(key, default)
+        if value is None:
+            raise RecordError(f"{self._where}: {key} is missing")
+        return value
+
+    def _allowed(self, key: str, value: Any, words: tuple[str, ...]) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise RecordError(
+                f"{self._where}: {key} = {value!r} is not known; allowed: {', '.join(words)}"
+            )
+        return value

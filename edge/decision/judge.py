@@ -1,0 +1,440 @@
+"""The judge: turns readings into a lease, or into the end of one.
+
+Pure: readings, statuses and times come in, `Action`s go out in the order in
+which they must happen. On a permit that order is: durable audit record, board
+asked, board acknowledged, first lease. On any doubt it is: gate first, then
+board, then log. `edge.decision.decider` carries the actions out in the running
+guard; `edge.replay` does the same in virtual time. All times are nanoseconds
+of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from firmware_bridge.messages import BoardStatus, Claim, Link
+
+from edge.audit.schema import Context as Setting
+from edge.audit.schema import Deny, End, Entry, Gap, Permit, Stamp
+from edge.clock import MS, S
+from edge.config import Device, Session
+from edge.decision.board_watch import BoardWatch
+from edge.decision.context import INTEGRITY_ONLY, REQUIRED, Context, ContextState
+from edge.decision.evidence import BoardSample, Reading, Source
+from edge.decision.policy import Decision, Policy
+from edge.decision.policy import Verdict as PolicyVerdict
+from edge.frames.messages import Ended
+from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Binding, Lease, Revocation
+from edge.reasons import Reason, worst_first
+
+ACK_NS = 500 * MS  # the board must acknowledge a claim within this
+REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
+STATUS_NS = 200 * MS  # a board status older than this is a lost link
+
+
+class Release(Enum):
+    """When a frame may leave: between two good readings, or at once."""
+
+    BRACKETED = "bracketed"
+    IMMEDIATE = "immediate"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What does not change while a guard runs."""
+
+    device: Device
+    session: Session
+    binding: Binding
+    release: Release
+    interlocked: bool  # a board must acknowledge before anything is released
+    camera_known: bool  # the camera is the enrolled one
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send this to the gate."""
+
+    message: Lease | Revocation
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send this to the board's bridge."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Append this to the audit log; a durable one calls `Judge.recorded` when it is on disk."""
+
+    entry: Callable[[Stamp], Entry]
+    durable: bool
+
+
+Action = Tell | Ask | Write
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the judge thinks now; for displays and reports."""
+
+    setting: Setting
+    permitted: bool
+    reasons: tuple[Reason, ...]
+    rules: tuple[str, ...]
+
+
+class _Phase(Enum):
+    BLOCKED = "blocked"
+    RECORDING = "recording"  # the permit is being written
+    ASKING = "asking"  # the board has not acknowledged yet
+    PERMITTED = "permitted"
+    ENDING = "ending"  # the gate has not reported what was released
+
+
+class Judge:
+    """One session's decisions; a new judge blocks."""
+
+    def __init__(self, setup: Setup, policy: Policy, now_ns: int) -> None:
+        self._setup = setup
+        self._policy = policy
+        controlled = setup.binding.lane.identifying
+        self._required = frozenset(REQUIRED) if controlled else INTEGRITY_ONLY
+        self.context = Context(round(setup.device.dwell_s * S), self._required)
+        self._watch = BoardWatch(setup.device.dock_id)
+        self._phase = _Phase.BLOCKED
+        self._phase_ns = now_ns
+        self._epoch = 0  # of the newest grant or revocation
+        self._decision = 0
+        self._allowed_ns: int | None = None  # since when everything but the dwell has held
+        self._status: BoardStatus | None = None
+        self._silent: tuple[Reason, ...] = ()
+        self._seen_blocks = 0
+        self._sent: tuple[int, int] = (-1, -1)  # (time, to_ns) of the last lease
+        self._told: tuple[Reason, ...] | None = None
+        self._decisions: dict[bool, Decision] = {}
+        self._fault = "none"
+        self._report: Ended | None = None
+        self._gap = False  # the gate stood still and gave its lease up
+        self._end: tuple[tuple[Reason, ...], tuple[str, ...]] = ((), ())
+        self._denied: tuple[Setting, tuple[Reason, ...]] | None = None
+        self._denied_ns = -S
+        self._suppressed = 0
+        self.outlook = Outlook(Setting.UNCONTROLLED, False, (Reason.NO_LEASE,), ())
+        for reading in _static(setup, now_ns):
+            self.context.observe(reading)
+
+    @property
+    def opening(self) -> bool:
+        """Whether the stricter rules for opening apply to the next view reading."""
+        return self._allowed_ns is None
+
+    # what comes in
+
+    def observe(self, readings: Iterable[Reading], seen_blocks: int | None = None) -> None:
+        """Take readings of the picture; `seen_blocks` goes with a view reading."""
+        for reading in readings:
+            self.context.observe(reading)
+        if seen_blocks is not None:
+            self._seen_blocks = seen_blocks
+
+    def board(self, sample: BoardSample) -> tuple[Reading, ...]:
+        """Take one board sample; returns the readings made of it."""
+        readings = self._watch.see(sample)
+        for reading in readings:
+            self.context.observe(reading)
+        return readings
+
+    def board_status(self, status: BoardStatus) -> None:
+        self._status = status
+
+    def ended(self, report: Ended) -> None:
+        """Take the gate's report that a lease is no longer held."""
+        self._report = report
+        if report.reason is Reason.TIME_GAP:
+            self._gap = True
+
+    def silent(self, reasons: tuple[Reason, ...]) -> None:
+        """What is wrong with the guard itself at this moment; empty if nothing."""
+        self._silent = reasons
+
+    def recorded(self, index: int, now_ns: int) -> None:
+        """The permit is durable as entry `index`."""
+        if self._phase is _Phase.RECORDING:
+            self._decision = index
+            self._enter(
+                _Phase.ASKING if self._setup.interlocked else _Phase.PERMITTED, now_ns
+            )
+
+    # what goes out
+
+    def step(self, now_ns: int) -> list[Action]:
+        """Everything that must happen now, in order; call again after each batch of input."""
+        gap = (Reason.TIME_GAP,) if self._gap else ()
+        self._gap = False
+        self.context.observe(Reading(Source.INTEGRITY, now_ns, gap + self._integrity(now_ns)))
+        state = self.context.state(now_ns)
+        decision = self._decide(state)
+        reasons = list(state.reasons)
+        if decision.verdict is not PolicyVerdict.ALLOW:
+            reasons.append(Reason.POLICY_DENY)
+        if not reasons and now_ns < state.ready_ns:
+            reasons.append(Reason.DWELL)
+        causes = worst_first(reasons)
+        setting = self._setting(state)
+        if causes and causes != (Reason.DWELL,):
+            self._allowed_ns = None
+        elif self._allowed_ns is None:
+            self._allowed_ns = now_ns
+        actions: list[Action] = []
+        if causes:
+            actions += self._deny(setting, causes, decision.rules, now_ns)
+        else:
+            actions += self._permit(state, decision, now_ns)
+        permitted = self._phase is _Phase.PERMITTED
+        waiting = () if permitted else (Reason.NO_LEASE,)
+        self.outlook = Outlook(setting, permitted, causes or waiting, decision.rules)
+        return actions
+
+    def _permit(self, state: ContextState, decision: Decision, now_ns: int) -> list[Action]:
+        match self._phase:
+            case _Phase.ENDING:
+                return self._finish_end(now_ns)
+            case _Phase.BLOCKED:
+                self._enter(_Phase.RECORDING, now_ns)
+                self._epoch += 1
+                self._told = None
+                epoch, start_ns, rules = self._epoch, self._from_ns(state), decision.rules
+                setting = self._setting(state)
+                good = tuple(source for source in REQUIRED if source in self._required)
+                return [
+                    Write(
+                        lambda stamp: Permit(stamp, epoch, setting, start_ns, rules, good),
+                        durable=True,
+                    )
+                ]
+            case _Phase.RECORDING:
+                return []
+            case _Phase.ASKING:
+                if self._acknowledged():
+                    self._enter(_Phase.PERMITTED, now_ns)
+                    return self._renew(state, now_ns)
+                if now_ns - self._phase_ns > ACK_NS:
+                    return self._fail(Reason.INTERLOCK_FAULT, now_ns)
+                return [Ask(Claim(self._decision, releasing=True))]
+            case _Phase.PERMITTED:
+                if self._setup.interlocked and not self._acknowledged():
+                    return self._fail(Reason.INTERLOCK_FAULT, now_ns)
+                return self._renew(state, now_ns)
+        raise AssertionError(self._phase)
+
+    def _renew(self, state: ContextState, now_ns: int) -> list[Action]:
+        expires_ns = now_ns + LIFE_NS
+        bracketed = self._setup.release is Release.BRACKETED and self._setup.binding.lane.identifying
+        to_ns = state.seen_ns + 1 if bracketed else expires_ns
+        from_ns = self._from_ns(state)
+        sent_ns, sent_to_ns = self._sent
+        if to_ns <= from_ns or (now_ns - sent_ns < RENEW_NS and to_ns == sent_to_ns):
+            return []
+        if not bracketed and now_ns - sent_ns < RENEW_NS:
+            return []
+        self._sent = (now_ns, to_ns)
+        binding = self._setup.binding
+        lease = Lease(
+            epoch=self._epoch,
+            camera=binding.camera,
+            boot=binding.boot,
+            policy=binding.policy,
+            lane=binding.lane,
+            from_ns=from_ns,
+            to_ns=to_ns,
+            expires_ns=expires_ns,
+            min_view_score=MIN_VIEW_SCORE if binding.lane.identifying else 0.0,
+            seen_blocks=self._seen_blocks,
+            decision=self._decision,
+        )
+        return [Tell(lease)]
+
+    def _deny(
+        self,
+        setting: Setting,
+        reasons: tuple[Reason, ...],
+        rules: tuple[str, ...],
+        now_ns: int,
+    ) -> list[Action]:
+        if self._phase is _Phase.ENDING:
+            return [*self._finish_end(now_ns), *self._explain(reasons, rules)]
+        if self._phase is not _Phase.BLOCKED:
+            return self._revoke(reasons, rules, now_ns)
+        actions = self._explain(reasons, rules)
+        key = (setting, reasons)
+        if key != self._denied:
+            self._denied = key
+            if now_ns - self._denied_ns < S:
+                self._suppressed += 1
+            else:
+                actions += self._log_deny(setting, reasons, rules, now_ns)
+        return actions
+
+    def _log_deny(
+        self, setting: Setting, reasons: tuple[Reason, ...], rules: tuple[str, ...], now_ns: int
+    ) -> list[Action]:
+        actions: list[Action] = []
+        if count := self._suppressed:
+            actions.append(Write(lambda stamp: Gap(stamp, count), durable=False))
+        self._suppressed = 0
+        self._denied_ns = now_ns
+        actions.append(Write(lambda stamp: Deny(stamp, setting, reasons, rules), durable=False))
+        return actions
+
+    def _explain(self, reasons: tuple[Reason, ...], rules: tuple[str, ...]) -> list[Action]:
+        """Keep the gate's account of why it blocks up to date."""
+        if reasons == self._told:
+            return []
+        self._told = reasons
+        self._epoch += 1
+        return [Tell(Revocation(self._epoch, reasons, rules))]
+
+    def _revoke(
+        self, reasons: tuple[Reason, ...], rules: tuple[str, ...], now_ns: int
+    ) -> list[Action]:
+        granted = self._phase in (_Phase.PERMITTED, _Phase.ASKING)
+        self._told = reasons
+        self._sent = (-1, -1)
+        self._end = (reasons, rules)
+        self._allowed_ns = None
+        actions: list[Action] = [Tell(Revocation(self._epoch, reasons, rules))]
+        if granted and self._setup.interlocked:
+            actions.append(Ask(Claim(self._decision, releasing=False)))
+        self._enter(_Phase.ENDING, now_ns)
+        return actions
+
+    def _finish_end(self, now_ns: int) -> list[Action]:
+        """Write the end of the permit once the gate has said what was released under it."""
+        report = self._report
+        mine = report is not None and report.epoch == self._epoch
+        if not mine and now_ns - self._phase_ns < REPORT_NS:
+            return []
+        self._enter(_Phase.BLOCKED, now_ns)
+        reasons, rules = self._end
+        released = report.released if report is not None and mine else 0
+        last_ns = report.last_captured_ns if report is not None and mine else -1
+        epoch = self._epoch
+        self._told = None
+        return [
+            Write(
+                lambda stamp: End(
+                    stamp, epoch, reasons, rules, released, None if last_ns < 0 else last_ns
+                ),
+                durable=False,
+            )
+        ]
+
+    def _fail(self, reason: Reason, now_ns: int) -> list[Action]:
+        self.context.observe(Reading(Source.INTEGRITY, now_ns, (reason,)))
+        return self._revoke((reason,), (), now_ns)
+
+    def _from_ns(self, state: ContextState) -> int:
+        return max(state.ready_ns, self._allowed_ns or 0)
+
+    def _acknowledged(self) -> bool:
+        status = self._status
+        return status is not None and status.permitted and status.decision == self._decision
+
+    def _enter(self, phase: _Phase, now_ns: int) -> None:
+        self._phase = phase
+        self._phase_ns = now_ns
+
+    def _integrity(self, now_ns: int) -> tuple[Reason, ...]:
+        if not self._setup.interlocked:
+            return self._silent
+        status = self._status
+        if status is None or now_ns - status.captured_ns > STATUS_NS:
+            return (*self._silent, Reason.LINK_LOST)
+        if status.link is not Link.UP:
+            return (*self._silent, *(status.reasons or (Reason.LINK_LOST,)))
+        return self._silent
+
+    def _decide(self, state: ContextState) -> Decision:
+        fault = _fault(state.reasons)
+        if fault != self._fault:
+            self._fault = fault
+            self._decisions.clear()
+        controlled = self._setting(state) is Setting.CONTROLLED
+        if controlled not in self._decisions:
+            facts = policy_facts(self._setup, controlled, fault)
+            self._decisions[controlled] = self._policy.decide(facts)
+        return self._decisions[controlled]
+
+    def _setting(self, state: ContextState) -> Setting:
+        """A context is only ever called controlled where all of its evidence is asked for."""
+        if state.controlled and self._setup.binding.lane.identifying:
+            return Setting.CONTROLLED
+        return Setting.UNCONTROLLED
+
+
+def policy_facts(setup: Setup, controlled: bool, fault: str) -> Mapping[str, object]:
+    """The policy request of this moment, in the vocabulary of the scenarios."""
+    device, session = setup.device, setup.session
+    return {
+        "user": device.user,
+        "by_or_for": device.by_or_for,
+        "jurisdiction": device.jurisdiction,
+        "camera": device.camera,
+        "mount": device.mount,
+        "setting": "controlled" if controlled else "uncontrolled",
+        "publicly_accessible": device.publicly_accessible,
+        "operation": session.operation.value,
+        "gallery": session.gallery,
+        "source": "live" if setup.camera_known else "replay_into_live",
+        "session_open": True,
+        "active_involvement": session.active_involvement,
+        "consent": session.consent,
+        "authorisation": session.authorisation,
+        "inference_backend": session.inference_backend,
+        "result_sink": session.result_sink,
+        "injected_fault": fault,
+    }
+
+
+_FAULTS = (  # which evidence failure a policy sees as which fault, worst first
+    ("heartbeat_lost", frozenset({Reason.LINK_LOST, Reason.PROCESS_SILENT, Reason.TIME_GAP})),
+    ("imu_timeout", frozenset({Reason.SENSOR_SILENT, Reason.SENSOR_IMPLAUSIBLE})),
+    ("dock_spoof", frozenset({Reason.DOCK_SITE, Reason.DOCK_STUCK, Reason.TAMPER})),
+)
+
+
+def _fault(reasons: tuple[Reason, ...]) -> str:
+    for name, causes in _FAULTS:
+        if causes.intersection(reasons):
+            return name
+    return "none"
+
+
+def _static(setup: Setup, now_ns: int) -> tuple[Reading, ...]:
+    """Readings that follow from the signed records alone."""
+    device, session = setup.device, setup.session
+    commissioning = []
+    if device.camera != "fixed":
+        commissioning.append(Reason.MOBILE_CLASS)
+    if device.mount != "fixed_surveyed":
+        commissioning.append(Reason.MOUNT_UNSURVEYED)
+    if not device.site or not device.dock_id:
+        commissioning.append(Reason.NO_SITE)
+    claim = []
+    if session.operation not in device.lanes:
+        claim.append(Reason.LANE_NOT_COMMISSIONED)
+    if session.operation is not setup.binding.lane:
+        claim.append(Reason.LANE_MISMATCH)
+    if session.consent in ("withdrawn", "opted_out"):
+        claim.append(Reason.CONSENT_WITHDRAWN)
+    camera = () if setup.camera_known else (Reason.CAM_IDENTITY,)
+    return (
+        Reading(Source.COMMISSIONING, now_ns, tuple(commissioning)),
+        Reading(Source.SESSION, now_ns, tuple(claim)),
+        Reading(Source.CAMERA, now_ns, camera),
+    )

@@ -1,0 +1,208 @@
+"""Cameras: where frames come from, each with the time it was captured.
+
+`Camera` is the one protocol; `LiveCamera` reads a V4L2 device or a network
+stream, `FileCamera` a recording with its own timestamps (which may be
+variable-rate), `PacedCamera` plays a file in real time the way a device
+delivers: what comes too late is dropped, never queued. All go through OpenCV.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are told by us, in one line
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+import cv2
+
+from edge.clock import MS, Clock
+from edge.errors import CameraError
+
+_LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
+MAX_SIDE_PX = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class CameraIdentity:
+    """What tells one camera from another; pinned at enrolment."""
+
+    kind: str  # "v4l2", "stream" or "virtual"
+    driver: str = ""
+    card: str = ""
+    bus: str = ""
+    sha256: str = ""  # of the file, for a virtual camera
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that name the camera, not the file that stands in for it."""
+        text = "\0".join(("framegate/camera/v1", self.kind, self.driver, self.card, self.bus))
+        return hashlib.sha256(text.encode()).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One frame and its capture time."""
+
+    frame: np.ndarray  # BGR uint8, shape (H, W, 3)
+    captured_ns: int
+
+
+class Camera(Protocol):
+    """A source of frames; iterating ends when no more will come."""
+
+    identity: CameraIdentity
+    width: int
+    height: int
+
+    def shots(self) -> Iterator[Shot]:
+        """Frames in order of capture."""
+
+    def close(self) -> None:
+        """Give the device back."""
+
+
+class FileCamera:
+    """A recording; capture times are the file's own, from 0 for its first frame."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CameraError if the file is missing, not a video, or holds no frame."""
+        if not path.is_file():
+            raise CameraError(f"{path}: expected a video file, found nothing readable there")
+        self._capture = _open(str(path), cv2.CAP_FFMPEG, f"{path}: expected a video file")
+        self.identity = CameraIdentity("virtual", sha256=file_sha256(path))
+        first = self._read()
+        if first is None:
+            raise CameraError(f"{path}: expected a video with frames, could decode none")
+        self._first: Shot | None = first
+        self.height, self.width = first.frame.shape[:2]
+
+    def shots(self) -> Iterator[Shot]:
+        shot, self._first = self._first, None
+        start_ns = shot.captured_ns if shot is not None else 0
+        while shot is not None:
+            yield Shot(shot.frame, shot.captured_ns - start_ns)
+            shot = self._read()
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _read(self) -> Shot | None:
+        found, frame = self._capture.read()
+        if not found:
+            return None
+        return Shot(frame, round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS))
+
+
+class PacedCamera:
+    """A file played as a device would deliver it, starting when `shots` is first asked."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._file = FileCamera(path)
+        self._clock = clock
+        self.identity = self._file.identity
+        self.width, self.height = self._file.width, self._file.height
+        self.dropped = 0
+
+    def shots(self) -> Iterator[Shot]:
+        start_ns = self._clock.now_ns()
+        for shot in self._file.shots():
+            due_ns = start_ns + shot.captured_ns
+            wait_ns = due_ns - self._clock.now_ns()
+            if wait_ns > 0:
+                time.sleep(wait_ns / 1e9)
+            elif wait_ns < -_LATE_NS:
+                self.dropped += 1
+                continue
+            yield Shot(shot.frame, due_ns)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class LiveCamera:
+    """A V4L2 device (index or /dev/video path) or an RTSP/HTTP stream."""
+
+    def __init__(self, source: str, clock: Clock) -> None:
+        """Raises CameraError if nothing can be read from `source`."""
+        self._clock = clock
+        stream = "://" in source
+        if stream:
+            self.identity = CameraIdentity("stream", bus=_without_credentials(source))
+            self._capture = _open(source, cv2.CAP_FFMPEG, f"{self.identity.bus}: expected a stream")
+        else:
+            node = f"/dev/video{source}" if source.isdigit() else source
+            if not os.path.exists(node):
+                raise CameraError(f"{node}: expected a V4L2 camera, found no such device")
+            self.identity = _v4l2_identity(node)
+            self._capture = _open(node, cv2.CAP_V4L2, f"{node}: expected a V4L2 camera")
+        found, frame = self._capture.read()
+        if not found:
+            raise CameraError(f"{source}: the camera opens but delivers no frame")
+        self.height, self.width = frame.shape[:2]
+
+    def shots(self) -> Iterator[Shot]:
+        while True:
+            found, frame = self._capture.read()
+            if not found:
+                return
+            yield Shot(frame, self._clock.now_ns())
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def open_camera(source: str, clock: Clock) -> Camera:
+    """The live camera `source` names: index, device, URL, or a file played in real time."""
+    if "://" in source or source.isdigit() or source.startswith("/dev/"):
+        return LiveCamera(source, clock)
+    return PacedCamera(Path(source), clock)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of the file.
+
+    Raises:
+        CameraError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError as err:
+        raise CameraError(f"{path}: cannot be read: {err.strerror}") from err
+    return digest.hexdigest()
+
+
+def _open(source: str, backend: int, expected: str) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(source, backend)
+    if not capture.isOpened():
+        raise CameraError(f"{expected}, OpenCV cannot open it as one")
+    width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+    height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if max(width, height) > MAX_SIDE_PX:
+        raise CameraError(f"{expected} of at most {MAX_SIDE_PX} px a side, got {width}x{height}")
+    return capture
+
+
+def _v4l2_identity(node: str) -> CameraIdentity:
+    name = os.path.basename(os.path.realpath(node))
+    base = Path("/sys/class/video4linux") / name
+    card = (base / "name").read_text().strip() if (base / "name").exists() else ""
+    device = base / "device"
+    driver = os.path.basename(os.path.realpath(device / "driver")) if device.exists() else "loopback"
+    bus = os.path.basename(os.path.realpath(device)) if device.exists() else ""
+    return CameraIdentity("v4l2", driver, card, bus)
+
+
+def _without_credentials(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,210 @@
+"""The matcher's side: frames as they are released, or a drop-in for OpenCV's capture.
+
+    for frame in connect(path, token, "verify_1_1"):   # ndarray with .captured_ns, .epoch
+        ...
+
+    capture = VideoCapture()                            # in place of cv2.VideoCapture(0)
+    ok, frame = capture.read()
+
+Where the guard starts the matcher, path, token and lane come in the
+environment (FRAMEGATE_SOCKET, FRAMEGATE_TOKEN, FRAMEGATE_LANE).
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edge.errors import MatcherError, UsageError
+from edge.frames.outlet import VERSION
+from edge.frames.ring import RingReader
+from edge.lease import Lane
+
+
+class Frame(np.ndarray):
+    """A released frame: BGR uint8, shape (H, W, 3), read-only, the matcher's own copy."""
+
+    captured_ns: int  # CLOCK_BOOTTIME nanoseconds
+    epoch: int  # of the lease it was released under
+    sequence: int  # rises by one per released frame; a gap means frames this side was too slow for
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.captured_ns = getattr(source, "captured_ns", 0)
+        self.epoch = getattr(source, "epoch", 0)
+        self.sequence = getattr(source, "sequence", 0)
+
+
+class Connection:
+    """One admitted matcher."""
+
+    def __init__(self, path: str, token: str, lane: str | Lane) -> None:
+        """Connect and be admitted.
+
+        Raises:
+            UsageError: `lane` is not a lane.
+            MatcherError: no guard there, or it refused (the message has its code).
+        """
+        name = lane.value if isinstance(lane, Lane) else lane
+        if name not in {member.value for member in Lane}:
+            raise UsageError(
+                f"lane {name!r} is not known; allowed: {', '.join(member.value for member in Lane)}"
+            )
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._channel.connect(path)
+            self._channel.send(json.dumps({"v": VERSION, "token": token, "lane": name}).encode())
+            self._channel.settimeout(5.0)
+            data, rights, _, _ = self._channel.recvmsg(512, socket.CMSG_SPACE(8))
+        except OSError as err:
+            self._channel.close()
+            raise MatcherError(f"{path}: expected a guard there: {err}") from err
+        answer = json.loads(data) if data else {"ok": False, "code": "no answer"}
+        if not answer["ok"]:
+            self._channel.close()
+            raise MatcherError(f"{path}: the guard refused this matcher: {answer['code']}")
+        fds = array.array("i", rights[0][2])
+        self.height, self.width = int(answer["height"]), int(answer["width"])
+        self.ring = RingReader(fds[0])
+        self._wake = fds[1]
+        os.close(fds[0])
+        self.ring.skip_to_newest()
+        self._channel.setblocking(False)
+        self.ended = False
+
+    def read(self, timeout_s: float | None = None) -> Frame | None:
+        """The next released frame; None when the stream is over or the time has passed.
+
+        `ended` tells the two apart. Without a timeout it waits for as long as it takes.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            found = self.ring.next()
+            if found is not None:
+                slot, pixels = found
+                frame = pixels.view(Frame)
+                frame.captured_ns = slot.captured_ns
+                frame.epoch = slot.epoch
+                frame.sequence = slot.sequence
+                frame.flags.writeable = False
+                return frame
+            if self.ended:
+                return None
+            wait_s = None if deadline is None else deadline - time.monotonic()
+            if wait_s is not None and wait_s <= 0:
+                return None
+            self._wait(wait_s)
+
+    def close(self) -> None:
+        """Leave; the guard releases nothing more to this matcher."""
+        self._channel.close()
+        os.close(self._wake)
+        self.ended = True
+
+    def _wait(self, wait_s: float | None) -> None:
+        ready, _, _ = select.select([self._wake, self._channel], [], [], wait_s)
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+        if self._channel in ready:
+            try:
+                self._channel.recv(512)
+            except OSError:
+                pass  # the guard is gone: that ends the stream as well
+            self.ended = True
+
+
+def connect(
+    path: str | None = None, token: str | None = None, lane: str | Lane | None = None
+) -> Iterator[Frame]:
+    """Yield released frames until the stream ends.
+
+    Args:
+        path, token, lane: default to the environment that the guard sets.
+
+    Raises:
+        UsageError, MatcherError: as `Connection`, at the first frame asked for.
+    """
+    connection = open_connection(path, token, lane)
+    try:
+        while (frame := connection.read()) is not None:
+            yield frame
+    finally:
+        connection.close()
+
+
+def open_connection(
+    path: str | None = None, token: str | None = None, lane: str | Lane | None = None
+) -> Connection:
+    """A `Connection`; what is not given comes from the environment."""
+    return Connection(
+        path or _environment("FRAMEGATE_SOCKET"),
+        token or _environment("FRAMEGATE_TOKEN"),
+        lane or _environment("FRAMEGATE_LANE"),
+    )
+
+
+class VideoCapture:
+    """`cv2.VideoCapture` for a matcher behind the guard: only released frames come out."""
+
+    def __init__(
+        self,
+        source: int | str | None = None,
+        *,
+        token: str | None = None,
+        lane: str | Lane | None = None,
+        on_block: str = "wait",
+        timeout_s: float | None = None,
+    ) -> None:
+        """Connect to the guard.
+
+        Args:
+            source: path of the guard's socket. A camera index is accepted so that a call
+                can stay as it is; the guard has one camera, and the environment names it.
+            on_block: "wait" for the next released frame, or "return" (False, None) at once.
+            timeout_s: how long `read` waits at most; None for as long as it takes.
+
+        Raises:
+            UsageError, MatcherError: as `Connection`.
+        """
+        if on_block not in ("wait", "return"):
+            raise UsageError(f"on_block {on_block!r} is not known; allowed: wait, return")
+        path = source if isinstance(source, str) else None
+        self._connection: Connection | None = open_connection(path, token, lane)
+        self._timeout_s = 0.0 if on_block == "return" else timeout_s
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        """(True, frame), or (False, None) at the end of the stream or of the timeout."""
+        if self._connection is None:
+            return False, None
+        frame = self._connection.read(self._timeout_s)
+        if frame is None:
+            return False, None
+        copy = frame.view(np.ndarray)
+        return True, copy.copy()  # OpenCV hands out writable pictures
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return self._connection is not None and not self._connection.ended
+
+    def get(self, prop: int) -> float:
+        """CAP_PROP_FRAME_WIDTH (3) and CAP_PROP_FRAME_HEIGHT (4); 0.0 for anything else."""
+        if self._connection is None:
+            return 0.0
+        return float({3: self._connection.width, 4: self._connection.height}.get(prop, 0))
+
+    def release(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> VideoCapture:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()

@@ -1,0 +1,169 @@
+"""The matcher's door: one connection, admitted by token, lane and peer, and the ring behind it.
+
+A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
+`{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
+`{"ok": true, "height": ..., "width": ...}` with two descriptors, the ring
+(read-only) and an eventfd that counts published frames. Refused, it gets
+`{"ok": false, "code": ...}`. Anything else it ever sends ends the connection.
+The guard sends `{"end": ...}` when no more frames will come. Nothing waits.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import hmac
+import json
+import os
+import socket
+
+import numpy as np
+
+from edge.errors import MatcherError
+from edge.frames.ring import Ring
+from edge.ipc import peer_of
+from edge.lease import Lane
+from edge.reasons import Reason
+
+VERSION = 1
+MAX_HELLO = 512
+
+
+class Outlet:
+    """Admits at most one matcher at a time and releases frames to it."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        ring: Ring,
+        *,
+        token: str,
+        lane: Lane,
+        uid: int,
+        height: int,
+        width: int,
+    ) -> None:
+        """`uid` is the user id that the matcher must have."""
+        listener.setblocking(False)
+        self._listener = listener
+        self._ring = ring
+        self._token = token
+        self._lane = lane
+        self._uid = uid
+        self._shape = (height, width)
+        self._matcher: socket.socket | None = None
+        self._wake = -1
+        self._strangers: list[socket.socket] = []
+        self.refusals = 0
+
+    @property
+    def listening(self) -> bool:
+        return self._matcher is not None
+
+    def fds(self) -> list[int]:
+        """Descriptors whose readiness means that `serve` has work."""
+        sockets = [self._listener, *self._strangers]
+        if self._matcher is not None:
+            sockets.append(self._matcher)
+        return [s.fileno() for s in sockets]
+
+    def serve(self) -> None:
+        """Accept, greet and refuse whoever is waiting; drop a matcher that is gone."""
+        with contextlib.suppress(BlockingIOError):
+            while len(self._strangers) < 8:
+                stranger, _ = self._listener.accept()
+                stranger.setblocking(False)
+                self._strangers.append(stranger)
+        for stranger in list(self._strangers):
+            hello = _read(stranger)
+            if hello is None:
+                continue
+            self._strangers.remove(stranger)
+            if hello:
+                self._greet(stranger, hello)
+            else:
+                stranger.close()
+        if self._matcher is not None and _read(self._matcher) is not None:
+            self._drop()  # gone, or it spoke although it has nothing to say
+
+    def stage(self, frame: np.ndarray) -> int:
+        return self._ring.stage(frame)
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        sequence = self._ring.publish(slot, frame, captured_ns, epoch)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_write(self._wake, 1)
+        return sequence
+
+    def wipe(self) -> None:
+        self._ring.wipe()
+
+    def finish(self, why: str) -> None:
+        """Tell the matcher that nothing more will come."""
+        if self._matcher is not None:
+            with contextlib.suppress(OSError):
+                self._matcher.send(json.dumps({"end": why}).encode())
+
+    def _greet(self, stranger: socket.socket, hello: bytes) -> None:
+        try:
+            self._admit(stranger, hello)
+        except MatcherError as err:
+            self.refusals += 1
+            with contextlib.suppress(OSError):
+                stranger.send(json.dumps({"ok": False, "code": str(err)}).encode())
+            stranger.close()
+
+    def _admit(self, stranger: socket.socket, hello: bytes) -> None:
+        try:
+            said = json.loads(hello)
+            version, token, lane = said["v"], said["token"], said["lane"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise MatcherError(Reason.MATCHER_PROTOCOL.value) from err
+        if version != VERSION or not isinstance(token, str) or not isinstance(lane, str):
+            raise MatcherError(Reason.MATCHER_PROTOCOL.value)
+        _, uid, _ = peer_of(stranger)
+        known = hmac.compare_digest(token.encode(), self._token.encode())
+        if uid != self._uid or not known or self._matcher is not None:
+            raise MatcherError(Reason.PEER_UNKNOWN.value)
+        if lane != self._lane.value:
+            raise MatcherError(Reason.LANE_MISMATCH.value)
+        self._ring.wipe()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        ring_fd = self._ring.read_only_fd()
+        height, width = self._shape
+        answer = json.dumps({"ok": True, "height": height, "width": width}).encode()
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ring_fd, self._wake]))
+        try:
+            stranger.sendmsg([answer], [rights])
+        except OSError as err:
+            os.close(self._wake)
+            raise MatcherError(Reason.MATCHER_LOST.value) from err
+        finally:
+            os.close(ring_fd)
+        self._matcher = stranger
+
+    def _drop(self) -> None:
+        assert self._matcher is not None
+        self._matcher.close()
+        self._matcher = None
+        os.close(self._wake)
+        self._ring.wipe()
+
+
+def _read(channel: socket.socket) -> bytes | None:
+    """One waiting message, b"" if the peer is gone or oversteps, None if there is none.
+
+    Descriptors that come along are refused: none is ever taken in.
+    """
+    try:
+        data, rights, flags, _ = channel.recvmsg(MAX_HELLO, socket.CMSG_SPACE(16 * 4))
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+    for _level, _kind, payload in rights:
+        for fd in array.array("i", payload[: len(payload) // 4 * 4]):
+            os.close(fd)
+    if rights or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        return b""
+    return data

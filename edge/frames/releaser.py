@@ -1,0 +1,72 @@
+"""The one way a frame leaves: copy, look at the lease again, publish.
+
+`Releaser.drain` holds the only call of `publish` in the product; a test counts
+it. Frames that may no longer be released are wiped where they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from edge.clock import Clock
+from edge.frames.gate import Blocked, Gate, Pending, Verdict
+from edge.reasons import Reason
+
+
+class Outlet(Protocol):
+    """Where released frames go; see `edge.frames.outlet.Outlet`."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether there is a matcher to release to."""
+
+    def stage(self, frame: np.ndarray) -> int:
+        """Copy the frame in, unseen; returns where."""
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        """Show the staged frame to the reader."""
+
+    def wipe(self) -> None:
+        """Erase everything staged or published."""
+
+
+class Releaser:
+    """Moves frames that pass from the gate's FIFO to the outlet."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        outlet: Outlet,
+        clock: Clock,
+        pixels: Callable[[Pending], np.ndarray],
+        released: Callable[[Pending], None],
+        blocked: Callable[[Blocked], None],
+    ) -> None:
+        """`pixels` finds a waiting frame's picture; the others hear what became of it."""
+        self._gate = gate
+        self._outlet = outlet
+        self._clock = clock
+        self._pixels = pixels
+        self._released = released
+        self._blocked = blocked
+
+    def drain(self) -> int:
+        """Release every waiting frame that passes now, oldest first; returns how many."""
+        count = 0
+        while (frame := self._gate.head(self._clock.now_ns())) is not None:
+            if not self._outlet.listening:
+                self._blocked(Blocked(self._gate.take(), Reason.MATCHER_LOST))
+                continue
+            picture = self._pixels(frame)
+            slot = self._outlet.stage(picture)
+            if self._gate.check(frame, self._clock.now_ns()) is not Verdict.PASS:
+                self._outlet.wipe()  # the lease ran out during the copy
+                return count
+            self._outlet.publish(slot, picture, frame.captured_ns, self._gate.epoch)
+            self._gate.take()
+            self._released(frame)
+            count += 1
+        return count
