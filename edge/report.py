@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from pathlib import Path
 
 from edge.clock import S
 from edge.decision.evidence import Source
 from edge.reasons import HELP, Family
-from edge.record import Outcome, SceneRecord, write_atomic
+from edge.record import FrameDecision, Outcome, SceneRecord, write_atomic
 from edge.report_style import CSS
 from edge.timeline import (
     DEFS,
@@ -187,28 +188,15 @@ def _rules(scene: SceneRecord) -> str:
 
 def _stretches(scene: SceneRecord) -> str:
     """The verdict strip in words: one row for each stretch of equal decisions."""
-    decisions = scene.decisions
-    starts = [
-        i
-        for i, d in enumerate(decisions)
-        if i == 0
-        or (d.verdict, d.context, d.reasons, d.rules)
-        != (
-            decisions[i - 1].verdict,
-            decisions[i - 1].context,
-            decisions[i - 1].reasons,
-            decisions[i - 1].rules,
-        )
-    ]
     rows = []
-    for start, end in zip(starts, [*starts[1:], len(decisions)], strict=True):
-        first = decisions[start]
-        at_s = (first.captured_ns - decisions[0].captured_ns) / S
+    for _, stretch in groupby(scene.decisions, _said_of):
+        first, *others = stretch
+        at_s = (first.captured_ns - scene.decisions[0].captured_ns) / S
         rows.append(
             [
                 f"{at_s:.2f}",
                 str(first.frame),
-                str(end - start),
+                str(1 + len(others)),
                 "released" if first.verdict is Outcome.PASS else "blocked",
                 first.context.value,
                 " ".join(f"<code>{r.value}</code>" for r in first.reasons) or "-",
@@ -224,21 +212,26 @@ def _stretches(scene: SceneRecord) -> str:
     )
 
 
+def _said_of(decision: FrameDecision) -> tuple[object, ...]:
+    return decision.verdict, decision.context, decision.reasons, decision.rules
+
+
 def _table(
     caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()
 ) -> str:
     """A table of cells that are already HTML; on a phone each cell carries its heading."""
-    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
+    head = "".join(f'<th scope="col" role="columnheader">{escape(h)}</th>' for h in heads)
     lines = []
     for row in rows:
         cells = "".join(
-            f'<td data-head="{escape(heads[i])}"{" class=num" if i in numbers else ""}>{cell}</td>'
+            f'<td role="cell" data-head="{escape(heads[i])}"{" class=num" if i in numbers else ""}>'
+            f"<div>{cell}</div></td>"
             for i, cell in enumerate(row)
         )
-        lines.append(f"<tr>{cells}</tr>")
+        lines.append(f'<tr role="row">{cells}</tr>')
     return (
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table>"
+        f'<table role="table"><caption>{escape(caption)}</caption>'
+        f'<thead><tr role="row">{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
     )
 
 

@@ -19,13 +19,13 @@ a{color:inherit}
 section{border-top:1px solid var(--line);margin-top:2rem;padding-top:1.5rem}
 .note,small,footer,figcaption,dt{color:var(--soft)}
 .note{border-left:3px solid var(--line);padding-left:.75rem}
-.ok{color:var(--good)}.no{color:var(--bad)}
-h2 b{font-size:1rem;white-space:nowrap}
+.ok{color:var(--good)}.no{color:var(--bad)}.ok,.no{white-space:nowrap}
+h2 b{font-size:1rem}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.5rem 1rem}
 dt{font-size:.85rem}dd{margin:0;overflow-wrap:anywhere}
 figure{margin:1.5rem 0}
 .row span{display:block;font-size:.85rem;overflow-wrap:anywhere}
-.row{margin-top:.4rem}.row.small{margin-top:.15rem}
+.row{margin-top:.4rem}.row.small{margin-top:.25rem}
 .row.small span{font:.75rem ui-monospace,monospace}
 svg{display:block}svg.defs{position:absolute}
 .rail{fill:var(--rail);stroke:var(--line)}

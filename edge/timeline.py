@@ -70,9 +70,17 @@ def span_of(decisions: Sequence[FrameDecision]) -> Span:
     return Span(times[0], times[-1] + max(_period_ns(times), 1))
 
 
+def mark_of(decision: FrameDecision) -> Mark:
+    """Whether the frame passed, was blocked for a cause, or only had to wait."""
+    if decision.verdict is Outcome.PASS:
+        return Mark.GOOD
+    waits = all(reason.family is Family.WAITING for reason in decision.reasons)
+    return Mark.WAIT if waits else Mark.BAD
+
+
 def verdict_runs(decisions: Sequence[FrameDecision], span: Span) -> list[Run]:
     """Frames that passed, that were blocked for a cause, and that only had to wait."""
-    return _runs([(d.captured_ns, _verdict_mark(d), _verdict_label(d)) for d in decisions], span)
+    return _runs([(d.captured_ns, mark_of(d), _verdict_label(d)) for d in decisions], span)
 
 
 def context_runs(decisions: Sequence[FrameDecision], span: Span) -> list[Run]:
@@ -178,6 +186,7 @@ def _bar(run: Run, span: Span, height_px: int) -> str:
 def _runs(moments: Sequence[tuple[int, Mark, str]], span: Span) -> list[Run]:
     runs: list[Run] = []
     for (at_ns, mark, label), (until_ns, _, _) in pairwise([*moments, (span.to_ns, Mark.NONE, "")]):
+        until_ns = min(until_ns, span.to_ns)
         if until_ns <= span.from_ns or at_ns >= until_ns:
             continue
         if runs and (runs[-1].mark, runs[-1].label) == (mark, label):
@@ -185,13 +194,6 @@ def _runs(moments: Sequence[tuple[int, Mark, str]], span: Span) -> list[Run]:
         else:
             runs.append(Run(max(at_ns, span.from_ns), until_ns, mark, label))
     return runs
-
-
-def _verdict_mark(decision: FrameDecision) -> Mark:
-    if decision.verdict is Outcome.PASS:
-        return Mark.GOOD
-    waits = all(reason.family is Family.WAITING for reason in decision.reasons)
-    return Mark.WAIT if waits else Mark.BAD
 
 
 def _verdict_label(decision: FrameDecision) -> str:

@@ -13,11 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.models.pull import asset
 from tests import render
+
+settings.register_profile(
+    "framegate",
+    derandomize=True,  # the same examples on every machine; a found counterexample is a test
+    deadline=None,  # a busy machine is not a failure
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("framegate")
 
 ROOT = Path(__file__).resolve().parent.parent
 
