@@ -1,0 +1,163 @@
+"""The bridge process: the one process of the guard that talks to the board.
+
+    python -m firmware_bridge.process --port PATH --key-fd K --beats-fd B --decider-fd D
+
+Each turn of its loop, at most 10 ms apart, it gives its own heartbeat, reads
+port and decider without waiting, and sends what is due. It ends when the
+decider's socket is gone, after a last revocation. A port that goes away later
+is looked for again twice a second; meanwhile the link is down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from edge import ipc
+from edge.clock import MS, BootClock
+from edge.errors import BridgeError
+from edge.heartbeat import Beats, Role
+from firmware_bridge import messages
+from firmware_bridge.bridge import GAP_NS, Bridge
+from firmware_bridge.packets import ROOT_SIZE, Keys
+from firmware_bridge.port import BAUD, Port
+from firmware_bridge.session import Session
+
+TURN_MS = 10
+RETRY_NS = 500 * MS
+
+
+class Loop:
+    """Carries bytes and messages between port, rule and decider."""
+
+    def __init__(self, path: str, baud: int, keys: Keys, beats: Beats, decider: socket.socket):
+        self._path = path
+        self._baud = baud
+        self._port: Port | None = Port(path, baud)  # at the start a bad port is an error
+        self._bridge = Bridge(Session(keys))
+        self._bridge.port_came()
+        self._beats = beats
+        self._decider = decider
+        self._retry_after_ns = 0
+        self._last_ns: int | None = None
+
+    def turn(self, now_ns: int) -> None:
+        """One turn of the loop.
+
+        Raises:
+            ipc.PeerGone: the decider has gone away.
+        """
+        self._beats.beat(Role.BRIDGE, now_ns)
+        gap_ns = 0 if self._last_ns is None else now_ns - self._last_ns
+        self._last_ns = now_ns
+        if self._port is None and now_ns >= self._retry_after_ns:
+            self._reopen(now_ns)
+        try:
+            if gap_ns > GAP_NS:
+                self._bridge.paused(now_ns)
+                if self._port is not None:
+                    self._port.flush_input()
+            self._from_board(now_ns)
+            self._from_decider(now_ns)
+            out = self._bridge.to_board(self._beats.oldest_age_ns(now_ns), now_ns)
+            if out and self._port is not None:
+                self._port.write(out)
+        except BridgeError:
+            self._lose_port(now_ns)
+        status = self._bridge.to_decider(now_ns)
+        if status is not None:
+            ipc.send(self._decider, messages.encode(status))
+
+    def wait(self) -> None:
+        """Sleep until bytes or a message come, at most one turn."""
+        waiting: list[int] = [self._decider.fileno()]
+        if self._port is not None:
+            waiting.append(self._port.fileno())
+        select.select(waiting, [], [], TURN_MS / 1000)
+
+    def end(self, now_ns: int) -> None:
+        """Revoke, then give the port back."""
+        if self._port is None:
+            return
+        with contextlib.suppress(BridgeError):
+            self._port.write(self._bridge.revoke(now_ns))
+        self._port.close()
+
+    def _from_board(self, now_ns: int) -> None:
+        if self._port is None:
+            return
+        for message in self._bridge.hear_board(self._port.read(), now_ns):
+            ipc.send(self._decider, messages.encode(message))
+
+    def _from_decider(self, now_ns: int) -> None:
+        for data in ipc.drain(self._decider):
+            try:
+                self._bridge.hear_decider(messages.decode(data), now_ns)
+            except BridgeError as err:
+                print(f"bridge: ignored: {err}", file=sys.stderr)
+
+    def _reopen(self, now_ns: int) -> None:
+        self._retry_after_ns = now_ns + RETRY_NS
+        with contextlib.suppress(BridgeError):
+            self._port = Port(self._path, self._baud)
+            self._bridge.port_came()
+
+    def _lose_port(self, now_ns: int) -> None:
+        if self._port is not None:
+            self._port.close()
+        self._port = None
+        self._retry_after_ns = now_ns + RETRY_NS
+        self._bridge.port_went()
+
+
+def read_key(fd: int) -> bytes:
+    """The root key from an inherited descriptor, which is closed after."""
+    try:
+        with os.fdopen(fd, "rb") as file:
+            root = file.read(ROOT_SIZE + 1)
+    except OSError as err:
+        raise BridgeError(f"cannot read the board key: {err.strerror}") from err
+    if len(root) != ROOT_SIZE:
+        raise BridgeError(f"a board key has {ROOT_SIZE} bytes, got {len(root)}")
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until the decider is gone; 2 if the port or key cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m firmware_bridge.process")
+    parser.add_argument("--port", required=True)
+    parser.add_argument("--baud", type=int, default=BAUD)
+    parser.add_argument("--key-fd", type=int, required=True)
+    parser.add_argument("--beats-fd", type=int, required=True)
+    parser.add_argument("--decider-fd", type=int, required=True)
+    args = parser.parse_args(argv)
+    ipc.die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C in a terminal is the parent's to act on
+    clock = BootClock()
+    try:
+        keys = Keys.derive(read_key(args.key_fd))
+        beats = Beats.attach(args.beats_fd)
+        loop = Loop(args.port, args.baud, keys, beats, ipc.attach(args.decider_fd))
+    except BridgeError as err:
+        print(f"bridge: {err}", file=sys.stderr)
+        return 2
+    gc.collect()
+    gc.freeze()
+    try:
+        while True:
+            loop.turn(clock.now_ns())
+            loop.wait()
+    except ipc.PeerGone:
+        loop.end(clock.now_ns())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

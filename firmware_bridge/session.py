@@ -1,0 +1,284 @@
+"""The host's end of the link: bytes in, bytes out, no port and no clock.
+
+The link is up while a status less than `LINK_LIFE_NS` old says, by the
+sequence number it echoes, that the board heard us less than that long ago: so
+neither side ever takes old packets for fresh ones, whatever waited in a buffer.
+Nothing that arrives makes this raise, grow or wait; it counts and goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.clock import MS
+from edge.decision.evidence import BoardSample
+from edge.errors import BridgeError
+from firmware_bridge import packets, payloads, sensors
+from firmware_bridge.framing import Deframer, frame
+from firmware_bridge.messages import Floors
+from firmware_bridge.packets import Keys, Kind, Packet, Refusal
+
+LINK_LIFE_NS = 200 * MS
+HELLO_NS = 100 * MS
+PING_NS = 50 * MS
+DOUBT_NS = 1000 * MS  # how long a sign of trouble is remembered
+_SENT = 64  # packets whose sending time is remembered
+
+
+class Trouble(Enum):
+    """What was lately wrong with what arrived."""
+
+    KEY = "key"
+    VERSION = "version"
+    REPLAY = "replay"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What came and went; for status and logs only."""
+
+    received: int = 0
+    noise: int = 0
+    bad_tag: int = 0
+    replayed: int = 0
+    foreign_boot: int = 0
+    malformed: int = 0
+    lost: int = 0  # gaps in the board's sequence numbers
+    refused: int = 0  # packets of ours that the board reported as refused
+    greetings: int = 0
+    sent: int = 0
+    round_trip_ns: int = 0  # of the newest status
+    board_offset_ns: int = 0  # board time minus ours; for logs only
+
+
+class Session:
+    """One host talking to one board; survives any number of resets of the board."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        key_id: int = 0,
+        versions: tuple[int, int] = (packets.VERSION, packets.VERSION),
+        nonce: Callable[[], int] = lambda: secrets.randbits(64),
+    ) -> None:
+        self.counters = Counters()
+        self.greeting: payloads.Greeting | None = None
+        self.status: payloads.Status | None = None
+        self.last_refused: payloads.Refused | None = None
+        self._keys = keys
+        self._key_id = key_id
+        self._versions = versions
+        self._draw_nonce = nonce
+        self._deframer = Deframer()
+        self._hello: tuple[int, int] | None = None  # nonce, sent_ns
+        self._hello_after_ns = 0
+        self._boot_id = 0
+        self._challenge = 0
+        self._echo_ms = 0
+        self._tx_sequence = 0
+        self._rx_sequence = 0
+        self._sent: deque[tuple[int, int]] = deque(maxlen=_SENT)
+        self._sent_ns = 0
+        self._fresh_ns: int | None = None  # when we sent what the board last confirmed
+        self._trouble_ns: dict[Trouble, int] = {}
+
+    def up(self, now_ns: int) -> bool:
+        """Whether what the board says may be believed just now."""
+        fresh_ns = self._fresh_ns
+        return (
+            self.status is not None
+            and fresh_ns is not None
+            and now_ns - fresh_ns <= LINK_LIFE_NS
+            and self._tx_sequence < packets.MAX_SEQUENCE
+        )
+
+    def troubles(self, now_ns: int) -> tuple[Trouble, ...]:
+        """What has been wrong within the last second."""
+        return tuple(t for t, at_ns in self._trouble_ns.items() if now_ns - at_ns <= DOUBT_NS)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no sequence number is left; only a reset of the board helps."""
+        return self._tx_sequence >= packets.MAX_SEQUENCE
+
+    @property
+    def sent_sequence(self) -> int:
+        """The number of the newest packet sent."""
+        return self._tx_sequence
+
+    def restart(self) -> None:
+        """Believe nothing until the board has greeted again."""
+        self.greeting = None
+        self.status = None
+        self._fresh_ns = None
+        self._hello = None
+        self._hello_after_ns = 0
+        self._sent.clear()
+        self._deframer.clear()
+
+    # sending
+
+    def due(self, now_ns: int) -> bytes:
+        """What keeps the link alive: a hello, a ping or nothing."""
+        if self.greeting is not None and self._confirmed_age(now_ns) > LINK_LIFE_NS:
+            self.restart()
+        if self.greeting is None:
+            if now_ns < self._hello_after_ns:
+                return b""
+            nonce = self._draw_nonce()
+            self._hello = (nonce, now_ns)
+            self._hello_after_ns = now_ns + HELLO_NS
+            payload = payloads.Hello(*self._versions, nonce).pack()
+            return self._seal(Packet(Kind.HELLO.value, 0, 0, payload))
+        if now_ns - self._sent_ns >= PING_NS:
+            return self._next(Kind.PING, b"", now_ns)
+        return b""
+
+    def lease(self, decision: int, life_ms: int, *, releasing: bool, now_ns: int) -> bytes:
+        """A lease, or with `life_ms` 0 a revocation; nothing while no board has greeted."""
+        request = payloads.LeaseRequest(
+            self._challenge, self._echo_ms, decision, life_ms, releasing
+        )
+        return self._next(Kind.LEASE, request.pack(), now_ns)
+
+    def floors(self, floors: Floors, now_ns: int) -> bytes:
+        """Raise the board's floors; zeros only ask for them."""
+        log = payloads.FloorPayload(floors.log_size).pack()
+        policy = payloads.FloorPayload(floors.policy_version).pack()
+        return self._next(Kind.LOG_FLOOR, log, now_ns) + self._next(
+            Kind.POLICY_FLOOR, policy, now_ns
+        )
+
+    def _next(self, kind: Kind, payload: bytes, now_ns: int) -> bytes:
+        if self.greeting is None or self.exhausted:
+            return b""
+        self._tx_sequence += 1
+        self._sent.append((self._tx_sequence, now_ns))
+        self._sent_ns = now_ns
+        return self._seal(Packet(kind.value, self._boot_id, self._tx_sequence, payload))
+
+    def _seal(self, packet: Packet) -> bytes:
+        self.counters.sent += 1
+        return frame(
+            packets.seal(packet, self._keys.to_board, from_board=False, key_id=self._key_id)
+        )
+
+    # receiving
+
+    def receive(self, data: bytes, now_ns: int) -> list[BoardSample | Floors]:
+        """Take bytes from the port; returns the evidence and floors that may be believed."""
+        heard: list[BoardSample | Floors] = []
+        for content in self._deframer.feed(data):
+            packet = packets.unseal(
+                content, self._keys.from_board, from_board=True, key_id=self._key_id
+            )
+            if isinstance(packet, Refusal):
+                self._doubt(packet, now_ns)
+                continue
+            self.counters.received += 1
+            try:
+                found = self._packet(packet, now_ns)
+            except BridgeError:
+                self.counters.malformed += 1
+                continue
+            if found is not None:
+                heard.append(found)
+        self.counters.noise = self._deframer.noise
+        return heard
+
+    def _doubt(self, refusal: Refusal, now_ns: int) -> None:
+        self.counters.bad_tag += 1
+        if refusal in (Refusal.TAG, Refusal.KEY_ID):
+            self._trouble_ns[Trouble.KEY] = now_ns
+        if refusal is Refusal.VERSION:
+            self._trouble_ns[Trouble.VERSION] = now_ns
+
+    def _packet(self, packet: Packet, now_ns: int) -> BoardSample | Floors | None:
+        if packet.kind == Kind.GREETING.value:
+            self._greeted(packet, now_ns)
+            return None
+        if self.greeting is None:
+            self._ungreeted(packet, now_ns)
+            return None
+        if packet.boot_id != self._boot_id:
+            self.counters.foreign_boot += 1
+            if packet.kind == Kind.REFUSED.value:
+                self.restart()  # the board that answers us now is in another boot
+            else:
+                self._trouble_ns[Trouble.REPLAY] = now_ns  # recorded in another boot
+            return None
+        if packet.sequence <= self._rx_sequence:
+            self.counters.replayed += 1
+            self._trouble_ns[Trouble.REPLAY] = now_ns
+            return None
+        self.counters.lost += packet.sequence - self._rx_sequence - 1
+        self._rx_sequence = packet.sequence
+        if packet.kind == Kind.STATUS.value:
+            self._take_status(payloads.Status.unpack(packet.payload), now_ns)
+        elif packet.kind == Kind.EVIDENCE.value:
+            t_ms, reading = sensors.unpack(packet.payload)
+            self._echo_ms = t_ms
+            return sensors.sample(reading, now_ns) if self.up(now_ns) else None
+        elif packet.kind == Kind.FLOORS.value:
+            told = payloads.FloorsPayload.unpack(packet.payload)
+            return Floors(told.log_size, told.policy_version) if self.up(now_ns) else None
+        elif packet.kind == Kind.REFUSED.value:
+            self.counters.refused += 1
+            self.last_refused = payloads.Refused.unpack(packet.payload)
+        return None
+
+    def _ungreeted(self, packet: Packet, now_ns: int) -> None:
+        """Before a greeting nothing counts, but a refusal may tell why none comes."""
+        if packet.kind == Kind.REFUSED.value:
+            self.last_refused = payloads.Refused.unpack(packet.payload)
+            if self.last_refused.refusal is Refusal.VERSION:
+                self._trouble_ns[Trouble.VERSION] = now_ns
+            if self.last_refused.refusal in (Refusal.TAG, Refusal.KEY_ID):
+                self._trouble_ns[Trouble.KEY] = now_ns
+
+    def _greeted(self, packet: Packet, now_ns: int) -> None:
+        greeting = payloads.Greeting.unpack(packet.payload)
+        if self._hello is None or greeting.nonce != self._hello[0]:
+            self.counters.replayed += 1
+            self._trouble_ns[Trouble.REPLAY] = now_ns
+            return
+        low, high = self._versions
+        if greeting.max_version < low or greeting.min_version > high:
+            self._trouble_ns[Trouble.VERSION] = now_ns
+            return
+        self.counters.greetings += 1
+        self.greeting = greeting
+        self.status = None
+        self._boot_id = packet.boot_id
+        self._rx_sequence = packet.sequence
+        self._challenge = greeting.challenge
+        self._echo_ms = greeting.t_us // 1000 & payloads.WORD
+        self._tx_sequence = greeting.host_sequence
+        self._fresh_ns = self._hello[1]
+        self._sent.clear()
+        self._sent.append((greeting.host_sequence, self._hello[1]))
+        self._sent_ns = now_ns - PING_NS  # the first ping goes out at once
+        self._hello = None
+
+    def _take_status(self, status: payloads.Status, now_ns: int) -> None:
+        self.status = status
+        self._challenge = status.challenge
+        self._echo_ms = status.t_us // 1000 & payloads.WORD
+        while self._sent and self._sent[0][0] < status.host_sequence:
+            self._sent.popleft()
+        if self._sent and self._sent[0][0] == status.host_sequence:
+            sent_ns = self._sent[0][1]
+            self._fresh_ns = sent_ns
+            away_ns = now_ns - sent_ns
+            self.counters.round_trip_ns = max(away_ns - status.host_age_us * 1000, 0)
+            self.counters.board_offset_ns = (
+                status.t_us * 1000 - now_ns + self.counters.round_trip_ns // 2
+            )
+
+    def _confirmed_age(self, now_ns: int) -> int:
+        return now_ns - self._fresh_ns if self._fresh_ns is not None else LINK_LIFE_NS + 1

@@ -1,0 +1,335 @@
+"""The companion board in Python: the same rule as the firmware, packet for packet.
+
+It serves runs without hardware and is the oracle the C is compared with, so
+every branch here has its twin in `firmware/interlock.c`. It holds no clock:
+`receive`, `sense` and `tick` get the board's free-running time in microseconds,
+which never goes back. The interlock line is down until `_permit`, the one
+function that raises it, has been reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from edge.errors import BridgeError
+from firmware_bridge import packets, payloads, sensors
+from firmware_bridge.framing import Deframer, frame
+from firmware_bridge.packets import Fault, Keys, Kind, Packet, Refusal
+from firmware_bridge.sensors import Sensors, Veto
+
+MS = 1000
+MAX_LIFE_MS = 500
+MAX_ECHO_MS = 250  # a lease held back longer than this is refused
+ROLL_US = 1000 * MS  # the challenge changes; the one before is good for as long again
+SENSOR_LIFE_US = 100 * MS
+STATUS_US = 50 * MS
+EVIDENCE_US = 20 * MS
+COMPLAIN_US = 100 * MS  # between reports of packets that did not authenticate
+MAX_MISMATCHES = 3
+TX_ROOM = 1024  # bytes waiting to go out; a packet that does not fit is not sent
+VIRTUAL = 1
+FIRMWARE = hashlib.sha256(b"framegate virtual board 1").digest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    kind: int
+    sequence: int
+
+
+class VirtualBoard:
+    """One boot of the board."""
+
+    def __init__(
+        self,
+        root: bytes,
+        boot_id: int,
+        now_us: int = 0,
+        *,
+        board: int = VIRTUAL,
+        firmware: bytes = FIRMWARE,
+        floors: tuple[int, int] = (0, 0),
+    ) -> None:
+        self._keys = Keys.derive(root)
+        self._boot_id = boot_id
+        self._board = board
+        self._firmware = firmware
+        self._deframer = Deframer()
+        self._tx = bytearray()
+        self._tx_sequence = 0
+        self._rx_sequence = 0
+        self._rx_us = now_us
+        self._streaming = False  # nothing is sent before the first hello
+        self._status_us = now_us
+        self._evidence_us = now_us
+        self._complained_us: int | None = None
+        self._rolls = 0
+        self._rolled_us = now_us
+        self._challenge = self._draw(0)
+        self._before: int | None = None
+        self._sensors = Sensors()
+        self._sensed_us: int | None = None
+        self._veto = Veto.SILENT
+        self._permitted = False
+        self._decision = 0
+        self._until_us = now_us
+        self._last_decision = 0
+        self._fault = Fault.NONE
+        self._fault_decision = 0
+        self._mismatches = 0
+        self._refused = 0
+        self._refusal = Refusal.NONE
+        self._log_floor, self._policy_floor = floors
+
+    @property
+    def line(self) -> bool:
+        """The interlock line: True permits."""
+        return self._permitted
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a host has greeted since the reset."""
+        return self._streaming
+
+    @property
+    def fault(self) -> Fault:
+        return self._fault
+
+    @property
+    def floors(self) -> tuple[int, int]:
+        """Audit log size and policy version, to be kept over a reset."""
+        return self._log_floor, self._policy_floor
+
+    def take(self) -> bytes:
+        """The bytes to send now."""
+        out = bytes(self._tx)
+        self._tx.clear()
+        return out
+
+    # what happens to a board
+
+    def tick(self, now_us: int) -> None:
+        """Let time pass: leases end, challenges roll, packets fall due."""
+        if self._permitted and now_us >= self._until_us:
+            self._inhibit()
+            self._send_status(now_us)
+        if self._sensed_us is not None and now_us - self._sensed_us > SENSOR_LIFE_US:
+            self._sensed_us = None
+            self._sensors = Sensors()
+            self._judge(Veto.SILENT, now_us)
+        if now_us - self._rolled_us >= ROLL_US:
+            skipped = now_us - self._rolled_us >= 2 * ROLL_US
+            self._before = None if skipped else self._challenge
+            self._rolls += 1
+            self._rolled_us = now_us
+            self._challenge = self._draw(self._rolls)
+        if now_us - self._status_us >= STATUS_US:
+            self._send_status(now_us)
+        if now_us - self._evidence_us >= EVIDENCE_US:
+            self._evidence_us = now_us
+            if self._streaming and self._sensed_us is not None:
+                self._send(Kind.EVIDENCE, self._sensors.pack(now_us // MS), now_us)
+
+    def sense(self, reading: Sensors, now_us: int) -> None:
+        """Take one reading of every sensor."""
+        self._sensors = reading
+        self._sensed_us = now_us
+        self._judge(sensors.veto(reading), now_us)
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Take bytes from the line."""
+        for content in self._deframer.feed(data):
+            self._packet(content, now_us)
+
+    # packets
+
+    def _packet(self, content: bytes, now_us: int) -> None:
+        packet = packets.unseal(content, self._keys.to_board, from_board=False)
+        if isinstance(packet, Refusal):
+            self._refuse(packet)
+            may_say = packet in (Refusal.VERSION, Refusal.KEY_ID, Refusal.TAG)
+            since = self._complained_us
+            if may_say and (since is None or now_us - since >= COMPLAIN_US):
+                self._complained_us = now_us
+                _, kind, _, _, _, sequence = packets.HEADER.unpack_from(content)
+                self._report(_Header(kind, sequence), packet, now_us)
+            return
+        refusal = self._fresh(packet)
+        if refusal is Refusal.NONE:
+            refusal = self._act(packet, now_us)
+        if refusal is not Refusal.NONE:
+            self._refuse(refusal)
+            self._report(_Header(packet.kind, packet.sequence), refusal, now_us)
+        else:
+            self._send_status(now_us)
+
+    def _fresh(self, packet: Packet) -> Refusal:
+        if packet.kind == Kind.HELLO.value:
+            return Refusal.NONE  # changes nothing, so a repeated one is harmless
+        if packet.boot_id != self._boot_id:
+            return Refusal.BOOT
+        if packet.sequence <= self._rx_sequence:
+            return Refusal.SEQUENCE
+        return Refusal.NONE
+
+    def _act(self, packet: Packet, now_us: int) -> Refusal:
+        if packet.kind != Kind.HELLO.value:
+            self._rx_sequence = packet.sequence
+            self._rx_us = now_us
+        try:
+            if packet.kind == Kind.HELLO.value:
+                return self._hello(payloads.Hello.unpack(packet.payload), now_us)
+            if packet.kind == Kind.LEASE.value:
+                if len(packet.payload) == payloads.LeaseRequest.LAYOUT.size and (
+                    packet.payload[-1] > 1
+                ):
+                    return Refusal.FIELD
+                return self._lease(payloads.LeaseRequest.unpack(packet.payload), now_us)
+            if packet.kind == Kind.PING.value:
+                return Refusal.LENGTH if packet.payload else Refusal.NONE
+            if packet.kind == Kind.LOG_FLOOR.value:
+                value = payloads.FloorPayload.unpack(packet.payload).value
+                self._log_floor = max(self._log_floor, value)
+                return self._send_floors(now_us)
+            if packet.kind == Kind.POLICY_FLOOR.value:
+                value = payloads.FloorPayload.unpack(packet.payload).value
+                self._policy_floor = max(self._policy_floor, value)
+                return self._send_floors(now_us)
+        except BridgeError:
+            return Refusal.LENGTH
+        return Refusal.KIND
+
+    def _hello(self, hello: payloads.Hello, now_us: int) -> Refusal:
+        speaks = hello.min_version <= packets.VERSION <= hello.max_version
+        greeting = payloads.Greeting(
+            packets.VERSION,
+            packets.VERSION,
+            self._board,
+            self._firmware,
+            hello.nonce,
+            self._challenge,
+            self._rx_sequence,
+            now_us,
+        )
+        self._send(Kind.GREETING, greeting.pack(), now_us)
+        if not speaks:
+            return Refusal.VERSION
+        self._streaming = True
+        return Refusal.NONE
+
+    def _send_floors(self, now_us: int) -> Refusal:
+        floors = payloads.FloorsPayload(self._log_floor, self._policy_floor)
+        self._send(Kind.FLOORS, floors.pack(), now_us)
+        return Refusal.NONE
+
+    # the interlock
+
+    def _lease(self, lease: payloads.LeaseRequest, now_us: int) -> Refusal:
+        if lease.challenge not in (self._challenge, self._before):
+            return Refusal.CHALLENGE
+        if (now_us // MS - lease.echo_ms) & payloads.WORD > MAX_ECHO_MS:
+            return Refusal.STALE
+        if lease.life_ms == 0:
+            self._inhibit()
+            self._mismatches = 0
+            return Refusal.NONE
+        if lease.decision == 0:
+            return Refusal.FIELD
+        self._last_decision = lease.decision
+        if lease.releasing and not (self._permitted and lease.decision == self._decision):
+            self._mismatch()
+        elif self._may_permit(lease.decision):
+            self._permit(lease.decision, now_us + min(lease.life_ms, MAX_LIFE_MS) * MS)
+        return Refusal.NONE
+
+    def _may_permit(self, decision: int) -> bool:
+        """Whether nothing stands against `decision`; a new one clears a latched fault."""
+        if self._fault is Fault.SEQUENCE or self._veto:
+            return False
+        if self._fault is not Fault.NONE and decision == self._fault_decision:
+            return False
+        self._fault = Fault.NONE
+        return True
+
+    def _permit(self, decision: int, until_us: int) -> None:
+        """Raise the line: nothing else does."""
+        self._permitted = True
+        self._decision = decision
+        self._until_us = until_us
+        self._mismatches = 0
+
+    def _inhibit(self) -> None:
+        self._permitted = False
+        self._decision = 0
+
+    def _latch(self, fault: Fault) -> None:
+        self._inhibit()
+        if fault.value > self._fault.value:
+            self._fault = fault
+        self._fault_decision = self._last_decision
+
+    def _mismatch(self) -> None:
+        """The host says it releases frames, and the line says it must not."""
+        self._inhibit()
+        self._mismatches = min(self._mismatches + 1, MAX_MISMATCHES)
+        if self._mismatches == MAX_MISMATCHES:
+            self._latch(Fault.CLAIM)
+
+    def _judge(self, found: Veto, now_us: int) -> None:
+        before = (self._permitted, self._fault, self._veto)
+        self._veto = found
+        if found & Veto.TAMPERED:
+            self._latch(Fault.TAMPER)
+        elif found and self._permitted:
+            self._latch(Fault.VETO)
+        if before != (self._permitted, self._fault, self._veto):
+            self._send_status(now_us)
+
+    # sending
+
+    def _draw(self, rolls: int) -> int:
+        """A challenge nobody without the key can tell beforehand."""
+        seed = b"challenge" + self._boot_id.to_bytes(8, "little") + rolls.to_bytes(8, "little")
+        return int.from_bytes(hmac.digest(self._keys.from_board, seed, "sha256")[:8], "little")
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refused = (self._refused + 1) & 0xFFFF
+        self._refusal = refusal
+
+    def _report(self, header: _Header, refusal: Refusal, now_us: int) -> None:
+        refused = payloads.Refused(header.kind, refusal, header.sequence)
+        self._send(Kind.REFUSED, refused.pack(), now_us)
+
+    def _send_status(self, now_us: int) -> None:
+        self._status_us = now_us
+        if not self._streaming:
+            return
+        left_us = max(self._until_us - now_us, 0) if self._permitted else 0
+        status = payloads.Status(
+            permitted=self._permitted,
+            fault=self._fault,
+            veto=self._veto.value,
+            mismatches=self._mismatches,
+            decision=self._decision,
+            challenge=self._challenge,
+            t_us=now_us,
+            host_sequence=self._rx_sequence,
+            host_age_us=min(now_us - self._rx_us, payloads.WORD),
+            life_left_ms=left_us // MS,
+            refused=self._refused,
+            noise=self._deframer.noise & 0xFFFF,
+            refusal=self._refusal,
+        )
+        self._send(Kind.STATUS, status.pack(), now_us)
+
+    def _send(self, kind: Kind, payload: bytes, now_us: int) -> None:
+        if self._tx_sequence == packets.MAX_SEQUENCE:
+            self._latch(Fault.SEQUENCE)  # only a reset, with a new boot id, may speak again
+            return
+        packet = Packet(kind.value, self._boot_id, self._tx_sequence + 1, payload)
+        wire = frame(packets.seal(packet, self._keys.from_board, from_board=True))
+        self._tx_sequence += 1
+        if len(self._tx) + len(wire) <= TX_ROOM:
+            self._tx += wire
