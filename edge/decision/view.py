@@ -36,7 +36,8 @@ MAX_UNEXPLAINED = 0.15  # of the enrolled blocks, unseen and outside silhouettes
 MIN_RECENT = 0.9  # of the enrolled blocks, seen within `RECENT_NS`, to open
 RECENT_NS = 600 * S
 BASELINE_NS = 1 * S
-MAX_DROP = 0.06  # below the last second's level: a cross-fade has begun
+MAX_DROP = 0.06  # below the last second's level, to go on: a cross-fade has begun
+MAX_DROP_OPEN = 0.12  # during the dwell, when nothing is released and exposure may settle
 _BASELINE_READINGS = 3  # fewer are no level
 
 
@@ -94,14 +95,18 @@ class ViewCheck:
         unexplained = float((self._enrolled & ~seen & ~explained).sum()) / self._total
         quadrants = signs.quadrants(seen_blocks)
 
-        going = []
-        if sign < MIN_SIGN or gradient < MIN_GRADIENT or self._dropped(captured_ns, sign):
-            going.append(Reason.VIEW_FOREIGN)
+        drop = self._drop(captured_ns, sign)
+        foreign = sign < MIN_SIGN or gradient < MIN_GRADIENT
+        both = []
         needed = max(MIN_SEEN, self._total / 2)
         if int(seen.sum()) < needed or quadrants < MIN_QUADRANTS:
-            going.append(Reason.VIEW_PARTIAL)
+            both.append(Reason.VIEW_PARTIAL)
+        going, opening = list(both), list(both)
+        if foreign or drop > MAX_DROP:
+            going.append(Reason.VIEW_FOREIGN)
+        if foreign or drop > MAX_DROP_OPEN:
+            opening.append(Reason.VIEW_FOREIGN)
         recent = self._sighted(seen & (not going), captured_ns)
-        opening = list(going)
         if unexplained > MAX_UNEXPLAINED:
             opening.append(Reason.VIEW_COVERED)
         if recent < MIN_RECENT:
@@ -122,13 +127,13 @@ class ViewCheck:
         height, width = frame.shape[:2]
         return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
 
-    def _dropped(self, captured_ns: int, sign: float) -> bool:
-        """Whether the score fell below the last second's level; notes it as part of the next."""
+    def _drop(self, captured_ns: int, sign: float) -> float:
+        """How far the score is below the last second's level; notes it for the next one."""
         while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
             self._levels.popleft()
         known = [level for _, level in self._levels]
         self._levels.append((captured_ns, sign))
-        return len(known) >= _BASELINE_READINGS and sign < median(known) - MAX_DROP
+        return median(known) - sign if len(known) >= _BASELINE_READINGS else 0.0
 
     def _sighted(self, seen: np.ndarray, captured_ns: int) -> float:
         """Note the blocks seen now; the share of the enrolled seen lately."""
