@@ -118,9 +118,10 @@ class RuleNote:
     """What the report prints of a rule that decided."""
 
     rule: str
-    title: str
-    source: str = ""
-    quotation: str = ""
+    effect: str  # "forbid" or "permit"
+    says: str
+    source: str
+    status: str = ""  # how well the source's words are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +144,17 @@ def summarise(
     decisions: Sequence[FrameDecision],
     *,
     dwell_s: float,
+    context_changes: Sequence[ContextChange] | None = None,
     gate_us: GateTimes | None = None,
     evidence_hz: float | None = None,
     audit_verified: bool | None = None,
     release: str = "bracketed",
     enrolment: str | None = None,
 ) -> Summary:
-    """Count decisions, given in frame order; everything else is passed through."""
+    """Count decisions, given in frame order; everything else is passed through.
+
+    Changes of context are read off the frames unless they are given.
+    """
     start_ns = decisions[0].captured_ns if decisions else 0
     blocked: Counter[Reason] = Counter()
     changes: list[ContextChange] = []
@@ -169,7 +174,7 @@ def summarise(
         passed=passed,
         blocked=len(decisions) - passed,
         blocked_by_reason={r: blocked[r] for r in sorted(blocked, key=lambda r: r.rank)},
-        context_changes=tuple(changes),
+        context_changes=tuple(changes if context_changes is None else context_changes),
         first_pass_s=first_pass_s,
         dwell_s=dwell_s,
         gate_us=gate_us,

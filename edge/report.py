@@ -7,16 +7,18 @@ picture stands beside a table that says the same in words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.clock import S
 from edge.decision.evidence import Source
 from edge.reasons import HELP, Family
-from edge.record import FrameDecision, Outcome, SceneRecord, write_atomic
+from edge.record import FrameDecision, Outcome, RuleNote, SceneRecord, write_atomic
 from edge.report_style import CSS
 from edge.timeline import (
     DEFS,
@@ -32,6 +34,9 @@ from edge.timeline import (
     strip,
     verdict_runs,
 )
+
+if TYPE_CHECKING:
+    from edge.decision.rules import Rule
 
 TITLE = "framegate report"
 _MAX_ROWS = 40  # stretches listed per scene; the rest are in decisions.jsonl
@@ -57,6 +62,24 @@ def render(scenes: Sequence[SceneRecord]) -> str:
         "<footer><p>Times are seconds from the first frame of a scene. No picture, face or "
         "position is stored in this file.</p></footer></body></html>\n"
     )
+
+
+def rule_notes(rules: Iterable[Rule]) -> dict[str, RuleNote]:
+    """What the report says of each rule; ids that stand on several policies are joined."""
+    notes: dict[str, RuleNote] = {}
+    for rule in rules:
+        note = RuleNote(
+            rule.id,
+            rule.effect.value,
+            rule.says,
+            f"{rule.source}, {rule.version}",
+            rule.status.value,
+        )
+        before = notes.get(rule.id)
+        if before is not None and before.says != note.says:
+            note = replace(before, says=f"{before.says}; {note.says}")
+        notes[rule.id] = note
+    return notes
 
 
 def _overview(scenes: Sequence[SceneRecord]) -> str:
@@ -120,7 +143,7 @@ def _picture(key: str, scene: SceneRecord) -> str:
         if readings:
             runs = evidence_runs(readings, span)
             label = f"Evidence: {source.value}"
-            rows.append(_row(f"{key}-{source.value}", label, runs, span, said=_said(runs)))
+            rows.append(_row(f"{key}-{source.name}", label, runs, span, said=_said(runs)))
     keys = "".join(
         f'<span class="key"><i class="k-{mark}"></i>{text}</span> ' for mark, text in _KEY
     )
@@ -179,10 +202,11 @@ def _rules(scene: SceneRecord) -> str:
     rows = []
     for rule, frames in counted.items():
         note = scene.rules.get(rule)
-        quoted = f"<q>{escape(note.quotation)}</q>" if note and note.quotation else ""
-        title = escape(note.title) if note else ""
-        source = f'<br><small class="src">{escape(note.source)}</small>' if note else ""
-        rows.append([f"<code>{escape(rule)}</code>", str(frames), f"{title} {quoted}{source}"])
+        says = f"{escape(note.says)}<br>" if note else ""
+        known = f", {note.status}" if note and note.status else ""
+        source = f"<small>{escape(note.source + known)}</small>" if note else ""
+        effect = f" {escape(note.effect)}s" if note else ""
+        rows.append([f"<code>{escape(rule)}</code>{effect}", str(frames), f"{says}{source}"])
     return _table("Rules that decided", ["Rule", "Frames", "What it says"], rows, numbers=(1,))
 
 

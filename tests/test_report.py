@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from edge.clock import S
+from edge.commands.explain import load_policy
 from edge.decision.evidence import Reading, Source
 from edge.reasons import HELP, Reason
 from edge.record import (
@@ -19,7 +20,7 @@ from edge.record import (
     SceneRecord,
     summarise,
 )
-from edge.report import render, write_report
+from edge.report import render, rule_notes, write_report
 from edge.timeline import (
     Mark,
     Run,
@@ -58,7 +59,7 @@ def scene(name: str = "kiosk", **changes: object) -> SceneRecord:
         ],
         "received": 25,
         "ok": True,
-        "rules": {"MS-02": RuleNote("MS-02", "In the wild", "a page", "shall not be sold")},
+        "rules": {"MS-02": RuleNote("MS-02", "forbid", "not in the wild", "a page", "verified")},
     }
     return SceneRecord(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -116,6 +117,22 @@ def test_every_id_is_unique_and_every_reference_finds_one():
     assert {link[1:] for link in page.links} <= set(page.ids)
 
 
+def test_every_source_of_evidence_can_be_drawn():
+    page = Page(render([scene(readings=[Reading(source, 0) for source in Source])]))
+
+    assert set(page.refs) <= set(page.ids)
+    for source in Source:
+        assert f"Evidence: {source.value}" in page.text
+
+
+def test_the_notes_on_rules_come_from_the_policy_itself():
+    notes = rule_notes(load_policy("strict", None).pack.rules)
+
+    assert notes["MS-02"].effect == "forbid"
+    assert "in the wild" in notes["MS-02"].says
+    assert notes["FA-03"].effect == "permit"
+
+
 def test_every_picture_has_a_title_and_every_table_a_caption():
     page = Page(render([scene()]))
     text = render([scene()])
@@ -132,7 +149,8 @@ def test_the_page_names_counts_reasons_help_and_rules():
 
     for part in ("75", "25 released", "VIEW_FOREIGN", HELP[Reason.VIEW_FOREIGN].happened):
         assert part in text
-    assert "shall not be sold" in text
+    for part in ("MS-02", "forbids", "not in the wild", "a page, verified"):
+        assert part in text
     assert "as it must" in text
 
 
