@@ -36,12 +36,7 @@ NO_REST = 0.1  # fewer cells at rest: all moves, if not as one (things near and 
 COHERENT = 0.5  # cells that one shift, roll and zoom explains, or it is not the camera
 COHERENT_PX = 1.5
 _BACK_AND_FORTH = 1.0  # pixels a corner may miss by when followed back
-_FLOW = {
-    "winSize": (15, 15),
-    "maxLevel": 3,
-    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03),
-}
-
+_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03)
 Points = NDArray[np.float32]
 
 
@@ -129,10 +124,10 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int]:
     """Motion of the median cell in widths, and how many cells could be followed."""
     if len(before.corners) < MIN_CELLS:
         return 0.0, len(before.corners)
-    ahead, ok, _ = cv2.calcOpticalFlowPyrLK(before.grey, now.grey, before.corners, None, **_FLOW)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(now.grey, before.grey, ahead, None, **_FLOW)
+    ahead, ok = _follow(before.grey, now.grey, before.corners)
+    back, again = _follow(now.grey, before.grey, ahead)
     missed = np.linalg.norm(back - before.corners, axis=2).ravel()
-    kept = (ok.ravel() == 1) & (again.ravel() == 1) & (missed < _BACK_AND_FORTH)
+    kept = ok & again & (missed < _BACK_AND_FORTH)
     moved = np.linalg.norm(ahead - before.corners, axis=2).ravel()[kept] / WIDTH_PX
     if len(moved) < MIN_CELLS:
         return 0.0, len(moved)
@@ -141,6 +136,16 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int]:
     if resting >= STILL_SHARE or not as_one:
         return float(min(np.quantile(moved, STILL_SHARE), STILL)), len(moved)
     return float(np.median(moved)), len(moved)
+
+
+def _follow(
+    start: np.ndarray, end: np.ndarray, corners: Points
+) -> tuple[Points, NDArray[np.bool_]]:
+    """Where the corners went (Lucas and Kanade 1981, pyramidal), and which were found."""
+    found, ok, _ = cv2.calcOpticalFlowPyrLK(
+        start, end, corners, np.empty_like(corners), winSize=(15, 15), maxLevel=3, criteria=_STOP
+    )
+    return np.asarray(found, np.float32), ok.ravel() == 1
 
 
 def _coherent(before: Points, now: Points) -> bool:
