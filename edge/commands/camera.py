@@ -1,0 +1,74 @@
+"""`framegate camera enroll`: sign the view that a fixed camera sees every day."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  framegate camera enroll --source 0 --out till-2.view
+  framegate camera enroll --source day.mp4 --source evening.mp4 --out till-2.view
+  framegate camera enroll --source kiosk.mp4 --mask-people --unenforced --out trial.view
+
+Point the camera at the empty place and wait for the light to settle. Name a
+source more than once, or several, to enrol under several lights: only what
+holds under all of them is kept.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate camera`."""
+    parser = commands.add_parser("camera", help="enrol the view of a fixed camera")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    enroll = actions.add_parser(
+        "enroll",
+        help="record the empty view and sign its fingerprint",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    enroll.add_argument(
+        "--source",
+        action="append",
+        required=True,
+        metavar="SRC",
+        help="camera index, device, stream or file; repeat for several lights",
+    )
+    enroll.add_argument("--out", type=Path, required=True, metavar="FILE", help="the fingerprint")
+    enroll.add_argument(
+        "--seconds", type=float, default=2.0, help="how long to look at each source (default 2)"
+    )
+    enroll.add_argument(
+        "--mask-people", action="store_true", help="leave people out instead of refusing the view"
+    )
+    enroll.add_argument(
+        "--unenforced",
+        action="store_true",
+        help="a trial: apply the lower limits and mark the fingerprint so",
+    )
+    enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
+    enroll.set_defaults(handler=run_enroll)
+
+
+def run_enroll(args: argparse.Namespace) -> int:
+    """Enrol, write and sign."""
+    from edge.enrolling import Request, enroll
+    from edge.keys import KeyStore
+
+    keys = KeyStore.open(args.keys)
+    request = Request(
+        sources=tuple(args.source),
+        out=args.out,
+        seconds=args.seconds,
+        mask_people=args.mask_people,
+        enforce=not args.unenforced,
+    )
+    result = enroll(request, keys)
+    fingerprint = result.fingerprint
+    blocks = int((fingerprint.counts > 0).sum())
+    print(f"{args.out}: {fingerprint.pairs} lasting contrasts in {blocks} of 48 blocks")
+    print(f"enrolment {fingerprint.enrolment.value}, scene {fingerprint.scene.value}")
+    print(f"signed in {result.signature.name}; name it in the device record:")
+    print(f'[view]\nfingerprint = "{args.out.name}"')
+    return 0
