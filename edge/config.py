@@ -7,6 +7,7 @@ that a record and a policy scenario are the same words.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ else:
 
 _MAX_BYTES = 64 * 1024
 DWELL_S = (1.0, 30.0)
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     if len(data) > _MAX_BYTES:
         raise RecordError(f"{path}: expected at most {_MAX_BYTES} bytes")
     try:
-        return tomllib.loads(data.decode())
+        table: dict[str, Any] = tomllib.loads(data.decode())
+        return table
     except UnicodeDecodeError as err:
         raise RecordError(f"{path}: expected UTF-8 text: {err.reason} at byte {err.start}") from err
     except tomllib.TOMLDecodeError as err:
@@ -212,7 +215,7 @@ class _Table:
         if not isinstance(values, list):
             raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
         for value in values:
-            if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
+            if not isinstance(value, str) or not _SHA256.fullmatch(value):
                 raise RecordError(f"{self._where}: {key} must hold SHA-256 digests, got {value!r}")
         return tuple(values)
 

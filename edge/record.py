@@ -74,6 +74,18 @@ class GateTimes:
     p99: float
     p999: float
 
+    @classmethod
+    def of(cls, times_ns: Sequence[int]) -> GateTimes | None:
+        """The percentiles of these times; None if there are none."""
+        if not times_ns:
+            return None
+        ordered = sorted(times_ns)
+        p50, p99, p999 = (
+            round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1000, 1)
+            for share in (0.5, 0.99, 0.999)
+        )
+        return cls(p50, p99, p999)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

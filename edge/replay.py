@@ -97,11 +97,14 @@ class Replay:
         self._eyes = Eyes(fingerprint, faces, device.people)
         self._sentinel = Sentinel(fingerprint)
         self._liveness = Liveness()
-        self._gate = Gate(
-            self._binding, min_view_score=MIN_VIEW_SCORE if lane.identifying else 0.0
-        )
+        self._gate = Gate(self._binding, min_view_score=MIN_VIEW_SCORE if lane.identifying else 0.0)
         self._releaser = Releaser(
-            self._gate, _Nothing(), self._clock, lambda frame: _NO_PIXELS, self._passed, self._blocked
+            self._gate,
+            _Nothing(),
+            self._clock,
+            lambda frame: _NO_PIXELS,
+            self._passed,
+            self._blocked,
         )
         self._log = log
         self._wall_ns = wall_ns
@@ -221,9 +224,10 @@ class Replay:
                 raise AssertionError("a replay has no board to ask")
 
     def _record(self, entry: Callable[[Stamp], Entry], durable: bool, now_ns: int) -> int:
-        stamp = self.stamp(now_ns)
         self._records += 1
-        return self._log(entry(stamp), durable) if self._log is not None else self._records
+        if self._log is None:
+            return self._records
+        return self._log(entry(self.stamp(now_ns)), durable)
 
     def stamp(self, now_ns: int) -> Stamp:
         """The stamp of a log entry at this virtual time."""

@@ -55,7 +55,13 @@ class Eyes:
         self._people_ns: int | None = None
 
     def examine(
-        self, frame: np.ndarray, captured_ns: int, *, opening: bool, still: bool, final: bool = False
+        self,
+        frame: np.ndarray,
+        captured_ns: int,
+        *,
+        opening: bool,
+        still: bool,
+        final: bool = False,
     ) -> Sight:
         """Read one frame.
 

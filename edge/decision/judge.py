@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from firmware_bridge.messages import BoardStatus, Claim, Link
-
 from edge.audit.schema import Context as Setting
-from edge.audit.schema import Deny, End, Entry, Gap, Permit, Stamp
+from edge.audit.schema import Deny, End, Entry, Permit, Stamp
 from edge.clock import MS, S
 from edge.config import Device, Session
 from edge.decision.board_watch import BoardWatch
@@ -28,6 +26,7 @@ from edge.decision.policy import Verdict as PolicyVerdict
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Binding, Lease, Revocation
 from edge.reasons import Reason, worst_first
+from firmware_bridge.messages import BoardStatus, Claim, Link
 
 ACK_NS = 500 * MS  # the board must acknowledge a claim within this
 REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
@@ -122,8 +121,6 @@ class Judge:
         self._gap = False  # the gate stood still and gave its lease up
         self._end: tuple[tuple[Reason, ...], tuple[str, ...]] = ((), ())
         self._denied: tuple[Setting, tuple[Reason, ...]] | None = None
-        self._denied_ns = -S
-        self._suppressed = 0
         self.outlook = Outlook(Setting.UNCONTROLLED, False, (Reason.NO_LEASE,), ())
         for reading in _static(setup, now_ns):
             self.context.observe(reading)
@@ -166,9 +163,7 @@ class Judge:
         """The permit is durable as entry `index`."""
         if self._phase is _Phase.RECORDING:
             self._decision = index
-            self._enter(
-                _Phase.ASKING if self._setup.interlocked else _Phase.PERMITTED, now_ns
-            )
+            self._enter(_Phase.ASKING if self._setup.interlocked else _Phase.PERMITTED, now_ns)
 
     # what goes out
 
@@ -234,7 +229,8 @@ class Judge:
 
     def _renew(self, state: ContextState, now_ns: int) -> list[Action]:
         expires_ns = now_ns + LIFE_NS
-        bracketed = self._setup.release is Release.BRACKETED and self._setup.binding.lane.identifying
+        setup = self._setup
+        bracketed = setup.release is Release.BRACKETED and setup.binding.lane.identifying
         to_ns = state.seen_ns + 1 if bracketed else expires_ns
         from_ns = self._from_ns(state)
         sent_ns, sent_to_ns = self._sent
@@ -243,7 +239,7 @@ class Judge:
         if not bracketed and now_ns - sent_ns < RENEW_NS:
             return []
         self._sent = (now_ns, to_ns)
-        binding = self._setup.binding
+        binding = setup.binding
         lease = Lease(
             epoch=self._epoch,
             camera=binding.camera,
@@ -271,24 +267,9 @@ class Judge:
         if self._phase is not _Phase.BLOCKED:
             return self._revoke(reasons, rules, now_ns)
         actions = self._explain(reasons, rules)
-        key = (setting, reasons)
-        if key != self._denied:
-            self._denied = key
-            if now_ns - self._denied_ns < S:
-                self._suppressed += 1
-            else:
-                actions += self._log_deny(setting, reasons, rules, now_ns)
-        return actions
-
-    def _log_deny(
-        self, setting: Setting, reasons: tuple[Reason, ...], rules: tuple[str, ...], now_ns: int
-    ) -> list[Action]:
-        actions: list[Action] = []
-        if count := self._suppressed:
-            actions.append(Write(lambda stamp: Gap(stamp, count), durable=False))
-        self._suppressed = 0
-        self._denied_ns = now_ns
-        actions.append(Write(lambda stamp: Deny(stamp, setting, reasons, rules), durable=False))
+        if (setting, reasons) != self._denied:
+            self._denied = (setting, reasons)
+            actions.append(Write(lambda stamp: Deny(stamp, setting, reasons, rules), durable=False))
         return actions
 
     def _explain(self, reasons: tuple[Reason, ...], rules: tuple[str, ...]) -> list[Action]:

@@ -198,8 +198,10 @@ def _v4l2_identity(node: str) -> CameraIdentity:
     base = Path("/sys/class/video4linux") / name
     card = (base / "name").read_text().strip() if (base / "name").exists() else ""
     device = base / "device"
-    driver = os.path.basename(os.path.realpath(device / "driver")) if device.exists() else "loopback"
-    bus = os.path.basename(os.path.realpath(device)) if device.exists() else ""
+    if not device.exists():  # a loopback device hangs on nothing
+        return CameraIdentity("v4l2", "loopback", card)
+    driver = os.path.basename(os.path.realpath(device / "driver"))
+    bus = os.path.basename(os.path.realpath(device))
     return CameraIdentity("v4l2", driver, card, bus)
 
 

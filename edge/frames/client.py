@@ -13,6 +13,7 @@ environment (FRAMEGATE_SOCKET, FRAMEGATE_TOKEN, FRAMEGATE_LANE).
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import select
@@ -66,7 +67,7 @@ class Connection:
         except OSError as err:
             self._channel.close()
             raise MatcherError(f"{path}: expected a guard there: {err}") from err
-        answer = json.loads(data) if data else {"ok": False, "code": "no answer"}
+        answer: dict[str, Any] = json.loads(data) if data else {"ok": False, "code": "no answer"}
         if not answer["ok"]:
             self._channel.close()
             raise MatcherError(f"{path}: the guard refused this matcher: {answer['code']}")
@@ -109,14 +110,13 @@ class Connection:
         self.ended = True
 
     def _wait(self, wait_s: float | None) -> None:
-        ready, _, _ = select.select([self._wake, self._channel], [], [], wait_s)
+        channel = self._channel.fileno()
+        ready, _, _ = select.select([self._wake, channel], [], [], wait_s)
         if self._wake in ready:
             os.eventfd_read(self._wake)
-        if self._channel in ready:
-            try:
+        if channel in ready:
+            with contextlib.suppress(OSError):  # the guard is gone: that ends the stream as well
                 self._channel.recv(512)
-            except OSError:
-                pass  # the guard is gone: that ends the stream as well
             self.ended = True
 
 
@@ -148,6 +148,13 @@ def open_connection(
         token or _environment("FRAMEGATE_TOKEN"),
         lane or _environment("FRAMEGATE_LANE"),
     )
+
+
+def _environment(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise UsageError(f"{name} is not set: start the matcher through the guard, or pass it")
+    return value
 
 
 class VideoCapture:
@@ -189,7 +196,7 @@ class VideoCapture:
         copy = frame.view(np.ndarray)
         return True, copy.copy()  # OpenCV hands out writable pictures
 
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+    def isOpened(self) -> bool:
         return self._connection is not None and not self._connection.ended
 
     def get(self, prop: int) -> float:

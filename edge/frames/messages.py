@@ -1,7 +1,7 @@
 """What capture, gate and decider tell each other, as fixed binary messages.
 
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
-    gate -> decider     Noted, Offered, Ended      decider -> gate   Returned, Anchor (and edge.lease)
+    gate -> decider     Noted, Offered, Ended      decider -> gate   Returned, Anchor, edge.lease
     gate -> parent      Resolved (batches)
 
 Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
@@ -99,7 +99,9 @@ class Ended:
     epoch: int
     released: int
     last_captured_ns: int  # of the last released frame; -1 if there was none
-    reason: Reason | None  # why the gate itself gave the lease up; None if it ran out or was revoked
+    reason: (
+        Reason | None
+    )  # why the gate itself gave the lease up; None if it ran out or was revoked
     drained: bool  # the stream is over and nothing waits any more
 
 
@@ -165,11 +167,11 @@ def decode(data: bytes) -> Message:
             case 3:
                 return Freed(_SLOT.unpack(data)[1])
             case 4:
-                *fields, bad = _NOTED.unpack(data)[1:]
-                return Noted(*fields, bool(bad))
+                _, s, t, score, mean, std, sharp, diff, digest, bad = _NOTED.unpack(data)
+                return Noted(s, t, score, mean, std, sharp, diff, digest, bool(bad))
             case 5:
-                *fields, final = _OFFERED.unpack(data)[1:]
-                return Offered(*fields, bool(final))
+                _, slot, s, t, height, width, final = _OFFERED.unpack(data)
+                return Offered(slot, s, t, height, width, bool(final))
             case 6:
                 return Returned(_SLOT.unpack(data)[1])
             case 7:

@@ -67,7 +67,10 @@ class Ring:
             self._map = mmap.mmap(fd, size)
         except (OSError, ValueError) as err:
             raise RingError(f"the release ring cannot be mapped writable: {err}") from err
-        magic, self.slots, self.frame_bytes, self._newest = _HEADER.unpack_from(self._map)
+        magic, slots, frame_bytes, newest = _HEADER.unpack_from(self._map)
+        self.slots: int = slots
+        self.frame_bytes: int = frame_bytes
+        self._newest: int = newest
         if magic != _MAGIC:
             raise RingError(f"expected a release ring, got magic {magic!r}")
         self._bytes = np.frombuffer(self._map, np.uint8)

@@ -1,0 +1,89 @@
+"""`framegate replay`: judge a recording offline, as if it were a live camera."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.record import Summary
+
+EXAMPLES = """\
+examples:
+  framegate replay kiosk.mp4 --device D.toml --session S.toml --telemetry board.csv
+  framegate replay street.mp4 --device D.toml --session S.toml --enroll-view kiosk.mp4:2
+  framegate replay clip.mp4 --device D.toml --session S.toml --dwell 1 --out out/
+
+The records may be unsigned here, and the result says so. Nothing is ever released.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate replay`."""
+    parser = commands.add_parser(
+        "replay",
+        help="judge a recording offline, as if it were a live camera",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("clip", type=Path, help="a video file")
+    parser.add_argument("--device", type=Path, required=True, help="commissioning record, TOML")
+    parser.add_argument("--session", type=Path, required=True, help="session claim, TOML")
+    parser.add_argument(
+        "--telemetry",
+        type=Path,
+        action="extend",
+        nargs="+",
+        default=[],
+        help="board samples, CSV; several files merge by time",
+    )
+    parser.add_argument("--pack", default="strict", choices=("strict", "police"))
+    parser.add_argument("--dwell", type=float, metavar="S", help="dwell in seconds, 1 to 30")
+    parser.add_argument(
+        "--enroll-view",
+        metavar="CLIP[:SECONDS]",
+        help="enrol the view from the first seconds (default 1) of a clip, people masked",
+    )
+    parser.add_argument("--release", default="bracketed", choices=("bracketed", "immediate"))
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay and print the summary."""
+    from edge.offline import Job, replay
+
+    record = replay(
+        Job(
+            clip=args.clip,
+            device=args.device,
+            session=args.session,
+            telemetry=tuple(args.telemetry),
+            pack=args.pack,
+            dwell_s=args.dwell,
+            enroll_view=args.enroll_view,
+            release=args.release,
+            out=args.out,
+        ),
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    print_summary(record.summary, as_json=args.json)
+    return 0
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """Print a run's summary for people, or as `summary.json`."""
+    import json
+
+    if as_json:
+        print(json.dumps(summary.as_json(), indent=2))
+        return
+    print(f"{summary.frames} frames: {summary.passed} passed, {summary.blocked} blocked")
+    for reason, count in summary.blocked_by_reason.items():
+        print(f"  {count:6}  {reason.value}")
+    if summary.first_pass_s is not None:
+        print(f"first frame passed at {summary.first_pass_s:.2f} s (dwell {summary.dwell_s:g} s)")

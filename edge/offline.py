@@ -1,0 +1,223 @@
+"""A replay from files to files: records, telemetry and clip in, decisions and report out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from pathlib import Path
+
+import numpy as np
+
+from edge import record
+from edge.audit.clerk import Clerk
+from edge.audit.log import AuditLog
+from edge.audit.note import Signer
+from edge.audit.schema import Enrolment as LoggedEnrolment
+from edge.audit.schema import Release as LoggedRelease
+from edge.audit.schema import Start, Stop
+from edge.audit.verify import verify_log
+from edge.clock import S
+from edge.config import DWELL_S, Device, load_device, load_session
+from edge.decision import telemetry
+from edge.decision.enrol import enrol
+from edge.decision.fingerprint import Fingerprint
+from edge.decision.judge import Release
+from edge.decision.people import FaceBoxes
+from edge.decision.policy import Policy
+from edge.errors import AuditError, RecordError, UsageError
+from edge.frames.camera import FileCamera
+from edge.models.pull import asset
+from edge.replay import START_NS, Outcome, Replay
+from edge.report import write_report
+from edge.rulebook import notes_for
+from edge.version import VERSION
+
+_ENROL_FRAMES = 30  # spread over the opening seconds
+_ENROL_S = (0.2, 60.0)
+"""Bounds of the opening seconds from which a view may be enrolled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to replay, and how; the arguments of `framegate replay`."""
+
+    clip: Path
+    device: Path
+    session: Path
+    telemetry: tuple[Path, ...] = ()
+    pack: str = "strict"
+    dwell_s: float | None = None
+    enroll_view: str | None = None
+    release: str = "bracketed"
+    out: Path | None = None
+
+
+def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
+    """Judge the clip; `say` hears what a reader of the result should know.
+
+    Raises:
+        GuardError: any input is not what it should be; then nothing was written.
+    """
+    device = load_device(job.device)
+    session = load_session(job.session)
+    if job.dwell_s is not None:
+        if not DWELL_S[0] <= job.dwell_s <= DWELL_S[1]:
+            raise UsageError(
+                f"--dwell must be {DWELL_S[0]:g} to {DWELL_S[1]:g} seconds, got {job.dwell_s:g}"
+            )
+        device = changed(device, dwell_s=job.dwell_s)
+    samples = telemetry.load(job.telemetry)
+    policy = Policy.load(job.pack)
+    faces = FaceBoxes(asset("centerface.onnx"))
+    camera = FileCamera(job.clip)
+    digest = camera.identity.digest
+    fingerprint = _view(job, device, faces, digest)
+    if fingerprint is not None and job.enroll_view is None:
+        fingerprint.check_source(digest, camera.width, camera.height)
+    say("replay: the records are taken unsigned; nothing is released to any matcher")
+    with tempfile.TemporaryDirectory(prefix="framegate-") as scratch:
+        folder = Path(scratch) / "audit" if job.out is None else _fresh(job.out / "audit")
+        signer = Signer.generate("framegate/replay")
+        clerk = Clerk(AuditLog.create_or_open(folder, signer))
+        guard = Replay(
+            device,
+            session,
+            policy,
+            fingerprint,
+            faces,
+            release=Release(job.release),
+            camera=digest,
+            log=clerk.write,
+        )
+        enrolment = fingerprint.enrolment.value if fingerprint is not None else "none"
+        start = Start(
+            guard.stamp(START_NS),
+            VERSION,
+            job.pack,
+            session.operation,
+            device.dwell_s,
+            LoggedRelease(job.release),
+            True,
+            LoggedEnrolment(enrolment),
+        )
+        clerk.write(start, durable=False)
+        outcome = guard.run(camera.shots(), samples)
+        camera.close()
+        summary = _summary(job, device, outcome, enrolment)
+        stop = Stop(guard.stamp(outcome.last_ns), summary.passed, summary.frames)
+        clerk.close(stop)
+        summary = changed(summary, audit_verified=_verified(folder, signer))
+    result = record.SceneRecord(
+        name=job.clip.name,
+        footage=job.clip.name,
+        must_happen="",
+        decisions=outcome.decisions,
+        summary=summary,
+        readings=tuple(changed(r, captured_ns=r.captured_ns - START_NS) for r in outcome.readings),
+        notes=("Offline replay with unsigned records: nothing was released to any matcher.",),
+        rules=notes_for(policy, (rule for d in outcome.decisions for rule in d.rules)),
+    )
+    _warn(summary, outcome, say)
+    if job.out is not None:
+        record.write_decisions(job.out / "decisions.jsonl", outcome.decisions)
+        record.write_summary(job.out / "summary.json", summary)
+        write_report(job.out / "report.html", [result])
+    return result
+
+
+def opening(clip: Path, seconds: float) -> tuple[list[np.ndarray], bytes]:
+    """Frames spread over the clip's first `seconds`, and the digest of its camera."""
+    camera = FileCamera(clip)
+    frames = []
+    for shot in camera.shots():
+        if shot.captured_ns > seconds * S:
+            break
+        frames.append(shot.frame)
+    camera.close()
+    step = max(1, len(frames) // _ENROL_FRAMES)
+    return frames[::step], camera.identity.digest
+
+
+def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
+    """A trial fingerprint from a clip's first seconds, people masked, limits not enforced."""
+    frames, digest = opening(clip, seconds)
+    boxes = [faces.detect(frame) for frame in frames]
+    return enrol(frames, boxes, camera=digest, enforce=False)
+
+
+def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerprint | None:
+    if job.enroll_view is not None:
+        clip, seconds = _clip_and_seconds(job.enroll_view)
+        return enrol_opening(clip, seconds, faces)
+    if device.fingerprint is None:
+        return None
+    try:
+        data = device.fingerprint.read_bytes()
+    except OSError as err:
+        raise RecordError(
+            f"{device.fingerprint}: expected the enrolled view that {job.device} names: "
+            f"{err.strerror}"
+        ) from err
+    return Fingerprint.from_bytes(data)
+
+
+def _clip_and_seconds(text: str) -> tuple[Path, float]:
+    clip, colon, seconds = text.rpartition(":")
+    if not colon or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        value = float(seconds)
+    except ValueError as err:
+        raise UsageError(f"--enroll-view: expected CLIP[:SECONDS], got {text!r}") from err
+    if not _ENROL_S[0] <= value <= _ENROL_S[1]:
+        raise UsageError(
+            f"--enroll-view: expected {_ENROL_S[0]:g} to {_ENROL_S[1]:g} seconds, got {seconds}"
+        )
+    return Path(clip), value
+
+
+def _summary(job: Job, device: Device, outcome: Outcome, enrolment: str) -> record.Summary:
+    frames = outcome.decisions
+    span_s = (frames[-1].captured_ns - frames[0].captured_ns) / S if len(frames) > 1 else 0.0
+    summary = record.summarise(
+        frames,
+        dwell_s=device.dwell_s,
+        gate_us=record.GateTimes.of(outcome.gate_ns),
+        evidence_hz=round(outcome.evidence_frames / span_s, 3) if span_s else None,
+        release=job.release,
+        enrolment=enrolment,
+    )
+    return changed(summary, context_changes=tuple(outcome.changes))
+
+
+def _warn(summary: record.Summary, outcome: Outcome, say: Callable[[str], None]) -> None:
+    last_ns = outcome.decisions[-1].captured_ns if outcome.decisions else 0
+    if last_ns < summary.dwell_s * S:
+        say(
+            f"warning: the clip lasts {last_ns / S:.1f} s, less than the dwell of "
+            f"{summary.dwell_s:g} s: no frame can pass"
+        )
+
+
+def _fresh(folder: Path) -> Path:
+    """A folder for a new log; an old replay's log there is moved out of the way first."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            tag = hashlib.sha256(str(os.stat(folder).st_mtime_ns).encode()).hexdigest()[:8]
+            folder.rename(folder.with_name(f"audit-before-{tag}"))
+    except OSError as err:
+        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
+    return folder
+
+
+def _verified(folder: Path, signer: Signer) -> bool:
+    try:
+        verify_log(folder, signer.verifier)
+    except AuditError:
+        return False
+    return True
