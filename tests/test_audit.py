@@ -82,7 +82,7 @@ def test_the_published_files_are_a_plain_tile_log(where, key):
     assert (where / "tile/0/000").read_bytes() == hashes[:8192]
     assert (where / "tile/0/001.p/44").read_bytes() == hashes[8192:]
     assert len((where / "tile/1/000.p/1").read_bytes()) == 32
-    assert not (where / "tile/0/001.p/43").exists()
+    assert not (where / "tile/0/001.p/42").exists()
 
 
 def test_a_log_goes_on_where_it_stopped(where, key):

@@ -1,11 +1,12 @@
 """Every file operation of the audit log, in one small class.
 
 The log does its input and output through `Files` alone, so that a test can
-make any single call fail, fill the disk, or stop the world at any byte.
+make any single call fail, fill the disk, or cut the power at any byte.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -25,24 +26,20 @@ class Files:
             return None
 
     def names(self, path: Path) -> list[str]:
-        return sorted(os.listdir(path))
+        """What a directory holds; nothing if there is none."""
+        try:
+            return sorted(os.listdir(path))
+        except FileNotFoundError:
+            return []
 
-    def begin(self, path: Path) -> int:
-        """A descriptor for appending to `path`, which is made if need be."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    def begin(self, path: Path, *, secret: bool = False) -> int:
+        """A descriptor to append to a new or existing file."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(path, flags, 0o600 if secret else 0o640)
 
     def write(self, fd: int, data: bytes) -> int:
         """Write some of `data`; returns how many bytes were taken."""
         return os.write(fd, data)
-
-    def overwrite(self, path: Path, data: bytes) -> None:
-        """Write `data` over the start of an existing file, in place, and sync it."""
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.pwrite(fd, data, 0)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def sync(self, fd: int) -> None:
         os.fdatasync(fd)
@@ -52,6 +49,15 @@ class Files:
 
     def close(self, fd: int) -> None:
         os.close(fd)
+
+    def overwrite(self, path: Path, data: bytes) -> None:
+        """Write `data` over the start of a file, in place, and sync it."""
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, data, 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def rename(self, old: Path, new: Path) -> None:
         os.replace(old, new)
@@ -79,9 +85,9 @@ class Files:
 
 def write_all(files: Files, fd: int, data: bytes) -> None:
     """Write all of `data`, however the system splits it."""
-    view = memoryview(data)
-    while view:
-        view = view[files.write(fd, bytes(view)) :]
+    rest = data
+    while rest:
+        rest = rest[files.write(fd, rest) :]
 
 
 def replace_file(
@@ -89,16 +95,19 @@ def replace_file(
 ) -> None:
     """Put `data` at `path` whole or not at all."""
     temp = path.with_name(path.name + ".new")
-    files.remove(temp)
-    fd = files.begin(temp)
     try:
-        if secret:
-            os.fchmod(fd, 0o600)
-        write_all(files, fd, data)
-        if durable:
-            files.sync(fd)
-    finally:
-        files.close(fd)
-    files.rename(temp, path)
+        files.remove(temp)
+        fd = files.begin(temp, secret=secret)
+        try:
+            write_all(files, fd, data)
+            if durable:
+                files.sync(fd)
+        finally:
+            files.close(fd)
+        files.rename(temp, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            files.remove(temp)
+        raise
     if durable:
         files.sync_directory(path.parent)

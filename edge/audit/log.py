@@ -4,67 +4,53 @@ An entry is written to the journal before `append` returns, and synced first
 if it must be durable: a permit takes effect only after its record cannot be
 lost. Any failure is an `AuditError`, and the entry counts as not written. A
 file whose write or sync failed is never used again; the next entry begins a
-new segment. The module takes no clock: times come with the entries.
+new segment. So does every start. The module takes no clock: times come with
+the entries.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.audit.files import Files, replace_file, write_all
-from edge.audit.journal import SEGMENTS, read_journal
+from edge.audit.files import Files
+from edge.audit.journal import SEGMENTS, Journal, read_journal
 from edge.audit.merkle import Frontier, leaf_hash
 from edge.audit.note import NoteError, Signer, Verifier, read_note
 from edge.audit.publish import CHECKPOINT, Publisher
 from edge.audit.schema import Entry, Incident, Kind, canonical, validate, wall_ns
-from edge.audit.segment import (
-    Certificate,
-    certificate_name,
-    checkpoint_text,
-    journal_name,
-    line,
-    parse_checkpoint,
-)
+from edge.audit.segment import checkpoint_text, line, parse_checkpoint
+from edge.audit.store import SegmentStore
 from edge.errors import AuditError, RollbackError
 
-PRIVATE = "private"  # the live segment's key; never exported
-PUBLIC_KEY = "log.pub"
-ASIDE = "aside"  # torn tails
-RESERVE = "reserve"
-RESERVE_BYTES = 64 * 1024
 SEGMENT_ENTRIES = 4096
 CLOCK_SLACK_NS = 10**9  # a permit may be dated at most this much before the newest entry
 _TAIL_MAX = 256  # entries that may wait for a sync
+# Kinds in stored entries; no field holds free text that could look like these.
+_STOPPED = re.compile(rb'"kind":"(stop|unclean_stop)"')
+_NEUTRAL = re.compile(rb'"kind":"(floor|gap|recovered)"')
+_STAMP = ("boot_id", "mono_ns", "wall", "camera", "policy")
 
 
 class AuditLog:
     """An append-only signed log in one directory; one writer at a time."""
 
     def __init__(self, directory: Path, device: Signer, files: Files, segment_entries: int) -> None:
-        self._directory = directory
         self._device = device
-        self._files = files
-        self._segment_entries = segment_entries
+        self._store = SegmentStore(directory, device, files)
         self._publisher = Publisher(files, directory)
+        self._segment_entries = segment_entries
         self._tree = Frontier()
         self._synced = Frontier()  # what a sync has confirmed
         self._tail: list[bytes] = []  # written but not yet synced
         self._newest_wall = ""
-        self._running = False  # a run has begun and not ended with a stop
         self._unclean = False  # the last run never stopped; said before the next entry
         self._incidents: list[tuple[Incident, int]] = []
-        self._number = -1
-        self._segment: Signer | None = None
-        self._segment_base = 0
-        self._fd: int | None = None
-        self._bytes = 0  # good bytes in the live journal file
-        self._failed = False
         self._closed = False
-        self._lock = -1
 
     @classmethod
     def create_or_open(
@@ -91,12 +77,15 @@ class AuditLog:
         device = Signer(origin or key.name, key.key)
         log = cls(directory, device, files or Files(), segment_entries)
         try:
-            log._begin(floor)
+            log._store.prepare()
+            log._load(floor)
+            log._begin_segment()
+            log._publish()
         except OSError as err:
-            log._release()
+            log._store.release()
             raise AuditError(f"cannot use the audit log in {directory}: {err.strerror}") from err
         except AuditError:
-            log._release()
+            log._store.release()
             raise
         return log
 
@@ -136,29 +125,43 @@ class AuditLog:
         kind = validate(fields)
         permit = kind is Kind.PERMIT
         self._settle_wall(fields, permit)
-        if self._failed:
+        if self._store.failed:
             self._mend()
-        elif self._tree.size - self._segment_base >= self._segment_entries:
+        elif self._tree.size - self._store.base >= self._segment_entries:
             self.rotate()
+        if permit and not self._store.hold_reserve():
+            raise AuditError("the disk is full: no room is left to record the end of a permit")
         self._say_ahead(fields, kind)
         index = self._write(canonical(fields), may_use_reserve=not permit)
-        try:
-            if durable or len(self._tail) >= _TAIL_MAX:
-                self._sync()
-        except AuditError:
-            self._forget_last()
-            raise
+        if durable or len(self._tail) >= _TAIL_MAX:
+            try:
+                self.sync()
+            except AuditError:
+                self._forget_last()
+                raise
         self._newest_wall = fields["wall"]
-        self._running = kind is not Kind.STOP
         return index
+
+    def sync(self) -> None:
+        """Make everything written so far durable, and publish it."""
+        if self._tail:
+            try:
+                self._store.sync()
+            except OSError as err:
+                raise AuditError(f"cannot sync the audit log: {err.strerror}") from err
+            for data in self._tail:
+                self._publisher.add(data)
+            self._tail = []
+            self._synced = self._tree.copy()
+        if self._publisher.size != self._synced.size or self._publisher.behind:
+            self._publish()
 
     def rotate(self) -> None:
         """Begin a new segment and destroy the key of the one before."""
-        self._sync()
+        self.sync()
         try:
-            self._new_segment()
+            self._begin_segment()
         except OSError as err:
-            self._failed = True
             raise AuditError(f"cannot begin a log segment: {err.strerror}") from err
 
     def close(self) -> None:
@@ -166,104 +169,71 @@ class AuditLog:
         if self._closed:
             return
         try:
-            if self._failed:
+            if self._store.failed:
                 self._mend()
-            self._sync()
+            self.sync()
         finally:
             self._closed = True
-            self._release()
+            self._store.release()
 
     # opening ----------------------------------------------------------------------
 
-    def _begin(self, floor: int) -> None:
-        files, where = self._files, self._directory
-        for name in (SEGMENTS, PRIVATE, ASIDE):
-            files.make_directory(where / name)
-        try:
-            self._lock = files.lock(where / PRIVATE / "lock")
-        except BlockingIOError as err:
-            raise AuditError(f"the audit log in {where} is in use by another process") from err
-        if not any(name.endswith(".cert") for name in files.names(where / SEGMENTS)):
-            if floor:
-                raise RollbackError(f"expected a log of {floor} entries in {where}, found none")
-            self._new_segment()
-        else:
-            self._load(floor)
-        self._keep_reserve()
-        public = where / PUBLIC_KEY
-        if files.read(public) is None:
-            replace_file(files, public, self.verifier.text.encode() + b"\n", durable=True)
-
     def _load(self, floor: int) -> None:
-        files, where = self._files, self._directory
+        store = self._store
+        names = store.files.names(store.directory / SEGMENTS)
+        if not any(name.endswith(".cert") for name in names):
+            if floor:
+                raise RollbackError(f"expected a log of {floor} entries, found none")
+            return
         published = self._published()
-        root_then = b""
-        newest: bytes = b""
+        root_then = newest = b""
 
         def on_entry(index: int, entry: bytes, tree: Frontier) -> None:
             nonlocal root_then, newest
             self._publisher.add(entry)
+            self._publisher.settle()
             newest = entry
+            if not _NEUTRAL.search(entry):
+                self._unclean = _STOPPED.search(entry) is None
             if published is not None and tree.size == published[0]:
                 root_then = tree.root()
 
         journal = read_journal(
-            files, where, self._device.verifier, every_signature=False, on_entry=on_entry
+            store.files, store.directory, self.verifier, every_signature=False, on_entry=on_entry
         )
         self._tree, self._synced = journal.frontier, journal.frontier.copy()
         if self._tree.size < floor:
             raise RollbackError(
-                f"the audit log holds {self._tree.size} entries, the board has seen {floor}"
+                f"the audit log holds {self._tree.size} entries, {floor} are known to exist"
             )
-        if published is not None and published[0]:
-            if self._tree.size < published[0]:
-                raise RollbackError(
-                    f"the audit log holds {self._tree.size} entries, "
-                    f"its checkpoint says {published[0]}"
-                )
-            if root_then != published[1]:
-                raise AuditError("the audit log's checkpoint is of another tree")
-        cert = journal.certificates[-1]
-        self._number, self._segment_base = cert.number, cert.base_size
-        self._segment = self._live_key(cert)
-        self._fd = files.begin(where / SEGMENTS / journal_name(cert.number))
-        self._bytes = journal.good_bytes
-        if journal.torn:
-            self._set_aside(journal.torn)
-        files.sync(self._fd)
+        if published is not None and self._tree.size < published[0]:
+            raise RollbackError(
+                f"the audit log holds {self._tree.size} entries, its checkpoint says {published[0]}"
+            )
+        if published is not None and published[0] and root_then != published[1]:
+            raise AuditError("the audit log's checkpoint is of another tree")
         if newest:
-            fields = json.loads(newest)
-            self._newest_wall = fields["wall"]
-            self._unclean = fields["kind"] != Kind.STOP.value
-        self._destroy_keys(keep=cert.number)
-        self._publish()
+            self._newest_wall = json.loads(newest)["wall"]
+        self._take_over(journal)
+
+    def _take_over(self, journal: Journal) -> None:
+        """Recover the end of the last segment; this run writes to a new one."""
+        store = self._store
+        store.attach(journal.certificates[-1])
+        if journal.torn:
+            store.with_reserve(lambda: store.set_aside(journal.torn, journal.good_bytes))
+            with contextlib.suppress(OSError):
+                store.trim(journal.good_bytes)
+            self._incidents.append((Incident.TORN_TAIL, len(journal.torn)))
 
     def _published(self) -> tuple[int, bytes] | None:
         """Size and root of the checkpoint on disk; None if a crash spoilt it."""
-        note = self._files.read(self._directory / CHECKPOINT)
+        note = self._store.files.read(self._store.directory / CHECKPOINT)
         try:
-            text, _ = read_note(note or b"", [self._device.verifier])
+            text, _ = read_note(note or b"", [self.verifier])
             return parse_checkpoint(text, self._device.name)
         except NoteError:
             return None
-
-    def _live_key(self, cert: Certificate) -> Signer:
-        secret = self._files.read(self._directory / PRIVATE / f"{cert.number:06d}.key")
-        try:
-            signer = Signer.parse((secret or b"").decode(errors="replace"))
-        except NoteError as err:
-            raise AuditError(f"the key of log segment {cert.number} is missing or spoilt") from err
-        if signer.verifier != cert.key:
-            raise AuditError(f"the key of log segment {cert.number} is not the certified one")
-        return signer
-
-    def _set_aside(self, torn: bytes) -> None:
-        """Keep an unfinished tail for the curious, and cut it off."""
-        assert self._fd is not None
-        keep = self._directory / ASIDE / f"{self._number:06d}-{self._bytes}.torn"
-        replace_file(self._files, keep, torn, durable=True)
-        self._files.truncate(self._fd, self._bytes)
-        self._incidents.append((Incident.TORN_TAIL, len(torn)))
 
     # writing ----------------------------------------------------------------------
 
@@ -280,13 +250,13 @@ class AuditLog:
 
     def _say_ahead(self, fields: dict[str, Any], kind: Kind) -> None:
         """Write what the log has to say itself, with the stamp of the entry to come."""
-        stamp = {k: fields[k] for k in ("boot_id", "mono_ns", "wall", "camera", "policy")}
-        if self._unclean:
-            if kind is not Kind.UNCLEAN_STOP:
-                self._write(
-                    canonical({"kind": Kind.UNCLEAN_STOP.value, **stamp}), may_use_reserve=True
-                )
-            self._unclean = False
+        stamp = {name: fields[name] for name in _STAMP}
+        if self._unclean and kind is not Kind.UNCLEAN_STOP:
+            self._write(canonical({"kind": Kind.UNCLEAN_STOP.value, **stamp}), may_use_reserve=True)
+        self._unclean = False
+        if self._store.reserve_used:
+            self._store.reserve_used = False
+            self._incidents.append((Incident.DISK_FULL, 0))
         while self._incidents:
             incident, count = self._incidents[0]
             own = {"incident": incident.value, "count": count}
@@ -295,149 +265,53 @@ class AuditLog:
             self._incidents.pop(0)
 
     def _write(self, data: bytes, *, may_use_reserve: bool) -> int:
-        assert self._fd is not None and self._segment is not None
+        """Sign and journal one entry; returns its index."""
+        key = self._store.key
+        assert key is not None
         grown = self._tree.copy()
         grown.append(leaf_hash(data))
-        text = checkpoint_text(self._device.name, grown.size, grown.root())
-        raw = line(data, self._segment.sign(text))
+        raw = line(data, key.sign(checkpoint_text(self._device.name, grown.size, grown.root())))
         try:
-            self._put(raw)
+            if may_use_reserve:
+                self._store.with_reserve(lambda: self._store.put(raw))
+            else:
+                self._store.put(raw)
         except OSError as err:
-            if err.errno != errno.ENOSPC or not may_use_reserve or not self._free_reserve():
-                raise AuditError(f"cannot write the audit log: {err.strerror}") from err
-            try:
-                self._put(raw)
-            except OSError as again:
-                raise AuditError(f"cannot write the audit log: {again.strerror}") from again
-            self._incidents.append((Incident.DISK_FULL, 0))
-        index = self._tree.size
+            raise AuditError(f"cannot write the audit log: {err.strerror}") from err
         self._tree = grown
         self._tail.append(data)
-        return index
-
-    def _put(self, raw: bytes) -> None:
-        """Append `raw` whole, or leave the file as it was, or count it as failed."""
-        assert self._fd is not None
-        try:
-            write_all(self._files, self._fd, raw)
-        except OSError as err:
-            self._failed = True
-            if err.errno == errno.ENOSPC:
-                self._files.truncate(self._fd, self._bytes)
-                self._failed = False
-            raise
-        self._bytes += len(raw)
+        return grown.size - 1
 
     def _forget_last(self) -> None:
         """Take back the entry whose sync failed: nobody was told of it."""
         self._tail.pop()
-        tree = self._synced.copy()
+        self._tree = self._synced.copy()
         for data in self._tail:
-            tree.append(leaf_hash(data))
-        self._tree = tree
-
-    def _sync(self) -> None:
-        assert self._fd is not None
-        if self._tail:
-            try:
-                self._files.sync(self._fd)
-            except OSError as err:
-                self._failed = True
-                raise AuditError(f"cannot sync the audit log: {err.strerror}") from err
-        for data in self._tail:
-            self._publisher.add(data)
-        self._tail = []
-        self._synced = self._tree.copy()
-        self._publish()
-
-    def _publish(self) -> None:
-        assert self._segment is not None
-        self._publisher.publish(
-            self._synced.size, self._synced.root(), [self._device, self._segment]
-        )
-
-    # segments ---------------------------------------------------------------------
-
-    def _new_segment(self) -> None:
-        """Certify a fresh key for the tree as synced, then destroy the one before."""
-        files, where = self._files, self._directory
-        number = self._number + 1
-        key = Signer.generate(self._device.name)
-        cert = Certificate(
-            self._device.name, number, self._synced.size, self._synced.root(), key.verifier
-        )
-        replace_file(
-            files,
-            where / PRIVATE / f"{number:06d}.key",
-            key.secret_text.encode(),
-            durable=True,
-            secret=True,
-        )
-        fd = files.begin(where / SEGMENTS / journal_name(number))
-        try:
-            files.truncate(fd, 0)
-            signers = [self._device] if self._segment is None else [self._device, self._segment]
-            path = where / SEGMENTS / certificate_name(number)
-            replace_file(files, path, cert.note(signers), durable=True)
-        except OSError:
-            files.close(fd)
-            raise
-        old, self._fd = self._fd, fd
-        if old is not None:
-            files.close(old)
-        self._number, self._segment, self._segment_base = number, key, cert.base_size
-        self._bytes = 0
-        self._destroy_keys(keep=number)
+            self._tree.append(leaf_hash(data))
 
     def _mend(self) -> None:
         """After a failed write or sync: a new segment, and the unsynced entries again."""
         again = self._tail
         try:
-            self._new_segment()
-        except OSError as err:
-            raise AuditError(f"cannot begin a log segment: {err.strerror}") from err
-        self._tail, self._tree = [], self._synced.copy()
-        self._failed = False
-        try:
+            self._begin_segment()
+            self._tail, self._tree = [], self._synced.copy()
             for data in again:
                 self._write(data, may_use_reserve=True)
-            self._sync()
-        except AuditError:
-            self._failed = True
+            self.sync()
+        except (OSError, AuditError) as err:
+            self._store.failed = True
             self._tail = again
-            raise
+            self._tree = self._synced.copy()
+            for data in again:
+                self._tree.append(leaf_hash(data))
+            raise AuditError(f"cannot continue the audit log in a new segment: {err}") from err
         self._incidents.append((Incident.SYNC_FAILED, len(again)))
 
-    def _destroy_keys(self, keep: int) -> None:
-        """Overwrite and remove every segment key but the live one."""
-        files, where = self._files, self._directory / PRIVATE
-        for name in files.names(where):
-            if name.endswith(".key") and name != f"{keep:06d}.key":
-                files.overwrite(where / name, bytes(256))
-                files.remove(where / name)
+    def _begin_segment(self) -> None:
+        store = self._store
+        store.with_reserve(lambda: store.begin_segment(self._synced.size, self._synced.root()))
 
-    # space ------------------------------------------------------------------------
-
-    def _keep_reserve(self) -> None:
-        """Hold back room, so that a full disk still takes the entry that says so."""
-        path = self._directory / PRIVATE / RESERVE
-        held = self._files.read(path)
-        if held is None or len(held) < RESERVE_BYTES:
-            replace_file(self._files, path, bytes(RESERVE_BYTES), durable=True)
-
-    def _free_reserve(self) -> bool:
-        path = self._directory / PRIVATE / RESERVE
-        if self._failed or self._files.read(path) is None:
-            return False
-        try:
-            self._files.remove(path)
-            self._files.sync_directory(path.parent)
-        except OSError:
-            return False
-        return True
-
-    def _release(self) -> None:
-        for fd in (self._fd, self._lock):
-            if fd is not None and fd >= 0:
-                self._files.close(fd)
-        self._fd, self._lock = None, -1
+    def _publish(self) -> None:
+        key = self._store.key
+        assert key is not None
+        self._publisher.publish(self._synced.root(), [self._device, key])

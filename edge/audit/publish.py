@@ -3,11 +3,13 @@
 `tile/<level>/<number>` holds hashes, `tile/entries/<number>` the entries, each
 after its length in two bytes, and `checkpoint` the signed size and root. They
 are made from the journal and can be made again from it, so nothing here is
-synced; a publication that fails is tried again with the next one.
+synced; a publication that fails is tried again with the next one. Outgrown
+partial tiles are kept for one more publication, for a reader on the way.
 """
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from edge.audit.files import Files, replace_file
@@ -16,23 +18,28 @@ from edge.audit.note import Signer, sign_note
 from edge.audit.segment import checkpoint_text
 
 CHECKPOINT = "checkpoint"
+_MANY = 32  # full tiles
 
 
 class Publisher:
     """Writes the static files of one log as it grows."""
 
     def __init__(self, files: Files, directory: Path) -> None:
-        self.behind = False  # whether the last publication failed
+        self.behind = True  # whether what is on disk is not the newest
+        self.size = 0  # entries taken in
         self._files = files
         self._directory = directory
         self._tiles = TileBuffer()
         self._bundle: list[bytes] = []
         self._bundles_done = 0
         self._waiting: dict[str, bytes] = {}  # full tiles not yet on disk
-        self._partial: set[str] = set()
+        self._partial: set[str] = set()  # of the last publication
+        self._outgrown: set[str] = set()
 
     def add(self, entry: bytes) -> None:
         """Take one entry into the tiles; nothing is written yet."""
+        self.size += 1
+        self.behind = True
         for level, number, data in self._tiles.append(leaf_hash(entry)):
             self._waiting[tile_path(level, number, TILE_WIDTH)] = data
         self._bundle.append(len(entry).to_bytes(2, "big") + entry)
@@ -43,8 +50,16 @@ class Publisher:
             self._bundle = []
             self._bundles_done += 1
 
-    def publish(self, size: int, root: bytes, signers: list[Signer]) -> None:
-        """Write what is new, the checkpoint last, then drop outgrown partial tiles."""
+    def settle(self) -> None:
+        """Write full tiles that wait, when there are many, as when a long log is read back."""
+        if len(self._waiting) >= _MANY:
+            with contextlib.suppress(OSError):
+                for path, data in self._waiting.items():
+                    self._write(self._directory / path, data)
+                self._waiting = {}
+
+    def publish(self, root: bytes, signers: list[Signer]) -> None:
+        """Write what is new, the checkpoint last, then drop what is outgrown."""
         now = {
             tile_path(level, number, len(data) // 32): data
             for level, number, data in self._tiles.partial()
@@ -53,18 +68,19 @@ class Publisher:
             now[tile_path("entries", self._bundles_done, len(self._bundle))] = b"".join(
                 self._bundle
             )
-        note = sign_note(checkpoint_text(signers[0].name, size, root), signers)
+        note = sign_note(checkpoint_text(signers[0].name, self.size, root), signers)
         try:
             for path, data in {**self._waiting, **now}.items():
                 self._write(self._directory / path, data)
             replace_file(self._files, self._directory / CHECKPOINT, note, durable=False)
-            for path in self._partial - set(now):
+            for path in self._outgrown - set(now):
                 self._files.remove(self._directory / path)
         except OSError:
             self.behind = True
             return
         self.behind = False
         self._waiting = {}
+        self._outgrown = self._partial - set(now)
         self._partial = set(now)
 
     def _write(self, path: Path, data: bytes) -> None:
