@@ -7,18 +7,17 @@ picture stands beside a table that says the same in words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge.clock import S
-from edge.decision.evidence import Source
+from edge.decision.evidence import Reading, Source
 from edge.reasons import HELP, Family
-from edge.record import FrameDecision, Outcome, RuleNote, SceneRecord, write_atomic
+from edge.record import FrameDecision, Outcome, SceneRecord, write_atomic
 from edge.report_style import CSS
 from edge.timeline import (
     DEFS,
@@ -34,9 +33,6 @@ from edge.timeline import (
     strip,
     verdict_runs,
 )
-
-if TYPE_CHECKING:
-    from edge.decision.rules import Rule
 
 TITLE = "framegate report"
 _MAX_ROWS = 40  # stretches listed per scene; the rest are in decisions.jsonl
@@ -57,32 +53,16 @@ def render(scenes: Sequence[SceneRecord]) -> str:
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{TITLE}</title><style>{CSS}</style></head><body>{DEFS}"
-        f"<header><h1>{TITLE}</h1><p>Which frames reached the matcher, which did not, and why. "
+        f"<header><h1>{TITLE}</h1><p>Which frames passed the gate, which did not, and why. "
         f"framegate {escape(_version())}.</p></header><main>{_overview(scenes)}{body}</main>"
         "<footer><p>Times are seconds from the first frame of a scene. No picture, face or "
         "position is stored in this file.</p></footer></body></html>\n"
     )
 
 
-def rule_notes(rules: Iterable[Rule]) -> dict[str, RuleNote]:
-    """What the report says of each rule; ids that stand on several policies are joined."""
-    notes: dict[str, RuleNote] = {}
-    for rule in rules:
-        note = RuleNote(
-            rule.id,
-            rule.effect.value,
-            rule.says,
-            f"{rule.source}, {rule.version}",
-            rule.status.value,
-        )
-        before = notes.get(rule.id)
-        if before is not None and before.says != note.says:
-            note = replace(before, says=f"{before.says}; {note.says}")
-        notes[rule.id] = note
-    return notes
-
-
 def _overview(scenes: Sequence[SceneRecord]) -> str:
+    if len(scenes) < 2:
+        return ""
     rows = [
         [
             f'<a href="#scene-{i}">{escape(scene.name)}</a>',
@@ -94,17 +74,18 @@ def _overview(scenes: Sequence[SceneRecord]) -> str:
         ]
         for i, scene in enumerate(scenes, 1)
     ]
-    heads = ["Scene", "What must happen", "Frames", "Released", "Received by the matcher", "Result"]
+    heads = ["Scene", "What must happen", "Frames", "Passed", "Received by the matcher", "Result"]
     return _table("All scenes", heads, rows, numbers=(2, 3, 4))
 
 
 def _scene(number: int, scene: SceneRecord) -> str:
     key = f"s{number}"
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in scene.notes)
+    must = f"<p>{escape(scene.must_happen)}</p>" if scene.must_happen else ""
     return (
         f'<section id="scene-{number}" aria-labelledby="{key}-h">'
         f'<h2 id="{key}-h">{escape(scene.name)} {_ok(scene)}</h2>'
-        f"<p>{escape(scene.must_happen)}</p>{notes}{_facts(scene)}{_picture(key, scene)}"
+        f"{must}{notes}{_facts(scene)}{_picture(key, scene)}"
         f"{_reasons(scene)}{_rules(scene)}{_stretches(scene)}</section>"
     )
 
@@ -114,9 +95,9 @@ def _facts(scene: SceneRecord) -> str:
     times = summary.gate_us
     facts = [
         ("Footage", scene.footage),
-        ("Frames", f"{summary.frames}: {summary.passed} released, {summary.blocked} blocked"),
+        ("Frames", f"{summary.frames}: {summary.passed} passed, {summary.blocked} blocked"),
         ("Received by the matcher", "no matcher" if scene.received is None else scene.received),
-        ("First released", _or_never(summary.first_pass_s)),
+        ("First passed", _or_never(summary.first_pass_s)),
         ("Dwell", f"{summary.dwell_s:g} s"),
         ("Release", summary.release),
         ("Enrolment", summary.enrolment or "-"),
@@ -143,7 +124,7 @@ def _picture(key: str, scene: SceneRecord) -> str:
         if readings:
             runs = evidence_runs(readings, span)
             label = f"Evidence: {source.value}"
-            rows.append(_row(f"{key}-{source.name}", label, runs, span, said=_said(runs)))
+            rows.append(_row(f"{key}-{source.name}", label, runs, span, said=_said(readings)))
     keys = "".join(
         f'<span class="key"><i class="k-{mark}"></i>{text}</span> ' for mark, text in _KEY
     )
@@ -164,14 +145,11 @@ def _row(
     )
 
 
-def _said(runs: Sequence[Run]) -> str:
-    """The complaints of one source, most lasting first; two at most."""
-    lasted: dict[str, int] = {}
-    for run in runs:
-        if run.label not in ("good", "silent"):
-            lasted[run.label] = lasted.get(run.label, 0) + run.to_ns - run.from_ns
-    worst = sorted(lasted, key=lambda label: -lasted[label])
-    return "; ".join(worst[:2]) + (f"; {len(worst) - 2} more" if len(worst) > 2 else "")
+def _said(readings: Sequence[Reading]) -> str:
+    """The complaints of one source, most frequent first; three at most."""
+    counted = Counter(reason for reading in readings for reason in reading.reasons)
+    said = ", ".join(reason.value for reason, _ in counted.most_common(3))
+    return said + (f" and {len(counted) - 3} more" if len(counted) > 3 else "")
 
 
 def _reasons(scene: SceneRecord) -> str:
@@ -221,7 +199,7 @@ def _stretches(scene: SceneRecord) -> str:
                 f"{at_s:.2f}",
                 str(first.frame),
                 str(1 + len(others)),
-                "released" if first.verdict is Outcome.PASS else "blocked",
+                "passed" if first.verdict is Outcome.PASS else "blocked",
                 first.context.value,
                 " ".join(f"<code>{r.value}</code>" for r in first.reasons) or "-",
                 escape(" ".join(first.rules)) or "-",

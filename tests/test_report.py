@@ -20,7 +20,8 @@ from edge.record import (
     SceneRecord,
     summarise,
 )
-from edge.report import render, rule_notes, write_report
+from edge.report import render, write_report
+from edge.rulebook import notes_for
 from edge.timeline import (
     Mark,
     Run,
@@ -126,7 +127,7 @@ def test_every_source_of_evidence_can_be_drawn():
 
 
 def test_the_notes_on_rules_come_from_the_policy_itself():
-    notes = rule_notes(load_policy("strict", None).pack.rules)
+    notes = notes_for(load_policy("strict", None), ["MS-02", "FA-03"])
 
     assert notes["MS-02"].effect == "forbid"
     assert "in the wild" in notes["MS-02"].says
@@ -147,11 +148,16 @@ def test_every_picture_has_a_title_and_every_table_a_caption():
 def test_the_page_names_counts_reasons_help_and_rules():
     text = Page(render([scene()])).text
 
-    for part in ("75", "25 released", "VIEW_FOREIGN", HELP[Reason.VIEW_FOREIGN].happened):
+    for part in ("75", "25 passed", "VIEW_FOREIGN", HELP[Reason.VIEW_FOREIGN].happened):
         assert part in text
     for part in ("MS-02", "forbids", "not in the wild", "a page, verified"):
         assert part in text
     assert "as it must" in text
+
+
+def test_several_scenes_are_listed_first_and_a_single_one_is_not():
+    assert "All scenes" in Page(render([scene("kiosk"), scene("street")])).text
+    assert "All scenes" not in Page(render([scene("kiosk")])).text
 
 
 def test_a_scene_that_went_wrong_is_marked_in_words():
