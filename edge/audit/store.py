@@ -42,6 +42,7 @@ class SegmentStore:
         self.key: Signer | None = None
         self.failed = True  # no journal to write to
         self.reserve_used = False
+        self._reserve_held = False
         self._device = device
         self._fd: int | None = None
         self._good_bytes = 0
@@ -153,14 +154,17 @@ class SegmentStore:
 
     def hold_reserve(self) -> bool:
         """Hold back room, so that a full disk still takes the entry that says so."""
-        path = self.directory / PRIVATE / RESERVE
-        held = self.files.read(path)
-        if held is not None and len(held) == RESERVE_BYTES:
+        if self._reserve_held:
             return True
-        try:  # random bytes: a file system that compresses must not save on them
-            replace_file(self.files, path, os.urandom(RESERVE_BYTES), durable=True)
+        path = self.directory / PRIVATE / RESERVE
+        try:
+            held = self.files.read(path)
+            if held is None or len(held) != RESERVE_BYTES:
+                # random, because a file system that compresses must not save on it
+                replace_file(self.files, path, os.urandom(RESERVE_BYTES), durable=True)
         except OSError:
             return False
+        self._reserve_held = True
         return True
 
     def with_reserve(self, work: Callable[[], None]) -> None:
@@ -173,10 +177,11 @@ class SegmentStore:
             work()
 
     def _free_reserve(self) -> bool:
+        if not self._reserve_held:
+            return False
         path = self.directory / PRIVATE / RESERVE
+        self._reserve_held = False
         try:
-            if self.files.read(path) is None:
-                return False
             self.files.remove(path)
             self.files.sync_directory(path.parent)
         except OSError:
