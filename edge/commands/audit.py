@@ -13,9 +13,21 @@ from edge.errors import AuditError, UsageError
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
 
+EXAMPLES = """\
+examples:
+  framegate audit verify out/audit                    against the key that came with the log
+  framegate audit verify out/audit --key log.pub      against a key you trust
+"""
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("audit", help="check and read an audit log")
+    parser = subparsers.add_parser(
+        "audit",
+        help="check and read an audit log",
+        description="Check and read an audit log.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     log = argparse.ArgumentParser(add_help=False)
     log.add_argument("log", type=Path, metavar="DIR", help="the log's directory")

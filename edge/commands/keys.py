@@ -8,9 +8,22 @@ from pathlib import Path
 
 from edge.keys import DEFAULT_DIR, KeyStore, RecordKind
 
+EXAMPLES = """\
+examples:
+  framegate keys init                                 a local signer, for a start
+  framegate keys sign till-2.toml --kind device       writes till-2.toml.sig
+  framegate keys verify till-2.toml --kind device     exit code 1 if it does not match
+"""
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("keys", help="make keys, sign and check record files")
+    parser = subparsers.add_parser(
+        "keys",
+        help="make keys, sign and check record files",
+        description="Make keys, sign records with them, and check signed records.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     store = argparse.ArgumentParser(add_help=False)
     store.add_argument(
@@ -25,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("verify", _verify, "check a record against FILE.sig"),
     ):
         action = actions.add_parser(name, parents=[store], help=what)
-        action.add_argument("file", type=Path, metavar="FILE")
+        action.add_argument("file", type=Path, metavar="FILE", help="the record")
         action.add_argument(
             "--kind", required=True, choices=[k.value for k in RecordKind], help="what FILE is"
         )

@@ -40,14 +40,21 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="board samples, CSV; several files merge by time",
     )
-    parser.add_argument("--pack", default="strict", choices=("strict", "police"))
+    parser.add_argument(
+        "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
+    )
     parser.add_argument("--dwell", type=float, metavar="S", help="dwell in seconds, 1 to 30")
     parser.add_argument(
         "--enroll-view",
         metavar="CLIP[:SECONDS]",
         help="enrol the view from the first seconds (default 1) of a clip, people masked",
     )
-    parser.add_argument("--release", default="bracketed", choices=("bracketed", "immediate"))
+    parser.add_argument(
+        "--release",
+        default="bracketed",
+        choices=("bracketed", "immediate"),
+        help="wait for evidence from after each frame (default), or not",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.set_defaults(handler=run)
