@@ -79,6 +79,6 @@ def _checked(coded: bytes) -> bytes | None:
     except cobs.DecodeError:
         return None
     content, crc = body[:-CRC_SIZE], body[-CRC_SIZE:]
-    if len(body) < CRC_SIZE or int.from_bytes(crc, "little") != crc16(content):
+    if len(body) <= CRC_SIZE or int.from_bytes(crc, "little") != crc16(content):
         return None
     return content

@@ -112,9 +112,7 @@ class VirtualBoard:
 
     def tick(self, now_us: int) -> None:
         """Let time pass: leases end, challenges roll, packets fall due."""
-        if self._permitted and now_us >= self._until_us:
-            self._inhibit()
-            self._send_status(now_us)
+        self._expire(now_us)
         if self._sensed_us is not None and now_us - self._sensed_us > SENSOR_LIFE_US:
             self._sensed_us = None
             self._sensors = Sensors()
@@ -134,14 +132,22 @@ class VirtualBoard:
 
     def sense(self, reading: Sensors, now_us: int) -> None:
         """Take one reading of every sensor."""
+        self._expire(now_us)
         self._sensors = reading
         self._sensed_us = now_us
         self._judge(sensors.veto(reading), now_us)
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take bytes from the line."""
+        self._expire(now_us)
         for content in self._deframer.feed(data):
             self._packet(content, now_us)
+
+    def _expire(self, now_us: int) -> None:
+        """Asked before anything else, so that nothing ever sees a lease past its end."""
+        if self._permitted and now_us >= self._until_us:
+            self._inhibit()
+            self._send_status(now_us)
 
     # packets
 
@@ -306,7 +312,7 @@ class VirtualBoard:
         self._status_us = now_us
         if not self._streaming:
             return
-        left_us = max(self._until_us - now_us, 0) if self._permitted else 0
+        left_us = self._until_us - now_us if self._permitted else 0
         status = payloads.Status(
             permitted=self._permitted,
             fault=self._fault,

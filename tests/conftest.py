@@ -20,6 +20,8 @@ from edge.errors import ModelError
 from edge.models.pull import asset
 from tests import render
 
+pytest_plugins = ["tests.firmware"]
+
 settings.register_profile(
     "framegate",
     derandomize=True,  # the same examples on every machine; a found counterexample is a test

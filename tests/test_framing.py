@@ -16,7 +16,10 @@ def test_the_crc_is_the_published_one():
     assert crc16(b"123456789") == 0x29B1
 
 
-@given(st.lists(st.binary(max_size=MAX_BODY - 2), max_size=8), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.binary(min_size=1, max_size=MAX_BODY - 2), max_size=8),
+    st.randoms(use_true_random=False),
+)
 def test_whole_packets_arrive_however_the_bytes_are_cut(contents, rng):
     wire = b"".join(frame(content) for content in contents)
     deframer, found = Deframer(), []
@@ -77,7 +80,7 @@ def test_a_deadly_fault_lets_no_packet_through(fault):
 
     for _ in range(50):
         for chunk in strike(frame(content)):
-            assert list(deframer.feed(chunk)) in ([], [b""])
+            assert list(deframer.feed(chunk)) == []
 
 
 @pytest.mark.parametrize("fault", faults.HARMLESS, ids=lambda f: f.__name__)

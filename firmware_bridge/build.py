@@ -1,0 +1,95 @@
+"""Builds the firmware: host library, host process, emulated board, RP2040 image.
+
+    python -m firmware_bridge.build lm3s6965 OUT.elf
+
+The compiler is clang from the `ziglang` package, one tool for host and Cortex-M.
+The rule (`interlock.c`, `protocol.c`) is the same source in every target.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+
+from edge.errors import UsageError
+
+FIRMWARE = Path(__file__).parent / "firmware"
+RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c")
+_STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+_BARE = (
+    *("-mfloat-abi=soft", "-Os", "-g", "-ffreestanding", "-nostdlib", "-ffunction-sections"),
+    *("-fno-sanitize=undefined", "-Wl,--gc-sections", "-Wl,-e,reset", f"-I{FIRMWARE}"),
+)
+
+
+class Target(Enum):
+    """What can be built."""
+
+    LIBRARY = "library"  # shared; undefined behaviour ends the process
+    HOST = "host"  # process on a pseudo-terminal
+    LM3S6965 = "lm3s6965"  # Cortex-M3, runs in QEMU
+    RP2040 = "rp2040"  # Cortex-M0+, real boards
+
+
+def _cortex(name: str, triple: str, cpu: str) -> tuple[str, ...]:
+    folder = FIRMWARE / name
+    return (
+        *("-target", triple, f"-mcpu={cpu}", *_BARE, f"-Wl,-T,{folder / 'memory.ld'}"),
+        *(str(path) for path in sorted(folder.glob("*.c")) + sorted(folder.glob("*.S"))),
+    )
+
+
+def _flags(target: Target) -> tuple[str, ...]:
+    if target is Target.LIBRARY:
+        return (
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-fsanitize=undefined",
+            "-fsanitize-trap=all",
+            "-fno-sanitize=function",
+        )
+    if target is Target.HOST:
+        return ("-O1", "-D_GNU_SOURCE", f"-I{FIRMWARE}", str(FIRMWARE / "host" / "main.c"))
+    if target is Target.LM3S6965:
+        return _cortex("lm3s6965", "thumb-freestanding-eabi", "cortex_m3")
+    return _cortex("rp2040", "thumb-freestanding-eabi", "cortex_m0plus")
+
+
+def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:
+    """Compile `target` to `out`; `extra` flags come last.
+
+    Raises:
+        UsageError: the compiler is not installed, or does not accept the source.
+    """
+    if importlib.util.find_spec("ziglang") is None:
+        raise UsageError("no C compiler: install framegate[test], which brings ziglang")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "ziglang", "cc", *_STRICT, *map(str, RULE)]
+    command += [*_flags(target), *extra, "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise UsageError(f"cannot build {target.value}: {done.stderr.strip()}")
+    return out
+
+
+def main(argv: Sequence[str]) -> int:
+    """Build one target from the command line."""
+    names = [target.value for target in Target]
+    if len(argv) != 2 or argv[0] not in names:
+        print(f"usage: python -m firmware_bridge.build {{{','.join(names)}}} OUT", file=sys.stderr)
+        return 2
+    try:
+        print(build(Target(argv[0]), Path(argv[1])))
+    except UsageError as err:
+        print(err, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
