@@ -56,17 +56,21 @@ def load_policy(pack: str, as_of: str | None) -> Policy:
     """The named pack under the rules of the day given as YYYY-MM-DD, or of today."""
     from edge.decision.policy import Policy
 
+    return Policy.load(pack, day_of(as_of))
+
+
+def day_of(as_of: str | None) -> datetime.date:
+    """The day given as YYYY-MM-DD, or today."""
     try:
-        day = None if as_of is None else datetime.date.fromisoformat(as_of)
+        return datetime.date.today() if as_of is None else datetime.date.fromisoformat(as_of)
     except ValueError as err:
         raise UsageError(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}") from err
-    return Policy.load(pack, day)
 
 
 def _reason(reason: Reason, as_json: bool) -> int:
     text = HELP[reason]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "code": reason.value,
                 "family": reason.family.value,
@@ -85,7 +89,7 @@ def _reason(reason: Reason, as_json: bool) -> int:
 
 def _rule(rules: list[Rule], day: datetime.date, as_json: bool) -> int:
     if as_json:
-        _print_json([rule_data(rule, day) for rule in rules])
+        print_json([rule_data(rule, day) for rule in rules])
         return 0
     for rule in rules:
         found = rule_data(rule, day)
@@ -126,7 +130,7 @@ def _file(path: Path, policy: Policy, as_json: bool) -> int:
         raise UsageError(f"{path}: {err}") from err
     decided = [(scenario, policy.decide(scenario.facts)) for scenario in scenarios]
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "id": scenario.id,
@@ -145,5 +149,6 @@ def _file(path: Path, policy: Policy, as_json: bool) -> int:
     return 0
 
 
-def _print_json(data: object) -> None:
+def print_json(data: object) -> None:
+    """Print data as JSON that a person can read too."""
     print(json.dumps(data, indent=1, ensure_ascii=False))

@@ -129,6 +129,11 @@ def open_envelope(envelope: bytes, root: Root) -> bytes:
     return bytes(opened.payload)
 
 
+def peek(envelope: bytes) -> bytes:
+    """The payload whoever signed it: to look at, never to decide by."""
+    return bytes(_read(envelope).payload)
+
+
 def _signed_by(opened: Envelope, public: bytes) -> bool:
     key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(public))
     try:

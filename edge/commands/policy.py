@@ -1,0 +1,372 @@
+"""`framegate policy`: build, sign, check, install and read policy bundles."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import PolicyError, UsageError
+
+if TYPE_CHECKING:
+    from edge.decision.policy import Policy
+    from edge.decision.trust import Root
+
+EXAMPLES = """\
+examples, from new keys to a policy in force:
+  framegate policy keygen ann bob cyd --out keys
+  framegate policy build --pack strict --version 1 --days 90 \\
+      --key keys/ann.pub keys/bob.pub keys/cyd.pub --threshold 2 --out p1.json
+  framegate policy sign p1.json --with keys/ann.key
+  framegate policy sign p1.json --with keys/bob.key
+  framegate policy install p1.json --key keys/ann.pub keys/bob.pub keys/cyd.pub --threshold 2
+  framegate policy show --matrix --html table.html
+"""
+_DAY_S = 86_400
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "policy",
+        help="build, sign, install and read policies",
+        description="Build, sign, install and read policies.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    _keygen_options(actions.add_parser("keygen", help="make signing keys"))
+    _build_options(actions.add_parser("build", help="make an unsigned bundle of a pack"))
+    _sign_options(actions.add_parser("sign", help="add one signature to a bundle"))
+    _verify_options(actions.add_parser("verify", help="check a bundle; nothing is installed"))
+    _install_options(actions.add_parser("install", help="put a signed bundle in force"))
+    _show_options(actions.add_parser("show", help="print a policy's rules or its whole table"))
+    lint = actions.add_parser("lint", help="find always-true rules and unknown words in a pack")
+    _source(lint)
+    lint.set_defaults(handler=_lint)
+    _diff_options(actions.add_parser("diff", help="what changes between two policies"))
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default="strict",
+        metavar="PACK|DIR|BUNDLE",
+        help="strict (default), police, a directory with a pack's files, or a bundle",
+    )
+
+
+def _trust_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", type=Path, nargs="+", default=[], metavar="PUB", help="trusted public keys"
+    )
+    parser.add_argument("--threshold", type=int, default=2, help="how many must sign (default 2)")
+    parser.add_argument(
+        "--root-version", type=int, default=1, metavar="N", help="rises by one with new keys"
+    )
+
+
+def _state_option(parser: argparse.ArgumentParser) -> None:
+    from edge.policy_store import DEFAULT_DIR
+
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help=f"the installed policy (default {DEFAULT_DIR})"
+    )
+
+
+def _keygen_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="+", metavar="NAME", help="one key holder each")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to put them")
+    parser.set_defaults(handler=_keygen)
+
+
+def _keygen(args: argparse.Namespace) -> int:
+    from edge import policy_keys
+
+    for public in policy_keys.make(args.names, args.out):
+        print(f"{public.with_suffix('.key')} (secret)  {public}")
+    return 0
+
+
+def _build_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pack", default="strict", metavar="PACK|DIR", help="strict (default), police or a folder"
+    )
+    parser.add_argument("--version", type=int, required=True, help="rises with every bundle")
+    parser.add_argument("--days", type=int, default=90, help="days until it expires (default 90)")
+    parser.add_argument("--issued", metavar="TIME", help="like 2026-01-31T12:00:00Z (default now)")
+    parser.add_argument("--minimum-guard", metavar="VERSION", default="0.1.0")
+    parser.add_argument("--model", type=Path, nargs="*", default=[], help="models to pin by digest")
+    parser.add_argument(
+        "--limit", nargs="*", default=[], metavar="NAME=NUMBER", help="e.g. min_view_score=0.85"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    _trust_options(parser)
+    parser.set_defaults(handler=_build)
+
+
+def _build(args: argparse.Namespace) -> int:
+    import hashlib
+
+    from edge.decision.bundle import Bundle, parse_payload, read_time, seal_bundle
+    from edge.decision.lint import lint
+    from edge.policy_store import write_whole
+
+    try:
+        issued_s = int(time.time()) if args.issued is None else read_time(args.issued)
+    except ValueError as err:
+        raise UsageError(f"--issued: {err}") from err
+    if args.days < 1:
+        raise UsageError(f"--days: expected 1 or more, got {args.days}")
+    files = _pack_files(args.pack)
+    bundle = Bundle(
+        args.version,
+        issued_s,
+        issued_s + args.days * _DAY_S,
+        args.minimum_guard,
+        _root(args),
+        {path.name: hashlib.sha256(_whole(path)).hexdigest() for path in args.model},
+        dict(_assignment(text) for text in args.limit),
+        files,
+    )
+    checked = parse_payload(bundle.payload)  # what will be read is what is written
+    wrong = lint(checked.pack())
+    if wrong:
+        raise PolicyError(f"POLICY_LINT: {wrong[0]}")
+    try:
+        write_whole(args.out, seal_bundle(checked))
+    except OSError as err:
+        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    print(f"{args.out}: version {args.version}, unsigned; {args.threshold} signatures needed")
+    return 0
+
+
+def _sign_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("--with", dest="secret", type=Path, required=True, metavar="KEY")
+    parser.set_defaults(handler=_sign)
+
+
+def _sign(args: argparse.Namespace) -> int:
+    from edge import policy_keys
+    from edge.decision.trust import sign
+    from edge.policy_store import write_whole
+
+    signed = sign(_read(args.bundle), policy_keys.read_secret(args.secret))
+    try:
+        write_whole(args.bundle, signed)
+    except OSError as err:
+        raise UsageError(f"cannot write {args.bundle}: {err.strerror}") from err
+    print(f"{args.bundle}: signed with {args.secret}")
+    return 0
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    _trust_options(parser)
+    _state_option(parser)
+    parser.set_defaults(handler=_verify)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from edge.decision.lint import lint
+    from edge.decision.trust import signers
+    from edge.policy_store import PolicyStore, judge
+    from edge.version import VERSION
+
+    store = PolicyStore(args.state)
+    root = _root(args) if args.key else store.root()
+    if root is None:
+        raise UsageError("no key is trusted yet: name the keys with --key and --threshold")
+    envelope = _read(args.bundle)
+    try:
+        found = judge(envelope, root, store.floors(), wall_s=int(time.time()), guard=VERSION)
+        wrong = lint(found.policy.pack)
+        if wrong:
+            raise PolicyError(f"POLICY_LINT: {wrong[0]}")
+    except PolicyError as err:
+        print(f"framegate: {args.bundle} is refused: {err}", file=sys.stderr)
+        return 1
+    print(f"{args.bundle}: good, signed by {', '.join(signers(envelope, root))}")
+    _describe(found.policy)
+    return 0
+
+
+def _install_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    _trust_options(parser)
+    _state_option(parser)
+    parser.set_defaults(handler=_install)
+
+
+def _install(args: argparse.Namespace) -> int:
+    from edge.policy_store import PolicyStore
+    from edge.version import VERSION
+
+    store = PolicyStore(args.state)
+    found = store.install(
+        _read(args.bundle),
+        wall_s=int(time.time()),
+        guard=VERSION,
+        trust=_root(args) if args.key else None,
+    )
+    print(f"{store.directory}: version {found.bundle.version} is in force")
+    _describe(found.policy)
+    return 0
+
+
+def _show_options(parser: argparse.ArgumentParser) -> None:
+    _source(parser)
+    parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
+    parser.add_argument("--matrix", action="store_true", help="every user and lane")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
+    parser.add_argument("--json", action="store_true", help="print data instead of text")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="facts laid over the matrix"
+    )
+    parser.set_defaults(handler=_show)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from edge.commands.explain import print_json, rule_data
+    from edge.decision.survey import matrix
+    from edge.policy_store import write_whole
+    from edge.policy_table import page, table
+
+    policy = _policy(args.source, args.as_of)
+    if args.matrix or args.html:
+        changes = facts_of(args.set)
+        rows = matrix(policy, changes)
+        if args.html:
+            try:
+                write_whole(args.html, page(policy, changes, rows).encode())
+            except OSError as err:
+                raise UsageError(f"cannot write {args.html}: {err.strerror}") from err
+            print(args.html)
+        else:
+            print(table(policy, changes, rows))
+        return 0
+    if args.json:
+        print_json([rule_data(rule, policy.day) for rule in policy.pack.rules])
+        return 0
+    _describe(policy)
+    for rule in policy.pack.rules:
+        lapsed = "" if rule.in_force(policy.day) else f"  (decides nothing on {policy.day})"
+        print(f"  {rule.id:7} {rule.effect.value:6}  {rule.says}{lapsed}")
+    return 0
+
+
+def _lint(args: argparse.Namespace) -> int:
+    from edge.decision.lint import lint
+
+    pack = _policy(args.source, None).pack
+    wrong = lint(pack)
+    for finding in wrong:
+        print(f"POLICY_LINT {finding}")
+    if not wrong:
+        print(f"{pack.name}: {len(pack.rules)} rules, nothing to mend")
+    return 1 if wrong else 0
+
+
+def _diff_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="PACK|DIR|BUNDLE")
+    parser.add_argument("after", metavar="PACK|DIR|BUNDLE")
+    parser.add_argument("--cases", type=int, default=2000, help="cases to compare (default 2000)")
+    parser.add_argument("--json", action="store_true", help="print data instead of text")
+    parser.set_defaults(handler=_diff)
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from edge.policy_table import difference
+
+    if args.cases < 1:
+        raise UsageError(f"--cases: expected 1 or more, got {args.cases}")
+    print(difference(_policy(args.before, None), _policy(args.after, None), args.cases, args.json))
+    return 0
+
+
+def _describe(policy: Policy) -> None:
+    held = sum(rule.in_force(policy.day) for rule in policy.pack.rules)
+    print(f"{policy.pack.name}: {policy.pack.title}")
+    print(f"  {held} of {len(policy.pack.rules)} rules decide on {policy.day}")
+    print(f"  digest {policy.digest.hex()}")
+
+
+def _policy(source: str, as_of: str | None) -> Policy:
+    """The policy in a shipped pack, a directory of pack files, or a bundle (not verified)."""
+    from edge.commands.explain import day_of
+    from edge.decision.bundle import parse_payload
+    from edge.decision.pack import read_pack
+    from edge.decision.policy import Policy
+    from edge.decision.trust import peek
+
+    path = Path(source)
+    if path.is_file():
+        pack = parse_payload(peek(_read(path))).pack()
+    else:
+        pack = read_pack(_pack_files(source))
+    return Policy(pack, day_of(as_of))
+
+
+def _pack_files(source: str) -> dict[str, bytes]:
+    from edge.decision.pack import shipped_files
+
+    path = Path(source)
+    if not path.is_dir():
+        return shipped_files(source)
+    return {entry.name: _read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
+
+
+def _root(args: argparse.Namespace) -> Root:
+    from edge import policy_keys
+    from edge.decision.trust import Root
+
+    if not args.key:
+        raise UsageError("name the public keys with --key")
+    keys = {path.stem: policy_keys.read_public(path).hex() for path in args.key}
+    if len(keys) != len(args.key):
+        raise UsageError("two of the public keys have the same name")
+    return Root.parse({"version": args.root_version, "threshold": args.threshold, "keys": keys})
+
+
+def _read(path: Path) -> bytes:
+    from edge.policy_store import read_bounded
+
+    try:
+        return read_bounded(path)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+
+
+def _whole(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as err:
+        raise UsageError(f"--limit expects NAME=NUMBER, got {text!r}") from err
+
+
+def facts_of(assignments: list[str]) -> dict[str, object]:
+    """Facts written as KEY=VALUE; `true` and `false` are booleans."""
+    from edge.decision.vocabulary import VOCABULARY
+
+    flags = ("publicly_accessible", "session_open", "active_involvement")
+    known = (*VOCABULARY, *flags, "jurisdiction", "capture_to_match_s")
+    facts: dict[str, object] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or key not in known:
+            raise UsageError(
+                f"--set expects KEY=VALUE with one of {', '.join(known)}; got {text!r}"
+            )
+        facts[key] = {"true": True, "false": False}.get(value, value) if key in flags else value
+    return facts

@@ -1,0 +1,92 @@
+"""Policy signing keys as files: `NAME.key` is secret (PEM), `NAME.pub` is public (hex).
+
+These keys belong to the people who answer for the policy; they are not the
+device's own keys and never need to be on the device.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from edge.errors import UsageError
+
+_MAX_BYTES = 4096
+
+
+def make(names: Sequence[str], directory: Path) -> list[Path]:
+    """Make one key pair a name; returns the public files. Nothing is overwritten.
+
+    Raises:
+        UsageError: a name is odd or taken, or the directory cannot be written.
+    """
+    for name in names:
+        if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+            raise UsageError(f"expected a key name of letters, digits, - and _, got {name!r}")
+        for suffix in (".key", ".pub"):
+            if (directory / f"{name}{suffix}").exists():
+                raise UsageError(
+                    f"{directory / name}{suffix} exists already; keys stay as they are"
+                )
+    made = []
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in names:
+            key = Ed25519PrivateKey.generate()
+            secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            _write_new(directory / f"{name}.key", secret, 0o600)
+            public = directory / f"{name}.pub"
+            _write_new(public, key.public_key().public_bytes_raw().hex().encode() + b"\n", 0o644)
+            made.append(public)
+    except OSError as err:
+        raise UsageError(f"cannot make keys in {directory}: {err.strerror}") from err
+    return made
+
+
+def read_secret(path: Path) -> Ed25519PrivateKey:
+    """The signing key in `path`, which only its owner may read."""
+    data = _read(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise UsageError(f"{path} may be read by others: expected mode 600 (chmod 600 {path})")
+    try:
+        key = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError) as err:
+        raise UsageError(f"{path}: expected an unencrypted Ed25519 key in PEM form") from err
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UsageError(f"{path}: expected an Ed25519 key")
+    return key
+
+
+def read_public(path: Path) -> bytes:
+    """The public key in `path`, 32 bytes."""
+    try:
+        key = bytes.fromhex(_read(path).decode().strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise UsageError(f"{path}: expected a public key of 64 hexadecimal digits")
+    return key
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
