@@ -27,7 +27,7 @@ from edge.errors import PolicyError
 from edge.reasons import Reason
 
 PAYLOAD_TYPE = "application/vnd.framegate.policy+json"
-MAX_BYTES = 1_000_000  # of an envelope; the shipped packs make about 70,000
+MAX_BYTES = 256 * 1024  # of an envelope; the shipped packs make about 44,000
 MIN_THRESHOLD = 2
 MAX_KEYS = 16
 _ENVELOPE_KEYS = {"payload", "payloadType", "signatures"}
