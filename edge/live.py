@@ -19,13 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.clock import MS, S
-from edge.reasons import HELP
+from edge.reasons import HELP, Reason
 from edge.record import FrameDecision, GateTimes, Outcome, SceneRecord
 from edge.timeline import Mark, mark_of
 
 STRIP_FRAMES = 60  # how many frames the verdict strip shows at most
 _REDRAW_NS = 100 * MS  # of footage between two drawings
 _TOP_REASONS = 3
+_REASON_COLUMNS = 4 + max(len(reason.value) for reason in Reason)
+_RULES_A_LINE = 4
+_MAX_WORDS = 4  # reasons, and rules, named in one line
 
 _LOOK = {  # the letter says it where there is no colour
     Mark.GOOD: ("█", "green"),
@@ -108,15 +111,15 @@ class Live:
 
 def result_table(scenes: Sequence[SceneRecord]) -> Table:
     """The table at the end of a demo: one row a scene, one line a blocking reason."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     table.add_column("scene")
     table.add_column("frames", justify="right")
     table.add_column("released", justify="right")
-    table.add_column("received", justify="right")
-    table.add_column("blocked by reason", overflow="fold")
-    table.add_column("gate µs\np50 / p99", justify="right")
-    table.add_column("audit")
-    table.add_column("as it\nmust")
+    table.add_column("received\nby the\nmatcher", justify="right")
+    table.add_column("blocked by reason", no_wrap=True, min_width=_REASON_COLUMNS)
+    table.add_column("gate µs", justify="right", no_wrap=True)
+    table.add_column("audit", no_wrap=True)
+    table.add_column("ok")
     for scene in scenes:
         table.add_row(*_cells(scene))
     return table
@@ -125,12 +128,14 @@ def result_table(scenes: Sequence[SceneRecord]) -> Table:
 def _cells(scene: SceneRecord) -> list[str]:
     summary = scene.summary
     ranked = sorted(summary.blocked_by_reason.items(), key=lambda item: (-item[1], item[0].rank))
-    reasons = [f"{count} {reason.value}" for reason, count in ranked[:_TOP_REASONS]]
+    reasons = [f"{count:3} {reason.value}" for reason, count in ranked[:_TOP_REASONS]]
     if len(ranked) > _TOP_REASONS:
-        reasons.append(f"and {len(ranked) - _TOP_REASONS} more")
-    rules = sorted({rule for d in scene.decisions if d.reasons for rule in d.rules})
-    if rules:
-        reasons.append("rules " + ", ".join(rules))
+        reasons.append(f"    and {len(ranked) - _TOP_REASONS} more")
+    rules = sorted(
+        {rule for d in scene.decisions if Reason.POLICY_DENY in d.reasons for rule in d.rules}
+    )
+    for i in range(0, len(rules), _RULES_A_LINE):
+        reasons.append("    " + " ".join(rules[i : i + _RULES_A_LINE]))
     times = summary.gate_us
     return [
         scene.name,
@@ -138,8 +143,8 @@ def _cells(scene: SceneRecord) -> list[str]:
         str(summary.passed),
         "-" if scene.received is None else str(scene.received),
         "\n".join(reasons) or "none",
-        f"{times.p50:.0f} / {times.p99:.0f}" if times else "-",
-        {True: "verified", False: "BAD", None: "-"}[summary.audit_verified],
+        f"{times.p50:.0f} p50\n{times.p99:.0f} p99" if times else "-",
+        {True: "holds", False: "BAD", None: "-"}[summary.audit_verified],
         {True: "yes", False: "NO", None: "-"}[scene.ok],
     ]
 
@@ -176,7 +181,12 @@ def _words(decision: FrameDecision) -> Text:
     text = Text("passes" if passed else "blocked", style="green" if passed else "red")
     text.append(f"  {decision.context.value}", style="default")
     if decision.reasons:
-        text.append("  " + " ".join(r.value for r in decision.reasons), style="default")
+        text.append("  " + _some([r.value for r in decision.reasons]), style="default")
     if decision.rules:
-        text.append("  rules " + " ".join(decision.rules), style="default")
+        text.append("  rules " + _some(decision.rules), style="default")
     return text
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_WORDS
+    return " ".join(names[:_MAX_WORDS]) + (f" and {more} more" if more > 0 else "")
