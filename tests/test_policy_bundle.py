@@ -228,7 +228,7 @@ def test_the_payload_is_not_parsed_before_its_signatures_hold(monkeypatch):
         (_bundle().payload, Reason.POLICY_UNSIGNED),
         (_signed(_bundle())[:-20], Reason.POLICY_MALFORMED),
         (b" " * 10_000_000, Reason.POLICY_MALFORMED),
-        (b"[" * 100_000, Reason.POLICY_MALFORMED),
+        (b"[" * 19_999, Reason.POLICY_MALFORMED),
         (b'{"signatures":[],"signatures":[]}', Reason.POLICY_MALFORMED),
         (b'{"signatures":[],"payload":NaN,"payloadType":""}', Reason.POLICY_MALFORMED),
         (b'{"signatures":{},"payload":"","payloadType":""}', Reason.POLICY_MALFORMED),
@@ -263,7 +263,8 @@ DEEP = json.loads("[" * 100 + "]" * 100)
     [
         b"",
         b"null",
-        b"[" * 200_000,
+        b"[" * 19_999,
+        b"[" * 100_000,
         rfc8785.dumps(_payload(files=DEEP)),
         rfc8785.dumps(_payload(surplus=1)),
         rfc8785.dumps(_payload(version=None)),
@@ -295,7 +296,7 @@ DEEP = json.loads("[" * 100 + "]" * 100)
         rfc8785.dumps(_payload(thresholds={"mood": 1})),
         rfc8785.dumps(_payload(files={"guard.cedar": 1})),
     ],
-    ids=range(33),
+    ids=range(34),
 )
 def test_a_signed_payload_that_is_not_a_bundle_is_refused(payload):
     assert _refused(open_bundle, _signed_payload(payload), ROOT) is Reason.POLICY_MALFORMED
@@ -583,10 +584,12 @@ def test_a_model_must_be_the_one_the_bundle_names(tmp_path):
 SIZE = trust.MAX_BYTES - 2000
 HOSTILE = {
     "10 MB": b'{"payload":"' + b"A" * 10_000_000,
-    "deep": b"[" * SIZE,
+    "deep": b"[" * 19_999,
+    "deeper": b"[" * SIZE,
     "many keys": b'{"signatures":[' + b"{}," * (SIZE // 3) + b"{}]}",
     "escapes": b'["' + b"\\u0041" * (SIZE // 6) + b'"]',
     "unsigned": trust.seal(b"[" * (SIZE * 3 // 4)),
+    "few parts fewer than too many": b'{"signatures":[' + b"{}," * 9_990 + b"{}]}",
     "signed deep": _signed_payload(b"[" * (SIZE * 3 // 4 - 500)),
     "signed wide": _signed_payload(b"[" + b"0," * (SIZE * 3 // 8 - 500) + b"0]"),
     "signed Cedar": _signed(_bundle(files=_files(guard__cedar=b"(" * 100_000))),

@@ -13,14 +13,21 @@ from typing import Any
 _MAX_EXACT = 2**53 - 1  # largest whole number that JSON readers agree on
 
 
-def load(text: bytes, *, max_bytes: int, max_depth: int) -> Any:
+def load(text: bytes, *, max_bytes: int, max_depth: int, max_parts: int = 20_000) -> Any:
     """The value in `text`.
+
+    Args:
+        max_parts: brackets and commas, in texts too, that it may hold: a bound on
+            the work before any is done.
 
     Raises:
         ValueError: not JSON of this kind; the message says what was found.
     """
     if len(text) > max_bytes:
         raise ValueError(f"expected at most {max_bytes} bytes, got {len(text)}")
+    parts = sum(text.count(sign) for sign in (b"[", b"{", b","))
+    if parts > max_parts:
+        raise ValueError(f"expected at most {max_parts} parts, got {parts}")
     try:
         value = json.loads(
             text.decode(),
