@@ -23,7 +23,7 @@ import tty
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge import ipc
+from edge import ipc, scheduling
 from edge.clock import BootClock
 from edge.decision import telemetry
 from edge.errors import GuardError
@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the sensor noise")
     args = parser.parse_args(argv)
     ipc.die_with_parent()
+    scheduling.real_time(1)  # a real board shares no processor with the guard
     clock = BootClock()
     try:
         board = VirtualBoard(read_key(args.key_fd), secrets.randbits(64), clock.now_ns() // 1000)

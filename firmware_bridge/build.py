@@ -21,7 +21,15 @@ FIRMWARE = Path(__file__).parent / "firmware"
 RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c")
 _STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _BARE = (
-    *("-mfloat-abi=soft", "-Os", "-g", "-ffreestanding", "-nostdlib", "-ffunction-sections"),
+    *(
+        "-mfloat-abi=soft",
+        "-Os",
+        "-g",
+        "-ffreestanding",
+        "-nostdlib",
+        "-lcompiler_rt",
+        "-ffunction-sections",
+    ),
     *("-fno-sanitize=undefined", "-Wl,--gc-sections", "-Wl,-e,reset", f"-I{FIRMWARE}"),
 )
 
@@ -39,7 +47,8 @@ def _cortex(name: str, triple: str, cpu: str) -> tuple[str, ...]:
     folder = FIRMWARE / name
     return (
         *("-target", triple, f"-mcpu={cpu}", *_BARE, f"-Wl,-T,{folder / 'memory.ld'}"),
-        *(str(path) for path in sorted(folder.glob("*.c")) + sorted(folder.glob("*.S"))),
+        *(str(path) for path in (*sorted(folder.glob("*.c")), *sorted(folder.glob("*.S")))),
+        str(FIRMWARE / "store.c"),
     )
 
 
@@ -54,9 +63,19 @@ def _flags(target: Target) -> tuple[str, ...]:
             "-fno-sanitize=function",
         )
     if target is Target.HOST:
-        return ("-O1", "-D_GNU_SOURCE", f"-I{FIRMWARE}", str(FIRMWARE / "host" / "main.c"))
+        return (
+            "-O1",
+            "-D_GNU_SOURCE",
+            f"-I{FIRMWARE}",
+            str(FIRMWARE / "host" / "main.c"),
+            str(FIRMWARE / "bench.c"),
+            str(FIRMWARE / "store.c"),
+        )
     if target is Target.LM3S6965:
-        return _cortex("lm3s6965", "thumb-freestanding-eabi", "cortex_m3")
+        return (
+            *_cortex("lm3s6965", "thumb-freestanding-eabi", "cortex_m3"),
+            str(FIRMWARE / "bench.c"),
+        )
     return _cortex("rp2040", "thumb-freestanding-eabi", "cortex_m0plus")
 
 

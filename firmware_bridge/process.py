@@ -20,7 +20,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from edge import ipc
+from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.errors import BridgeError
 from edge.heartbeat import Beats, Role
@@ -32,6 +32,7 @@ from firmware_bridge.session import Session
 
 TURN_MS = 10
 RETRY_NS = 500 * MS
+RT_PRIORITY = 9  # below the gate; each turn takes well under a millisecond
 
 
 class Loop:
@@ -139,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--decider-fd", type=int, required=True)
     args = parser.parse_args(argv)
     ipc.die_with_parent()
+    scheduling.real_time(RT_PRIORITY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C in a terminal is the parent's to act on
     clock = BootClock()
     try:

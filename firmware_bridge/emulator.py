@@ -1,0 +1,195 @@
+"""An emulated Cortex-M3 board: the real firmware image in QEMU's lm3s6965evb.
+
+The interlock pin is watched by qtest on the emulated GPIO block itself, the
+watchdog and resets by QMP. UART0 is a pseudo-terminal for the bridge, UART1
+takes bench commands (`firmware/bench.h`). Nothing here is needed by the guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.clock import BootClock
+from edge.errors import BridgeError
+from firmware_bridge import store
+
+QEMU = "qemu-system-arm"
+_STORE_ADDRESS = 0x0003FC00
+_SEED_ADDRESS = 0x2000FF00
+_PORT_F = 0x40025000
+_START_S = 10.0
+_LINE_PIN = "0"
+
+
+def available() -> bool:
+    """Whether this machine has the emulator."""
+    return shutil.which(QEMU) is not None
+
+
+class Emulator:
+    """One powered board; `close` takes the power away."""
+
+    def __init__(self, image: Path, root: bytes) -> None:
+        if not available():
+            raise BridgeError(f"{QEMU} is not installed: apt-get install qemu-system-arm")
+        self.line = False
+        self.changes: list[tuple[int, bool]] = []  # CLOCK_BOOTTIME ns, level
+        self.events: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._clock = BootClock()
+        self._answers: list[dict[str, Any]] = []
+        self._folder = Path(tempfile.mkdtemp(prefix="framegate-board-"))
+        (self._folder / "store").write_bytes(store.block(root))
+        (self._folder / "seed").write_bytes(secrets.token_bytes(8))
+        self._process = self._start(image)
+        try:
+            self.port, bench = self._terminals()
+            self._held = [os.open(path, os.O_RDWR | os.O_NOCTTY) for path in (self.port, bench)]
+            for fd in self._held:  # kept: QEMU looks for a new reader but once a second
+                tty.setraw(fd)
+            self._qmp = self._connect("qmp")
+            self._qtest = self._connect("qtest")
+            threading.Thread(target=self._hear_qmp, daemon=True).start()
+            self._command("qmp_capabilities")
+            path = self._gpio_path()
+            threading.Thread(target=self._hear_qtest, daemon=True).start()
+            self._qtest.sendall(f"irq_intercept_out {path}\n".encode())
+            self._command("cont")
+        except (OSError, BridgeError):
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def bench(self, command: str) -> None:
+        """Send bench commands, one letter each."""
+        os.write(self._held[1], command.encode())
+
+    def wait_for(self, met: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `met`, asked at each change of pin or event; False on timeout."""
+        with self._changed:
+            return self._changed.wait_for(met, timeout_s)
+
+    def reset(self) -> None:
+        """Pull the reset line for a moment."""
+        self._command("system_reset")
+
+    def close(self) -> None:
+        """End the emulator."""
+        self._process.kill()
+        self._process.wait()
+        for fd in getattr(self, "_held", []):
+            os.close(fd)
+        for name in ("_qmp", "_qtest"):
+            if hasattr(self, name):
+                getattr(self, name).close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, image: Path) -> subprocess.Popen[str]:
+        prctl = ctypes.CDLL(None).prctl
+
+        def end_with_parent() -> None:
+            prctl(1, signal.SIGKILL, 0, 0, 0)
+
+        command = [QEMU, "-M", "lm3s6965evb", "-kernel", str(image), "-S", "-display", "none"]
+        command += ["-monitor", "none", "-serial", "pty", "-serial", "pty", "-accel", "tcg"]
+        for name in ("qtest", "qmp"):
+            command += [f"-{name}", f"unix:{self._folder / name},server=on,wait=off"]
+        command += ["-qtest-log", "/dev/null", "-watchdog-action", "reset"]
+        for name, address in (("store", _STORE_ADDRESS), ("seed", _SEED_ADDRESS)):
+            file = self._folder / name
+            command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
+        log = (self._folder / "log").open("w")
+        with log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, text=True, preexec_fn=end_with_parent
+            )
+
+    def _terminals(self) -> tuple[str, str]:
+        end = time.monotonic() + _START_S
+        while time.monotonic() < end and self._process.poll() is None:
+            found = re.findall(r"redirected to (/dev/pts/\d+)", (self._folder / "log").read_text())
+            if len(found) >= 2:
+                return found[0], found[1]
+            time.sleep(0.01)
+        said = (self._folder / "log").read_text().strip()[-200:]
+        raise BridgeError(f"{QEMU} did not start: {said or 'no output'}")
+
+    def _connect(self, name: str) -> socket.socket:
+        channel = socket.socket(socket.AF_UNIX)
+        end = time.monotonic() + _START_S
+        while True:
+            try:
+                channel.connect(str(self._folder / name))
+                return channel
+            except OSError as err:
+                if time.monotonic() > end:
+                    raise BridgeError(f"{QEMU} offers no {name} socket: {err}") from err
+                time.sleep(0.01)
+
+    def _hear_qmp(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for text in self._qmp.makefile():
+                message = json.loads(text)
+                with self._changed:
+                    (self.events if "event" in message else self._answers).append(message)
+                    self._changed.notify_all()
+
+    def _hear_qtest(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for text in self._qtest.makefile():
+                words = text.split()
+                if words[:1] == ["IRQ"] and words[2] == _LINE_PIN:
+                    with self._changed:
+                        self.line = words[1] == "raise"
+                        self.changes.append((self._clock.now_ns(), self.line))
+                        self._changed.notify_all()
+
+    def _command(self, name: str, **arguments: Any) -> Any:
+        with self._changed:
+            self._answers = [a for a in self._answers if "QMP" in a]
+        text = json.dumps({"execute": name, "arguments": arguments})
+        self._qmp.sendall(text.encode() + b"\n")
+
+        def answered() -> bool:
+            return any("return" in a or "error" in a for a in self._answers)
+
+        if not self.wait_for(answered, _START_S):
+            raise BridgeError(f"{QEMU} did not answer {name}")
+        answer = next(a for a in self._answers if "QMP" not in a)
+        if "error" in answer:
+            raise BridgeError(f"{QEMU} refused {name}: {answer['error'].get('desc')}")
+        return answer["return"]
+
+    def _gpio_path(self) -> str:
+        """Where the emulator keeps the GPIO block of port F."""
+        for child in self._command("qom-list", path="/machine/unattached"):
+            if "pl061" not in child["type"]:
+                continue
+            path = f"/machine/unattached/{child['name']}"
+            for part in self._command("qom-list", path=path):
+                if "memory-region" in part["type"]:
+                    address = self._command(
+                        "qom-get", path=f"{path}/{part['name']}", property="addr"
+                    )
+                    if address == _PORT_F:
+                        return path
+        raise BridgeError(f"{QEMU} has no GPIO block at {_PORT_F:#x}")

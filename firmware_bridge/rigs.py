@@ -1,0 +1,219 @@
+"""Test rigs: a board one can power, watch and disturb, of three makes.
+
+`HostRig` is the rule as a process on a pseudo-terminal, `EmulatorRig` the ARM
+image in QEMU with its pin watched, `PortRig` a real board, whose line is known
+only by what it reports and whose sensors nobody can play.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from edge.errors import BridgeError
+from firmware_bridge import store
+from firmware_bridge.emulator import Emulator
+
+Change = tuple[int, bool]  # CLOCK_BOOTTIME ns, level of the line
+
+
+class Rig(Protocol):
+    """A board under test."""
+
+    name: str
+    port: str
+    plays_sensors: bool  # whether `bench` reaches it
+    watches_line: bool  # whether `changes` are read off the line itself
+    has_watchdog: bool
+
+    def bench(self, command: str) -> None:
+        """Letters of `firmware/bench.h`."""
+
+    def reset(self) -> None:
+        """Reset the board."""
+
+    def changes(self) -> list[Change]:
+        """Every change of the line since the start."""
+
+    def wait_line(self, level: bool, timeout_s: float) -> bool:
+        """Wait until the line is at `level`."""
+
+    def close(self) -> None:
+        """Take the board away."""
+
+
+class HostRig:
+    """The C rule as a process of this machine."""
+
+    name = "pty"
+    plays_sensors = True
+    watches_line = True
+    has_watchdog = False
+
+    def __init__(self, program: Path, root: bytes) -> None:
+        self._changed = threading.Condition()
+        self._changes: list[Change] = []
+        store_read, store_write = os.pipe()
+        self._line_read, line_write = os.pipe()
+        os.write(store_write, store.block(root))
+        os.close(store_write)
+        self.process = subprocess.Popen(
+            [str(program), str(store_read), str(line_write)],
+            pass_fds=(store_read, line_write),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        os.close(store_read)
+        os.close(line_write)
+        assert self.process.stdout is not None
+        self.port = self.process.stdout.readline().decode().strip()
+        if not self.port:
+            self.close()
+            raise BridgeError(f"{program} did not start")
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def bench(self, command: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command.encode())
+        self.process.stdin.flush()
+
+    def reset(self) -> None:
+        self.bench("z")
+
+    def changes(self) -> list[Change]:
+        with self._changed:
+            return list(self._changes)
+
+    def wait_line(self, level: bool, timeout_s: float) -> bool:
+        return _wait(self._changed, lambda: _level(self._changes) is level, timeout_s)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def _watch(self) -> None:
+        with os.fdopen(self._line_read) as lines:
+            for text in lines:
+                change = json.loads(text)
+                with self._changed:
+                    self._changes.append((change["t_ns"], change["permit"]))
+                    self._changed.notify_all()
+
+
+class EmulatorRig:
+    """The ARM image in QEMU; the line is the pin of the emulated GPIO block."""
+
+    name = "qemu"
+    plays_sensors = True
+    watches_line = True
+    has_watchdog = True
+
+    def __init__(self, image: Path, root: bytes) -> None:
+        self.emulator = Emulator(image, root)
+        self.port = self.emulator.port
+
+    def bench(self, command: str) -> None:
+        self.emulator.bench(command)
+
+    def reset(self) -> None:
+        self.emulator.reset()
+
+    def changes(self) -> list[Change]:
+        return list(self.emulator.changes)
+
+    def wait_line(self, level: bool, timeout_s: float) -> bool:
+        return self.emulator.wait_for(lambda: self.emulator.line is level, timeout_s)
+
+    def close(self) -> None:
+        self.emulator.close()
+
+
+class PortRig:
+    """A real board on a real port."""
+
+    name = "port"
+    plays_sensors = False
+    watches_line = False
+    has_watchdog = True
+
+    def __init__(self, port: str) -> None:
+        self.port = port
+
+    def bench(self, command: str) -> None:
+        raise BridgeError("a real board's sensors cannot be played from here")
+
+    def reset(self) -> None:
+        raise BridgeError("a real board's reset pin cannot be reached from here")
+
+    def changes(self) -> list[Change]:
+        return []
+
+    def wait_line(self, level: bool, timeout_s: float) -> bool:
+        raise BridgeError("a real board's line cannot be read from here")
+
+    def close(self) -> None:
+        pass
+
+
+class Tap:
+    """A wire between a board's port and a new one, on which faults can be put.
+
+    The bridge or session uses `port`; every chunk passes through `to_board` or
+    `to_host`. Runs in a thread of its own; a few hundred microseconds a chunk.
+    """
+
+    def __init__(self, board_port: str) -> None:
+        import tty
+
+        self.to_board: Callable[[bytes], list[bytes]] = lambda chunk: [chunk]
+        self.to_host: Callable[[bytes], list[bytes]] = lambda chunk: [chunk]
+        self._board = os.open(board_port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.port = os.ttyname(self._slave)
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def inject(self, data: bytes, *, to_board: bool) -> None:
+        """Put bytes on the wire."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._board if to_board else self._master, data)
+
+    def close(self) -> None:
+        self._stopped = True
+        self._thread.join()
+        for fd in (self._board, self._master, self._slave):
+            os.close(fd)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            ready, _, _ = select.select([self._board, self._master], [], [], 0.05)
+            for fd in ready:
+                with contextlib.suppress(OSError):
+                    self._pass(fd)
+
+    def _pass(self, fd: int) -> None:
+        chunk = os.read(fd, 4096)
+        inward = fd == self._master
+        for piece in (self.to_board if inward else self.to_host)(chunk):
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._board if inward else self._master, piece)
+
+
+def _level(changes: list[Change]) -> bool:
+    return changes[-1][1] if changes else False
+
+
+def _wait(changed: threading.Condition, met: Callable[[], bool], timeout_s: float) -> bool:
+    with changed:
+        return changed.wait_for(met, timeout_s)
