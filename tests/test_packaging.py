@@ -126,7 +126,7 @@ COMMANDS = commands(build_parser())
 def test_every_command_explains_itself_with_examples(name):
     own = [parser for path, parser in COMMANDS.items() if path.split()[0] == name]
 
-    examples = "".join(parser.format_help().partition("examples:")[2] for parser in own)
+    examples = "".join(parser.format_help().partition("examples")[2] for parser in own)
 
     assert f"framegate {name}" in examples
 
@@ -168,3 +168,9 @@ def test_heavy_modules_are_not_imported_for_help():
 
     loaded = set(done.stdout.split())
     assert loaded & {"cv2", "onnxruntime", "cedarpy", "rich"} == set()
+
+
+def test_the_help_names_the_folders_that_are_used():
+    from edge.policy_store import DEFAULT_DIR
+
+    assert str(DEFAULT_DIR) in COMMANDS["policy install"].format_help()

@@ -25,6 +25,7 @@ examples, from new keys to a policy in force:
   framegate policy show --matrix --html table.html
 """
 _DAY_S = 86_400
+_STATE_DIR = "~/.local/state/framegate/policy"  # policy_store.DEFAULT_DIR, too heavy for help
 
 
 def register(subparsers: Any) -> None:
@@ -69,10 +70,8 @@ def _trust_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _state_option(parser: argparse.ArgumentParser) -> None:
-    from edge.policy_store import DEFAULT_DIR
-
     parser.add_argument(
-        "--state", type=Path, metavar="DIR", help=f"the installed policy (default {DEFAULT_DIR})"
+        "--state", type=Path, metavar="DIR", help=f"the installed policy (default {_STATE_DIR})"
     )
 
 
@@ -97,12 +96,14 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", type=int, required=True, help="rises with every bundle")
     parser.add_argument("--days", type=int, default=90, help="days until it expires (default 90)")
     parser.add_argument("--issued", metavar="TIME", help="like 2026-01-31T12:00:00Z (default now)")
-    parser.add_argument("--minimum-guard", metavar="VERSION", default="0.1.0")
+    parser.add_argument(
+        "--minimum-guard", metavar="VERSION", default="0.1.0", help="oldest guard that may load it"
+    )
     parser.add_argument("--model", type=Path, nargs="*", default=[], help="models to pin by digest")
     parser.add_argument(
         "--limit", nargs="*", default=[], metavar="NAME=NUMBER", help="e.g. min_view_score=0.85"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the bundle")
     _trust_options(parser)
     parser.set_defaults(handler=_build)
 
@@ -144,8 +145,15 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _sign_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
-    parser.add_argument("--with", dest="secret", type=Path, required=True, metavar="KEY")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle file")
+    parser.add_argument(
+        "--with",
+        dest="secret",
+        type=Path,
+        required=True,
+        metavar="KEY",
+        help="secret key to sign with",
+    )
     parser.set_defaults(handler=_sign)
 
 
@@ -164,7 +172,7 @@ def _sign(args: argparse.Namespace) -> int:
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle file")
     _trust_options(parser)
     _state_option(parser)
     parser.set_defaults(handler=_verify)
@@ -195,7 +203,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _install_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle file")
     _trust_options(parser)
     _state_option(parser)
     parser.set_defaults(handler=_install)
@@ -271,8 +279,8 @@ def _lint(args: argparse.Namespace) -> int:
 
 
 def _diff_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", metavar="PACK|DIR|BUNDLE")
-    parser.add_argument("after", metavar="PACK|DIR|BUNDLE")
+    parser.add_argument("before", metavar="PACK|DIR|BUNDLE", help="the policy as it was")
+    parser.add_argument("after", metavar="PACK|DIR|BUNDLE", help="the policy as it is to be")
     parser.add_argument("--cases", type=int, default=2000, help="cases to compare (default 2000)")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
     parser.set_defaults(handler=_diff)
