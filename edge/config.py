@@ -72,12 +72,17 @@ class Session:
 
 
 def load_device(path: Path) -> Device:
-    """The device record in `path`; a relative fingerprint path starts at its folder.
+    """The device record in `path`; see `parse_device`."""
+    return parse_device(_read(path), path)
+
+
+def parse_device(data: bytes, path: Path) -> Device:
+    """The device record `data` of `path`; a relative fingerprint path starts at its folder.
 
     Raises:
         RecordError: unreadable, unknown key or value, or a value out of range.
     """
-    table = _Table(_read(path), str(path))
+    table = _Table(_parse(data, path), str(path))
     operator = table.table("operator")
     people = table.table("people")
     view = table.table("view")
@@ -113,12 +118,17 @@ def load_device(path: Path) -> Device:
 
 
 def load_session(path: Path) -> Session:
-    """The session claim in `path`.
+    """The session claim in `path`; see `parse_session`."""
+    return parse_session(_read(path), path)
+
+
+def parse_session(data: bytes, path: Path) -> Session:
+    """The session claim `data` of `path`.
 
     Raises:
         RecordError: unreadable, or an unknown key or value.
     """
-    table = _Table(_read(path), str(path))
+    table = _Table(_parse(data, path), str(path))
     session = Session(
         operation=Lane(table.word("operation")),
         gallery=table.word("gallery"),
@@ -132,12 +142,15 @@ def load_session(path: Path) -> Session:
     return session
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+            return file.read(_MAX_BYTES + 1)
     except OSError as err:
         raise RecordError(f"{path}: cannot be read: {err.strerror}") from err
+
+
+def _parse(data: bytes, path: Path) -> Mapping[str, Any]:
     if len(data) > _MAX_BYTES:
         raise RecordError(f"{path}: expected at most {_MAX_BYTES} bytes")
     try:

@@ -19,7 +19,6 @@ from edge.audit.note import Signer
 from edge.audit.schema import Enrolment as LoggedEnrolment
 from edge.audit.schema import Release as LoggedRelease
 from edge.audit.schema import Start, Stop
-from edge.audit.verify import verify_log
 from edge.clock import S
 from edge.config import DWELL_S, Device, load_device, load_session
 from edge.decision import telemetry
@@ -28,11 +27,12 @@ from edge.decision.fingerprint import Fingerprint
 from edge.decision.judge import Release
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy
-from edge.errors import AuditError, RecordError, UsageError
+from edge.errors import RecordError, UsageError
 from edge.frames.camera import FileCamera
 from edge.models.pull import asset
 from edge.replay import START_NS, Outcome, Replay
 from edge.report import write_report
+from edge.results import verified
 from edge.rulebook import notes_for
 from edge.version import VERSION
 
@@ -76,8 +76,6 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     camera = FileCamera(job.clip)
     digest = camera.identity.digest
     fingerprint = _view(job, device, faces, digest)
-    if fingerprint is not None and job.enroll_view is None:
-        fingerprint.check_source(digest, camera.width, camera.height)
     say("replay: the records are taken unsigned; nothing is released to any matcher")
     with tempfile.TemporaryDirectory(prefix="framegate-") as scratch:
         folder = Path(scratch) / "audit" if job.out is None else _fresh(job.out / "audit")
@@ -110,7 +108,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
         summary = _summary(job, device, outcome, enrolment)
         stop = Stop(guard.stamp(outcome.last_ns), summary.passed, summary.frames)
         clerk.close(stop)
-        summary = changed(summary, audit_verified=_verified(folder, signer))
+        summary = changed(summary, audit_verified=verified(folder, signer.verifier))
     result = record.SceneRecord(
         name=job.clip.name,
         footage=job.clip.name,
@@ -213,11 +211,3 @@ def _fresh(folder: Path) -> Path:
     except OSError as err:
         raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     return folder
-
-
-def _verified(folder: Path, signer: Signer) -> bool:
-    try:
-        verify_log(folder, signer.verifier)
-    except AuditError:
-        return False
-    return True

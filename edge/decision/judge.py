@@ -29,6 +29,7 @@ from edge.reasons import Reason, worst_first
 from firmware_bridge.messages import BoardStatus, Claim, Link
 
 ACK_NS = 500 * MS  # the board must acknowledge a claim within this
+ASK_NS = 50 * MS  # an unanswered claim is repeated this often
 REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
 STATUS_NS = 200 * MS  # a board status older than this is a lost link
 
@@ -109,6 +110,7 @@ class Judge:
         self._phase_ns = now_ns
         self._epoch = 0  # of the newest grant or revocation
         self._decision = 0
+        self._ask_ns = 0  # when the board is asked next
         self._allowed_ns: int | None = None  # since when everything but the dwell has held
         self._status: BoardStatus | None = None
         self._silent: tuple[Reason, ...] = ()
@@ -163,6 +165,7 @@ class Judge:
         """The permit is durable as entry `index`."""
         if self._phase is _Phase.RECORDING:
             self._decision = index
+            self._ask_ns = now_ns
             self._enter(_Phase.ASKING if self._setup.interlocked else _Phase.PERMITTED, now_ns)
 
     # what goes out
@@ -195,6 +198,15 @@ class Judge:
         self.outlook = Outlook(setting, permitted, causes or waiting, decision.rules)
         return actions
 
+    def stop(self, now_ns: int) -> list[Action]:
+        """What must happen before the guard ends in good order."""
+        actions: list[Action] = []
+        if self._phase in (_Phase.ASKING, _Phase.PERMITTED):
+            actions += self._revoke((Reason.NO_LEASE,), (), now_ns)
+        if self._phase is _Phase.ENDING:
+            actions += self._finish_end(now_ns + REPORT_NS)
+        return actions
+
     def _permit(self, state: ContextState, decision: Decision, now_ns: int) -> list[Action]:
         match self._phase:
             case _Phase.ENDING:
@@ -220,6 +232,9 @@ class Judge:
                     return self._renew(state, now_ns)
                 if now_ns - self._phase_ns > ACK_NS:
                     return self._fail(Reason.INTERLOCK_FAULT, now_ns)
+                if now_ns < self._ask_ns:
+                    return []
+                self._ask_ns = now_ns + ASK_NS
                 return [Ask(Claim(self._decision, releasing=True))]
             case _Phase.PERMITTED:
                 if self._setup.interlocked and not self._acknowledged():

@@ -87,6 +87,14 @@ def signs(thumb: Pixels) -> Pixels:
     return out
 
 
+def contrasts(thumb: Pixels) -> Pixels:
+    """How far the two pixels of each pair are apart; unused places are 0."""
+    out = np.zeros(SIGN_SHAPE, np.uint8)
+    out[:HEIGHT, : WIDTH - STEP] = cv2.absdiff(thumb[:, :-STEP], thumb[:, STEP:])
+    out[HEIGHT : 2 * HEIGHT - STEP] = cv2.absdiff(thumb[:-STEP], thumb[STEP:])
+    return out
+
+
 def per_block(pairs: np.ndarray) -> NDArray[np.intp]:
     """How many places of a sign-shaped array are set, block by block."""
     return np.bincount(BLOCK_OF_PAIR[pairs != 0], minlength=BLOCKS)

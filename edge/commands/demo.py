@@ -1,0 +1,53 @@
+"""`framegate demo`: the whole product on real footage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  framegate demo                 five scenes, a table, and report.html
+  framegate demo --out shown/    keep the results in a folder of your choice
+
+The exit code is 0 only if every scene did what it must.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate demo`."""
+    parser = commands.add_parser(
+        "demo",
+        help="the whole product on real footage",
+        description="Play real clips through the real guard into a matcher that counts.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), help="folder for the results (out/demo)"
+    )
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run every scene and print the table; 1 if any did not do what it must."""
+    from rich.console import Console
+
+    from edge.demo import run_demo
+    from edge.live import Live, result_table
+    from edge.report import write_report
+
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="framegate-demo-") as scratch:
+        with Live(console) as live:
+            records = run_demo(Path(scratch), live, say=lambda line: None)
+        console.print(result_table(records))
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_report(args.out / "report.html", records)
+    console.print(f"report: {args.out / 'report.html'}")
+    wrong = [record for record in records if not record.ok]
+    for record in wrong:
+        print(f"framegate: {record.name}: {' '.join(record.notes)}", file=sys.stderr)
+    return 1 if wrong else 0

@@ -1,0 +1,112 @@
+"""`framegate run`: the guard in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = """\
+examples:
+  framegate run --source 0 --device D.toml --session S.toml --matcher 'python match.py'
+  framegate run --source 0 --device D.toml --session S.toml --board /dev/ttyACM0
+  framegate run --source kiosk.mp4 --pace real --device D.toml --session S.toml
+
+The records must be signed (`framegate keys sign`). Without --matcher, the guard
+prints the file that holds what a matcher needs to connect.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate run`."""
+    parser = commands.add_parser(
+        "run",
+        help="the guard in the foreground",
+        description="Run the guard: camera, gate, decider, board and matcher, signed records only.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--source", required=True, help="V4L2 index or device, a video file, or a URL"
+    )
+    parser.add_argument("--device", type=Path, required=True, help="signed commissioning record")
+    parser.add_argument("--session", type=Path, required=True, help="signed session claim")
+    parser.add_argument("--board", default="virtual", help="serial port, or virtual (default)")
+    parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
+    parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
+    parser.add_argument(
+        "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
+    )
+    parser.add_argument(
+        "--release",
+        default="bracketed",
+        choices=("bracketed", "immediate"),
+        help="wait for evidence from after each frame (default), or not",
+    )
+    parser.add_argument(
+        "--pace", default="real", choices=("real",), help="how a file is played: in real time"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("framegate-out"), help="folder for log and results"
+    )
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the stream ends or ^C; 1 if a process of the guard was lost."""
+    from edge.daemon.supervisor import Guard, Plan
+    from edge.live import Live
+    from edge.live_feed import Feed
+    from edge.results import finish_run
+
+    plan = Plan(
+        source=args.source,
+        device=args.device,
+        session=args.session,
+        keys=args.keys,
+        board=args.board,
+        matcher=tuple(shlex.split(args.matcher)) if args.matcher else (),
+        pack=args.pack,
+        release=args.release,
+        audit=args.out / "audit",
+    )
+    guard = Guard(plan, say=_say)
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    with Live() as live, guard:
+        live.scene(f"{args.source}, lane {guard.session.operation.value}")
+        if not plan.matcher:
+            _say(f"a matcher connects with what is in {_environment_file(args.out, guard)}")
+        feed = Feed(live)
+        try:
+            while not guard.over and guard.failure is None and not stopped:
+                guard.turn()
+                feed.show(guard.recorder)
+        except KeyboardInterrupt:
+            stopped.append(signal.SIGINT)
+        if guard.over:
+            guard.run()
+    summary = finish_run(guard, args.out)
+    print(f"{summary.frames} frames: {summary.passed} released, {summary.blocked} blocked")
+    if guard.failure is not None:
+        print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _environment_file(out: Path, guard: Any) -> Path:
+    """Write what a matcher needs to connect where only this user can read it."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "matcher.env"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.writelines(f"{key}={value}\n" for key, value in guard.environment.items())
+    return path

@@ -1,0 +1,91 @@
+"""Starting and ending the guard's processes.
+
+Every child is a fresh interpreter that reads its settings from standard input
+and inherits exactly the descriptors it is given. The kernel ends them when
+the parent ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from edge.errors import GuardError
+
+_GRACE_S = 3.0
+
+
+class Child:
+    """One process of the guard."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        self.name = name
+        self.process = process
+        self.pidfd = os.pidfd_open(process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def describe_end(self) -> str:
+        """How it ended, in words."""
+        code = self.process.wait()
+        if code < 0:
+            return f"the {self.name} process was ended by signal {-code}"
+        return f"the {self.name} process ended with code {code}"
+
+    def end(self, *, wait_s: float = 0.0) -> None:
+        """Let it end by itself for `wait_s`, then end it; waits until it is gone."""
+        if self.pidfd < 0:
+            return
+        try:
+            self.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            try:
+                self.process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        os.close(self.pidfd)
+        self.pidfd = -1
+
+
+def spawn_module(name: str, module: str, settings: Mapping[str, Any], fds: Iterable[int]) -> Child:
+    """Start `python -m module` with its settings on standard input."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        pass_fds=tuple(fds),
+    )
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(settings).encode())
+        process.stdin.close()
+    return Child(name, process)
+
+
+def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
+    """Start the matcher; it inherits nothing but its environment and standard streams.
+
+    Raises:
+        GuardError: the command cannot be started.
+    """
+    try:
+        process = subprocess.Popen(command, env={**os.environ, **environment})
+    except OSError as err:
+        raise GuardError(f"matcher {command[0]!r} cannot be started: {err.strerror}") from err
+    return Child("matcher", process)
+
+
+def key_pipe(key: bytes) -> int:
+    """A descriptor from which `key` can be read once; it never touches a disk or a command line."""
+    read_fd, write_fd = os.pipe()
+    os.write(write_fd, key)
+    os.close(write_fd)
+    return read_fd

@@ -1,0 +1,100 @@
+"""The recorder: puts together what the gate resolved and what the decider said.
+
+Feeds the live display, the report and `decisions.jsonl` of a running guard.
+It lives in the parent and decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge.audit.schema import Context as Setting
+from edge.decision.evidence import Reading
+from edge.decision.judge import Outlook
+from edge.frames.messages import Resolved
+from edge.monitor import Account, Seen, parse
+from edge.reasons import Reason, worst_first
+from edge.record import Context, ContextChange, FrameDecision, Outcome
+
+_UNTOLD = Account(0, Setting.UNCONTROLLED, (), ())
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Everything seen of one run; times are CLOCK_BOOTTIME nanoseconds until `finish`."""
+
+    decisions: list[FrameDecision] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    changes: list[tuple[int, Outlook]] = field(default_factory=list)
+    gate_ns: list[int] = field(default_factory=list)
+    outlook: Outlook | None = None
+    rules: tuple[str, ...] = ()  # of the newest permit
+    _accounts: dict[int, Account] = field(default_factory=dict)
+    _resolved: list[Resolved] = field(default_factory=list)
+    _sources: set[str] = field(default_factory=set)
+
+    def decider_said(self, data: bytes) -> None:
+        match parse(data):
+            case Reading() as reading:
+                self.readings.append(reading)
+                self._sources.add(reading.source.value)
+            case Seen(now_ns, outlook):
+                if self.outlook is None or outlook.setting is not self.outlook.setting:
+                    self.changes.append((now_ns, outlook))
+                self.outlook = outlook
+                if outlook.permitted:
+                    self.rules = outlook.rules
+            case Account() as account:
+                self._accounts[account.epoch] = account
+
+    def resolved(self, batch: list[Resolved]) -> None:
+        """Take final words of the gate, in any order of frames."""
+        for word in batch:
+            self._resolved.append(word)
+            self.decisions.append(self._decision(word))
+            if word.step_ns:
+                self.gate_ns.append(word.step_ns)
+
+    def has_heard_of(self, source: str) -> bool:
+        """Whether any reading of `source` came."""
+        return source in self._sources
+
+    def finish(self) -> tuple[list[FrameDecision], list[Reading], list[ContextChange]]:
+        """Decisions in order of frames, readings and changes, timed from the first frame."""
+        decisions = sorted((self._decision(w) for w in self._resolved), key=lambda d: d.frame)
+        start_ns = decisions[0].captured_ns if decisions else 0
+        shifted = [
+            FrameDecision(
+                d.frame, d.captured_ns - start_ns, d.verdict, d.context, d.reasons, d.rules
+            )
+            for d in decisions
+        ]
+        readings = [
+            Reading(r.source, r.captured_ns - start_ns, r.reasons)
+            for r in self.readings
+            if r.captured_ns >= start_ns
+        ]
+        changes = [
+            ContextChange(
+                max(0, at_ns - start_ns) / 1e9, Context(outlook.setting.value), outlook.reasons
+            )
+            for at_ns, outlook in self.changes
+        ]
+        return shifted, readings, changes
+
+    def _decision(self, word: Resolved) -> FrameDecision:
+        if word.reason is None:
+            return FrameDecision(
+                word.sequence,
+                word.captured_ns,
+                Outcome.PASS,
+                Context.CONTROLLED,
+                (),
+                self.rules,
+            )
+        account = self._accounts.get(word.epoch, _UNTOLD)
+        reasons: tuple[Reason, ...] = worst_first((*account.reasons, word.reason))
+        context = Context(account.setting.value)
+        return FrameDecision(
+            word.sequence, word.captured_ns, Outcome.BLOCK, context, reasons, account.rules
+        )

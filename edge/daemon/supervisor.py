@@ -1,0 +1,429 @@
+"""The parent: checks the records, starts the processes, watches over them, wipes the ring.
+
+It gives its own heartbeat, so that stopping it drops the interlock like
+stopping any other. When the gate dies it zeroes the release ring through its
+own mapping. A lost matcher is started again; the loss of any other process
+ends the guard, blocked.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge import ipc, scheduling
+from edge.clock import MS, BootClock, S, boot_id
+from edge.config import Device, Session, parse_device, parse_session
+from edge.daemon.processes import Child, key_pipe, spawn_matcher, spawn_module
+from edge.daemon.recorder import Recorder
+from edge.decision.evidence import Source
+from edge.decision.fingerprint import Fingerprint
+from edge.decision.policy import Policy
+from edge.errors import CameraError, GuardError
+from edge.frames.camera import CameraIdentity
+from edge.frames.messages import decode_resolved
+from edge.frames.pool import Pool
+from edge.frames.ring import Ring
+from edge.heartbeat import Beats, Role
+from edge.keys import KeyStore, RecordKind
+from edge.models.pull import asset
+
+TURN_MS = 15
+BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
+START_S = 30.0
+_RESTARTS_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
+VIRTUAL = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run; the arguments of `framegate run`."""
+
+    source: str
+    device: Path
+    session: Path
+    keys: Path | None = None
+    board: str = VIRTUAL
+    board_arguments: tuple[str, ...] = ("--still",)
+    matcher: tuple[str, ...] = ()
+    pack: str = "strict"
+    release: str = "bracketed"
+    audit: Path = Path("audit")
+    line_fd: int = -1  # where a virtual board writes its interlock's transitions
+
+
+class Guard:
+    """A running guard; use as a context manager."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        """Check every record; `say` hears what an operator should know.
+
+        Raises:
+            GuardError: a record, key, view, policy or model is not what it should be.
+        """
+        self.plan = plan
+        self._say = say
+        self._clock = BootClock()
+        self.store = KeyStore.open(plan.keys)
+        device_bytes = self.store.read_verified(plan.device, RecordKind.DEVICE)
+        session_bytes = self.store.read_verified(plan.session, RecordKind.SESSION)
+        self.device: Device = parse_device(device_bytes, plan.device)
+        self.session: Session = parse_session(session_bytes, plan.session)
+        self._records = (device_bytes.decode(), session_bytes.decode())
+        self.view = b""
+        if self.device.fingerprint is not None:
+            self.view = self.store.read_verified(self.device.fingerprint, RecordKind.VIEW)
+        self.policy = Policy.load(plan.pack)
+        self._face_model = asset("centerface.onnx")
+        self.children: dict[str, Child] = {}
+        self.recorder = Recorder()
+        self.beats = Beats.create()
+        self.ring: Ring | None = None
+        self.over = False
+        self.failure: str | None = None
+        self._restarts = 0
+        self._restart_ns: int | None = None
+        self._run_dir = Path(tempfile.mkdtemp(prefix="framegate-"))
+        self.token = secrets.token_hex(16)
+        self._sockets: list[socket.socket] = []
+        self._gate: socket.socket | None = None
+        self._decider: socket.socket | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a matcher needs to connect."""
+        return {
+            "FRAMEGATE_SOCKET": str(self._run_dir / "matcher.sock"),
+            "FRAMEGATE_TOKEN": self.token,
+            "FRAMEGATE_LANE": self.session.operation.value,
+        }
+
+    def __enter__(self) -> Guard:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def turn(self) -> None:
+        """One turn of the parent's loop, a few milliseconds."""
+        now_ns = self._clock.now_ns()
+        self.beats.beat(Role.PARENT, now_ns)
+        assert self._gate is not None and self._decider is not None
+        poll = select.poll()
+        for channel in (self._gate, self._decider):
+            poll.register(channel, select.POLLIN)
+        for child in self.children.values():
+            poll.register(child.pidfd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(TURN_MS)}
+        self.beats.beat(Role.PARENT, self._clock.now_ns())
+        self._bury([child for child in self.children.values() if child.pidfd in ready])
+        with contextlib.suppress(ipc.PeerGone):
+            for data in ipc.drain(self._decider):
+                self.recorder.decider_said(data)
+            for data in ipc.drain(self._gate):
+                self._gate_said(data)
+        if self._restart_ns is not None and now_ns >= self._restart_ns:
+            self._restart_ns = None
+            self._start_matcher()
+
+    def run(self, each_turn: Callable[[Recorder], None] = lambda recorder: None) -> None:
+        """Turn until the stream is over or a process is lost (see `failure`)."""
+        while not self.over and self.failure is None:
+            self.turn()
+            each_turn(self.recorder)
+        self._let_matcher_finish()
+
+    def close(self) -> None:
+        """End every process in order: the decider writes the end of its log first."""
+        for channel in self._sockets:
+            channel.close()
+        for name in ("decider", "bridge", "gate"):
+            if name in self.children:
+                self.children[name].end(wait_s=3.0)
+        for child in self.children.values():
+            child.end()
+        if self.ring is not None:
+            self.ring.wipe_all()
+        shutil.rmtree(self._run_dir, ignore_errors=True)
+
+    # starting
+
+    def _start(self) -> None:
+        scheduling.prefer()
+        parent_capture, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gate_capture, capture_gate = ipc.pair()
+        parent_capture.settimeout(START_S)
+        self._sockets.append(parent_capture)
+        self._spawn(
+            "capture",
+            "edge.frames.capture",
+            {"source": self.plan.source, "beats_fd": self.beats.fd},
+            {"parent_fd": capture_parent, "gate_fd": capture_gate},
+            [self.beats.fd],
+        )
+        hello = _hello(parent_capture)
+        identity = CameraIdentity(
+            hello["kind"], hello["driver"], hello["card"], hello["bus"], hello["sha256"]
+        )
+        height, width = int(hello["height"]), int(hello["width"])
+        fingerprint = Fingerprint.from_bytes(self.view) if self.view else None
+        known = self._known(identity, fingerprint)
+        pool = Pool.create(height * width * 3)
+        self.ring = Ring.create(height * width * 3)
+        order = json.dumps({"slots": pool.slots, "slot_bytes": pool.slot_bytes}).encode()
+        socket.send_fds(parent_capture, [order], [pool.fd])
+        bridge_end = self._start_board()
+        common = {
+            "beats_fd": self.beats.fd,
+            "pool_fd": pool.fd,
+            "slots": pool.slots,
+            "slot_bytes": pool.slot_bytes,
+            "height": height,
+            "width": width,
+            "camera": identity.digest.hex(),
+            "view": base64.b64encode(self.view).decode(),
+        }
+        self._gate, gate_parent = ipc.pair()
+        self._decider, decider_parent = ipc.pair()
+        self._sockets += [self._gate, self._decider]
+        decider_gate, gate_decider = ipc.pair()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        os.chmod(self._run_dir, 0o700)
+        listener.bind(self.environment["FRAMEGATE_SOCKET"])
+        listener.listen(4)
+        self._spawn(
+            "gate",
+            "edge.frames.gate_process",
+            {
+                **common,
+                "ring_fd": self.ring.fd,
+                "boot": boot_id().hex(),
+                "policy": self.policy.digest.hex(),
+                "lane": self.session.operation.value,
+                "token": self.token,
+                "uid": os.getuid(),
+            },
+            {
+                "capture_fd": gate_capture,
+                "decider_fd": gate_decider,
+                "parent_fd": gate_parent,
+                "listen_fd": listener,
+            },
+            [self.beats.fd, pool.fd, self.ring.fd],
+        )
+        ends = {"gate_fd": decider_gate, "parent_fd": decider_parent}
+        if bridge_end is not None:
+            ends["bridge_fd"] = bridge_end
+        self._spawn(
+            "decider",
+            "edge.decision.decider",
+            {
+                "bridge_fd": None,
+                **common,
+                "device": self._records[0],
+                "session": self._records[1],
+                "device_path": str(self.plan.device),
+                "session_path": str(self.plan.session),
+                "keys": str(self.store.directory),
+                "face_model": str(self._face_model),
+                "audit": str(self.plan.audit),
+                "pack": self.plan.pack,
+                "release": self.plan.release,
+                "camera_known": known,
+                "virtual": identity.kind == "virtual",
+            },
+            ends,
+            [self.beats.fd, pool.fd],
+        )
+        self._await_ready()
+        if not self.ring.sealed:
+            raise GuardError("the gate did not seal the release ring")
+        self._start_matcher()
+        self._await_board(bridge_end is not None)
+        parent_capture.send(b"go")
+
+    def _spawn(
+        self,
+        name: str,
+        module: str,
+        settings: dict[str, Any],
+        ends: dict[str, socket.socket],
+        fds: list[int],
+    ) -> None:
+        """Start a process with sockets named in its settings; this side lets go of them."""
+        numbers = {key: end.fileno() for key, end in ends.items()}
+        child = spawn_module(name, module, {**settings, **numbers}, [*numbers.values(), *fds])
+        self.children[name] = child
+        for end in ends.values():
+            end.close()
+
+    def _known(self, identity: CameraIdentity, fingerprint: Fingerprint | None) -> bool:
+        """Whether this is the camera that the signed record and the enrolled view name."""
+        if fingerprint is not None and fingerprint.camera != identity.digest:
+            self._say("CAM_IDENTITY: the view was enrolled with another camera; all is blocked")
+            return False
+        pinned = self.device.identity
+        if identity.kind == "virtual":
+            known = identity.sha256 in pinned.virtual_sha256
+            if not known:
+                self._say(
+                    "CAM_IDENTITY: a file stands in for the camera, and the signed record "
+                    "does not name its SHA-256 (GD-05); everything is blocked"
+                )
+            return known
+        found = (identity.driver, identity.card, identity.bus)
+        known = found == (pinned.driver, pinned.card, pinned.bus) and identity.driver != "loopback"
+        if not known:
+            self._say(
+                f"CAM_IDENTITY: the signed record names {pinned}, the camera is {identity}; "
+                "everything is blocked"
+            )
+        return known
+
+    def _start_board(self) -> socket.socket | None:
+        """Start bridge and, if asked for, a virtual board; returns the decider's end."""
+        if not self.session.operation.identifying:
+            return None
+        port = self.plan.board
+        key = self.store.board_key()
+        if port == VIRTUAL:
+            port = self._start_virtual_board(key)
+        decider_bridge, bridge_decider = ipc.pair()
+        key_fd = key_pipe(key)
+        numbers = ["--key-fd", key_fd, "--beats-fd", self.beats.fd]
+        numbers += ["--decider-fd", bridge_decider.fileno()]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "firmware_bridge.process", "--port", port]
+            + [str(n) for n in numbers],
+            pass_fds=(key_fd, self.beats.fd, bridge_decider.fileno()),
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(key_fd)
+        bridge_decider.close()
+        self.children["bridge"] = Child("bridge", process)
+        return decider_bridge
+
+    def _start_virtual_board(self, key: bytes) -> str:
+        key_fd = key_pipe(key)
+        line_fd = self.plan.line_fd
+        command = [sys.executable, "-m", "firmware_bridge.board_process", "--key-fd", str(key_fd)]
+        command += [*self.plan.board_arguments, "--line-fd", str(line_fd)]
+        process = subprocess.Popen(
+            command,
+            pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        os.close(key_fd)
+        self.children["board"] = Child("virtual board", process)
+        assert process.stdout is not None
+        port = process.stdout.readline().decode().strip()
+        if not port:
+            raise GuardError("the virtual board did not start")
+        return port
+
+    def _await_ready(self) -> None:
+        """Wait until gate and decider say that they are ready."""
+        assert self._gate is not None and self._decider is not None
+        waiting = {"gate": self._gate, "decider": self._decider}
+        deadline_ns = self._clock.now_ns() + round(START_S * 1e9)
+        while waiting:
+            self.beats.beat(Role.PARENT, self._clock.now_ns())
+            select.select(list(waiting.values()), [], [], TURN_MS / 1000)
+            for name, channel in list(waiting.items()):
+                try:
+                    data = ipc.receive(channel)
+                except ipc.PeerGone as err:
+                    raise GuardError(self.children[name].describe_end()) from err
+                if data is None:
+                    continue
+                if data.startswith(b"ready"):
+                    self._say(f"gate: {data[6:].decode()}")
+                elif b'"error"' in data:
+                    raise GuardError(json.loads(data)["error"])
+                del waiting[name]
+            if self._clock.now_ns() > deadline_ns:
+                raise GuardError(f"not ready within {START_S:g} s: {', '.join(waiting)}")
+
+    def _await_board(self, interlocked: bool) -> None:
+        """Give the board a moment to be heard, so that a camera's first frames count."""
+        deadline_ns = self._clock.now_ns() + BOARD_WAIT_NS
+        while interlocked and not self.recorder.has_heard_of(Source.DOCK.value):
+            self.turn()
+            if self._clock.now_ns() > deadline_ns or self.failure is not None:
+                self._say("LINK_LOST: the board has not answered; the guard starts blocked")
+                return
+
+    # watching
+
+    def _gate_said(self, data: bytes) -> None:
+        if data == b"over":
+            self.over = True
+        else:
+            self.recorder.resolved(decode_resolved(data))
+
+    def _bury(self, ended: list[Child]) -> None:
+        for child in ended:
+            if child.name == "matcher":
+                self._lost_matcher(child)
+                continue
+            if child.name == "gate" and self.ring is not None:
+                self.ring.wipe_all()
+            if not self.over and self.failure is None:
+                self.failure = child.describe_end()
+
+    def _lost_matcher(self, child: Child) -> None:
+        del self.children["matcher"]
+        how = child.describe_end()
+        child.end()
+        if self.over or child.process.returncode == 0:
+            return
+        delay_ns = _RESTARTS_NS[min(self._restarts, len(_RESTARTS_NS) - 1)]
+        self._restarts += 1
+        self._say(f"MATCHER_LOST: {how}; frames are withheld, starting it again")
+        self._restart_ns = self._clock.now_ns() + delay_ns
+
+    def _start_matcher(self) -> None:
+        if self.plan.matcher:
+            self.children["matcher"] = spawn_matcher(list(self.plan.matcher), self.environment)
+
+    def _let_matcher_finish(self) -> None:
+        """The stream is over: a matcher that reads to the end gets the time to say so."""
+        deadline_ns = self._clock.now_ns() + 3 * S
+        while (
+            "matcher" in self.children
+            and self.failure is None
+            and self._clock.now_ns() < deadline_ns
+        ):
+            self.turn()
+
+
+def _hello(channel: socket.socket) -> dict[str, Any]:
+    try:
+        data = channel.recv(4096)
+    except TimeoutError as err:
+        raise CameraError(f"the camera said nothing for {START_S:g} s") from err
+    if not data:
+        raise CameraError("the capture process ended without a word")
+    hello: dict[str, Any] = json.loads(data)
+    if "error" in hello:
+        raise CameraError(hello["error"])
+    return hello

@@ -1,0 +1,299 @@
+"""The decider process: reads evidence, judges, and tells gate, board and log.
+
+    python -m edge.decision.decider < settings.json
+
+It waits for nothing but the audit log's sync. The gate's leases end by
+themselves when this process stops or stalls.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge import ipc, scheduling
+from edge.audit.clerk import Clerk
+from edge.audit.log import AuditLog
+from edge.audit.schema import Enrolment, Entry, Stamp, Start, Stop
+from edge.audit.schema import Release as LoggedRelease
+from edge.clock import MS, BootClock, boot_id
+from edge.config import parse_device, parse_session
+from edge.decision.evidence import BoardSample, Reading, Source
+from edge.decision.eyes import Eyes
+from edge.decision.fingerprint import Fingerprint
+from edge.decision.judge import Action, Ask, Judge, Release, Setup, Tell, Write
+from edge.decision.liveness import Liveness
+from edge.decision.people import FaceBoxes
+from edge.decision.policy import Policy
+from edge.errors import AuditError, GuardError, ModelError
+from edge.frames.messages import (
+    Anchor,
+    End,
+    Ended,
+    Noted,
+    Offered,
+    Returned,
+    SourceEnd,
+    decode,
+    encode,
+)
+from edge.frames.pool import Pool
+from edge.frames.sentinel import Look
+from edge.heartbeat import Beats, Role
+from edge.keys import KeyStore
+from edge.lease import MIN_VIEW_SCORE, Binding, Revocation
+from edge.lease import encode as encode_lease
+from edge.monitor import Monitor
+from edge.reasons import Reason
+from edge.version import VERSION
+from firmware_bridge import messages as board
+
+TURN_MS = 10
+SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead
+GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell again
+
+
+class Decider:
+    """Carries messages between the sockets and the judge."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        """Load everything; raises GuardError where something is not what it should be."""
+        self._clock = BootClock()
+        self._beats = Beats.attach(settings["beats_fd"])
+        self._gate = ipc.attach(settings["gate_fd"])
+        self._parent = ipc.attach(settings["parent_fd"])
+        bridge_fd = settings["bridge_fd"]
+        self._bridge = ipc.attach(bridge_fd) if bridge_fd is not None else None
+        self._pool = Pool(
+            settings["pool_fd"], settings["slots"], settings["slot_bytes"], writable=False
+        )
+        device = parse_device(settings["device"].encode(), Path(settings["device_path"]))
+        session = parse_session(settings["session"].encode(), Path(settings["session_path"]))
+        view = base64.b64decode(settings["view"])
+        fingerprint = Fingerprint.from_bytes(view) if view else None
+        policy = Policy.load(settings["pack"])
+        faces = FaceBoxes(Path(settings["face_model"]))
+        faces.detect(np.zeros((settings["height"], settings["width"], 3), np.uint8))  # warm up
+        camera = bytes.fromhex(settings["camera"])
+        self._binding = Binding(camera, boot_id(), policy.digest, session.operation)
+        self._identifying = session.operation.identifying
+        release = Release(settings["release"])
+        interlocked = self._bridge is not None and self._identifying
+        setup = Setup(
+            device, session, self._binding, release, interlocked, settings["camera_known"]
+        )
+        self._eyes = Eyes(fingerprint, faces, device.people)
+        self._liveness = Liveness()
+        store = KeyStore.open(Path(settings["keys"]))
+        self._clerk = Clerk(AuditLog.create_or_open(Path(settings["audit"]), store.log_key()))
+        now_ns = self._clock.now_ns()
+        start = Start(
+            self._stamp(now_ns),
+            VERSION,
+            settings["pack"],
+            session.operation,
+            device.dwell_s,
+            LoggedRelease(release.value),
+            settings["virtual"],
+            Enrolment(fingerprint.enrolment.value if fingerprint is not None else "none"),
+        )
+        self._clerk.write(start, durable=True)
+        self._judge = Judge(setup, policy, now_ns)
+        self._monitor = Monitor(self._parent)
+        self._roles = (Role.CAPTURE, Role.GATE, Role.PARENT) + (
+            (Role.BRIDGE,) if interlocked else ()
+        )
+        self._still = False
+        self._frames = 0
+        self._released: dict[int, int] = {}  # epoch -> frames
+        self._audit_failed = False
+        self._started = False
+
+    def run(self) -> None:
+        """Turn until the parent or the gate is gone; then end the log in good order."""
+        last_ns = self._clock.now_ns()
+        try:
+            while True:
+                ipc_wait(self._gate, self._bridge, self._parent)
+                now_ns = self._clock.now_ns()
+                self._beats.beat(Role.DECIDER, now_ns)
+                gap = now_ns - last_ns > GAP_NS
+                last_ns = now_ns
+                ipc.drain(self._parent)
+                self._hear_gate()
+                self._hear_bridge()  # after the gate: reading a frame takes its time
+                self._judge.silent(self._silent(gap))
+                self._act()
+        except ipc.PeerGone:
+            self._stop()
+
+    def _hear_bridge(self) -> None:
+        if self._bridge is None:
+            return
+        for data in ipc.drain(self._bridge):
+            message = board.decode(data)
+            if isinstance(message, board.BoardStatus):
+                self._judge.board_status(message)
+            elif isinstance(message, BoardSample):
+                readings = self._judge.board(message)
+                for reading in readings:
+                    if reading.source is Source.STILLNESS:
+                        self._still = reading.good
+                self._monitor.readings(readings)
+
+    def _hear_gate(self) -> None:
+        for data in ipc.drain(self._gate):
+            match decode(data):
+                case Noted() as note:
+                    self._note(note)
+                case Offered() as offer:
+                    self._examine(offer)
+                case Ended() as report:
+                    self._released[report.epoch] = report.released
+                    self._judge.ended(report)
+                case SourceEnd(End.LOST, _):
+                    self._observe([self._lost()])
+
+    def _note(self, note: Noted) -> None:
+        self._frames += 1
+        self._started = True
+        look = Look(
+            note.view_score,
+            note.mean,
+            note.std,
+            note.sharpness,
+            note.difference,
+            note.digest,
+            note.malformed,
+        )
+        reasons = self._liveness.see(look, note.captured_ns)
+        readings = [Reading(Source.LIVENESS, note.captured_ns, reasons)]
+        if self._identifying:
+            foreign = note.view_score < MIN_VIEW_SCORE
+            score = (Reason.VIEW_FOREIGN,) if foreign else ()
+            readings.append(Reading(Source.SIGN_MAP, note.captured_ns, score))
+        self._observe(readings)
+
+    def _examine(self, offer: Offered) -> None:
+        picture = self._pool.frame(offer.slot, offer.height, offer.width)
+        try:
+            sight = self._eyes.examine(
+                picture,
+                offer.captured_ns,
+                opening=self._judge.opening,
+                still=self._still,
+                final=offer.final,
+            )
+        except ModelError:
+            self._observe([Reading(Source.PEOPLE, offer.captured_ns, (Reason.MODEL_OUTPUT,))])
+        else:
+            self._observe(sight.readings, sight.seen_blocks)
+            ipc.send(self._gate, encode(Anchor(sight.seen_blocks)))
+        ipc.send(self._gate, encode(Returned(offer.slot)))
+        self._beats.beat(Role.DECIDER, self._clock.now_ns())
+
+    def _observe(self, readings: Iterable[Reading], seen_blocks: int | None = None) -> None:
+        readings = tuple(readings)
+        self._judge.observe(readings, seen_blocks)
+        self._monitor.readings(readings)
+
+    def _act(self) -> None:
+        """Let the judge act until it has nothing more to do."""
+        while actions := self._judge.step(self._clock.now_ns()):
+            for action in actions:
+                self._do(action)
+        self._monitor.outlook(self._judge.outlook, self._clock.now_ns())
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Tell(message):
+                ipc.send(self._gate, encode_lease(message))
+                if isinstance(message, Revocation):
+                    self._monitor.revoked(message, self._judge.outlook)
+            case Ask(claim):
+                if self._bridge is not None:
+                    ipc.send(self._bridge, board.encode(claim))
+            case Write(entry, durable):
+                self._write(entry, durable)
+
+    def _write(self, entry: Callable[[Stamp], Entry], durable: bool) -> None:
+        now_ns = self._clock.now_ns()
+        try:
+            index = self._clerk.write(entry(self._stamp(now_ns)), durable)
+        except AuditError as err:
+            self._audit_failed = True
+            print(f"decider: {err}", file=sys.stderr)
+            return
+        self._audit_failed = False
+        if durable:
+            self._judge.recorded(index, self._clock.now_ns())
+
+    def _silent(self, gap: bool) -> tuple[Reason, ...]:
+        """What is wrong with the guard itself."""
+        reasons = []
+        if gap:
+            reasons.append(Reason.TIME_GAP)
+        if self._audit_failed:
+            reasons.append(Reason.AUDIT_UNAVAILABLE)
+        if self._beats.silent(self._clock.now_ns(), SILENT_NS, self._roles):
+            reasons.append(Reason.PROCESS_SILENT)
+        return tuple(reasons)
+
+    def _lost(self) -> Reading:
+        return Reading(Source.LIVENESS, self._clock.now_ns(), (Reason.CAM_LOST,))
+
+    def _stop(self) -> None:
+        now_ns = self._clock.now_ns()
+        for action in self._judge.stop(now_ns):
+            self._do(action)
+        stop = Stop(self._stamp(now_ns), sum(self._released.values()), self._frames)
+        try:
+            self._clerk.close(stop)
+        except AuditError as err:
+            print(f"decider: {err}", file=sys.stderr)
+
+    def _stamp(self, now_ns: int) -> Stamp:
+        binding = self._binding
+        return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, binding.policy)
+
+
+def ipc_wait(*channels: Any) -> None:
+    """Sleep until a message comes, at most one turn."""
+    import select
+
+    fds = [channel.fileno() for channel in channels if channel is not None]
+    select.select(fds, [], [], TURN_MS / 1000)
+
+
+def main() -> int:
+    """Run until the guard ends."""
+    ipc.die_with_parent()
+    scheduling.prefer()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings: dict[str, Any] = json.load(sys.stdin)
+    cv2.setNumThreads(1)
+    parent = ipc.attach(settings["parent_fd"])
+    try:
+        decider = Decider(settings)
+    except GuardError as err:
+        ipc.send(parent, json.dumps({"error": str(err)}).encode())
+        return 2
+    gc.collect()
+    gc.freeze()
+    ipc.send(parent, json.dumps({"ready": True}).encode())
+    decider.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

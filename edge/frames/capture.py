@@ -1,0 +1,152 @@
+"""The capture process: owns the camera, writes frames into the pool, tells the gate.
+
+    python -m edge.frames.capture < settings.json
+
+It says what camera it found, waits for the pool and a go, then delivers. A
+stalled driver stalls only this process. A camera that goes away is looked for
+again with growing pauses; a file that ends is the end of the stream.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from edge import ipc, scheduling
+from edge.clock import MS, BootClock
+from edge.errors import CameraError, GuardError
+from edge.frames.camera import Camera, PacedCamera, Shot, open_camera
+from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
+from edge.frames.pool import Pool
+from edge.heartbeat import Beats, Role
+
+BEAT_NS = 20 * MS
+_RETRY_S = (0.5, 1.0, 2.0, 5.0)
+
+
+class Deliverer:
+    """Puts shots into free slots of the pool; what finds none is dropped and counted."""
+
+    def __init__(self, gate: socket.socket, pool: Pool) -> None:
+        self._gate = gate
+        self._pool = pool
+        self._free = list(range(pool.slots))
+        self.sequence = 0
+        self.dropped = 0
+
+    def deliver(self, shot: Shot) -> None:
+        """Hand one frame to the gate.
+
+        Raises:
+            ipc.PeerGone: the gate is gone.
+        """
+        for data in ipc.drain(self._gate):
+            message = decode(data)
+            if isinstance(message, Freed):
+                self._free.append(message.slot)
+        sequence = self.sequence
+        self.sequence += 1
+        if not self._free or shot.frame.nbytes > self._pool.slot_bytes:
+            self.dropped += 1
+            return
+        slot = self._free.pop()
+        height, width = shot.frame.shape[:2]
+        self._pool.frame(slot, height, width)[:] = shot.frame
+        message = Captured(slot, sequence, shot.captured_ns, height, width)
+        if not ipc.send(self._gate, encode(message)):
+            self._free.append(slot)
+            self.dropped += 1
+
+    def end(self, why: End) -> None:
+        """Tell the gate that nothing follows."""
+        ipc.send(self._gate, encode(SourceEnd(why, self.sequence)))
+
+
+class Heart(threading.Thread):
+    """Beats for the capture process while its main thread runs; stops with the process.
+
+    A camera that blocks in its driver is told apart from a process that was
+    stopped: the gate sees that no frames come, the heartbeat goes on.
+    """
+
+    def __init__(self, beats: Beats, clock: BootClock) -> None:
+        super().__init__(daemon=True, name="heartbeat")
+        self._beats = beats
+        self._clock = clock
+
+    def run(self) -> None:
+        while True:
+            self._beats.beat(Role.CAPTURE, self._clock.now_ns())
+            time.sleep(BEAT_NS / 1e9)
+
+
+def main() -> int:
+    """Run until the source ends for good or the gate is gone."""
+    ipc.die_with_parent()
+    scheduling.prefer()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings: dict[str, Any] = json.load(sys.stdin)
+    clock = BootClock()
+    parent = socket.socket(fileno=settings["parent_fd"])
+    gate = ipc.attach(settings["gate_fd"])
+    try:
+        camera = open_camera(settings["source"], clock)
+    except GuardError as err:
+        parent.send(json.dumps({"error": str(err)}).encode())
+        return 2
+    identity = camera.identity
+    hello = {
+        "kind": identity.kind,
+        "driver": identity.driver,
+        "card": identity.card,
+        "bus": identity.bus,
+        "sha256": identity.sha256,
+        "height": camera.height,
+        "width": camera.width,
+    }
+    parent.send(json.dumps(hello).encode())
+    data, fds, _, _ = socket.recv_fds(parent, 512, 1)
+    if not data:
+        return 0
+    order = json.loads(data)
+    pool = Pool(fds[0], order["slots"], order["slot_bytes"])
+    Heart(Beats.attach(settings["beats_fd"]), clock).start()
+    parent.recv(16)  # the go: everyone else is ready
+    try:
+        return _deliver(camera, settings["source"], Deliverer(gate, pool), clock)
+    except ipc.PeerGone:
+        return 0
+
+
+def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock) -> int:
+    finite = isinstance(camera, PacedCamera)
+    tries = 0
+    while True:
+        for shot in camera.shots():
+            deliverer.deliver(shot)
+            tries = 0
+        camera.close()
+        if finite:
+            deliverer.end(End.EOF)
+            signal.pause()  # keeps beating until the guard ends it
+        deliverer.end(End.LOST)
+        identity = camera.identity
+        while True:
+            time.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
+            tries += 1
+            try:
+                camera = open_camera(source, clock)
+            except CameraError:
+                continue
+            if camera.identity == identity:
+                break
+            camera.close()  # another camera in its place is not this camera
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""A matcher that matches nothing: it counts the frames it receives.
+
+    python -m edge.frames.counter OUT.json
+
+Writes `{"received": n, "captured_ns": [...]}` when the stream ends or on
+SIGTERM. Demo and tests count releases here, at the matcher's end.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+from edge.errors import GuardError
+from edge.frames.client import open_connection
+from edge.record import write_atomic
+
+
+def main() -> int:
+    """Count until the stream ends."""
+    out = Path(sys.argv[1])
+    captured: list[int] = []
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    try:
+        connection = open_connection()
+        while not stopped:
+            frame = connection.read(timeout_s=0.2)
+            if frame is not None:
+                captured.append(frame.captured_ns)
+            elif connection.ended:
+                break
+    except GuardError as err:
+        print(f"counter: {err}", file=sys.stderr)
+        return 2
+    write_atomic(out, json.dumps({"received": len(captured), "captured_ns": captured}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

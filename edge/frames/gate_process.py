@@ -1,0 +1,352 @@
+"""The gate process: one thread that looks at every frame and releases what passes.
+
+    python -m edge.frames.gate_process < settings.json
+
+It polls capture, decider and matcher with a short timeout, so that revocation
+never waits for a camera. It is the only process that maps both the capture
+pool and the release ring.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge import ipc, scheduling
+from edge.clock import MS, BootClock
+from edge.decision.fingerprint import Fingerprint
+from edge.errors import LeaseError
+from edge.frames.gate import Blocked, Gate, Pending
+from edge.frames.messages import (
+    Anchor,
+    Captured,
+    End,
+    Ended,
+    Freed,
+    Noted,
+    Offered,
+    Resolved,
+    Returned,
+    SourceEnd,
+    decode,
+    encode,
+    encode_resolved,
+)
+from edge.frames.outlet import Outlet
+from edge.frames.pool import Pool
+from edge.frames.releaser import Releaser
+from edge.frames.ring import Ring
+from edge.frames.sentinel import ALL, Sentinel
+from edge.heartbeat import Beats, Role
+from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
+from edge.lease import decode as decode_lease
+from edge.reasons import Reason
+
+TURN_MS = 20
+GAP_NS = 150 * MS  # a pause of this process longer than this is a doubt
+EVIDENCE_NS = 90 * MS  # an evidence frame is offered this often at most...
+SUSPECT_NS = 30 * MS  # ...or this often while the picture changes a lot
+SUSPECT_DIFFERENCE = 25.0  # own clips p99.9: 15 grey levels a pixel; the smallest cut: 26
+DRAIN_NS = 1_000 * MS  # how long the end of a stream may take
+BATCH = 16
+BATCH_NS = 50 * MS
+RT_PRIORITY = 10
+
+
+class GateProcess:
+    """Everything the gate's one thread does."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._clock = BootClock()
+        self._beats = Beats.attach(settings["beats_fd"])
+        self._capture = ipc.attach(settings["capture_fd"])
+        self._decider = ipc.attach(settings["decider_fd"])
+        self._parent = ipc.attach(settings["parent_fd"])
+        self._pool = Pool(settings["pool_fd"], settings["slots"], settings["slot_bytes"])
+        ring = Ring(settings["ring_fd"])
+        ring.seal()
+        binding = Binding(
+            bytes.fromhex(settings["camera"]),
+            bytes.fromhex(settings["boot"]),
+            bytes.fromhex(settings["policy"]),
+            Lane(settings["lane"]),
+        )
+        self._identifying = binding.lane.identifying
+        view = base64.b64decode(settings["view"])
+        fingerprint = Fingerprint.from_bytes(view) if view else None
+        self._sentinel = Sentinel(fingerprint)
+        self._gate = Gate(binding, min_view_score=MIN_VIEW_SCORE if self._identifying else 0.0)
+        self._outlet = Outlet(
+            socket.socket(fileno=settings["listen_fd"]),
+            ring,
+            token=settings["token"],
+            lane=binding.lane,
+            uid=settings["uid"],
+            height=settings["height"],
+            width=settings["width"],
+        )
+        self._releaser = Releaser(
+            self._gate, self._outlet, self._clock, self._pixels, self._passed, self._block
+        )
+        self._shapes: dict[int, tuple[int, int]] = {}  # slot -> (height, width)
+        self._steps: dict[int, int] = {}  # sequence -> time spent on arrival, ns
+        self._held: dict[int, int] = {}  # slot -> how many still need it
+        self._doomed: set[int] = set()  # lent slots to wipe when they come back
+        self._newest: Captured | None = None
+        self._lent: int | None = None
+        self._offered_ns = -EVIDENCE_NS
+        self._anchor = ALL
+        self._leased = False
+        self._tally = (0, -1)  # frames released in this epoch, capture time of the last
+        self._tally_epoch = 0
+        self._resolved: list[Resolved] = []
+        self._sent_ns = 0
+        self._end_ns: int | None = None  # when the stream ended
+        self._final = False  # the last frame has been offered
+        self._over = False
+
+    def run(self) -> None:
+        """Turn until the parent or the decider is gone."""
+        poll = select.poll()
+        for channel in (self._capture, self._decider, self._parent):
+            poll.register(channel, select.POLLIN)
+        watched: set[int] = set()
+        last_ns = self._clock.now_ns()
+        while True:
+            for fd in watched.symmetric_difference(self._outlet.fds()):
+                if fd in watched:
+                    poll.unregister(fd)
+                else:
+                    poll.register(fd, select.POLLIN)
+            watched = set(self._outlet.fds())
+            ready = {fd for fd, _ in poll.poll(TURN_MS)}
+            now_ns = self._clock.now_ns()
+            if now_ns - last_ns > GAP_NS:
+                self._doubt(now_ns)
+            last_ns = now_ns
+            self._beats.beat(Role.GATE, now_ns)
+            if ready & watched:
+                self._outlet.serve()
+            if self._parent.fileno() in ready:
+                ipc.drain(self._parent)  # nothing is expected; raises when it is gone
+            self._hear_decider()
+            for data in ipc.drain(self._capture):
+                self._hear_capture(data)
+                self._hear_decider()
+            self._settle()
+
+    def _hear_decider(self) -> None:
+        for data in ipc.drain(self._decider):
+            if data[:1] == b"F":
+                self._hear_lease(data)
+                continue
+            match decode(data):
+                case Anchor(blocks):
+                    self._anchor = blocks
+                case Returned(slot):
+                    self._lent = None
+                    self._drop(slot)
+
+    def _hear_lease(self, data: bytes) -> None:
+        now_ns = self._clock.now_ns()
+        try:
+            message = decode_lease(data)
+        except LeaseError:
+            self._block_all(self._gate.bar(now_ns, Reason.LEASE_MALFORMED))
+            return
+        if isinstance(message, Lease):
+            if message.epoch != self._tally_epoch:
+                self._tally, self._tally_epoch = (0, -1), message.epoch
+            self._gate.grant(message, now_ns)
+            self._leased = self._gate.lease is not None
+            return
+        self._block_all(self._gate.revoke(message))
+        self._outlet.wipe()
+        self._leased = False
+        self._report(None)
+
+    def _hear_capture(self, data: bytes) -> None:
+        message = decode(data)
+        if isinstance(message, SourceEnd):
+            ipc.send(self._decider, data)
+            if message.end is End.EOF:
+                self._end_ns = self._clock.now_ns()
+        elif isinstance(message, Captured):
+            self._frame(message)
+
+    def _frame(self, shot: Captured) -> None:
+        began_ns = time.perf_counter_ns()
+        slot = shot.slot
+        picture = self._pool.frame(slot, shot.height, shot.width)
+        lease = self._gate.lease
+        look = self._sentinel.look(picture, self._anchor if lease is None else lease.seen_blocks)
+        score = look.view_score if self._identifying else 1.0
+        self._shapes[slot] = (shot.height, shot.width)
+        self._held[slot] = 2  # by the FIFO, and as the newest frame
+        before, self._newest = self._newest, shot
+        if before is not None:
+            self._drop(before.slot)
+        frame = Pending(shot.sequence, shot.captured_ns, score, slot, picture.nbytes)
+        if look.malformed:
+            stopped = [Blocked(frame, Reason.FRAME_MALFORMED)]
+        else:
+            stopped = self._gate.admit(frame, self._clock.now_ns())
+        self._steps[shot.sequence] = time.perf_counter_ns() - began_ns
+        self._block_all(stopped)
+        self._lost_lease(Reason.VIEW_FOREIGN)
+        note = Noted(
+            shot.sequence,
+            shot.captured_ns,
+            look.view_score,
+            look.mean,
+            look.std,
+            look.sharpness,
+            look.difference,
+            look.digest,
+            look.malformed,
+        )
+        ipc.send(self._decider, encode(note))
+        since_ns = shot.captured_ns - self._offered_ns
+        suspect = look.difference > SUSPECT_DIFFERENCE and since_ns >= SUSPECT_NS
+        if (since_ns >= EVIDENCE_NS or suspect) and not look.malformed:
+            self._offer(final=False)
+
+    def _offer(self, *, final: bool) -> bool:
+        shot = self._newest
+        if shot is None or self._lent is not None:
+            return False
+        offer = Offered(shot.slot, shot.sequence, shot.captured_ns, shot.height, shot.width, final)
+        if not ipc.send(self._decider, encode(offer)):
+            return False
+        self._held[shot.slot] += 1
+        self._lent = shot.slot
+        self._offered_ns = shot.captured_ns
+        return True
+
+    def _settle(self) -> None:
+        """What time decides, then release what passes, then tell."""
+        now_ns = self._clock.now_ns()
+        self._block_all(self._gate.tick(now_ns))
+        self._lost_lease(None)
+        self._releaser.drain()
+        if self._end_ns is not None:
+            self._finish(now_ns)
+        if self._resolved and (
+            len(self._resolved) >= BATCH or now_ns - self._sent_ns >= BATCH_NS or self._over
+        ):
+            self._sent_ns = now_ns
+            while self._resolved:
+                ipc.send(self._parent, encode_resolved(self._resolved[:BATCH]))
+                del self._resolved[:BATCH]
+
+    def _finish(self, now_ns: int) -> None:
+        """The last frame gets a final reading; then what still waits is blocked."""
+        if self._over or self._end_ns is None:
+            return
+        if not self._final:
+            self._final = self._offer(final=True)
+        late = now_ns - self._end_ns > DRAIN_NS
+        if late or (self._final and self._lent is None and not self._gate.waiting):
+            self._block_all(self._gate.bar(now_ns, Reason.BRACKET))
+            self._over = True
+            self._report(None)
+            self._outlet.finish("end of stream")
+            ipc.send(self._parent, b"over")
+
+    def _doubt(self, now_ns: int) -> None:
+        """This process stood still: nothing from before may be released any more."""
+        self._block_all(self._gate.bar(now_ns, Reason.TIME_GAP))
+        self._outlet.wipe()
+        self._leased = False
+        self._report(Reason.TIME_GAP)
+
+    def _lost_lease(self, reason: Reason | None) -> None:
+        if self._leased and self._gate.lease is None:
+            self._leased = False
+            self._outlet.wipe()
+            self._report(reason)
+
+    def _report(self, reason: Reason | None) -> None:
+        epoch = self._gate.epoch
+        released, last_ns = self._tally if self._tally_epoch == epoch else (0, -1)
+        ipc.send(self._decider, encode(Ended(epoch, released, last_ns, reason, self._over)))
+
+    def _pixels(self, frame: Pending) -> np.ndarray:
+        return self._pool.frame(frame.slot, *self._shapes[frame.slot])
+
+    def _passed(self, frame: Pending) -> None:
+        self._tally = (self._tally[0] + 1, frame.captured_ns)
+        self._resolve(frame, None)
+        self._drop(frame.slot)
+
+    def _block(self, blocked: Blocked) -> None:
+        self._resolve(blocked.frame, blocked.reason)
+        slot = blocked.frame.slot
+        if self._lent == slot or (self._newest is not None and self._newest.slot == slot):
+            self._doomed.add(slot)  # still being read; wiped when it is given back
+        else:
+            self._pool.wipe(slot)
+        self._drop(slot)
+
+    def _block_all(self, stopped: list[Blocked]) -> None:
+        for blocked in stopped:
+            self._block(blocked)
+
+    def _resolve(self, frame: Pending, reason: Reason | None) -> None:
+        step_ns = self._steps.pop(frame.sequence, 0)
+        self._resolved.append(
+            Resolved(frame.sequence, frame.captured_ns, reason, self._gate.epoch, step_ns)
+        )
+
+    def _drop(self, slot: int) -> None:
+        """One user of the slot less; the last one gives it back to capture."""
+        left = self._held[slot] - 1
+        self._held[slot] = left
+        if left == 0:
+            del self._held[slot]
+            if slot in self._doomed:
+                self._doomed.discard(slot)
+                self._pool.wipe(slot)
+            ipc.send(self._capture, encode(Freed(slot)))
+
+
+def prepare_process() -> str:
+    """Make this process a quiet one; returns what scheduling it got, to be said aloud."""
+    cv2.setNumThreads(1)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    if threading.active_count() != 1:
+        raise RuntimeError(f"the gate runs one thread, found {threading.active_count()}")
+    return scheduling.real_time(RT_PRIORITY)
+
+
+def main() -> int:
+    """Run until the guard ends."""
+    ipc.die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings: dict[str, Any] = json.load(sys.stdin)
+    process = GateProcess(settings)
+    granted = prepare_process()
+    ipc.send(ipc.attach(os.dup(settings["parent_fd"])), b"ready " + granted.encode())
+    try:
+        process.run()
+    except ipc.PeerGone:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

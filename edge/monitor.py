@@ -1,0 +1,95 @@
+"""What the decider lets the parent see: readings, the outlook, and each revocation.
+
+Small JSON messages, sent without waiting and lost without harm: they feed the
+display and the report, never a decision. No scores and no pictures are in them.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge import ipc
+from edge.audit.schema import Context
+from edge.clock import MS
+from edge.decision.evidence import Reading, Source
+from edge.decision.judge import Outlook
+from edge.lease import Revocation
+from edge.reasons import Reason
+
+_EVERY_NS = 90 * MS  # an unchanged reading of one source is told this often
+
+
+class Monitor:
+    """The decider's end."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._told: dict[Source, tuple[int, tuple[Reason, ...]]] = {}
+        self._outlook: Outlook | None = None
+
+    def readings(self, readings: Iterable[Reading]) -> None:
+        for reading in readings:
+            told_ns, reasons = self._told.get(reading.source, (-_EVERY_NS, ()))
+            if reasons == reading.reasons and reading.captured_ns - told_ns < _EVERY_NS:
+                continue
+            self._told[reading.source] = (reading.captured_ns, reading.reasons)
+            codes = [reason.value for reason in reading.reasons]
+            self._send({"reading": [reading.source.value, reading.captured_ns, codes]})
+
+    def outlook(self, outlook: Outlook, now_ns: int) -> None:
+        if outlook != self._outlook:
+            self._outlook = outlook
+            self._send({"outlook": [now_ns, *_plain(outlook)]})
+
+    def revoked(self, message: Revocation, outlook: Outlook) -> None:
+        codes = [reason.value for reason in message.reasons]
+        told = [message.epoch, outlook.setting.value, codes, list(message.rules)]
+        self._send({"revoked": told})
+
+    def _send(self, message: object) -> None:
+        ipc.send(self._channel, json.dumps(message).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Why frames are blocked under one revoked epoch."""
+
+    epoch: int
+    setting: Context
+    reasons: tuple[Reason, ...]
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The outlook as it became at `now_ns`."""
+
+    now_ns: int
+    outlook: Outlook
+
+
+def parse(data: bytes) -> Reading | Seen | Account | None:
+    """The parent's end; None for a message that is none of these."""
+    message = json.loads(data)
+    if "reading" in message:
+        source, captured_ns, codes = message["reading"]
+        return Reading(Source(source), captured_ns, _reasons(codes))
+    if "outlook" in message:
+        now_ns, setting, permitted, codes, rules = message["outlook"]
+        return Seen(now_ns, Outlook(Context(setting), permitted, _reasons(codes), tuple(rules)))
+    if "revoked" in message:
+        epoch, setting, codes, rules = message["revoked"]
+        return Account(epoch, Context(setting), _reasons(codes), tuple(rules))
+    return None
+
+
+def _plain(outlook: Outlook) -> tuple[object, ...]:
+    codes = [reason.value for reason in outlook.reasons]
+    return outlook.setting.value, outlook.permitted, codes, list(outlook.rules)
+
+
+def _reasons(codes: list[str]) -> tuple[Reason, ...]:
+    return tuple(Reason(code) for code in codes)
