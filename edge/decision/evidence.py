@@ -21,7 +21,9 @@ class Source(Enum):
     COMMISSIONING = "commissioning"
     DOCK = "dock"
     STILLNESS = "stillness"
-    VIEW = "view"
+    SIGN_MAP = "sign map"  # the enrolled view, in every frame
+    VIEW = "view"  # the enrolled view, in the slow loop
+    EGO_MOTION = "ego-motion"
     SCENE = "scene"
     PEOPLE = "people"
     LIVENESS = "liveness"
