@@ -53,7 +53,9 @@ class Disk(Files):
 
     def names(self, path):
         self._call("names", path)
-        return sorted({p.relative_to(path).parts[0] for p in self.live if path in p.parents})
+        start = f"{path}/"
+        inside = (str(p)[len(start) :] for p in self.live if str(p).startswith(start))
+        return sorted({name.split("/")[0] for name in inside})
 
     def begin(self, path, *, secret=False):
         self._call("begin", path)

@@ -9,10 +9,10 @@ from edge.audit.log import AuditLog
 from edge.audit.merkle import Frontier, leaf_hash
 from edge.audit.note import Signer, read_note
 from edge.audit.schema import SchemaError
-from edge.audit.verify import iter_entries, verify_log
+from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError, RollbackError
-from tests.audit_helpers import deny, end, permit, start, stop
+from tests.audit_helpers import deny, end, permit, read_all, start, stop
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def where(tmp_path):
 
 
 def kinds(where, key):
-    return [fields["kind"] for _, fields in iter_entries(where, key.verifier)]
+    return [fields["kind"] for fields in read_all(where, key.verifier)]
 
 
 def test_a_log_is_written_and_verifies(where, key):
@@ -155,7 +155,7 @@ def test_a_permit_dated_well_before_the_newest_entry_is_refused(where, key):
     log.append(permit(99.5), durable=True)
     log.close()
 
-    walls = [fields["wall"] for _, fields in iter_entries(where, key.verifier)]
+    walls = [fields["wall"] for fields in read_all(where, key.verifier)]
     assert len(walls) == 3
     assert walls == sorted(walls)
 

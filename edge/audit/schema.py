@@ -177,7 +177,7 @@ class End(Entry):
     epoch: int
     reasons: tuple[Reason, ...]
     rules: tuple[str, ...]
-    released: int  # frames released in this epoch
+    released: int | None  # frames released in this epoch; None if the gate did not say
     last_captured_ns: int | None  # of the last released frame; None if there was none
 
     def _own(self) -> dict[str, Any]:
@@ -343,7 +343,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
         "epoch": _count,
         "reasons": _reasons,
         "rules": _rules,
-        "released": _count,
+        "released": lambda v: v is None or _count(v),
         "last_captured_ns": lambda v: v is None or _ns(v),
     },
     Kind.DENY: {"context": _member(Context), "reasons": _reasons, "rules": _rules},

@@ -1,14 +1,14 @@
 """Checking a log from outside, with nothing but the device's public key.
 
-Everything is recomputed: certificates, every entry's form, signature and
-place, the published tiles and the checkpoint. The first thing that is wrong
-ends the check and names the entry it touches.
+Everything is recomputed: certificates, every entry's form, place and
+signature, the published tiles and the checkpoint. The first thing that is
+wrong ends the check and names the entry it touches.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from edge.audit.schema import SchemaError, canonical
 from edge.audit.segment import parse_checkpoint
 from edge.errors import AuditError
 
+_TRIES = 100  # a writer publishes a few times a second at most
+OnEntry = Callable[[int, bytes, dict[str, Any]], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -34,108 +37,185 @@ class Verified:
     torn_bytes: int  # an unfinished last write, which is no entry
 
 
-def verify_log(directory: Path, device: Verifier, *, floor: int = 0) -> Verified:
+def verify_log(
+    directory: Path,
+    device: Verifier,
+    *,
+    floor: int = 0,
+    seen: bytes | None = None,
+    on_entry: OnEntry | None = None,
+) -> Verified:
     """Check the whole log.
+
+    Args:
+        floor: entries known to have been written.
+        seen: a checkpoint of this log, kept elsewhere, that it must continue.
+        on_entry: gets each entry's index, bytes and fields as it is found good.
 
     Raises:
         BadEntry: an entry was changed, removed, moved or added.
         AuditError: something that belongs to no single entry is wrong.
     """
-    walk = _Walk()
-    journal = read_journal(Files(), directory, device, every_signature=True, on_entry=walk.on_entry)
+    files = Files()
+    walk = _Walk(on_entry)
+    published = _Published(files, directory, device)
+    kept = _Kept(seen, device) if seen is not None else None
+
+    def step(index: int, entry: bytes, tree: Frontier) -> None:
+        walk.step(index, entry)
+        published.step(index, entry, tree)
+        if kept is not None:
+            kept.step(tree)
+
+    journal = read_journal(files, directory, device, every_signature=True, on_entry=step)
     size = journal.frontier.size
-    if journal.torn.endswith(b"\n") or b"\n" in journal.torn:
+    if b"\n" in journal.torn:
         raise BadEntry(size, "not what was signed, though it ends the journal")
     if size < floor:
         raise BadEntry(size, f"missing: {floor} entries are known to have been written")
-    published = _check_published(directory, device, walk, size)
+    if kept is not None:
+        kept.finish(size)
+    published.finish(size)
     return Verified(
-        size, journal.frontier.root(), len(journal.certificates), published, len(journal.torn)
+        size, journal.frontier.root(), len(journal.certificates), published.size, len(journal.torn)
     )
 
 
-def iter_entries(directory: Path, device: Verifier) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The entries of a log that verifies, in order."""
-    walk = _Walk(keep=True)
-    read_journal(Files(), directory, device, every_signature=True, on_entry=walk.on_entry)
-    yield from enumerate(walk.fields)
-
-
 class _Walk:
-    """Judges each entry and gathers what the tiles should hold."""
+    """Judges each entry by itself and against the one before."""
 
-    def __init__(self, keep: bool = False) -> None:
-        self.leaves: list[bytes] = []
-        self.entries: list[bytes] = []
-        self.fields: list[dict[str, Any]] = []
-        self._keep = keep
+    def __init__(self, on_entry: OnEntry | None) -> None:
+        self._on_entry = on_entry
         self._newest_wall = ""
 
-    def on_entry(self, index: int, entry: bytes, tree: Frontier) -> None:
+    def step(self, index: int, entry: bytes) -> None:
         try:
             fields = json.loads(entry)
             if not isinstance(fields, dict) or canonical(fields) != entry:
                 raise BadEntry(index, "not in canonical form")
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise BadEntry(index, "not JSON") from err
         except SchemaError as err:
             raise BadEntry(index, str(err)) from err
         if fields["wall"] < self._newest_wall:
             raise BadEntry(index, "dated before the entry ahead of it")
         self._newest_wall = fields["wall"]
-        self.leaves.append(leaf_hash(entry))
-        self.entries.append(entry)
-        if self._keep:
-            self.fields.append(fields)
+        if self._on_entry is not None:
+            self._on_entry(index, entry, fields)
 
 
-def _check_published(directory: Path, device: Verifier, walk: _Walk, size: int) -> int:
-    """Compare checkpoint and tiles with the journal; returns the size they cover."""
-    note = Files().read(directory / CHECKPOINT)
-    if note is None:
-        if size:
-            raise AuditError("the log has no published checkpoint")
-        return 0
-    try:
+class _Kept:
+    """A checkpoint kept elsewhere: the log must have had this root at that size."""
+
+    def __init__(self, note: bytes, device: Verifier) -> None:
         text, _ = read_note(note, [device])
-        covered, root = parse_checkpoint(text, device.name)
-    except NoteError as err:
-        raise AuditError(f"the published checkpoint: {err}") from err
-    if covered > size:
-        raise BadEntry(size, f"missing: the published checkpoint covers {covered} entries")
-    tree, tiles, bundle = Frontier(), TileBuffer(), list[bytes]()
-    for index in range(covered):
-        tree.append(walk.leaves[index])
-        full = tiles.append(walk.leaves[index])
-        bundle.append(walk.entries[index])
-        for level, number, data in full:
-            _same_tile(directory, level, number, TILE_WIDTH, data)
-        if len(bundle) == TILE_WIDTH or index == covered - 1:
-            _same_bundle(directory, index // TILE_WIDTH, bundle)
-            bundle = []
-    for level, number, data in tiles.partial():
-        _same_tile(directory, level, number, len(data) // 32, data)
-    if tree.root() != root:
-        raise AuditError(f"the published checkpoint of {covered} entries is of another tree")
-    return covered
+        self._size, self._root = parse_checkpoint(text, device.name)
+
+    def step(self, tree: Frontier) -> None:
+        if tree.size == self._size and tree.root() != self._root:
+            raise AuditError(
+                f"the first {self._size} entries are not those of the checkpoint kept elsewhere"
+            )
+
+    def finish(self, size: int) -> None:
+        if size < self._size:
+            raise BadEntry(size, f"missing: the checkpoint kept elsewhere covers {self._size}")
 
 
-def _same_tile(directory: Path, level: int, number: int, width: int, data: bytes) -> None:
-    path = tile_path(level, number, width)
-    found = Files().read(directory / path) or b""
-    if found != data:
+class _Published:
+    """Compares checkpoint and tiles with the journal as it is read."""
+
+    def __init__(self, files: Files, directory: Path, device: Verifier) -> None:
+        self.size = 0
+        self._files = files
+        self._directory = directory
+        self._tiles = TileBuffer()
+        self._bundle: list[bytes] = []
+        note, self._snapshot = self._stable()
+        self._there = note is not None
+        if note is not None:
+            self.size, self._root = _checkpoint(note, device)
+
+    def _stable(self) -> tuple[bytes | None, dict[str, bytes | None]]:
+        """The checkpoint with the unfinished tiles it needs, though a writer goes on."""
+        for _ in range(_TRIES):
+            note = self._read(CHECKPOINT)
+            lines = (note or b"").split(b"\n")
+            size = int(lines[1]) if len(lines) > 3 and lines[1].isdigit() else 0
+            tiles = {path: self._read(path) for path in _partial_paths(size)}
+            if self._read(CHECKPOINT) == note:
+                break
+        return note, tiles
+
+    def _read(self, path: str) -> bytes | None:
+        return self._files.read(self._directory / path)
+
+    def step(self, index: int, entry: bytes, tree: Frontier) -> None:
+        if index >= self.size:
+            return
+        for level, number, data in self._tiles.append(leaf_hash(entry)):
+            self._same_tile(level, number, data)
+        self._bundle.append(entry)
+        if len(self._bundle) == TILE_WIDTH or index == self.size - 1:
+            self._same_bundle(index // TILE_WIDTH)
+            self._bundle = []
+        if index == self.size - 1:
+            for level, number, data in self._tiles.partial():
+                self._same_tile(level, number, data)
+            if tree.root() != self._root:
+                raise AuditError(
+                    f"the published checkpoint of {self.size} entries is of another tree"
+                )
+
+    def finish(self, size: int) -> None:
+        if not self._there and size:
+            raise AuditError("the log has no published checkpoint")
+        if self.size > size:
+            raise BadEntry(size, f"missing: the published checkpoint covers {self.size} entries")
+
+    def _found(self, path: str) -> bytes:
+        return (self._snapshot[path] if path in self._snapshot else self._read(path)) or b""
+
+    def _same_tile(self, level: int, number: int, data: bytes) -> None:
+        width = len(data) // 32
+        path = tile_path(level, number, width)
+        found = self._found(path)
+        if found == data:
+            return
         spot = next((i for i in range(width) if found[32 * i :][:32] != data[32 * i :][:32]), 0)
         index = (number * TILE_WIDTH + spot) * TILE_WIDTH**level
         raise BadEntry(index, f"{path} does not match the journal")
 
+    def _same_bundle(self, number: int) -> None:
+        path = tile_path("entries", number, len(self._bundle))
+        found = self._found(path)
+        index = number * TILE_WIDTH
+        for entry in self._bundle:
+            stored = len(entry).to_bytes(2, "big") + entry
+            if not found.startswith(stored):
+                raise BadEntry(index, f"{path} does not match the journal")
+            found = found[len(stored) :]
+            index += 1
+        if found:
+            raise BadEntry(index, f"{path} holds more than the journal")
 
-def _same_bundle(directory: Path, number: int, bundle: list[bytes]) -> None:
-    path = tile_path("entries", number, len(bundle))
-    found = Files().read(directory / path) or b""
-    for place, entry in enumerate(bundle):
-        stored = len(entry).to_bytes(2, "big") + entry
-        if found[: len(stored)] != stored:
-            raise BadEntry(number * TILE_WIDTH + place, f"{path} does not match the journal")
-        found = found[len(stored) :]
-    if found:
-        raise BadEntry(number * TILE_WIDTH + len(bundle), f"{path} holds more than the journal")
+
+def _checkpoint(note: bytes, device: Verifier) -> tuple[int, bytes]:
+    try:
+        text, _ = read_note(note, [device])
+        return parse_checkpoint(text, device.name)
+    except NoteError as err:
+        raise AuditError(f"the published checkpoint: {err}") from err
+
+
+def _partial_paths(size: int) -> list[str]:
+    """The unfinished tiles of a tree of `size` entries."""
+    paths = []
+    if size % TILE_WIDTH:
+        paths.append(tile_path("entries", size // TILE_WIDTH, size % TILE_WIDTH))
+    for level in range(8):
+        width = size % TILE_WIDTH
+        size //= TILE_WIDTH
+        if width:
+            paths.append(tile_path(level, size, width))
+    return paths

@@ -1,4 +1,4 @@
-"""`framegate audit`: check a log with nothing but the device's public key."""
+"""`framegate audit`: check, read and prove from a log, with the public key alone."""
 
 from __future__ import annotations
 
@@ -6,61 +6,193 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
+    from edge.audit.verify import Verified
 
-EXAMPLES = """\
-examples:
-  framegate audit verify out/audit                    against the key that came with the log
-  framegate audit verify out/audit --key log.pub      against a key you trust
-"""
+_TIME = "UTC time, e.g. 2026-01-31T12:00:00Z"
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "audit",
-        help="check and read an audit log",
-        description="Check and read an audit log.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = subparsers.add_parser("audit", help="check, read and prove from an audit log")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    log = argparse.ArgumentParser(add_help=False)
+    key = argparse.ArgumentParser(add_help=False)
+    key.add_argument("--key", type=Path, metavar="PUB", help="the device's public log key")
+    key.add_argument("--json", action="store_true", help="print data, not prose")
+    log = argparse.ArgumentParser(add_help=False, parents=[key])
     log.add_argument("log", type=Path, metavar="DIR", help="the log's directory")
-    log.add_argument("--key", type=Path, metavar="PUB", help="the device's public log key")
-    log.add_argument("--json", action="store_true", help="print data, not prose")
+
     verify = actions.add_parser("verify", parents=[log], help="check every entry and signature")
     verify.add_argument(
-        "--floor", type=int, default=0, metavar="N", help="entries known to be in the log"
+        "--floor", type=int, default=0, metavar="N", help="entries known to have been written"
+    )
+    verify.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="a checkpoint kept elsewhere"
     )
     verify.set_defaults(handler=_verify)
+
+    show = actions.add_parser("show", parents=[log], help="print entries")
+    show.add_argument("--from", dest="since", metavar="TIME", help=f"not before ({_TIME})")
+    show.add_argument("--to", dest="until", metavar="TIME", help="not after")
+    show.add_argument("--kind", action="append", metavar="KIND", help="only this kind (repeat)")
+    show.set_defaults(handler=_show)
+
+    prove = actions.add_parser(
+        "prove", parents=[log], help="prove that no frame was released, or that an entry is there"
+    )
+    prove.add_argument("--from", dest="since", metavar="TIME", help=f"start of the span ({_TIME})")
+    prove.add_argument("--to", dest="until", metavar="TIME", help="end of the span")
+    prove.add_argument("--entry", type=int, metavar="N", help="instead: entry N is in the log")
+    prove.add_argument("--out", type=Path, metavar="FILE", help="write the proof here")
+    prove.set_defaults(handler=_prove)
+
+    check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
+    check.add_argument("proof", type=Path, metavar="FILE")
+    check.set_defaults(handler=_verify_proof)
+
+    export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
+    export.add_argument("out", type=Path, metavar="OUT", help="a new directory")
+    export.set_defaults(handler=_export)
 
 
 def _verify(args: argparse.Namespace) -> int:
     from edge.audit.journal import BadEntry
     from edge.audit.verify import verify_log
 
-    key = _key(args)
+    key = _log_key(args)
+    if args.floor < 0:
+        raise UsageError(f"--floor: expected a count of entries, got {args.floor}")
+    seen = None if args.checkpoint is None else _read(args.checkpoint)
     try:
-        found = verify_log(args.log, key, floor=args.floor)
+        found = verify_log(args.log, key, floor=args.floor, seen=seen)
     except AuditError as err:
         index = err.index if isinstance(err, BadEntry) else None
         if args.json:
             print(json.dumps({"verified": False, "first_bad": index, "error": str(err)}))
-        print(f"framegate: {args.log} does not verify: {err}", file=sys.stderr)
-        return 1
-    root = found.root.hex()
+        return _no(f"{args.log} does not verify: {err}")
+    _print_verified(args, args.log, found, key)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from edge.audit.schema import Kind
+    from edge.audit.verify import verify_log
+
+    key = _log_key(args)
+    since = _time(args.since, "--from") if args.since else None
+    until = _time(args.until, "--to") if args.until else None
+    kinds = {kind.value for kind in Kind}
+    for kind in args.kind or ():
+        if kind not in kinds:
+            raise UsageError(f"--kind {kind}: expected one of {', '.join(sorted(kinds))}")
+
+    def on_entry(index: int, entry: bytes, fields: dict[str, Any]) -> None:
+        if since is not None and _time(fields["wall"], "wall") < since:
+            return
+        if until is not None and _time(fields["wall"], "wall") > until:
+            return
+        if args.kind and fields["kind"] not in args.kind:
+            return
+        print(json.dumps({"index": index, **fields}) if args.json else _line(index, fields))
+
+    try:
+        verify_log(args.log, key, on_entry=on_entry)
+    except AuditError as err:
+        return _no(f"{args.log} does not verify: {err}")
+    return 0
+
+
+def _prove(args: argparse.Namespace) -> int:
+    from edge.audit.proof import prove_entry, prove_span
+    from edge.audit.verify import verify_log
+
+    key = _log_key(args)
+    span = args.since is not None and args.until is not None
+    if span == (args.entry is not None) or (args.since is None) != (args.until is None):
+        raise UsageError("prove: expected --from TIME and --to TIME, or --entry N")
+    from_ns = _time(args.since, "--from") if span else 0
+    to_ns = _time(args.until, "--to") if span else 0
+    if span and from_ns >= to_ns:
+        raise UsageError("prove: --from must be before --to")
+    entries: list[bytes] = []
+    try:
+        note = _read(args.log / "checkpoint")
+        verify_log(args.log, key, on_entry=lambda index, entry, fields: entries.append(entry))
+        if span:
+            proof = prove_span(entries, note, key, from_ns, to_ns)
+        else:
+            proof = prove_entry(entries, note, key, args.entry)
+    except AuditError as err:
+        return _no(f"not proven: {err}")
+    if args.out is None:
+        print(proof, end="")
+    else:
+        _write(args.out, proof)
+        print(f"proof written to {args.out}; check it with `framegate audit verify-proof`")
+    return 0
+
+
+def _verify_proof(args: argparse.Namespace) -> int:
+    from edge.audit.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
+    from edge.audit.schema import wall_text
+    from edge.keys import read_verifier
+
+    if args.key is None:
+        raise UsageError("verify-proof: expected --key PUB, the device's public log key")
+    key = read_verifier(args.key)
+    data = _read(args.proof)
+    if len(data) > MAX_PROOF_BYTES:
+        raise UsageError(f"{args.proof} is larger than {MAX_PROOF_BYTES} bytes")
+    try:
+        found = verify_proof(data.decode(errors="replace"), key)
+    except AuditError as err:
+        if args.json:
+            print(json.dumps({"proven": False, "error": str(err)}))
+        return _no(f"{args.proof} proves nothing: {err}")
+    answer: dict[str, Any] = {"proven": True, "origin": found.origin, "size": found.size}
+    if isinstance(found, ProvenSpan):
+        since, until = wall_text(found.span.from_ns), wall_text(found.span.to_ns)
+        answer |= {"claim": "no frame released", "from": since, "to": until}
+        answer |= {"first": found.first, "entries": found.entries, "permits": found.span.permits}
+        text = (
+            f"proven: no frame was released from {since} to {until}\n"
+            f"entries {found.first} to {found.first + found.entries - 1} "
+            f"of the {found.size} that {found.origin} signed"
+        )
+    else:
+        answer |= {"claim": "entry in the log", "index": found.index, "entry": found.fields}
+        text = (
+            f"proven: entry {found.index} of the {found.size} that {found.origin} signed is\n"
+            f"{_line(found.index, found.fields)}"
+        )
+    print(json.dumps(answer) if args.json else text)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from edge.audit.export import export_log
+
+    key = _log_key(args)
+    try:
+        found = export_log(args.log, args.out, key)
+    except AuditError as err:
+        return _no(f"{args.log} does not verify, so nothing was exported: {err}")
+    _print_verified(args, args.out, found, key)
+    return 0
+
+
+def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key: Verifier) -> None:
     if args.json:
         print(
             json.dumps(
                 {
                     "verified": True,
                     "entries": found.entries,
-                    "root": root,
+                    "root": found.root.hex(),
                     "segments": found.segments,
                     "published": found.published,
                     "torn_bytes": found.torn_bytes,
@@ -68,15 +200,38 @@ def _verify(args: argparse.Namespace) -> int:
                 }
             )
         )
-        return 0
-    print(f"{args.log}: {found.entries} entries in {found.segments} segments verify")
-    print(f"size {found.entries}  root {root}  published {found.published}")
+        return
+    print(f"{where}: {found.entries} entries in {found.segments} segments verify")
+    print(f"size {found.entries}  root {found.root.hex()}  published {found.published}")
     if found.torn_bytes:
         print(f"{found.torn_bytes} bytes of an unfinished write follow; they are no entry")
-    return 0
 
 
-def _key(args: argparse.Namespace) -> Verifier:
+def _line(index: int, fields: dict[str, Any]) -> str:
+    """One entry for the eye: index, time, kind, then what is its own."""
+    stamp = {"kind", "boot_id", "mono_ns", "wall", "camera", "policy"}
+    own = " ".join(f"{k}={_plain(v)}" for k, v in fields.items() if k not in stamp)
+    return f"{index:>6}  {fields['wall']}  {fields['kind']:<12}  {own}".rstrip()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, dict)):
+        return ",".join(value) or "-"
+    return json.dumps(value).strip('"')
+
+
+def _time(text: str, option: str) -> int:
+    """Nanoseconds of a UTC time, with or without milliseconds."""
+    from edge.audit.schema import wall_ns
+
+    whole = text if "." in text else text.removesuffix("Z") + ".000Z"
+    try:
+        return wall_ns(whole)
+    except AuditError as err:
+        raise UsageError(f"{option}: expected {_TIME}, got {text!r}") from err
+
+
+def _log_key(args: argparse.Namespace) -> Verifier:
     """The key to trust: the one given, or the one the log carries, said aloud."""
     from edge.keys import read_verifier
 
@@ -90,3 +245,25 @@ def _key(args: argparse.Namespace) -> Verifier:
         file=sys.stderr,
     )
     return read_verifier(beside)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+
+
+def _write(path: Path, text: str) -> None:
+    temp = path.with_name(path.name + ".new")
+    try:
+        temp.write_text(text)
+        temp.replace(path)
+    except OSError as err:
+        temp.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {err.strerror}") from err
+
+
+def _no(why: str) -> int:
+    print(f"framegate: {why}", file=sys.stderr)
+    return 1

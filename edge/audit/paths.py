@@ -1,0 +1,118 @@
+"""Hash paths (RFC 6962): one entry, or a run of entries, belongs to a tree.
+
+A run's path is the roots of the widest subtrees beside it, left to right: with
+the run's own leaves they give the tree's root. An entry's inclusion path is
+the one of the standard, from the leaf up. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edge.audit.merkle import Frontier, node_hash
+from edge.errors import AuditError
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes."""
+    tree = Frontier()
+    for leaf in leaves:
+        tree.append(leaf)
+    return tree.root()
+
+
+def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The siblings of leaf `index`, from the leaf up."""
+    if not 0 <= index < len(leaves):
+        raise AuditError(f"no entry {index} in a tree of {len(leaves)}")
+    if len(leaves) == 1:
+        return []
+    split = _split(len(leaves))
+    if index < split:
+        return [*inclusion_path(leaves[:split], index), root_of(leaves[split:])]
+    return [*inclusion_path(leaves[split:], index - split), root_of(leaves[:split])]
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """The root that the path leads to.
+
+    Raises:
+        AuditError: the path is too short or too long for that place.
+    """
+    if not 0 <= index < size:
+        raise AuditError(f"no entry {index} in a tree of {size}")
+    turns: list[bool] = []  # whether the leaf lies left, from the root down
+    while size > 1:
+        split = _split(size)
+        turns.append(index < split)
+        index, size = (index, split) if index < split else (index - split, size - split)
+    if len(path) != len(turns):
+        raise AuditError(f"expected a path of {len(turns)} hashes, got {len(path)}")
+    root = leaf
+    for left, sibling in zip(reversed(turns), path, strict=True):
+        root = node_hash(root, sibling) if left else node_hash(sibling, root)
+    return root
+
+
+def run_path(leaves: Sequence[bytes], first: int, end: int) -> list[bytes]:
+    """The subtree roots beside the leaves `first` to `end - 1`, left to right."""
+    if not 0 <= first < end <= len(leaves):
+        raise AuditError(f"no run {first} to {end} in a tree of {len(leaves)}")
+    return [root_of(leaves[low:high]) for low, high in _beside(0, len(leaves), first, end)]
+
+
+def root_from_run(run: Sequence[bytes], first: int, size: int, path: Sequence[bytes]) -> bytes:
+    """The root of the tree of `size` leaves that holds `run` from `first` on.
+
+    Raises:
+        AuditError: the path is too short or too long for that place.
+    """
+    end = first + len(run)
+    if not 0 <= first < end <= size:
+        raise AuditError(f"no run {first} to {end} in a tree of {size}")
+    needed = sum(1 for _ in _beside(0, size, first, end))
+    if len(path) != needed:
+        raise AuditError(f"expected a path of {needed} hashes, got {len(path)}")
+    rest = iter(path)
+
+    def root(low: int, high: int) -> bytes:
+        if high <= first or low >= end:
+            return next(rest)
+        if high - low == 1:
+            return run[low - first]
+        middle = low + _split(high - low)
+        left = root(low, middle)
+        return node_hash(left, root(middle, high))
+
+    return root(0, size)
+
+
+def consistency_path(leaves: Sequence[bytes], old: int) -> list[bytes]:
+    """What shows that the tree of the first `old` leaves is the start of this one."""
+    if not 0 < old <= len(leaves):
+        raise AuditError(f"no tree of {old} in one of {len(leaves)}")
+    return _consistency(leaves, old, whole=True)
+
+
+def _consistency(leaves: Sequence[bytes], old: int, *, whole: bool) -> list[bytes]:
+    if old == len(leaves):
+        return [] if whole else [root_of(leaves)]
+    split = _split(len(leaves))
+    if old <= split:
+        return [*_consistency(leaves[:split], old, whole=whole), root_of(leaves[split:])]
+    return [*_consistency(leaves[split:], old - split, whole=False), root_of(leaves[:split])]
+
+
+def _beside(low: int, high: int, first: int, end: int) -> Iterator[tuple[int, int]]:
+    """The widest subtrees of [low, high) that hold nothing of [first, end), in order."""
+    if high <= first or low >= end:
+        yield low, high
+    elif high - low > 1 and not (first <= low and high <= end):
+        middle = low + _split(high - low)
+        yield from _beside(low, middle, first, end)
+        yield from _beside(middle, high, first, end)
+
+
+def _split(size: int) -> int:
+    """The largest power of two below `size`."""
+    return 1 << ((size - 1).bit_length() - 1)

@@ -1,0 +1,173 @@
+"""Proofs that stand alone: with the device's public key, and without the log.
+
+A span proof (`framegate/no-release/v1`, JSON) carries a run of consecutive
+entries from before a span to after it, the hash path that ties the run to a
+checkpoint, and the checkpoint as the device signed it. An entry proof is a
+`c2sp.org/tlog-proof@v1` text with the entry itself as its extra data. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.audit.merkle import leaf_hash
+from edge.audit.note import Verifier, read_note
+from edge.audit.paths import inclusion_path, root_from_inclusion, root_from_run, root_of, run_path
+from edge.audit.schema import canonical, wall_ns, wall_text
+from edge.audit.segment import parse_checkpoint
+from edge.audit.span import Span, find_run, judge_run
+from edge.errors import AuditError
+
+SPAN_FORMAT = "framegate/no-release/v1"
+ENTRY_FORMAT = "c2sp.org/tlog-proof@v1"
+MAX_PROOF_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenSpan:
+    """A span in which no frame was released, and where the log says so."""
+
+    span: Span
+    origin: str
+    first: int  # index of the run's first entry
+    entries: int  # in the run
+    size: int  # of the tree the checkpoint signs
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEntry:
+    """An entry that is in the log."""
+
+    fields: dict[str, Any]
+    origin: str
+    index: int
+    size: int
+
+
+def prove_span(
+    entries: Sequence[bytes], note: bytes, key: Verifier, from_ns: int, to_ns: int
+) -> str:
+    """The proof that no frame was released between two wall times.
+
+    Args:
+        entries: from the first on, at least those that the checkpoint covers.
+        note: the signed checkpoint.
+
+    Raises:
+        NotProven: the entries do not show it.
+    """
+    entries = _covered(entries, note, key)
+    fields = [json.loads(entry) for entry in entries]
+    first, end = find_run(fields, from_ns, to_ns)
+    judge_run(fields[first:end], from_ns, to_ns)
+    path = run_path([leaf_hash(entry) for entry in entries], first, end)
+    proof = {
+        "format": SPAN_FORMAT,
+        "from": wall_text(from_ns),
+        "to": wall_text(to_ns),
+        "first": first,
+        "entries": fields[first:end],
+        "path": [base64.b64encode(h).decode() for h in path],
+        "checkpoint": note.decode(),
+    }
+    return json.dumps(proof, indent=1, ensure_ascii=False) + "\n"
+
+
+def prove_entry(entries: Sequence[bytes], note: bytes, key: Verifier, index: int) -> str:
+    """The proof that entry `index` is in the log."""
+    entries = _covered(entries, note, key)
+    path = inclusion_path([leaf_hash(entry) for entry in entries], index)
+    hashes = "".join(base64.b64encode(h).decode() + "\n" for h in path)
+    extra = base64.b64encode(entries[index]).decode()
+    return f"{ENTRY_FORMAT}\nextra {extra}\nindex {index}\n{hashes}\n{note.decode()}"
+
+
+def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
+    """What a proof of either form shows.
+
+    Raises:
+        AuditError: it shows nothing, and why.
+    """
+    if text.startswith(ENTRY_FORMAT + "\n"):
+        return _verify_entry(text, key)
+    try:
+        proof = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}") from err
+    if not isinstance(proof, dict) or proof.get("format") != SPAN_FORMAT:
+        raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}")
+    return _verify_span(proof, key)
+
+
+def _covered(entries: Sequence[bytes], note: bytes, key: Verifier) -> Sequence[bytes]:
+    size, root = _checkpoint(note.decode(errors="replace"), key)
+    covered = entries[:size]
+    if len(covered) != size or root_of([leaf_hash(entry) for entry in covered]) != root:
+        raise AuditError("the checkpoint is of other entries than those in the log")
+    return covered
+
+
+def _verify_span(proof: dict[str, Any], key: Verifier) -> ProvenSpan:
+    known = {"format", "from", "to", "first", "entries", "path", "checkpoint"}
+    first, run, path = proof.get("first"), proof.get("entries"), proof.get("path")
+    if (
+        set(proof) != known
+        or type(first) is not int
+        or not isinstance(run, list)
+        or not all(isinstance(fields, dict) for fields in run)
+        or not isinstance(path, list)
+        or not all(isinstance(proof[name], str) for name in ("from", "to", "checkpoint"))
+    ):
+        raise AuditError(f"the proof does not have the fields of {SPAN_FORMAT}")
+    size, root = _checkpoint(proof["checkpoint"], key)
+    leaves = [leaf_hash(canonical(fields)) for fields in run]
+    if root_from_run(leaves, first, size, [_hash(h) for h in path]) != root:
+        raise AuditError("the proof's entries are not those the log's checkpoint signs")
+    span = judge_run(run, wall_ns(proof["from"]), wall_ns(proof["to"]))
+    return ProvenSpan(span, key.name, first, len(run), size)
+
+
+def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
+    head, gap, note = text.partition("\n\n")
+    lines = head.split("\n")
+    if (
+        not gap
+        or len(lines) < 3
+        or not lines[1].startswith("extra ")
+        or not lines[2].startswith("index ")
+        or not (lines[2][6:].isascii() and lines[2][6:].isdigit() and len(lines[2]) < 24)
+    ):
+        raise AuditError(f"the proof does not have the lines of {ENTRY_FORMAT}")
+    try:
+        entry = base64.b64decode(lines[1][6:], validate=True)
+        fields = json.loads(entry)
+    except (binascii.Error, ValueError, RecursionError) as err:
+        raise AuditError("the proof carries no readable entry") from err
+    if not isinstance(fields, dict) or canonical(fields) != entry:
+        raise AuditError("the proof's entry is not in canonical form")
+    index = int(lines[2][6:])
+    size, root = _checkpoint(note, key)
+    path = [_hash(line) for line in lines[3:]]
+    if root_from_inclusion(leaf_hash(entry), index, size, path) != root:
+        raise AuditError("the proof's entry is not one that the log's checkpoint signs")
+    return ProvenEntry(fields, key.name, index, size)
+
+
+def _checkpoint(note: str, key: Verifier) -> tuple[int, bytes]:
+    text, _ = read_note(note.encode(), [key])
+    return parse_checkpoint(text, key.name)
+
+
+def _hash(text: Any) -> bytes:
+    try:
+        found = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        found = b""
+    if len(found) != 32:
+        raise AuditError("the proof's path holds something that is no hash")
+    return found
