@@ -154,13 +154,17 @@ class Session:
             Kind.POLICY_FLOOR, policy, now_ns
         )
 
-    def _next(self, kind: Kind, payload: bytes, now_ns: int) -> bytes:
+    def packet(self, kind: int, payload: bytes, now_ns: int) -> bytes:
+        """A well-sealed packet of any kind, to see what the board makes of it."""
         if self.greeting is None or self.exhausted:
             return b""
         self._tx_sequence += 1
         self._sent.append((self._tx_sequence, now_ns))
         self._sent_ns = now_ns
-        return self._seal(Packet(kind.value, self._boot_id, self._tx_sequence, payload))
+        return self._seal(Packet(kind, self._boot_id, self._tx_sequence, payload))
+
+    def _next(self, kind: Kind, payload: bytes, now_ns: int) -> bytes:
+        return self.packet(kind.value, payload, now_ns)
 
     def _seal(self, packet: Packet) -> bytes:
         self.counters.sent += 1
