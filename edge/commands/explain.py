@@ -20,6 +20,9 @@ examples:
   framegate explain VIEW_FOREIGN                        a reason code
   framegate explain MS-02                               a rule: source, words, when it holds
   framegate explain cases.yaml --pack police --json     the policy alone, without sensors
+  framegate explain cases.yaml --id till --set camera=handheld
+                                                        one case, changed, in full
+  framegate explain out/audit --entry 12                a past decision in a log
 """
 
 
@@ -27,29 +30,45 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "explain",
         help="explain a reason code, a rule, or what a policy says of a case",
-        description="Explain a reason code, a rule, or what a policy says of a case.",
+        description="Explain a reason code, a rule, a past decision, or what a policy says of a "
+        "case. What a case does not say is taken as its strictest value.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("target", metavar="CODE|RULE|FILE.yaml", help="what to explain")
+    parser.add_argument(
+        "target", nargs="?", metavar="CODE|RULE|FILE.yaml|AUDIT-DIR", help="what to explain"
+    )
     parser.add_argument("--pack", default="strict", help="strict (default) or police")
     parser.add_argument("--as-of", metavar="DATE", help="decide under the rules of that day")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="facts of one case, or laid over those of a file",
+    )
+    parser.add_argument("--id", metavar="ID", help="only this scenario of the file, in full")
+    parser.add_argument("--entry", type=int, metavar="N", help="which entry of an audit log")
+    parser.add_argument("--key", type=Path, metavar="PUB", help="the log's public key, if known")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
     parser.set_defaults(handler=_explain)
 
 
 def _explain(args: argparse.Namespace) -> int:
+    if args.target is None:
+        if not args.set:
+            raise UsageError("expected a reason code, a rule id, a .yaml file, or --set KEY=VALUE")
+        return _cases([("facts", {})], args, in_full=True)
     reason = next((r for r in Reason if r.value == args.target), None)
     if reason is not None:
         return _reason(reason, args.json)
-    policy = load_policy(args.pack, args.as_of)
-    rules = [rule for rule in policy.pack.rules if rule.id == args.target]
-    if rules:
-        return _rule(rules, policy.day, args.json)
     path = Path(args.target)
+    if path.is_dir():
+        return _entry(path, args)
     if path.suffix in (".yaml", ".yml") or path.exists():
-        return _file(path, policy, args.json)
-    raise UsageError(f"expected a reason code, a rule id or a .yaml file, got {args.target!r}")
+        return _file(path, args)
+    return _rule(args)
 
 
 def load_policy(pack: str, as_of: str | None) -> Policy:
@@ -87,18 +106,36 @@ def _reason(reason: Reason, as_json: bool) -> int:
     return 0
 
 
-def _rule(rules: list[Rule], day: datetime.date, as_json: bool) -> int:
-    if as_json:
-        print_json([rule_data(rule, day) for rule in rules])
+def _rule(args: argparse.Namespace) -> int:
+    from edge.decision.catalogue import catalogue
+
+    # every shipped rule, whether or not the pack asked for takes it
+    policy = load_policy("strict", args.as_of)
+    rules = [rule for rule in policy.pack.rules if rule.id == args.target]
+    note = catalogue().get(args.target)
+    if not rules and note is None:
+        raise UsageError(
+            f"expected a reason code, a rule id, a .yaml file or an audit log, got {args.target!r}"
+        )
+    if args.json:
+        found = [rule_data(rule, policy.day) for rule in rules]
+        print_json(
+            found or [{"id": args.target, "effect": "none", **note.data()}] if note else found
+        )
         return 0
     for rule in rules:
-        found = rule_data(rule, day)
+        data = rule_data(rule, policy.day)
         print(f"{rule.id} {rule.effect.value}s ({rule.family}.cedar)")
         print(f"  Source   {rule.source}, version {rule.version}")
         print(f"  Says     {rule.says}")
         print(f"  Status   {rule.status.value}")
-        print(f"  Holds    {found['effective_from']} to {found['effective_to']}", end="")
-        print("" if rule.in_force(day) else f"; decides nothing on {day}")
+        lapsed = "" if rule.in_force(policy.day) else f"; decides nothing on {policy.day}"
+        print(f"  Holds    {data['effective_from']} to {data['effective_to']}{lapsed}")
+    if note and not rules:
+        print(f"{args.target} decides nothing: {note.why}")
+        print(f"  Source   {note.source}")
+        print(f"  Says     {note.says}")
+        print(f"  Status   {note.status}")
     return 0
 
 
@@ -119,33 +156,82 @@ def rule_data(rule: Rule, day: datetime.date) -> dict[str, Any]:
     }
 
 
-def _file(path: Path, policy: Policy, as_json: bool) -> int:
-    from edge.decision.scenario import read_scenarios
+def _file(path: Path, args: argparse.Namespace) -> int:
+    from edge.decision.scenario import MAX_BYTES, read_scenarios
 
     try:
-        scenarios = read_scenarios(path.read_bytes())
+        with path.open("rb") as file:
+            scenarios = read_scenarios(file.read(MAX_BYTES + 1))
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err
     except UsageError as err:
         raise UsageError(f"{path}: {err}") from err
-    decided = [(scenario, policy.decide(scenario.facts)) for scenario in scenarios]
-    if as_json:
+    cases = [(s.id, dict(s.facts)) for s in scenarios if args.id in (None, s.id)]
+    if not cases:
+        raise UsageError(f"{path} holds no scenario {args.id!r}")
+    return _cases(cases, args, in_full=args.id is not None)
+
+
+def _cases(
+    cases: list[tuple[str, dict[str, object]]], args: argparse.Namespace, *, in_full: bool
+) -> int:
+    from edge.commands.policy import facts_of
+    from edge.policy_text import case_data, case_text
+
+    policy = load_policy(args.pack, args.as_of)
+    changes = facts_of(args.set)
+    decided = [(name, {**facts, **changes}) for name, facts in cases]
+    answers = [(name, facts, policy.decide(facts)) for name, facts in decided]
+    if args.json:
         print_json(
             [
                 {
-                    "id": scenario.id,
-                    "verdict": decision.verdict.value,
-                    "outcome": decision.outcome.value,
-                    "rules": list(decision.rules),
+                    "id": name,
+                    "verdict": answer.verdict.value,
+                    "outcome": answer.outcome.value,
+                    "rules": list(answer.rules),
+                    **(case_data(policy, facts) if in_full else {}),
                 }
-                for scenario, decision in decided
+                for name, facts, answer in answers
             ]
         )
-        return 0
-    width = max(len(scenario.id) for scenario in scenarios)
-    for scenario, decision in decided:
-        answer = f"{decision.verdict.value:5}  {decision.outcome.value:11}"
-        print(f"{scenario.id:{width}}  {answer}  {' '.join(decision.rules)}")
+    elif in_full:
+        for name, facts, answer in answers:
+            print(case_text(policy, name, facts, answer))
+    else:
+        width = max(len(name) for name, _ in cases)
+        for name, _, answer in answers:
+            said = f"{answer.verdict.value:5}  {answer.outcome.value:11}"
+            print(f"{name:{width}}  {said}  {' '.join(answer.rules)}")
+    return 0
+
+
+def _entry(path: Path, args: argparse.Namespace) -> int:
+    from edge.audit.verify import verify_log
+    from edge.errors import AuditError
+    from edge.keys import read_verifier
+    from edge.policy_text import entry_text
+
+    if not (path / "segments").is_dir():
+        raise UsageError(f"{path} holds no audit log (expected a directory with segments/)")
+    if args.entry is None:
+        raise UsageError("name the entry of the log with --entry N")
+    found: dict[int, dict[str, Any]] = {}
+
+    def keep(index: int, _: bytes, fields: dict[str, Any]) -> None:
+        if index == args.entry:
+            found[index] = fields
+
+    try:
+        verified = verify_log(path, read_verifier(args.key or path / "log.pub"), on_entry=keep)
+    except AuditError as err:
+        raise UsageError(f"{path} does not verify, so nothing in it is explained: {err}") from err
+    if not found:
+        raise UsageError(f"expected an entry of 0 to {verified.entries - 1}, got {args.entry}")
+    if args.json:
+        print_json(found[args.entry])
+    else:
+        print(entry_text(load_policy("strict", args.as_of), args.entry, found[args.entry]))
     return 0
 
 

@@ -1,0 +1,35 @@
+"""The catalogue: texts that were weighed and decide nothing, and why.
+
+So that `framegate explain EU-03` has an answer, and nobody adds twice what was
+left out on purpose. The rules that do decide are the `.cedar` files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One text that is no rule here."""
+
+    source: str
+    says: str
+    status: str
+    why: str  # it decides nothing
+
+    def data(self) -> dict[str, str]:
+        return {
+            "source": self.source,
+            "says": self.says,
+            "status": self.status,
+            "why_not": self.why,
+        }
+
+
+def catalogue() -> dict[str, Note]:
+    """Every note by its id."""
+    found = json.loads(files("edge.policies").joinpath("catalogue.json").read_bytes())
+    return {name: Note(**note) for name, note in found.items()}
