@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint clips hil clean
+.PHONY: help demo test lint policy clips hil clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: $(TESTED) ## ruff and mypy
 
 hil: $(TESTED) ## the board suite in full: host process, emulated board, real port (PORT=/dev/ttyACM0)
 	@FRAMEGATE_PORT=$(PORT) $(BIN)/python -m pytest tests/hil -m "hil or not hil" $(ARGS)
+
+policy: $(TESTED) ## both policy packs against a plain second reading, 100,000 random requests
+	@$(BIN)/python -m tests.conformance.differential $(ARGS)
 
 clips: $(READY) ## fetch the demo clips and the face detector
 	@$(BIN)/framegate models check >/dev/null || $(BIN)/framegate models pull
