@@ -174,3 +174,20 @@ def test_the_help_names_the_folders_that_are_used():
     from edge.policy_store import DEFAULT_DIR
 
     assert str(DEFAULT_DIR) in COMMANDS["policy install"].format_help()
+
+
+def test_make_alone_lists_every_target():
+    rules = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+
+    done = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert re.findall(r"^ +make (\w+)", done.stdout, flags=re.M) == rules
+
+
+def test_the_entry_for_continuous_integration_is_a_sound_script():
+    script = ROOT / ".ci" / "run"
+
+    assert script.stat().st_mode & 0o111
+    assert script.read_text().startswith("#!/usr/bin/env bash\n")
+    assert "set -euo pipefail" in script.read_text()
+    subprocess.run(["bash", "-n", str(script)], check=True)
