@@ -123,10 +123,7 @@ class _Stretch:
         """Take lines up to entry `end`, or as far as they are good; returns their bytes."""
         lines = self._lines
         if end is not None:
-            wanted = end - self.frontier.size
-            if len(lines) < wanted:
-                raise BadEntry(self.frontier.size + len(lines), "missing from its segment")
-            lines = lines[:wanted]
+            lines = lines[: end - self.frontier.size]
         trusted = 0 if self._every else self._signed_prefix(lines)
         taken = 0
         for place, raw in enumerate(lines):
@@ -146,6 +143,8 @@ class _Stretch:
             self.frontier = grown
             taken += len(raw) + 1
             on_entry(index, entry, grown)
+        if end is not None and self.frontier.size < end:
+            raise BadEntry(self.frontier.size, "missing from its segment")
         return taken
 
     def _signed(self, tree: Frontier, signature: bytes) -> bool:

@@ -19,7 +19,7 @@ from edge.audit.merkle import leaf_hash
 from edge.audit.note import Verifier, read_note
 from edge.audit.paths import inclusion_path, root_from_inclusion, root_from_run, root_of, run_path
 from edge.audit.schema import canonical, wall_ns, wall_text
-from edge.audit.segment import parse_checkpoint
+from edge.audit.segment import is_count, parse_checkpoint
 from edge.audit.span import Span, find_run, judge_run
 from edge.errors import AuditError
 
@@ -140,7 +140,7 @@ def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
         or len(lines) < 3
         or not lines[1].startswith("extra ")
         or not lines[2].startswith("index ")
-        or not (lines[2][6:].isascii() and lines[2][6:].isdigit() and len(lines[2]) < 24)
+        or not is_count(lines[2][6:])
     ):
         raise AuditError(f"the proof does not have the lines of {ENTRY_FORMAT}")
     try:

@@ -21,6 +21,11 @@ _TITLE = "framegate/segment/v1"
 SIGNATURE_CHARS = 88  # base64 of 64 bytes
 
 
+def is_count(text: str) -> bool:
+    """Whether `text` is a whole number of a size that a log can have."""
+    return text.isascii() and text.isdigit() and len(text) <= 15
+
+
 def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
     """The text of a checkpoint (C2SP tlog-checkpoint)."""
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
@@ -33,7 +38,7 @@ def parse_checkpoint(text: bytes, origin: str) -> tuple[int, bytes]:
         NoteError: not a checkpoint of this log.
     """
     lines = text.decode(errors="replace").split("\n")
-    if len(lines) < 4 or lines[0] != origin or not lines[1].isascii() or not lines[1].isdigit():
+    if len(lines) < 4 or lines[0] != origin or not is_count(lines[1]):
         raise NoteError(f"expected a checkpoint of {origin}: origin, size and root, a line each")
     try:
         root = base64.b64decode(lines[2], validate=True)
@@ -77,7 +82,7 @@ class Certificate:
                 "a segment's certificate lacks the device's or the last key's signature"
             )
         lines = text.decode().split("\n")
-        if len(lines) != 7 or lines[0] != _TITLE or not (lines[2] + lines[3]).isdigit():
+        if len(lines) != 7 or lines[0] != _TITLE or not all(map(is_count, lines[2:4])):
             raise NoteError("expected the certificate of a log segment")
         try:
             root = base64.b64decode(lines[4], validate=True)

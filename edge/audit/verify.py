@@ -19,7 +19,7 @@ from edge.audit.merkle import TILE_WIDTH, Frontier, TileBuffer, leaf_hash, tile_
 from edge.audit.note import NoteError, Verifier, read_note
 from edge.audit.publish import CHECKPOINT
 from edge.audit.schema import SchemaError, canonical
-from edge.audit.segment import parse_checkpoint
+from edge.audit.segment import is_count, parse_checkpoint
 from edge.errors import AuditError
 
 _TRIES = 100  # a writer publishes a few times a second at most
@@ -141,7 +141,7 @@ class _Published:
         for _ in range(_TRIES):
             note = self._read(CHECKPOINT)
             lines = (note or b"").split(b"\n")
-            size = int(lines[1]) if len(lines) > 3 and lines[1].isdigit() else 0
+            size = int(lines[1]) if len(lines) > 3 and is_count(lines[1].decode("latin-1")) else 0
             tiles = {path: self._read(path) for path in _partial_paths(size)}
             if self._read(CHECKPOINT) == note:
                 break
