@@ -111,7 +111,7 @@ class Live:
 
 def result_table(scenes: Sequence[SceneRecord]) -> Table:
     """The table at the end of a demo: one row a scene, one line a blocking reason."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("scene")
     table.add_column("frames", justify="right")
     table.add_column("released", justify="right")

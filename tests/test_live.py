@@ -132,6 +132,8 @@ def test_no_reason_of_the_table_is_cut_at_eighty_columns():
     text = table(scene(name="cut away", decisions=run, summary=summarise(run, dwell_s=1)))
 
     assert f"250 {longest.value}" in text
+    assert "released" in text
+    assert "received" in text
 
 
 def test_a_long_list_of_reasons_is_cut_short_on_a_line():
