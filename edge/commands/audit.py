@@ -16,9 +16,24 @@ if TYPE_CHECKING:
 
 _TIME = "UTC time, e.g. 2026-01-31T12:00:00Z"
 
+EXAMPLES = """\
+examples:
+  framegate audit verify out/audit --key log.pub      every entry and signature
+  framegate audit show out/audit --kind permit
+  framegate audit prove out/audit --from 2026-01-31T12:00:00Z --to 2026-01-31T13:00:00Z \\
+      --out proof.json                                that no frame was released in that hour
+  framegate audit verify-proof proof.json --key log.pub
+"""
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("audit", help="check, read and prove from an audit log")
+    parser = subparsers.add_parser(
+        "audit",
+        help="check, read and prove from an audit log",
+        description="Check, read and prove from an audit log, with the public key alone.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     key = argparse.ArgumentParser(add_help=False)
     key.add_argument("--key", type=Path, metavar="PUB", help="the device's public log key")
@@ -51,7 +66,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     prove.set_defaults(handler=_prove)
 
     check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
-    check.add_argument("proof", type=Path, metavar="FILE")
+    check.add_argument("proof", type=Path, metavar="FILE", help="what `prove` wrote")
     check.set_defaults(handler=_verify_proof)
 
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
