@@ -87,22 +87,6 @@ def root_from_run(run: Sequence[bytes], first: int, size: int, path: Sequence[by
     return root(0, size)
 
 
-def consistency_path(leaves: Sequence[bytes], old: int) -> list[bytes]:
-    """What shows that the tree of the first `old` leaves is the start of this one."""
-    if not 0 < old <= len(leaves):
-        raise AuditError(f"no tree of {old} in one of {len(leaves)}")
-    return _consistency(leaves, old, whole=True)
-
-
-def _consistency(leaves: Sequence[bytes], old: int, *, whole: bool) -> list[bytes]:
-    if old == len(leaves):
-        return [] if whole else [root_of(leaves)]
-    split = _split(len(leaves))
-    if old <= split:
-        return [*_consistency(leaves[:split], old, whole=whole), root_of(leaves[split:])]
-    return [*_consistency(leaves[split:], old - split, whole=False), root_of(leaves[:split])]
-
-
 def _beside(low: int, high: int, first: int, end: int) -> Iterator[tuple[int, int]]:
     """The widest subtrees of [low, high) that hold nothing of [first, end), in order."""
     if high <= first or low >= end:
