@@ -191,3 +191,12 @@ def test_the_entry_for_continuous_integration_is_a_sound_script():
     assert script.read_text().startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in script.read_text()
     subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_every_run_time_dependency_is_accounted_for():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    wanted = re.findall(r"^([\w-]+)", config["options"]["install_requires"], flags=re.M)
+    told = re.findall(r"^\| `([\w-]+)`", (ROOT / "docs/dependencies.md").read_text(), flags=re.M)
+
+    assert sorted(told) == sorted(wanted)
