@@ -28,8 +28,8 @@ lint: $(TESTED) ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { echo "make: run '$(BIN)/ruff format .'" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
-hil: $(TESTED) ## the board suite in full: host process, emulated board, real port (PORT=/dev/ttyACM0)
-	@FRAMEGATE_PORT=$(PORT) $(BIN)/python -m pytest tests/hil -m "hil or not hil" $(ARGS)
+hil: $(TESTED) ## the board suite in full: process, emulated board, real one (PORT=/dev/ttyACM0 KEY=FILE)
+	@$(BIN)/python -m pytest tests/hil --emulated -rs $(if $(PORT),--board $(PORT) --board-key $(KEY)) $(ARGS)
 
 policy: $(TESTED) ## both policy packs against a plain second reading, 100,000 random requests
 	@$(BIN)/python -m tests.conformance.differential $(ARGS)

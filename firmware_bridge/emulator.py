@@ -3,6 +3,10 @@
 The interlock pin is watched by qtest on the emulated GPIO block itself, the
 watchdog and resets by QMP. UART0 is a pseudo-terminal for the bridge, UART1
 takes bench commands (`firmware/bench.h`). Nothing here is needed by the guard.
+
+A reset lets the pin float, and the pull-down that the wiring demands takes it
+low: the watch counts a reset as low. The emulator's own memory of the level is
+then stale and would swallow the next rise, so until that the pin is asked for.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ _SEED_ADDRESS = 0x2000FF00
 _PORT_F = 0x40025000
 _START_S = 10.0
 _LINE_PIN = "0"
+_LINE_READ = f"readl {_PORT_F + 4:#x}\n".encode()
 
 
 def available() -> bool:
@@ -151,17 +156,32 @@ class Emulator:
                 message = json.loads(text)
                 with self._changed:
                     (self.events if "event" in message else self._answers).append(message)
+                    if message.get("event") == "RESET" and self.line:
+                        self._show(False)
+                        threading.Thread(target=self._ask_pin, daemon=True).start()
                     self._changed.notify_all()
 
     def _hear_qtest(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             for text in self._qtest.makefile():
                 words = text.split()
-                if words[:1] == ["IRQ"] and words[2] == _LINE_PIN:
-                    with self._changed:
-                        self.line = words[1] == "raise"
-                        self.changes.append((self._clock.now_ns(), self.line))
-                        self._changed.notify_all()
+                with self._changed:
+                    if words[:1] == ["IRQ"] and words[2] == _LINE_PIN:
+                        self._show(words[1] == "raise")
+                    elif words[:1] == ["OK"] and len(words) == 2 and int(words[1], 16) & 1:
+                        self._show(True)
+
+    def _show(self, level: bool) -> None:
+        if level is not self.line:
+            self.line = level
+            self.changes.append((self._clock.now_ns(), level))
+            self._changed.notify_all()
+
+    def _ask_pin(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self.line:
+                self._qtest.sendall(_LINE_READ)
+                time.sleep(0.002)
 
     def _command(self, name: str, **arguments: Any) -> Any:
         with self._changed:

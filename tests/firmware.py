@@ -35,3 +35,11 @@ def make(request: pytest.FixtureRequest, make_c: Callable[..., CBoard]) -> Calla
         return VirtualBoard(root, boot_id, now_us)
 
     return python if request.param == "python" else make_c
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which boards the tests in `tests/hil` may use."""
+    group = parser.getgroup("board")
+    group.addoption("--emulated", action="store_true", help="run the emulated board as well")
+    group.addoption("--board", metavar="PORT", help="run a real board as well")
+    group.addoption("--board-key", metavar="FILE", help="the real board's 32-byte key")

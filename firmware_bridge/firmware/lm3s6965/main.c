@@ -15,7 +15,7 @@ enum {
     TICK_MASK = 0xFFFFFF,
     RX_RING = 1024, /* a power of two */
     SENSE_US = 2000,
-    STALL_MS = 50,
+    STALL_TICKS = 625000, /* 50 ms */
     WINDOW_US = 200, /* the watchdog is not fed more often than this */
     BOARD_KIND = 3
 };
@@ -43,7 +43,7 @@ static fg_bench bench;
 static uint8_t rx[RX_RING];
 static volatile uint32_t rx_head;
 static uint32_t rx_tail;
-static volatile uint32_t stalled_ms;
+static volatile uint32_t round_ticks; /* when the main loop last came round */
 static uint32_t before_ticks;
 static uint64_t elapsed_ticks;
 
@@ -88,8 +88,7 @@ void uart0_interrupt(void) {
 /* Wakes the main loop, and drops the line when that loop makes no rounds. */
 void timer0_interrupt(void) {
     REG(TIMER0 + 0x24) = 1;
-    stalled_ms++;
-    if (stalled_ms > STALL_MS) {
+    if (((round_ticks - REG(SYSTICK + 8)) & TICK_MASK) > STALL_TICKS) {
         line_down();
     }
 }
@@ -117,6 +116,7 @@ static void start_hardware(void) {
     REG(SYSTICK + 8) = 0;
     REG(SYSTICK) = 5; /* core clock, no interrupt */
     before_ticks = REG(SYSTICK + 8);
+    round_ticks = before_ticks;
     for (uint32_t uart = UART0; uart <= UART1; uart += 0x1000) {
         REG(uart + 0x30) = 0;
         REG(uart + 0x24) = 6; /* 12.5 MHz / (16 * 115200) */
@@ -143,7 +143,7 @@ static void feed_watchdog(uint64_t at_us) {
         return;
     }
     fed_us = at_us;
-    stalled_ms = 0;
+    round_ticks = REG(SYSTICK + 8);
     REG(WATCHDOG + 0xC00) = 0x1ACCE551;
     REG(WATCHDOG + 0x0C) = 1;
     REG(WATCHDOG + 0xC00) = 0;
