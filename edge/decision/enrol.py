@@ -27,6 +27,7 @@ MIN_PAIRS_UNENFORCED, MIN_BLOCKS_UNENFORCED = 150, 14
 MIN_CONTRAST = 6  # grey levels between the two pixels of a pair
 HELD = 0.95  # share of the altered copies on which a pair's sign stays
 PER_BLOCK = 12  # pairs kept in a block and direction
+MAX_ONE_WAY = 0.9  # share of a direction's pairs that fall the same way: a ramp is no place
 MIN_PER_BLOCK = 6  # a block with fewer pairs is not enrolled
 MAX_UNSTEADY = 0.3  # share of contrasting pairs that do not hold over the plain frames
 MARGIN = 3  # thumbnail pixels left out around a person
@@ -78,7 +79,8 @@ def enrol(
     held = np.mean([signs.signs(copy) == bits for copy in copies], axis=0)
     steady = np.mean([signs.signs(thumb) == bits for thumb in plain], axis=0)
     robust = candidates & (held >= HELD) & (steady >= HELD)
-    mask = _best_of_each_block(np.where(robust, held * 1000 + np.minimum(contrast, 60), 0))
+    worth = np.where(robust, held * 1000 + np.minimum(contrast, 60), 0)
+    mask = _enough_in_each_block(_balanced(_best_of_each_block(worth), bits, worth))
     _check_rich(mask, enforce=enforce)
     directions, gradient_mask = _directions(_spread(frames, COPIES), away)
     return Fingerprint(
@@ -112,17 +114,10 @@ def _spread(frames: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
 
-def _typical(thumbs: Sequence[Pixels]) -> tuple[Pixels, NDArray[np.float32]]:
+def _typical(thumbs: Sequence[Pixels]) -> tuple[Pixels, Pixels]:
     """The signs of the median thumbnail, and the contrast of each pair in it."""
     middle = np.median(np.stack(thumbs), axis=0).astype(np.uint8)
-    contrast = np.zeros(signs.SIGN_SHAPE, np.float32)
-    contrast[: signs.HEIGHT, : signs.WIDTH - signs.STEP] = cv2.absdiff(
-        middle[:, : -signs.STEP], middle[:, signs.STEP :]
-    )
-    contrast[signs.HEIGHT : 2 * signs.HEIGHT - signs.STEP] = cv2.absdiff(
-        middle[: -signs.STEP], middle[signs.STEP :]
-    )
-    return signs.signs(middle), contrast
+    return signs.signs(middle), signs.contrasts(middle)
 
 
 def _pairs_where(away: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -187,8 +182,32 @@ def _best_of_each_block(worth: NDArray[np.float64]) -> Pixels:
         members = np.flatnonzero((group == number) & (flat > 0))
         best = members[np.argsort(-flat[members], kind="stable")[:PER_BLOCK]]
         mask.ravel()[best] = 255
+    return mask
+
+
+def _balanced(mask: Pixels, bits: Pixels, worth: NDArray[np.float64]) -> Pixels:
+    """Drop the least robust pairs of the commoner sign in each direction.
+
+    Light that falls off to one side gives every pair the same sign, and so
+    does any other picture with such light.
+    """
+    kept: Pixels = mask.copy()
+    for rows in (slice(0, signs.HEIGHT), slice(signs.HEIGHT, 2 * signs.HEIGHT)):
+        chosen = np.zeros(mask.shape, bool)
+        chosen[rows] = mask[rows] != 0
+        ways = [np.flatnonzero(chosen & (bits == value)) for value in (0, 255)]
+        fewer, more = sorted(ways, key=len)
+        room = int(len(fewer) * MAX_ONE_WAY / (1 - MAX_ONE_WAY))
+        ranked = more[np.argsort(-worth.ravel()[more], kind="stable")]
+        kept.ravel()[ranked[room:]] = 0
+    return kept
+
+
+def _enough_in_each_block(mask: Pixels) -> Pixels:
+    """Leave blocks with hardly any pair out."""
     thin = signs.per_block(mask) < MIN_PER_BLOCK
-    return mask & np.where(thin[signs.BLOCK_OF_PAIR], 0, 255).astype(np.uint8)
+    kept: Pixels = np.where(thin[signs.BLOCK_OF_PAIR], 0, mask).astype(np.uint8)
+    return kept
 
 
 def _check_rich(mask: Pixels, *, enforce: bool) -> None:

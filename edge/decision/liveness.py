@@ -22,6 +22,7 @@ BAD_FOR_NS = 300 * MS  # a covered or blank picture this long, so that 500 ms ho
 DARK_MEAN, BLANK_STD = 12.0, 7.0  # grey levels of the thumbnail
 WHITE_MEAN = 243.0
 MIN_DETAIL = 0.13  # mean Laplacian over standard deviation; in focus 0.2 and more
+NOISE_GAIN = 3.6  # mean Laplacian of noise over its mean change between frames, and a margin
 FROZEN_NS = 400 * MS  # without any change, so that 500 ms holds
 FROZEN_SHARE = 0.9  # of the frames of a second identical to their predecessors
 WINDOW_NS = 1500 * MS  # for frozen share and for noise
@@ -100,7 +101,10 @@ class Liveness:
 
     def _check_picture(self, look: Look, captured_ns: int) -> list[Reason]:
         dark = look.mean < DARK_MEAN or (look.std < BLANK_STD and look.mean < WHITE_MEAN)
-        plain = look.mean > WHITE_MEAN or look.sharpness < MIN_DETAIL * look.std
+        changes = [change for _, change, identical in self._changes if not identical]
+        noise = NOISE_GAIN * min(changes, default=0.0)
+        detail = max(0.0, look.sharpness**2 - noise**2) ** 0.5
+        plain = look.mean > WHITE_MEAN or detail < MIN_DETAIL * look.std
         self._dark_ns = _since(self._dark_ns, dark, captured_ns)
         self._plain_ns = _since(self._plain_ns, plain, captured_ns)
         reasons = []

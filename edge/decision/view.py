@@ -28,6 +28,7 @@ from edge.frames import signs
 from edge.reasons import Reason, worst_first
 
 BLOCK_SEEN = 0.6  # share of a block's signs that agree
+MIN_CONTRAST = 4  # grey levels: a smooth surface agrees by chance, but never clearly
 MIN_SEEN = 12  # blocks, and at least half of the enrolled
 MIN_QUADRANTS = 3
 MIN_SIGN = 0.85  # share of signs in seen blocks; 0 of 392,000 foreign readings pass both
@@ -84,9 +85,11 @@ class ViewCheck:
             captured_ns: when it was captured; readings come in order.
             boxes: the faces of about this moment; None or none explain nothing.
         """
-        found = signs.signs(signs.thumbnail(frame))
-        right = signs.per_block((found == self._fingerprint.bits) & (self._fingerprint.mask != 0))
-        seen = self._enrolled & (right >= BLOCK_SEEN * self._counts)
+        thumb = signs.thumbnail(frame)
+        agrees = (signs.signs(thumb) == self._fingerprint.bits) & (self._fingerprint.mask != 0)
+        right = signs.per_block(agrees)
+        clearly = signs.per_block(agrees & (signs.contrasts(thumb) >= MIN_CONTRAST))
+        seen = self._enrolled & (clearly >= BLOCK_SEEN * self._counts)
         seen_blocks = signs.as_bits(seen)
         pairs = int(self._counts[seen].sum())
         sign = float(right[seen].sum()) / pairs if pairs else 0.0

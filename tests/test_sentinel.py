@@ -1,0 +1,150 @@
+"""The sentinel: the score of every frame, and what it notes for liveness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.decision.enrol import enrol
+from edge.decision.fingerprint import Fingerprint
+from edge.frames import signs
+from edge.frames.sentinel import ALL, Sentinel
+from edge.lease import MIN_VIEW_SCORE
+from tests import render
+
+CAMERA = bytes(range(16))
+
+
+@pytest.fixture(scope="module")
+def fingerprint(room) -> Fingerprint:
+    frames = list(render.still(room, 12))
+    return enrol(frames, [()] * 12, camera=CAMERA, enforce=True)
+
+
+def test_the_enrolled_room_scores_above_the_bar(fingerprint, room):
+    sentinel = Sentinel(fingerprint)
+
+    scores = [sentinel.look(f).view_score for f in render.still(room, 10, seed=5)]
+
+    assert min(scores) >= 0.95
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        render.street(),
+        render.room(seed=7),
+        np.zeros((480, 640, 3), np.uint8),
+        np.full((480, 640, 3), 255, np.uint8),
+        np.broadcast_to(np.arange(640) * 255 // 640, (480, 640)).astype(np.uint8)[..., None]
+        * np.ones(3, np.uint8),
+    ],
+    ids=["street", "another room", "black", "white", "ramp"],
+)
+def test_a_foreign_frame_stays_below_the_bar(fingerprint, foreign):
+    assert Sentinel(fingerprint).look(foreign).view_score < MIN_VIEW_SCORE
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 480), (1280, 960)])
+def test_the_same_view_scores_alike_at_every_picture_size(fingerprint, size):
+    view = render.with_noise(render.room(size=size), 3)
+
+    assert Sentinel(fingerprint).look(view).view_score >= MIN_VIEW_SCORE
+
+
+def test_another_light_is_the_same_view(fingerprint, room):
+    sentinel = Sentinel(fingerprint)
+
+    for gain, offset in ((0.6, 0), (1.2, 0), (1.0, 12), (0.5, 30)):
+        seen = render.with_noise(render.with_light(room, gain, offset), 4, sigma=1.0)
+        assert sentinel.look(seen).view_score >= MIN_VIEW_SCORE, (gain, offset)
+
+
+def test_a_turned_camera_is_another_view(fingerprint, room):
+    assert Sentinel(fingerprint).look(render.panned(room, 40)).view_score < MIN_VIEW_SCORE
+
+
+def test_covered_blocks_count_only_where_they_are_asked_for(fingerprint, room):
+    right_half = signs.as_bits(np.tile(np.arange(8) >= 4, 6))
+    half_gone = room.copy()
+    half_gone[:, :320] = render.street()[:, :320]
+    sentinel = Sentinel(fingerprint)
+
+    assert sentinel.look(half_gone, ALL).view_score < MIN_VIEW_SCORE
+    assert sentinel.look(half_gone, right_half).view_score >= 0.9
+    assert sentinel.look(half_gone, ALL & ~right_half).view_score < 0.75
+
+
+def test_too_few_pairs_say_nothing(fingerprint, room):
+    assert Sentinel(fingerprint).look(room, 0).view_score == 0.0
+    assert Sentinel(fingerprint).look(room, 1).view_score == 0.0
+
+
+def test_without_a_fingerprint_nothing_is_the_view(room):
+    assert Sentinel(None).look(room).view_score == 0.0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((0, 640, 3), np.uint8),
+        np.zeros((480, 640), np.uint8),
+        np.zeros((480, 640, 4), np.uint8),
+        np.zeros((480, 640, 3), np.float32),
+        np.zeros((40, 640, 3), np.uint8),
+        np.zeros((480, 60, 3), np.uint8),
+        np.broadcast_to(np.uint8(0), (16_384, 16_384, 3)),
+        None,
+    ],
+    ids=["empty", "grey", "alpha", "float", "low", "narrow", "16k", "nothing"],
+)
+def test_what_is_no_picture_is_called_malformed_and_never_raises(fingerprint, frame):
+    look = Sentinel(fingerprint).look(frame)
+
+    assert look.malformed
+    assert look.view_score == 0.0
+
+
+def test_a_frame_with_odd_strides_scores_as_its_copy_does(fingerprint, room):
+    wide = np.zeros((480, 700, 3), np.uint8)
+    wide[:, 13:653] = room
+    strided = wide[:, 13:653]
+
+    assert not strided.flags.c_contiguous
+    assert Sentinel(fingerprint).look(strided) == Sentinel(fingerprint).look(room)
+
+
+def test_the_numbers_for_liveness_follow_the_picture(room):
+    sentinel = Sentinel(None)
+    first = sentinel.look(room)
+    again = sentinel.look(room)
+    brighter = sentinel.look(render.with_light(room, 1.0, 10))
+
+    assert first.difference == 255.0
+    assert again.difference == 0.0
+    assert again.digest == first.digest
+    assert brighter.difference == pytest.approx(10, abs=1)
+    assert brighter.digest != first.digest
+    assert brighter.mean == pytest.approx(first.mean + 10, abs=1)
+
+
+def test_a_wiped_sentinel_keeps_no_pixels(fingerprint, room):
+    sentinel = Sentinel(fingerprint)
+    sentinel.look(room)
+
+    sentinel.wipe()
+
+    assert not any(buffers.thumb.any() for buffers in sentinel._buffers)
+    assert sentinel.look(room).difference == 255.0
+
+
+@pytest.mark.parametrize("bits", [0, 1, 0b1010, ALL, 1 << 47])
+def test_blocks_and_bits_are_two_forms_of_one_thing(bits):
+    assert signs.as_bits(signs.as_blocks(bits)) == bits
+
+
+@pytest.mark.parametrize("place,quarters", [(0, 1), (3, 1), (4, 1), (47, 1)])
+def test_one_block_lies_in_one_quadrant(place, quarters):
+    assert signs.quadrants(1 << place) == quarters
+    assert signs.quadrants(ALL) == 4
+    assert signs.quadrants(0) == 0
