@@ -91,6 +91,21 @@ def still(view: View, count: int, seed: int = 0) -> Iterator[View]:
     return (with_noise(view, seed * 100_003 + i) for i in range(count))
 
 
+def lived_in(view: View, count: int, seed: int = 0) -> Iterator[View]:
+    """`count` frames of a fixed camera in a room in use: the light breathes, a curtain sways."""
+    rng = np.random.default_rng([seed, 5])
+    rows, cols = view.shape[:2]
+    grains = rng.normal(0.0, NOISE_SIGMA, (4, *view.shape)).round().astype(np.int16)
+    for i in range(count):
+        now = with_light(view, gain=1.0 + 0.03 * np.sin(i / 9.0))
+        left = round(cols * (0.06 + 0.05 * np.sin(i / 7.0)))
+        curtain = now[rows // 3 : rows // 2, left : left + cols // 16]
+        curtain[:] = curtain // 2
+        shift = (int(rng.integers(rows)), int(rng.integers(cols)))
+        grain = np.roll(grains[i % 4], shift, (0, 1))
+        yield np.clip(now + grain, 0, 255).astype(np.uint8)
+
+
 def pan(view: View, count: int, px_per_frame: float = 4.0, seed: int = 0) -> Iterator[View]:
     """`count` frames of a camera turning steadily to the right."""
     return (with_noise(panned(view, px_per_frame * i), seed * 100_003 + i) for i in range(count))

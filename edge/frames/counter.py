@@ -2,8 +2,8 @@
 
     python -m edge.frames.counter OUT.json
 
-Writes `{"received": n, "captured_ns": [...]}` when the stream ends or on
-SIGTERM. Demo and tests count releases here, at the matcher's end.
+Writes `{"received": n, "captured_ns": [...], "received_ns": [...]}` when the
+stream ends or on SIGTERM. Demo and tests count releases here, at the matcher's end.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
+from edge.clock import BootClock
 from edge.errors import GuardError
 from edge.frames.client import open_connection
 from edge.record import write_atomic
@@ -22,6 +23,8 @@ def main() -> int:
     """Count until the stream ends."""
     out = Path(sys.argv[1])
     captured: list[int] = []
+    received: list[int] = []
+    clock = BootClock()
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     try:
@@ -30,12 +33,14 @@ def main() -> int:
             frame = connection.read(timeout_s=0.2)
             if frame is not None:
                 captured.append(frame.captured_ns)
+                received.append(clock.now_ns())
             elif connection.ended:
                 break
     except GuardError as err:
         print(f"counter: {err}", file=sys.stderr)
         return 2
-    write_atomic(out, json.dumps({"received": len(captured), "captured_ns": captured}))
+    told = {"received": len(captured), "captured_ns": captured, "received_ns": received}
+    write_atomic(out, json.dumps(told))
     return 0
 
 
