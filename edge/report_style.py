@@ -44,7 +44,7 @@ caption{text-align:left;font-weight:600;padding:.25rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;
 border-bottom:1px solid var(--line)}
 td.num{font-variant-numeric:tabular-nums}
-code{font-size:.85em;overflow-wrap:anywhere}
+code{font-size:.85em;overflow-wrap:break-word}
 summary{cursor:pointer}
 @media (max-width:40rem){thead{position:absolute;width:1px;height:1px;overflow:hidden;
 clip-path:inset(50%)}tr{display:block;padding:.4rem 0;border-bottom:1px solid var(--line)}
