@@ -35,6 +35,7 @@ class FaceBoxes:
         Args:
             model_path: the pinned `centerface.onnx`.
             input_size: width and height in pixels, multiples of 32; small faces need more.
+                Turned for a picture of the other orientation.
 
         Raises:
             ModelError: missing, not the pinned file, or not loadable.
@@ -65,8 +66,10 @@ class FaceBoxes:
             ModelError: the detector failed, or its output cannot be true.
         """
         width, height = self._size
+        if (frame.shape[0] > frame.shape[1]) is not (height > width):
+            width, height = height, width  # a portrait picture must not be squashed
         try:
-            blob = cv2.dnn.blobFromImage(frame, 1.0, self._size, (0, 0, 0), True, False)
+            blob = cv2.dnn.blobFromImage(frame, 1.0, (width, height), (0, 0, 0), True, False)
             self._net.setInput(blob)
             heat, scale, offset, _ = self._net.forward(_OUTPUTS)
         except cv2.error as err:
