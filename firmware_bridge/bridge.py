@@ -111,14 +111,13 @@ class Bridge:
             self._revoked_sequence = session.sent_sequence
             self._revoke_after_ns = now_ns + RENEW_NS
         claim = self._claim
-        if claim is not None and now_ns >= self._renew_after_ns:
-            life_ms = (LIFE_NS - oldest_age_ns) // MS
-            self._starved = life_ms <= 0
-            if not self._starved:
-                out += session.lease(
-                    claim.decision, life_ms, releasing=self._acknowledged, now_ns=now_ns
-                )
-                self._renew_after_ns = now_ns + RENEW_NS
+        life_ms = (LIFE_NS - oldest_age_ns) // MS
+        self._starved = life_ms <= 0
+        if claim is not None and not self._starved and now_ns >= self._renew_after_ns:
+            out += session.lease(
+                claim.decision, life_ms, releasing=self._acknowledged, now_ns=now_ns
+            )
+            self._renew_after_ns = now_ns + RENEW_NS
         return out
 
     def revoke(self, now_ns: int) -> bytes:
