@@ -34,7 +34,8 @@ def _blocks_of_pairs() -> NDArray[np.intp]:
     down = (y + 1).clip(0, HEIGHT - 1) // BLOCK * COLUMNS + x // BLOCK
     across[:, WIDTH - STEP :] = 0
     down[HEIGHT - STEP :, :] = 0
-    return np.concatenate([across, down]).astype(np.intp)
+    blocks: NDArray[np.intp] = np.concatenate([across, down]).astype(np.intp)
+    return blocks
 
 
 def _usable_pairs() -> Pixels:
