@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge.daemon.sandbox import LAYER_NAMES
 from edge.decision.people import PeopleRules
 from edge.decision.vocabulary import VOCABULARY
 from edge.errors import RecordError
@@ -56,6 +57,7 @@ class Device:
     people: PeopleRules = field(default_factory=PeopleRules)
     fingerprint: Path | None = None
     identity: Identity = field(default_factory=Identity)
+    matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def parse_device(data: bytes, path: Path) -> Device:
     people = table.table("people")
     view = table.table("view")
     identity = table.table("identity")
+    matcher = table.table("matcher")
     fingerprint = view.text("fingerprint", "")
     device = Device(
         camera=table.word("camera"),
@@ -111,8 +114,9 @@ def parse_device(data: bytes, path: Path) -> Device:
             bus=identity.text("bus", ""),
             virtual_sha256=identity.digests("virtual_sha256"),
         ),
+        matcher_without=matcher.subset("without", LAYER_NAMES),
     )
-    for part in (operator, people, view, identity, table):
+    for part in (operator, people, view, identity, matcher, table):
         part.finish()
     return device
 
@@ -187,6 +191,12 @@ class _Table:
         if not isinstance(values, list):
             raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
         return [self._allowed(key, value, VOCABULARY[vocabulary]) for value in values]
+
+    def subset(self, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        return tuple(self._allowed(key, value, words) for value in values)
 
     def text(self, key: str, default: str) -> str:
         value = self._take(key, default)

@@ -54,6 +54,10 @@ class MatcherError(GuardError):
     """The matcher's side of the release channel broke its rules or went away."""
 
 
+class SandboxError(MatcherError):
+    """A layer of the matcher's cage is missing; the matcher is not started."""
+
+
 class RingError(MatcherError):
     """The release ring is not what it should be."""
 

@@ -79,9 +79,15 @@ def peer_of(channel: socket.socket) -> tuple[int, int, int]:
     return pid, uid, gid
 
 
+def hide_memory() -> None:
+    """Leave no core file and let no other process of this user read this one's memory."""
+    ctypes.CDLL(None, use_errno=True).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+
+
 def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends (PR_SET_PDEATHSIG)."""
+    """Have the kernel end this process when its parent ends (PR_SET_PDEATHSIG); hide its memory."""
     parent = os.getppid()
+    hide_memory()
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended in between
         os._exit(1)

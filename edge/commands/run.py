@@ -16,8 +16,9 @@ examples:
   framegate run --source 0 --device D.toml --session S.toml --board /dev/ttyACM0
   framegate run --source kiosk.mp4 --pace real --device D.toml --session S.toml
 
-The records must be signed (`framegate keys sign`). Without --matcher, the guard
-prints the file that holds what a matcher needs to connect.
+The records must be signed (`framegate keys sign`). CMD runs in a sandbox: a user, a
+network and system calls of its own, and only its program's files. Without --matcher,
+the guard prints the file that holds what a matcher needs to connect.
 """
 
 
@@ -37,6 +38,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--session", type=Path, required=True, help="signed session claim")
     parser.add_argument("--board", default="virtual", help="serial port, or virtual (default)")
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
+    parser.add_argument(
+        "--matcher-read",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="a file or folder the matcher may read besides its program (repeatable)",
+    )
+    parser.add_argument(
+        "--matcher-write",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="a folder the matcher may write in; it has none otherwise (repeatable)",
+    )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
     parser.add_argument(
         "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
@@ -58,6 +75,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Run until the stream ends or ^C; 1 if a process of the guard was lost."""
+    from edge.daemon.sandbox import Confinement
     from edge.daemon.supervisor import Guard, Plan
     from edge.live import Live
     from edge.live_feed import Feed
@@ -70,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         keys=args.keys,
         board=args.board,
         matcher=tuple(shlex.split(args.matcher)) if args.matcher else (),
+        confinement=Confinement(reads=tuple(args.matcher_read), writes=tuple(args.matcher_write)),
         pack=args.pack,
         release=args.release,
         audit=args.out / "audit",

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from edge.daemon import sandbox
 from edge.errors import GuardError
 
 _GRACE_S = 3.0
@@ -80,6 +81,27 @@ def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
         process = subprocess.Popen(command, env={**os.environ, **environment})
     except OSError as err:
         raise GuardError(f"matcher {command[0]!r} cannot be started: {err.strerror}") from err
+    return Child("matcher", process)
+
+
+def spawn_caged(
+    command: tuple[str, ...],
+    confinement: sandbox.Confinement,
+    given: Mapping[str, str],
+    fd: int,
+) -> Child:
+    """Start the matcher in its sandbox; it inherits the standard streams and `fd`.
+
+    Raises:
+        SandboxError: the command names no program.
+    """
+    order = sandbox.order(command, confinement, fd)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge.daemon.cage", order.encode()],
+        env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
+        stdin=subprocess.DEVNULL,
+        pass_fds=(fd,),
+    )
     return Child("matcher", process)
 
 

@@ -20,14 +20,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
-from edge.daemon.processes import Child, key_pipe, spawn_matcher, spawn_module
+from edge.daemon import sandbox
+from edge.daemon.processes import Child, key_pipe, spawn_caged, spawn_matcher, spawn_module
 from edge.daemon.recorder import Recorder
 from edge.decision.evidence import Source
 from edge.decision.fingerprint import Fingerprint
@@ -59,6 +60,7 @@ class Plan:
     board: str = VIRTUAL
     board_arguments: tuple[str, ...] = ("--still",)
     matcher: tuple[str, ...] = ()
+    confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
     pack: str = "strict"
     release: str = "bracketed"
     audit: Path = Path("audit")
@@ -87,6 +89,13 @@ class Guard:
         if self.device.fingerprint is not None:
             self.view = self.store.read_verified(self.device.fingerprint, RecordKind.VIEW)
         self.policy = Policy.load(plan.pack)
+        self.confinement = plan.confinement
+        if plan.matcher and self.confinement is not None:
+            without = frozenset(sandbox.Layer(name) for name in self.device.matcher_without)
+            self.confinement = replace(self.confinement, without=without)
+            sandbox.require(self.confinement)
+            for layer in without:
+                self._say(f"sandbox: {layer.value} is left out, as the signed record says")
         self._face_model = asset("centerface.onnx")
         self.children: dict[str, Child] = {}
         self.recorder = Recorder()
@@ -168,6 +177,7 @@ class Guard:
 
     def _start(self) -> None:
         scheduling.prefer()
+        ipc.hide_memory()
         parent_capture, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gate_capture, capture_gate = ipc.pair()
         parent_capture.settimeout(START_S)
@@ -396,14 +406,26 @@ class Guard:
         child.end()
         if self.over or child.process.returncode == 0:
             return
+        if self.confinement is not None and child.process.returncode == sandbox.REFUSED:
+            self.failure = "the matcher was not started: its sandbox refused"
+            return
         delay_ns = _RESTARTS_NS[min(self._restarts, len(_RESTARTS_NS) - 1)]
         self._restarts += 1
         self._say(f"MATCHER_LOST: {how}; frames are withheld, starting it again")
         self._restart_ns = self._clock.now_ns() + delay_ns
 
     def _start_matcher(self) -> None:
-        if self.plan.matcher:
+        if not self.plan.matcher:
+            return
+        if self.confinement is None:
             self.children["matcher"] = spawn_matcher(list(self.plan.matcher), self.environment)
+            return
+        given = {k: v for k, v in self.environment.items() if k != "FRAMEGATE_SOCKET"}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+            channel.connect(self.environment["FRAMEGATE_SOCKET"])
+            self.children["matcher"] = spawn_caged(
+                self.plan.matcher, self.confinement, given, channel.fileno()
+            )
 
     def _let_matcher_finish(self) -> None:
         """The stream is over: a matcher that reads to the end gets the time to say so."""

@@ -6,8 +6,10 @@
     capture = VideoCapture()                            # in place of cv2.VideoCapture(0)
     ok, frame = capture.read()
 
-Where the guard starts the matcher, path, token and lane come in the
-environment (FRAMEGATE_SOCKET, FRAMEGATE_TOKEN, FRAMEGATE_LANE).
+Where the guard starts the matcher, token and lane come in the environment
+(FRAMEGATE_TOKEN, FRAMEGATE_LANE), and with them the path of the guard's socket
+(FRAMEGATE_SOCKET) or, inside the sandbox, the number of a connected one
+(FRAMEGATE_FD), which serves one connection.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import numpy as np
 from edge.errors import MatcherError, UsageError
 from edge.frames.outlet import VERSION
 from edge.frames.ring import RingReader
+from edge.ipc import hide_memory
 from edge.lease import Lane
 
 
@@ -46,8 +49,8 @@ class Frame(np.ndarray):
 class Connection:
     """One admitted matcher."""
 
-    def __init__(self, path: str, token: str, lane: str | Lane) -> None:
-        """Connect and be admitted.
+    def __init__(self, path: str | int, token: str, lane: str | Lane) -> None:
+        """Connect and be admitted; `path` may be the descriptor of a connected socket.
 
         Raises:
             UsageError: `lane` is not a lane.
@@ -58,9 +61,12 @@ class Connection:
             raise UsageError(
                 f"lane {name!r} is not known; allowed: {', '.join(member.value for member in Lane)}"
             )
-        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        hide_memory()
         try:
-            self._channel.connect(path)
+            self._channel = _channel(path)
+        except OSError as err:
+            raise MatcherError(f"{path}: expected a guard there: {err}") from err
+        try:
             self._channel.send(json.dumps({"v": VERSION, "token": token, "lane": name}).encode())
             self._channel.settimeout(5.0)
             data, rights, _, _ = self._channel.recvmsg(512, socket.CMSG_SPACE(8))
@@ -143,11 +149,26 @@ def open_connection(
     path: str | None = None, token: str | None = None, lane: str | Lane | None = None
 ) -> Connection:
     """A `Connection`; what is not given comes from the environment."""
+    where: str | int | None = path
+    if where is None and (number := os.environ.pop("FRAMEGATE_FD", "")).isdigit():
+        where = int(number)
     return Connection(
-        path or _environment("FRAMEGATE_SOCKET"),
+        _environment("FRAMEGATE_SOCKET") if where is None else where,
         token or _environment("FRAMEGATE_TOKEN"),
         lane or _environment("FRAMEGATE_LANE"),
     )
+
+
+def _channel(where: str | int) -> socket.socket:
+    if isinstance(where, int):
+        return socket.socket(fileno=where)
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        channel.connect(where)
+    except OSError:
+        channel.close()
+        raise
+    return channel
 
 
 def _environment(name: str) -> str:

@@ -1,0 +1,188 @@
+"""The cage: puts the sandbox on this process, then becomes the matcher.
+
+    python -m edge.daemon.cage ORDER        (JSON, see `edge.daemon.sandbox.Order`)
+    python -m edge.daemon.cage --probe      which layers are missing here, as JSON
+
+The layers go on from the outside in: what needs privileges first, then the
+privileges go, then files and system calls. One that cannot be put on ends the
+process before the matcher's first instruction. This process has one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.daemon import landlock, reach, seccomp
+from edge.daemon.sandbox import LAYERS, NOBODY, REFUSED, Layer, Order
+from edge.errors import SandboxError
+
+_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+_LAST_CAPABILITY = 63
+_DEVICES = (Path("/dev/null"),)
+
+
+def main() -> int:
+    """Become the matcher; returns only if it cannot."""
+    if sys.argv[1:] == ["--probe"]:
+        print(json.dumps(_probe()))
+        return 0
+    order = Order.decode(sys.argv[1])
+    parent = os.getppid()
+    try:
+        for layer in LAYERS:
+            if layer in order.layers:
+                _put_on(layer, order)
+        if os.getppid() != parent:
+            raise SandboxError("the guard ended meanwhile")
+        environment = {k: v for k, v in os.environ.items() if k not in order.drop}
+        os.execve(order.command[0], list(order.command), environment)
+    except SandboxError as err:
+        print(f"framegate: the matcher was not started: {err}", file=sys.stderr)
+    except OSError as err:
+        print(f"framegate: {order.command[0]} cannot be started: {err.strerror}", file=sys.stderr)
+    return REFUSED
+
+
+def _put_on(layer: Layer, order: Order) -> None:
+    match layer:
+        case Layer.DESCRIPTORS:
+            _only_descriptor(order.fd)
+        case Layer.NETWORK:
+            _own_network()
+        case Layer.OWN_UID:
+            reach.open_ways(order.uid, (*order.reads, *order.writes))
+            _own_uid(order.uid)
+        case Layer.NO_NEW_PRIVS:
+            _no_privileges()
+        case Layer.NO_CORE:
+            _no_core()
+        case Layer.LANDLOCK:
+            landlock.restrict(map(Path, order.reads), map(Path, order.writes), _DEVICES)
+        case Layer.SECCOMP:
+            seccomp.apply(os.getpid())
+
+
+def _only_descriptor(fd: int) -> None:
+    """Close everything but the standard streams and `fd`."""
+    top = os.sysconf("SC_OPEN_MAX")
+    if fd < 0:
+        os.closerange(3, top)
+        return
+    os.closerange(3, fd)
+    os.closerange(fd + 1, top)
+    os.set_inheritable(fd, True)
+
+
+def _own_network() -> None:
+    """Move into a network, and System V objects, with nothing in them."""
+    if _unshare(_CLONE_NEWNET | _CLONE_NEWIPC) == 0:
+        return
+    uid, gid = os.getuid(), os.getgid()
+    if _unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC) != 0:
+        why = os.strerror(ctypes.get_errno())
+        raise SandboxError(f"network_namespace: the kernel refused a network of its own: {why}")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/setgroups").write_text("deny")
+    try:
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    except OSError as err:
+        raise SandboxError(f"network_namespace: no user map: {err.strerror}") from err
+
+
+def _own_uid(uid: int) -> None:
+    if uid in (0, os.getuid()):
+        raise SandboxError(f"own_uid: expected a user other than the guard's, got {uid}")
+    try:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    except OSError as err:
+        raise SandboxError(
+            f"own_uid: only root can give the matcher a user of its own: {err.strerror}"
+        ) from err
+
+
+def _no_privileges() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise SandboxError(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for capability in range(_LAST_CAPABILITY + 1):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise SandboxError(f"no_new_privs: rights stay: {os.strerror(ctypes.get_errno())}")
+
+
+def _no_core() -> None:
+    """Leave no core file, not even through a pipe (a limit of 1 says so), and end with the guard.
+
+    An exec makes a process readable to its own user again; the client library
+    takes that back before the first frame.
+    """
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    except (OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise SandboxError(f"no_core: {os.strerror(ctypes.get_errno())}")
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _probe() -> dict[str, str]:
+    """Each layer tried by itself in a child that ends at once."""
+    order = Order((), uid=NOBODY, reads=("/usr",))
+    lacking = {}
+    for layer in LAYERS:
+        why = _in_child(lambda layer=layer: _put_on(layer, order))  # type: ignore[misc]
+        if why:
+            lacking[layer.value] = why
+    return lacking
+
+
+def _in_child(work: Callable[[], None]) -> str:
+    """What kept `work` from being done in a forked child; empty if nothing did."""
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 0
+        os.dup2(write_fd, 2)  # the one descriptor that stays when all others are closed
+        try:
+            _no_new_privs_for_probe()
+            work()
+        except SandboxError as err:
+            os.write(2, str(err).encode())
+        except OSError as err:
+            os.write(2, f"{err.strerror}".encode())
+        finally:
+            os._exit(code)
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    _, status = os.waitpid(pid, 0)
+    return said or ("" if status == 0 else f"ended with status {status}")
+
+
+def _no_new_privs_for_probe() -> None:
+    """What Landlock and seccomp ask for before they let themselves be put on."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _unshare(flags: int) -> int:
+    return int(ctypes.CDLL(None, use_errno=True).unshare(flags))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
