@@ -29,6 +29,8 @@ lint: $(TESTED) ## ruff and mypy
 	@$(BIN)/mypy --no-error-summary
 
 hil: $(TESTED) ## the board suite in full: process, emulated board, real one (PORT=/dev/ttyACM0 KEY=FILE)
+	@$(BIN)/framegate board test --process --rounds 50
+	@$(BIN)/framegate board test --emulated --rounds 50
 	@$(BIN)/python -m pytest tests/hil --emulated -rs $(if $(PORT),--board $(PORT) --board-key $(KEY)) $(ARGS)
 
 policy: $(TESTED) ## both policy packs against a plain second reading, 100,000 random requests

@@ -1,0 +1,205 @@
+"""`framegate board`: look at, test and provision the companion board."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import BridgeError, UsageError
+
+if TYPE_CHECKING:
+    from firmware_bridge.checks import Result
+    from firmware_bridge.rigs import Rig
+    from firmware_bridge.stand import Stand
+
+EXAMPLES = """\
+examples:
+  framegate board status --port /dev/ttyACM0         what the board says of itself
+  framegate board test --port /dev/ttyACM0           every duty, as a table
+  framegate board test --emulated --rounds 100       the ARM image in QEMU, with figures
+  framegate board provision --platform rp2040        write the key file for its flash tool
+"""
+ANSWER_MS = 3000
+
+
+def register(subparsers: Any) -> None:
+    """Add `board` to the command line."""
+    parser = subparsers.add_parser(
+        "board",
+        help="look at, test and provision the companion board",
+        description="Look at, test and provision the companion board and its interlock.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    keys = argparse.ArgumentParser(add_help=False)
+    keys.add_argument("--keys", type=Path, metavar="DIR", help="key store with board.key")
+
+    status = actions.add_parser("status", parents=[keys], help="print what the board says")
+    status.add_argument("--port", required=True, help="serial port of the board")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    status.set_defaults(handler=_status)
+
+    test = actions.add_parser("test", parents=[keys], help="run every duty and print a table")
+    where = test.add_mutually_exclusive_group(required=True)
+    where.add_argument("--port", help="serial port of a real board")
+    where.add_argument("--emulated", action="store_true", help="the ARM image in QEMU")
+    where.add_argument("--process", action="store_true", help="the firmware as a process")
+    test.add_argument(
+        "--rounds", type=int, default=0, metavar="N", help="measure each figure N times"
+    )
+    test.add_argument("--json", action="store_true", help="print JSON")
+    test.set_defaults(handler=_test)
+
+    provision = actions.add_parser(
+        "provision", parents=[keys], help="write the key file for the board's own flash tool"
+    )
+    provision.add_argument("--platform", required=True, choices=("rp2040", "lm3s6965"))
+    provision.add_argument("--out", type=Path, metavar="FILE", help="default board-key.uf2 or .bin")
+    provision.add_argument("--flash", action="store_true", help="run the flash tool as well")
+    provision.set_defaults(handler=_provision)
+
+
+def _root(args: argparse.Namespace) -> bytes:
+    from edge.keys import KeyStore
+
+    return KeyStore.open(args.keys).board_key()
+
+
+def _status(args: argparse.Namespace) -> int:
+    from firmware_bridge.rigs import PortRig
+    from firmware_bridge.stand import Stand
+
+    stand = Stand(PortRig(args.port), _root(args))
+    try:
+        _require_answer(stand)
+        greeting, status = stand.session.greeting, stand.status
+        assert greeting is not None
+        sample = stand.samples[-1] if stand.samples else None
+    finally:
+        stand.close()
+    rows = {
+        "port": args.port,
+        "board": {1: "virtual", 2: "process", 3: "lm3s6965", 4: "rp2040"}.get(greeting.board, "?"),
+        "firmware": greeting.firmware.hex(),
+        "interlock": "permits" if status.permitted else "inhibits",
+        "decision": status.decision,
+        "fault": status.fault.name,
+        "objects": _objections(status.veto),
+        "dock": None if sample is None else sample.dock_id,
+        "refused": status.refused,
+        "noise": status.noise,
+        "uptime_s": round(status.t_us / 1e6, 1),
+    }
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        for name, value in rows.items():
+            print(f"{name:10} {', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def _objections(bits: int) -> list[str]:
+    from firmware_bridge.sensors import Veto
+
+    return [str(veto.name) for veto in Veto if bits & veto]
+
+
+def _require_answer(stand: Stand) -> None:
+    """Wait for the link; if none comes, say in one line which of the causes it is."""
+    from firmware_bridge.session import Trouble
+
+    def up() -> bool:
+        return stand.session.up(stand.clock.now_ns())
+
+    if stand.pump(ANSWER_MS, up):
+        stand.pump(100)
+        return
+    troubles = stand.session.troubles(stand.clock.now_ns())
+    port = stand.rig.port
+    if Trouble.KEY in troubles:
+        raise BridgeError(f"{port}: the board has another key; run `framegate board provision`")
+    if Trouble.VERSION in troubles:
+        raise BridgeError(f"{port}: the board speaks another version; update the older of the two")
+    counters = stand.session.counters
+    if counters.noise or counters.bad_tag:
+        raise BridgeError(f"{port}: what answers is not a board (or at another baud rate)")
+    raise BridgeError(f"{port}: nothing answers; is it a board, with power, and provisioned?")
+
+
+def _test(args: argparse.Namespace) -> int:
+    from firmware_bridge import checks, figures
+    from firmware_bridge.stand import Stand
+
+    if args.rounds < 0:
+        raise UsageError(f"--rounds is {args.rounds}, expected 0 or more")
+    root = _root(args) if args.port else bytes(range(32))
+    with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
+        rig = _rig(args, Path(folder), root)
+        try:
+            stand = Stand(rig, root)
+            try:
+                _require_answer(stand)
+            finally:
+                stand.close()
+            results = []
+            for name, check, needs in checks.CHECKS:
+                results.append(checks.run(name, check, needs, rig, root))
+                if not args.json:
+                    print(_row(results[-1]), flush=True)
+            measured = figures.measure(rig, root, args.rounds) if args.rounds else []
+        finally:
+            rig.close()
+    failed = [result for result in results if result.failure]
+    passed = [result for result in results if not result.failure and not result.skipped]
+    counted = figures.Figure("duties failed", len(failed), 0, "checks", not failed)
+    measured = [counted, *measured]
+    if args.json:
+        print(json.dumps(figures.as_json(measured, rig, args.rounds), indent=2))
+    else:
+        for figure in measured[1:]:
+            target = "" if figure.target is None else f"   target {figure.target} {figure.unit}"
+            print(f"{figure.name:28} {figure.value:>8} {figure.unit}{target}")
+        skipped = len(results) - len(passed) - len(failed)
+        print(f"{len(passed)} passed, {len(failed)} failed, {skipped} cannot be run on this rig")
+    return 0 if all(figure.holds for figure in measured) else 1
+
+
+def _rig(args: argparse.Namespace, folder: Path, root: bytes) -> Rig:
+    from firmware_bridge.build import Target, build
+    from firmware_bridge.rigs import EmulatorRig, HostRig, PortRig
+
+    if args.port:
+        return PortRig(args.port)
+    if args.emulated:
+        return EmulatorRig(build(Target.LM3S6965, folder / "board.elf"), root)
+    return HostRig(build(Target.HOST, folder / "board"), root)
+
+
+def _row(result: Result) -> str:
+    took = "" if result.measured_ms is None else f"{result.measured_ms:8.1f} ms"
+    if result.skipped:
+        return f"{result.name:32} skipped  {result.skipped}"
+    if result.failure:
+        return f"{result.name:32} FAILED   {result.failure}"
+    return f"{result.name:32} passed   {took}".rstrip()
+
+
+def _provision(args: argparse.Namespace) -> int:
+    from firmware_bridge.provision import PLACES, Platform, write
+
+    platform = Platform(args.platform)
+    out = args.out or Path(f"board-key.{PLACES[platform].suffix}")
+    path, command = write(platform, _root(args), out)
+    print(f"wrote {path}: it holds the key; delete it once it is on the board")
+    if not args.flash:
+        print("put it on the board with:", " ".join(command))
+        return 0
+    try:
+        return 0 if subprocess.run(command, check=False).returncode == 0 else 1
+    except OSError as err:
+        raise UsageError(f"cannot run {command[0]}: {err.strerror}") from err

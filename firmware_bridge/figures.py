@@ -1,0 +1,99 @@
+"""Figures of a board: how soon the line drops, each measured many times.
+
+Wall times of this machine are in them; they are reported, and the limits are
+held against the median for a single step and against the worst for a lease.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from firmware_bridge.rigs import Rig
+from firmware_bridge.stand import Stand
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One published number."""
+
+    name: str
+    value: float | int | None
+    target: float | int | None
+    unit: str
+    holds: bool
+
+
+def measure(rig: Rig, root: bytes, rounds: int) -> list[Figure]:
+    """Revocation, local veto and lost link, `rounds` times each."""
+    stand = Stand(rig, root)
+    try:
+        stand.link()
+        found = _spread("revoke to line", [_revoke(stand) for _ in range(rounds)], 15)
+        if rig.plays_sensors:
+            found += _spread("local veto to line", [_veto(stand) for _ in range(rounds)], 5)
+        lost = [_lost(stand) for _ in range(rounds)]
+        found += _spread("last lease to line", lost, 250, worst=True)
+        return found
+    finally:
+        stand.close()
+
+
+def _revoke(stand: Stand) -> float:
+    stand.permit()
+    stand.keep(None)
+    since_ns = stand.clock.now_ns()
+    stand.write(stand.lease(0, life_ms=0))
+    return stand.expect_down(1000, "a revocation", since_ns)
+
+
+def _veto(stand: Stand) -> float:
+    stand.permit()
+    since_ns = stand.clock.now_ns()
+    stand.rig.bench("u")
+    took_ms = stand.expect_down(1000, "undocking", since_ns)
+    stand.rig.bench("d")
+    stand.keep(None)
+    stand.pump(30)
+    return took_ms
+
+
+def _lost(stand: Stand) -> float:
+    decision = stand.permit()
+    stand.keep(None)
+    since_ns = stand.clock.now_ns()
+    stand.write(stand.lease(decision, releasing=True))
+    return stand.expect_down(1000, "the last lease", since_ns)
+
+
+def _spread(
+    name: str, values_ms: list[float], target_ms: int, *, worst: bool = False
+) -> list[Figure]:
+    """Median, 99th percentile and maximum; the target is for the maximum or the median."""
+    values_ms = sorted(values_ms)
+    p50 = round(statistics.median(values_ms), 2)
+    p99 = round(values_ms[min(len(values_ms) - 1, len(values_ms) * 99 // 100)], 2)
+    high = round(values_ms[-1], 2)
+    return [
+        Figure(f"{name}, p50", p50, None if worst else target_ms, "ms", worst or p50 <= target_ms),
+        Figure(f"{name}, p99", p99, None, "ms", True),
+        Figure(
+            f"{name}, max", high, target_ms if worst else None, "ms", not worst or high <= target_ms
+        ),
+    ]
+
+
+def as_json(figures: list[Figure], rig: Rig, rounds: int) -> dict[str, Any]:
+    """The form in which every measuring command reports."""
+    return {
+        "figures": [asdict(figure) for figure in figures],
+        "environment": {
+            "board": rig.name,
+            "rounds": rounds,
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+    }
