@@ -1,0 +1,12 @@
+"""The writer is killed at random moments: nothing that was acknowledged is lost."""
+
+from bench import audit_kills
+
+
+def test_a_killed_writer_loses_no_acknowledged_entry(tmp_path):
+    tally = audit_kills.run(40, seed=20260101, where=tmp_path)
+
+    assert tally.kills == 40
+    assert tally.lost == 0
+    assert tally.acknowledged > 40
+    assert tally.killed_before_any_entry < 40
