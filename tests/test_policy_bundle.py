@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge.decision import bundle as bundle_module
 from edge.decision import trust
 from edge.decision.bundle import Bundle, Floors, admit, open_bundle, parse_payload, seal_bundle
-from edge.decision.pack import shipped_files
+from edge.decision.pack import read_pack, shipped_files
 from edge.decision.trust import BundleError, Root, sign
 from edge.errors import PolicyError, UsageError
 from edge.policy_store import PolicyStore, check_model, judge, newest
@@ -370,6 +370,42 @@ def test_the_linter_refuses_a_signed_pack_with_such_a_rule(store, text):
         _refused(_install, store, _signed(_bundle(files=files)), trust=ROOT) is Reason.POLICY_LINT
     )
     assert not store.directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'@id("GD-10")', b'@id("tenth rule")'),
+        (
+            b'@effective_from("always") @effective_to("none")',
+            b'@effective_from("2026-02-02") @effective_to("2026-02-01")',
+        ),
+    ],
+    ids=["odd id", "ends before it begins"],
+)
+def test_the_linter_refuses_odd_annotations(store, old, new):
+    text = RULE + b'forbid (principal, action, resource) when { context.consent == "na" };'
+    assert old in text
+    files = _files(guard__cedar=FILES["guard.cedar"] + text.replace(old, new))
+
+    assert (
+        _refused(_install, store, _signed(_bundle(files=files)), trust=ROOT) is Reason.POLICY_LINT
+    )
+
+
+def test_a_rule_may_begin_and_end_on_the_same_day(store):
+    text = RULE + b'forbid (principal, action, resource) when { context.consent == "na" };'
+    text = text.replace(b'"always"', b'"2026-02-01"').replace(b'to("none")', b'to("2026-02-01")')
+    files = _files(guard__cedar=FILES["guard.cedar"] + text)
+
+    installed = _install(store, _signed(_bundle(files=files)), trust=ROOT)
+
+    assert "GD-10" not in {rule.id for rule in installed.policy.rules}
+
+
+def test_a_schema_that_is_not_text_is_no_pack():
+    with pytest.raises(PolicyError, match="is not text"):
+        read_pack({**FILES, "schema.cedarschema": b"\xff"})
 
 
 def test_a_new_rule_that_asks_something_is_taken(store):

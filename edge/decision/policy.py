@@ -38,8 +38,8 @@ class Policy:
         self.day = day
         self.rules = tuple(rule for rule in pack.rules if rule.in_force(day))
         self._by_key: dict[str, Rule] = {rule.key: rule for rule in self.rules}
-        self._policies = policy_set(self.rules)
         try:
+            self._policies = policy_set(self.rules)
             checked = cedarpy.validate_policies(str(policy_set(pack.rules)), pack.schema)
             self._schema = cedarpy.Schema.from_str(pack.schema)
             self._entities = cedarpy.Entities.from_json_str(
