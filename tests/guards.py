@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge.clock import BootClock
 from edge.daemon.processes import key_pipe
+from edge.daemon.sandbox import NOBODY, missing
 from edge.decision.people import FaceBoxes
 from edge.frames.camera import file_sha256
 from edge.keys import KeyStore, RecordKind
@@ -70,7 +71,8 @@ class Site:
     def sign(self, device: str = DEVICE, session: str = SESSION) -> None:
         """Write both records, with the clip pinned and the view named, and sign them."""
         pinned = f'[view]\nfingerprint = "site.view"\n[identity]\nvirtual_sha256 = ["{self.sha}"]\n'
-        self.device.write_text(device + pinned)
+        without = json.dumps([layer.value for layer in missing()])  # what this machine lacks
+        self.device.write_text(f"{device}{pinned}[matcher]\nwithout = {without}\n")
         self.session.write_text(session)
         self.store.sign_file(self.device, RecordKind.DEVICE)
         self.store.sign_file(self.session, RecordKind.SESSION)
@@ -179,7 +181,9 @@ def running(kiosk: Site, *arguments: str, matcher: str | None = None) -> Iterato
     command = [sys.executable, "-m", "edge.cli", "run", "--source", str(kiosk.clip)]
     command += ["--device", str(kiosk.device), "--session", str(kiosk.session)]
     command += ["--keys", str(kiosk.store.directory), "--board", line.port, "--out", str(out)]
-    command += ["--matcher", matcher, *arguments]
+    command += ["--matcher", matcher, "--matcher-write", str(out), *arguments]
+    if os.getuid() == 0:
+        os.chown(out, NOBODY, NOBODY)  # the matcher runs as this user
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
