@@ -31,6 +31,8 @@ class Disk(Files):
 
     live: dict[Path, Inode] = field(default_factory=dict)
     durable: dict[Path, Inode] = field(default_factory=dict)
+    folders: set[Path] = field(default_factory=set)
+    durable_folders: set[Path] = field(default_factory=set)
     room: int | None = None
     calls: int = 0
     fault: object = None
@@ -45,6 +47,7 @@ class Disk(Files):
 
     def make_directory(self, path):
         self._call("make_directory", path)
+        self.folders |= {path, *path.parents}
 
     def read(self, path):
         self._call("read", path)
@@ -105,6 +108,7 @@ class Disk(Files):
         for place in [p for p in self.durable if p.parent == path]:
             del self.durable[place]
         self.durable.update({p: i for p, i in self.live.items() if p.parent == path})
+        self.durable_folders |= {p for p in self.folders if p.parent == path}
 
     def lock(self, path):
         self._call("lock", path)
@@ -118,6 +122,9 @@ class Disk(Files):
         """What is found at the next start: synced bytes and names, and perhaps some more."""
         names = {}
         for folder in {p.parent for p in [*self.live, *self.durable]}:
+            above = {folder, *folder.parents} - {Path("/")}
+            if not above <= self.durable_folders and rng.random() < 0.5:
+                continue  # the directory itself was never synced into the one above it
             seen = rng.choice([self.live, self.durable])
             names.update({p: i for p, i in seen.items() if p.parent == folder})
         found = {}
@@ -128,7 +135,7 @@ class Disk(Files):
             elif rng.random() < 0.5:
                 data = inode.data
             found[path] = Inode(data, data)
-        return Disk(dict(found), dict(found))
+        return Disk(dict(found), dict(found), {p.parent for p in found})
 
     def after_crash(self) -> Disk:
         """What the next process finds when only the process died."""

@@ -80,3 +80,19 @@ def read_all(where, key):
     found = []
     verify_log(where, key, on_entry=lambda index, entry, fields: found.append(fields))
     return found
+
+
+# Blocked until 60 s, permitted 60 to 120 s with frames, 200 to 260 s with none, off from 400 s.
+DAY = [
+    start(0),
+    deny(30),
+    permit(60, 1),
+    end(120, 1, released=900),
+    deny(150),
+    permit(200, 2),
+    end(260, 2, released=0),
+    deny(300),
+    stop(400, released=900),
+    start(600),
+    deny(601),
+]

@@ -24,23 +24,9 @@ from edge.audit.span import NotProven
 from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError
-from tests.audit_helpers import NOON_NS, deny, end, permit, stamp, start, stop
+from tests.audit_helpers import DAY, NOON_NS, deny, end, permit, stamp, start
 
 KEY = Signer.generate("framegate-test/log")
-# Blocked until 60 s, permitted 60 to 120 s with frames, 200 to 260 s with none, off from 400 s.
-DAY = [
-    start(0),
-    deny(30),
-    permit(60, 1),
-    end(120, 1, released=900),
-    deny(150),
-    permit(200, 2),
-    end(260, 2, released=0),
-    deny(300),
-    stop(400, released=900),
-    start(600),
-    deny(601),
-]
 
 
 def at(t_s):

@@ -216,7 +216,8 @@ def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key:
             )
         )
         return
-    print(f"{where}: {found.entries} entries in {found.segments} segments verify")
+    segments = f"{found.segments} segment" + "s" * (found.segments != 1)
+    print(f"{where}: {found.entries} entries in {segments} verify")
     print(f"size {found.entries}  root {found.root.hex()}  published {found.published}")
     if found.torn_bytes:
         print(f"{found.torn_bytes} bytes of an unfinished write follow; they are no entry")
