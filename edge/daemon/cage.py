@@ -101,8 +101,8 @@ def _own_network() -> None:
 
 
 def _own_uid(uid: int) -> None:
-    if uid in (0, os.getuid()):
-        raise SandboxError(f"own_uid: expected a user other than the guard's, got {uid}")
+    if uid < 1 or uid == os.getuid():  # -1 would mean: leave it as it is
+        raise SandboxError(f"own_uid: expected a user that is not root or the guard's, got {uid}")
     try:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
