@@ -6,16 +6,17 @@ BIN    := $(VENV)/bin
 MADE   := $(VENV)/.made
 READY  := $(VENV)/.installed
 TESTED := $(VENV)/.installed-test
+BENCHED := $(VENV)/.installed-bench
 PACKED := setup.cfg pyproject.toml
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint policy clips hil clean
+.PHONY: help demo test lint policy bench bench-load soak mutants clips hil clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
@@ -35,6 +36,18 @@ hil: $(TESTED) ## the board suite in full: process, emulated board, real one (PO
 
 policy: $(TESTED) ## both policy packs against a plain second reading, 100,000 random requests
 	@$(BIN)/python -m tests.conformance.differential $(ARGS)
+
+bench: $(BENCHED) ## measure the gate beside every peer that can run here (ARGS=--quick)
+	@$(BIN)/framegate bench $(ARGS)
+
+bench-load: $(BENCHED) ## the gate with both cores saturated, minutes long
+	@$(BIN)/python -m bench.load $(ARGS)
+
+soak: $(TESTED) ## the gate's state machine, 100,000 steps
+	@FRAMEGATE_STEPS=100000 $(BIN)/python -m pytest tests/test_gate_machine.py $(ARGS)
+
+mutants: $(BENCHED) ## change lease and gate in every small way; a test must notice
+	@$(BIN)/python -m bench.mutants
 
 clips: $(READY) ## fetch the demo clips and the face detector
 	@$(BIN)/framegate models check >/dev/null || $(BIN)/framegate models pull
@@ -60,4 +73,9 @@ $(READY): $(MADE) $(PACKED)
 $(TESTED): $(READY) $(PACKED)
 	@echo "installing what the tests need"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(BENCHED): $(TESTED) $(PACKED)
+	@echo "installing what the benchmarks compare with"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@

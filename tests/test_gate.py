@@ -318,6 +318,12 @@ def test_the_very_first_moment_is_a_time_like_any_other(gate):
     assert gate.admit(frame(1, 0), 0) == [Blocked(frame(1, 0), Reason.FRAME_MALFORMED)]
 
 
+def test_a_time_before_the_boot_is_malformed(gate):
+    before = frame(0, -1)
+
+    assert gate.admit(before, 0) == [Blocked(before, Reason.FRAME_MALFORMED)]
+
+
 # the queue
 
 

@@ -165,7 +165,7 @@ class Gate:
         """Apply what time alone decides: expiry, bounds, frames no lease will ever cover."""
         lease = self._lease
         if lease is None:
-            return self._withdraw(Reason.NO_LEASE) if self._fifo else []
+            return self._withdraw(Reason.NO_LEASE)
         if now_ns >= lease.expires_ns:
             return self._withdraw(Reason.LEASE_EXPIRED)
         blocked: list[Blocked] = []
