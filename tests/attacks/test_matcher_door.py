@@ -1,0 +1,203 @@
+"""Strangers at the matcher's door (attacks D20, D21), and the socket a caged matcher is handed."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.daemon.sandbox import Layer
+from edge.frames.outlet import MAX_HELLO, VERSION, Outlet
+from edge.frames.ring import Ring
+from edge.lease import Lane
+from tests.attacks.cages import in_cage, root, told
+
+HELLO = {"v": VERSION, "token": "secret", "lane": "verify_1_1"}
+
+
+class Door:
+    """A gate's door in this process."""
+
+    def __init__(self, path: Path, uid: int) -> None:
+        self.path = path
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(path))
+        listener.listen(8)
+        self.ring = Ring.create(48)
+        self.ring.seal()
+        self.outlet = Outlet(
+            listener, self.ring, token="secret", lane=Lane.VERIFY, uid=uid, height=4, width=4
+        )
+
+    def knock(self, hello: bytes, fds: tuple[int, ...] = ()) -> socket.socket:
+        """Connect, say hello and let the door answer."""
+        stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stranger.settimeout(5)
+        stranger.connect(str(self.path))
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        stranger.sendmsg([hello], rights)
+        self.outlet.serve()
+        return stranger
+
+    def ask(self, **changes: object) -> dict[str, object]:
+        with self.knock(json.dumps({**HELLO, **changes}).encode()) as stranger:
+            answer: dict[str, object] = json.loads(stranger.recv(512))
+        self.outlet.serve()
+        return answer
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path / "door", os.getuid())
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_the_guards_own_matcher_is_admitted(door: Door) -> None:
+    assert door.ask()["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"token": "guess"}, "PEER_UNKNOWN"),
+        ({"token": ""}, "PEER_UNKNOWN"),
+        ({"token": 7}, "MATCHER_PROTOCOL"),
+        ({"v": 2}, "MATCHER_PROTOCOL"),
+        ({"lane": "detect"}, "LANE_MISMATCH"),
+        ({"lane": None}, "MATCHER_PROTOCOL"),
+    ],
+)
+def test_a_stranger_is_told_why_it_stays_outside(
+    door: Door, changes: dict[str, object], code: str
+) -> None:
+    assert door.ask(**changes) == {"ok": False, "code": code}
+
+
+def test_another_user_stays_outside_although_it_knows_the_token(tmp_path: Path) -> None:
+    assert Door(tmp_path / "door", os.getuid() + 1).ask() == {"ok": False, "code": "PEER_UNKNOWN"}
+
+
+def test_a_second_matcher_stays_outside_until_the_first_is_gone(door: Door) -> None:
+    first = door.knock(json.dumps(HELLO).encode())
+
+    assert door.ask()["code"] == "PEER_UNKNOWN"
+    first.close()
+    door.outlet.serve()
+    assert door.ask()["ok"] is True
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [b"{", b"[]", b"null", b"\xff" * 40, b"{}", b"[" * MAX_HELLO, b"1" * (MAX_HELLO + 1)],
+    ids=["cut", "list", "null", "bytes", "empty", "deep", "huge"],
+)
+def test_nonsense_ends_the_connection_and_nothing_else(door: Door, hello: bytes) -> None:
+    before = descriptors()
+
+    with door.knock(hello) as stranger:
+        answer = stranger.recv(512)
+        assert answer == b"" or b"MATCHER_PROTOCOL" in answer
+
+    assert door.ask()["ok"] is True
+    assert descriptors() <= before + 1  # the admitted matcher's wake, until it is seen gone
+
+
+def test_descriptors_sent_along_are_closed_and_end_the_connection(door: Door) -> None:
+    before = descriptors()
+
+    for _ in range(20):
+        with door.knock(json.dumps(HELLO).encode(), fds=(0,) * 12) as stranger:
+            assert stranger.recv(512) == b""
+
+    assert descriptors() == before
+    assert not door.outlet.listening
+
+
+def test_an_admitted_matcher_that_speaks_is_shown_out(door: Door) -> None:
+    with door.knock(json.dumps(HELLO).encode()) as matcher:
+        frame = np.full((4, 4, 3), 7, np.uint8)
+        door.outlet.publish(door.outlet.stage(frame), frame, 1, 1)
+        assert door.outlet.listening
+        matcher.send(b"more")
+        door.outlet.serve()
+
+    assert not door.outlet.listening
+    assert door.ring.stage(np.zeros((4, 4, 3), np.uint8)) is not None  # the guard goes on
+
+
+CONNECT = """
+def connect():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(sys.argv[1])
+tell({'connect': tried(connect)})
+"""
+
+
+@pytest.mark.skipif(not root(), reason="another user takes root")
+def test_another_program_of_the_matchers_user_does_not_find_the_door(tmp_path: Path) -> None:
+    closed = tmp_path / "run"
+    closed.mkdir(mode=0o700)
+    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        folder.chmod(0o755)
+    door = Door(closed / "door", 0)
+    door.path.chmod(0o777)
+
+    assert told(in_cage(CONNECT, (Layer.OWN_UID,), str(door.path)))["connect"] == "EACCES"
+    closed.chmod(0o755)
+    assert told(in_cage(CONNECT, (Layer.OWN_UID,), str(door.path)))["connect"] == "done"
+
+
+CLIENT = """
+import ctypes, os, sys
+from edge.frames.client import open_connection
+before = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+connection = open_connection()
+after = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+print(connection.height, "FRAMEGATE_FD" in os.environ, before, after, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def handed(door: Door) -> Iterator[subprocess.Popen[str]]:
+    """A matcher that was handed a connected socket instead of a path."""
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.connect(str(door.path))
+    given = {"FRAMEGATE_TOKEN": "secret", "FRAMEGATE_LANE": "verify_1_1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLIENT],
+        env={**os.environ, **given, "FRAMEGATE_FD": str(channel.fileno())},
+        pass_fds=(channel.fileno(),),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    channel.close()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_handed_socket_admits_once_and_closes_the_matchers_memory(
+    door: Door, handed: subprocess.Popen[str]
+) -> None:
+    while not door.outlet.listening and handed.poll() is None:
+        door.outlet.serve()
+
+    assert handed.stdout is not None
+    height, again, before, after = handed.stdout.readline().split()
+    assert (height, again) == ("4", "False")
+    assert (before, after) == ("1", "0")  # readable to its own user before, not after
