@@ -19,7 +19,7 @@ from edge.errors import UsageError
 
 FIRMWARE = Path(__file__).parent / "firmware"
 RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c")
-_STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _BARE = (
     *(
         "-mfloat-abi=soft",
@@ -88,7 +88,7 @@ def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:
     if importlib.util.find_spec("ziglang") is None:
         raise UsageError("no C compiler: install framegate[test], which brings ziglang")
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "ziglang", "cc", *_STRICT, *map(str, RULE)]
+    command = [sys.executable, "-m", "ziglang", "cc", *STRICT, *map(str, RULE)]
     command += [*_flags(target), *extra, "-o", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -115,6 +115,8 @@ class Life:
 
     def _odd_lease(self) -> Step:
         rng = self._rng
+        if rng.random() < 0.1:
+            return self._packet(Kind.LEASE.value, rng.randbytes(18) + b"\x02")
         return self._lease(
             **rng.choice(
                 (
