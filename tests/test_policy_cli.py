@@ -7,10 +7,17 @@ import os
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.cli import main
 from edge.decision.bundle import time_text
+from edge.decision.policy import Policy, Verdict
+from edge.decision.scenario import read_scenarios
+from edge.errors import UsageError
 from edge.reasons import Reason
+
+STRICT = Policy.load("strict")
 
 TILL = {
     "id": "till",
@@ -235,11 +242,11 @@ def test_a_rule_is_added_by_editing_one_file(run, tmp_path, cases):
 
     code, out, _ = run("policy", "lint", folder)
     assert (code, "45 rules" in out) == (0, True)
-    code, out, _ = run("policy", "diff", "strict", folder, "--cases", "1000")
+    code, out, _ = run("policy", "diff", "strict", folder, "--cases", "400")
     assert code == 0
     assert "GD-10" in out
     assert "cases change their answer" in out
-    found = json.loads(run("policy", "diff", "strict", folder, "--json")[1])
+    found = json.loads(run("policy", "diff", "strict", folder, "--cases", "400", "--json")[1])
     assert found["cases"]
     assert all(case["facts"]["gallery"] == "licence_photos" for case in found["cases"])
 
@@ -252,6 +259,18 @@ def test_the_linter_names_each_rule_to_mend(run, tmp_path):
     assert code == 1
     assert all("GD-10" in line for line in out.splitlines())
     assert "always true" in out
+
+
+def test_a_pack_can_be_taken_out_edited_and_linted(run, tmp_path):
+    assert run("policy", "show", "police", "--out", "own")[0] == 0
+    rules = tmp_path / "own" / "guard.cedar"
+    text = RULE + b'forbid (principal, action, resource) when { context.consent == "na" };'
+    rules.write_bytes(rules.read_bytes() + text)
+
+    assert run("policy", "lint", "own")[0] == 0
+    assert "+ guard.7:GD-10" in run("policy", "diff", "police", "own", "--cases", "10")[1]
+    code, _, err = run("policy", "show", "police", "--out", "own")
+    assert (code, "exists already" in err) == (2, True)
 
 
 def test_the_matrix_shows_every_user_and_lane(run, tmp_path):
@@ -356,8 +375,8 @@ def test_a_word_nobody_knows_is_named(run, cases):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: &x 1\nb: *x", "an anchor"),
-        ("- *x", "an alias"),
+        ("a: &x 1\nb: *x", "a YAML anchor"),
+        ("- *x", "a YAML alias"),
         ("a: 1\na: 2", "given twice"),
         ("[" * 50 + "]" * 50, "nested deeper"),
         ("- 7", "expected a mapping of facts"),
@@ -365,7 +384,12 @@ def test_a_word_nobody_knows_is_named(run, cases):
         ("[]", "expected a list of scenarios"),
         ("- {id: a}\n- {id: a}", "was used before"),
         ("a: [", "not YAML"),
-        ("a: !!python/object:os.system {}", "not YAML"),
+        ("a: !!python/object:os.system {}", "a YAML tag"),
+        ("a: !!timestamp soon", "a YAML tag"),
+        ("a: !!bool maybe", "a YAML tag"),
+        ("? [a, b]\n: 1", "no plain word"),
+        ("? {a: b}\n: 1", "no plain word"),
+        ("a: 1\n---\nb: 2", "not YAML"),
         ("\x00", "not YAML"),
         ("#" * 4_000_001, "expected at most"),
     ],
@@ -377,6 +401,20 @@ def test_a_file_that_is_no_scenario_file_is_refused(run, tmp_path, text, says):
 
     assert (code, out) == (2, "")
     assert says in err
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.binary(max_size=200) | st.text("a:-[]{}?!&*#|>%@ \n\t0.~<='", max_size=60).map(str.encode)
+)
+def test_any_bytes_are_a_scenario_file_or_one_clear_error(data):
+    try:
+        scenarios = read_scenarios(data)
+    except UsageError as err:
+        assert "\n" not in str(err)
+    else:
+        for scenario in scenarios:
+            assert STRICT.decide(scenario.facts).verdict is Verdict.BLOCK
 
 
 def test_norway_is_a_country_and_yes_is_no_boolean(run, tmp_path):

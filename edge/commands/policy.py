@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ def _build(args: argparse.Namespace) -> int:
         raise UsageError(f"--issued: {err}") from err
     if args.days < 1:
         raise UsageError(f"--days: expected 1 or more, got {args.days}")
-    files = _pack_files(args.pack)
+    files = _files_of(args.pack)
     bundle = Bundle(
         args.version,
         issued_s,
@@ -229,6 +230,9 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
     _source(parser)
     parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
     parser.add_argument("--matrix", action="store_true", help="every user and lane")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write the pack's files there, to edit them"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
     parser.add_argument(
@@ -244,6 +248,8 @@ def _show(args: argparse.Namespace) -> int:
     from edge.policy_table import page, table
 
     policy = _policy(args.source, args.as_of)
+    if args.out:
+        return _take_out(_files_of(args.source), args.out)
     if args.matrix or args.html:
         changes = facts_of(args.set)
         rows = matrix(policy, changes)
@@ -263,6 +269,19 @@ def _show(args: argparse.Namespace) -> int:
     for rule in policy.pack.rules:
         lapsed = "" if rule.in_force(policy.day) else f"  (decides nothing on {policy.day})"
         print(f"  {rule.id:7} {rule.effect.value:6}  {rule.says}{lapsed}")
+    return 0
+
+
+def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True)
+        for name, text in files.items():
+            (folder / name).write_bytes(text)
+    except FileExistsError as err:
+        raise UsageError(f"{folder} exists already") from err
+    except OSError as err:
+        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
+    print(f"{folder}: {len(files)} files; pack.json says which rules the pack takes")
     return 0
 
 
@@ -305,26 +324,23 @@ def _describe(policy: Policy) -> None:
 def _policy(source: str, as_of: str | None) -> Policy:
     """The policy in a shipped pack, a directory of pack files, or a bundle (not verified)."""
     from edge.commands.explain import day_of
-    from edge.decision.bundle import parse_payload
     from edge.decision.pack import read_pack
     from edge.decision.policy import Policy
+
+    return Policy(read_pack(_files_of(source)), day_of(as_of))
+
+
+def _files_of(source: str) -> Mapping[str, bytes]:
+    from edge.decision.bundle import parse_payload
+    from edge.decision.pack import shipped_files
     from edge.decision.trust import peek
 
     path = Path(source)
+    if path.is_dir():
+        return {entry.name: _read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
     if path.is_file():
-        pack = parse_payload(peek(_read(path))).pack()
-    else:
-        pack = read_pack(_pack_files(source))
-    return Policy(pack, day_of(as_of))
-
-
-def _pack_files(source: str) -> dict[str, bytes]:
-    from edge.decision.pack import shipped_files
-
-    path = Path(source)
-    if not path.is_dir():
-        return shipped_files(source)
-    return {entry.name: _read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
+        return parse_payload(peek(_read(path))).files
+    return shipped_files(source)
 
 
 def _root(args: argparse.Namespace) -> Root:

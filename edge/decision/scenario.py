@@ -2,7 +2,7 @@
 
 A file is a list of mappings (or one mapping). Only the vocabulary's keys are
 used; a case may carry a title, notes or expected answers. Refused before
-anything is decided: anchors and aliases, duplicate keys, deep nesting, files
+anything is decided: anchors, aliases and tags, duplicate keys, deep nesting, files
 over 4 MB. Only `true` and `false` are booleans, so `NO` is Norway.
 """
 
@@ -37,9 +37,10 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise UsageError(f"an alias in line {self._line()}; expected plain values")
-        if getattr(self._next(), "anchor", None):
-            raise UsageError(f"an anchor in line {self._line()}; expected plain values")
+            raise UsageError(f"a YAML alias in line {self._line()}; expected plain values")
+        for what in ("anchor", "tag"):
+            if getattr(self._next(), what, None):
+                raise UsageError(f"a YAML {what} in line {self._line()}; expected plain values")
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             raise UsageError(f"nested deeper than {_MAX_DEPTH} levels in line {self._line()}")
@@ -50,8 +51,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise UsageError(f"a key that is no plain word in line {line}")
             if key.value in seen:
-                line = key.start_mark.line + 1
                 raise UsageError(f"key {key.value!r} given twice, again in line {line}")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
