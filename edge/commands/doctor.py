@@ -1,0 +1,49 @@
+"""`framegate doctor`: what this machine offers the guard, and what to do about the rest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add `doctor` to the command line."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check what this machine offers the guard",
+        description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
+        "board. Exit code 1 if something is missing that the guard cannot run without.",
+    )
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="key directory")
+    parser.add_argument(
+        "--place", type=Path, default=Path("."), metavar="DIR", help="where the guard is to write"
+    )
+    parser.add_argument("--audit", type=Path, metavar="DIR", help="also verify this audit log")
+    parser.add_argument("--json", action="store_true", help="print data, not prose")
+    parser.set_defaults(handler=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from edge.probes import examine
+
+    findings = examine(args.keys, args.place.resolve(), args.audit)
+    if args.json:
+        rows = [
+            {
+                "part": f.part,
+                "state": f.state.value,
+                "found": f.found,
+                "todo": f.todo,
+                "needed": f.needed,
+            }
+            for f in findings
+        ]
+        print(json.dumps(rows, indent=1))
+    else:
+        for f in findings:
+            print(f"{f.state.value:<8}  {f.part}: {f.found}")
+            if f.todo:
+                print(f"          -> {f.todo}")
+    return 1 if any(f.stops for f in findings) else 0
