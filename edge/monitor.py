@@ -19,7 +19,7 @@ from edge.decision.judge import Outlook
 from edge.lease import Revocation
 from edge.reasons import Reason
 
-_EVERY_NS = 90 * MS  # an unchanged reading of one source is told this often
+_EVERY_NS = 90 * MS  # what has not changed is told this often
 
 
 class Monitor:
@@ -29,6 +29,7 @@ class Monitor:
         self._channel = channel
         self._told: dict[Source, tuple[int, tuple[Reason, ...]]] = {}
         self._outlook: Outlook | None = None
+        self._outlook_ns = 0
 
     def readings(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
@@ -40,8 +41,8 @@ class Monitor:
             self._send({"reading": [reading.source.value, reading.captured_ns, codes]})
 
     def outlook(self, outlook: Outlook, now_ns: int) -> None:
-        if outlook != self._outlook:
-            self._outlook = outlook
+        if outlook != self._outlook or now_ns - self._outlook_ns >= _EVERY_NS:
+            self._outlook, self._outlook_ns = outlook, now_ns
             self._send({"outlook": [now_ns, *_plain(outlook)]})
 
     def revoked(self, message: Revocation, outlook: Outlook) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.audit.schema import Context as Setting
-from edge.decision.evidence import Reading
+from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
 from edge.frames.messages import Resolved
 from edge.monitor import Account, Seen, parse
 from edge.reasons import Reason, worst_first
 from edge.record import Context, ContextChange, FrameDecision, Outcome
+
+_KEPT_CHANGES = 200  # of those handed over before
 
 _UNTOLD = Account(0, Setting.UNCONTROLLED, (), ())
 
@@ -27,21 +29,23 @@ class Recorder:
     readings: list[Reading] = field(default_factory=list)
     changes: list[tuple[int, Outlook]] = field(default_factory=list)
     gate_ns: list[int] = field(default_factory=list)
+    newest: dict[Source, Reading] = field(default_factory=dict)
     outlook: Outlook | None = None
+    outlook_ns: int = 0  # when the decider last said so; it repeats itself
     rules: tuple[str, ...] = ()  # of the newest permit
     _accounts: dict[int, Account] = field(default_factory=dict)
     _resolved: list[Resolved] = field(default_factory=list)
-    _sources: set[str] = field(default_factory=set)
 
     def decider_said(self, data: bytes) -> None:
         match parse(data):
             case Reading() as reading:
                 self.readings.append(reading)
-                self._sources.add(reading.source.value)
+                self.newest[reading.source] = reading
             case Seen(now_ns, outlook):
                 if self.outlook is None or outlook.setting is not self.outlook.setting:
                     self.changes.append((now_ns, outlook))
                 self.outlook = outlook
+                self.outlook_ns = now_ns
                 if outlook.permitted:
                     self.rules = outlook.rules
             case Account() as account:
@@ -57,7 +61,17 @@ class Recorder:
 
     def has_heard_of(self, source: str) -> bool:
         """Whether any reading of `source` came."""
-        return source in self._sources
+        return Source(source) in self.newest
+
+    def take(self) -> tuple[list[FrameDecision], list[int]]:
+        """Hand over decisions and gate times, and forget them: for a guard that runs for good."""
+        taken = self.decisions, self.gate_ns
+        self.decisions, self.gate_ns, self._resolved = [], [], []
+        self.readings.clear()
+        del self.changes[:-_KEPT_CHANGES]
+        for epoch in sorted(self._accounts)[:-_KEPT_CHANGES]:
+            del self._accounts[epoch]
+        return taken
 
     def finish(self) -> tuple[list[FrameDecision], list[Reading], list[ContextChange]]:
         """Decisions in order of frames, readings and changes, timed from the first frame."""
