@@ -19,6 +19,10 @@ class PowerCut(BaseException):
     """The machine is off; nothing after this runs."""
 
 
+class TornWrite(OSError):
+    """Half of the bytes arrived, then the storage failed."""
+
+
 @dataclass
 class Inode:
     data: bytes = b""
@@ -68,7 +72,11 @@ class Disk(Files):
         return self._next_fd
 
     def write(self, fd, data):
-        self._call("write")
+        try:
+            self._call("write")
+        except TornWrite:
+            self._open[fd].data += data[: len(data) // 2]
+            raise
         taken = len(data)
         if self.room is not None:
             taken = min(taken, self.room - sum(len(i.data) for i in self.live.values()))
@@ -149,6 +157,16 @@ def fail_once(call: int, number: int = errno.EIO):
     def fault(now: int, name: str) -> None:
         if now == call:
             raise OSError(number, os.strerror(number))
+
+    return fault
+
+
+def tear_once(call: int):
+    """A fault: the given call fails, and if it is a write, half of it is done."""
+
+    def fault(now: int, name: str) -> None:
+        if now == call:
+            raise TornWrite(errno.EIO, os.strerror(errno.EIO))
 
     return fault
 
