@@ -24,6 +24,13 @@ def real_time(priority: int) -> str:
 
 
 def prefer(niceness: int = -10) -> None:
-    """Ask to run before ordinary processes; silently as before where that is not allowed."""
+    """Ask to run before ordinary processes; silently as before where that is not allowed.
+
+    Where the kernel shares out time by session first (autogroup, see sched(7)), a
+    niceness only counts inside the session, so a session's leader asks for its group too.
+    """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+            group.write(str(niceness))

@@ -63,6 +63,7 @@ def spawn_module(name: str, module: str, settings: Mapping[str, Any], fds: Itera
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         pass_fds=tuple(fds),
+        start_new_session=True,  # so that its priority counts against other sessions
     )
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):

@@ -44,6 +44,7 @@ from edge.models.pull import asset
 
 TURN_MS = 15
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
+MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 START_S = 30.0
 _RESTARTS_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
 VIRTUAL = "virtual"
@@ -103,6 +104,7 @@ class Guard:
         self.ring: Ring | None = None
         self.over = False
         self.failure: str | None = None
+        self._matched = False  # a matcher has connected
         self._restarts = 0
         self._restart_ns: int | None = None
         self._run_dir = Path(tempfile.mkdtemp(prefix="framegate-"))
@@ -268,6 +270,7 @@ class Guard:
             raise GuardError("the gate did not seal the release ring")
         self._start_matcher()
         self._await_board(bridge_end is not None)
+        self._await_matcher()
         parent_capture.send(b"go")
 
     def _spawn(
@@ -382,22 +385,33 @@ class Guard:
                 self._say("LINK_LOST: the board has not answered; the guard starts blocked")
                 return
 
+    def _await_matcher(self) -> None:
+        """Give a matcher the time to load what it needs, so that it misses nothing."""
+        deadline_ns = self._clock.now_ns() + MATCHER_WAIT_NS
+        while "matcher" in self.children and not self._matched and self.failure is None:
+            self.turn()
+            if self._clock.now_ns() > deadline_ns:
+                self._say("MATCHER_LOST: the matcher has not connected yet; starting without it")
+                return
+
     # watching
 
     def _gate_said(self, data: bytes) -> None:
         if data == b"over":
             self.over = True
+        elif data == b"matcher":
+            self._matched = True
         else:
             self.recorder.resolved(decode_resolved(data))
 
     def _bury(self, ended: list[Child]) -> None:
-        for child in ended:
+        if any(child.name == "gate" for child in ended) and self.ring is not None:
+            self.ring.wipe_all()
+        # one loss takes others along, which end in good order: name the one that did not
+        for child in sorted(ended, key=lambda child: child.process.wait() == 0):
             if child.name == "matcher":
                 self._lost_matcher(child)
-                continue
-            if child.name == "gate" and self.ring is not None:
-                self.ring.wipe_all()
-            if not self.over and self.failure is None:
+            elif not self.over and self.failure is None:
                 self.failure = child.describe_end()
 
     def _lost_matcher(self, child: Child) -> None:

@@ -117,7 +117,7 @@ class Decider:
         self._frames = 0
         self._released: dict[int, int] = {}  # epoch -> frames
         self._audit_failed = False
-        self._started = False
+        self._over = False  # the stream ended and every released frame is accounted for
 
     def run(self) -> None:
         """Turn until the parent or the gate is gone; then end the log in good order."""
@@ -133,7 +133,8 @@ class Decider:
                 self._hear_gate()
                 self._hear_bridge()  # after the gate: reading a frame takes its time
                 self._judge.silent(self._silent(gap))
-                self._act()
+                if not self._over:
+                    self._act()
         except ipc.PeerGone:
             self._stop()
 
@@ -161,12 +162,13 @@ class Decider:
                 case Ended() as report:
                     self._released[report.epoch] = report.released
                     self._judge.ended(report)
+                    if report.drained:
+                        self._end_well()
                 case SourceEnd(End.LOST, _):
                     self._observe([self._lost()])
 
     def _note(self, note: Noted) -> None:
         self._frames += 1
-        self._started = True
         look = Look(
             note.view_score,
             note.mean,
@@ -251,6 +253,13 @@ class Decider:
 
     def _lost(self) -> Reading:
         return Reading(Source.LIVENESS, self._clock.now_ns(), (Reason.CAM_LOST,))
+
+    def _end_well(self) -> None:
+        """The stream is over: the permit ends, but what was released may still be read."""
+        self._over = True
+        for action in self._judge.stop(self._clock.now_ns()):
+            if not isinstance(action, Tell):
+                self._do(action)
 
     def _stop(self) -> None:
         now_ns = self._clock.now_ns()

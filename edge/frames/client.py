@@ -84,7 +84,8 @@ class Connection:
         os.close(fds[0])
         self.ring.skip_to_newest()
         self._channel.setblocking(False)
-        self.ended = False
+        self.ended = False  # nothing more will come, and everything that came has been read
+        self._over = False  # the guard said that nothing more will come
 
     def read(self, timeout_s: float | None = None) -> Frame | None:
         """The next released frame; None when the stream is over or the time has passed.
@@ -102,7 +103,8 @@ class Connection:
                 frame.sequence = slot.sequence
                 frame.flags.writeable = False
                 return frame
-            if self.ended:
+            if self._over:
+                self.ended = True
                 return None
             wait_s = None if deadline is None else deadline - time.monotonic()
             if wait_s is not None and wait_s <= 0:
@@ -123,7 +125,7 @@ class Connection:
         if channel in ready:
             with contextlib.suppress(OSError):  # the guard is gone: that ends the stream as well
                 self._channel.recv(512)
-            self.ended = True
+            self._over = True
 
 
 def connect(

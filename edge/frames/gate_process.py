@@ -35,13 +35,13 @@ from edge.frames.messages import (
     End,
     Ended,
     Freed,
-    Noted,
     Offered,
     Resolved,
     Returned,
     SourceEnd,
     decode,
     encode,
+    encode_note,
     encode_resolved,
 )
 from edge.frames.outlet import Outlet
@@ -122,30 +122,42 @@ class GateProcess:
         poll = select.poll()
         for channel in (self._capture, self._decider, self._parent):
             poll.register(channel, select.POLLIN)
-        watched: set[int] = set()
+        capture_fd, parent_fd = self._capture.fileno(), self._parent.fileno()
+        watched = self._watch(poll, set())
         last_ns = self._clock.now_ns()
         while True:
-            for fd in watched.symmetric_difference(self._outlet.fds()):
-                if fd in watched:
-                    poll.unregister(fd)
-                else:
-                    poll.register(fd, select.POLLIN)
-            watched = set(self._outlet.fds())
             ready = {fd for fd, _ in poll.poll(TURN_MS)}
             now_ns = self._clock.now_ns()
             if now_ns - last_ns > GAP_NS:
                 self._doubt(now_ns)
             last_ns = now_ns
             self._beats.beat(Role.GATE, now_ns)
-            if ready & watched:
-                self._outlet.serve()
-            if self._parent.fileno() in ready:
+            if parent_fd in ready:
                 ipc.drain(self._parent)  # nothing is expected; raises when it is gone
-            self._hear_decider()
-            for data in ipc.drain(self._capture):
-                self._hear_capture(data)
-                self._hear_decider()
+            if not watched.isdisjoint(ready):
+                self._serve()
+                watched = self._watch(poll, watched)
+            if capture_fd in ready:
+                data = ipc.receive(self._capture)  # one frame a turn, released before the next
+                if data is not None:
+                    self._hear_capture(data)
+            self._hear_decider()  # every turn, and last: nothing is released past a revocation
             self._settle()
+
+    def _watch(self, poll: select.poll, watched: set[int]) -> set[int]:
+        """Have `poll` watch the descriptors of the outlet in place of `watched`."""
+        wanted = set(self._outlet.fds())
+        for fd in watched - wanted:
+            poll.unregister(fd)
+        for fd in wanted - watched:
+            poll.register(fd, select.POLLIN)
+        return wanted
+
+    def _serve(self) -> None:
+        before = self._outlet.listening
+        self._outlet.serve()
+        if self._outlet.listening and not before:
+            ipc.send(self._parent, b"matcher")
 
     def _hear_decider(self) -> None:
         for data in ipc.drain(self._decider):
@@ -206,18 +218,7 @@ class GateProcess:
         self._steps[shot.sequence] = time.perf_counter_ns() - began_ns
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
-        note = Noted(
-            shot.sequence,
-            shot.captured_ns,
-            look.view_score,
-            look.mean,
-            look.std,
-            look.sharpness,
-            look.difference,
-            look.digest,
-            look.malformed,
-        )
-        ipc.send(self._decider, encode(note))
+        ipc.send(self._decider, encode_note(shot.sequence, shot.captured_ns, look))
         since_ns = shot.captured_ns - self._offered_ns
         suspect = look.difference > SUSPECT_DIFFERENCE and since_ns >= SUSPECT_NS
         if (since_ns >= EVIDENCE_NS or suspect) and not look.malformed:
@@ -260,6 +261,7 @@ class GateProcess:
         late = now_ns - self._end_ns > DRAIN_NS
         if late or (self._final and self._lent is None and not self._gate.waiting):
             self._block_all(self._gate.bar(now_ns, Reason.BRACKET))
+            self._leased = False  # a good end, not a revoke: what was released may still be read
             self._over = True
             self._report(None)
             self._outlet.finish("end of stream")

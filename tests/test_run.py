@@ -1,0 +1,328 @@
+"""The whole guard, run for real: what a matcher gets, and what is left when it may not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.clock import S
+from edge.daemon.supervisor import Guard, Plan
+from edge.errors import CameraError, GuardError, MatcherError, SignatureError
+from edge.frames.camera import FileCamera
+from edge.frames.client import Connection
+from edge.reasons import Reason
+from edge.record import FrameDecision, Outcome
+from tests import render
+from tests.guards import SESSION, Site, site
+
+SCRIPT = """\
+import hashlib
+import sys
+
+{imports}
+
+cap = {capture}
+with open(sys.argv[1], "w") as out:
+    while cap.isOpened():
+        ok, frame = cap.read()
+        if not ok:
+            break
+        out.write(hashlib.sha256(frame.tobytes()).hexdigest() + "\\n")
+cap.release()
+"""
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of a room, and the same cut to a street after two."""
+    folder = tmp_path_factory.mktemp("footage")
+    room = render.room()
+    render.write_clip(folder / "room.avi", render.lived_in(room, 90))
+    frames = [*render.lived_in(room, 60), *render.drive(20)]
+    render.write_clip(folder / "cut.avi", frames)
+    return folder
+
+
+@pytest.fixture
+def kiosk(footage: Path, tmp_path: Path, face_model: Path) -> Site:
+    return site(tmp_path / "site", footage / "room.avi", footage / "room.avi", face_model)
+
+
+@pytest.fixture
+def cut_away(footage: Path, tmp_path: Path, face_model: Path) -> Site:
+    return site(tmp_path / "site", footage / "cut.avi", footage / "room.avi", face_model)
+
+
+def plan(kiosk: Site, *matcher: str, release: str = "bracketed") -> Plan:
+    return Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        matcher=matcher,
+        release=release,
+        audit=kiosk.folder / "audit",
+    )
+
+
+def quiet(line: str) -> None:
+    """What an operator would read is not what these tests are about."""
+
+
+def released(decisions: list[FrameDecision]) -> list[FrameDecision]:
+    return [d for d in decisions if d.verdict is Outcome.PASS]
+
+
+def test_an_opencv_script_changed_in_one_line_sees_exactly_the_released_frames(
+    kiosk: Site, tmp_path: Path
+) -> None:
+    plain, ours = tmp_path / "plain.py", tmp_path / "ours.py"
+    plain.write_text(
+        SCRIPT.format(imports="import cv2", capture=f'cv2.VideoCapture("{kiosk.clip}")')
+    )
+    ours.write_text(SCRIPT.format(imports="import edge", capture="edge.VideoCapture(0)"))
+    subprocess.run([sys.executable, plain, tmp_path / "all"], check=True, timeout=60)
+
+    with Guard(plan(kiosk, sys.executable, str(ours), str(tmp_path / "seen")), quiet) as guard:
+        guard.run()
+    decisions, _, _ = guard.recorder.finish()
+
+    every = (tmp_path / "all").read_text().split()
+    seen = (tmp_path / "seen").read_text().split()
+    assert seen == [every[d.frame] for d in released(decisions)]
+    assert len(seen) > 30
+
+
+@pytest.mark.parametrize("release", ["bracketed", "immediate"])
+def test_frames_flow_until_the_cut_and_none_after_it(cut_away: Site, release: str) -> None:
+    times = []
+    with Guard(plan(cut_away, release=release), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        while not guard.over:
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                times.append(frame.captured_ns)
+        decisions = sorted(guard.recorder.decisions, key=lambda d: d.frame)
+
+    foreign = next(d.captured_ns for d in decisions if Reason.VIEW_FOREIGN in d.reasons)
+    assert times
+    assert max(times) < foreign
+    assert len(times) == len(released(decisions))
+
+
+def test_a_matcher_that_keeps_its_mapping_reads_zeros_after_a_revoke(cut_away: Site) -> None:
+    held: list[bool] = []
+    foreign_seen = 0
+    with Guard(plan(cut_away), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        while foreign_seen < 2:
+            guard.turn()
+            if matcher.read(timeout_s=0) is not None:
+                held.append(bool(matcher.ring.pixels.any()))
+            foreign_seen = sum(Reason.VIEW_FOREIGN in d.reasons for d in guard.recorder.decisions)
+            assert not guard.over
+        left = bool(matcher.ring.pixels.any())
+
+    assert any(held)
+    assert not left
+
+
+def test_the_parent_wipes_the_ring_when_the_gate_is_killed(kiosk: Site) -> None:
+    with Guard(plan(kiosk), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        while matcher.read(timeout_s=0) is None:
+            guard.turn()
+        held = bool(matcher.ring.pixels.any())
+        os.kill(guard.children["gate"].pid, signal.SIGKILL)
+        while guard.failure is None:
+            guard.turn()
+        left = bool(matcher.ring.pixels.any())
+
+    assert held
+    assert not left
+    assert "gate" in guard.failure
+
+
+def test_the_matcher_cannot_write_resize_or_map_the_ring_writable(kiosk: Site) -> None:
+    import mmap
+
+    with Guard(plan(kiosk), quiet) as guard:
+        assert guard.ring is not None
+        guard.turn()
+        for flags in (os.O_RDONLY, os.O_RDWR):
+            fd = os.open(f"/proc/self/fd/{guard.ring.fd}", flags)
+            with pytest.raises(PermissionError):
+                mmap.mmap(fd, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+            with pytest.raises(OSError):
+                os.pwrite(fd, b"x", 0)
+            with pytest.raises(OSError):
+                os.ftruncate(fd, 0)
+            os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("token", "lane", "code"),
+    [
+        ("wrong", "verify_1_1", Reason.PEER_UNKNOWN),
+        (None, "detect", Reason.LANE_MISMATCH),
+    ],
+)
+def test_a_stranger_or_another_lane_is_refused_and_the_right_one_is_not(
+    kiosk: Site, token: str | None, lane: str, code: Reason
+) -> None:
+    with Guard(plan(kiosk), quiet) as guard:
+        path, right, _ = guard.environment.values()
+        attempt = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"from edge.frames.client import Connection\n"
+                f"try: Connection({path!r}, {token or right!r}, {lane!r})\n"
+                f"except Exception as err: print(err)",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        while attempt.poll() is None:
+            guard.turn()
+        said = attempt.communicate()[0]
+        Connection(path, right, "verify_1_1").close()
+
+    assert code.value in said
+
+
+def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site) -> None:
+    idle = [sys.executable, "-c", "from edge.frames.client import open_connection as o\nc = o()\n"]
+    idle[2] += "import time; time.sleep(60)"
+    with Guard(plan(kiosk, *idle), quiet) as guard:
+        while not guard.over:
+            guard.turn()
+        decisions = guard.recorder.decisions
+
+    assert len(released(decisions)) > 30
+
+
+def test_a_dead_matcher_is_started_again_and_frames_flow_to_it(kiosk: Site) -> None:
+    said: list[str] = []
+    script = "from edge.frames.client import open_connection as o\nc = o()\nc.read()\nexit(3)"
+    with Guard(plan(kiosk, sys.executable, "-c", script), said.append) as guard:
+        first = guard.children["matcher"].pid
+        while guard.children.get("matcher") is None or guard.children["matcher"].pid == first:
+            guard.turn()
+            assert not guard.over
+
+    assert any("MATCHER_LOST" in line for line in said)
+    assert guard.failure is None
+
+
+def test_a_file_that_the_record_does_not_name_is_blocked(
+    kiosk: Site, footage: Path, tmp_path: Path
+) -> None:
+    other = render.write_clip(tmp_path / "other.avi", render.lived_in(render.room(), 60, seed=2))
+    said: list[str] = []
+    with Guard(
+        Plan(
+            source=str(other),
+            device=kiosk.device,
+            session=kiosk.session,
+            keys=kiosk.store.directory,
+            audit=tmp_path / "audit",
+        ),
+        said.append,
+    ) as guard:
+        guard.run()
+        decisions = guard.recorder.decisions
+
+    assert any("GD-05" in line for line in said)
+    assert not released(decisions)
+    assert all(Reason.CAM_IDENTITY in d.reasons for d in decisions[10:])
+
+
+def test_unsigned_or_altered_records_do_not_run(kiosk: Site) -> None:
+    kiosk.session.write_text(SESSION.replace("valid", "none"))
+
+    with pytest.raises(SignatureError, match=r"S\.toml"):
+        Guard(plan(kiosk), quiet)
+
+
+def test_a_missing_camera_ends_the_start_with_its_own_words(kiosk: Site, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    with (
+        pytest.raises(CameraError, match="no-such"),
+        Guard(replace(plan(kiosk), source=str(tmp_path / "no-such.mp4")), quiet),
+    ):
+        pass
+
+
+def test_a_port_that_is_no_board_leaves_the_guard_blocked(kiosk: Site) -> None:
+    from dataclasses import replace
+
+    master, slave = os.openpty()
+    try:
+        with Guard(replace(plan(kiosk), board=os.ttyname(slave)), quiet) as guard:
+            guard.run()
+            decisions = guard.recorder.decisions
+    except GuardError:
+        decisions = []
+    finally:
+        os.close(master)
+        os.close(slave)
+
+    assert decisions
+    assert not released(decisions)
+    assert any(Reason.LINK_LOST in d.reasons for d in decisions)
+
+
+def test_a_lane_without_faces_flows_without_view_or_board(kiosk: Site) -> None:
+    kiosk.sign(session=SESSION.replace("verify_1_1", "detect"))
+    times = []
+    with Guard(plan(kiosk), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        while not guard.over:
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                times.append(frame.captured_ns)
+
+    assert "bridge" not in guard.children
+    assert len(times) > 30
+    assert times == sorted(times)
+
+
+def test_a_connection_to_nobody_says_so(tmp_path: Path) -> None:
+    with pytest.raises(MatcherError, match="expected a guard there"):
+        Connection(str(tmp_path / "none.sock"), "token", "verify_1_1")
+
+
+def test_the_results_of_a_run_are_complete(kiosk: Site, tmp_path: Path) -> None:
+    from edge.results import finish_run
+
+    with Guard(plan(kiosk), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        began = time.monotonic()
+        while not guard.over and time.monotonic() - began < 30:
+            guard.turn()
+        matcher.close()
+    summary = finish_run(guard, tmp_path / "out")
+
+    assert summary.audit_verified
+    assert summary.frames >= 80
+    assert summary.first_pass_s is not None
+    assert summary.first_pass_s * S >= 1 * S
+    for name in ("decisions.jsonl", "summary.json", "report.html"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+def test_the_digest_of_a_frame_is_that_of_the_file(footage: Path) -> None:
+    shots = FileCamera(footage / "room.avi").shots()
+
+    digests = {hashlib.sha256(shot.frame.tobytes()).hexdigest() for shot in shots}
+
+    assert len(digests) == 90
