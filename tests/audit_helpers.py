@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge.audit.schema import (
     Context,
     Deny,
@@ -96,3 +98,8 @@ DAY = [
     start(600),
     deny(601),
 ]
+
+
+def reference_root(tree: Any, size: int) -> bytes:
+    """The root that pymerkle gives; before its version 7 the call had another name."""
+    return (getattr(tree, "get_root", None) or tree.get_state)(size)
