@@ -147,7 +147,8 @@ class Vocabulary:
                 parents.setdefault(child, []).append(parent)
         for place in sorted(self._places | set(self.children)):
             found.append(_entity("Place", place, [("Place", p) for p in parents.get(place, [])]))
-        everywhere = [("Place", place) for place in sorted(self._places)]
+        smallest = sorted(self._places - set(self.children))  # the others contain them
+        everywhere = [("Place", place) for place in smallest]
         found.append(_entity("Place", UNKNOWN_PLACE, everywhere))
         return found
 

@@ -37,6 +37,7 @@ class Pack:
     rules: tuple[Rule, ...]  # those the pack takes, in file order
     vocabulary: Vocabulary
     schema: str
+    text: str  # every rule of the files, taken or not, in Cedar
     content: bytes  # canonical JSON: the digest of every file the pack is made of
 
 
@@ -86,6 +87,7 @@ def read_pack(content: Mapping[str, bytes]) -> Pack:
         taken,
         Vocabulary.from_json(content[VOCABULARY], content[PLACES]),
         schema,
+        "\n".join(content[family].decode() for family in families),
         rfc8785.dumps({name: hashlib.sha256(content[name]).hexdigest() for name in content}),
     )
 

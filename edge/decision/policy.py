@@ -40,7 +40,7 @@ class Policy:
         self._by_key: dict[str, Rule] = {rule.key: rule for rule in self.rules}
         try:
             self._policies = policy_set(self.rules)
-            checked = cedarpy.validate_policies(str(policy_set(pack.rules)), pack.schema)
+            checked = cedarpy.validate_policies(pack.text, pack.schema)
             self._schema = cedarpy.Schema.from_str(pack.schema)
             self._entities = cedarpy.Entities.from_json_str(
                 json.dumps(pack.vocabulary.entities()), schema=self._schema

@@ -1,0 +1,149 @@
+"""What a policy costs: one decision, one load, and the worst that a bad bundle can do.
+
+    python -m bench.policy [--json]
+
+Absolute times, so they are reported with the machine and asserted nowhere. A
+hostile bundle is one of several, each as large as may be; the worst counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.decision.bundle import Bundle, Floors, seal_bundle
+from edge.decision.lint import spread
+from edge.decision.pack import SHIPPED, shipped_files
+from edge.decision.policy import Policy
+from edge.decision.trust import MAX_BYTES, BundleError, Root, seal, sign
+from edge.policy_store import judge
+
+KEYS = [Ed25519PrivateKey.generate() for _ in range(3)]
+ROOT = Root(1, 2, {str(n): key.public_key().public_bytes_raw() for n, key in enumerate(KEYS)})
+NOW_S = 1_790_000_000
+LOADS = 20
+
+
+def signed(payload: bytes) -> bytes:
+    """The payload under enough signatures."""
+    return sign(sign(seal(payload), KEYS[0]), KEYS[1])
+
+
+def hostile() -> dict[str, bytes]:
+    """Bad bundles that try to cost much."""
+    room = MAX_BYTES * 3 // 4 - 1000
+    bomb = Bundle(
+        1,
+        NOW_S - 1,
+        NOW_S + 9,
+        "0.1.0",
+        ROOT,
+        {},
+        {},
+        {**shipped_files("strict"), "guard.cedar": b"(" * 100_000},
+    )
+    return {
+        "10 MB": b'{"payload":"' + b"A" * 10_000_000,
+        "deep": b"[" * 19_999,
+        "wide": b'{"signatures":[' + b"{}," * 9_990 + b"{}]}",
+        "unsigned": seal(b"[" * room),
+        "signed deep": signed(b"[" * 19_999),
+        "signed wide": signed(b"[" + b"0," * 19_990 + b"0]"),
+        "signed Cedar": sign(sign(seal_bundle(bomb), KEYS[0]), KEYS[1]),
+    }
+
+
+def timed_ms(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """How long one call takes."""
+    started = clock()
+    call()
+    return (clock() - started) * 1e3
+
+
+def refused(envelope: bytes) -> None:
+    """Judge a bundle that must not be taken."""
+    try:
+        judge(envelope, ROOT, Floors(), wall_s=NOW_S, guard="0.1.0")
+    except BundleError:
+        return
+    raise AssertionError("a hostile bundle was taken")
+
+
+def decision_us(pack: str, count: int = 3000) -> tuple[float, float]:
+    """Median and 99th percentile of one decision, in microseconds."""
+    policy = Policy.load(pack)
+    cases = [facts.values for facts in spread(policy.pack, count)]
+    times = sorted(timed_ms(lambda case=case: policy.decide(case)) * 1e3 for case in cases)
+    return times[count // 2], times[count * 99 // 100]
+
+
+def figures() -> list[dict[str, object]]:
+    """Every figure with its target; None where there is none."""
+    found: list[dict[str, object]] = []
+
+    def add(name: str, value: float, unit: str, target: float | None = None) -> None:
+        holds = target is None or value < target
+        found.append(
+            {"name": name, "value": round(value, 2), "target": target, "unit": unit, "holds": holds}
+        )
+
+    for pack in SHIPPED:
+        p50, p99 = decision_us(pack)
+        add(f"decision {pack} p50", p50, "us")
+        add(f"decision {pack} p99", p99, "us")
+    files = shipped_files("strict")
+    good = signed(Bundle(1, NOW_S - 1, NOW_S + 9, "0.1.0", ROOT, {}, {}, files).payload)
+    load = partial(judge, good, ROOT, Floors(), wall_s=NOW_S, guard="0.1.0")
+    for what, clock in (("wall", time.perf_counter), ("processor", time.process_time)):
+        loads = sorted(timed_ms(load, clock) for _ in range(LOADS))
+        add(f"load and verify a good bundle, median {what} time", loads[LOADS // 2], "ms", 100)
+    attempts = hostile()
+    add(
+        "refuse a hostile bundle, worst",
+        max(timed_ms(lambda bad=bad: refused(bad)) for bad in attempts.values()),
+        "ms",
+        100,
+    )
+    peaks = []
+    for bad in attempts.values():
+        tracemalloc.start()
+        refused(bad)
+        peaks.append(tracemalloc.get_traced_memory()[1] / 2**20)
+        tracemalloc.stop()
+    add("memory for a hostile bundle, worst (Python's own)", max(peaks), "MiB", 16)
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="bench.policy", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    found = figures()
+    environment = {
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "cedarpy": version("cedarpy"),
+    }
+    if args.json:
+        print(json.dumps({"figures": found, "environment": environment}, indent=1))
+    else:
+        for figure in found:
+            target = "" if figure["target"] is None else f"  (target < {figure['target']})"
+            print(f"{figure['name']:52} {figure['value']:>9} {figure['unit']}{target}")
+        print(", ".join(f"{key} {value}" for key, value in environment.items()))
+    return 0 if all(figure["holds"] for figure in found) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
