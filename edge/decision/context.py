@@ -80,12 +80,14 @@ class Context:
         self._dwell_ns = dwell_ns
         self._required = {source: _Channel() for source in REQUIRED if source in sources}
         self._vetoes: dict[Source, Reading] = {}
+        self._ready_ns = 0  # the dwell after the last veto is over
         self._glitch_ns: int | None = None  # when a forgivable failure began
         self._forgiven: deque[int] = deque()
 
     def observe(self, reading: Reading) -> None:
         """Take one reading; an older good one than already seen changes nothing."""
         if reading.source in VETO_NS:
+            self._account(reading.source, reading.captured_ns)
             self._vetoes[reading.source] = reading
             return
         channel = self._required.get(reading.source)
@@ -103,7 +105,6 @@ class Context:
     def state(self, now_ns: int) -> ContextState:
         """What holds at `now_ns`."""
         reasons: list[Reason] = []
-        ready_ns = 0
         seen_ns = FOREVER_NS
         for source, channel in self._required.items():
             duty = REQUIRED[source]
@@ -111,20 +112,15 @@ class Context:
                 reasons.append(duty.silent)
             else:
                 reasons.extend(channel.last.reasons)
-            ready_ns = max(ready_ns, channel.ready_ns)
             if duty.brackets:
                 seen_ns = min(seen_ns, channel.last_good_ns)
-        vetoed = [
-            reason
-            for source, veto in self._vetoes.items()
-            if now_ns - veto.captured_ns <= VETO_NS[source]
-            for reason in veto.reasons
-        ]
-        if vetoed:
-            self._restart(now_ns)
-            reasons.extend(vetoed)
+        for source, veto in self._vetoes.items():
+            self._account(source, now_ns)
+            if now_ns - veto.captured_ns <= VETO_NS[source]:
+                reasons.extend(veto.reasons)
         if reasons:
             return ContextState(False, worst_first(reasons), FOREVER_NS, -1)
+        ready_ns = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
         return ContextState(True, (), ready_ns, seen_ns)
 
     def _good(self, reading: Reading, channel: _Channel) -> None:
@@ -142,7 +138,7 @@ class Context:
         if reading.source not in _GLITCHES_OF:
             self._glitch_ns = None
         elif self._glitch_ns is None or now_ns - self._glitch_ns > GLITCH_NS:
-            ready = max(c.ready_ns for c in self._required.values())
+            ready = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
             self._glitch_ns = now_ns if ready <= now_ns else None
         channel.ready_ns = FOREVER_NS
 
@@ -161,9 +157,11 @@ class Context:
             self._forgiven.append(began_ns)
         return True
 
-    def _restart(self, now_ns: int) -> None:
-        """A veto begins the dwell again, for every source."""
+    def _account(self, source: Source, now_ns: int) -> None:
+        """While a veto holds, up to `now_ns`, the dwell begins again for every source."""
+        veto = self._vetoes.get(source)
+        if veto is None or veto.good:
+            return
+        held_ns = min(now_ns, veto.captured_ns + VETO_NS[source])
         self._glitch_ns = None
-        for channel in self._required.values():
-            if channel.ready_ns != FOREVER_NS:
-                channel.ready_ns = max(channel.ready_ns, now_ns + self._dwell_ns)
+        self._ready_ns = max(self._ready_ns, held_ns + self._dwell_ns)
