@@ -1,0 +1,58 @@
+"""Tenure: is the policy that came into force still in force? Asked once a second.
+
+The wall clock decides no lease, but it does decide dates. It is believed only
+forwards: a time that passed is a floor, and a clock that shows an earlier one
+blocks. A jump in either direction is told, since nobody jumps for no reason.
+`wall_s` is whole seconds of UTC since 1970, `boot_ns` is CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from edge.clock import S
+from edge.decision.bundle import Bundle, Floors, expired, raised, set_back
+from edge.reasons import Reason
+
+JUMP_S = 2  # more than this against the boot clock in one step is no slewing
+
+
+class Tenure:
+    """Watches the clocks for one bundle in force."""
+
+    def __init__(self, bundle: Bundle, floors: Floors, day: datetime.date) -> None:
+        """Take a bundle that was admitted; `day` is the one its rules were chosen for."""
+        self._bundle = bundle
+        self._floors = floors
+        self._day = day
+        self._ahead_s: float | None = None  # of the wall clock over the boot clock
+
+    @property
+    def floors(self) -> Floors:
+        """The newest known: for the audit log and the board."""
+        return self._floors
+
+    def check(self, wall_s: int, boot_ns: int) -> tuple[Reason, ...]:
+        """What is wrong now, worst first; with `CLOCK_JUMP` alone nothing is blocked."""
+        found = []
+        if set_back(self._floors, wall_s):
+            found.append(Reason.CLOCK_BACKWARDS)
+        ahead_s = wall_s - boot_ns / S
+        if self._ahead_s is not None and abs(ahead_s - self._ahead_s) > JUMP_S:
+            found.append(Reason.CLOCK_JUMP)
+        self._ahead_s = ahead_s
+        self._floors = raised(self._floors, wall_s)
+        if expired(self._bundle, self._floors, wall_s):
+            found.insert(0, Reason.POLICY_EXPIRED)
+        return tuple(found)
+
+    @property
+    def fault(self) -> str:
+        """The policy's own word for it: `policy_expired` or `none`."""
+        return "policy_expired" if expired(self._bundle, self._floors, 0) else "none"
+
+    @property
+    def day_passed(self) -> bool:
+        """Whether other rules may hold by now, so that the policy is to be loaded again."""
+        now = datetime.datetime.fromtimestamp(self._floors.time_s, datetime.timezone.utc)
+        return now.date() > self._day
