@@ -7,6 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+EXAMPLES = """\
+examples:
+  framegate doctor                                    before the first run
+  framegate doctor --place /var/lib/framegate --audit /var/lib/framegate/audit
+"""
+
 
 def register(subparsers: Any) -> None:
     """Add `doctor` to the command line."""
@@ -15,6 +21,8 @@ def register(subparsers: Any) -> None:
         help="check what this machine offers the guard",
         description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
         "board. Exit code 1 if something is missing that the guard cannot run without.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--keys", type=Path, metavar="DIR", help="key directory")
     parser.add_argument(
