@@ -1,0 +1,78 @@
+"""`framegate evaluate`: how well does the picture alone tell the enrolled place from the rest?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  framegate evaluate recordings/                     every figure, as a table
+  framegate evaluate recordings/ --out report/       and a page with pictures
+  framegate evaluate recordings/ --only kiosk street --json
+
+The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
+stationary), setting (controlled or uncontrolled), source.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate evaluate`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="play recordings against enrolled views, everything else forged",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="folder with MANIFEST.csv")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write figures.json and report.html"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="recordings whose name has a word"
+    )
+    parser.add_argument("--pack", default="strict", choices=("strict", "police"))
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print; 1 if a target does not hold or a recording had to be skipped."""
+    import json
+
+    from edge.decision.people import FaceBoxes
+    from edge.decision.policy import Policy
+    from edge.errors import UsageError
+    from edge.evaluation.figures import environment, figures
+    from edge.evaluation.manifest import read_manifest
+    from edge.evaluation.page import render
+    from edge.evaluation.run import evaluate
+    from edge.models.pull import asset
+    from edge.record import write_atomic
+
+    clips = read_manifest(args.folder)
+    if args.only:
+        clips = [c for c in clips if any(word in c.name for word in args.only)]
+        if not clips:
+            raise UsageError(f"--only {' '.join(args.only)}: no recording has such a name")
+    faces = FaceBoxes(asset("centerface.onnx"))
+    found = evaluate(
+        clips, faces, Policy.load(args.pack), lambda line: print(line, file=sys.stderr)
+    )
+    rows = figures(found)
+    answer = {"figures": [row.as_json() for row in rows], "environment": environment()}
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_atomic(args.out / "figures.json", json.dumps(answer, indent=1) + "\n")
+        write_atomic(args.out / "report.html", render(found, rows))
+    if args.json:
+        print(json.dumps(answer, indent=1))
+    else:
+        for row in rows:
+            mark = "holds" if row.holds else "DOES NOT HOLD"
+            print(f"{row.name}: {row.value} {row.unit} (target {row.target}) {mark}")
+    for line in found.skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    return 0 if all(row.holds for row in rows) and not found.skipped else 1

@@ -1,0 +1,1 @@
+"""Evaluation of the guard on a folder of recordings."""

@@ -1,0 +1,76 @@
+"""A folder of recordings and what its `MANIFEST.csv` says of each.
+
+Needed columns: `file`, `kind`, `camera` (mobile or stationary) and `setting`
+(controlled or uncontrolled); `source` (collection:path) tells which recordings
+are takes of one place. Only rows of kind `video` are used here.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path, PurePosixPath
+
+from edge.errors import RecordError
+
+_NEEDED = ("file", "kind", "camera", "setting")
+
+
+class Mount(Enum):
+    """How the camera of a recording was held."""
+
+    MOBILE = "mobile"
+    STATIONARY = "stationary"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One recording."""
+
+    path: Path
+    name: str
+    controlled: bool
+    mount: Mount
+    place: str  # recordings of one place share it
+
+
+def read_manifest(folder: Path) -> list[Clip]:
+    """The recordings in `folder`, in the manifest's order.
+
+    Raises:
+        RecordError: no manifest, a missing column, an unknown word, or no recording.
+    """
+    path = folder / "MANIFEST.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            missing = [name for name in _NEEDED if name not in columns]
+            if missing:
+                raise RecordError(f"{path}: expected the columns {', '.join(missing)}")
+            clips = [_clip(folder, row) for row in reader if row["kind"] == "video"]
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        raise RecordError(f"{path}: expected a readable manifest: {err}") from err
+    if not clips:
+        raise RecordError(f"{path}: expected at least one row of kind video")
+    return clips
+
+
+def _clip(folder: Path, row: dict[str, str]) -> Clip:
+    file, setting = row["file"], row["setting"]
+    if setting not in ("controlled", "uncontrolled"):
+        raise RecordError(f"{file}: setting {setting!r}, expected controlled or uncontrolled")
+    try:
+        mount = Mount(row["camera"])
+    except ValueError as err:
+        raise RecordError(
+            f"{file}: camera {row['camera']!r}, expected mobile or stationary"
+        ) from err
+    collection, _, origin = (row.get("source") or "").partition(":")
+    parent = PurePosixPath(origin).parent.as_posix()
+    controlled = setting == "controlled"
+    # takes of one place lie in one folder of their collection; a collection's top is no place
+    together = controlled and origin and parent != "."
+    place = f"{collection}:{parent}" if together else file
+    return Clip(folder / file, PurePosixPath(file).stem, controlled, mount, place)

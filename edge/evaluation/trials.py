@@ -1,0 +1,166 @@
+"""Trials: every recording against every view, through the same judge as the guard.
+
+A recording is decoded once and its faces are found once; each trial then plays
+it in virtual time against one view. Beside what passed, a trial keeps how near
+the picture came to passing: the sentinel's score of every frame, and for every
+reading the smallest distance to a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.clock import MS, S
+from edge.config import Device
+from edge.decision import view
+from edge.decision.enrol import enrol
+from edge.decision.evidence import BoardSample, Box
+from edge.decision.fingerprint import Fingerprint
+from edge.decision.people import FaceBoxes
+from edge.decision.policy import Policy
+from edge.errors import EnrolmentError
+from edge.evaluation.forge import PERFECT_SESSION
+from edge.evaluation.manifest import Clip
+from edge.frames.camera import FileCamera, Shot
+from edge.frames.sentinel import ALL, Sentinel
+from edge.reasons import Reason
+from edge.record import Outcome as FrameOutcome
+from edge.replay import Replay
+
+SETTLE_NS = 600 * MS  # "after the dwell" begins this long after it
+ENROL_NS = 1 * S
+FACES_NS = 180 * MS  # how often faces are looked for
+VIEW_NS = 90 * MS  # how often the view is read
+CAMERA = bytes(16)  # the camera's identity is forged too
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A decoded recording and its faces."""
+
+    clip: Clip
+    shots: tuple[Shot, ...]
+    faces: dict[int, tuple[Box, ...]]  # by the frame's id, for the frames looked at
+
+    def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
+        """The faces found in this frame, or in the one looked at before it."""
+        return self.faces[id(frame)]
+
+    @property
+    def last_ns(self) -> int:
+        return self.shots[-1].captured_ns
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An enrolled view, or why there is none."""
+
+    clip: Clip
+    fingerprint: Fingerprint | None
+    refusal: str  # what enrolment's own checks said; empty if they agreed
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One recording against one view."""
+
+    clip: str
+    view: str
+    frames: int
+    passed: int
+    due: int  # frames after the dwell
+    due_passed: int
+    reasons: dict[Reason, int]
+    scores: tuple[float, ...]  # the sentinel's, of every frame, over all blocks
+    margin: float  # of the reading nearest to passing: smallest distance to a limit; > 0 passes
+    decisions: tuple[bool, ...]  # passed, frame by frame
+
+
+def decode(clip: Clip, faces: FaceBoxes) -> Footage:
+    """Decode a recording and find its faces, as often as the slow loop looks for them."""
+    camera = FileCamera(clip.path)
+    shots = tuple(camera.shots())
+    camera.close()
+    found: dict[int, tuple[Box, ...]] = {}
+    boxes: tuple[Box, ...] = ()
+    last_ns = -S
+    for shot in shots:
+        if shot.captured_ns - last_ns >= FACES_NS or shot is shots[-1]:
+            boxes, last_ns = faces.detect(shot.frame), shot.captured_ns
+        found[id(shot.frame)] = boxes
+    return Footage(clip, shots, found)
+
+
+def enrol_view(footage: Footage) -> View:
+    """Enrol from the first second, people masked; note what a real site would have refused."""
+    opening = [s.frame for s in footage.shots if s.captured_ns <= ENROL_NS]
+    frames = opening[:: max(1, len(opening) // 30)]
+    boxes = [footage.detect(frame) for frame in frames]
+    refusal = ""
+    try:
+        enforced = enrol(frames, boxes, camera=CAMERA, enforce=True, mask_people=False)
+        return View(footage.clip, enforced, "")
+    except EnrolmentError as err:
+        refusal = str(err)
+    try:
+        trial = enrol(frames, boxes, camera=CAMERA, enforce=False)
+    except EnrolmentError as err:
+        return View(footage.clip, None, str(err))
+    return View(footage.clip, trial, refusal)
+
+
+def play(
+    footage: Footage,
+    shown: View | None,
+    device: Device,
+    policy: Policy,
+    samples: Sequence[BoardSample],
+) -> Trial:
+    """Play one recording against one view."""
+    fingerprint = shown.fingerprint if shown is not None else None
+    guard = Replay(device, PERFECT_SESSION, policy, fingerprint, footage)
+    outcome = guard.run(footage.shots, samples)
+    passed = [d.verdict is FrameOutcome.PASS for d in outcome.decisions]
+    after_ns = round(device.dwell_s * S) + SETTLE_NS
+    due = [p for p, d in zip(passed, outcome.decisions, strict=True) if d.captured_ns >= after_ns]
+    counted: dict[Reason, int] = {}
+    for decision in outcome.decisions:
+        for reason in decision.reasons:
+            counted[reason] = counted.get(reason, 0) + 1
+    scores, margin = _nearness(footage, fingerprint) if fingerprint is not None else ((), -1.0)
+    return Trial(
+        clip=footage.clip.name,
+        view=shown.clip.name if shown is not None else "",
+        frames=len(passed),
+        passed=sum(passed),
+        due=len(due),
+        due_passed=sum(due),
+        reasons=counted,
+        scores=scores,
+        margin=margin,
+        decisions=tuple(passed),
+    )
+
+
+def _nearness(footage: Footage, fingerprint: Fingerprint) -> tuple[tuple[float, ...], float]:
+    """The score of every frame, and how near the best reading came to passing."""
+    sentinel, check = Sentinel(fingerprint), view.ViewCheck(fingerprint)
+    needed = max(view.MIN_SEEN, fingerprint.blocks.bit_count() / 2)
+    scores, best, last_ns = [], -1.0, -S
+    for shot in footage.shots:
+        scores.append(sentinel.look(shot.frame, ALL).view_score)
+        if shot.captured_ns - last_ns < VIEW_NS:
+            continue
+        last_ns = shot.captured_ns
+        reading = check.read(shot.frame, shot.captured_ns, footage.detect(shot.frame))
+        seen = reading.seen_blocks.bit_count()
+        distances = (
+            reading.sign - view.MIN_SIGN,
+            reading.gradient - view.MIN_GRADIENT,
+            (seen - needed) / fingerprint.blocks.bit_count(),
+        )
+        best = max(best, min(distances))
+    return tuple(scores), best
