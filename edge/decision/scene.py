@@ -1,0 +1,197 @@
+"""The scene model: does this look like a private interior, or clearly like something else?
+
+It judges the empty view once, at enrolment. At run time it can only veto, and
+only where it is confident: a person filling the picture makes any model of
+places unsure, and unsure is no veto. The picture goes in as it is (BGR uint8,
+resized exactly alike on every processor); temperature and colour order are part
+of the model. Probabilities are calibrated (Guo et al. 2017, arXiv:1706.04599).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    EPFail,
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NotImplemented,
+    RuntimeException,
+)
+
+from edge.errors import ModelError
+from edge.reasons import Reason, worst_first
+
+MODEL = Path(__file__).resolve().parent.parent / "models" / "scene.onnx"
+MAX_BYTES = 64 * 1024 * 1024
+SUM_TOLERANCE = 1e-3  # probabilities must add up to one
+_ENGINE_ERRORS = (
+    EPFail,
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NotImplemented,
+    RuntimeException,
+)
+
+
+class Scene(Enum):
+    """The classes, in the order of the model's output."""
+
+    PRIVATE = "indoor_private"
+    PUBLIC = "indoor_public"
+    URBAN = "outdoor_urban"
+    NATURE = "outdoor_nature"
+    VEHICLE = "vehicle"
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Operating points, chosen on validation pictures when the model was trained."""
+
+    private: float  # an empty view at or above is a private interior
+    outdoor_veto: float  # outdoor probability from which a frame is vetoed
+    vehicle_veto: float
+
+
+@dataclass(frozen=True, slots=True)
+class SceneReading:
+    """What the model says of one frame."""
+
+    captured_ns: int
+    probabilities: tuple[float, ...]  # one a class of `Scene`, adding up to 1
+    reasons: tuple[Reason, ...]  # a confident veto, or none
+
+
+class SceneModel:
+    """One loaded model."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, side_px: int, points: Points) -> None:
+        """Use `load`, which checks what it loads."""
+        self._session = session
+        self._side_px = side_px
+        self.points = points
+
+    @classmethod
+    def load(cls, path: Path = MODEL) -> SceneModel:
+        """The model at `path`, described by the JSON file of the same name.
+
+        Raises:
+            ModelError: missing, not the described bytes, or not usable.
+        """
+        described = _description(path.with_suffix(".json"))
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as err:
+            raise ModelError(f"scene model {path.name} cannot be read: {err.strerror}") from err
+        digest = hashlib.sha256(data).hexdigest()
+        expected = described.sha256
+        if digest != expected:
+            raise ModelError(
+                f"scene model {path.name} has SHA-256 {digest[:12]}, expected {expected[:12]}"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
+        except _ENGINE_ERRORS as err:
+            raise ModelError(f"scene model {path.name} cannot be loaded") from err
+        return cls(session, described.side_px, described.points)
+
+    def probabilities(self, frame: np.ndarray) -> tuple[float, ...]:
+        """The five probabilities of a BGR frame.
+
+        Raises:
+            ModelError: the model failed, or its answer cannot be true.
+        """
+        side = (self._side_px, self._side_px)
+        small = cv2.resize(frame, side, interpolation=cv2.INTER_LINEAR_EXACT)
+        try:
+            answer = np.asarray(self._session.run(None, {"image": small[None]})[0], np.float64)
+        except _ENGINE_ERRORS as err:
+            raise ModelError(f"scene model failed: {str(err)[:80]}") from err
+        if answer.shape != (1, len(Scene)):
+            raise ModelError(f"scene model gave shape {answer.shape}, expected (1, {len(Scene)})")
+        shares = tuple(float(p) for p in answer[0])
+        if not all(math.isfinite(p) and -SUM_TOLERANCE <= p <= 1 + SUM_TOLERANCE for p in shares):
+            raise ModelError("scene model gave a probability that is not between 0 and 1")
+        if abs(sum(shares) - 1.0) > SUM_TOLERANCE:
+            raise ModelError(f"scene model's probabilities add up to {sum(shares):.3f}")
+        return shares
+
+    def read(self, frame: np.ndarray, captured_ns: int) -> SceneReading:
+        """Judge one frame at run time: a veto or nothing."""
+        shares = self.probabilities(frame)
+        return SceneReading(captured_ns, shares, self._veto(shares))
+
+    def judge_empty(self, frames: Sequence[np.ndarray]) -> tuple[Reason, ...]:
+        """Why the empty view is no private interior; empty if it looks like one.
+
+        Args:
+            frames: a few BGR frames of the view to be enrolled; their mean decides.
+        """
+        if not frames:
+            raise ValueError("an empty view needs at least one frame")
+        each = np.array([self.probabilities(frame) for frame in frames])
+        mean = tuple(float(p) for p in each.mean(axis=0))
+        if mean[0] >= self.points.private:
+            return ()
+        worst = int(np.argmax(mean[1:]))
+        other = {0: Reason.SCENE_PUBLIC, 3: Reason.SCENE_VEHICLE}
+        return worst_first([other.get(worst, Reason.SCENE_OUTDOOR)])
+
+    def _veto(self, shares: tuple[float, ...]) -> tuple[Reason, ...]:
+        _, _, urban, nature, vehicle = shares
+        reasons = []
+        if urban + nature >= self.points.outdoor_veto:
+            reasons.append(Reason.SCENE_OUTDOOR)
+        if vehicle >= self.points.vehicle_veto:
+            reasons.append(Reason.SCENE_VEHICLE)
+        return worst_first(reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    sha256: str
+    side_px: int
+    points: Points
+
+
+def _description(path: Path) -> _Described:
+    try:
+        read = json.loads(path.read_bytes())
+    except OSError as err:
+        raise ModelError(f"{path.name} cannot be read: {err.strerror}") from err
+    except ValueError as err:
+        raise ModelError(f"{path.name} is not JSON") from err
+    try:
+        if read["kind"] != "framegate-scene" or read["version"] != 1:
+            raise ModelError(f"{path.name} does not describe a scene model of version 1")
+        if read["labels"] != [scene.value for scene in Scene]:
+            raise ModelError(f"{path.name} names other classes: {read['labels']}")
+        points = Points(
+            *(float(read["points"][name]) for name in ("private", "outdoor_veto", "vehicle_veto"))
+        )
+        side_px = int(read["input"]["width"])
+        sha256 = str(read["sha256"])
+    except (KeyError, TypeError, ValueError) as err:
+        raise ModelError(f"{path.name} has an odd field: {str(err)[:60]}") from err
+    shares = (points.private, points.outdoor_veto, points.vehicle_veto)
+    if not all(0.0 < share < 1.0 for share in shares) or not 32 <= side_px <= 1024:
+        raise ModelError(f"{path.name} has an operating point or input size out of range")
+    return _Described(sha256, side_px, points)
