@@ -109,7 +109,8 @@ def wall_ns(text: str) -> int:
     if not _WALL.fullmatch(text):
         raise SchemaError(f"expected a time like 2026-01-31T12:00:00.000Z, got {text[:40]!r}")
     try:
-        moment = dt.datetime.strptime(text[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z")
+        year, month, day, hour, minute, second = map(int, _NUMBER.findall(text[:19]))
+        moment = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.timezone.utc)
     except ValueError as err:
         raise SchemaError(f"no such time: {text}") from err
     return int(moment.timestamp()) * 10**9 + int(text[20:23]) * 10**6
@@ -264,6 +265,7 @@ def _reason_list(reasons: tuple[Reason, ...]) -> list[str]:
 # the stored form ------------------------------------------------------------------
 
 _WALL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+_NUMBER = re.compile(r"[0-9]+")
 _RULE = re.compile(r"[A-Z][A-Z0-9]{0,7}-[A-Z0-9]{1,8}")
 _NS = re.compile(r"0|-?[1-9][0-9]{0,18}")
 Check = Callable[[Any], bool]
@@ -305,14 +307,16 @@ def _rules(v: Any) -> bool:
     )
 
 
+_reason = _member(Reason)
+_source = _member(Source)
+
+
 def _reasons(v: Any) -> bool:
-    known = _member(Reason)
-    return isinstance(v, list) and len(v) == len({str(r) for r in v}) and all(map(known, v))
+    return isinstance(v, list) and len(v) == len({str(r) for r in v}) and all(map(_reason, v))
 
 
 def _evidence(v: Any) -> bool:
-    known = _member(Source)
-    return isinstance(v, dict) and all(known(k) and state == "good" for k, state in v.items())
+    return isinstance(v, dict) and all(_source(k) and state == "good" for k, state in v.items())
 
 
 _STAMP: dict[str, Check] = {
