@@ -33,7 +33,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="WORD", help="recordings whose name has a word"
     )
-    parser.add_argument("--pack", default="strict", choices=("strict", "police"))
+    parser.add_argument(
+        "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(handler=run)
 
