@@ -123,6 +123,7 @@ class GateProcess:
         for channel in (self._capture, self._decider, self._parent):
             poll.register(channel, select.POLLIN)
         capture_fd, parent_fd = self._capture.fileno(), self._parent.fileno()
+        decider_fd = self._decider.fileno()
         watched = self._watch(poll, set())
         last_ns = self._clock.now_ns()
         while True:
@@ -137,11 +138,13 @@ class GateProcess:
             if not watched.isdisjoint(ready):
                 self._serve()
                 watched = self._watch(poll, watched)
+            if decider_fd in ready:
+                self._hear_decider()
             if capture_fd in ready:
                 data = ipc.receive(self._capture)  # one frame a turn, released before the next
                 if data is not None:
                     self._hear_capture(data)
-            self._hear_decider()  # every turn, and last: nothing is released past a revocation
+                self._hear_decider()  # again, so that nothing is released past a revocation
             self._settle()
 
     def _watch(self, poll: select.poll, watched: set[int]) -> set[int]:

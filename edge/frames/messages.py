@@ -151,6 +151,15 @@ def encode(message: Message) -> bytes:
             return _ENDED.pack(8, epoch, released, last, _number(reason), drained)
 
 
+def encode_note(
+    sequence: int,
+    captured_ns: int,
+    look: tuple[float, float, float, float, float, int, bool],
+) -> bytes:
+    """A `Noted` straight from the sentinel's look, whose fields it repeats; made for each frame."""
+    return _NOTED.pack(4, sequence, captured_ns, *look)
+
+
 def decode(data: bytes) -> Message:
     """The message in `data`.
 

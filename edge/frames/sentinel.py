@@ -19,6 +19,7 @@ from edge.frames import signs
 
 ALL = signs.ALL_BLOCKS
 MIN_PAIRS = 60  # fewer enrolled pairs in the seen blocks say nothing about a place
+_UINT8 = np.dtype(np.uint8)
 _PIXELS = signs.WIDTH * signs.HEIGHT
 
 
@@ -65,12 +66,14 @@ class Sentinel:
             seen_blocks: bit i says that the last view reading saw block i of the
                 enrolled view; the others are left out.
         """
-        if signs.malformed(frame):
-            return _MALFORMED
-        if frame.shape != self._shape:
-            self._rows, self._columns = signs.grid(frame.shape[0], frame.shape[1])
-            self._shape = frame.shape
-            self._first = True
+        alike = type(frame) is np.ndarray and frame.dtype is _UINT8 and frame.shape == self._shape
+        if not alike:  # not of the kind of the frame before, which was well formed
+            if signs.malformed(frame):
+                return _MALFORMED
+            if frame.shape != self._shape:
+                self._rows, self._columns = signs.grid(frame.shape[0], frame.shape[1])
+                self._shape = frame.shape
+                self._first = True
         last, now = self._buffers[self._turn], self._buffers[1 - self._turn]
         self._turn = 1 - self._turn
         thumb = now.thumb
