@@ -20,14 +20,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.daemon import landlock, reach, seccomp
+from edge.daemon import landlock, privileges, reach, seccomp
 from edge.daemon.sandbox import LAYERS, NOBODY, REFUSED, Layer, Order
 from edge.errors import SandboxError
 
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
-_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
-_LAST_CAPABILITY = 63
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _DEVICES = (Path("/dev/null"),)
 
 
@@ -63,7 +61,7 @@ def _put_on(layer: Layer, order: Order) -> None:
             reach.open_ways(order.uid, (*order.reads, *order.writes))
             _own_uid(order.uid)
         case Layer.NO_NEW_PRIVS:
-            _no_privileges()
+            privileges.give_up()
         case Layer.NO_CORE:
             _no_core()
         case Layer.LANDLOCK:
@@ -111,18 +109,6 @@ def _own_uid(uid: int) -> None:
         raise SandboxError(
             f"own_uid: only root can give the matcher a user of its own: {err.strerror}"
         ) from err
-
-
-def _no_privileges() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise SandboxError(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
-    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    for capability in range(_LAST_CAPABILITY + 1):
-        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
-        raise SandboxError(f"no_new_privs: rights stay: {os.strerror(ctypes.get_errno())}")
 
 
 def _no_core() -> None:

@@ -124,9 +124,8 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int) -> Order:
     if program is None:
         raise SandboxError(f"matcher {command[0]!r}: expected a program, found none of that name")
     program = os.path.abspath(program)
-    reads = [*_SYSTEM_READS, *_home_of(program), *_home_of(os.path.realpath(program))]
+    reads = [*interpreter_reads(program)]
     reads += [os.path.abspath(part) for part in command[1:] if os.path.isfile(part)]
-    reads += _packages()
     reads += [os.path.abspath(path) for path in confinement.reads]
     return Order(
         (program, *command[1:]),
@@ -137,6 +136,12 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int) -> Order:
         tuple(os.path.abspath(path) for path in confinement.writes),
         () if "OPENBLAS_NUM_THREADS" in os.environ else ("OPENBLAS_NUM_THREADS",),
     )
+
+
+def interpreter_reads(program: str = sys.executable) -> tuple[str, ...]:
+    """What a program needs to read to run here at all: the system's files and its own."""
+    own = [*_home_of(program), *_home_of(os.path.realpath(program))]
+    return (*_SYSTEM_READS, *own, *_packages())
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -183,12 +183,20 @@ def load_settings(path: Path) -> Settings:
     Raises:
         SettingsError: it cannot be read, or with everything that is wrong in it.
     """
+    return parse_settings(read_settings(path), path)
+
+
+def read_settings(path: Path) -> bytes:
+    """The bytes of `path`, at most one more than a configuration may have.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+            return file.read(_MAX_BYTES + 1)
     except OSError as err:
         raise SettingsError([f"{path}: cannot be read: {err.strerror}"]) from err
-    return parse_settings(data, path)
 
 
 def parse_settings(data: bytes, path: Path) -> Settings:

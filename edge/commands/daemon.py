@@ -1,0 +1,42 @@
+"""`framegate daemon`: the guard as a service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  framegate daemon --config /etc/framegate/guard.toml
+  kill -HUP PID                      read configuration, records and policy again
+  framegate config show              every key, what is allowed, the defaults
+
+A lost process means blocked: everything is taken down and started again, after a
+pause that grows from half a second to thirty. Under systemd it is a Type=notify
+service; edge/daemon/deploy has the units.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate daemon`."""
+    parser = commands.add_parser(
+        "daemon",
+        help="the guard as a service",
+        description="Run the guard for good: restarted into the blocked state, watched, reloaded.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, required=True, help="guard.toml")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Until SIGTERM; 2 if configuration, records or keys do not hold at the start."""
+    from edge.daemon.service import Service
+
+    return Service(args.config, _say).run()
+
+
+def _say(line: str) -> None:
+    print(f"framegate: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""`framegate status`: what the daemon does now, in the terminal or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = """\
+examples:
+  framegate status --config guard.toml              once
+  framegate status --config guard.toml --watch      until ^C
+  framegate status --config guard.toml --json       for a program
+
+Exit code 0 while the daemon runs, 1 if it does not.
+"""
+STALE_S = 3.0
+_EVERY_S = 0.5
+_MAX_BYTES = 1 << 20
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate status`."""
+    parser = commands.add_parser(
+        "status",
+        help="what the daemon does now",
+        description="Show what the daemon does now and why; never a picture, never a view score.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, required=True, help="the daemon's guard.toml")
+    parser.add_argument("--json", action="store_true", help="print the snapshot as JSON")
+    parser.add_argument("--watch", action="store_true", help="go on until ^C")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the newest snapshot, once or again and again."""
+    from edge.daemon.settings import load_settings
+
+    file = load_settings(args.config).status_file
+    if args.watch and not args.json:
+        return _watch(file)
+    told = read(file, time.time())
+    if told is None:
+        print(f"framegate: the daemon is not running: nothing new in {file}", file=sys.stderr)
+        return 1
+    print(json.dumps(told) if args.json else "\n".join(lines(told)))
+    return 0
+
+
+def read(file: Path, wall_s: float) -> dict[str, Any] | None:
+    """The snapshot in `file`; None if there is none, or it is old."""
+    try:
+        with file.open("rb") as opened:
+            told: dict[str, Any] = json.loads(opened.read(_MAX_BYTES))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(told, dict) or abs(wall_s - told.get("at_s", 0.0)) > STALE_S:
+        return None
+    return told
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    """A snapshot in plain words."""
+    word = "frames pass" if told["permitted"] else "everything is blocked"
+    said = [f"{word}  ({told['phase']}, context {told['context']})"]
+    if told["phase"] != "running" and told["trouble"]:
+        said.append(f"  {told['trouble']}")
+    said += [f"  {r['code']:20} {r['happened']}" for r in told["reasons"]]
+    said += [f"  rule {r['id']:15} {r['says']}" for r in told["rules"]]
+    for reading in told["evidence"]:
+        why = ", ".join(reading["reasons"]) or "holds"
+        said.append(f"  {reading['source']:12} {reading['age_s']:6.1f} s  {why}")
+    times = told["gate_us"]
+    gate = f"gate {times['p50']:.0f} µs p50, {times['p99']:.0f} µs p99" if times else "no frame yet"
+    counts = told["frames"]
+    said.append(f"  {counts['released']} released, {counts['blocked']} blocked, {gate}")
+    said.append(f"  started again {told['health']['restarts']} times")
+    return said
+
+
+def _watch(file: Path) -> int:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            told = read(file, time.time())
+            words = ["the daemon is not running"] if told is None else lines(told)
+            live.update(Text("\n".join(words)), refresh=True)
+            time.sleep(_EVERY_S)

@@ -1,0 +1,30 @@
+"""Giving up what a process may do beyond its user's own rights, for good."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from edge.errors import SandboxError
+
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_LAST_CAPABILITY = 63
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def give_up() -> None:
+    """Gain no rights at exec and keep none of root's, not even as root.
+
+    Raises:
+        SandboxError: the kernel refused.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise SandboxError(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for capability in range(_LAST_CAPABILITY + 1):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+        raise SandboxError(f"no_new_privs: rights stay: {os.strerror(ctypes.get_errno())}")

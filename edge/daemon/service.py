@@ -1,0 +1,271 @@
+"""The daemon: keeps a guard running, begins again in the blocked state when one is lost.
+
+One `Guard` at a time. When any of its processes is lost it is taken down, its
+ring wiped, and after a pause that grows a new one starts with nothing
+permitted. SIGHUP checks the files first; if they hold, the guard in force
+revokes and ends before the new one starts, so no frame is released between two
+policies. The watchdog is fed only when a fresh decision and a fresh word of the
+board were just seen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.clock import MS, BootClock, S
+from edge.daemon.notify import Notifier, handed_listener
+from edge.daemon.recorder import Recorder
+from edge.daemon.sandbox import Confinement
+from edge.daemon.settings import Listen, Settings, load_settings
+from edge.daemon.snapshot import Facts, Ledger, snapshot
+from edge.daemon.status_server import StatusServer
+from edge.daemon.supervisor import Guard, Plan
+from edge.decision.evidence import Source
+from edge.errors import GuardError, UsageError
+from edge.rulebook import notes_for
+from edge.version import VERSION
+
+FRESH_NS = 1 * S  # a decision or board sample older than this is not fresh
+TELL_NS = 250 * MS  # status and watchdog
+HEALTHY_NS = 60 * S  # a guard that ran for this long has made good what was before
+BACK_OFF_NS = (500 * MS, 1 * S, 2 * S, 5 * S, 10 * S, 30 * S)
+
+
+def verified(recorder: Recorder, now_ns: int, *, board: bool) -> bool:
+    """Whether a fresh decision, and where a board is needed its fresh word, have come."""
+    if recorder.outlook is None or not 0 <= now_ns - recorder.outlook_ns < FRESH_NS:
+        return False
+    if not board:
+        return True
+    heard = recorder.newest.get(Source.DOCK)
+    return heard is not None and 0 <= now_ns - heard.captured_ns < FRESH_NS
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What a guard of these settings runs."""
+    return Plan(
+        source=settings.source,
+        device=settings.device,
+        session=settings.session,
+        keys=settings.keys,
+        board=settings.board,
+        matcher=settings.matcher,
+        confinement=Confinement(
+            uid=settings.matcher_uid, reads=settings.matcher_read, writes=settings.matcher_write
+        ),
+        pack=settings.pack,
+        release=settings.release,
+        audit=settings.audit,
+    )
+
+
+class Service:
+    """Runs guards until it is told to stop."""
+
+    def __init__(self, config: Path, say: Callable[[str], None]) -> None:
+        """Check the configuration and take the status port.
+
+        Raises:
+            UsageError: the configuration is refused, or the port is taken.
+        """
+        self._config = config
+        self._say = say
+        self._settings = load_settings(config)
+        self._clock = BootClock()
+        self._notifier = Notifier(os.environ)
+        self._ledger = Ledger(time.time())
+        listener = handed_listener(os.environ) or bound(self._settings.listen)
+        self._server = StatusServer(listener, self._settings.status_file)
+        self._stopping = False
+        self._reloading = False
+        self._ready = False
+        self._trouble = ""
+        self._failures = 0
+        self._told_ns = 0
+        self._next: Guard | None = None  # checked by a reload, not started yet
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT, or the end of a recording that stands in for the camera.
+
+        Raises:
+            UsageError: the records or keys do not hold at the first start.
+        """
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._reload)
+        first = Guard(plan_of(self._settings), self._say)  # what is wrong now is wrong for good
+        self._next = first
+        self._server.start()
+        try:
+            while not self._stopping:
+                self._one_guard()
+        finally:
+            self._notifier.tell("STOPPING=1")
+            self._tell("stopped", force=True)
+            self._server.close()
+        return 0
+
+    def _one_guard(self) -> None:
+        """Start a guard, watch it until it is lost, replaced or no longer wanted."""
+        self._tell("starting", force=True)
+        began_ns = self._clock.now_ns()
+        try:
+            guard = self._next or Guard(plan_of(self._settings), self._say)
+            self._next = None
+            with guard:
+                self._watch(guard)
+        except GuardError as err:
+            self._lost(str(err))
+        else:
+            if guard.failure is not None:
+                self._lost(guard.failure)
+            elif guard.over:
+                self._say("the recording is over; everything is blocked")
+                self._stopping = True
+        if self._clock.now_ns() - began_ns > HEALTHY_NS:
+            self._failures = min(self._failures, 1)
+        self._pause()
+
+    def _watch(self, guard: Guard) -> None:
+        board = guard.session.operation.identifying
+        facts = _facts(guard, board)
+        rules: tuple[str, ...] = ()
+        notes = notes_for(guard.policy, rules)
+        while guard.failure is None and not guard.over and not self._stopping:
+            guard.turn()
+            recorder = guard.recorder
+            self._ledger.add(*recorder.take())
+            self._ledger.note(recorder, time.time())
+            now_ns = self._clock.now_ns()
+            if now_ns - self._told_ns >= TELL_NS:
+                if recorder.outlook is not None and recorder.outlook.rules != rules:
+                    rules = recorder.outlook.rules
+                    notes = notes_for(guard.policy, rules)
+                good = verified(recorder, now_ns, board=board)
+                self._feed(good)
+                self._tell(
+                    "running",
+                    recorder=recorder,
+                    beats=guard.beats,
+                    facts=facts,
+                    notes=notes,
+                    verified=good,
+                )
+            if self._reloading and self._replacement():
+                return
+
+    def _replacement(self) -> bool:
+        """Check the files anew; true if a guard of them waits to take over."""
+        self._reloading = False
+        try:
+            settings = load_settings(self._config)
+            self._next = Guard(plan_of(settings), self._say)
+        except GuardError as err:
+            self._say(f"reload refused: {err}; what was in force stays in force")
+            return False
+        if settings.listen != self._settings.listen:
+            self._say("reload: [status] listen changes at the next start only")
+        self._settings = settings
+        self._ledger.reloads += 1
+        self._say("reload: what was permitted is revoked; starting with the new files")
+        return True
+
+    def _feed(self, good: bool) -> None:
+        """Tell the service manager that all is well, if it is."""
+        if not good:
+            return
+        if not self._ready:
+            self._ready = True
+            self._notifier.tell("READY=1")
+        self._notifier.tell("WATCHDOG=1")
+
+    def _lost(self, why: str) -> None:
+        self._trouble = why
+        self._ledger.restarts += 1
+        self._ledger.lost(why, time.time())
+        self._failures += 1
+
+    def _pause(self) -> None:
+        """Wait before the next start; longer after each loss that follows soon."""
+        if self._stopping or self._next is not None or self._failures == 0:
+            return
+        pause_ns = BACK_OFF_NS[min(self._failures, len(BACK_OFF_NS)) - 1]
+        self._say(f"{self._trouble}; blocked, starting again in {pause_ns / S:g} s")
+        until_ns = self._clock.now_ns() + pause_ns
+        while not self._stopping and self._clock.now_ns() < until_ns:
+            if self._reloading and self._replacement():
+                return
+            self._tell("waiting")
+            time.sleep(0.05)
+
+    def _tell(self, phase: str, *, force: bool = False, **seen: Any) -> None:
+        now_ns = self._clock.now_ns()
+        if not force and now_ns - self._told_ns < TELL_NS:
+            return
+        self._told_ns = now_ns
+        self._server.tell(
+            snapshot(
+                phase,
+                self._ledger,
+                now_ns=now_ns,
+                wall_s=time.time(),
+                trouble=self._trouble,
+                **seen,
+            )
+        )
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopping = True
+
+    def _reload(self, number: int, frame: object) -> None:
+        self._reloading = True
+
+
+def bound(listen: Listen | None) -> socket.socket | None:
+    """A listening socket on loopback, or None if none is wanted.
+
+    Raises:
+        UsageError: the port is taken or not ours to take.
+    """
+    if listen is None:
+        return None
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((listen.host, listen.port))
+        listener.listen(64)
+    except OSError as err:
+        listener.close()
+        raise UsageError(
+            f"[status] listen: {listen.host}:{listen.port} cannot be used: {err.strerror}"
+        ) from err
+    return listener
+
+
+def _facts(guard: Guard, board: bool) -> Facts:
+    return Facts(
+        version=VERSION,
+        camera=_without_password(guard.plan.source),
+        lane=guard.session.operation.value,
+        site=guard.device.site,
+        pack=guard.plan.pack,
+        policy=guard.policy.digest.hex(),
+        release=guard.plan.release,
+        dwell_s=guard.device.dwell_s,
+        audit=str(guard.plan.audit),
+        left_out=guard.device.matcher_without,
+        board=board,
+    )
+
+
+def _without_password(source: str) -> str:
+    """An address without what stands before its @."""
+    scheme, found, rest = source.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if found else source
