@@ -1,6 +1,7 @@
 """Builds the firmware: host library, host process, emulated board, RP2040 image.
 
     python -m firmware_bridge.build lm3s6965 OUT.elf
+    python -m firmware_bridge.build rp2040 OUT.uf2      (.uf2: for the boot loader; else ELF)
 
 The compiler is clang from the `ziglang` package, one tool for host and Cortex-M.
 The rule (`interlock.c`, `protocol.c`) is the same source in every target.
@@ -16,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
+from firmware_bridge.image import rp2040_uf2
 
 FIRMWARE = Path(__file__).parent / "firmware"
 RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c")
@@ -80,7 +82,7 @@ def _flags(target: Target) -> tuple[str, ...]:
 
 
 def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:
-    """Compile `target` to `out`; `extra` flags come last.
+    """Compile `target` to `out`; `extra` flags come last. An RP2040 image may be a UF2 file.
 
     Raises:
         UsageError: the compiler is not installed, or does not accept the source.
@@ -88,6 +90,10 @@ def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:
     if importlib.util.find_spec("ziglang") is None:
         raise UsageError("no C compiler: install framegate[test], which brings ziglang")
     out.parent.mkdir(parents=True, exist_ok=True)
+    if target is Target.RP2040 and out.suffix == ".uf2":
+        elf = build(target, out.with_suffix(".elf"), extra=extra)
+        out.write_bytes(rp2040_uf2(elf))
+        return out
     command = [sys.executable, "-m", "ziglang", "cc", *STRICT, *map(str, RULE)]
     command += [*_flags(target), *extra, "-o", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,0 +1,142 @@
+/* See sensors.h. IMU LSM6DSOX and the dock's id chip (a 24xx02) share one I2C bus.
+ *
+ * A chip that does not answer is a sensor that says nothing: its flag stays off,
+ * and the rule objects. No wait here is longer than a millisecond.
+ */
+#include "sensors.h"
+
+#include "registers.h"
+
+enum {
+    IMU = 0x6A,
+    IMU_WHO = 0x0F,
+    IMU_IS = 0x6C,
+    IMU_CTRL1 = 0x10,
+    IMU_DATA = 0x22,
+    DOCK_CHIP = 0x50,
+    DOCK_US = 500000, /* between readings of the dock's id */
+    PATIENCE = 20000  /* turns of a waiting loop, under a millisecond */
+};
+
+static bool imu_ready;
+static bool dock_known;
+static uint8_t dock_id[FG_DOCK_ID];
+static uint64_t dock_us;
+
+static bool i2c_wait(uint32_t reg, uint32_t mask) {
+    for (uint32_t i = 0; i < PATIENCE; i++) {
+        if (REG(I2C0 + 0x34) & 0x40) { /* nobody answered */
+            (void)REG(I2C0 + 0x54);
+            return false;
+        }
+        if (REG(I2C0 + reg) & mask) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Write `count` bytes, then read `size`; false if the chip did not answer. */
+static bool i2c(uint8_t chip, const uint8_t *out, uint32_t count, uint8_t *in, uint32_t size) {
+    REG(I2C0 + 0x6C) = 0;
+    REG(I2C0 + 0x04) = chip;
+    REG(I2C0 + 0x6C) = 1;
+    (void)REG(I2C0 + 0x54);
+    for (uint32_t i = 0; i < count; i++) {
+        bool last = i + 1 == count && size == 0;
+        REG(I2C0 + 0x10) = out[i] | (last ? 0x200U : 0U);
+        if (!i2c_wait(0x70, 0x04)) { /* sent */
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < size; i++) {
+        REG(I2C0 + 0x10) = 0x100U | (i == 0 ? 0x400U : 0U) | (i + 1 == size ? 0x200U : 0U);
+        if (!i2c_wait(0x70, 0x08)) { /* received */
+            return false;
+        }
+        in[i] = (uint8_t)REG(I2C0 + 0x10);
+    }
+    return true;
+}
+
+static int16_t scaled(const uint8_t *from, int32_t factor) {
+    int32_t raw = (int16_t)(from[0] | (from[1] << 8));
+    int32_t value = raw * factor / 1024;
+    return (int16_t)(value > INT16_MAX ? INT16_MAX : value < INT16_MIN ? INT16_MIN : value);
+}
+
+static void start_imu(void) {
+    static const uint8_t who = IMU_WHO;
+    static const uint8_t set_up[] = {IMU_CTRL1, 0x4C, 0x40}; /* 104 Hz; 8 g; 250 degrees/s */
+    uint8_t is = 0;
+    imu_ready = i2c(IMU, &who, 1, &is, 1) && is == IMU_IS &&
+                i2c(IMU, set_up, sizeof set_up, &is, 0);
+}
+
+void sensors_start(void) {
+    pin(PIN_I2C_SDA, FUNCTION_I2C, 0x4A);
+    pin(PIN_I2C_SCL, FUNCTION_I2C, 0x4A);
+    pin(PIN_DOCK, FUNCTION_SIO, 0xCA); /* pulled up: a cut wire is undocked */
+    pin(PIN_TAMPER, FUNCTION_SIO, 0xCA);
+    pin(PIN_LIGHT, FUNCTION_NONE, 0x80);
+    REG(I2C0 + 0x6C) = 0;
+    REG(I2C0) = 0x65;        /* master, fast, restart, no slave */
+    REG(I2C0 + 0x1C) = 125;  /* 400 kHz of 125 MHz */
+    REG(I2C0 + 0x20) = 187;
+    REG(I2C0 + 0xA0) = 4;
+    REG(ADC) = 1;
+    start_imu();
+}
+
+static void read_imu(fg_sensors *reading) {
+    static const uint8_t from = IMU_DATA;
+    uint8_t raw[12];
+    if (!imu_ready) {
+        start_imu();
+        return;
+    }
+    if (!i2c(IMU, &from, 1, raw, sizeof raw)) {
+        imu_ready = false;
+        return;
+    }
+    reading->has |= FG_HAS_GYRO | FG_HAS_ACCEL;
+    for (uint32_t i = 0; i < 3; i++) {
+        reading->gyro[i] = scaled(raw + 2 * i, 782);       /* 8.75 mdps to 0.2 mrad/s */
+        reading->accel[i] = scaled(raw + 6 + 2 * i, 1225); /* 0.244 mg to 2 mm/s2 */
+    }
+}
+
+static void read_dock(fg_sensors *reading, uint64_t now_us) {
+    static const uint8_t from = 0;
+    reading->has |= FG_HAS_DOCK;
+    if (REG(SIO + 4) & (1U << PIN_DOCK)) {
+        dock_known = false;
+        return;
+    }
+    reading->has |= FG_DOCKED;
+    if (!dock_known || now_us - dock_us >= DOCK_US) {
+        dock_us = now_us;
+        dock_known = i2c(DOCK_CHIP, &from, 1, dock_id, FG_DOCK_ID) && dock_id[0] > ' ' &&
+                     dock_id[0] < 0x7F;
+    }
+    if (dock_known) {
+        reading->has |= FG_HAS_DOCK_ID;
+        for (uint32_t i = 0; i < FG_DOCK_ID; i++) {
+            reading->dock_id[i] = dock_id[i];
+        }
+    }
+}
+
+void sensors_read(fg_sensors *reading, uint64_t now_us) {
+    *reading = (fg_sensors){0};
+    reading->has = FG_HAS_TAMPER | FG_HAS_LUX;
+    if (REG(SIO + 4) & (1U << PIN_TAMPER)) {
+        reading->has |= FG_TAMPER_ON;
+    }
+    read_dock(reading, now_us);
+    read_imu(reading);
+    REG(ADC) = 5; /* one conversion of input 0: 2 us */
+    for (uint32_t i = 0; i < PATIENCE && !(REG(ADC) & 0x100); i++) {
+    }
+    reading->lux = (REG(ADC + 4) & 0xFFF) * 25; /* 0 to 1023 lux; not calibrated */
+}
