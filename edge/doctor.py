@@ -177,6 +177,7 @@ def board(ports: tuple[str, ...], writable: tuple[str, ...]) -> Finding:
 
 def audit(place: str, entries: int, problem: str | None) -> Finding:
     if problem is None:
-        return Finding("audit log", State.OK, f"{place}: {entries} entries verify", needed=True)
+        found = "1 entry verifies" if entries == 1 else f"{entries} entries verify"
+        return Finding("audit log", State.OK, f"{place}: {found}", needed=True)
     todo = "keep the log as evidence and see docs/audit.md"
     return Finding("audit log", State.MISSING, f"{place}: {problem}", todo, needed=True)

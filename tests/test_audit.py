@@ -1,13 +1,14 @@
 """The audit log's writer and checker in good order."""
 
 import os
+import threading
 
 import pytest
 
 from edge.audit.journal import BadEntry
 from edge.audit.log import AuditLog
 from edge.audit.merkle import Frontier, leaf_hash
-from edge.audit.note import Signer, read_note
+from edge.audit.note import Signer, read_note, sign_note
 from edge.audit.schema import SchemaError
 from edge.audit.verify import verify_log
 from edge.cli import main
@@ -207,4 +208,47 @@ def test_the_command_says_what_verified_or_what_is_bad(where, key, capsys, tmp_p
     assert main(["audit", "verify", str(where), "--key", str(tmp_path / "none")]) == 2
     os.truncate(journal, 0)
     with pytest.raises(BadEntry):
+        verify_log(where, key.verifier)
+
+
+def test_a_log_verifies_while_it_is_being_written(where, key):
+    log = AuditLog.create_or_open(where, key, segment_entries=20)
+    log.append(start(), durable=True)
+    enough = threading.Event()
+
+    def write():
+        i = 0
+        while not enough.is_set() and i < 2000:
+            i += 1
+            log.append(deny(i), durable=i % 2 == 0)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        sizes = [verify_log(where, key.verifier).entries for _ in range(15)]
+    finally:
+        enough.set()
+        writer.join()
+        log.close()
+
+    assert sizes == sorted(sizes)
+    assert verify_log(where, key.verifier).entries == log.size >= sizes[-1]
+
+
+@pytest.mark.parametrize("name", ["x.cert", "00000².cert", "-00001.cert", "000000 .cert"])
+def test_a_stray_file_among_the_segments_is_an_error_and_no_traceback(where, key, name):
+    AuditLog.create_or_open(where, key).close()
+    (where / "segments" / name).write_text("stray")
+
+    with pytest.raises(AuditError, match="no certificate's name"):
+        verify_log(where, key.verifier)
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "²", "-1", "", "1.0", "01"])
+def test_an_odd_checkpoint_is_an_error_and_no_traceback(where, key, size):
+    AuditLog.create_or_open(where, key).close()
+    text = f"{key.name}\n{size}\n{'A' * 43}=\n".encode()
+    (where / "checkpoint").write_bytes(sign_note(text, [key]))
+
+    with pytest.raises(AuditError, match="published checkpoint"):
         verify_log(where, key.verifier)

@@ -251,6 +251,8 @@ def test_the_command_proves_checks_and_refuses(tmp_path, capsys):
         ["show", "LOG", "--kind", "nonsense"],
         ["verify", "LOG", "--floor", "-1"],
         ["verify", "LOG", "--checkpoint", "missing"],
+        ["verify", "LOG", "--checkpoint", "KEY"],
+        ["verify", "BROKEN"],
         ["verify-proof", "missing", "--key", "KEY"],
         ["verify-proof", "KEY"],
         ["export", "LOG", "LOG"],
@@ -260,8 +262,13 @@ def test_bad_usage_is_one_line_and_exit_code_2(tmp_path, capsys, arguments):
     where, pub = tmp_path / "audit", tmp_path / "log.pub"
     written(where, DAY[:2])
     pub.write_text(KEY.verifier.text)
+    broken = tmp_path / "broken"
+    written(broken, DAY[:2])
+    (broken / "segments/000000.log").unlink()
+    (broken / "segments/000000.log").mkdir()  # a file that cannot be read as one
     capsys.readouterr()
-    real = [{"LOG": str(where), "KEY": str(pub)}.get(a, a) for a in arguments]
+    known = {"LOG": str(where), "KEY": str(pub), "BROKEN": str(broken)}
+    real = [known.get(a, a) for a in arguments]
 
     assert main(["audit", *real]) == 2
     lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("note: ")]

@@ -87,7 +87,7 @@ def test_the_command_fails_on_a_log_that_does_not_verify(tmp_path, capsys):
     asked = ["doctor", "--place", str(tmp_path), "--audit", str(where)]
 
     main(asked)
-    assert "1 entries verify" in capsys.readouterr().out
+    assert "1 entry verifies" in capsys.readouterr().out
     (where / "segments/000000.log").write_bytes(b"")
     assert main(asked) == 1
     assert "entry 0" in capsys.readouterr().out

@@ -8,6 +8,7 @@ before that is a `BadEntry`, which names the index.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from edge.audit.segment import (
 from edge.errors import AuditError
 
 SEGMENTS = "segments"
+_CERTIFICATE = re.compile(r"[0-9]{6,9}\.cert")
 
 
 class BadEntry(AuditError):
@@ -51,9 +53,11 @@ def read_certificates(files: Files, directory: Path, device: Verifier) -> list[C
     Raises:
         AuditError: one is missing, malformed or not properly signed.
     """
-    numbers = sorted(
-        int(name[:6]) for name in files.names(directory / SEGMENTS) if name.endswith(".cert")
-    )
+    names = [n for n in files.names(directory / SEGMENTS) if n.endswith(".cert")]
+    for name in names:
+        if not _CERTIFICATE.fullmatch(name):
+            raise AuditError(f"{name[:40]!r} among the log's segments is no certificate's name")
+    numbers = sorted(int(name.removesuffix(".cert")) for name in names)
     found: list[Certificate] = []
     for expected, number in enumerate(numbers):
         if number != expected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,13 +49,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="a checkpoint kept elsewhere"
     )
-    verify.set_defaults(handler=_verify)
+    verify.set_defaults(handler=_reading(_verify))
 
     show = actions.add_parser("show", parents=[log], help="print entries")
     show.add_argument("--from", dest="since", metavar="TIME", help=f"not before ({_TIME})")
     show.add_argument("--to", dest="until", metavar="TIME", help="not after")
     show.add_argument("--kind", action="append", metavar="KIND", help="only this kind (repeat)")
-    show.set_defaults(handler=_show)
+    show.set_defaults(handler=_reading(_show))
 
     prove = actions.add_parser(
         "prove", parents=[log], help="prove that no frame was released, or that an entry is there"
@@ -63,25 +64,45 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     prove.add_argument("--to", dest="until", metavar="TIME", help="end of the span")
     prove.add_argument("--entry", type=int, metavar="N", help="instead: entry N is in the log")
     prove.add_argument("--out", type=Path, metavar="FILE", help="write the proof here")
-    prove.set_defaults(handler=_prove)
+    prove.set_defaults(handler=_reading(_prove))
 
     check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
     check.add_argument("proof", type=Path, metavar="FILE", help="what `prove` wrote")
-    check.set_defaults(handler=_verify_proof)
+    check.set_defaults(handler=_reading(_verify_proof))
 
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
     export.add_argument("out", type=Path, metavar="OUT", help="a new directory")
-    export.set_defaults(handler=_export)
+    export.set_defaults(handler=_reading(_export))
+
+
+def _reading(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """A file of the log that cannot be read is bad input, not a bad log."""
+
+    def handle(args: argparse.Namespace) -> int:
+        try:
+            return handler(args)
+        except BrokenPipeError:
+            raise
+        except OSError as err:
+            raise UsageError(f"cannot read {err.filename}: {err.strerror}") from err
+
+    return handle
 
 
 def _verify(args: argparse.Namespace) -> int:
     from edge.audit.journal import BadEntry
+    from edge.audit.note import NoteError, read_note
     from edge.audit.verify import verify_log
 
     key = _log_key(args)
     if args.floor < 0:
         raise UsageError(f"--floor: expected a count of entries, got {args.floor}")
     seen = None if args.checkpoint is None else _read(args.checkpoint)
+    if seen is not None:
+        try:
+            read_note(seen, [key])
+        except NoteError as err:
+            raise UsageError(f"{args.checkpoint}: {err}") from err
     try:
         found = verify_log(args.log, key, floor=args.floor, seen=seen)
     except AuditError as err:
