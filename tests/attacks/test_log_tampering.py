@@ -175,6 +175,27 @@ def test_a_thief_of_the_device_key_cannot_forge_a_segment_into_the_past(where):
         verify_log(where, KEY.verifier)
 
 
+@pytest.mark.parametrize(("size", "index"), [(2, 1), (1, 1), (3, 2)])
+def test_a_segment_cannot_start_from_another_tree_than_the_one_before(tmp_path, size, index):
+    """Even with both keys that certify it: the entries say where it starts."""
+    where = tmp_path / "audit"
+    log = AuditLog.create_or_open(where, KEY)
+    first = Signer.parse((where / "private/000000.key").read_text())
+    log.append(start(0), durable=True)
+    log.append(deny(1), durable=True)
+    log.rotate()
+    log.append(stop(2), durable=True)
+    log.close()
+    path = where / "segments/000001.cert"
+    good = Certificate.read(path.read_bytes(), KEY.verifier, first.verifier)
+    assert verify_log(where, KEY.verifier).entries == 3
+
+    forged = Certificate(KEY.name, 1, size, bytes(32), good.key)
+    path.write_bytes(forged.note([KEY, first]))
+
+    assert first_bad(where) == (2 if size == 2 else index)
+
+
 @pytest.mark.parametrize("index", range(len(RUN)))
 def test_a_changed_log_is_not_continued_by_the_guard(where, index):
     path, lines, place = lines_of(where, index)
