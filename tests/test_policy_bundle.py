@@ -141,12 +141,20 @@ def test_one_signature_under_two_ids_counts_once():
     assert _refused(open_bundle, forged, ROOT) is Reason.POLICY_THRESHOLD
 
 
-def test_one_id_twice_is_refused():
+def test_one_id_twice_is_refused_even_beside_enough_others():
     repeated = _edited(
-        _signed(_bundle(), ANN), lambda found: found["signatures"].append(found["signatures"][0])
+        _signed(_bundle()), lambda found: found["signatures"].append(found["signatures"][0])
     )
 
     assert _refused(open_bundle, repeated, ROOT) is Reason.POLICY_THRESHOLD
+
+
+def test_an_envelope_of_256_kib_is_read_and_a_larger_one_is_not():
+    signed = _signed(_bundle())
+    largest = signed + b" " * (256 * 1024 - len(signed))
+
+    assert open_bundle(largest, ROOT) == _bundle()
+    assert _refused(open_bundle, largest + b" ", ROOT) is Reason.POLICY_MALFORMED
 
 
 def test_a_root_that_lists_one_key_twice_is_refused():
