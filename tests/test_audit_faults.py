@@ -253,6 +253,32 @@ def test_after_a_full_disk_the_log_goes_on_and_says_what_happened():
     assert len(disk.live[WHERE / "private/reserve"].data) == RESERVE_BYTES
 
 
+def test_the_log_says_when_it_could_not_record_a_permit_and_recovers():
+    disk = Disk()
+    log = open_log(disk)
+    assert log.ready
+    log.append(start(0), durable=True)
+    fill(disk)
+    log.append(deny(1), durable=True)
+    assert not log.ready
+    assert not log.recover()
+
+    disk.room = None
+
+    assert log.recover()
+    assert log.ready
+    disk.fault = fail_once(disk.calls + 1)
+    with pytest.raises(AuditError):
+        log.append(deny(2), durable=False)
+    assert not log.ready
+    assert log.recover()
+    log.close()
+    assert not log.ready
+    assert not log.recover()
+    kinds = [json.loads(e)["kind"] for e in stored(disk)]
+    assert kinds == ["start", "deny"]
+
+
 def test_a_start_on_a_full_disk_still_records_that_it_happened():
     disk = Disk()
     log = open_log(disk)

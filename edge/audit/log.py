@@ -113,6 +113,22 @@ class AuditLog:
         """Whether the run before this one ended without a stop entry."""
         return self._unclean
 
+    @property
+    def ready(self) -> bool:
+        """Whether a permit could be recorded now: no file has failed and the reserve is whole."""
+        return not self._closed and not self._store.failed and self._store.reserve_held
+
+    def recover(self) -> bool:
+        """After trouble, try to become ready again; for a caller that asks once a second or so."""
+        if not self._closed and not self.ready:
+            try:
+                if self._store.failed:
+                    self._mend()
+            except AuditError:
+                return False
+            self._store.hold_reserve()
+        return self.ready
+
     def append(self, entry: Entry | Mapping[str, Any], *, durable: bool) -> int:
         """Write one entry and return its index; `durable` syncs before returning.
 

@@ -41,8 +41,8 @@ class SegmentStore:
         self.base = 0  # entries before it
         self.key: Signer | None = None
         self.failed = True  # no journal to write to
-        self.reserve_used = False
-        self._reserve_held = False
+        self.reserve_used = False  # since it was last asked
+        self.reserve_held = False
         self._device = device
         self._fd: int | None = None
         self._good_bytes = 0
@@ -154,7 +154,7 @@ class SegmentStore:
 
     def hold_reserve(self) -> bool:
         """Hold back room, so that a full disk still takes the entry that says so."""
-        if self._reserve_held:
+        if self.reserve_held:
             return True
         path = self.directory / PRIVATE / RESERVE
         try:
@@ -164,7 +164,7 @@ class SegmentStore:
                 replace_file(self.files, path, os.urandom(RESERVE_BYTES), durable=True)
         except OSError:
             return False
-        self._reserve_held = True
+        self.reserve_held = True
         return True
 
     def with_reserve(self, work: Callable[[], None]) -> None:
@@ -177,10 +177,10 @@ class SegmentStore:
             work()
 
     def _free_reserve(self) -> bool:
-        if not self._reserve_held:
+        if not self.reserve_held:
             return False
         path = self.directory / PRIVATE / RESERVE
-        self._reserve_held = False
+        self.reserve_held = False
         try:
             self.files.remove(path)
             self.files.sync_directory(path.parent)
