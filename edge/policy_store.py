@@ -26,6 +26,7 @@ from edge.decision import strict_json
 from edge.decision.bundle import Bundle, Floors, admit, open_bundle
 from edge.decision.lint import lint
 from edge.decision.policy import Policy
+from edge.decision.tenure import Tenure
 from edge.decision.trust import MAX_BYTES, BundleError, Root, malformed
 from edge.errors import PolicyError, UsageError
 from edge.reasons import Reason
@@ -174,6 +175,31 @@ class PolicyStore:
             write_whole(self.directory / name, data)
         except OSError as err:
             raise UsageError(f"cannot write {self.directory / name}: {err.strerror}") from err
+
+
+def in_force(
+    pack: str,
+    store: PolicyStore,
+    *,
+    wall_s: int,
+    guard: str,
+    known: Iterable[Floors] = (),
+) -> tuple[Policy, Tenure | None]:
+    """The policy to decide by: the installed one, where somebody's keys are trusted.
+
+    A device that trusts no keys yet decides by the pack that came with the
+    product, which has no term. One that does never falls back to it.
+
+    Raises:
+        PolicyError: the installed policy is refused, or is another pack.
+    """
+    if store.root() is None:
+        return Policy.load(pack), None
+    installed = store.load(wall_s=wall_s, guard=guard, known=known)
+    found = installed.policy
+    if found.pack.name != pack:
+        raise PolicyError(f"expected the pack {pack}, the installed bundle holds {found.pack.name}")
+    return found, Tenure(installed.bundle, installed.floors, found.day)
 
 
 def check_model(bundle: Bundle, path: Path) -> None:

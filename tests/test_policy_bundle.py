@@ -20,7 +20,7 @@ from edge.decision.bundle import Bundle, Floors, admit, open_bundle, parse_paylo
 from edge.decision.pack import read_pack, shipped_files
 from edge.decision.trust import BundleError, Root, sign
 from edge.errors import PolicyError, UsageError
-from edge.policy_store import PolicyStore, check_model, judge, newest
+from edge.policy_store import PolicyStore, check_model, in_force, judge, newest
 from edge.reasons import Reason
 
 ANN, BOB, CYD, DAN, EVE, FAY = (
@@ -608,6 +608,28 @@ def test_a_refused_bundle_leaves_every_file_as_it_was(store):
             _install(store, bad)
 
     assert {path.name: path.read_bytes() for path in store.directory.iterdir()} == before
+
+
+def test_the_shipped_pack_holds_until_somebody_trusts_keys_and_never_again(store):
+    policy, tenure = in_force("police", store, wall_s=NOW_S, guard=GUARD)
+    assert (policy.pack.name, tenure) == ("police", None)
+
+    _install(store, _signed(_bundle()), trust=ROOT)
+    policy, tenure = in_force("strict", store, wall_s=NOW_S, guard=GUARD)
+    assert policy.pack.name == "strict"
+    assert tenure.floors.version == 1
+
+    with pytest.raises(PolicyError, match="expected the pack police, the installed bundle holds"):
+        in_force("police", store, wall_s=NOW_S, guard=GUARD)
+    (store.directory / "bundle.json").unlink()
+    with pytest.raises(BundleError, match="no policy is installed"):
+        in_force("strict", store, wall_s=NOW_S, guard=GUARD)
+
+
+def test_a_root_may_hold_sixteen_keys():
+    keys = {str(n): f"{n:064x}" for n in range(16)}
+
+    assert len(Root.parse({**ROOT.data(), "keys": keys}).keys) == 16
 
 
 def test_a_model_must_be_the_one_the_bundle_names(tmp_path):
