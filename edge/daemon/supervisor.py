@@ -44,6 +44,7 @@ from edge.models.pull import asset
 
 TURN_MS = 15
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
+RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 START_S = 30.0
 _RESTARTS_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
@@ -164,6 +165,7 @@ class Guard:
 
     def close(self) -> None:
         """End every process in order: the decider writes the end of its log first."""
+        scheduling.give_back()
         for channel in self._sockets:
             channel.close()
         for name in ("decider", "bridge", "gate"):
@@ -178,7 +180,7 @@ class Guard:
     # starting
 
     def _start(self) -> None:
-        scheduling.prefer()
+        scheduling.hold_real_time(RT_PRIORITY)
         ipc.hide_memory()
         parent_capture, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gate_capture, capture_gate = ipc.pair()

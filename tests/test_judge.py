@@ -1,0 +1,312 @@
+"""The judge permits in one order only, and takes everything back in another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.audit.schema import Deny, End, Permit, Stamp
+from edge.clock import MS, S
+from edge.config import Device, Session
+from edge.decision.evidence import BoardSample, Reading, Source
+from edge.decision.judge import Action, Ask, Judge, Release, Setup, Tell, Write
+from edge.decision.policy import Policy
+from edge.frames.messages import Ended
+from edge.lease import LIFE_NS, Binding, Lane, Lease, Revocation
+from edge.reasons import Reason
+from firmware_bridge.messages import BoardStatus, Link
+from firmware_bridge.packets import Fault
+
+STEP_NS = 20 * MS
+POLICY = Policy.load("strict")
+BINDING = Binding(bytes(16), bytes(16), POLICY.digest, Lane.VERIFY)
+DEVICE = Device(
+    camera="fixed",
+    mount="fixed_surveyed",
+    site="till-2",
+    dock_id="D-0017",
+    publicly_accessible=False,
+    lanes=(Lane.VERIFY,),
+    dwell_s=1.0,
+    user="private_business",
+    by_or_for="neither",
+    jurisdiction="EU",
+)
+SESSION = Session(Lane.VERIFY, "self_only", consent="valid", active_involvement=True)
+SETUP = Setup(DEVICE, SESSION, BINDING, Release.BRACKETED, True, True)
+STAMP = Stamp(bytes(16), 0, 0, bytes(16), POLICY.digest)
+
+
+class World:
+    """Everything around a judge: good evidence, a board that answers, a log that works."""
+
+    def __init__(self, setup: Setup = SETUP) -> None:
+        self.now_ns = S
+        self.judge = Judge(setup, POLICY, self.now_ns)
+        self.board_permits: int | None = None  # the decision the board has acknowledged
+        self.answers = True
+        self.writes = True
+        self.lost: set[Source] = set()
+        self.bad: dict[Source, Reason] = {}
+        self.silent: tuple[Reason, ...] = ()
+        self.done: list[Action] = []
+
+    def run(self, ns: int) -> list[Action]:
+        """Let time pass in small steps; returns what the judge did meanwhile."""
+        begun = len(self.done)
+        for _ in range(ns // STEP_NS):
+            self.now_ns += STEP_NS
+            self.step()
+        return self.done[begun:]
+
+    def step(self) -> None:
+        now_ns = self.now_ns
+        imu = {"gyro_rad_s": (0.001, 0.0, now_ns % 7 / 1e4), "accel_m_s2": (0.0, 0.0, 9.8)}
+        if Source.DOCK not in self.lost:
+            self.judge.board(
+                BoardSample(now_ns, dock=True, dock_id="D-0017", tampered=False, **imu)
+            )
+        sources = (Source.SIGN_MAP, Source.LIVENESS, Source.VIEW, Source.PEOPLE)
+        for source in sources:
+            if source not in self.lost:
+                reason = self.bad.get(source)
+                self.judge.observe([Reading(source, now_ns, (reason,) if reason else ())], 0xFFF)
+        decision = self.board_permits or 0
+        status = BoardStatus(now_ns, Link.UP, decision > 0, decision, Fault.NONE)
+        if self.answers:
+            self.judge.board_status(status)
+        self.judge.silent(self.silent)
+        while actions := self.judge.step(now_ns):
+            for action in actions:
+                self.carry_out(action)
+
+    def carry_out(self, action: Action) -> None:
+        self.done.append(action)
+        match action:
+            case Write(_, True) if self.writes:
+                self.judge.recorded(7, self.now_ns)
+            case Ask(claim):
+                self.board_permits = claim.decision if claim.releasing and self.answers else None
+            case Tell(Revocation(epoch, _, _)):
+                self.judge.ended(Ended(epoch, 3, self.now_ns, None, False))
+
+
+def kinds(actions: list[Action]) -> list[str]:
+    """The actions in words, repeats left out."""
+    words: list[str] = []
+    for action in actions:
+        match action:
+            case Tell(message):
+                word = type(message).__name__
+            case Ask(claim):
+                word = "ask" if claim.releasing else "unask"
+            case Write(entry, durable):
+                word = type(entry(STAMP)).__name__ + ("!" if durable else "")
+        if not words or words[-1] != word:
+            words.append(word)
+    return words
+
+
+def leases(actions: list[Action]) -> list[Lease]:
+    return [a.message for a in actions if isinstance(a, Tell) and isinstance(a.message, Lease)]
+
+
+def test_a_permit_is_recorded_then_acknowledged_then_leased() -> None:
+    world = World()
+
+    actions = world.run(2 * S)
+
+    assert kinds(actions)[-3:] == ["Permit!", "ask", "Lease"]
+    assert world.judge.outlook.permitted
+
+
+def test_no_lease_before_the_record_is_durable() -> None:
+    world = World()
+    world.writes = False
+
+    assert leases(world.run(3 * S)) == []
+
+
+def test_no_lease_before_the_board_acknowledges_and_the_fault_is_named() -> None:
+    world = World()
+    world.run(500 * MS)
+    world.judge.board_status = lambda status: None  # type: ignore[method-assign,assignment]
+
+    actions = world.run(3 * S)
+
+    assert leases(actions) == []
+
+
+def test_leases_cover_only_frames_between_two_good_readings() -> None:
+    world = World()
+
+    for lease in leases(world.run(2 * S)):
+        assert lease.from_ns >= S + S  # dwell
+        assert lease.to_ns <= world.now_ns + 1
+        assert lease.expires_ns - lease.to_ns <= LIFE_NS
+
+
+def test_immediate_release_reaches_ahead_but_never_past_its_expiry() -> None:
+    world = World(replace(SETUP, release=Release.IMMEDIATE))
+
+    found = leases(world.run(2 * S))
+
+    assert found
+    assert all(lease.to_ns == lease.expires_ns for lease in found)
+
+
+@pytest.mark.parametrize("source", [Source.SIGN_MAP, Source.LIVENESS, Source.VIEW, Source.PEOPLE])
+def test_any_doubt_revokes_at_once_gate_first_then_board_then_log(source: Source) -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.bad[source] = Reason.VIEW_FOREIGN
+    actions = world.run(STEP_NS)
+
+    assert kinds(actions)[:3] == ["Revocation", "unask", "End"]
+    assert not world.judge.outlook.permitted
+
+
+def test_the_end_of_a_permit_tells_what_was_released() -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.bad[Source.VIEW] = Reason.VIEW_FOREIGN
+    ends = [a.entry(STAMP) for a in world.run(S) if isinstance(a, Write)]
+
+    end = next(entry for entry in ends if isinstance(entry, End))
+    assert end.released == 3
+    assert Reason.VIEW_FOREIGN in end.reasons
+
+
+def test_a_new_permit_never_reaches_back_before_the_doubt() -> None:
+    world = World()
+    world.run(2 * S)
+    world.bad[Source.PEOPLE] = Reason.PEOPLE_CROWD
+    world.run(100 * MS)
+    doubt_ns = world.now_ns
+    world.bad.clear()
+
+    again = leases(world.run(3 * S))
+
+    assert again
+    assert all(lease.from_ns >= doubt_ns + S for lease in again)
+
+
+def test_a_board_that_drops_its_line_ends_the_permit() -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.board_permits = None
+    actions = world.run(STEP_NS)
+
+    first = actions[0]
+    assert isinstance(first, Tell)
+    assert isinstance(first.message, Revocation)
+    assert first.message.reasons == (Reason.INTERLOCK_FAULT,)
+    assert not world.judge.outlook.permitted
+
+
+def test_a_board_that_falls_silent_ends_the_permit() -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.answers = False
+    world.run(300 * MS)
+
+    assert Reason.LINK_LOST in world.judge.outlook.reasons
+
+
+@pytest.mark.parametrize("reason", [Reason.TIME_GAP, Reason.AUDIT_UNAVAILABLE])
+def test_a_doubt_about_the_guard_itself_costs_the_dwell(reason: Reason) -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.silent = (reason,)
+    world.run(STEP_NS)
+    world.silent = ()
+    soon = leases(world.run(900 * MS))
+    later = leases(world.run(S))
+
+    assert soon == []
+    assert later
+
+
+def test_a_gap_that_the_gate_reports_costs_the_dwell() -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.judge.ended(Ended(2, 0, -1, Reason.TIME_GAP, False))
+    soon = leases(world.run(900 * MS))
+
+    assert soon == []
+    assert leases(world.run(S))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"camera": "body_worn"}, Reason.MOBILE_CLASS),
+        ({"mount": "unknown"}, Reason.MOUNT_UNSURVEYED),
+        ({"site": ""}, Reason.NO_SITE),
+        ({"lanes": (Lane.DETECT,)}, Reason.LANE_NOT_COMMISSIONED),
+    ],
+)
+def test_a_record_that_does_not_commission_this_never_permits(
+    change: dict[str, object], reason: Reason
+) -> None:
+    world = World(replace(SETUP, device=replace(DEVICE, **change)))  # type: ignore[arg-type]
+
+    actions = world.run(3 * S)
+
+    assert leases(actions) == []
+    assert reason in world.judge.outlook.reasons
+
+
+def test_an_unknown_camera_is_live_replay_and_blocked() -> None:
+    world = World(replace(SETUP, camera_known=False))
+
+    assert leases(world.run(3 * S)) == []
+    assert Reason.CAM_IDENTITY in world.judge.outlook.reasons
+    assert "GD-05" in world.judge.outlook.rules
+
+
+def test_the_policy_denies_in_a_controlled_context() -> None:
+    police = replace(DEVICE, user="us_state_local_police", by_or_for="by", lanes=(Lane.IDENTIFY,))
+    binding = replace(BINDING, lane=Lane.IDENTIFY)
+    session = replace(SESSION, operation=Lane.IDENTIFY, gallery="suspects_or_inmates")
+    world = World(Setup(police, session, binding, Release.BRACKETED, True, True))
+
+    actions = world.run(3 * S)
+
+    assert leases(actions) == []
+    assert world.judge.outlook.setting.value == "controlled"
+    assert "MS-01" in world.judge.outlook.rules
+    denied = [a.entry(STAMP) for a in actions if isinstance(a, Write)]
+    assert any(isinstance(entry, Deny) and "MS-01" in entry.rules for entry in denied)
+
+
+def test_a_lane_without_faces_needs_neither_view_nor_board() -> None:
+    device = replace(DEVICE, lanes=(Lane.DETECT,), camera="body_worn", mount="worn_moving")
+    session = replace(SESSION, operation=Lane.DETECT, gallery="none")
+    binding = replace(BINDING, lane=Lane.DETECT)
+    world = World(Setup(device, session, binding, Release.BRACKETED, False, True))
+    world.lost = {Source.DOCK, Source.VIEW, Source.SIGN_MAP, Source.PEOPLE}
+
+    actions = world.run(2 * S)
+
+    assert leases(actions)
+    assert "ask" not in kinds(actions)
+    permits = [a.entry(STAMP) for a in actions if isinstance(a, Write)]
+    assert any(isinstance(entry, Permit) for entry in permits)
+    assert world.judge.outlook.setting.value == "uncontrolled"
+
+
+def test_stopping_in_good_order_takes_the_permit_back() -> None:
+    world = World()
+    world.run(2 * S)
+
+    actions = world.judge.stop(world.now_ns)
+
+    assert kinds(actions) == ["Revocation", "unask", "End"]
