@@ -1,6 +1,7 @@
 """The audit log's writer and checker in good order."""
 
 import os
+import shutil
 import threading
 
 import pytest
@@ -252,3 +253,16 @@ def test_an_odd_checkpoint_is_an_error_and_no_traceback(where, key, size):
 
     with pytest.raises(AuditError, match="published checkpoint"):
         verify_log(where, key.verifier)
+
+
+def test_a_long_log_is_read_back_and_its_lost_tiles_are_made_again(where, key, monkeypatch):
+    monkeypatch.setattr("edge.audit.publish._MANY", 2)
+    log = AuditLog.create_or_open(where, key)
+    for i in range(600):
+        log.append(deny(i), durable=False)
+    log.close()
+    shutil.rmtree(where / "tile")
+
+    AuditLog.create_or_open(where, key).close()
+
+    assert verify_log(where, key.verifier).published == 600

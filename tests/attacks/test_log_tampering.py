@@ -212,3 +212,54 @@ def test_the_untouched_log_is_continued_by_the_guard(where):
     log.close()
 
     assert verify_log(where, KEY.verifier).entries == len(RUN) + 1
+
+
+ROGUE = {
+    "not JSON": b"hello",
+    "too deep": b"[" * 5000,
+    "no object": b"[]",
+    "spaced": canonical(deny(3).fields()).replace(b'":', b'": '),
+    "a field too many": canonical(deny(3).fields()).replace(b"{", b'{"box":"1",', 1),
+    "dated before": canonical(deny(0.5).fields()),
+}
+
+
+@pytest.mark.parametrize("name", ROGUE)
+def test_what_a_rogue_guard_signed_outside_the_rules_is_named(tmp_path, name):
+    log = AuditLog.create_or_open(tmp_path / "audit", KEY)
+    log.append(start(0), durable=True)
+    log.append(deny(1), durable=True)
+    log._write(ROGUE[name], may_use_reserve=False)  # past every check but the signature
+    log.sync()
+
+    assert first_bad(tmp_path / "audit") == 2
+
+
+def test_the_same_entries_signed_within_the_rules_verify(tmp_path):
+    log = AuditLog.create_or_open(tmp_path / "audit", KEY)
+    for t_s in (0, 1, 3):
+        log.append(deny(t_s), durable=True)
+
+    assert verify_log(tmp_path / "audit", KEY.verifier).entries == 3
+
+
+@pytest.mark.parametrize("index", range(len(RUN)))
+def test_a_line_that_is_none_is_named(where, index):
+    path, lines, place = lines_of(where, index)
+    lines[place] = lines[place].replace(b"\t", b" ")
+    path.write_bytes(b"".join(lines))
+
+    assert first_bad(where) == index
+
+
+def test_a_certificate_of_another_log_is_not_taken(where, tmp_path):
+    """The same device, another log: both certificates are rightly signed."""
+    other = AuditLog.create_or_open(tmp_path / "other", KEY, origin="framegate-test/spare")
+    other.append(start(0), durable=True)
+    other.close()
+    shutil.copy(tmp_path / "other/segments/000000.cert", where / "segments/000000.cert")
+
+    with pytest.raises(AuditError, match="segment 0"):
+        verify_log(where, KEY.verifier)
+    spare = Signer("framegate-test/spare", KEY.key)
+    assert verify_log(tmp_path / "other", spare.verifier).entries == 1
