@@ -3,9 +3,12 @@
     python -m tests.hil.kills --rounds 27        297 runs on the emulated board, as a table
 
 One run: a guard with camera, matcher and board reaches its permit; one of its
-processes is killed or stopped, or the line to the board is cut; the time until
-the line drops is read on the pin of the emulated GPIO block (or in the board's
-own process), and the line must then stay down.
+processes is killed or stopped, or the line to the board is cut. Two times are
+taken. *Promised*: when the last lease that went over the wire ends, by its own
+life in the board's time; what the guard answers for. *Down*: when the pin of
+the emulated GPIO block fell, by this machine's clock; on a busy machine the
+whole emulator may stand still for a while in between. After that the line must
+stay down for good, whatever still came over the wire.
 """
 
 from __future__ import annotations
@@ -27,9 +30,13 @@ from pathlib import Path
 from edge.clock import MS, BootClock
 from edge.daemon.sandbox import NOBODY
 from edge.models.pull import asset
-from firmware_bridge import faults
+from firmware_bridge import faults, packets
 from firmware_bridge.build import Target, build
+from firmware_bridge.framing import Deframer
+from firmware_bridge.packets import Keys, Kind, Packet
+from firmware_bridge.payloads import LeaseRequest
 from firmware_bridge.rigs import EmulatorRig, HostRig, Rig, Tap
+from firmware_bridge.virtual_board import MAX_LIFE_MS
 from tests import guards, render
 
 ROLES = ("capture", "gate", "decider", "bridge", "parent")
@@ -44,8 +51,33 @@ class Blow:
 
     target: str
     how: str
-    down_ms: float
-    rose_again: bool  # within 400 ms, with no process back
+    promised_ms: float
+    down_ms: float  # the last time the line fell
+    rises: int  # after the first fall, while leases from before the blow still lived
+    stays_down: bool
+
+
+class Wiretap:
+    """Notes when each lease on its way to the board will end."""
+
+    def __init__(self, root: bytes) -> None:
+        self._key = Keys.derive(root).to_board
+        self._deframer = Deframer()
+        self._clock = BootClock()
+        self.ends: list[tuple[int, int]] = []  # when it passed, when it ends; ns
+
+    def __call__(self, chunk: bytes) -> list[bytes]:
+        now_ns = self._clock.now_ns()
+        for content in self._deframer.feed(chunk):
+            packet = packets.unseal(content, self._key, from_board=False)
+            if isinstance(packet, Packet) and packet.kind == Kind.LEASE.value:
+                lease = LeaseRequest.unpack(packet.payload)
+                self.ends.append((now_ns, now_ns + min(lease.life_ms, MAX_LIFE_MS) * MS))
+        return [chunk]
+
+    def last_end_ns(self, since_ns: int) -> int:
+        """When the newest lease ends; a revocation ends at once."""
+        return max(self.ends[-1][1], since_ns)
 
 
 @contextlib.contextmanager
@@ -82,21 +114,44 @@ def strike(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
     clock = BootClock()
     assert rig.wait_line(False, 2), "the line was up before the guard began"
     with guard_on(rig, site) as (running, tap):
+        wiretap = Wiretap(site.store.board_key())
+        tap.to_board = wiretap
         log = site.folder / "guard.log"
         assert rig.wait_line(True, WAIT_S), f"no permit: {log.read_text()[-400:]}"
-        time.sleep(0.2)
+        _steady(rig)
         pid = None if target == "link" else running.pid(target)
         struck_ns = clock.now_ns()
         if pid is None:
             tap.to_board = tap.to_host = faults.drop()
         else:
             os.kill(pid, getattr(signal, how))
-        assert rig.wait_line(False, 5), f"the line stayed up after {how} of {target}"
-        down_ns = next(t_ns for t_ns, level in reversed(rig.changes()) if not level)
-        rose = rig.wait_line(True, 0.4)
+        time.sleep(1.0)  # far beyond the limit; what happens meanwhile is the point
+        after = [change for change in rig.changes() if change[0] >= struck_ns]
+        stays_down = bool(after) and not after[-1][1] and not rig.wait_line(True, 0.2)
+        assert after, f"the line stayed up after {how} of {target}"
+        falls = [t_ns for t_ns, level in after if not level]
+        blow = Blow(
+            target,
+            how,
+            promised_ms=(wiretap.last_end_ns(struck_ns) - struck_ns) / MS,
+            down_ms=(falls[-1] - struck_ns) / MS,
+            rises=sum(level for _, level in after),
+            stays_down=stays_down,
+        )
         if pid is not None and how == "SIGSTOP":
             os.kill(pid, signal.SIGKILL)
-    return Blow(target, how, (down_ns - struck_ns) / MS, rose)
+    return blow
+
+
+def _steady(rig: Rig) -> None:
+    """Wait until the permit has lasted: what the blow breaks must have been whole."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        count = len(rig.changes())
+        time.sleep(0.3)
+        if len(rig.changes()) == count and rig.wait_line(True, 0):
+            return
+    raise AssertionError("the permit never lasted 0.3 s")
 
 
 def kiosk(folder: Path) -> guards.Site:
@@ -134,16 +189,19 @@ def main() -> int:
 
 
 def _report(blows: list[Blow], board: str, *, as_json: bool) -> int:
+    promised = [blow.promised_ms for blow in blows]
     times = sorted(blow.down_ms for blow in blows)
     late = sum(ms > LIMIT_MS for ms in times)
-    rose = sum(blow.rose_again for blow in blows)
+    overdrawn = sum(ms > LIMIT_MS for ms in promised)
+    up = sum(not blow.stays_down for blow in blows)
     figures = [
         ("runs", len(blows), None, "runs", True),
-        ("interlock down, p50", round(statistics.median(times), 1), None, "ms", True),
-        ("interlock down, p99", round(times[len(times) * 99 // 100], 1), None, "ms", True),
-        ("interlock down, max", round(times[-1], 1), LIMIT_MS, "ms", late == 0),
-        ("later than the limit", late, 0, "runs", late == 0),
-        ("rose again", rose, 0, "runs", rose == 0),
+        ("last lease ends, worst", round(max(promised), 1), LIMIT_MS, "ms", overdrawn == 0),
+        ("pin down, p50", round(statistics.median(times), 1), None, "ms", True),
+        ("pin down, p99", round(times[len(times) * 99 // 100], 1), None, "ms", True),
+        ("pin down, max", round(times[-1], 1), LIMIT_MS, "ms", late == 0),
+        ("pin later than the limit", late, 0, "runs", late == 0),
+        ("did not stay down", up, 0, "runs", up == 0),
     ]
     names = ("name", "value", "target", "unit", "holds")
     rows = [dict(zip(names, row, strict=True)) for row in figures]
@@ -157,7 +215,7 @@ def _report(blows: list[Blow], board: str, *, as_json: bool) -> int:
             print(f"{how:8} {target:8} {len(mine):4} runs   worst {max(mine):6.1f} ms")
         for row in rows:
             print(f"{row['name']:24} {row['value']:>8} {row['unit']}")
-    return 0 if late == 0 and rose == 0 else 1
+    return 0 if all(row["holds"] for row in rows) else 1
 
 
 if __name__ == "__main__":
