@@ -29,7 +29,7 @@ _STYLE = (
 .state.no{border-color:var(--bad);border-style:dashed;white-space:normal}
 .state.no strong{color:var(--bad)}
 .bar{fill:var(--good)}
-meter{width:100%}
+.ends{display:flex;justify-content:space-between;margin:0}
 :focus-visible{outline:3px solid currentColor;outline-offset:2px}
 .skip{position:absolute;left:-99rem}.skip:focus{position:static}
 """
@@ -141,6 +141,7 @@ def _strip(told: dict[str, Any]) -> str:
     counts = told["frames"]
     return (
         f"<section><h2>The last {minutes} minutes</h2><figure>{picture}"
+        f'<p class="ends"><small>{minutes} minutes ago</small><small>now</small></p>'
         '<figcaption><span class="key"><i class="k-good"></i>frames passed</span>'
         '<span class="key"><i class="k-bad"></i>blocked for a cause</span>'
         '<span class="key"><i class="k-wait"></i>waiting</span>'
@@ -202,7 +203,7 @@ def _transitions(told: dict[str, Any]) -> str:
             f"{escape(audit)}</code> lists its entries, <code>framegate audit prove</code> writes "
             "the proof of one that anybody can check with the public key.</p>"
         )
-    heads = ("at", "", "context", "why", "rules")
+    heads = ("at", "verdict", "context", "why", "rules")
     return f"<section><h2>Changes</h2>{_table(heads, rows)}{prove}</section>"
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +90,8 @@ class Service:
         self._trouble = ""
         self._failures = 0
         self._told_ns = 0
-        self._next: Guard | None = None  # checked by a reload, not started yet
+        self._first: Guard | None = None  # checked, not started yet
+        self._check: subprocess.Popen[str] | None = None  # of a reload
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT, or the end of a recording that stands in for the camera.
@@ -99,14 +102,16 @@ class Service:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._reload)
-        first = Guard(plan_of(self._settings), self._say)  # what is wrong now is wrong for good
-        self._next = first
+        self._first = Guard(plan_of(self._settings), self._say)  # wrong now is wrong for good
         self._server.start()
         try:
             while not self._stopping:
                 self._one_guard()
         finally:
             self._notifier.tell("STOPPING=1")
+            if self._check is not None:
+                self._check.kill()
+                self._check.wait()
             self._tell("stopped", force=True)
             self._server.close()
         return 0
@@ -116,8 +121,8 @@ class Service:
         self._tell("starting", force=True)
         began_ns = self._clock.now_ns()
         try:
-            guard = self._next or Guard(plan_of(self._settings), self._say)
-            self._next = None
+            guard = self._first or Guard(plan_of(self._settings), self._say)
+            self._first = None
             with guard:
                 self._watch(guard)
         except GuardError as err:
@@ -157,22 +162,36 @@ class Service:
                     notes=notes,
                     verified=good,
                 )
-            if self._reloading and self._replacement():
+            if self._replaced():
                 return
 
-    def _replacement(self) -> bool:
-        """Check the files anew; true if a guard of them waits to take over."""
-        self._reloading = False
-        try:
-            settings = load_settings(self._config)
-            self._next = Guard(plan_of(settings), self._say)
-        except GuardError as err:
-            self._say(f"reload refused: {err}; what was in force stays in force")
+    def _replaced(self) -> bool:
+        """Whether a reload was asked for and the files hold; they are checked in a process apart.
+
+        The guard in force goes on meanwhile, and stays if they do not hold.
+        """
+        if self._reloading and self._check is None:
+            self._reloading = False
+            self._check = subprocess.Popen(
+                [sys.executable, "-m", "edge.daemon.check", str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        if self._check is None or self._check.poll() is None:
             return False
+        _, said = self._check.communicate()
+        good = self._check.returncode == 0
+        self._check = None
+        if not good:
+            self._say(f"reload refused: {said.strip()}; what was in force stays in force")
+            return False
+        settings = load_settings(self._config)
         if settings.listen != self._settings.listen:
             self._say("reload: [status] listen changes at the next start only")
         self._settings = settings
         self._ledger.reloads += 1
+        self._failures = 0
         self._say("reload: what was permitted is revoked; starting with the new files")
         return True
 
@@ -193,13 +212,13 @@ class Service:
 
     def _pause(self) -> None:
         """Wait before the next start; longer after each loss that follows soon."""
-        if self._stopping or self._next is not None or self._failures == 0:
+        if self._stopping or self._failures == 0:
             return
         pause_ns = BACK_OFF_NS[min(self._failures, len(BACK_OFF_NS)) - 1]
         self._say(f"{self._trouble}; blocked, starting again in {pause_ns / S:g} s")
         until_ns = self._clock.now_ns() + pause_ns
         while not self._stopping and self._clock.now_ns() < until_ns:
-            if self._reloading and self._replacement():
+            if self._replaced():
                 return
             self._tell("waiting")
             time.sleep(0.05)

@@ -1,0 +1,139 @@
+"""guard.toml: every error at once, with its line and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.daemon import settings
+from edge.daemon.settings import KEYS, Listen, SettingsError, parse_settings, show
+
+GOOD = b'source = "0"\ndevice = "D.toml"\nsession = "S.toml"\n'
+PATH = Path("/etc/framegate/guard.toml")
+
+
+def problems(text: bytes) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text, PATH)
+    return caught.value.problems
+
+
+def test_three_lines_are_a_whole_configuration() -> None:
+    found = parse_settings(GOOD, PATH)
+
+    assert found.device == Path("/etc/framegate/D.toml")
+    assert found.listen == Listen("127.0.0.1", 8321)
+    assert found.matcher == ()
+    assert (found.pack, found.release, found.board) == ("strict", "bracketed", "virtual")
+
+
+def test_every_error_is_told_at_once_with_its_line() -> None:
+    text = b'source = 1\n\npack = "lax"\n[matcher]\nuid = 0\n[status]\nlisten = "0.0.0.0:80"\n'
+
+    assert problems(text) == [
+        f"{PATH}:1: device is missing; expected a path",
+        f"{PATH}:1: session is missing; expected a path",
+        f"{PATH}:1: source: expected a V4L2 index or device, a URL, a video file, got 1",
+        f'{PATH}:3: pack: expected "strict" or "police", got \'lax\'',
+        f"{PATH}:5: [matcher] uid: expected 1 to 2147483647, got 0",
+        f'{PATH}:7: [status] listen: expected a loopback address with a port, or "", '
+        "got '0.0.0.0:80'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"speed = 1", ":4: speed is not known; allowed: source, device"),
+        (b"[camera]\nx = 1", ":4: camera is not known"),
+        (b"[matcher]\nuser = 1", ":5: [matcher] user is not known; allowed: command, uid"),
+        (b"matcher = 1", ":4: matcher: expected a table [matcher]"),
+        (b"[matcher]\ncommand = 'run me'", ":5: [matcher] command: expected a list of words"),
+        (b"[matcher]\nuid = true", ":5: [matcher] uid: expected 1 to"),
+        (b"[matcher]\nuid = 1.0", ":5: [matcher] uid: expected 1 to"),
+        (b"[matcher]\nread = ['']", ":5: [matcher] read: expected a list of paths"),
+        (b"keys = ''", ":4: keys: expected a folder"),
+        (b"release = 'later'", ':4: release: expected "bracketed" or "immediate"'),
+    ],
+)
+def test_what_is_not_known_or_not_allowed_is_refused(line: bytes, said: str) -> None:
+    (problem,) = problems(GOOD + line + b"\n")
+
+    assert problem.startswith(str(PATH) + said)
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1:1", "127.9.9.9:65535", "[::1]:8321"])
+def test_the_page_is_served_on_loopback(where: str) -> None:
+    found = parse_settings(GOOD + f'[status]\nlisten = "{where}"\n'.encode(), PATH)
+
+    assert found.listen is not None
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["0.0.0.0:8321", "192.168.0.1:8321", "[::]:80", "localhost:80", "127.0.0.1", "127.0.0.1:0",
+     "127.0.0.1:65536", ":80", "x"],
+)  # fmt: skip
+def test_the_page_is_served_nowhere_else(where: str) -> None:
+    (problem,) = problems(GOOD + f'[status]\nlisten = "{where}"\n'.encode())
+
+    assert "expected a loopback address" in problem
+
+
+def test_no_page_is_a_choice() -> None:
+    assert parse_settings(GOOD + b'[status]\nlisten = ""\n', PATH).listen is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"source = ", b"\xff", b"x" * (64 * 1024 + 1), b"a = " + b"[" * 5000, b"a=1\na=2"],
+    ids=["cut", "not text", "huge", "deep", "twice"],
+)
+def test_what_is_no_configuration_is_one_problem(text: bytes) -> None:
+    (problem,) = problems(text)
+
+    assert problem.startswith(str(PATH))
+    assert "\n" not in problem.replace("\\n", "")
+
+
+def test_what_is_shown_is_a_configuration_again() -> None:
+    text = GOOD + b'pack = "police"\n[matcher]\ncommand = ["a b", "c\\"d\\\\"]\nuid = 7\n'
+
+    again = show(text, PATH).encode()
+
+    assert parse_settings(again, PATH) == parse_settings(text, PATH)
+
+
+def test_every_key_is_shown_with_its_meaning() -> None:
+    shown = show()
+
+    assert all(f"# {key.meaning}: {key.allowed}\n" in shown for key in KEYS)
+    assert all(key.meaning and key.allowed for key in settings.KEYS)
+
+
+def test_the_check_command_tells_all_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "guard.toml"
+    file.write_bytes(b'pack = "lax"\n')
+
+    assert main(["config", "check", str(file)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 4
+    file.write_bytes(GOOD)
+    assert main(["config", "check", str(file)]) == 0
+    assert main(["config", "show", str(file)]) == 0
+    assert main(["config", "show", str(tmp_path / "none")]) == 2
+
+
+def test_a_daemon_with_a_bad_configuration_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "guard.toml"
+    file.write_bytes(b'pack = "lax"\n')
+
+    assert main(["daemon", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "and 3 more" in said
