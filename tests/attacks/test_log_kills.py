@@ -4,9 +4,9 @@ from bench import audit_kills
 
 
 def test_a_killed_writer_loses_no_acknowledged_entry(tmp_path):
-    tally = audit_kills.run(40, seed=20260101, where=tmp_path)
+    tally = audit_kills.run(25, seed=20260101, where=tmp_path)
 
-    assert tally.kills == 40
+    assert tally.kills == 25
     assert tally.lost == 0
-    assert tally.acknowledged > 40
-    assert tally.killed_before_any_entry < 40
+    assert tally.acknowledged > 25
+    assert tally.killed_before_any_entry < 25
