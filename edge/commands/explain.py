@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from edge.errors import UsageError
 from edge.reasons import HELP, Reason
 
 if TYPE_CHECKING:
+    import datetime
+
     from edge.decision.policy import Policy
     from edge.decision.rules import Rule
 
@@ -74,16 +75,9 @@ def _explain(args: argparse.Namespace) -> int:
 def load_policy(pack: str, as_of: str | None) -> Policy:
     """The named pack under the rules of the day given as YYYY-MM-DD, or of today."""
     from edge.decision.policy import Policy
+    from edge.policy_files import day_of
 
     return Policy.load(pack, day_of(as_of))
-
-
-def day_of(as_of: str | None) -> datetime.date:
-    """The day given as YYYY-MM-DD, or today."""
-    try:
-        return datetime.date.today() if as_of is None else datetime.date.fromisoformat(as_of)
-    except ValueError as err:
-        raise UsageError(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}") from err
 
 
 def _reason(reason: Reason, as_json: bool) -> int:
@@ -175,7 +169,7 @@ def _file(path: Path, args: argparse.Namespace) -> int:
 def _cases(
     cases: list[tuple[str, dict[str, object]]], args: argparse.Namespace, *, in_full: bool
 ) -> int:
-    from edge.commands.policy import facts_of
+    from edge.policy_files import facts_of
     from edge.policy_text import case_data, case_text
 
     policy = load_policy(args.pack, args.as_of)

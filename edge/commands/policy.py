@@ -13,7 +13,6 @@ from edge.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
     from edge.decision.policy import Policy
-    from edge.decision.trust import Root
 
 EXAMPLES = """\
 examples, from new keys to a policy in force:
@@ -114,7 +113,7 @@ def _build(args: argparse.Namespace) -> int:
 
     from edge.decision.bundle import Bundle, parse_payload, read_time, seal_bundle
     from edge.decision.lint import lint
-    from edge.policy_store import write_whole
+    from edge.policy_files import files_of, limit_of, root_of, write
 
     try:
         issued_s = int(time.time()) if args.issued is None else read_time(args.issued)
@@ -122,25 +121,22 @@ def _build(args: argparse.Namespace) -> int:
         raise UsageError(f"--issued: {err}") from err
     if args.days < 1:
         raise UsageError(f"--days: expected 1 or more, got {args.days}")
-    files = _files_of(args.pack)
+    files = files_of(args.pack)
     bundle = Bundle(
         args.version,
         issued_s,
         issued_s + args.days * _DAY_S,
         args.minimum_guard,
-        _root(args),
+        root_of(args.key, args.threshold, args.root_version),
         {path.name: hashlib.sha256(_whole(path)).hexdigest() for path in args.model},
-        dict(_assignment(text) for text in args.limit),
+        dict(limit_of(text) for text in args.limit),
         files,
     )
     checked = parse_payload(bundle.payload)  # what will be read is what is written
     wrong = lint(checked.pack())
     if wrong:
         raise PolicyError(f"POLICY_LINT: {wrong[0]}")
-    try:
-        write_whole(args.out, seal_bundle(checked))
-    except OSError as err:
-        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    write(args.out, seal_bundle(checked))
     print(f"{args.out}: version {args.version}, unsigned; {args.threshold} signatures needed")
     return 0
 
@@ -161,13 +157,10 @@ def _sign_options(parser: argparse.ArgumentParser) -> None:
 def _sign(args: argparse.Namespace) -> int:
     from edge import policy_keys
     from edge.decision.trust import sign
-    from edge.policy_store import write_whole
+    from edge.policy_files import read, write
 
-    signed = sign(_read(args.bundle), policy_keys.read_secret(args.secret))
-    try:
-        write_whole(args.bundle, signed)
-    except OSError as err:
-        raise UsageError(f"cannot write {args.bundle}: {err.strerror}") from err
+    signed = sign(read(args.bundle), policy_keys.read_secret(args.secret))
+    write(args.bundle, signed)
     print(f"{args.bundle}: signed with {args.secret}")
     return 0
 
@@ -182,14 +175,15 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 def _verify(args: argparse.Namespace) -> int:
     from edge.decision.lint import lint
     from edge.decision.trust import signers
+    from edge.policy_files import read, root_of
     from edge.policy_store import PolicyStore, judge
     from edge.version import VERSION
 
     store = PolicyStore(args.state)
-    root = _root(args) if args.key else store.root()
+    root = root_of(args.key, args.threshold, args.root_version) if args.key else store.root()
     if root is None:
         raise UsageError("no key is trusted yet: name the keys with --key and --threshold")
-    envelope = _read(args.bundle)
+    envelope = read(args.bundle)
     try:
         found = judge(envelope, root, store.floors(), wall_s=int(time.time()), guard=VERSION)
         wrong = lint(found.policy.pack)
@@ -211,15 +205,16 @@ def _install_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _install(args: argparse.Namespace) -> int:
+    from edge.policy_files import read, root_of
     from edge.policy_store import PolicyStore
     from edge.version import VERSION
 
     store = PolicyStore(args.state)
     found = store.install(
-        _read(args.bundle),
+        read(args.bundle),
         wall_s=int(time.time()),
         guard=VERSION,
-        trust=_root(args) if args.key else None,
+        trust=root_of(args.key, args.threshold, args.root_version) if args.key else None,
     )
     print(f"{store.directory}: version {found.bundle.version} is in force")
     _describe(found.policy)
@@ -244,20 +239,17 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
 def _show(args: argparse.Namespace) -> int:
     from edge.commands.explain import print_json, rule_data
     from edge.decision.survey import matrix
-    from edge.policy_store import write_whole
+    from edge.policy_files import facts_of, files_of, policy_in, write
     from edge.policy_table import page, table
 
-    policy = _policy(args.source, args.as_of)
+    policy = policy_in(args.source, args.as_of)
     if args.out:
-        return _take_out(_files_of(args.source), args.out)
+        return _take_out(files_of(args.source), args.out)
     if args.matrix or args.html:
         changes = facts_of(args.set)
         rows = matrix(policy, changes)
         if args.html:
-            try:
-                write_whole(args.html, page(policy, changes, rows).encode())
-            except OSError as err:
-                raise UsageError(f"cannot write {args.html}: {err.strerror}") from err
+            write(args.html, page(policy, changes, rows).encode())
             print(args.html)
         else:
             print(table(policy, changes, rows))
@@ -287,8 +279,9 @@ def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
 
 def _lint(args: argparse.Namespace) -> int:
     from edge.decision.lint import lint
+    from edge.policy_files import policy_in
 
-    pack = _policy(args.source, None).pack
+    pack = policy_in(args.source, None).pack
     wrong = lint(pack)
     for finding in wrong:
         print(f"POLICY_LINT {finding}")
@@ -306,11 +299,14 @@ def _diff_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _diff(args: argparse.Namespace) -> int:
+    from edge.policy_files import policy_in
     from edge.policy_table import difference
 
     if args.cases < 1:
         raise UsageError(f"--cases: expected 1 or more, got {args.cases}")
-    print(difference(_policy(args.before, None), _policy(args.after, None), args.cases, args.json))
+    print(
+        difference(policy_in(args.before, None), policy_in(args.after, None), args.cases, args.json)
+    )
     return 0
 
 
@@ -321,76 +317,8 @@ def _describe(policy: Policy) -> None:
     print(f"  digest {policy.digest.hex()}")
 
 
-def _policy(source: str, as_of: str | None) -> Policy:
-    """The policy in a shipped pack, a directory of pack files, or a bundle (not verified)."""
-    from edge.commands.explain import day_of
-    from edge.decision.pack import read_pack
-    from edge.decision.policy import Policy
-
-    return Policy(read_pack(_files_of(source)), day_of(as_of))
-
-
-def _files_of(source: str) -> Mapping[str, bytes]:
-    from edge.decision.bundle import parse_payload
-    from edge.decision.pack import shipped_files
-    from edge.decision.trust import peek
-
-    path = Path(source)
-    if path.is_dir():
-        return {entry.name: _read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
-    if path.is_file():
-        return parse_payload(peek(_read(path))).files
-    return shipped_files(source)
-
-
-def _root(args: argparse.Namespace) -> Root:
-    from edge import policy_keys
-    from edge.decision.trust import Root
-
-    if not args.key:
-        raise UsageError("name the public keys with --key")
-    keys = {path.stem: policy_keys.read_public(path).hex() for path in args.key}
-    if len(keys) != len(args.key):
-        raise UsageError("two of the public keys have the same name")
-    return Root.parse({"version": args.root_version, "threshold": args.threshold, "keys": keys})
-
-
-def _read(path: Path) -> bytes:
-    from edge.policy_store import read_bounded
-
-    try:
-        return read_bounded(path)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
-
-
 def _whole(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err
-
-
-def _assignment(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError as err:
-        raise UsageError(f"--limit expects NAME=NUMBER, got {text!r}") from err
-
-
-def facts_of(assignments: list[str]) -> dict[str, object]:
-    """Facts written as KEY=VALUE; `true` and `false` are booleans."""
-    from edge.decision.vocabulary import VOCABULARY
-
-    flags = ("publicly_accessible", "session_open", "active_involvement")
-    known = (*VOCABULARY, *flags, "jurisdiction", "capture_to_match_s")
-    facts: dict[str, object] = {}
-    for text in assignments:
-        key, equals, value = text.partition("=")
-        if not equals or key not in known:
-            raise UsageError(
-                f"--set expects KEY=VALUE with one of {', '.join(known)}; got {text!r}"
-            )
-        facts[key] = {"true": True, "false": False}.get(value, value) if key in flags else value
-    return facts
