@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from edge.frames.client import Connection
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
-from tests.guards import SESSION, Site, site
+from tests.guards import SESSION, Line, Site, site
 
 SCRIPT = """\
 import hashlib
@@ -253,8 +254,6 @@ def test_unsigned_or_altered_records_do_not_run(kiosk: Site) -> None:
 
 
 def test_a_missing_camera_ends_the_start_with_its_own_words(kiosk: Site, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     with (
         pytest.raises(CameraError, match="no-such"),
         Guard(replace(plan(kiosk), source=str(tmp_path / "no-such.mp4")), quiet),
@@ -263,8 +262,6 @@ def test_a_missing_camera_ends_the_start_with_its_own_words(kiosk: Site, tmp_pat
 
 
 def test_a_port_that_is_no_board_leaves_the_guard_blocked(kiosk: Site) -> None:
-    from dataclasses import replace
-
     master, slave = os.openpty()
     try:
         with Guard(replace(plan(kiosk), board=os.ttyname(slave)), quiet) as guard:
@@ -326,3 +323,24 @@ def test_the_digest_of_a_frame_is_that_of_the_file(footage: Path) -> None:
     digests = {hashlib.sha256(shot.frame.tobytes()).hexdigest() for shot in shots}
 
     assert len(digests) == 90
+
+
+def test_a_log_shorter_than_the_board_remembers_is_refused(kiosk: Site, tmp_path: Path) -> None:
+    line = Line(kiosk.store.board_key())
+    outcomes = []
+    try:
+        for audit in ("first", "restored from an old card", "first"):
+            told = replace(plan(kiosk), board=line.port, audit=tmp_path / audit)
+            with Guard(told, quiet) as guard:
+                matcher = Connection(*guard.environment.values())
+                guard.run()
+                matcher.close()
+                outcomes.append(guard.recorder.decisions)
+    finally:
+        line.close()
+
+    before, shorter, after = outcomes
+    assert released(before)
+    assert not released(shorter)
+    assert any(Reason.LOG_ROLLBACK in d.reasons for d in shorter)
+    assert released(after)

@@ -22,6 +22,11 @@ class Clerk:
         """Entries in the log."""
         return self._log.size
 
+    @property
+    def floor(self) -> int:
+        """Entries that are durable: what the board should remember."""
+        return self._log.floor
+
     def write(self, entry: Entry, durable: bool) -> int:
         """Write `entry` unless it comes too soon after another; returns the newest index."""
         index = self._log.size - 1

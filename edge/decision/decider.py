@@ -109,6 +109,7 @@ class Decider:
         )
         self._clerk.write(start, durable=True)
         self._judge = Judge(setup, policy, now_ns)
+        self._mirror_floor()
         self._monitor = Monitor(self._parent)
         self._roles = (Role.CAPTURE, Role.GATE, Role.PARENT) + (
             (Role.BRIDGE,) if interlocked else ()
@@ -117,6 +118,7 @@ class Decider:
         self._frames = 0
         self._released: dict[int, int] = {}  # epoch -> frames
         self._audit_failed = False
+        self._rolled_back = False  # the board remembers a longer log; stays so
         self._over = False  # the stream ended and every released frame is accounted for
 
     def run(self) -> None:
@@ -145,6 +147,8 @@ class Decider:
             message = board.decode(data)
             if isinstance(message, board.BoardStatus):
                 self._judge.board_status(message)
+            elif isinstance(message, board.Floors):
+                self._rolled_back = self._rolled_back or message.log_size > self._clerk.size
             elif isinstance(message, BoardSample):
                 readings = self._judge.board(message)
                 for reading in readings:
@@ -238,11 +242,18 @@ class Decider:
             return
         self._audit_failed = False
         if durable:
+            self._mirror_floor()
             self._judge.recorded(index, self._clock.now_ns())
+
+    def _mirror_floor(self) -> None:
+        """Let the board remember how long the log is; it answers with what it knows."""
+        if self._bridge is not None:
+            floors = board.Floors(self._clerk.floor, policy_version=0)
+            ipc.send(self._bridge, board.encode(floors))
 
     def _silent(self, gap: bool) -> tuple[Reason, ...]:
         """What is wrong with the guard itself."""
-        reasons = []
+        reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
         if gap:
             reasons.append(Reason.TIME_GAP)
         if self._audit_failed:
