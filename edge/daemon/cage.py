@@ -10,7 +10,6 @@ process before the matcher's first instruction. This process has one thread.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -24,7 +23,7 @@ from edge.daemon import landlock, privileges, reach, seccomp
 from edge.daemon.sandbox import LAYERS, NOBODY, REFUSED, Layer, Order
 from edge.errors import SandboxError
 
-_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _DEVICES = (Path("/dev/null"),)
 
@@ -37,9 +36,8 @@ def main() -> int:
     order = Order.decode(sys.argv[1])
     parent = os.getppid()
     try:
-        for layer in LAYERS:
-            if layer in order.layers:
-                _put_on(layer, order)
+        for layer in _in_order(order.layers):
+            _put_on(layer, order)
         if os.getppid() != parent:
             raise SandboxError("the guard ended meanwhile")
         environment = {k: v for k, v in os.environ.items() if k not in order.drop}
@@ -49,6 +47,16 @@ def main() -> int:
     except OSError as err:
         print(f"framegate: {order.command[0]} cannot be started: {err.strerror}", file=sys.stderr)
     return REFUSED
+
+
+def _in_order(layers: tuple[Layer, ...]) -> list[Layer]:
+    """The network takes root's rights, or else a user namespace, in which no user can be changed:
+    so it comes before the change of user for root and after it for anyone else."""
+    ordered = [layer for layer in LAYERS if layer in layers]
+    if os.geteuid() != 0 and Layer.NETWORK in layers and Layer.OWN_UID in layers:
+        ordered.remove(Layer.NETWORK)
+        ordered.insert(ordered.index(Layer.OWN_UID) + 1, Layer.NETWORK)
+    return ordered
 
 
 def _put_on(layer: Layer, order: Order) -> None:
@@ -82,16 +90,16 @@ def _only_descriptor(fd: int) -> None:
 
 
 def _own_network() -> None:
-    """Move into a network, and System V objects, with nothing in them."""
-    if _unshare(_CLONE_NEWNET | _CLONE_NEWIPC) == 0:
+    """Move into a network with nothing in it; without rights, in a user namespace of its own."""
+    if _unshare(_CLONE_NEWNET) == 0:
         return
     uid, gid = os.getuid(), os.getgid()
-    if _unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC) != 0:
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self is root's after setuid
+    if _unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         why = os.strerror(ctypes.get_errno())
         raise SandboxError(f"network_namespace: the kernel refused a network of its own: {why}")
-    with contextlib.suppress(OSError):
-        Path("/proc/self/setgroups").write_text("deny")
     try:
+        Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     except OSError as err:

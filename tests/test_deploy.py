@@ -1,0 +1,87 @@
+"""What is shipped for systemd and udev holds, as far as their own tools can say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import edge.daemon
+from edge.daemon.settings import load_settings
+
+DEPLOY = Path(edge.daemon.__path__[0]) / "deploy"
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def exposure(unit: Path) -> float:
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    found = re.search(r"exposure level for \S+: ([\d.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+@needs_systemd
+def test_the_unit_exposes_little(tmp_path: Path) -> None:
+    unit = shutil.copy(DEPLOY / "framegate.service", tmp_path)
+    bare = tmp_path / "bare.service"
+    bare.write_text("[Service]\nExecStart=/bin/true\n")
+
+    assert exposure(Path(unit)) <= 1.5
+    assert exposure(bare) > 9
+
+
+@needs_systemd
+def test_a_user_for_the_matcher_costs_little_exposure(tmp_path: Path) -> None:
+    unit = Path(shutil.copy(DEPLOY / "framegate.service", tmp_path))
+    drop_in = tmp_path / "framegate.service.d"
+    drop_in.mkdir()
+    shutil.copy(DEPLOY / "own-user.conf", drop_in)
+
+    assert exposure(unit) <= 1.7
+
+
+@needs_systemd
+def test_the_units_are_understood(tmp_path: Path) -> None:
+    for name in ("framegate.service", "framegate-status.socket"):
+        text = (DEPLOY / name).read_text()
+        (tmp_path / name).write_text(text.replace("/opt/framegate/bin/framegate", "/bin/true"))
+
+    said = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stderr
+
+    assert not [line for line in said.splitlines() if str(tmp_path) in line or "framegate" in line]
+
+
+def test_the_example_configuration_holds_and_agrees_with_the_units() -> None:
+    found = load_settings(DEPLOY / "guard.toml")
+    socket = (DEPLOY / "framegate-status.socket").read_text()
+
+    assert found.listen is not None
+    assert f"ListenStream={found.listen.host}:{found.listen.port}\n" in socket
+    unit = (DEPLOY / "framegate.service").read_text()
+    for folder in (found.audit.parent, found.status_file.parent):
+        kind = {"lib": "StateDirectory", "run": "RuntimeDirectory"}[folder.parts[-2]]
+        assert f"{kind}={folder.name}\n" in unit
+
+
+def test_the_board_has_the_name_that_the_configuration_uses() -> None:
+    rules = (DEPLOY / "70-framegate.rules").read_text()
+
+    assert f'SYMLINK+="{Path(load_settings(DEPLOY / "guard.toml").board).name}"' in rules
+    assert all(
+        'MODE="0660"' in line for line in rules.splitlines() if line and not line.startswith("#")
+    )
