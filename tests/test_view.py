@@ -163,6 +163,22 @@ def test_a_cross_fade_closes_before_the_other_picture_prevails(fingerprint, room
     assert 0.1 <= share <= 0.6
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 4.0])
+def test_a_fade_that_goes_on_stays_foreign(fingerprint, room, seconds):
+    check, steps = ViewCheck(fingerprint), round(seconds * 10)
+    for i in range(10):
+        check.read(render.with_noise(room, i), i * 100 * MS, ())
+
+    accepted = []
+    for step in range(1, steps + 1):
+        share = step / steps
+        mixed = cv2.addWeighted(room, 1 - share, render.street(), share, 0)
+        if not check.read(mixed, (10 + step) * 100 * MS, ()).reasons_continue:
+            accepted.append(share)
+
+    assert max(accepted, default=0.0) <= 0.6
+
+
 def test_a_lasting_change_of_light_is_forgiven_within_a_second(fingerprint, room):
     check = ViewCheck(fingerprint)
     dim = np.clip(room * np.linspace(0.25, 1.0, 640)[None, :, None] * 0.7, 0, 255).astype(np.uint8)

@@ -27,6 +27,7 @@ CELLS = (8, 6)  # across and down; one corner each
 MIN_CELLS = 8  # followed cells, fewer say nothing
 STEP_LIMIT = 0.008  # widths between two readings: 2.6 px of 320
 CARRY_LIMIT = 0.012  # widths over about a second
+SURELY = 3.0  # times the limit; less must be seen in two readings, for things get moved about
 CARRY_NS = 1 * S
 MAX_STEP_NS = 400 * MS  # readings further apart are not compared as one step
 STILL_SHARE = 0.45  # cells at rest that show the camera is, whatever moves before it
@@ -65,6 +66,7 @@ class EgoMotion:
 
     def __init__(self) -> None:
         self._past: deque[_Picture] = deque()
+        self._suspected = False  # the last reading seemed to move
 
     def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> MotionReading:
         """Compare a BGR frame with the reading before it and the one a second ago."""
@@ -84,7 +86,9 @@ class EgoMotion:
         elapsed_ns = captured_ns - last.captured_ns
         valid = cells >= MIN_CELLS
         limit = STEP_LIMIT if elapsed_ns <= MAX_STEP_NS else CARRY_LIMIT
-        moving = valid and (step > limit or carried > CARRY_LIMIT)
+        seems = valid and (step > limit or carried > CARRY_LIMIT)
+        moving = seems and (self._suspected or step > SURELY * limit)
+        self._suspected = seems
         return MotionReading(
             captured_ns=captured_ns,
             step=step,

@@ -76,6 +76,7 @@ class ViewCheck:
         self._fresh = fresh
         self._seen_ns: np.ndarray | None = None  # per block; none before the first reading
         self._levels: deque[tuple[int, float]] = deque()
+        self._fell: float | None = None  # the level at which a fall was first noticed
 
     def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box] | None) -> ViewReading:
         """Compare one frame with the enrolled view.
@@ -131,12 +132,25 @@ class ViewCheck:
         return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
 
     def _drop(self, captured_ns: int, sign: float) -> float:
-        """How far the score is below the last second's level; notes it for the next one."""
+        """How far the score is below the last second's level; notes it for the next one.
+
+        A cross-fade goes on falling. A fall that stops at the next reading was
+        a hand, or the exposure: that level becomes the one to compare with.
+        """
         while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
             self._levels.popleft()
         known = [level for _, level in self._levels]
+        drop = median(known) - sign if len(known) >= _BASELINE_READINGS else 0.0
+        if drop > MAX_DROP and self._fell is not None and sign >= self._fell:
+            self._levels = deque([(captured_ns, sign)] * _BASELINE_READINGS)
+            self._fell = None
+            return 0.0
+        if drop <= MAX_DROP:
+            self._fell = None
+        elif self._fell is None:
+            self._fell = sign
         self._levels.append((captured_ns, sign))
-        return median(known) - sign if len(known) >= _BASELINE_READINGS else 0.0
+        return drop
 
     def _sighted(self, seen: np.ndarray, captured_ns: int) -> float:
         """Note the blocks seen now; the share of the enrolled seen lately."""
