@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+_now_ns = time.clock_gettime_ns  # looked up once: the gate asks several times a frame
+_BOOTTIME = time.CLOCK_BOOTTIME
 MS = 1_000_000
 S = 1_000_000_000
 
@@ -25,7 +27,7 @@ class BootClock:
     """CLOCK_BOOTTIME of this machine."""
 
     def now_ns(self) -> int:
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return _now_ns(_BOOTTIME)
 
 
 class VirtualClock:

@@ -1,0 +1,104 @@
+"""Peer: GStreamer's `valve`, and a lease looked at in a Python pad probe.
+
+    /usr/bin/python3 bench/peers/gstreamer.py
+
+Run with an interpreter that has PyGObject; it imports nothing else. For each
+line on standard input it measures one round and prints nanoseconds a buffer as
+JSON: pushing into a sink (floor), through a valve, through a valve that is
+switched for each buffer, and past a probe that looks at a lease.
+"""
+
+import json
+import sys
+import time
+
+import gi
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst  # noqa: E402
+
+FRAME_BYTES = 640 * 480 * 3
+SECONDS = 0.08
+
+
+class Chain:
+    """A source pad of ours, an element, a sink that counts."""
+
+    def __init__(self, element):
+        self.pipeline = Gst.Pipeline.new(None)
+        self.element = Gst.ElementFactory.make(element, None)
+        self.sink = Gst.ElementFactory.make("fakesink", None)
+        if self.element is None or self.sink is None:
+            raise SystemExit(f"no element {element} here")
+        self.sink.set_property("sync", False)
+        self.sink.set_property("async", False)
+        self.pipeline.add(self.element)
+        self.pipeline.add(self.sink)
+        self.element.link(self.sink)
+        self.pad = Gst.Pad.new("src", Gst.PadDirection.SRC)
+        self.pad.set_active(True)
+        self.pipeline.set_state(Gst.State.PLAYING)
+        self.pad.link(self.element.get_static_pad("sink"))
+        self.pad.push_event(Gst.Event.new_stream_start("bench"))
+        segment = Gst.Segment()
+        segment.init(Gst.Format.TIME)
+        self.pad.push_event(Gst.Event.new_segment(segment))
+        self.buffer = Gst.Buffer.new_allocate(None, FRAME_BYTES, None)
+        self.buffer.pts = 500
+
+    def arrived(self):
+        return self.sink.get_property("stats").get_value("rendered")
+
+
+def per_call(call):
+    count, clock = 256, time.perf_counter_ns
+    began = clock()
+    done = 0
+    while clock() - began < SECONDS * 1e9:
+        for _ in range(count):
+            call()
+        done += count
+    return (clock() - began) / done, done
+
+
+def main():
+    Gst.init(None)
+    floor, valve, toggled, probed = (
+        Chain(name) for name in ("identity", "valve", "valve", "identity")
+    )
+    lease = (0, 1000, time.monotonic_ns() + 3600 * 10**9)
+    seen = [0]
+
+    def probe(pad, info):
+        seen[0] += 1
+        low, high, expires = lease
+        if low <= info.get_buffer().pts < high and time.monotonic_ns() < expires:
+            return Gst.PadProbeReturn.OK
+        return Gst.PadProbeReturn.DROP
+
+    probed.element.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, probe)
+
+    def toggle():
+        toggled.element.set_property("drop", True)
+        toggled.element.set_property("drop", False)
+        toggled.pad.push(toggled.buffer)
+
+    print(json.dumps({"version": Gst.version_string()}), flush=True)
+    for _ in sys.stdin:
+        result = {}
+        for name, chain, call in (
+            ("floor", floor, lambda: floor.pad.push(floor.buffer)),
+            ("valve", valve, lambda: valve.pad.push(valve.buffer)),
+            ("toggled", toggled, toggle),
+            ("probe", probed, lambda: probed.pad.push(probed.buffer)),
+        ):
+            before = chain.arrived()
+            result[name], done = per_call(call)
+            if chain.arrived() - before != done:
+                raise SystemExit(f"{name}: {done} buffers pushed, {chain.arrived() - before} came")
+        if seen[0] == 0:
+            raise SystemExit("the probe never ran")
+        print(json.dumps(result), flush=True)
+
+
+main()

@@ -1,0 +1,103 @@
+"""How time is taken: hot (a tight loop), paced (as frames come), cold (caches emptied).
+
+A hot loop flatters code that runs 30 times a second: between two frames its
+caches are filled by others. Headline figures are paced. Durations are
+nanoseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+EVICT_BYTES = 96 * 1024 * 1024
+_LONGEST_NS = 60_000_000_000
+
+
+def hot(call: Callable[[], object], seconds: float = 0.05) -> float:
+    """Nanoseconds a call takes in a tight loop, amortised, the loop included."""
+    clock = time.perf_counter_ns
+    count = 1
+    while True:
+        began_ns = clock()
+        for _ in range(count):
+            call()
+        took_ns = clock() - began_ns
+        if took_ns >= seconds * 1e9:
+            return took_ns / count
+        count = max(count * 2, round(count * seconds * 1e9 / max(took_ns, 1) * 1.1))
+
+
+def paced(
+    calls: Mapping[str, Callable[[], object]], count: int, rate_hz: float
+) -> dict[str, np.ndarray]:
+    """Each call `count` times, one at every tick in turn; the sleep before it cools the caches."""
+    clock = time.perf_counter_ns
+    taken: dict[str, list[int]] = {name: [] for name in calls}
+    period_ns = round(1e9 / rate_hz)
+    due_ns = clock() + period_ns
+    for _ in range(count):
+        for name, call in calls.items():
+            time.sleep(max(0, due_ns - clock()) / 1e9)
+            began_ns = clock()
+            call()
+            taken[name].append(clock() - began_ns)
+            due_ns = max(due_ns + period_ns, clock())
+    return {name: np.array(times) for name, times in taken.items()}
+
+
+def cold(call: Callable[[], object], count: int) -> np.ndarray:
+    """The call `count` times, each after more memory was read than any cache holds."""
+    ballast = np.ones(EVICT_BYTES // 8)
+    taken = []
+    for _ in range(count):
+        ballast.sum()
+        began_ns = time.perf_counter_ns()
+        call()
+        taken.append(time.perf_counter_ns() - began_ns)
+    return np.array(taken)
+
+
+def histogram(values_ns: Sequence[int] | np.ndarray) -> HdrHistogram:
+    """Latencies, each from its intended time, in an HDR histogram of three digits."""
+    histogram = HdrHistogram(1, _LONGEST_NS, 3)
+    for value in values_ns:
+        histogram.record_value(int(max(1, min(value, _LONGEST_NS))))
+    return histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One figure of a run: the median over its rounds and the least and most of them."""
+
+    value: float
+    least: float
+    most: float
+    rounds: int
+
+    @classmethod
+    def of(cls, above: Sequence[float], below: Sequence[float]) -> Ratio:
+        """The ratio of two candidates that took turns, round by round."""
+        ratios = [a / b for a, b in zip(above, below, strict=True)]
+        return cls(median(ratios), min(ratios), max(ratios), len(ratios))
+
+
+def steady(rounds: Sequence[dict[str, float]], canary: str) -> list[dict[str, float]]:
+    """The rounds in which the canary took at most twice its median."""
+    usual = median(r[canary] for r in rounds)
+    return [r for r in rounds if r[canary] <= 2 * usual]
+
+
+def real_time() -> str:
+    """Ask for the gate's scheduling without its fuse; returns what was granted."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except OSError:
+        return "SCHED_OTHER"
+    return "SCHED_FIFO 10"

@@ -1,0 +1,44 @@
+"""The limit: the gate process with a release that copies nothing. Never ships: not safe.
+
+    python -m bench.unsafe_gate < settings.json
+
+The matcher is told where in the capture pool the frame lies and reads it
+there, through a mapping it would keep when the permission ends.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from edge.frames import gate_process
+from edge.frames.pool import Pool
+from edge.frames.ring import Ring
+
+_pool_at = [0]
+
+
+class WatchedPool(Pool):
+    """A pool that says where it is mapped."""
+
+    def __init__(self, fd: int, slots: int, slot_bytes: int, *, writable: bool = True) -> None:
+        super().__init__(fd, slots, slot_bytes, writable=writable)
+        _pool_at[0] = self.frame(0, 1, 1).ctypes.data
+
+
+class IndexRing(Ring):
+    """A ring of places: `epoch` holds the frame's offset in the pool."""
+
+    def stage(self, frame: np.ndarray) -> int:
+        return self._newest % self.slots
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        offset = frame.__array_interface__["data"][0] - _pool_at[0]
+        return super().publish(slot, frame, captured_ns, offset)
+
+
+if __name__ == "__main__":
+    gate_process.Pool = WatchedPool  # type: ignore[misc]
+    gate_process.Ring = IndexRing  # type: ignore[misc]
+    sys.exit(gate_process.main())
