@@ -5,9 +5,16 @@ The guard's decider and a replay both keep their log through one of these.
 
 from __future__ import annotations
 
+import contextlib
+
 from edge.audit.log import AuditLog
 from edge.audit.schema import Entry
 from edge.audit.throttle import Throttle
+from edge.clock import S
+from edge.errors import AuditError
+
+SYNC_NS = S  # an entry that need not be durable at once is durable after this
+MEND_NS = S  # a log that failed is tried again this often
 
 
 class Clerk:
@@ -16,6 +23,8 @@ class Clerk:
     def __init__(self, log: AuditLog) -> None:
         self._log = log
         self._throttle = Throttle()
+        self._unsynced_ns: int | None = None  # since when an entry has waited for a sync
+        self._tended_ns = 0
 
     @property
     def size(self) -> int:
@@ -32,7 +41,26 @@ class Clerk:
         index = self._log.size - 1
         for written in self._throttle.admit(entry):
             index = self._log.append(written, durable=durable and written is entry)
+            if self._unsynced_ns is None:
+                self._unsynced_ns = entry.stamp.mono_ns
+        if durable:
+            self._unsynced_ns = None
         return index
+
+    def tend(self, now_ns: int) -> bool:
+        """Sync what has waited long enough and mend what failed; whether a permit could begin.
+
+        For a caller that asks often; it costs nothing between two dues.
+        """
+        due = self._unsynced_ns is not None and now_ns - self._unsynced_ns >= SYNC_NS
+        if due:
+            self._unsynced_ns = None
+            with contextlib.suppress(AuditError):  # the log is then not ready
+                self._log.sync()
+        if not self._log.ready and now_ns - self._tended_ns >= MEND_NS:
+            self._tended_ns = now_ns
+            self._log.recover()
+        return self._log.ready
 
     def close(self, last: Entry) -> None:
         """Write the run's last entry, make everything durable and close the log."""

@@ -256,7 +256,7 @@ class Decider:
         reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
         if gap:
             reasons.append(Reason.TIME_GAP)
-        if self._audit_failed:
+        if not self._clerk.tend(self._clock.now_ns()) or self._audit_failed:
             reasons.append(Reason.AUDIT_UNAVAILABLE)
         if self._beats.silent(self._clock.now_ns(), SILENT_NS, self._roles):
             reasons.append(Reason.PROCESS_SILENT)

@@ -317,7 +317,7 @@ class Judge:
             return []
         self._enter(_Phase.BLOCKED, now_ns)
         reasons, rules = self._end
-        released = report.released if report is not None and mine else 0
+        released = report.released if report is not None and mine else None
         last_ns = report.last_captured_ns if report is not None and mine else -1
         epoch = self._epoch
         self._told = None
