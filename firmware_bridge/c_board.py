@@ -42,6 +42,8 @@ class CBoard:
     ) -> None:
         self._ffi, self._lib = library
         self.state = self._ffi.new("fg_board *")
+        size = self._ffi.sizeof("fg_board")
+        self._ffi.buffer(self.state)[:] = b"\xa5" * size  # memory after a reset holds anything
         self._lib.fg_init(self.state, now_us, root, boot_id, board, firmware)
         self._out = self._ffi.new("uint8_t[]", TX_ROOM)
 

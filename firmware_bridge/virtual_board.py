@@ -284,13 +284,13 @@ class VirtualBoard:
             self._latch(Fault.CLAIM)
 
     def _judge(self, found: Veto, now_us: int) -> None:
-        before = (self._permitted, self._fault, self._veto)
+        news = found != self._veto  # neither line nor fault changes here without it
         self._veto = found
         if found & Veto.TAMPERED:
             self._latch(Fault.TAMPER)
         elif found and self._permitted:
             self._latch(Fault.VETO)
-        if before != (self._permitted, self._fault, self._veto):
+        if news:
             self._send_status(now_us)
 
     # sending

@@ -189,16 +189,14 @@ static uint8_t veto_of(const fg_sensors *s) {
 }
 
 static void judge(fg_board *board, uint8_t found, uint64_t now_us) {
-    bool permitted = board->permitted;
-    uint8_t fault = board->fault;
-    uint8_t veto = board->veto;
+    bool news = found != board->veto; /* neither line nor fault changes here without it */
     board->veto = found;
     if (found & FG_TAMPERED) {
         latch(board, FG_FAULT_TAMPER);
     } else if (found && board->permitted) {
         latch(board, FG_FAULT_VETO);
     }
-    if (permitted != board->permitted || fault != board->fault || veto != board->veto) {
+    if (news) {
         send_status(board, now_us);
     }
 }
@@ -375,10 +373,8 @@ void fg_init(fg_board *board, uint64_t now_us, const uint8_t root[FG_ROOT], uint
     board->board = kind;
     (void)fg_put(board->firmware, fg_get64(firmware), 8);
     board->rx_us = now_us;
-    board->status_us = now_us;
     board->evidence_us = now_us;
     board->rolled_us = now_us;
-    board->until_us = now_us;
     board->challenge = draw(board);
     board->veto = FG_SILENT;
 }
