@@ -16,15 +16,12 @@ from edge import record
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.audit.schema import Enrolment as LoggedEnrolment
-from edge.audit.schema import Release as LoggedRelease
-from edge.audit.schema import Start, Stop
+from edge.audit.schema import Enrolment, Release, Start, Stop
 from edge.clock import S
 from edge.config import DWELL_S, Device, load_device, load_session
 from edge.decision import telemetry
 from edge.decision.enrol import enrol
 from edge.decision.fingerprint import Fingerprint
-from edge.decision.judge import Release
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy
 from edge.errors import RecordError, UsageError
@@ -98,9 +95,9 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             job.pack,
             session.operation,
             device.dwell_s,
-            LoggedRelease(job.release),
+            Release(job.release),
             True,
-            LoggedEnrolment(enrolment),
+            Enrolment(enrolment),
         )
         clerk.write(start, durable=False)
         outcome = guard.run(camera.shots(), samples)

@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from edge.audit.schema import Context
 from edge.clock import S
 from edge.decision.evidence import Reading
 from edge.errors import RecordError, UsageError
@@ -29,13 +30,6 @@ class Outcome(Enum):
 
     PASS = "pass"
     BLOCK = "block"
-
-
-class Context(Enum):
-    """The capture context of one moment; the value is what `decisions.jsonl` stores."""
-
-    CONTROLLED = "controlled"
-    UNCONTROLLED = "uncontrolled"
 
 
 @dataclass(frozen=True, slots=True)

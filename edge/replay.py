@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edge.audit.schema import Entry, Stamp
+from edge.audit.schema import Entry, Release, Stamp
 from edge.clock import MS, VirtualClock
 from edge.config import Device, Session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import VIEW_NS, Eyes, FaceFinder
 from edge.decision.fingerprint import Fingerprint
-from edge.decision.judge import Action, Ask, Judge, Outlook, Release, Setup, Tell, Write
+from edge.decision.judge import Action, Ask, Judge, Outlook, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.policy import Policy
 from edge.frames.camera import Shot
@@ -31,7 +31,7 @@ from edge.frames.releaser import Releaser
 from edge.frames.sentinel import ALL, Look, Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
 from edge.reasons import Reason, worst_first
-from edge.record import Context, ContextChange, FrameDecision
+from edge.record import ContextChange, FrameDecision
 from edge.record import Outcome as FrameOutcome
 
 START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
@@ -250,7 +250,7 @@ class Replay:
                 frame.sequence,
                 account.at_ns,
                 FrameOutcome.PASS,
-                Context(account.outlook.setting.value),
+                account.outlook.setting,
                 (),
                 rules,
             )
@@ -266,7 +266,7 @@ class Replay:
                 sequence,
                 self._accounts[sequence].at_ns,
                 FrameOutcome.BLOCK,
-                Context(context.value),
+                context,
                 reasons,
                 then.rules or now.rules,
             )
@@ -277,7 +277,7 @@ class Replay:
         changes = self.outcome.changes
         if not changes or changes[-1].to.value != outlook.setting.value:
             at_s = max(0, now_ns - START_NS) / 1e9
-            changes.append(ContextChange(at_s, Context(outlook.setting.value), outlook.reasons))
+            changes.append(ContextChange(at_s, outlook.setting, outlook.reasons))
 
 
 _NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

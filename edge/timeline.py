@@ -16,10 +16,11 @@ from html import escape
 from itertools import pairwise
 from statistics import median
 
+from edge.audit.schema import Context
 from edge.clock import S
 from edge.decision.evidence import Reading
 from edge.reasons import Family, Reason
-from edge.record import Context, FrameDecision, Outcome
+from edge.record import FrameDecision, Outcome
 
 STRIP_PX = 22
 MARK_PX = 10

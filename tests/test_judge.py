@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from edge.audit.schema import Deny, End, Permit, Stamp
+from edge.audit.schema import Deny, End, Permit, Release, Stamp
 from edge.clock import MS, S
 from edge.config import Device, Session
 from edge.decision.evidence import BoardSample, Reading, Source
-from edge.decision.judge import Action, Ask, Judge, Release, Setup, Tell, Write
+from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.policy import Policy
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, Binding, Lane, Lease, Revocation

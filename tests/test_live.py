@@ -7,11 +7,11 @@ import io
 import pytest
 from rich.console import Console
 
+from edge.audit.schema import Context
 from edge.clock import S
 from edge.live import Live, LiveState, result_table
 from edge.reasons import Reason
 from edge.record import (
-    Context,
     FrameDecision,
     GateTimes,
     Outcome,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.audit.schema import Context
 from edge.errors import RecordError, UsageError
 from edge.reasons import Reason, worst_first
 from edge.record import (
-    Context,
     ContextChange,
     FrameDecision,
     GateTimes,

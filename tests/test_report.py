@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from edge.audit.schema import Context
 from edge.clock import S
 from edge.commands.explain import load_policy
 from edge.decision.evidence import Reading, Source
 from edge.reasons import HELP, Reason
 from edge.record import (
-    Context,
     FrameDecision,
     GateTimes,
     Outcome,

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.audit.schema import Context as Setting
+from edge.audit.schema import Context
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
 from edge.frames.messages import Resolved
 from edge.monitor import Account, Seen, parse
 from edge.reasons import Reason, worst_first
-from edge.record import Context, ContextChange, FrameDecision, Outcome
+from edge.record import ContextChange, FrameDecision, Outcome
 
 _KEPT_CHANGES = 200  # of those handed over before
 
-_UNTOLD = Account(0, Setting.UNCONTROLLED, (), ())
+_UNTOLD = Account(0, Context.UNCONTROLLED, (), ())
 
 
 @dataclass(slots=True)
@@ -89,9 +89,7 @@ class Recorder:
             if r.captured_ns >= start_ns
         ]
         changes = [
-            ContextChange(
-                max(0, at_ns - start_ns) / 1e9, Context(outlook.setting.value), outlook.reasons
-            )
+            ContextChange(max(0, at_ns - start_ns) / 1e9, outlook.setting, outlook.reasons)
             for at_ns, outlook in self.changes
         ]
         return shifted, readings, changes
@@ -108,7 +106,7 @@ class Recorder:
             )
         account = self._accounts.get(word.epoch, _UNTOLD)
         reasons: tuple[Reason, ...] = worst_first((*account.reasons, word.reason))
-        context = Context(account.setting.value)
+        context = account.setting
         return FrameDecision(
             word.sequence, word.captured_ns, Outcome.BLOCK, context, reasons, account.rules
         )

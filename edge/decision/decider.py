@@ -24,14 +24,13 @@ import numpy as np
 from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
-from edge.audit.schema import Enrolment, Entry, Stamp, Start, Stop
-from edge.audit.schema import Release as LoggedRelease
+from edge.audit.schema import Enrolment, Entry, Release, Stamp, Start, Stop
 from edge.clock import MS, BootClock, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes
 from edge.decision.fingerprint import Fingerprint
-from edge.decision.judge import Action, Ask, Judge, Release, Setup, Tell, Write
+from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy
@@ -103,7 +102,7 @@ class Decider:
             settings["pack"],
             session.operation,
             device.dwell_s,
-            LoggedRelease(release.value),
+            release,
             settings["virtual"],
             Enrolment(fingerprint.enrolment.value if fingerprint is not None else "none"),
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge.audit.schema import Context as Setting
-from edge.audit.schema import Deny, End, Entry, Permit, Stamp
+from edge.audit.schema import Deny, End, Entry, Permit, Release, Stamp
 from edge.clock import MS, S
 from edge.config import Device, Session
 from edge.decision.board_watch import BoardWatch
@@ -32,13 +32,6 @@ ACK_NS = 500 * MS  # the board must acknowledge a claim within this
 ASK_NS = 50 * MS  # an unanswered claim is repeated this often
 REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
 STATUS_NS = 200 * MS  # a board status older than this is a lost link
-
-
-class Release(Enum):
-    """When a frame may leave: between two good readings, or at once."""
-
-    BRACKETED = "bracketed"
-    IMMEDIATE = "immediate"
 
 
 @dataclass(frozen=True, slots=True)
