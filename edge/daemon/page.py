@@ -26,11 +26,14 @@ _STYLE = (
 .state{border:2px solid;border-radius:.5rem;padding:.75rem 1rem;margin:1rem 0}
 .state strong{font-size:1.8rem;display:block}
 .state.yes{border-color:var(--good)}.state.yes strong{color:var(--good)}
-.state.no{border-color:var(--bad);border-style:dashed;white-space:normal}
+.state.no{border-color:var(--bad);border-style:dashed;white-space:normal;color:inherit}
 .state.no strong{color:var(--bad)}
 .bar{fill:var(--good)}
 .ends{display:flex;justify-content:space-between;margin:0}
 :focus-visible{outline:3px solid currentColor;outline-offset:2px}
+@media (max-width:40rem){.keep thead{position:static;width:auto;height:auto;clip-path:none}
+.keep tr{display:table-row}.keep td{display:table-cell;padding:.1rem .6rem .1rem 0}
+.keep td::before{content:none}.keep td:last-child{width:45%}}
 .skip{position:absolute;left:-99rem}.skip:focus{position:static}
 """
 )
@@ -177,7 +180,7 @@ def _latency(told: dict[str, Any]) -> str:
         else "no frame yet"
     )
     return (
-        f"<section><h2>Time the gate spends on a frame</h2><p>{line}</p><table>"
+        f"<section><h2>Time the gate spends on a frame</h2><p>{line}</p><table class='keep'>"
         '<thead><tr><th scope="col">time</th><th scope="col">frames</th><th scope="col">'
         f'<span aria-hidden="true">share</span></th></tr></thead><tbody>{rows}</tbody></table>'
         "</section>"
