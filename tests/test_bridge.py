@@ -533,8 +533,12 @@ def test_bridge_and_board_processes_permit_and_revoke(guard):
 
     assert guard.pump(lambda: not guard.permitted())
     assert guard.line() == [True, False]
-    samples = [m for m in guard.told if isinstance(m, BoardSample)]
-    assert samples and all(s.dock and s.dock_id == "D-0017" for s in samples)
+
+    def samples() -> list[BoardSample]:
+        return [m for m in guard.told if isinstance(m, BoardSample)]
+
+    assert guard.pump(lambda: bool(samples()))
+    assert all(s.dock and s.dock_id == "D-0017" for s in samples())
 
 
 def test_the_bridge_revokes_and_ends_when_the_decider_is_gone(guard):

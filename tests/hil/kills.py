@@ -64,7 +64,7 @@ class Wiretap:
         self._key = Keys.derive(root).to_board
         self._deframer = Deframer()
         self._clock = BootClock()
-        self.ends: list[tuple[int, int]] = []  # when it passed, when it ends; ns
+        self.end_ns = 0  # of the newest lease
 
     def __call__(self, chunk: bytes) -> list[bytes]:
         now_ns = self._clock.now_ns()
@@ -72,12 +72,11 @@ class Wiretap:
             packet = packets.unseal(content, self._key, from_board=False)
             if isinstance(packet, Packet) and packet.kind == Kind.LEASE.value:
                 lease = LeaseRequest.unpack(packet.payload)
-                self.ends.append((now_ns, now_ns + min(lease.life_ms, MAX_LIFE_MS) * MS))
+                if lease.life_ms:
+                    self.end_ns = now_ns + min(lease.life_ms, MAX_LIFE_MS) * MS
+                else:
+                    self.end_ns = min(self.end_ns, now_ns)  # a revocation
         return [chunk]
-
-    def last_end_ns(self, since_ns: int) -> int:
-        """When the newest lease ends; a revocation ends at once."""
-        return max(self.ends[-1][1], since_ns)
 
 
 @contextlib.contextmanager
@@ -133,7 +132,7 @@ def strike(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
         blow = Blow(
             target,
             how,
-            promised_ms=(wiretap.last_end_ns(struck_ns) - struck_ns) / MS,
+            promised_ms=max(wiretap.end_ns - struck_ns, 0) / MS,
             down_ms=(falls[-1] - struck_ns) / MS,
             rises=sum(level for _, level in after),
             stays_down=stays_down,

@@ -15,14 +15,15 @@ SLACK_MS = 250
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, face_model):
+def site(request, tmp_path_factory):
+    if not request.config.getoption("--emulated"):
+        pytest.skip("the whole guard on these boards is part of `make hil`")
+    request.getfixturevalue("face_model")
     return kills.kiosk(tmp_path_factory.mktemp("kiosk"))
 
 
 @pytest.fixture(scope="module", params=["pty", "qemu"])
 def powered(request, site):
-    if not request.config.getoption("--emulated"):
-        pytest.skip("the whole guard on these boards is part of `make hil`")
     root = site.store.board_key()
     if request.param == "pty":
         rig = HostRig(request.getfixturevalue("host_program"), root)
