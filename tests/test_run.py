@@ -15,7 +15,7 @@ import pytest
 
 from edge.clock import S
 from edge.daemon.supervisor import Guard, Plan
-from edge.errors import CameraError, GuardError, MatcherError, SignatureError
+from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
 from edge.reasons import Reason
@@ -344,3 +344,34 @@ def test_a_log_shorter_than_the_board_remembers_is_refused(kiosk: Site, tmp_path
     assert not released(shorter)
     assert any(Reason.LOG_ROLLBACK in d.reasons for d in shorter)
     assert released(after)
+
+
+def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
+    kiosk: Site, tmp_path: Path
+) -> None:
+    store = tmp_path / "policy"
+    keys = tmp_path / "keys"
+
+    def policy(*arguments: str) -> None:
+        command = [sys.executable, "-m", "edge.cli", "policy", *arguments]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    with pytest.raises(PolicyError, match="no policy is installed"):
+        Guard(replace(plan(kiosk), policy=store), quiet)
+    policy("keygen", "ann", "bob", "cyd", "--out", str(keys))
+    public = [str(keys / f"{name}.pub") for name in ("ann", "bob", "cyd")]
+    bundle = tmp_path / "p7.json"
+    policy(
+        *("build", "--pack", "strict", "--version", "7", "--days", "9"),
+        *("--key", *public, "--threshold", "2", "--out", str(bundle)),
+    )
+    for name in ("ann", "cyd"):
+        policy("sign", str(bundle), "--with", str(keys / f"{name}.key"))
+    policy("install", str(bundle), "--state", str(store), "--key", *public, "--threshold", "2")
+
+    with Guard(replace(plan(kiosk), policy=store), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        guard.run()
+        matcher.close()
+
+    assert released(guard.recorder.decisions)

@@ -59,6 +59,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
     )
     parser.add_argument(
+        "--policy", type=Path, metavar="DIR", help="run under the bundle installed there instead"
+    )
+    parser.add_argument(
         "--release",
         default="bracketed",
         choices=("bracketed", "immediate"),
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         matcher=tuple(shlex.split(args.matcher)) if args.matcher else (),
         confinement=Confinement(reads=tuple(args.matcher_read), writes=tuple(args.matcher_write)),
         pack=args.pack,
+        policy=args.policy,
         release=args.release,
         audit=args.out / "audit",
     )

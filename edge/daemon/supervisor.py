@@ -32,7 +32,6 @@ from edge.daemon.processes import Child, key_pipe, spawn_caged, spawn_matcher, s
 from edge.daemon.recorder import Recorder
 from edge.decision.evidence import Source
 from edge.decision.fingerprint import Fingerprint
-from edge.decision.policy import Policy
 from edge.errors import CameraError, GuardError
 from edge.frames.camera import CameraIdentity
 from edge.frames.messages import decode_resolved
@@ -41,6 +40,7 @@ from edge.frames.ring import Ring
 from edge.heartbeat import Beats, Role
 from edge.keys import KeyStore, RecordKind
 from edge.models.pull import asset
+from edge.policy_choice import choose
 
 TURN_MS = 15
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
@@ -64,6 +64,7 @@ class Plan:
     matcher: tuple[str, ...] = ()
     confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
     pack: str = "strict"
+    policy: Path | None = None  # folder of the installed bundle, in place of a shipped pack
     release: str = "bracketed"
     audit: Path = Path("audit")
     line_fd: int = -1  # where a virtual board writes its interlock's transitions
@@ -90,7 +91,7 @@ class Guard:
         self.view = b""
         if self.device.fingerprint is not None:
             self.view = self.store.read_verified(self.device.fingerprint, RecordKind.VIEW)
-        self.policy = Policy.load(plan.pack)
+        self.policy = choose(plan.pack, plan.policy).policy
         self.confinement = plan.confinement
         if plan.matcher and self.confinement is not None:
             without = frozenset(sandbox.Layer(name) for name in self.device.matcher_without)
@@ -260,6 +261,8 @@ class Guard:
                 "face_model": str(self._face_model),
                 "audit": str(self.plan.audit),
                 "pack": self.plan.pack,
+                "policy_store": str(self.plan.policy) if self.plan.policy is not None else None,
+                "policy": self.policy.digest.hex(),
                 "release": self.plan.release,
                 "camera_known": known,
                 "virtual": identity.kind == "virtual",

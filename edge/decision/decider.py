@@ -33,8 +33,7 @@ from edge.decision.fingerprint import Fingerprint
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes
-from edge.decision.policy import Policy
-from edge.errors import AuditError, GuardError, ModelError
+from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.messages import (
     Anchor,
     End,
@@ -53,6 +52,7 @@ from edge.keys import KeyStore
 from edge.lease import MIN_VIEW_SCORE, Binding, Revocation
 from edge.lease import encode as encode_lease
 from edge.monitor import Monitor
+from edge.policy_choice import choose
 from edge.reasons import Reason
 from edge.version import VERSION
 from firmware_bridge import messages as board
@@ -80,7 +80,12 @@ class Decider:
         session = parse_session(settings["session"].encode(), Path(settings["session_path"]))
         view = base64.b64decode(settings["view"])
         fingerprint = Fingerprint.from_bytes(view) if view else None
-        policy = Policy.load(settings["pack"])
+        installed = settings["policy_store"]
+        chosen = choose(settings["pack"], Path(installed) if installed is not None else None)
+        policy = chosen.policy
+        self._policy_version = chosen.version
+        if policy.digest.hex() != settings["policy"]:
+            raise PolicyError("the policy changed while the guard started; start it again")
         faces = FaceBoxes(Path(settings["face_model"]))
         faces.detect(np.zeros((settings["height"], settings["width"], 3), np.uint8))  # warm up
         camera = bytes.fromhex(settings["camera"])
@@ -117,6 +122,7 @@ class Decider:
         self._frames = 0
         self._released: dict[int, int] = {}  # epoch -> frames
         self._audit_failed = False
+        self._superseded = False  # the board remembers a newer policy; stays so
         self._rolled_back = False  # the board remembers a longer log; stays so
         self._over = False  # the stream ended and every released frame is accounted for
 
@@ -148,6 +154,9 @@ class Decider:
                 self._judge.board_status(message)
             elif isinstance(message, board.Floors):
                 self._rolled_back = self._rolled_back or message.log_size > self._clerk.size
+                self._superseded = (
+                    self._superseded or message.policy_version > self._policy_version > 0
+                )
             elif isinstance(message, BoardSample):
                 readings = self._judge.board(message)
                 for reading in readings:
@@ -247,12 +256,14 @@ class Decider:
     def _mirror_floor(self) -> None:
         """Let the board remember how long the log is; it answers with what it knows."""
         if self._bridge is not None:
-            floors = board.Floors(self._clerk.floor, policy_version=0)
+            floors = board.Floors(self._clerk.floor, self._policy_version)
             ipc.send(self._bridge, board.encode(floors))
 
     def _silent(self, gap: bool) -> tuple[Reason, ...]:
         """What is wrong with the guard itself."""
         reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
+        if self._superseded:
+            reasons.append(Reason.POLICY_ROLLBACK)
         if gap:
             reasons.append(Reason.TIME_GAP)
         if not self._clerk.tend(self._clock.now_ns()) or self._audit_failed:
