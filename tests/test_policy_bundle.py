@@ -310,6 +310,19 @@ def test_a_signed_payload_that_is_not_a_bundle_is_refused(payload):
     assert _refused(open_bundle, _signed_payload(payload), ROOT) is Reason.POLICY_MALFORMED
 
 
+def test_another_format_is_named_as_such():
+    with pytest.raises(BundleError, match=r"expected format framegate\.policy\.1"):
+        parse_payload(rfc8785.dumps(_payload(format="framegate.policy.2")))
+
+
+def test_a_bundle_may_be_issued_as_early_as_1970_and_not_before():
+    first = rfc8785.dumps(_payload(issued="1970-01-01T00:00:00Z"))
+    before = rfc8785.dumps(_payload(issued="1969-12-31T23:59:59Z"))
+
+    assert parse_payload(first).issued_s == 0
+    assert _refused(parse_payload, before) is Reason.POLICY_MALFORMED
+
+
 def _files(**changes):
     files = {name.replace("__", "."): text for name, text in changes.items()}
     return {name: text for name, text in {**FILES, **files}.items() if text is not None}
