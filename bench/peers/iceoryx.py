@@ -25,7 +25,7 @@ from edge import scheduling
 from edge.clock import MS, BootClock
 from edge.frames.ring import Ring, RingReader
 
-_WAIT_S = 2.0
+_WAIT_S = 0.5
 Publish = Callable[[np.ndarray, int], None]
 Receive = Callable[[], "int | None"]
 

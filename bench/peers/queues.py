@@ -35,8 +35,9 @@ def _gate(incoming: Any, outgoing: Any, view: bytes) -> None:
     scheduling.real_time(10)
     clock = BootClock()
     binding = Binding(scenery.CAMERA, bytes(16), bytes(32), Lane.VERIFY)
-    gate, sentinel = Gate(binding, min_view_score=MIN_VIEW_SCORE), Sentinel(
-        Fingerprint.from_bytes(view)
+    gate, sentinel = (
+        Gate(binding, min_view_score=MIN_VIEW_SCORE),
+        Sentinel(Fingerprint.from_bytes(view)),
     )
     named = (binding.camera, binding.boot, binding.policy, binding.lane)
     end_ns = clock.now_ns() + 3600 * 1000 * MS
@@ -81,6 +82,10 @@ class QueueRig:
             process.start()
         scheduling.prefer()
         self._first.put((self._clock.now_ns(), self._pictures[0]))  # when it is taken, all run
+        deadline = time.monotonic() + _END_S
+        while not self._first.empty() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
         return self
 
     def __exit__(self, *exc: object) -> None:

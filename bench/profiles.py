@@ -1,0 +1,130 @@
+"""Device profiles: hold this machine back to what a small board has.
+
+A profile limits the share of CPU time (10 ms period), the cores and the
+memory, by cgroup version 1 or 2 where that is allowed, else by affinity and
+resource limits, and says what it could not do. Cache sizes, memory bandwidth
+and instruction sets stay those of this machine: what runs confined is nearer
+to the board than to this machine, and is not the board.
+
+The ratios are published single-core results of the boards against the machine
+that docs/benchmarks.md was measured on; see there.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.figures import Basis, Figure
+
+PERIOD_US = 10_000
+_MIB = 1024 * 1024
+_ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a board has, next to one core of the reference machine."""
+
+    cpu_ratio: float  # of one core, the lower of 7-zip and sysbench
+    cores: int
+    memory_mib: int
+    memcpy_mb_s: int  # published, large blocks
+
+
+PROFILES = {
+    "pi-zero-2w": Profile(0.24, 4, 512, 1300),
+    "pi-4": Profile(0.36, 4, 4096, 2240),
+    "pi-5": Profile(0.67, 4, 4096, 5270),
+    "jetson-orin-nano": Profile(0.61, 6, 8192, 6730),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """How far the profile could be put in force."""
+
+    name: str
+    profile: Profile
+    means: str
+    not_done: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {"name": self.name, "means": self.means, "not_done": list(self.not_done)}
+
+    def estimates(self, figures: Sequence[Figure]) -> list[Figure]:
+        """What published ratios make of this machine's unhurried numbers."""
+        rows = []
+        for size, pixels in (("VGA", 640 * 480), ("720p", 1280 * 720)):
+            copy_us = pixels * 3 / self.profile.memcpy_mb_s
+            rows.append(
+                Figure(
+                    f"copy of one {size} frame",
+                    copy_us,
+                    "",
+                    "us",
+                    basis=Basis.ESTIMATED,
+                    note="frame bytes by published memory bandwidth",
+                )
+            )
+        hot = next((f.value for f in figures if f.name == "gate step, hot"), None)
+        if hot is not None:
+            rows.append(
+                Figure(
+                    "gate step, hot, on the board",
+                    hot / self.profile.cpu_ratio,
+                    "",
+                    "us",
+                    basis=Basis.ESTIMATED,
+                    note="confined hot figure by published CPU ratio",
+                )
+            )
+        return rows
+
+
+def confine(name: str) -> Confinement:
+    """Hold this process and all its children back; there is no way back."""
+    profile = PROFILES[name]
+    not_done = []
+    here = sorted(os.sched_getaffinity(0))
+    cores = here[: profile.cores]
+    os.sched_setaffinity(0, cores)
+    if len(cores) < profile.cores:
+        not_done.append(f"{profile.cores} cores: there are {len(cores)} here")
+    quota_us = round(PERIOD_US * profile.cpu_ratio * len(cores))
+    try:
+        means = _by_cgroup(f"framegate-bench-{os.getpid()}", quota_us, profile.memory_mib * _MIB)
+    except OSError as err:
+        means = "affinity and resource limits"
+        not_done.append(f"CPU quota of {profile.cpu_ratio:g} a core: no cgroup ({err.strerror})")
+        try:
+            limit = profile.memory_mib * _MIB * 4  # address space, not memory in use
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        except (OSError, ValueError):
+            not_done.append(f"{profile.memory_mib} MiB of memory")
+    return Confinement(name, profile, means, tuple(not_done))
+
+
+def _by_cgroup(group: str, quota_us: int, memory_bytes: int) -> str:
+    if (_ROOT / "cgroup.controllers").exists():
+        folder = _ROOT / group
+        folder.mkdir(exist_ok=True)
+        (folder / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
+        (folder / "memory.max").write_text(str(memory_bytes))
+        (folder / "cgroup.procs").write_text(str(os.getpid()))
+        return "cgroup v2"
+    settings = {
+        "cpu": {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota_us},
+        "memory": {"memory.limit_in_bytes": memory_bytes},
+    }
+    for controller, values in settings.items():
+        folder = _ROOT / controller / group
+        folder.mkdir(exist_ok=True)
+        for file, value in values.items():
+            (folder / file).write_text(str(value))
+    for controller in settings:
+        (_ROOT / controller / group / "cgroup.procs").write_text(str(os.getpid()))
+    return "cgroup v1"

@@ -1,0 +1,76 @@
+"""`framegate bench`: measure the fast path on this device, beside every peer that runs here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  framegate bench                       the whole table, under two minutes
+  framegate bench --quick --json        fewer rounds, as JSON
+  framegate bench --profile pi-4        held back to what a Raspberry Pi 4 has
+
+Needs what `pip install 'framegate[test,bench]'` installs; a peer that is
+missing is named, and a target that is compared with it does not hold.
+"""
+_PROFILES = ("pi-zero-2w", "pi-4", "pi-5", "jetson-orin-nano")
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate bench`."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure the fast path on this device",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--profile", choices=_PROFILES, help="hold back to what this board has")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/bench"),
+        metavar="DIR",
+        help="folder for bench.json and report.html (default out/bench)",
+    )
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write both files, print the table; 1 if a target does not hold."""
+    from edge.errors import UsageError
+    from edge.record import write_atomic
+
+    try:
+        from bench import page, profiles, suite
+    except ImportError as err:
+        raise UsageError(
+            f"bench: expected what framegate[test,bench] installs, missing {err.name}"
+        ) from err
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    confinement = None
+    if args.profile is not None:
+        confinement = profiles.confine(args.profile)
+        say(f"confined to {args.profile} by {confinement.means}")
+        for lacking in confinement.not_done:
+            say(f"could not do: {lacking}")
+    result = suite.run(suite.QUICK if args.quick else suite.FULL, say, confinement)
+    text = json.dumps(result.as_json(), indent=2)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_atomic(args.out / "bench.json", text + "\n")
+    write_atomic(args.out / "report.html", page.render(result))
+    if args.json:
+        print(text)
+    else:
+        for line in page.table(result):
+            print(line)
+        print(f"report: {args.out / 'report.html'}")
+    return 0 if all(figure.holds for figure in result.figures if figure.target) else 1
