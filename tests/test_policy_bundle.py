@@ -323,6 +323,19 @@ def test_a_bundle_may_be_issued_as_early_as_1970_and_not_before():
     assert _refused(parse_payload, before) is Reason.POLICY_MALFORMED
 
 
+@pytest.mark.parametrize("name", bundle_module.THRESHOLDS)
+@pytest.mark.parametrize("end", [0, 1], ids=["low", "high"])
+def test_a_limit_may_be_set_to_either_end_of_its_range_and_no_further(name, end):
+    edge = bundle_module.THRESHOLDS[name][end]
+    beyond = edge + (1 if end else -1) / 64
+
+    taken = parse_payload(rfc8785.dumps(_payload(thresholds={name: edge})))
+
+    assert taken.thresholds == {name: edge}
+    refused = rfc8785.dumps(_payload(thresholds={name: beyond}))
+    assert _refused(parse_payload, refused) is Reason.POLICY_MALFORMED
+
+
 def _files(**changes):
     files = {name.replace("__", "."): text for name, text in changes.items()}
     return {name: text for name, text in {**FILES, **files}.items() if text is not None}
@@ -555,6 +568,8 @@ def test_a_skipped_and_an_older_root_are_refused():
     skipped = _signed(_bundle(root=_root(3)))
     older = _signed(_bundle(), ANN, BOB)
 
+    with pytest.raises(BundleError, match="expected root version 2"):
+        open_bundle(skipped, ROOT)
     assert _refused(open_bundle, skipped, ROOT) is Reason.POLICY_THRESHOLD
     assert _refused(open_bundle, older, _root(2)) is Reason.POLICY_ROLLBACK
 
