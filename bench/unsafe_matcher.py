@@ -1,6 +1,6 @@
 """The matcher of `bench.unsafe_gate`: reads frames where they lie in the capture pool.
 
-    python -m bench.unsafe_matcher POOL_FD
+python -m bench.unsafe_matcher POOL_FD
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ import numpy as np
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.decision.fingerprint import Fingerprint
-from edge.errors import LeaseError
+from edge.errors import GuardError, LeaseError
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import (
     Anchor,
@@ -48,7 +48,7 @@ from edge.frames.outlet import Outlet
 from edge.frames.pool import Pool
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
-from edge.frames.sentinel import ALL, Sentinel
+from edge.frames.sentinel import ALL, Look, Sentinel
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
 from edge.lease import decode as decode_lease
@@ -63,6 +63,7 @@ DRAIN_NS = 1_000 * MS  # how long the end of a stream may take
 BATCH = 16
 BATCH_NS = 50 * MS
 RT_PRIORITY = 10
+_NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 
 class GateProcess:
@@ -105,6 +106,7 @@ class GateProcess:
         self._held: dict[int, int] = {}  # slot -> how many still need it
         self._doomed: set[int] = set()  # lent slots to wipe when they come back
         self._newest: Captured | None = None
+        self._look: Look | None = None  # at the newest frame, not told yet
         self._lent: int | None = None
         self._offered_ns = -EVIDENCE_NS
         self._anchor = ALL
@@ -116,45 +118,55 @@ class GateProcess:
         self._end_ns: int | None = None  # when the stream ended
         self._final = False  # the last frame has been offered
         self._over = False
+        self._capture_fd, self._decider_fd = self._capture.fileno(), self._decider.fileno()
+        self._parent_fd = self._parent.fileno()
+        self._poll = select.poll()
+        for fd in (self._capture_fd, self._decider_fd, self._parent_fd):
+            self._poll.register(fd, select.POLLIN)
+        self._watched: set[int] = set()  # descriptors of the outlet
+        self._watch()
+        self._last_ns = self._clock.now_ns()
 
     def run(self) -> None:
         """Turn until the parent or the decider is gone."""
-        poll = select.poll()
-        for channel in (self._capture, self._decider, self._parent):
-            poll.register(channel, select.POLLIN)
-        capture_fd, parent_fd = self._capture.fileno(), self._parent.fileno()
-        decider_fd = self._decider.fileno()
-        watched = self._watch(poll, set())
-        last_ns = self._clock.now_ns()
         while True:
-            ready = {fd for fd, _ in poll.poll(TURN_MS)}
-            now_ns = self._clock.now_ns()
-            if now_ns - last_ns > GAP_NS:
-                self._doubt(now_ns)
-            last_ns = now_ns
-            self._beats.beat(Role.GATE, now_ns)
-            if parent_fd in ready:
-                ipc.drain(self._parent)  # nothing is expected; raises when it is gone
-            if not watched.isdisjoint(ready):
-                self._serve()
-                watched = self._watch(poll, watched)
-            if decider_fd in ready:
-                self._hear_decider()
-            if capture_fd in ready:
-                data = ipc.receive(self._capture)  # one frame a turn, released before the next
-                if data is not None:
-                    self._hear_capture(data)
-                self._hear_decider()  # again, so that nothing is released past a revocation
-            self._settle()
+            self.turn()
 
-    def _watch(self, poll: select.poll, watched: set[int]) -> set[int]:
-        """Have `poll` watch the descriptors of the outlet in place of `watched`."""
+    def turn(self) -> None:
+        """Wait for something, for 20 ms at most; look at one frame; release what passes.
+
+        Raises:
+            ipc.PeerGone: a process that the gate talks to is gone.
+        """
+        ready = {fd for fd, _ in self._poll.poll(TURN_MS)}
+        now_ns = self._clock.now_ns()
+        if now_ns - self._last_ns > GAP_NS:
+            self._doubt(now_ns)
+        self._last_ns = now_ns
+        self._beats.beat(Role.GATE, now_ns)
+        if self._parent_fd in ready:
+            ipc.drain(self._parent)  # nothing is expected; raises when it is gone
+        if not self._watched.isdisjoint(ready):
+            self._serve()
+            self._watch()
+        if self._decider_fd in ready:
+            self._hear_decider()
+        if self._capture_fd in ready:
+            data = ipc.receive(self._capture)  # one frame a turn, released before the next
+            if data is not None:
+                self._hear_capture(data)
+            self._hear_decider()  # again, so that nothing is released past a revocation
+        self._settle()
+        self._tell()
+
+    def _watch(self) -> None:
+        """Poll the descriptors that the outlet has now."""
         wanted = set(self._outlet.fds())
-        for fd in watched - wanted:
-            poll.unregister(fd)
-        for fd in wanted - watched:
-            poll.register(fd, select.POLLIN)
-        return wanted
+        for fd in self._watched - wanted:
+            self._poll.unregister(fd)
+        for fd in wanted - self._watched:
+            self._poll.register(fd, select.POLLIN)
+        self._watched = wanted
 
     def _serve(self) -> None:
         before = self._outlet.listening
@@ -167,19 +179,23 @@ class GateProcess:
             if data[:1] == b"F":
                 self._hear_lease(data)
                 continue
-            match decode(data):
-                case Anchor(blocks):
-                    self._anchor = blocks
-                case Returned(slot):
-                    self._lent = None
-                    self._drop(slot)
+            try:
+                message = decode(data)
+            except GuardError:
+                self._distrust(Reason.LEASE_MALFORMED)
+                continue
+            if isinstance(message, Anchor):
+                self._anchor = message.seen_blocks
+            elif isinstance(message, Returned) and message.slot == self._lent:
+                self._lent = None
+                self._drop(message.slot)
 
     def _hear_lease(self, data: bytes) -> None:
         now_ns = self._clock.now_ns()
         try:
             message = decode_lease(data)
         except LeaseError:
-            self._block_all(self._gate.bar(now_ns, Reason.LEASE_MALFORMED))
+            self._distrust(Reason.LEASE_MALFORMED)
             return
         if isinstance(message, Lease):
             if message.epoch != self._tally_epoch:
@@ -193,18 +209,33 @@ class GateProcess:
         self._report(None)
 
     def _hear_capture(self, data: bytes) -> None:
-        message = decode(data)
+        try:
+            message = decode(data)
+        except GuardError:
+            self._distrust(Reason.FRAME_MALFORMED)
+            return
         if isinstance(message, SourceEnd):
             ipc.send(self._decider, data)
             if message.end is End.EOF:
                 self._end_ns = self._clock.now_ns()
         elif isinstance(message, Captured):
-            self._frame(message)
+            if message.slot < self._pool.slots and message.slot not in self._held:
+                self._frame(message)
+                return
+            self._distrust(Reason.FRAME_MALFORMED)  # a slot that is not there, or not free
+            stated = message.sequence, message.captured_ns
+            self._resolved.append(Resolved(*stated, Reason.FRAME_MALFORMED, self._gate.epoch, 0))
+
+    def _distrust(self, reason: Reason) -> None:
+        """A message that no process of ours sends: nothing from before it may be released."""
+        self._block_all(self._gate.bar(self._clock.now_ns(), reason))
+        self._lost_lease(reason)
 
     def _frame(self, shot: Captured) -> None:
         began_ns = time.perf_counter_ns()
         slot = shot.slot
-        picture = self._pool.frame(slot, shot.height, shot.width)
+        fits = shot.height * shot.width * 3 <= self._pool.slot_bytes
+        picture = self._pool.frame(slot, shot.height, shot.width) if fits else _NO_PICTURE
         lease = self._gate.lease
         look = self._sentinel.look(picture, self._anchor if lease is None else lease.seen_blocks)
         score = look.view_score if self._identifying else 1.0
@@ -221,6 +252,14 @@ class GateProcess:
         self._steps[shot.sequence] = time.perf_counter_ns() - began_ns
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
+        self._look = look
+
+    def _tell(self) -> None:
+        """Tell the decider of the frame just looked at; after its release, which is in a hurry."""
+        look, self._look = self._look, None
+        shot = self._newest
+        if look is None or shot is None:
+            return
         ipc.send(self._decider, encode_note(shot.sequence, shot.captured_ns, look))
         since_ns = shot.captured_ns - self._offered_ns
         suspect = look.difference > SUSPECT_DIFFERENCE and since_ns >= SUSPECT_NS

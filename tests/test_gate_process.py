@@ -1,0 +1,272 @@
+"""The gate process, turn by turn: what a bad camera or a bad decider can and cannot make it do."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from bench import scenery
+from edge import ipc
+from edge.clock import MS, BootClock
+from edge.frames.client import Connection
+from edge.frames.gate_process import GateProcess
+from edge.frames.messages import Captured, Resolved, Returned, decode_resolved, encode
+from edge.frames.pool import Pool
+from edge.frames.ring import Ring
+from edge.heartbeat import Beats
+from edge.lease import Lane, Lease, Revocation
+from edge.lease import encode as encode_lease
+from edge.reasons import Reason
+
+HEIGHT, WIDTH = 240, 320
+PICTURE = scenery.view(HEIGHT, WIDTH)
+LEASE = Lease(1, scenery.CAMERA, bytes(16), bytes(32), Lane.VERIFY, 0, 1, 1, 0.8, (1 << 48) - 1, 1)
+
+
+class Harness:
+    """One gate process in this process, with the other ends of its channels."""
+
+    def __init__(self, path: str) -> None:
+        self.clock = BootClock()
+        self.pool = Pool.create(HEIGHT * WIDTH * 3)
+        self.ring = Ring.create(HEIGHT * WIDTH * 3)
+        beats = Beats.create()
+        self.capture, capture = ipc.pair()
+        self.decider, decider = ipc.pair()
+        self.parent, parent = ipc.pair()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(path)
+        listener.listen(1)
+        self.path = path
+        self.gate = GateProcess(
+            {
+                "beats_fd": beats.fd,
+                "pool_fd": self.pool.fd,
+                "slots": self.pool.slots,
+                "slot_bytes": self.pool.slot_bytes,
+                "ring_fd": self.ring.fd,
+                "height": HEIGHT,
+                "width": WIDTH,
+                "camera": LEASE.camera.hex(),
+                "boot": LEASE.boot.hex(),
+                "policy": LEASE.policy.hex(),
+                "lane": LEASE.lane.value,
+                "view": base64.b64encode(scenery.fingerprint(PICTURE).to_bytes()).decode(),
+                "token": "t",
+                "uid": os.getuid(),
+                "capture_fd": capture.detach(),
+                "decider_fd": decider.detach(),
+                "parent_fd": parent.detach(),
+                "listen_fd": listener.detach(),
+            }
+        )
+        self.sequence = 0
+        self.matcher: Connection | None = None
+
+    def connect(self) -> Connection:
+        found: list[Connection] = []
+        thread = threading.Thread(
+            target=lambda: found.append(Connection(self.path, "t", "verify_1_1"))
+        )
+        thread.start()
+        while thread.is_alive():
+            self.gate.turn()
+        self.matcher = found[0]
+        return found[0]
+
+    def grant(self, **changes: object) -> None:
+        now_ns = self.clock.now_ns()
+        times = {"to_ns": now_ns + 1000 * MS, "expires_ns": now_ns + 1000 * MS}
+        ipc.send(self.decider, encode_lease(dataclasses.replace(LEASE, **{**times, **changes})))
+        self.gate.turn()
+
+    def deliver(self, picture: np.ndarray = PICTURE, **changes: int) -> list[Resolved]:
+        """Hand over one frame; returns the gate's last words on it and those before it."""
+        slot = self.sequence % 4
+        height, width = picture.shape[:2]
+        self.pool.frame(slot, height, width)[:] = picture
+        shot = Captured(slot, self.sequence, self.clock.now_ns(), height, width)
+        self.sequence += 1
+        self.send(encode(dataclasses.replace(shot, **changes)))
+        return self.words()
+
+    def send(self, data: bytes) -> None:
+        ipc.send(self.capture, data)
+        self.gate.turn()
+
+    def words(self) -> list[Resolved]:
+        deadline_ns = self.clock.now_ns() + 80 * MS
+        while self.clock.now_ns() < deadline_ns:  # words are sent in batches, every 50 ms
+            self.gate.turn()
+        batches = [data for data in ipc.drain(self.parent) if data != b"matcher"]
+        return [word for batch in batches for word in decode_resolved(batch)]
+
+    def passes(self) -> bool:
+        """Whether a fresh good frame under a fresh lease reaches the matcher."""
+        matcher = self.matcher or self.connect()
+        self.grant(epoch=self.sequence + 100, from_ns=self.clock.now_ns())
+        self.deliver()
+        frame = matcher.read(timeout_s=0)
+        return frame is not None and bool((frame == PICTURE).all())
+
+
+@pytest.fixture
+def harness(tmp_path) -> Iterator[Harness]:
+    harness = Harness(str(tmp_path / "m"))
+    yield harness
+    if harness.matcher is not None:
+        harness.matcher.close()
+
+
+def test_a_good_frame_under_a_lease_reaches_the_matcher(harness):
+    matcher = harness.connect()
+    harness.grant()
+
+    words = harness.deliver()
+
+    assert [word.reason for word in words] == [None]
+    assert (matcher.read(timeout_s=0) == PICTURE).all()
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(0, 0), (0, WIDTH), (16_000, 16_000), (65_535, 65_535), (47, 64), (48, 63)],
+)
+def test_a_frame_of_an_impossible_size_is_blocked_and_the_next_good_one_passes(
+    harness, height, width
+):
+    harness.connect()
+    harness.grant()
+
+    words = harness.deliver(height=height, width=width)
+
+    assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
+    assert harness.matcher.read(timeout_s=0) is None
+    assert harness.passes()
+
+
+@pytest.mark.parametrize("shift_ms", [-10_000, 10_000], ids=["backwards", "future"])
+def test_a_frame_of_an_impossible_time_is_blocked_and_the_next_good_one_passes(harness, shift_ms):
+    harness.connect()
+    harness.grant(from_ns=-(10**18))
+    harness.deliver()
+
+    words = harness.deliver(captured_ns=harness.clock.now_ns() + shift_ms * MS)
+
+    assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
+    assert harness.passes()
+
+
+def test_a_slot_that_does_not_exist_ends_the_lease_and_touches_nothing(harness):
+    harness.connect()
+    harness.grant()
+
+    words = harness.deliver(slot=60_000)
+
+    assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
+    assert harness.gate._gate.lease is None
+    assert harness.passes()
+
+
+def test_a_slot_that_is_still_in_use_ends_the_lease(harness):
+    harness.grant(to_ns=2)  # so that the first frame waits
+    harness.deliver(slot=1)
+
+    words = harness.deliver(slot=1)
+
+    assert {word.reason for word in words} == {Reason.FRAME_MALFORMED}
+    assert harness.gate._gate.lease is None
+
+
+@pytest.mark.parametrize("data", [b"\x01", b"\x01" * 7, b"\xff" * 40, b"\x02\x09" + bytes(8)])
+def test_a_broken_message_from_the_camera_ends_the_lease_and_not_the_gate(harness, data):
+    harness.grant()
+
+    harness.send(data)
+
+    assert harness.gate._gate.lease is None
+    assert harness.passes()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda whole: whole[:-1],
+        lambda whole: whole + b"\0",
+        lambda whole: b"FGL9" + whole[4:],
+        lambda whole: b"\x07",
+        lambda whole: b"\xee" * 30,
+    ],
+    ids=["cut", "long", "foreign", "cut anchor", "unknown"],
+)
+def test_a_broken_message_from_the_decider_ends_the_lease_and_wipes_the_ring(harness, spoil):
+    matcher = harness.connect()
+    harness.grant()
+    harness.deliver()
+    assert matcher.ring.pixels.any()
+
+    ipc.send(harness.decider, spoil(encode_lease(LEASE)))
+    harness.gate.turn()
+
+    assert harness.gate._gate.lease is None
+    assert not matcher.ring.pixels.any()
+    assert harness.passes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"camera": b"x" * 16}, {"boot": b"x" * 16}, {"policy": b"x" * 32}, {"lane": Lane.DETECT}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_lease_for_another_guard_grants_nothing(harness, change):
+    harness.connect()
+
+    harness.grant(**change)
+
+    assert [word.reason for word in harness.deliver()] == [Reason.NO_LEASE]
+    assert harness.passes()
+
+
+def test_a_lease_sent_twice_is_one_lease(harness):
+    harness.connect()
+    harness.grant()
+    harness.grant()
+
+    assert [word.reason for word in harness.deliver()] == [None]
+
+
+def test_a_revocation_that_came_with_the_frame_is_heard_before_its_release(harness):
+    matcher = harness.connect()
+    harness.grant()
+
+    ipc.send(harness.decider, encode_lease(Revocation(1, (Reason.NOT_DOCKED,))))
+    words = harness.deliver()
+
+    assert [word.reason for word in words] == [Reason.NO_LEASE]
+    assert matcher.read(timeout_s=0) is None
+
+
+def test_a_slot_returned_that_was_never_lent_changes_nothing(harness):
+    ipc.send(harness.decider, encode(Returned(3)))
+    ipc.send(harness.decider, encode(Returned(60_000)))
+    harness.gate.turn()
+
+    assert harness.passes()
+
+
+def test_a_foreign_frame_blocks_and_leaves_no_pixels(harness):
+    matcher = harness.connect()
+    harness.grant()
+    harness.deliver()
+
+    words = harness.deliver(scenery.view(HEIGHT, WIDTH, seed=9))
+
+    assert [word.reason for word in words] == [Reason.VIEW_FOREIGN]
+    assert not matcher.ring.pixels.any()
