@@ -188,6 +188,21 @@ def test_a_reload_is_checked_first_and_revokes_before_it_begins(kiosk: Site) -> 
         assert told["health"]["restarts"] == 0
 
 
+def test_a_recording_that_is_over_leaves_the_daemon_blocked_to_be_looked_at(
+    kiosk: Site, tmp_path: Path
+) -> None:
+    brief = render.write_clip(tmp_path / "brief.avi", render.still(render.room(), 15))
+    site_ = Site(kiosk.folder, kiosk.store, brief)
+    site_.sign()
+
+    with daemon(site_, matcher=False) as guard:
+        until(lambda: '"phase": "over"' in guard.get("/status.json")[1], "the end")
+
+        assert not guard.ready()
+        assert "Everything is blocked" in guard.get("/")[1]
+        assert guard.stop() == 0
+
+
 def test_unsigned_records_end_the_daemon_at_its_start(kiosk: Site) -> None:
     kiosk.device.write_text(kiosk.device.read_text().replace("till-2", "till-3"))
 

@@ -20,6 +20,12 @@ from edge.timeline import DEFS, Mark, Run, Span, strip
 
 _MARKS = {"g": Mark.GOOD, "w": Mark.WAIT, "b": Mark.BAD, ".": Mark.NONE}
 _WORDS = {"g": "frames passed", "w": "waiting", "b": "blocked for a cause", ".": "no frames"}
+_PHASES = {
+    "starting": "The guard is starting.",
+    "waiting": "The guard was lost and will be started again:",
+    "over": "There is nothing more to see:",
+    "stopped": "The daemon has stopped.",
+}
 _STYLE = (
     CSS
     + """
@@ -108,7 +114,7 @@ def _state(told: dict[str, Any], age_s: float, stale: bool, permitted: bool) -> 
     if stale:
         lines.append(f"The daemon has said nothing for {age_s:.0f} s.")
     elif told["phase"] != "running":
-        lines.append(f"The guard is {escape(told['phase'])}. {escape(told['trouble'])}")
+        lines.append(f"{escape(_PHASES[told['phase']])} {escape(told['trouble'])}")
     for reason in told["reasons"]:
         lines.append(
             f"<b>{escape(reason['code'])}</b> {escape(reason['happened'])} "

@@ -94,7 +94,7 @@ class Service:
         self._check: subprocess.Popen[str] | None = None  # of a reload
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT, or the end of a recording that stands in for the camera.
+        """Until SIGTERM or SIGINT.
 
         Raises:
             UsageError: the records or keys do not hold at the first start.
@@ -131,8 +131,7 @@ class Service:
             if guard.failure is not None:
                 self._lost(guard.failure)
             elif guard.over:
-                self._say("the recording is over; everything is blocked")
-                self._stopping = True
+                self._rest()
         if self._clock.now_ns() - began_ns > HEALTHY_NS:
             self._failures = min(self._failures, 1)
         self._pause()
@@ -221,6 +220,14 @@ class Service:
             if self._replaced():
                 return
             self._tell("waiting")
+            time.sleep(0.05)
+
+    def _rest(self) -> None:
+        """The recording that stands in for the camera is over: stay, blocked, to be looked at."""
+        self._trouble = "the recording that stands in for the camera is over"
+        self._say(f"{self._trouble}; everything is blocked")
+        while not self._stopping and not self._replaced():
+            self._tell("over")
             time.sleep(0.05)
 
     def _tell(self, phase: str, *, force: bool = False, **seen: Any) -> None:

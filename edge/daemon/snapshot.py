@@ -146,7 +146,7 @@ def snapshot(
     """The state of the daemon at `now_ns` (CLOCK_BOOTTIME) and `wall_s`.
 
     Args:
-        phase: "starting", "running", "waiting" (to start again) or "stopped".
+        phase: "starting", "running", "waiting" (to start again), "over" (a recording) or "stopped".
         verified: a fresh decision and board status were just seen.
         trouble: why the last guard ended; empty if none did.
     """

@@ -1,0 +1,112 @@
+"""The pages on operating and integrating do what they say: every command in them is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.daemon import sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), flags=re.S | re.M)
+
+
+def shell(commands: str, folder: Path, clips: Path) -> str:
+    """Run commands as a reader would, in one shell; returns what they printed."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "CLIPS": str(clips)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = run.communicate(timeout=280)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+    assert run.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def operated(
+    tmp_path_factory: pytest.TempPathFactory, clip: Callable[[str], Path], face_model: Path
+) -> tuple[Path, Path, str]:
+    """(folder, clips, output) after every command of the page on operating."""
+    if sandbox.missing():
+        pytest.skip("this machine lacks a layer of the sandbox; the records would have to say so")
+    folder = tmp_path_factory.mktemp("operate")
+    clips = clip("single_face.mp4").parent
+    return folder, clips, shell("".join(blocks("operate.md", "sh")), folder, clips)
+
+
+@pytest.mark.footage
+@pytest.mark.timeout(300)  # a whole guard several times over, on a machine that may be busy
+def test_a_reader_gets_from_keys_to_a_running_daemon_and_a_checked_log(
+    operated: tuple[Path, Path, str],
+) -> None:
+    _, _, said = operated
+
+    assert "guard.toml: ok" in said
+    assert "framegate_frames_total" in said
+    assert "verify" in said.splitlines()[-2]
+
+
+@pytest.mark.footage
+@pytest.mark.timeout(300)  # a whole guard several times over, on a machine that may be busy
+def test_every_way_to_integrate_a_matcher_works(operated: tuple[Path, Path, str]) -> None:
+    folder, clips, _ = operated
+    for program in blocks("integrate.md", "python"):
+        name = re.match(r"# (\w+\.py)", program)
+        assert name is not None
+        (folder / name[1]).write_text(program)
+
+    said = shell("".join(blocks("integrate.md", "sh")), folder, clips)
+
+    assert re.search(r"opencv: \d+ frames", said)
+    assert "timed: done" in said
+    assert re.search(r"plain: \d+ frames", said)
+
+
+@pytest.mark.parametrize("page", ["operate.md", "integrate.md", "threat-model.md"])
+def test_what_a_page_points_to_is_there(page: str) -> None:
+    text = (DOCS / page).read_text()
+
+    for target in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (DOCS / target).exists(), target
+    for name in re.findall(r"`((?:edge|tests)/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_pages_name_every_layer_and_every_shipped_file() -> None:
+    threats = (DOCS / "threat-model.md").read_text()
+    operate = (DOCS / "operate.md").read_text()
+
+    assert all(f"| `{name}` |" in threats for name in sandbox.LAYER_NAMES)
+    shipped = {path.name for path in (ROOT / "edge" / "daemon" / "deploy").iterdir()}
+    assert all(f"`{name}`" in operate for name in shipped)
+
+
+def test_what_is_not_stopped_stands_on_the_first_page() -> None:
+    first = "\n".join((DOCS / "threat-model.md").read_text().splitlines()[:45])
+
+    for words in ("Root on the device", "Copies a matcher", "photograph or replica",
+                  "Cloned cameras", "No trusted clock"):  # fmt: skip
+        assert words in first
