@@ -43,7 +43,8 @@ def compute(
     """Compute, or read back, the trunk outputs; a stopped run goes on where it was."""
     work.mkdir(parents=True, exist_ok=True)
     names = [f"{p.path.parent.name}/{p.path.name}" for p in pictures]
-    key = hashlib.sha256(json.dumps([names, copies, seed, SIZE, BLOCKS]).encode()).hexdigest()[:12]
+    told = json.dumps([names, copies, seed, SIZE, BLOCKS, len(people)])
+    key = hashlib.sha256(told.encode()).hexdigest()[:12]
     path, done_path = work / f"trunk-{key}.npy", work / f"done-{key}.npy"
     shape = (len(pictures), copies, *SHAPE)
     if path.exists() and done_path.exists():
