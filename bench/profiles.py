@@ -12,6 +12,8 @@ that docs/benchmarks.md was measured on; see there.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import resource
 from collections.abc import Sequence
@@ -115,6 +117,7 @@ def _by_cgroup(group: str, quota_us: int, memory_bytes: int) -> str:
         (folder / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
         (folder / "memory.max").write_text(str(memory_bytes))
         (folder / "cgroup.procs").write_text(str(os.getpid()))
+        atexit.register(_leave, folder, _ROOT)
         return "cgroup v2"
     settings = {
         "cpu": {"cpu.cfs_period_us": PERIOD_US, "cpu.cfs_quota_us": quota_us},
@@ -127,4 +130,12 @@ def _by_cgroup(group: str, quota_us: int, memory_bytes: int) -> str:
             (folder / file).write_text(str(value))
     for controller in settings:
         (_ROOT / controller / group / "cgroup.procs").write_text(str(os.getpid()))
+        atexit.register(_leave, _ROOT / controller / group, _ROOT / controller)
     return "cgroup v1"
+
+
+def _leave(folder: Path, above: Path) -> None:
+    """Go back to where this process came from and remove the group."""
+    with contextlib.suppress(OSError):
+        (above / "cgroup.procs").write_text(str(os.getpid()))
+        folder.rmdir()

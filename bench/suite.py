@@ -56,7 +56,7 @@ def run(plan: Plan, say: Callable[[str], None], confinement: Confinement | None 
         found += endtoend.figures(sized)
         for name, bursts in sized.bursts.items():
             latencies[f"{size} {name}"] = np.concatenate(bursts) if bursts else np.array([])
-    bracketed = endtoend.bracketed(plan.bracketed_s, _faces(), say)
+    bracketed = endtoend.bracketed(plan.bracketed_s, face_detector(), say)
     found += endtoend.bracketed_figures(bracketed)
     latencies["VGA bracketed"] = bracketed.latency_ns
     found += endtoend.handoff(max(1, plan.rounds // 2), say)
@@ -69,7 +69,8 @@ def run(plan: Plan, say: Callable[[str], None], confinement: Confinement | None 
     return Result(tuple(found), where, latencies)
 
 
-def _faces() -> Path | None:
+def face_detector() -> Path | None:
+    """The product's detector, if it was pulled."""
     try:
         return asset("centerface.onnx")
     except ModelError:
