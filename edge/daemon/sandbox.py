@@ -196,5 +196,6 @@ def _home_of(program: str) -> list[str]:
 
 
 def _packages() -> list[str]:
-    """The client library, which an editable installation keeps outside its environment."""
-    return [str(Path(path)) for path in edge.__path__]
+    """The client library, which an editable installation keeps elsewhere, and PYTHONPATH."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [*(str(Path(path)) for path in edge.__path__), *(os.path.abspath(p) for p in named if p)]
