@@ -64,7 +64,7 @@ class Wiretap:
         self._key = Keys.derive(root).to_board
         self._deframer = Deframer()
         self._clock = BootClock()
-        self.end_ns = 0  # of the newest lease
+        self._leases: list[tuple[int, int]] = []  # when it passed, how long it lives; ns
 
     def __call__(self, chunk: bytes) -> list[bytes]:
         now_ns = self._clock.now_ns()
@@ -72,11 +72,17 @@ class Wiretap:
             packet = packets.unseal(content, self._key, from_board=False)
             if isinstance(packet, Packet) and packet.kind == Kind.LEASE.value:
                 lease = LeaseRequest.unpack(packet.payload)
-                if lease.life_ms:
-                    self.end_ns = now_ns + min(lease.life_ms, MAX_LIFE_MS) * MS
-                else:
-                    self.end_ns = min(self.end_ns, now_ns)  # a revocation
+                life_ns = min(lease.life_ms, MAX_LIFE_MS) * MS
+                self._leases.append((now_ns, life_ns))
         return [chunk]
+
+    def end_ns(self, fallen_ns: int) -> int:
+        """When the leases end that passed before the line fell; later ones raised nothing."""
+        end_ns = 0
+        for at_ns, life_ns in self._leases:
+            if at_ns <= fallen_ns:
+                end_ns = at_ns + life_ns if life_ns else min(end_ns, at_ns)
+        return end_ns
 
 
 @contextlib.contextmanager
@@ -132,7 +138,7 @@ def strike(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
         blow = Blow(
             target,
             how,
-            promised_ms=max(wiretap.end_ns - struck_ns, 0) / MS,
+            promised_ms=max(wiretap.end_ns(falls[-1]) - struck_ns, 0) / MS,
             down_ms=(falls[-1] - struck_ns) / MS,
             rises=sum(level for _, level in after),
             stays_down=stays_down,
