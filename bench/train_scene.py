@@ -30,6 +30,7 @@ EPOCHS, BATCH, RATE, DECAY = 5, 512, 2e-3, 3e-3
 FOLDS = 5
 KEEP_PRIVATE = 0.95  # share of private interiors the operating point keeps
 VETO_FALSE = 0.002  # share of interiors a confident veto may hit
+VETO_FLOOR = 0.97  # below, people filling the picture are taken for the outdoors
 
 
 def main() -> int:
@@ -144,8 +145,8 @@ def operating_points(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]
     vehicle = scores[indoor][:, 4]
     return {
         "private": round(float(np.quantile(private, 1 - KEEP_PRIVATE)), 4),
-        "outdoor_veto": round(max(0.9, float(np.quantile(outside, 1 - VETO_FALSE))), 4),
-        "vehicle_veto": round(max(0.9, float(np.quantile(vehicle, 1 - VETO_FALSE))), 4),
+        "outdoor_veto": round(max(VETO_FLOOR, float(np.quantile(outside, 1 - VETO_FALSE))), 4),
+        "vehicle_veto": round(max(VETO_FLOOR, float(np.quantile(vehicle, 1 - VETO_FALSE))), 4),
     }
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from edge.clock import BootClock, S
 from edge.decision.enrol import enrol
-from edge.decision.fingerprint import Fingerprint
+from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.people import FaceBoxes
+from edge.decision.scene import SceneModel
 from edge.errors import CameraError, EnrolmentError, UsageError
 from edge.frames.camera import Camera, FileCamera, LiveCamera
 from edge.keys import KeyStore, RecordKind
@@ -24,6 +25,7 @@ from edge.models.pull import asset
 
 SECONDS = (0.2, 60.0)  # how long a source may be looked at
 _KEPT = 40  # frames a source
+_JUDGED = 5  # frames the scene model sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Request:
     seconds: float
     mask_people: bool
     enforce: bool
+    override: KeyStore | None = None  # whose signature sets the scene model's refusal aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,35 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
         digest = camera.identity.digest
         frames += _opening(camera, request.seconds)
     boxes = [faces.detect(frame) for frame in frames]
+    scene = _judge_scene(frames, request, keys)
     fingerprint = enrol(
-        frames, boxes, camera=digest, enforce=request.enforce, mask_people=request.mask_people
+        frames,
+        boxes,
+        camera=digest,
+        enforce=request.enforce,
+        mask_people=request.mask_people,
+        scene=scene,
     )
-    return Enrolled(fingerprint, _write(fingerprint, request.out, keys))
+    overrider = request.override if scene is SceneCheck.OVERRIDDEN else None
+    return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider))
+
+
+def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> SceneCheck:
+    """Whether the view looks like a private interior; a trial is not asked."""
+    if not request.enforce:
+        return SceneCheck.UNCHECKED
+    reasons = SceneModel.load().judge_empty(frames[:: max(1, len(frames) // _JUDGED)])
+    if not reasons:
+        return SceneCheck.PRIVATE
+    said = ", ".join(reason.value for reason in reasons)
+    if request.override is None:
+        raise EnrolmentError(
+            f"the view does not look like a private interior ({said}): "
+            "a second key holder may override that with --override DIR"
+        )
+    if request.override.record_verifier().text == keys.record_verifier().text:
+        raise EnrolmentError("the override needs another key than the one that signs the view")
+    return SceneCheck.OVERRIDDEN
 
 
 def _open(source: str) -> Camera:
@@ -97,11 +125,14 @@ def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
     return frames[::step]
 
 
-def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore) -> Path:
+def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore, overrider: KeyStore | None) -> Path:
     try:
         with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
             staged = Path(scratch) / out.name
             staged.write_bytes(fingerprint.to_bytes())
+            if overrider is not None:
+                second = overrider.sign_file(staged, RecordKind.VIEW)
+                os.replace(second, out.with_name(f"{out.name}.override.sig"))
             signature = keys.sign_file(staged, RecordKind.VIEW)
             final = out.with_name(signature.name)
             os.replace(signature, final)

@@ -47,6 +47,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="a trial: apply the lower limits and mark the fingerprint so",
     )
+    enroll.add_argument(
+        "--override",
+        type=Path,
+        metavar="DIR",
+        help="another holder's key store: sign although the scene model objects; it is recorded",
+    )
     enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
     enroll.set_defaults(handler=run_enroll)
 
@@ -63,6 +69,7 @@ def run_enroll(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         mask_people=args.mask_people,
         enforce=not args.unenforced,
+        override=KeyStore.open(args.override) if args.override is not None else None,
     )
     result = enroll(request, keys)
     fingerprint = result.fingerprint
