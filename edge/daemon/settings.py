@@ -124,7 +124,14 @@ def _listen(value: Any) -> Listen | None:
 
 _A_PATH = "a path"
 KEYS = (
-    Key("", "source", None, "a V4L2 index or device, a URL, a video file", "the camera", _text),
+    Key(
+        "",
+        "source",
+        None,
+        "a V4L2 index or device, a URL, gst:PIPELINE, a video file",
+        "the camera",
+        _text,
+    ),
     Key("", "device", None, _A_PATH, "signed commissioning record", _path),
     Key("", "session", None, _A_PATH, "signed session claim", _path),
     Key("", "keys", '"~/.config/framegate"', "a folder", "key store", _path),
@@ -264,7 +271,7 @@ def show(settings_text: bytes | None = None, path: Path = Path("guard.toml")) ->
 
 def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
     source: str = values["", "source"]
-    live = "://" in source or source.isdigit() or source.startswith("/")
+    live = "://" in source or source.isdigit() or source.startswith(("/", "gst:"))
     return Settings(
         source=source if live else str(folder / source),
         device=folder / values["", "device"],

@@ -34,7 +34,7 @@ MAX_SIDE_PX = 8192
 class CameraIdentity:
     """What tells one camera from another; pinned at enrolment."""
 
-    kind: str  # "v4l2", "stream" or "virtual"
+    kind: str  # "v4l2", "stream", "pipeline" or "virtual"
     driver: str = ""
     card: str = ""
     bus: str = ""
@@ -160,7 +160,11 @@ class LiveCamera:
 
 
 def open_camera(source: str, clock: Clock) -> Camera:
-    """The live camera `source` names: index, device, URL, or a file played in real time."""
+    """The live camera `source` names: index, device, URL, pipeline, or a file in real time."""
+    if source.startswith("gst:"):
+        from edge.frames.gstreamer import PREFIX, PipelineCamera
+
+        return PipelineCamera(source[len(PREFIX) :], clock)
     if "://" in source or source.isdigit() or source.startswith("/dev/"):
         return LiveCamera(source, clock)
     return PacedCamera(Path(source), clock)

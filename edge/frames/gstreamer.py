@@ -1,0 +1,154 @@
+"""A GStreamer pipeline as a camera, e.g. `gst:nvarguscamerasrc ! nvvidconv` on a Jetson.
+
+The pipeline runs in a `gst-launch-1.0` of its own, which is asked for BGR and
+writes raw frames into a pipe; a crash in a plug-in takes no process of ours
+with it. Frames are dated when they arrive. Nothing needs to be installed for
+Python. All times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from edge.clock import Clock
+from edge.errors import CameraError
+from edge.frames.camera import MAX_SIDE_PX, CameraIdentity, Shot
+
+PREFIX = "gst:"
+_CAMERAS = frozenset({"v4l2src", "libcamerasrc", "nvarguscamerasrc", "nvv4l2camerasrc", "rtspsrc"})
+_LAUNCH = "gst-launch-1.0"
+_NAME = "framegate"
+_START_S = 15.0
+_CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
+_SIDE = {name: re.compile(rb"%s=\(int\)(\d+)" % name.encode()) for name in ("width", "height")}
+
+
+def driver_of(words: list[str]) -> str:
+    """Gives "gstreamer" if every source in the pipeline is a camera's, else "loopback": such a picture
+    is made, not captured, and the guard blocks it whatever the record says."""
+    sources = {word for word in words if word.endswith(("src", "bin"))}
+    return "gstreamer" if sources and sources <= _CAMERAS else "loopback"
+
+
+class PipelineCamera:
+    """What comes out of the end of a pipeline."""
+
+    def __init__(self, pipeline: str, clock: Clock) -> None:
+        """Start `pipeline`, the words after `gst:`.
+
+        Raises:
+            CameraError: GStreamer is missing, or the pipeline delivers no video.
+        """
+        self._clock = clock
+        self._pipeline = pipeline
+        program = shutil.which(_LAUNCH)
+        if program is None:
+            raise CameraError(f"{PREFIX}{pipeline}: expected {_LAUNCH} to be installed")
+        try:
+            words = shlex.split(pipeline)
+        except ValueError as err:
+            raise CameraError(f"{PREFIX}{pipeline}: not a pipeline: {err}") from err
+        self.identity = CameraIdentity("pipeline", driver_of(words), "", pipeline)
+        self._frames_fd, write_fd = os.pipe()
+        sink = ["fdsink", f"name={_NAME}", f"fd={write_fd}", "sync=false"]
+        convert = ["!", "videoconvert", "!", "video/x-raw,format=BGR", "!"]
+        self._process = subprocess.Popen(
+            [program, "-v", *words, *convert, *sink],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(write_fd,),
+            env={**os.environ, "GST_DEBUG": "0", "GST_DEBUG_NO_COLOR": "1", "LC_ALL": "C"},
+        )
+        os.close(write_fd)
+        try:
+            self.width, self.height = self._size()
+            first = self._read()
+            if first is None:
+                raise self._refused("delivers no frame")
+        except CameraError:
+            self.close()
+            raise
+        self._first: Shot | None = first
+
+    def shots(self) -> Iterator[Shot]:
+        shot, self._first = self._first, None
+        while shot is not None:
+            yield shot
+            shot = self._read()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        if self._frames_fd >= 0:
+            os.close(self._frames_fd)
+            self._frames_fd = -1
+
+    def _size(self) -> tuple[int, int]:
+        """(width, height) that the last element agreed on, from what the launcher says."""
+        assert self._process.stdout is not None
+        said = b""
+        deadline = time.monotonic() + _START_S
+        fd = self._process.stdout.fileno()
+        while (left_s := deadline - time.monotonic()) > 0:
+            if not select.select([fd], [], [], left_s)[0]:
+                break
+            part = os.read(fd, 65536)
+            said += part
+            caps = _CAPS.search(said)
+            if caps is not None:
+                sides = [pattern.search(caps[1]) for pattern in _SIDE.values()]
+                width, height = (int(side[1]) if side is not None else 0 for side in sides)
+                if not 0 < max(width, height) <= MAX_SIDE_PX or min(width, height) < 1:
+                    raise self._refused(f"is {width}x{height}, at most {MAX_SIDE_PX} px a side")
+                return width, height
+            if not part:
+                break
+        raise self._refused("delivers no video")
+
+    def _read(self) -> Shot | None:
+        """The next whole frame; rows are padded to four bytes on their way."""
+        row = self.width * 3
+        stride = -(-row // 4) * 4
+        data = bytearray(stride * self.height)
+        view = memoryview(data)
+        while view:
+            count = os.readv(self._frames_fd, [view])
+            if count == 0:
+                return None
+            view = view[count:]
+        captured_ns = self._clock.now_ns()
+        self._listen()
+        rows = np.frombuffer(data, np.uint8).reshape(self.height, stride)
+        return Shot(rows[:, :row].reshape(self.height, self.width, 3), captured_ns)
+
+    def _listen(self) -> None:
+        """Take what the launcher says on, so that it never waits for us to."""
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            while select.select([stream], [], [], 0)[0] and os.read(stream.fileno(), 65536):
+                pass
+
+    def _refused(self, what: str) -> CameraError:
+        self._process.kill()
+        assert self._process.stderr is not None
+        said = b""
+        with contextlib.suppress(OSError):
+            said = self._process.stderr.read()
+        lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+        why = f": {lines[0].strip()}" if lines else ""
+        return CameraError(f"{PREFIX}{self._pipeline}: the pipeline {what}{why}")

@@ -1,0 +1,99 @@
+"""A GStreamer pipeline as a camera, tested with GStreamer's own test pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from edge.clock import BootClock
+from edge.errors import CameraError
+from edge.frames.camera import open_camera
+from edge.frames.gstreamer import driver_of
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("gst-launch-1.0") is None, reason="gst-launch-1.0 is not installed"
+)
+RED = "gst:videotestsrc is-live=true pattern=red ! video/x-raw,width={},height={},framerate=30/1"
+
+
+@pytest.mark.parametrize("size", [(320, 240), (322, 240), (641, 3)], ids=["even", "padded", "odd"])
+def test_frames_come_in_colour_in_order_and_whole(size: tuple[int, int]) -> None:
+    camera = open_camera(RED.format(*size), BootClock())
+
+    shots = list(islice(camera.shots(), 4))
+    camera.close()
+
+    assert (camera.width, camera.height) == size
+    for shot in shots:
+        assert shot.frame.shape == (size[1], size[0], 3)
+        blue, green, red = shot.frame.reshape(-1, 3).mean(axis=0)
+        assert red > 200 > 50 > max(blue, green)
+    times = [shot.captured_ns for shot in shots]
+    assert times == sorted(set(times))
+    assert times[-1] <= BootClock().now_ns()
+
+
+def test_a_moving_picture_moves() -> None:
+    camera = open_camera("gst:videotestsrc is-live=true pattern=ball", BootClock())
+
+    first, *_, last = islice(camera.shots(), 8)
+    camera.close()
+
+    assert not np.array_equal(first.frame, last.frame)
+
+
+def test_a_pipeline_is_known_by_its_words() -> None:
+    one = open_camera(RED.format(64, 48), BootClock())
+    other = open_camera(RED.format(64, 64), BootClock())
+    one.close()
+    other.close()
+
+    assert one.identity.kind == "pipeline"
+    assert one.identity.digest != other.identity.digest
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "driver"),
+    [
+        ("v4l2src device=/dev/video0", "gstreamer"),
+        ("nvarguscamerasrc sensor-id=0 ! nvvidconv", "gstreamer"),
+        ("videotestsrc", "loopback"),
+        ("filesrc location=street.mp4 ! decodebin", "loopback"),
+        ("v4l2src ! fakesink videotestsrc", "loopback"),
+        ("", "loopback"),
+    ],
+)
+def test_a_made_picture_is_no_camera_whatever_the_record_says(pipeline: str, driver: str) -> None:
+    assert driver_of(pipeline.split()) == driver  # the guard blocks a loopback for good
+
+
+def test_the_end_of_a_pipeline_is_the_end_of_its_frames() -> None:
+    camera = open_camera("gst:videotestsrc num-buffers=3", BootClock())
+
+    assert len(list(camera.shots())) == 3
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    ["nosuchelement", "videotestsrc !", "'", "", "audiotestsrc num-buffers=1", "fakesrc"],
+)
+def test_what_is_no_source_of_video_is_refused_in_one_line(pipeline: str) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    with pytest.raises(CameraError) as caught:
+        open_camera(f"gst:{pipeline}", BootClock())
+
+    assert "\n" not in str(caught.value)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_words_are_no_shell() -> None:
+    with pytest.raises(CameraError):
+        open_camera("gst:videotestsrc num-buffers=1; touch /tmp/framegate-shell", BootClock())
+
+    assert not os.path.exists("/tmp/framegate-shell")
