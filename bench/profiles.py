@@ -16,11 +16,11 @@ import atexit
 import contextlib
 import os
 import resource
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Basis, Figure
+from bench.timing import real_time
 
 PERIOD_US = 10_000
 _MIB = 1024 * 1024
@@ -57,8 +57,8 @@ class Confinement:
     def as_json(self) -> dict[str, object]:
         return {"name": self.name, "means": self.means, "not_done": list(self.not_done)}
 
-    def estimates(self, figures: Sequence[Figure]) -> list[Figure]:
-        """What published ratios make of this machine's unhurried numbers."""
+    def estimates(self) -> list[Figure]:
+        """What the board's published memory bandwidth makes of a release."""
         rows = []
         for size, pixels in (("VGA", 640 * 480), ("720p", 1280 * 720)):
             copy_us = pixels * 3 / self.profile.memcpy_mb_s
@@ -70,18 +70,6 @@ class Confinement:
                     "us",
                     basis=Basis.ESTIMATED,
                     note="frame bytes by published memory bandwidth",
-                )
-            )
-        hot = next((f.value for f in figures if f.name == "gate step, hot"), None)
-        if hot is not None:
-            rows.append(
-                Figure(
-                    "gate step, hot, on the board",
-                    hot / self.profile.cpu_ratio,
-                    "",
-                    "us",
-                    basis=Basis.ESTIMATED,
-                    note="confined hot figure by published CPU ratio",
                 )
             )
         return rows
@@ -107,6 +95,12 @@ def confine(name: str) -> Confinement:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         except (OSError, ValueError):
             not_done.append(f"{profile.memory_mib} MiB of memory")
+    if real_time() == "SCHED_OTHER":
+        not_done.append(
+            "SCHED_FIFO: not granted inside the group; the tail is longer than a board's"
+        )
+    else:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return Confinement(name, profile, means, tuple(not_done))
 
 
@@ -137,5 +131,6 @@ def _by_cgroup(group: str, quota_us: int, memory_bytes: int) -> str:
 def _leave(folder: Path, above: Path) -> None:
     """Go back to where this process came from and remove the group."""
     with contextlib.suppress(OSError):
-        (above / "cgroup.procs").write_text(str(os.getpid()))
+        for pid in (folder / "cgroup.procs").read_text().split():
+            (above / "cgroup.procs").write_text(pid)
         folder.rmdir()

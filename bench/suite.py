@@ -64,7 +64,7 @@ def run(plan: Plan, say: Callable[[str], None], confinement: Confinement | None 
     where = {**environment(), "scheduling": micro.scheduling, "missing": micro.missing}
     if confinement is not None:
         found = [replace(figure, basis=Basis.CONFINED) for figure in found]
-        found += confinement.estimates(found)
+        found += confinement.estimates()
         where["profile"] = confinement.as_json()
     return Result(tuple(found), where, latencies)
 
