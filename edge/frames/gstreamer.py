@@ -30,12 +30,16 @@ _LAUNCH = "gst-launch-1.0"
 _NAME = "framegate"
 _START_S = 15.0
 _CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _SIDE = {name: re.compile(rb"%s=\(int\)(\d+)" % name.encode()) for name in ("width", "height")}
 
 
 def driver_of(words: list[str]) -> str:
-    """Gives "gstreamer" if every source in the pipeline is a camera's, else "loopback": such a picture
-    is made, not captured, and the guard blocks it whatever the record says."""
+    """What the identity calls the driver: "gstreamer" if every source is a camera's.
+
+    Else "loopback": such a picture is made, not captured, and the guard blocks
+    it whatever the record says.
+    """
     sources = {word for word in words if word.endswith(("src", "bin"))}
     return "gstreamer" if sources and sources <= _CAMERAS else "loopback"
 
@@ -58,7 +62,9 @@ class PipelineCamera:
             words = shlex.split(pipeline)
         except ValueError as err:
             raise CameraError(f"{PREFIX}{pipeline}: not a pipeline: {err}") from err
-        self.identity = CameraIdentity("pipeline", driver_of(words), "", pipeline)
+        self.identity = CameraIdentity(
+            "pipeline", driver_of(words), "", _CREDENTIALS.sub("//", pipeline)
+        )
         self._frames_fd, write_fd = os.pipe()
         sink = ["fdsink", f"name={_NAME}", f"fd={write_fd}", "sync=false"]
         convert = ["!", "videoconvert", "!", "video/x-raw,format=BGR", "!"]
