@@ -184,9 +184,7 @@ def running(kiosk: Site, *arguments: str, matcher: str | None = None) -> Iterato
     command += ["--matcher", matcher, "--matcher-write", str(out), *arguments]
     if os.getuid() == 0:
         os.chown(out, NOBODY, NOBODY)  # the matcher runs as this user
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield Running(process, line, out)
     finally:
