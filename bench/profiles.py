@@ -96,9 +96,7 @@ def confine(name: str) -> Confinement:
         except (OSError, ValueError):
             not_done.append(f"{profile.memory_mib} MiB of memory")
     if real_time() == "SCHED_OTHER":
-        not_done.append(
-            "SCHED_FIFO: not granted inside the group; the tail is longer than a board's"
-        )
+        not_done.append("SCHED_FIFO: not granted in the group; the tail is longer than a board's")
     else:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return Confinement(name, profile, means, tuple(not_done))
