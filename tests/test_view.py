@@ -11,7 +11,7 @@ from edge.decision.enrol import enrol
 from edge.decision.evidence import Box
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.people import FaceBoxes
-from edge.decision.view import ViewCheck
+from edge.decision.view import MIN_GRADIENT, MIN_SIGN, ViewCheck
 from edge.frames.camera import FileCamera
 from edge.offline import enrol_opening
 from edge.reasons import Reason
@@ -177,6 +177,25 @@ def test_a_fade_that_goes_on_stays_foreign(fingerprint, room, seconds):
             accepted.append(share)
 
     assert max(accepted, default=0.0) <= 0.6
+
+
+def test_a_fall_below_the_last_second_is_foreign_before_the_limit_is_reached(fingerprint, room):
+    """The relative rule by itself: the absolute limits still hold, and it says no."""
+    rng = np.random.default_rng(5)
+    check = ViewCheck(fingerprint)
+    for i in range(10):
+        assert check.read(render.with_noise(room, i), i * 100 * MS, ()).reasons_continue == ()
+
+    alone = []
+    for step in range(1, 30):
+        noise = rng.normal(0, 2.0 * step, room.shape)
+        worse = np.clip(room + noise, 0, 255).astype(np.uint8)
+        reading = check.read(worse, (10 + step) * 100 * MS, ())
+        if reading.sign >= MIN_SIGN and reading.gradient >= MIN_GRADIENT:
+            alone.append(Reason.VIEW_FOREIGN in reading.reasons_continue)
+
+    assert not alone[0]
+    assert any(alone)
 
 
 def test_a_lasting_change_of_light_is_forgiven_within_a_second(fingerprint, room):
