@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,17 +17,20 @@ from edge.audit.schema import Context as Setting
 from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.clock import MS, S
+from edge.daemon import sandbox
 from edge.daemon.notify import Notifier, handed_listener
 from edge.daemon.recorder import Recorder
-from edge.daemon.service import bound, verified
-from edge.daemon.settings import Listen
+from edge.daemon.sandbox import Layer
+from edge.daemon.service import bound, plan_of, verified
+from edge.daemon.settings import Listen, load_settings
+from edge.daemon.supervisor import Guard
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
-from edge.errors import UsageError
-from edge.keys import KeyStore
+from edge.errors import SandboxError, SignatureError, UsageError
+from edge.keys import KeyStore, RecordKind
 from edge.reasons import Reason
 from tests import render
-from tests.daemons import daemon, until
+from tests.daemons import configure, daemon, until
 from tests.guards import Site, site
 
 NOW = 1_000 * S
@@ -201,6 +205,27 @@ def test_a_recording_that_is_over_leaves_the_daemon_blocked_to_be_looked_at(
         assert not guard.ready()
         assert "Everything is blocked" in guard.get("/")[1]
         assert guard.stop() == 0
+
+
+def test_a_missing_layer_stops_the_guard_unless_the_signed_record_names_it(
+    kiosk: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "missing", lambda: {Layer.SECCOMP: "seccomp: not here"})
+    plan = plan_of(load_settings(configure(kiosk, 1)))
+    text = re.sub(r"without = .*", "without = []", kiosk.device.read_text())
+    heard: list[str] = []
+
+    kiosk.device.write_text(text)
+    kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
+    with pytest.raises(SandboxError, match='without = \\["seccomp"\\]'):
+        Guard(plan, heard.append)
+    kiosk.device.write_text(text.replace("without = []", 'without = ["seccomp"]'))
+    with pytest.raises(SignatureError):
+        Guard(plan, heard.append)
+    kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
+    Guard(plan, heard.append).close()
+
+    assert heard == ["sandbox: seccomp is left out, as the signed record says"]
 
 
 def test_unsigned_records_end_the_daemon_at_its_start(kiosk: Site) -> None:
