@@ -64,7 +64,7 @@ class Plan:
     matcher: tuple[str, ...] = ()
     confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
     pack: str = "strict"
-    policy: Path | None = None  # folder of the installed bundle, in place of a shipped pack
+    policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"
     audit: Path = Path("audit")
     line_fd: int = -1  # where a virtual board writes its interlock's transitions
@@ -103,6 +103,7 @@ class Guard:
         self.children: dict[str, Child] = {}
         self.recorder = Recorder()
         self.beats = Beats.create()
+        self._memory = [self.beats.fd]  # shared memory to let go of at the end
         self.ring: Ring | None = None
         self.over = False
         self.failure: str | None = None
@@ -176,6 +177,9 @@ class Guard:
             child.end()
         if self.ring is not None:
             self.ring.wipe_all()
+        for fd in self._memory:
+            os.close(fd)
+        self._memory.clear()
         shutil.rmtree(self._run_dir, ignore_errors=True)
 
     # starting
@@ -203,6 +207,7 @@ class Guard:
         known = self._known(identity, fingerprint)
         pool = Pool.create(height * width * 3)
         self.ring = Ring.create(height * width * 3)
+        self._memory += [pool.fd, self.ring.fd]
         order = json.dumps({"slots": pool.slots, "slot_bytes": pool.slot_bytes}).encode()
         socket.send_fds(parent_capture, [order], [pool.fd])
         bridge_end = self._start_board()
