@@ -356,8 +356,6 @@ def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
         command = [sys.executable, "-m", "edge.cli", "policy", *arguments]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
-    with pytest.raises(PolicyError, match="no policy is installed"):
-        Guard(replace(plan(kiosk), policy=store), quiet)
     policy("keygen", "ann", "bob", "cyd", "--out", str(keys))
     public = [str(keys / f"{name}.pub") for name in ("ann", "bob", "cyd")]
     bundle = tmp_path / "p7.json"
@@ -375,3 +373,6 @@ def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
         matcher.close()
 
     assert released(guard.recorder.decisions)
+    (store / "bundle.json").unlink()
+    with pytest.raises(PolicyError, match="no policy is installed"):
+        Guard(replace(plan(kiosk), policy=store), quiet)

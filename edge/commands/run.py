@@ -59,7 +59,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
     )
     parser.add_argument(
-        "--policy", type=Path, metavar="DIR", help="run under the bundle installed there instead"
+        "--policy",
+        type=Path,
+        metavar="DIR",
+        help="where the policy bundle is installed (default ~/.local/state/framegate/policy)",
     )
     parser.add_argument(
         "--release",

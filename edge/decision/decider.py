@@ -25,7 +25,7 @@ from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.schema import Enrolment, Entry, Release, Stamp, Start, Stop
-from edge.clock import MS, BootClock, boot_id
+from edge.clock import MS, BootClock, S, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes
@@ -84,6 +84,9 @@ class Decider:
         chosen = choose(settings["pack"], Path(installed) if installed is not None else None)
         policy = chosen.policy
         self._policy_version = chosen.version
+        self._tenure = chosen.tenure
+        self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
+        self._term_ns = 0  # when that was last asked
         if policy.digest.hex() != settings["policy"]:
             raise PolicyError("the policy changed while the guard started; start it again")
         faces = FaceBoxes(Path(settings["face_model"]))
@@ -253,6 +256,14 @@ class Decider:
             self._mirror_floor()
             self._judge.recorded(index, self._clock.now_ns())
 
+    def _term_now(self, now_ns: int) -> tuple[Reason, ...]:
+        """What is wrong with the policy's dates, asked once a second; a jump alone is nothing."""
+        if self._tenure is not None and now_ns - self._term_ns >= S:
+            self._term_ns = now_ns
+            found = self._tenure.check(int(time.time()), now_ns)
+            self._term = tuple(r for r in found if r is not Reason.CLOCK_JUMP)
+        return self._term
+
     def _mirror_floor(self) -> None:
         """Let the board remember how long the log is; it answers with what it knows."""
         if self._bridge is not None:
@@ -262,6 +273,7 @@ class Decider:
     def _silent(self, gap: bool) -> tuple[Reason, ...]:
         """What is wrong with the guard itself."""
         reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
+        reasons.extend(self._term_now(self._clock.now_ns()))
         if self._superseded:
             reasons.append(Reason.POLICY_ROLLBACK)
         if gap:
