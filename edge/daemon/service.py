@@ -62,6 +62,7 @@ def plan_of(settings: Settings) -> Plan:
             uid=settings.matcher_uid, reads=settings.matcher_read, writes=settings.matcher_write
         ),
         pack=settings.pack,
+        policy=settings.policy,
         release=settings.release,
         audit=settings.audit,
     )

@@ -45,6 +45,7 @@ class Settings:
     keys: Path
     board: str
     pack: str
+    policy: Path | None
     release: str
     audit: Path
     matcher: tuple[str, ...]
@@ -84,6 +85,10 @@ def _text(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser()
+
+
+def _path_or_none(value: Any) -> Path | None:
+    return None if value == "" else _path(value)
 
 
 def _one_of(*words: str) -> Callable[[Any], str]:
@@ -143,6 +148,14 @@ KEYS = (
         '"strict" or "police"',
         "policy pack",
         _one_of("strict", "police"),
+    ),
+    Key(
+        "",
+        "policy",
+        '""',
+        'a folder, or ""',
+        "where the policy bundle is installed; empty for the usual place",
+        _path_or_none,
     ),
     Key(
         "",
@@ -279,6 +292,7 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         keys=folder / values["", "keys"],
         board=values["", "board"],
         pack=values["", "pack"],
+        policy=None if values["", "policy"] is None else folder / values["", "policy"],
         release=values["", "release"],
         audit=folder / values["", "audit"],
         matcher=values["matcher", "command"],
