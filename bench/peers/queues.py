@@ -24,6 +24,7 @@ from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
 
 _DEPTH = 8
+_START_S = 20.0
 _END_S = 10.0
 
 
@@ -56,6 +57,8 @@ def _matcher(incoming: Any, results: Any) -> None:
     ipc.die_with_parent()
     clock = BootClock()
     rows = []
+    incoming.get()
+    results.put(None)  # the first frame is through: all is warm
     while (item := incoming.get()) is not None:
         rows.append((item[0], clock.now_ns()))
     results.put(rows)
@@ -81,11 +84,8 @@ class QueueRig:
         for process in self._processes:
             process.start()
         scheduling.prefer()
-        self._first.put((self._clock.now_ns(), self._pictures[0]))  # when it is taken, all run
-        deadline = time.monotonic() + _END_S
-        while not self._first.empty() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.3)
+        self._first.put((self._clock.now_ns(), self._pictures[0]))
+        self._results.get(timeout=_START_S)
         return self
 
     def __exit__(self, *exc: object) -> None:
