@@ -298,16 +298,18 @@ OPEN = "tell([n for n in range(1024) if tried(lambda: os.fstat(n) and None) == '
 
 
 def test_a_matcher_inherits_its_streams_and_one_socket() -> None:
+    below = os.memfd_create("frames", 0)
     one, other = socket.socketpair()
-    leaked = os.memfd_create("frames", 0)
+    above = os.memfd_create("frames", 0)
     with one, other:
-        caged = in_cage(OPEN, behind(Layer.DESCRIPTORS), fd=one.fileno(), fds=(leaked,))
-        plain = in_cage(OPEN, (), fd=one.fileno(), fds=(leaked,))
+        caged = in_cage(OPEN, behind(Layer.DESCRIPTORS), fd=one.fileno(), fds=(below, above))
+        plain = in_cage(OPEN, (), fd=one.fileno(), fds=(below, above))
         wanted = [0, 1, 2, one.fileno()]
-    os.close(leaked)
+    os.close(below)
+    os.close(above)
 
     assert caged.stdout.strip() == str(wanted)
-    assert plain.stdout.strip() == str(sorted([*wanted, leaked]))
+    assert plain.stdout.strip() == str(sorted([*wanted, below, above]))
 
 
 USEFUL = """
