@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are told by us, in one line
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import edge.commands
 from edge.errors import GuardError

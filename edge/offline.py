@@ -24,6 +24,7 @@ from edge.decision.enrol import enrol
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy
+from edge.decision.scene import SceneModel
 from edge.errors import RecordError, UsageError
 from edge.frames.camera import FileCamera
 from edge.models.pull import asset
@@ -87,6 +88,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             release=Release(job.release),
             camera=digest,
             log=clerk.write,
+            scene=SceneModel.load(),
         )
         enrolment = fingerprint.enrolment.value if fingerprint is not None else "none"
         start = Start(

@@ -19,7 +19,7 @@ from edge.audit.schema import Entry, Release, Stamp
 from edge.clock import MS, VirtualClock
 from edge.config import Device, Session
 from edge.decision.evidence import BoardSample, Reading, Source
-from edge.decision.eyes import VIEW_NS, Eyes, FaceFinder
+from edge.decision.eyes import VIEW_NS, Eyes, FaceFinder, SceneFinder
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.judge import Action, Ask, Judge, Outlook, Setup, Tell, Write
 from edge.decision.liveness import Liveness
@@ -86,6 +86,7 @@ class Replay:
         camera: bytes = bytes(16),
         log: Callable[[Entry, bool], int] | None = None,
         wall_ns: int = 0,
+        scene: SceneFinder | None = None,
     ) -> None:
         """`log` appends one entry durably or not and returns its index."""
         lane = session.operation
@@ -94,7 +95,7 @@ class Replay:
         self._identifying = lane.identifying
         self._clock = VirtualClock(START_NS)
         self._judge = Judge(setup, policy, START_NS)
-        self._eyes = Eyes(fingerprint, faces, device.people)
+        self._eyes = Eyes(fingerprint, faces, device.people, scene)
         self._sentinel = Sentinel(fingerprint)
         self._liveness = Liveness()
         self._gate = Gate(self._binding, min_view_score=MIN_VIEW_SCORE if lane.identifying else 0.0)

@@ -33,6 +33,7 @@ from edge.decision.fingerprint import Fingerprint
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes
+from edge.decision.scene import SceneModel
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.messages import (
     Anchor,
@@ -99,7 +100,7 @@ class Decider:
         setup = Setup(
             device, session, self._binding, release, interlocked, settings["camera_known"]
         )
-        self._eyes = Eyes(fingerprint, faces, device.people)
+        self._eyes = Eyes(fingerprint, faces, device.people, SceneModel.load())
         self._liveness = Liveness()
         store = KeyStore.open(Path(settings["keys"]))
         self._clerk = Clerk(AuditLog.create_or_open(Path(settings["audit"]), store.log_key()))

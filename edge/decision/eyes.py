@@ -1,8 +1,9 @@
 """The eyes: everything the slow loop reads from one evidence frame.
 
 View and ego-motion are read in every evidence frame, people a little less
-often because the detector is dearer; the last frame of a stream gets a reading
-of every class. The picture itself is not kept.
+often because the detector is dearer, and the scene once a second because it can
+only veto; the last frame of a stream gets a reading of every class. The picture
+itself is not kept.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.clock import MS
+from edge.clock import MS, S
 from edge.decision.evidence import Box, Reading, Source
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.motion import EgoMotion
 from edge.decision.people import PeopleRules, judge
+from edge.decision.scene import SceneReading
 from edge.decision.view import ViewCheck
 from edge.frames.sentinel import ALL
 from edge.reasons import Reason
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
+SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
 
 
 class FaceFinder(Protocol):
@@ -30,6 +33,13 @@ class FaceFinder(Protocol):
 
     def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
         """The faces in a BGR frame."""
+
+
+class SceneFinder(Protocol):
+    """Judges what kind of place a frame shows; see `edge.decision.scene.SceneModel`."""
+
+    def read(self, frame: np.ndarray, captured_ns: int) -> SceneReading:
+        """A veto or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +54,18 @@ class Eyes:
     """Reads evidence frames in order; keeps boxes and levels, never pixels."""
 
     def __init__(
-        self, fingerprint: Fingerprint | None, faces: FaceFinder, rules: PeopleRules
+        self,
+        fingerprint: Fingerprint | None,
+        faces: FaceFinder,
+        rules: PeopleRules,
+        scene: SceneFinder | None = None,
     ) -> None:
-        """Without a fingerprint the view is never the enrolled one."""
+        """Without a fingerprint the view is never the enrolled one; without `scene` no veto."""
         self._view = ViewCheck(fingerprint) if fingerprint is not None else None
         self._faces = faces
         self._rules = rules
+        self._scene = scene
+        self._scene_ns: int | None = None
         self._motion = EgoMotion()
         self._boxes: tuple[Box, ...] = ()
         self._people_ns: int | None = None
@@ -89,6 +105,11 @@ class Eyes:
         if Reason.CAM_MOVING in moving and still:
             moving.append(Reason.SENSOR_VISION_DISAGREE)
         readings.append(Reading(Source.EGO_MOTION, captured_ns, tuple(moving)))
+        due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
+        if self._scene is not None and due:
+            self._scene_ns = captured_ns
+            veto = self._scene.read(frame, captured_ns)
+            readings.append(Reading(Source.SCENE, captured_ns, veto.reasons))
         return Sight(tuple(readings), seen_blocks)
 
     def _people(self, frame: np.ndarray, captured_ns: int) -> Reading:

@@ -122,8 +122,8 @@ class Judge:
 
     @property
     def opening(self) -> bool:
-        """Whether the stricter rules for opening apply to the next view reading."""
-        return self._allowed_ns is None
+        """Whether the stricter rules for beginning apply to the next view reading."""
+        return self._phase is not _Phase.PERMITTED
 
     # what comes in
 
