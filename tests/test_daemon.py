@@ -142,6 +142,7 @@ def test_the_watchdog_starves_when_the_board_falls_silent(kiosk: Site) -> None:
 def test_a_lost_process_means_blocked_and_then_a_new_guard(kiosk: Site) -> None:
     with daemon(kiosk, matcher=False) as guard:
         until(guard.ready, "readiness")
+        held = descriptors(guard.process.pid)
         for losses, module in enumerate(("edge.frames.gate_process", "edge.decision.decider"), 1):
             first = guard.pid(module)
 
@@ -154,6 +155,7 @@ def test_a_lost_process_means_blocked_and_then_a_new_guard(kiosk: Site) -> None:
             told = json.loads(guard.get("/status.json")[1])
             assert told["health"]["restarts"] == losses
             assert not told["transitions"][-1]["permitted"]
+            assert descriptors(guard.process.pid) == held  # nothing of the lost guard is left
 
 
 def test_a_lost_status_process_comes_back_and_the_guard_goes_on(kiosk: Site) -> None:
@@ -236,6 +238,10 @@ def test_unsigned_records_end_the_daemon_at_its_start(kiosk: Site) -> None:
 
         assert len(guard.said().splitlines()) == 1
         assert "D.toml" in guard.said()
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def _at(body: str) -> float:
