@@ -2,8 +2,8 @@
 
 View and ego-motion are read in every evidence frame, people a little less
 often because the detector is dearer, and the scene once a second because it can
-only veto; the last frame of a stream gets a reading of every class. The picture
-itself is not kept.
+only veto; the last frame of a stream gets a reading of every class. Of a frame
+only a small grey copy stays in memory, until the next one is compared with it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Sight:
 
 
 class Eyes:
-    """Reads evidence frames in order; keeps boxes and levels, never pixels."""
+    """Reads evidence frames in order."""
 
     def __init__(
         self,

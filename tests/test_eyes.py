@@ -1,0 +1,144 @@
+"""The slow loop's eyes: what is read of a frame, how often, and by which rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.clock import MS, S
+from edge.decision.enrol import enrol
+from edge.decision.evidence import Box, Reading, Source
+from edge.decision.eyes import Eyes
+from edge.decision.fingerprint import Fingerprint
+from edge.decision.people import PeopleRules
+from edge.decision.scene import SceneModel, SceneReading
+from edge.frames.sentinel import ALL
+from edge.reasons import Reason
+from tests import render
+
+RULES = PeopleRules(max=1, min_height=0.1)
+
+
+class Nobody:
+    """A face finder that finds nobody, or whom it is told to find."""
+
+    def __init__(self, *boxes: Box) -> None:
+        self.boxes = boxes
+        self.asked = 0
+
+    def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
+        self.asked += 1
+        return self.boxes
+
+
+class Outdoors:
+    """A scene finder that is sure of being outdoors."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def read(self, frame: np.ndarray, captured_ns: int) -> SceneReading:
+        self.asked.append(captured_ns)
+        return SceneReading(captured_ns, (0.0, 0.0, 1.0, 0.0, 0.0), (Reason.SCENE_OUTDOOR,))
+
+
+@pytest.fixture(scope="module")
+def room_frames() -> list[np.ndarray]:
+    return list(render.lived_in(render.room(), 40))
+
+
+@pytest.fixture(scope="module")
+def fingerprint(room_frames: list[np.ndarray]) -> Fingerprint:
+    frames = room_frames[:20]
+    return enrol(frames, [() for _ in frames], camera=bytes(16), enforce=False)
+
+
+def look(eyes: Eyes, frames: list[np.ndarray], **changed: bool) -> dict[Source, list[Reading]]:
+    """Ten evidence frames a second; readings by source."""
+    found: dict[Source, list[Reading]] = {}
+    rules = {"opening": True, "still": True, **changed}
+    for i, frame in enumerate(frames):
+        for reading in eyes.examine(frame, S + i * 100 * MS, **rules).readings:  # type: ignore[arg-type]
+            found.setdefault(reading.source, []).append(reading)
+    return found
+
+
+def test_the_enrolled_room_is_good_in_every_class(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    found = look(Eyes(fingerprint, Nobody(), RULES), room_frames[20:])
+
+    for source in (Source.VIEW, Source.PEOPLE, Source.EGO_MOTION):
+        assert all(reading.good for reading in found[source]), source
+
+
+def test_without_an_enrolled_view_the_view_is_never_right(room_frames: list[np.ndarray]) -> None:
+    eyes = Eyes(None, Nobody(), RULES)
+
+    assert look(eyes, room_frames[:3])[Source.VIEW][0].reasons == (Reason.NO_VIEW,)
+
+
+def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    finder = Nobody()
+    eyes = Eyes(fingerprint, finder, RULES)
+
+    look(eyes, room_frames[:10])
+    asked = finder.asked
+    eyes.examine(room_frames[10], S + 905 * MS, opening=True, still=True, final=True)
+
+    assert asked == 5
+    assert finder.asked == 6
+
+
+def test_two_people_are_a_crowd(fingerprint: Fingerprint, room_frames: list[np.ndarray]) -> None:
+    two = Nobody(Box(100, 100, 200, 220, 0.9), Box(400, 100, 500, 220, 0.9))
+
+    found = look(Eyes(fingerprint, two, RULES), room_frames[:3])
+
+    assert found[Source.PEOPLE][0].reasons == (Reason.PEOPLE_CROWD,)
+
+
+def test_the_scene_is_asked_once_a_second_and_vetoes(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    scene = Outdoors()
+
+    found = look(Eyes(fingerprint, Nobody(), RULES, scene), room_frames[:25])
+
+    assert scene.asked == [S, 2 * S, 3 * S]
+    assert found[Source.SCENE][0].reasons == (Reason.SCENE_OUTDOOR,)
+
+
+def test_the_shipped_scene_model_does_not_veto_the_room_it_was_not_trained_on(
+    room_frames: list[np.ndarray],
+) -> None:
+    assert SceneModel.load().read(room_frames[0], 0).reasons == ()
+
+
+def test_a_street_is_foreign_and_says_so_by_both_rules(fingerprint: Fingerprint) -> None:
+    street = list(render.drive(4))
+    for opening in (True, False):
+        found = look(Eyes(fingerprint, Nobody(), RULES), street, opening=opening)
+
+        assert Reason.VIEW_FOREIGN in found[Source.VIEW][0].reasons
+
+
+def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -> None:
+    eyes = Eyes(fingerprint, Nobody(), RULES)
+    street = next(iter(render.drive(1)))
+
+    assert eyes.examine(street, S, opening=True, still=True).seen_blocks == ALL
+
+
+def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Fingerprint) -> None:
+    panning = list(render.pan(render.room(), 6, px_per_frame=12.0))
+
+    with_board = look(Eyes(fingerprint, Nobody(), RULES), panning, still=True)
+    without = look(Eyes(fingerprint, Nobody(), RULES), panning, still=False)
+
+    said = {reason for reading in with_board[Source.EGO_MOTION] for reason in reading.reasons}
+    assert said == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
+    said = {reason for reading in without[Source.EGO_MOTION] for reason in reading.reasons}
+    assert said == {Reason.CAM_MOVING}
