@@ -45,10 +45,8 @@ class Deliverer:
         Raises:
             ipc.PeerGone: the gate is gone.
         """
-        for data in ipc.drain(self._gate):
-            message = decode(data)
-            if isinstance(message, Freed):
-                self._free.append(message.slot)
+        if not self._free:
+            self._reclaim()
         sequence = self.sequence
         self.sequence += 1
         if not self._free or shot.frame.nbytes > self._pool.slot_bytes:
@@ -61,6 +59,13 @@ class Deliverer:
         if not ipc.send(self._gate, encode(message)):
             self._free.append(slot)
             self.dropped += 1
+        self._reclaim()  # now that this frame is on its way
+
+    def _reclaim(self) -> None:
+        for data in ipc.drain(self._gate):
+            freed = decode(data)
+            if isinstance(freed, Freed):
+                self._free.append(freed.slot)
 
     def end(self, why: End) -> None:
         """Tell the gate that nothing follows."""
