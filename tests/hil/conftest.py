@@ -7,6 +7,7 @@ pytest tests/hil --board /dev/ttyACM0 --board-key FILE
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,8 +30,9 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The ARM image for the emulated board."""
-    if not request.config.getoption("--emulated"):
-        pytest.skip("the emulated board runs in `make hil`")
+    asked = request.config.getoption("--emulated")
+    if not asked and not (os.environ.get("CI") and emulator.available()):
+        pytest.skip("the emulated board runs in `make hil`, and in CI")
     if not emulator.available():
         pytest.fail(f"--emulated asks for {emulator.QEMU}, which is not installed")
     return build(Target.LM3S6965, tmp_path_factory.mktemp("board") / "board.elf")
