@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Figure, number, ratio
 from bench.timing import steady
@@ -114,10 +115,10 @@ def _round(process: subprocess.Popen[str]) -> dict[str, float]:
     return _line(process)
 
 
-def _line(process: subprocess.Popen[str]) -> dict[str, object]:
+def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         raise EOFError("the measuring process ended")
-    answer: dict[str, object] = json.loads(line)
+    answer: dict[str, Any] = json.loads(line)
     return answer

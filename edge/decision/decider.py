@@ -29,7 +29,7 @@ from edge.clock import MS, BootClock, S, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes
-from edge.decision.fingerprint import Fingerprint
+from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes
@@ -113,7 +113,7 @@ class Decider:
             device.dwell_s,
             release,
             settings["virtual"],
-            Enrolment(fingerprint.enrolment.value if fingerprint is not None else "none"),
+            _enrolment(fingerprint),
         )
         self._clerk.write(start, durable=True)
         self._judge = Judge(setup, policy, now_ns)
@@ -308,6 +308,15 @@ class Decider:
     def _stamp(self, now_ns: int) -> Stamp:
         binding = self._binding
         return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, binding.policy)
+
+
+def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:
+    """How the view in force was enrolled, in the log's words."""
+    if fingerprint is None:
+        return Enrolment.NONE
+    if fingerprint.scene is SceneCheck.OVERRIDDEN:
+        return Enrolment.OVERRIDDEN
+    return Enrolment(fingerprint.enrolment.value)
 
 
 def ipc_wait(*channels: Any) -> None:
