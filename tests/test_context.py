@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.clock import MS, S
-from edge.decision.context import GLITCHES, REQUIRED, VETO_NS, Context
+from edge.decision.context import GLITCHES, INTEGRITY_ONLY, REQUIRED, VETO_NS, Context
 from edge.decision.evidence import Reading, Source
 from edge.reasons import Reason
 
@@ -205,3 +205,16 @@ def test_no_sequence_is_more_permissive_than_its_worst_reading_inside_the_dwell(
             assert state.seen_ns <= now_ns
             settled = [at for s, at in bad_at.items() if s not in BAD]
             assert all(state.ready_ns >= at + DWELL_NS for at in settled)
+
+
+def test_a_lane_without_faces_is_bracketed_by_liveness() -> None:
+    context = Context(DWELL_NS, INTEGRITY_ONLY)
+    for source in INTEGRITY_ONLY:
+        context.observe(Reading(source, 0))
+
+    context.observe(Reading(Source.INTEGRITY, 100 * MS))
+
+    assert context.state(100 * MS).controlled
+    assert context.state(100 * MS).seen_ns == 0
+    context.observe(Reading(Source.LIVENESS, 90 * MS))
+    assert context.state(100 * MS).seen_ns == 90 * MS

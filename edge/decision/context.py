@@ -75,9 +75,14 @@ class Context:
     """Fuses readings; one object with one owner."""
 
     def __init__(self, dwell_ns: int, required: frozenset[Source] | None = None) -> None:
-        """`required` narrows the sources, for lanes that need no controlled context."""
+        """`required` narrows the sources, for lanes that need no controlled context.
+
+        Where none of those left brackets by itself, liveness does.
+        """
         sources = frozenset(REQUIRED) if required is None else required
         self._dwell_ns = dwell_ns
+        bracketing = {source for source in sources if REQUIRED[source].brackets}
+        self._bracketing = bracketing or {Source.LIVENESS}
         self._required = {source: _Channel() for source in REQUIRED if source in sources}
         self._vetoes: dict[Source, Reading] = {}
         self._ready_ns = 0  # the dwell after the last veto is over
@@ -112,7 +117,7 @@ class Context:
                 reasons.append(duty.silent)
             else:
                 reasons.extend(channel.last.reasons)
-            if duty.brackets:
+            if source in self._bracketing:
                 seen_ns = min(seen_ns, channel.last_good_ns)
         for source, veto in self._vetoes.items():
             self._account(source, now_ns)

@@ -238,7 +238,7 @@ class Judge:
     def _renew(self, state: ContextState, now_ns: int) -> list[Action]:
         expires_ns = now_ns + LIFE_NS
         setup = self._setup
-        bracketed = setup.release is Release.BRACKETED and setup.binding.lane.identifying
+        bracketed = setup.release is Release.BRACKETED
         to_ns = state.seen_ns + 1 if bracketed else expires_ns
         from_ns = self._from_ns(state)
         sent_ns, sent_to_ns = self._sent
