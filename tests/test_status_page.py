@@ -307,11 +307,13 @@ def test_nonsense_is_answered_or_dropped_and_the_page_goes_on(
     served: tuple[int, StatusServer], nonsense: bytes
 ) -> None:
     port, _ = served
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as visitor:
-        with contextlib.suppress(OSError):  # it may have been dropped already
-            visitor.sendall(nonsense)
-            visitor.shutdown(socket.SHUT_WR)
-            assert b"200 OK" not in visitor.recv(100)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as visitor,
+        contextlib.suppress(OSError),  # it may have been dropped already
+    ):
+        visitor.sendall(nonsense)
+        visitor.shutdown(socket.SHUT_WR)
+        assert b"200 OK" not in visitor.recv(100)
 
     assert _get(port, "/") == 200
 
