@@ -24,6 +24,7 @@ from edge.errors import SandboxError
 NOBODY = 65534
 REFUSED = 77  # exit code of the cage when it did not start the matcher
 _PROBE_S = 30.0
+_SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime reports to nobody, and does not try
 
 
 class Layer(Enum):
@@ -152,7 +153,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         if key in _KEPT or key.startswith(_KEPT_PREFIXES)
     }
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a cage with threads could not be closed
-    return {"HOME": "/", **kept, **given}
+    return {"HOME": "/", _SILENCE: "1", **kept, **given}
 
 
 def missing() -> dict[Layer, str]:

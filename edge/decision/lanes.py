@@ -44,9 +44,9 @@ def read_outputs(model: Path) -> tuple[Output, ...]:
     Raises:
         ModelError: the file cannot be read as a model.
     """
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+    from edge.models.runtime import onnxruntime
 
+    errors = onnxruntime.capi.onnxruntime_pybind11_state
     refusals = (
         errors.Fail,
         errors.InvalidArgument,

@@ -19,31 +19,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    EPFail,
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NotImplemented,
-    RuntimeException,
-)
 
 from edge.errors import ModelError
+from edge.models.runtime import onnxruntime
 from edge.reasons import Reason, worst_first
 
 MODEL = Path(__file__).resolve().parent.parent / "models" / "scene.onnx"
 MAX_BYTES = 64 * 1024 * 1024
 SUM_TOLERANCE = 1e-3  # probabilities must add up to one
+_errors = onnxruntime.capi.onnxruntime_pybind11_state
 _ENGINE_ERRORS = (
-    EPFail,
-    Fail,
-    InvalidArgument,
-    InvalidGraph,
-    InvalidProtobuf,
-    NotImplemented,
-    RuntimeException,
+    _errors.EPFail,
+    _errors.Fail,
+    _errors.InvalidArgument,
+    _errors.InvalidGraph,
+    _errors.InvalidProtobuf,
+    _errors.NotImplemented,
+    _errors.RuntimeException,
 )
 
 
