@@ -35,6 +35,8 @@ class Recorder:
     rules: tuple[str, ...] = ()  # of the newest permit
     _accounts: dict[int, Account] = field(default_factory=dict)
     _resolved: list[Resolved] = field(default_factory=list)
+    _judged: int = 0  # frames with a final word
+    _newest: int = -1  # the highest number of one
 
     def decider_said(self, data: bytes) -> None:
         match parse(data):
@@ -55,9 +57,16 @@ class Recorder:
         """Take final words of the gate, in any order of frames."""
         for word in batch:
             self._resolved.append(word)
+            self._judged += 1
+            self._newest = max(self._newest, word.sequence)
             self.decisions.append(self._decision(word))
             if word.step_ns:
                 self.gate_ns.append(word.step_ns)
+
+    @property
+    def dropped(self) -> int:
+        """Frames captured for which no buffer was free, so that the gate never saw them."""
+        return max(0, self._newest + 1 - self._judged)
 
     def has_heard_of(self, source: str) -> bool:
         """Whether any reading of `source` came."""

@@ -124,8 +124,11 @@ class Service:
         try:
             guard = self._first or Guard(plan_of(self._settings), self._say)
             self._first = None
-            with guard:
-                self._watch(guard)
+            try:
+                with guard:
+                    self._watch(guard)
+            finally:
+                self._ledger.dropped += guard.recorder.dropped
         except GuardError as err:
             self._lost(str(err))
         else:

@@ -35,6 +35,7 @@ class Ledger:
     began_s: float  # wall clock
     released: int = 0
     blocked: int = 0
+    dropped: int = 0  # of guards that ended
     by_reason: Counter[str] = field(default_factory=Counter)
     by_bucket: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_US) + 1))
     gate_sum_s: float = 0.0
@@ -169,7 +170,11 @@ def snapshot(
         "rules": [_rule(rule, notes or {}) for rule in rules],
         "evidence": _evidence(recorder, now_ns) if recorder is not None else [],
         "strip": ledger.strip(now_ns),
-        "frames": {"released": ledger.released, "blocked": ledger.blocked},
+        "frames": {
+            "released": ledger.released,
+            "blocked": ledger.blocked,
+            "dropped": ledger.dropped + (recorder.dropped if recorder is not None else 0),
+        },
         "by_reason": dict(ledger.by_reason.most_common()),
         "gate_us": ledger.gate_us,
         "gate_buckets": list(ledger.by_bucket),

@@ -110,7 +110,7 @@ class Guard:
         self._matched = False  # a matcher has connected
         self._restarts = 0
         self._restart_ns: int | None = None
-        self._run_dir = Path(tempfile.mkdtemp(prefix="framegate-"))
+        self._run_dir: Path | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)
         self._sockets: list[socket.socket] = []
         self._gate: socket.socket | None = None
@@ -118,7 +118,8 @@ class Guard:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a matcher needs to connect."""
+        """What a matcher of a started guard needs to connect."""
+        assert self._run_dir is not None
         return {
             "FRAMEGATE_SOCKET": str(self._run_dir / "matcher.sock"),
             "FRAMEGATE_TOKEN": self.token,
@@ -180,11 +181,13 @@ class Guard:
         for fd in self._memory:
             os.close(fd)
         self._memory.clear()
-        shutil.rmtree(self._run_dir, ignore_errors=True)
+        if self._run_dir is not None:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
 
     # starting
 
     def _start(self) -> None:
+        self._run_dir = Path(tempfile.mkdtemp(prefix="framegate-"))  # for this user only
         scheduling.hold_real_time(RT_PRIORITY)
         ipc.hide_memory()
         parent_capture, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -226,7 +229,6 @@ class Guard:
         self._sockets += [self._gate, self._decider]
         decider_gate, gate_decider = ipc.pair()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        os.chmod(self._run_dir, 0o700)
         listener.bind(self.environment["FRAMEGATE_SOCKET"])
         listener.listen(4)
         self._spawn(

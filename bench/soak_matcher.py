@@ -1,0 +1,40 @@
+"""The soak's matcher: counts what it receives, in a file that outlives its own SIGKILL.
+
+    python soak_matcher.py FOLDER
+
+One file for each life, sixteen bytes: frames received, and frames that the ring
+overwrote before they were read. Imports nothing but the client library, so that
+it runs in the sandbox as any matcher would.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from pathlib import Path
+
+from edge import connect
+
+
+def main() -> int:
+    """Count until the stream ends."""
+    counts = os.open(Path(sys.argv[1]) / f"{os.getpid()}", os.O_RDWR | os.O_CREAT, 0o644)
+    missed = 0
+    last = None
+    for received, frame in enumerate(connect(), 1):
+        missed += 0 if last is None else frame.sequence - last - 1
+        last = frame.sequence
+        os.pwrite(counts, struct.pack("QQ", received, missed), 0)
+    return 0
+
+
+def totals(folder: Path) -> tuple[int, int]:
+    """(received, missed) over all lives."""
+    files = [path.read_bytes() for path in folder.iterdir() if path.stat().st_size == 16]
+    pairs = [struct.unpack("QQ", data) for data in files]
+    return sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
