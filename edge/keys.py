@@ -6,6 +6,9 @@ read: `record.key` signs commissioning records, session claims and views;
 that the board is provisioned with. `record.pub` and `log.pub` are public. A
 device that only verifies needs no more than `record.pub`.
 
+`trust/ROLE/*.pub` are the public keys of others, each trusted in one role (see
+`Role`) and in no other.
+
 A signed file `X` has `X.sig` beside it: a signed note that names the kind of
 record and the SHA-256 of the file, so a session cannot pass for a device.
 """
@@ -35,6 +38,14 @@ class RecordKind(Enum):
     DEVICE = "device"
     SESSION = "session"
     VIEW = "view"
+
+
+class Role(Enum):
+    """What somebody else's signature counts for on this device."""
+
+    OVERRIDE = "override"  # a second signature under a view that looks public
+    DESK = "desk"  # receipts of consent
+    AUTHORITY = "authority"  # a court's or authority's leave
 
 
 class KeyStore:
@@ -85,6 +96,52 @@ class KeyStore:
                 f"no keys in {where} (expected record.pub); make them with `framegate keys init`"
             )
         return cls(where)
+
+    def trust(self, role: Role, public: Path) -> Path:
+        """Trust the key in the file `public` in `role`; returns where it is kept.
+
+        Raises:
+            UsageError: no public key, or another one is kept under its name.
+        """
+        key = read_verifier(public)
+        place = self.directory / "trust" / role.value / f"{key.name.replace('/', '-')}.pub"
+        try:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not place.exists():
+                _write_new(place, key.text + "\n", secret=False)
+        except OSError as err:
+            raise UsageError(f"cannot write {place}: {err.strerror}") from err
+        if read_verifier(place).text != key.text:
+            raise UsageError(f"{place} holds another key; remove it to stop trusting that one")
+        return place
+
+    def trusted(self, role: Role) -> tuple[Verifier, ...]:
+        """The keys trusted in `role`, by file name."""
+        folder = self.directory / "trust" / role.value
+        return tuple(read_verifier(path) for path in sorted(folder.glob("*.pub")))
+
+    def check_override(self, view: bytes, path: Path) -> None:
+        """See that a second holder signed a view that does not look like a private interior.
+
+        Raises:
+            SignatureError: nobody did, or nobody who is trusted for it.
+        """
+        own = self.record_verifier().text
+        seconds = [key for key in self.trusted(Role.OVERRIDE) if key.text != own]
+        beside = path.with_name(f"{path.name}.override.sig")
+        if not beside.is_file():
+            raise SignatureError(
+                f"{path} was enrolled by an override: expected {beside.name} beside it"
+            )
+        try:
+            text, _ = read_note(_read(beside), seconds)
+        except NoteError as err:
+            raise SignatureError(
+                f"{beside}: {err}; expected a key of {self.directory / 'trust' / 'override'} "
+                "(`framegate keys trust override FILE.pub`)"
+            ) from err
+        if text != _statement(view, RecordKind.VIEW):
+            raise SignatureError(f"{path} was changed after {beside.name} was signed")
 
     def record_signer(self) -> Signer:
         return self._signer("record.key")

@@ -10,7 +10,7 @@ from edge import policy_keys
 from edge.decision.bundle import parse_payload
 from edge.decision.facts import JURISDICTION
 from edge.decision.pack import read_pack, shipped_files
-from edge.decision.policy import Policy
+from edge.decision.policy import Policy, utc_today
 from edge.decision.trust import Root, peek
 from edge.decision.vocabulary import VOCABULARY
 from edge.errors import UsageError
@@ -38,7 +38,7 @@ def files_of(source: str) -> Mapping[str, bytes]:
 def day_of(as_of: str | None) -> datetime.date:
     """The day given as YYYY-MM-DD, or today."""
     try:
-        return datetime.date.today() if as_of is None else datetime.date.fromisoformat(as_of)
+        return utc_today() if as_of is None else datetime.date.fromisoformat(as_of)
     except ValueError as err:
         raise UsageError(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}") from err
 

@@ -199,7 +199,7 @@ def in_force(
     found = installed.policy
     if found.pack.name != pack:
         raise PolicyError(f"expected the pack {pack}, the installed bundle holds {found.pack.name}")
-    return found, Tenure(installed.bundle, installed.floors, found.day)
+    return found, Tenure(installed.bundle, installed.floors)
 
 
 def check_model(bundle: Bundle, path: Path) -> None:

@@ -61,6 +61,7 @@ class Harness:
                 "view": base64.b64encode(scenery.fingerprint(PICTURE).to_bytes()).decode(),
                 "token": "t",
                 "uid": os.getuid(),
+                "min_view_score": 0.0,
                 "capture_fd": capture.detach(),
                 "decider_fd": decider.detach(),
                 "parent_fd": parent.detach(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, datetime, timezone
 
 import pytest
 
@@ -12,6 +13,7 @@ from edge.config import Device, Session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.policy import Policy
+from edge.decision.tenure import of_the_day
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, Binding, Lane, Lease, Revocation
 from edge.reasons import Reason
@@ -41,9 +43,9 @@ STAMP = Stamp(bytes(16), 0, 0, bytes(16), POLICY.digest)
 class World:
     """Everything around a judge: good evidence, a board that answers, a log that works."""
 
-    def __init__(self, setup: Setup = SETUP) -> None:
+    def __init__(self, setup: Setup = SETUP, policy: Policy = POLICY) -> None:
         self.now_ns = S
-        self.judge = Judge(setup, POLICY, self.now_ns)
+        self.judge = Judge(setup, policy, self.now_ns)
         self.board_permits: int | None = None  # the decision the board has acknowledged
         self.answers = True
         self.writes = True
@@ -310,3 +312,62 @@ def test_stopping_in_good_order_takes_the_permit_back() -> None:
     actions = world.judge.stop(world.now_ns)
 
     assert kinds(actions) == ["Revocation", "unask", "End"]
+
+
+@pytest.mark.parametrize(
+    ("last_day", "changes", "rule"),
+    [
+        (date(2025, 3, 31), {"user": "non_us_police", "jurisdiction": "FR"}, "FR-01"),
+        (date(2022, 12, 31), {"user": "private_business", "jurisdiction": "EU"}, None),
+    ],
+    ids=["a rule lapses", "no rule of this case changes"],
+)
+def test_a_rule_that_lapses_at_midnight_opens_without_a_restart(
+    last_day: date, changes: dict[str, str], rule: str | None
+) -> None:
+    before = Policy.load("strict", last_day)
+    world = World(replace(SETUP, device=replace(DEVICE, **changes)), before)
+    assert bool(leases(world.run(3 * S))) is (rule is None)
+    assert world.judge.outlook.rules == ((rule,) if rule else ("FA-03",))
+
+    world.judge.rule_by(of_the_day(before, seconds(last_day) + DAY_S))
+
+    assert leases(world.run(3 * S))
+    assert world.judge.outlook.rules == ("FA-03",)
+
+
+def test_a_rule_that_begins_at_midnight_revokes_at_the_next_step() -> None:
+    before = Policy.load("strict", date(2026, 4, 30))
+    session = replace(SESSION, result_sink="azure_openai")
+    world = World(replace(SETUP, session=session), before)
+    assert leases(world.run(3 * S))
+
+    world.judge.rule_by(of_the_day(before, seconds(date(2026, 4, 30)) + DAY_S))
+    actions = world.run(STEP_NS)
+
+    assert kinds(actions)[0] == "Revocation"
+    assert world.judge.outlook.rules == ("MS-09",)
+
+
+def test_evidence_older_than_the_policy_allows_closes() -> None:
+    world = World(replace(SETUP, max_age_ns=100 * MS))
+    assert leases(world.run(3 * S))
+
+    world.lost.add(Source.VIEW)
+    actions = world.run(100 * MS + STEP_NS)
+
+    assert "Revocation" in kinds(actions)
+
+
+def test_a_lease_asks_for_the_score_that_the_policy_asks_for() -> None:
+    world = World(replace(SETUP, min_view_score=0.9))
+
+    assert {lease.min_view_score for lease in leases(world.run(3 * S))} == {0.9}
+
+
+DAY_S = 86_400
+
+
+def seconds(day: date) -> int:
+    """Midnight at the beginning of `day`, UTC."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp())

@@ -9,7 +9,8 @@ import pytest
 from edge.clock import S
 from edge.decision.bundle import CLOCK_SLACK_S, Bundle, Floors, admit
 from edge.decision.pack import shipped_files
-from edge.decision.tenure import JUMP_S, Tenure
+from edge.decision.policy import Policy
+from edge.decision.tenure import JUMP_S, Tenure, of_the_day
 from edge.decision.trust import Root
 from edge.reasons import Reason
 
@@ -19,6 +20,7 @@ ROOT = Root(1, 2, {"ann": b"a" * 32, "bob": b"b" * 32})
 BUNDLE = Bundle(
     1, NOON_S - DAY_S, NOON_S + 2 * DAY_S, "0.1.0", ROOT, {}, {}, shipped_files("police")
 )
+MIDNIGHT_S = NOON_S + DAY_S // 2
 DAY = datetime.datetime.fromtimestamp(NOON_S, datetime.timezone.utc).date()
 
 
@@ -39,7 +41,7 @@ class Clocks:
 @pytest.fixture
 def clocks():
     floors = admit(BUNDLE, Floors(), wall_s=NOON_S, guard="0.1.0")
-    return Clocks(Tenure(BUNDLE, floors, DAY))
+    return Clocks(Tenure(BUNDLE, floors))
 
 
 def test_while_the_clocks_agree_nothing_is_wrong(clocks):
@@ -98,9 +100,17 @@ def test_time_that_passed_is_the_floor_for_log_and_board(clocks):
     assert clocks.tenure.floors.version == 1
 
 
-def test_at_midnight_the_rules_are_asked_for_again(clocks):
-    clocks.after(DAY_S // 2 - 1)
-    assert not clocks.tenure.day_passed
+def test_the_rules_change_at_midnight_to_the_second_and_never_back():
+    strict = Policy.load("strict", DAY)
 
-    clocks.after(1)
-    assert clocks.tenure.day_passed
+    assert of_the_day(strict, MIDNIGHT_S - 1) is strict
+    tomorrow = of_the_day(strict, MIDNIGHT_S)
+    assert tomorrow.day == DAY + datetime.timedelta(days=1)
+    assert of_the_day(tomorrow, MIDNIGHT_S - DAY_S) is tomorrow
+
+
+def test_a_clock_set_back_over_midnight_brings_no_rule_back(clocks):
+    clocks.after(DAY_S // 2)
+    clocks.after(0, jump_s=-DAY_S)
+
+    assert clocks.tenure.floors.time_s == MIDNIGHT_S

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,12 @@ import pytest
 
 from edge.clock import S
 from edge.daemon.supervisor import Guard, Plan
+from edge.decision.fingerprint import Fingerprint, SceneCheck
+from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
+from edge.keys import KeyStore, RecordKind, Role
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
@@ -346,33 +350,93 @@ def test_a_log_shorter_than_the_board_remembers_is_refused(kiosk: Site, tmp_path
     assert released(after)
 
 
-def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
-    kiosk: Site, tmp_path: Path
-) -> None:
-    store = tmp_path / "policy"
-    keys = tmp_path / "keys"
+@pytest.fixture
+def install(tmp_path: Path) -> Callable[..., Path]:
+    """Installs a bundle built with these arguments as an operator would; returns the folder."""
 
     def policy(*arguments: str) -> None:
         command = [sys.executable, "-m", "edge.cli", "policy", *arguments]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
-    policy("keygen", "ann", "bob", "cyd", "--out", str(keys))
-    public = [str(keys / f"{name}.pub") for name in ("ann", "bob", "cyd")]
-    bundle = tmp_path / "p7.json"
-    policy(
-        *("build", "--pack", "strict", "--version", "7", "--days", "9"),
-        *("--key", *public, "--threshold", "2", "--out", str(bundle)),
-    )
-    for name in ("ann", "cyd"):
-        policy("sign", str(bundle), "--with", str(keys / f"{name}.key"))
-    policy("install", str(bundle), "--state", str(store), "--key", *public, "--threshold", "2")
+    def install(*arguments: str) -> Path:
+        keys, bundle, store = (tmp_path / name for name in ("policy-keys", "p7.json", "policy"))
+        policy("keygen", "ann", "bob", "cyd", "--out", str(keys))
+        public = [str(keys / f"{name}.pub") for name in ("ann", "bob", "cyd")]
+        policy(
+            *("build", "--pack", "strict", "--version", "7", "--days", "9", *arguments),
+            *("--key", *public, "--threshold", "2", "--out", str(bundle)),
+        )
+        for name in ("ann", "cyd"):
+            policy("sign", str(bundle), "--with", str(keys / f"{name}.key"))
+        policy("install", str(bundle), "--state", str(store), "--key", *public, "--threshold", "2")
+        return store
 
-    with Guard(replace(plan(kiosk), policy=store), quiet) as guard:
+    return install
+
+
+def finished(told: Plan) -> list[FrameDecision]:
+    """Run a guard to the end of its footage, with a matcher connected."""
+    with Guard(told, quiet) as guard:
         matcher = Connection(*guard.environment.values())
         guard.run()
         matcher.close()
+    return guard.recorder.decisions
 
-    assert released(guard.recorder.decisions)
+
+def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
+    kiosk: Site, install: Callable[..., Path], face_model: Path
+) -> None:
+    models = ("--model", str(face_model), str(SCENE_MODEL))
+    store = install(*models, "--limit", "min_view_score=0.81")
+
+    assert released(finished(replace(plan(kiosk), policy=store)))
     (store / "bundle.json").unlink()
     with pytest.raises(PolicyError, match="no policy is installed"):
         Guard(replace(plan(kiosk), policy=store), quiet)
+
+
+def test_the_dwell_that_a_bundle_asks_for_is_kept(
+    kiosk: Site, install: Callable[..., Path]
+) -> None:
+    """The record asks for 1 s; the clip lasts 3, so 2 leave something and 5 leave nothing."""
+    decisions = finished(replace(plan(kiosk), policy=install("--limit", "dwell_s=2")))
+
+    first = released(decisions)[0]
+    assert first.captured_ns - decisions[0].captured_ns >= 2 * S
+
+
+def test_a_model_that_the_bundle_does_not_name_starts_nothing(
+    kiosk: Site, install: Callable[..., Path], face_model: Path
+) -> None:
+    store = install("--model", str(face_model))  # and not the scene model
+
+    with pytest.raises(PolicyError, match=r"MODEL_DIGEST: .*scene\.onnx is not the model"):
+        Guard(replace(plan(kiosk), policy=store), quiet)
+
+
+def test_a_view_that_was_overridden_needs_its_second_signature_at_run_time(
+    kiosk: Site, tmp_path: Path
+) -> None:
+    view = kiosk.folder / "site.view"
+    overridden = replace(Fingerprint.from_bytes(view.read_bytes()), scene=SceneCheck.OVERRIDDEN)
+    view.write_bytes(overridden.to_bytes())
+    kiosk.store.sign_file(view, RecordKind.VIEW)
+    second = KeyStore.init(tmp_path / "second")
+    with pytest.raises(SignatureError, match=r"expected site\.view\.override\.sig beside it"):
+        Guard(plan(kiosk), quiet)
+
+    kiosk.store.sign_file(view, RecordKind.VIEW)
+    beside = view.with_name("site.view.override.sig")
+    beside.write_bytes(view.with_name("site.view.sig").read_bytes())  # one holder, twice
+    kiosk.store.trust(Role.OVERRIDE, kiosk.store.directory / "record.pub")
+    with pytest.raises(SignatureError, match="keys trust override"):
+        Guard(plan(kiosk), quiet)
+
+    scratch = tmp_path / "copy.view"
+    scratch.write_bytes(view.read_bytes())
+    beside.write_bytes(second.sign_file(scratch, RecordKind.VIEW).read_bytes())
+    with pytest.raises(SignatureError, match="keys trust override"):
+        Guard(plan(kiosk), quiet)
+
+    kiosk.store.trust(Role.OVERRIDE, second.directory / "record.pub")
+    assert released(finished(plan(kiosk)))

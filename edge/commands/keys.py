@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.keys import DEFAULT_DIR, KeyStore, RecordKind
+from edge.keys import DEFAULT_DIR, KeyStore, RecordKind, Role
 
 EXAMPLES = """\
 examples:
   framegate keys init                                 a local signer, for a start
   framegate keys sign till-2.toml --kind device       writes till-2.toml.sig
   framegate keys verify till-2.toml --kind device     exit code 1 if it does not match
+  framegate keys trust desk reception.pub             whose receipts of consent count here
 """
 
 
@@ -33,6 +34,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     init.set_defaults(handler=_init)
     show = actions.add_parser("show", parents=[store], help="print the public keys")
     show.set_defaults(handler=_show)
+    trust = actions.add_parser(
+        "trust",
+        parents=[store],
+        help="trust somebody's public key in one role",
+        description="Trust a public key (a record.pub) in one role: override (a second signature "
+        "under a view that looks public), desk (receipts of consent), authority (authorisations). "
+        "Remove its file from trust/ROLE to stop.",
+    )
+    trust.add_argument("role", choices=[role.value for role in Role])
+    trust.add_argument("file", type=Path, metavar="FILE.pub")
+    trust.set_defaults(handler=_trust)
     for name, handler, what in (
         ("sign", _sign, "write FILE.sig beside a record"),
         ("verify", _verify, "check a record against FILE.sig"),
@@ -56,6 +68,11 @@ def _show(args: argparse.Namespace) -> int:
     print(f"record  {store.record_verifier().text}")
     if (store.directory / "log.pub").is_file():
         print(f"log     {store.log_verifier().text}")
+    return 0
+
+
+def _trust(args: argparse.Namespace) -> int:
+    print(KeyStore.open(args.keys).trust(Role(args.role), args.file))
     return 0
 
 

@@ -31,7 +31,8 @@ from edge.daemon import sandbox
 from edge.daemon.processes import Child, key_pipe, spawn_caged, spawn_matcher, spawn_module
 from edge.daemon.recorder import Recorder
 from edge.decision.evidence import Source
-from edge.decision.fingerprint import Fingerprint
+from edge.decision.fingerprint import Fingerprint, SceneCheck
+from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError
 from edge.frames.camera import CameraIdentity
 from edge.frames.messages import decode_resolved
@@ -91,7 +92,11 @@ class Guard:
         self.view = b""
         if self.device.fingerprint is not None:
             self.view = self.store.read_verified(self.device.fingerprint, RecordKind.VIEW)
-        self.policy = choose(plan.pack, plan.policy).policy
+            if Fingerprint.from_bytes(self.view).scene is SceneCheck.OVERRIDDEN:
+                self.store.check_override(self.view, self.device.fingerprint)
+        chosen = choose(plan.pack, plan.policy)
+        self.policy = chosen.policy
+        self._min_view_score = chosen.min_view_score
         self.confinement = plan.confinement
         if plan.matcher and self.confinement is not None:
             without = frozenset(sandbox.Layer(name) for name in self.device.matcher_without)
@@ -100,6 +105,7 @@ class Guard:
             for layer in without:
                 self._say(f"sandbox: {layer.value} is left out, as the signed record says")
         self._face_model = asset("centerface.onnx")
+        chosen.check_models([self._face_model, SCENE_MODEL])
         self.children: dict[str, Child] = {}
         self.recorder = Recorder()
         self.beats = Beats.create()
@@ -242,6 +248,7 @@ class Guard:
                 "lane": self.session.operation.value,
                 "token": self.token,
                 "uid": os.getuid(),
+                "min_view_score": self._min_view_score,
             },
             {
                 "capture_fd": gate_capture,

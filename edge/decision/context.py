@@ -74,12 +74,25 @@ class _Channel:
 class Context:
     """Fuses readings; one object with one owner."""
 
-    def __init__(self, dwell_ns: int, required: frozenset[Source] | None = None) -> None:
+    def __init__(
+        self,
+        dwell_ns: int,
+        required: frozenset[Source] | None = None,
+        *,
+        max_age_ns: int | None = None,
+    ) -> None:
         """`required` narrows the sources, for lanes that need no controlled context.
 
+        `max_age_ns` is how old any timed reading may be, where that is stricter.
         Where none of those left brackets by itself, liveness does.
         """
         sources = frozenset(REQUIRED) if required is None else required
+        self._valid_ns = {
+            source: duty.valid_ns
+            if max_age_ns is None or duty.valid_ns == FOREVER_NS
+            else min(duty.valid_ns, max_age_ns)
+            for source, duty in REQUIRED.items()
+        }
         self._dwell_ns = dwell_ns
         bracketing = {source for source in sources if REQUIRED[source].brackets}
         self._bracketing = bracketing or {Source.LIVENESS}
@@ -113,7 +126,7 @@ class Context:
         seen_ns = FOREVER_NS
         for source, channel in self._required.items():
             duty = REQUIRED[source]
-            if channel.last is None or now_ns - channel.last.captured_ns > duty.valid_ns:
+            if channel.last is None or now_ns - channel.last.captured_ns > self._valid_ns[source]:
                 reasons.append(duty.silent)
             else:
                 reasons.extend(channel.last.reasons)
@@ -131,8 +144,8 @@ class Context:
     def _good(self, reading: Reading, channel: _Channel) -> None:
         now_ns = reading.captured_ns
         last = channel.last
-        duty = REQUIRED[reading.source]
-        steady = last is not None and last.good and now_ns - last.captured_ns <= duty.valid_ns
+        valid_ns = self._valid_ns[reading.source]
+        steady = last is not None and last.good and now_ns - last.captured_ns <= valid_ns
         if not steady:
             dwell_ns = GLITCH_DWELL_NS if self._forgive(reading) else self._dwell_ns
             channel.ready_ns = now_ns + dwell_ns

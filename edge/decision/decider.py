@@ -34,6 +34,7 @@ from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes
 from edge.decision.scene import SceneModel
+from edge.decision.tenure import of_the_day
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.messages import (
     Anchor,
@@ -50,7 +51,7 @@ from edge.frames.pool import Pool
 from edge.frames.sentinel import Look
 from edge.heartbeat import Beats, Role
 from edge.keys import KeyStore
-from edge.lease import MIN_VIEW_SCORE, Binding, Revocation
+from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
 from edge.monitor import Monitor
 from edge.policy_choice import choose
@@ -83,7 +84,9 @@ class Decider:
         fingerprint = Fingerprint.from_bytes(view) if view else None
         installed = settings["policy_store"]
         chosen = choose(settings["pack"], Path(installed) if installed is not None else None)
-        policy = chosen.policy
+        policy = self._policy = chosen.policy
+        device = chosen.device(device)
+        self._min_view_score = chosen.min_view_score
         self._policy_version = chosen.version
         self._tenure = chosen.tenure
         self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
@@ -98,7 +101,14 @@ class Decider:
         release = Release(settings["release"])
         interlocked = self._bridge is not None and self._identifying
         setup = Setup(
-            device, session, self._binding, release, interlocked, settings["camera_known"]
+            device,
+            session,
+            self._binding,
+            release,
+            interlocked,
+            settings["camera_known"],
+            chosen.min_view_score,
+            chosen.max_age_ns,
         )
         self._eyes = Eyes(fingerprint, faces, device.people, SceneModel.load())
         self._liveness = Liveness()
@@ -197,7 +207,7 @@ class Decider:
         reasons = self._liveness.see(look, note.captured_ns)
         readings = [Reading(Source.LIVENESS, note.captured_ns, reasons)]
         if self._identifying:
-            foreign = note.view_score < MIN_VIEW_SCORE
+            foreign = note.view_score < self._min_view_score
             score = (Reason.VIEW_FOREIGN,) if foreign else ()
             readings.append(Reading(Source.SIGN_MAP, note.captured_ns, score))
         self._observe(readings)
@@ -258,11 +268,22 @@ class Decider:
             self._judge.recorded(index, self._clock.now_ns())
 
     def _term_now(self, now_ns: int) -> tuple[Reason, ...]:
-        """What is wrong with the policy's dates, asked once a second; a jump alone is nothing."""
-        if self._tenure is not None and now_ns - self._term_ns >= S:
-            self._term_ns = now_ns
-            found = self._tenure.check(int(time.time()), now_ns)
+        """What is wrong with the policy's dates, asked once a second; a jump alone is nothing.
+
+        A new day's rules are taken here too, so none begins or ends with a restart.
+        """
+        if now_ns - self._term_ns < S:
+            return self._term
+        self._term_ns = now_ns
+        known_s = int(time.time())
+        if self._tenure is not None:
+            found = self._tenure.check(known_s, now_ns)
             self._term = tuple(r for r in found if r is not Reason.CLOCK_JUMP)
+            known_s = self._tenure.floors.time_s
+        policy = of_the_day(self._policy, known_s)
+        if policy is not self._policy:
+            self._policy = policy
+            self._judge.rule_by(policy)
         return self._term
 
     def _mirror_floor(self) -> None:
@@ -307,7 +328,8 @@ class Decider:
 
     def _stamp(self, now_ns: int) -> Stamp:
         binding = self._binding
-        return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, binding.policy)
+        digest = self._policy.digest  # of today's rules; the binding names the guard's first day
+        return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, digest)
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

@@ -44,6 +44,8 @@ class Setup:
     release: Release
     interlocked: bool  # a board must acknowledge before anything is released
     camera_known: bool  # the camera is the enrolled one
+    min_view_score: float = MIN_VIEW_SCORE  # share of agreeing signs, 0 to 1
+    max_age_ns: int | None = None  # of evidence, where the policy's bundle sets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,9 @@ class Judge:
         self._policy = policy
         controlled = setup.binding.lane.identifying
         self._required = frozenset(REQUIRED) if controlled else INTEGRITY_ONLY
-        self.context = Context(round(setup.device.dwell_s * S), self._required)
+        self.context = Context(
+            round(setup.device.dwell_s * S), self._required, max_age_ns=setup.max_age_ns
+        )
         self._watch = BoardWatch(setup.device.dock_id)
         self._phase = _Phase.BLOCKED
         self._phase_ns = now_ns
@@ -149,6 +153,11 @@ class Judge:
         self._report = report
         if report.reason is Reason.TIME_GAP:
             self._gap = True
+
+    def rule_by(self, policy: Policy) -> None:
+        """Decide by `policy` from the next step on: the rules of a new day."""
+        self._policy = policy
+        self._decisions.clear()
 
     def silent(self, reasons: tuple[Reason, ...]) -> None:
         """What is wrong with the guard itself at this moment; empty if nothing."""
@@ -257,7 +266,7 @@ class Judge:
             from_ns=from_ns,
             to_ns=to_ns,
             expires_ns=expires_ns,
-            min_view_score=MIN_VIEW_SCORE if binding.lane.identifying else 0.0,
+            min_view_score=setup.min_view_score if binding.lane.identifying else 0.0,
             seen_blocks=self._seen_blocks,
             decision=self._decision,
         )

@@ -57,7 +57,7 @@ class Policy:
         Raises:
             PolicyError: no such pack, or it is damaged.
         """
-        return cls(read_pack(shipped_files(name)), as_of or datetime.date.today())
+        return cls(read_pack(shipped_files(name)), as_of or utc_today())
 
     @property
     def digest(self) -> bytes:
@@ -106,6 +106,11 @@ class Policy:
         if permits:
             return Decision(Verdict.ALLOW, Outcome.PERMITTED, _ids(permits))
         return Decision(Verdict.ALLOW, Outcome.NOT_COVERED, _ids(rules))
+
+
+def utc_today() -> datetime.date:
+    """The day by which rules begin and end: that of UTC, wherever the device is."""
+    return datetime.datetime.now(datetime.timezone.utc).date()
 
 
 def _ids(rules: list[Rule]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import datetime
 
 from edge.clock import S
 from edge.decision.bundle import Bundle, Floors, expired, raised, set_back
+from edge.decision.policy import Policy
 from edge.reasons import Reason
 
 JUMP_S = 2  # more than this against the boot clock in one step is no slewing
@@ -20,12 +21,16 @@ JUMP_S = 2  # more than this against the boot clock in one step is no slewing
 class Tenure:
     """Watches the clocks for one bundle in force."""
 
-    def __init__(self, bundle: Bundle, floors: Floors, day: datetime.date) -> None:
-        """Take a bundle that was admitted; `day` is the one its rules were chosen for."""
+    def __init__(self, bundle: Bundle, floors: Floors) -> None:
+        """Take a bundle that was admitted, and the floors it left."""
         self._bundle = bundle
         self._floors = floors
-        self._day = day
         self._ahead_s: float | None = None  # of the wall clock over the boot clock
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is in force, with its limits and model digests."""
+        return self._bundle
 
     @property
     def floors(self) -> Floors:
@@ -51,8 +56,12 @@ class Tenure:
         """The policy's own word for it: `policy_expired` or `none`."""
         return "policy_expired" if expired(self._bundle, self._floors, 0) else "none"
 
-    @property
-    def day_passed(self) -> bool:
-        """Whether other rules may hold by now, so that the policy is to be loaded again."""
-        now = datetime.datetime.fromtimestamp(self._floors.time_s, datetime.timezone.utc)
-        return now.date() > self._day
+
+def of_the_day(policy: Policy, known_s: int) -> Policy:
+    """The pack under the rules of the day that `known_s` lies in; days only go forwards.
+
+    Args:
+        known_s: the latest time known, so that a clock set back brings no rule back.
+    """
+    day = datetime.datetime.fromtimestamp(known_s, datetime.timezone.utc).date()
+    return Policy(policy.pack, day) if day > policy.day else policy

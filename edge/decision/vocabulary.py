@@ -1,116 +1,20 @@
 """The words a record, a claim and a policy request may use; anything else is unknown.
 
 Unknown is always read as the strictest value, and a record that holds an
-unknown word is refused where it is read.
+unknown word is refused where it is read. The words are those of the shipped
+packs: `edge/policies/vocabulary.json` is their one place.
 """
 
 from __future__ import annotations
 
-VOCABULARY: dict[str, tuple[str, ...]] = {
-    "user": (
-        "individual",
-        "non_us_police",
-        "private_business",
-        "us_federal_law_enforcement",
-        "us_federal_non_police",
-        "us_state_local_police",
-    ),
-    "by_or_for": ("by", "for", "neither"),
-    "camera": (
-        "body_worn",
-        "dash_mounted",
-        "drone",
-        "file",
-        "fixed",
-        "handheld",
-        "van_mast",
-        "wearable",
-    ),
-    "mount": (
-        "airborne",
-        "docked",
-        "docked_attested",
-        "docked_claimed",
-        "fixed_surveyed",
-        "hand_held",
-        "unknown",
-        "vehicle_moving",
-        "vehicle_parked",
-        "worn_moving",
-    ),
-    "setting": ("controlled", "uncontrolled", "unknown"),
-    "operation": (
-        "detect",
-        "detect_drowsiness",
-        "detect_event",
-        "identify_1_n",
-        "infer_attribute",
-        "infer_emotion",
-        "read_plate",
-        "redact",
-        "redact_selective",
-        "reidentify",
-        "social_score",
-        "transcribe_audio",
-        "verify_1_1",
-    ),
-    "gallery": (
-        "consented_staff",
-        "government_id_images",
-        "licence_photos",
-        "missing_persons",
-        "none",
-        "one_named_person",
-        "one_named_suspect",
-        "plate_hot_list",
-        "police_supplied_list",
-        "private_block_list",
-        "scraped_web",
-        "self_only",
-        "session_templates",
-        "suspects_or_inmates",
-    ),
-    "source": (
-        "live",
-        "live_delayed",
-        "replay_into_live",
-        "ring_buffer",
-        "sealed_recording",
-        "still",
-    ),
-    "consent": (
-        "forced",
-        "na",
-        "none",
-        "notice",
-        "notice_with_opt_out",
-        "opted_out",
-        "valid",
-        "withdrawn",
-    ),
-    "authorisation": (
-        "court_order",
-        "decree",
-        "none",
-        "post_rbi_valid",
-        "rt_rbi_expired",
-        "rt_rbi_valid",
-        "urgent_pending",
-        "warrant",
-    ),
-    "inference_backend": ("azure_openai", "on_device"),
-    "result_sink": ("azure_openai", "local"),
-    "injected_fault": (
-        "clock_rollback",
-        "consent_withdrawn",
-        "dock_spoof",
-        "heartbeat_lost",
-        "imu_timeout",
-        "none",
-        "opt_out",
-        "policy_expired",
-        "policy_rollback",
-        "split_search",
-        "token_expired",
-    ),
-}
+import json
+from importlib.resources import files
+
+
+def _shipped() -> dict[str, tuple[str, ...]]:
+    found = json.loads(files("edge.policies").joinpath("vocabulary.json").read_bytes())
+    words = {key: tuple(word["values"]) for key, word in found.items()}
+    return {key: values for key, values in words.items() if True not in values}
+
+
+VOCABULARY: dict[str, tuple[str, ...]] = _shipped()  # key to its words; flags are left out

@@ -88,7 +88,8 @@ class GateProcess:
         view = base64.b64decode(settings["view"])
         fingerprint = Fingerprint.from_bytes(view) if view else None
         self._sentinel = Sentinel(fingerprint)
-        self._gate = Gate(binding, min_view_score=MIN_VIEW_SCORE if self._identifying else 0.0)
+        floor = max(MIN_VIEW_SCORE, settings["min_view_score"]) if self._identifying else 0.0
+        self._gate = Gate(binding, min_view_score=floor)
         self._outlet = Outlet(
             socket.socket(fileno=settings["listen_fd"]),
             ring,
