@@ -16,6 +16,7 @@ from enum import Enum
 from functools import partial
 
 from firmware_bridge import faults
+from firmware_bridge.messages import Floors
 from firmware_bridge.packets import Fault, Refusal
 from firmware_bridge.rigs import Rig
 from firmware_bridge.session import Trouble
@@ -249,6 +250,32 @@ def reset_in_the_middle(stand: Stand) -> float:
     return took_ms
 
 
+def floors_outlive_a_reset(stand: Stand) -> None:
+    """What the board was told of log and policy still holds after a reset, and never falls."""
+    stand.link()
+    before = _floors(stand, Floors(0, 0))
+    high = Floors(before.log_size + 42, before.policy_version + 7)
+    for raised in (high, Floors(1, 1)):
+        if _floors(stand, raised) != high:
+            raise CheckFailed(f"expected {high}, the board keeps {stand.floors}")
+    stand.rig.reset()
+    stand.new_session()
+    stand.pump(100)
+    stand.link()
+    if _floors(stand, Floors(0, 0)) != high:
+        raise CheckFailed(f"expected {high} after a reset, the board keeps {stand.floors}")
+
+
+def _floors(stand: Stand, raised: Floors) -> Floors:
+    """Raise the floors; what the board answers."""
+    stand.floors = None
+    stand.write(stand.session.floors(raised, stand.clock.now_ns()))
+    stand.expect(lambda: stand.floors is not None, "an answer to the floors")
+    stand.pump(50)  # the answer to the second of the two
+    assert stand.floors is not None
+    return stand.floors
+
+
 def unplugged(stand: Stand) -> float:
     """With the line cut the board inhibits and the host says the link is lost."""
     stand.link()
@@ -386,6 +413,7 @@ CHECKS: tuple[tuple[str, Check, tuple[Needs, ...]], ...] = (
     ("garbage at line rate", garbage_at_line_rate, ()),
     ("half a packet", half_a_packet, ()),
     ("reset in the middle", reset_in_the_middle, (Needs.RESET,)),
+    ("floors outlive a reset", floors_outlive_a_reset, (Needs.RESET,)),
     ("unplugged", unplugged, ()),
     ("sequence used up", sequence_used_up, (Needs.RESET,)),
     ("other version", other_version, ()),

@@ -57,22 +57,26 @@ class HostRig:
     watches_line = True
     has_watchdog = False
 
-    def __init__(self, program: Path, root: bytes) -> None:
+    def __init__(self, program: Path, root: bytes, kept: Path | None = None) -> None:
+        """`kept` is a file for what outlives the power of the board."""
         self._changed = threading.Condition()
         self._changes: list[Change] = []
         store_read, store_write = os.pipe()
         self._line_read, line_write = os.pipe()
         os.write(store_write, store.block(root))
         os.close(store_write)
+        fds = [store_read, line_write]
+        if kept is not None:
+            fds.append(os.open(kept, os.O_RDWR | os.O_CREAT, 0o600))
         self.process = subprocess.Popen(
-            [str(program), str(store_read), str(line_write)],
-            pass_fds=(store_read, line_write),
+            [str(program), *map(str, fds)],
+            pass_fds=fds,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        os.close(store_read)
-        os.close(line_write)
+        for fd in fds:
+            os.close(fd)
         assert self.process.stdout is not None
         self.port = self.process.stdout.readline().decode().strip()
         if not self.port:

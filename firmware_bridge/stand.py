@@ -13,6 +13,7 @@ from collections.abc import Callable
 from edge.clock import MS, BootClock
 from edge.decision.evidence import BoardSample
 from firmware_bridge import packets
+from firmware_bridge.messages import Floors
 from firmware_bridge.packets import Keys
 from firmware_bridge.payloads import Status
 from firmware_bridge.port import Port
@@ -44,6 +45,7 @@ class Stand:
         self.to_board: Fault = _clean
         self.to_host: Fault = _clean
         self.samples: list[BoardSample] = []
+        self.floors: Floors | None = None  # as the board last told them
         self.life_ms = 200
         self._decision = int(time.time()) & 0x3FFF_FFFF  # not one the board knows already
         self._keep: int | None = None
@@ -91,6 +93,8 @@ class Stand:
                 for heard in self.session.receive(piece, now_ns):
                     if isinstance(heard, BoardSample):
                         self.samples.append(heard)
+                    else:
+                        self.floors = heard
             if until is not None and until():
                 return True
             if now_ns >= end_ns:

@@ -21,6 +21,7 @@ from firmware_bridge.c_board import CBoard, load
 from firmware_bridge.virtual_board import VirtualBoard
 from tests import sequences
 from tests.boards import BOOT_ID, MS, ROOT, STILL, Host
+from tests.test_floors import RECORD, SIZE, Kept
 
 COUNTER = Path(__file__).parent / "coverage.c"
 
@@ -74,6 +75,7 @@ def test_every_edge_of_the_rule_and_the_protocol_is_taken(counted):
             assert sequences.apply(c, step) == (said, line)
     _rare_things(library)
     _published_vectors(ffi, lib)
+    _kept_floors(library)
 
     missed = _missed(lib)
     assert lib.fg_edges() > 300
@@ -106,6 +108,16 @@ def _rare_things(library) -> None:
     host.pass_ms(60)
     host.lease(decision=11, challenge=host.board.state.challenge)
     assert not host.board.line
+
+
+def _kept_floors(library) -> None:
+    """A memory that fills up, and one with a torn record in it."""
+    kept = Kept(library, b"\xa5" * SIZE)
+    for log in range(20):
+        kept.keep(log, 1)
+    kept.keep(30, 0)
+    kept.memory[-RECORD:] = b"\xff" * (RECORD - 1) + b"\0"
+    kept.board(lambda: CBoard(library, ROOT, BOOT_ID))
 
 
 def _published_vectors(ffi, lib) -> None:

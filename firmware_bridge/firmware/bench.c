@@ -25,6 +25,9 @@ void fg_bench_command(fg_bench *bench, uint8_t byte) {
     case 'x':
         bench->dead = true;
         break;
+    case 'l':
+        bench->curious = true;
+        break;
     case 'z':
         bench->restarted = true;
         break;

@@ -1,9 +1,10 @@
 /* The board as a process of this machine, on a pseudo-terminal.
  *
- *   host STORE_FD [LINE_FD]
+ *   host STORE_FD [LINE_FD [KEPT_FD]]
  *
  * Prints the port's path. Bench commands come on standard input. Each change
  * of the line goes to LINE_FD as {"t_ns": CLOCK_BOOTTIME, "permit": true}.
+ * Floors outlive a reset; in the file KEPT_FD also the end of the process.
  * Ends with its parent. The rule is the one the firmware images run.
  */
 #include <errno.h>
@@ -20,13 +21,17 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "floors.h"
 #include "store.h"
 
-enum { TURN_MS = 1, SENSE_US = 2000, BOARD_KIND = 2, CHUNK = 4096 };
+enum { TURN_MS = 1, SENSE_US = 2000, BOARD_KIND = 2, CHUNK = 4096, KEPT_SIZE = 256 };
 
 static fg_board board;
 static fg_bench bench;
 static uint8_t store[FG_STORE_SIZE];
+static uint8_t memory[KEPT_SIZE];
+static fg_floors kept;
+static int kept_fd = -1;
 static const uint8_t firmware[8] = {'h', 'o', 's', 't', 0, 0, 0, 1};
 
 static uint64_t now_ns(void) {
@@ -48,7 +53,34 @@ static int boot(void) {
     bench = (fg_bench){0};
     fg_init(&board, now_ns() / 1000, fg_store_root(store), fg_boot_id(store, fresh), BOARD_KIND,
             firmware);
+    fg_floors_read(memory, KEPT_SIZE, &kept);
+    fg_restore(&board, &kept);
     return 0;
+}
+
+static int keep(uint32_t at, uint32_t size) {
+    bool written = kept_fd < 0 || (pwrite(kept_fd, memory + at, size, at) == (ssize_t)size &&
+                                   fdatasync(kept_fd) == 0);
+    return written ? 0 : fail("cannot keep the floors");
+}
+
+static int keep_floors(void) {
+    if (board.log_floor == kept.log && board.policy_floor == kept.policy) {
+        return 0;
+    }
+    if (kept.free == KEPT_SIZE) {
+        for (uint32_t i = 0; i < KEPT_SIZE / 2; i++) {
+            memory[kept.stale + i] = 0xFF;
+        }
+        if (keep(kept.stale, KEPT_SIZE / 2) != 0) {
+            return 2;
+        }
+        fg_floors_read(memory, KEPT_SIZE, &kept);
+    }
+    uint32_t at = kept.free;
+    fg_floors_record(board.log_floor, board.policy_floor, memory + at);
+    fg_floors_read(memory, KEPT_SIZE, &kept);
+    return keep(at, FG_RECORD);
 }
 
 static void show_line(int line_fd) {
@@ -93,6 +125,9 @@ static int turn(int master, int line_fd) {
     }
     fg_tick(&board, at_us);
     show_line(line_fd);
+    if (keep_floors() != 0) {
+        return 2;
+    }
     if (out_at == out_size) {
         out_size = fg_take(&board, out, sizeof out);
         out_at = 0;
@@ -107,11 +142,15 @@ static int turn(int master, int line_fd) {
 int main(int argc, char **argv) {
     int master = -1;
     int slave = -1; /* kept, so that the port lives on while nobody has it */
-    if (argc < 2 || argc > 3) {
-        return fail("usage: host STORE_FD [LINE_FD]");
+    if (argc < 2 || argc > 4) {
+        return fail("usage: host STORE_FD [LINE_FD [KEPT_FD]]");
     }
     int store_fd = atoi(argv[1]);
-    int line_fd = argc == 3 ? atoi(argv[2]) : -1;
+    int line_fd = argc >= 3 ? atoi(argv[2]) : -1;
+    kept_fd = argc == 4 ? atoi(argv[3]) : -1;
+    if (kept_fd >= 0 && pread(kept_fd, memory, KEPT_SIZE, 0) < 0) {
+        return fail("cannot read the floors");
+    }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (read(store_fd, store, sizeof store) != (ssize_t)sizeof store || !fg_store_valid(store)) {
         return fail("expected 64 bytes of a provisioned block");

@@ -20,8 +20,16 @@
 #define TIMER 0x40054000U
 #define WATCHDOG 0x40058000U
 #define ROSC 0x40060000U
+#define FLASH_SSI 0x18000000U
 #define SIO 0xD0000000U
+#define SYSTICK 0xE000E010U
 #define NVIC_ENABLE 0xE000E100U
+
+#define XIP 0x10000000U /* where flash is read */
+#define KEPT 0x101FD000U  /* two sectors for the floors */
+#define STORE 0x101FF000U /* the last sector: the provisioned block */
+
+enum { BOARD_KIND = 4, FLASH_SECTOR = 4096, FLASH_PAGE = 256, KEPT_SIZE = 2 * FLASH_SECTOR };
 
 enum {
     PIN_UART_TX = 0,
