@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ _STORE_ADDRESS = 0x0003FC00
 _SEED_ADDRESS = 0x2000FF00
 _PORT_F = 0x40025000
 _START_S = 10.0
+_PACE = 6  # 2^6 ns an instruction: 12.5 MHz at 0.8 of an instruction a cycle
+_TICK_MS = 1 / 12_500
 _LINE_PIN = "0"
 _LINE_READ = f"readl {_PORT_F + 4:#x}\n".encode()
 
@@ -47,10 +51,19 @@ def available() -> bool:
     return shutil.which(QEMU) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class BoardDelay:
+    """Milliseconds of board time to a change of the line, under 1,300 each."""
+
+    since_host: float  # since the host's last byte had come
+    since_bench: float  # since a sensor was last played
+
+
 class Emulator:
     """One powered board; `close` takes the power away."""
 
-    def __init__(self, image: Path, root: bytes) -> None:
+    def __init__(self, image: Path, root: bytes, *, paced: bool = False) -> None:
+        """`paced`: an instruction takes 64 ns of board time, however slow this machine is."""
         if not available():
             raise BridgeError(f"{QEMU} is not installed: apt-get install qemu-system-arm")
         self.line = False
@@ -62,7 +75,7 @@ class Emulator:
         self._folder = Path(tempfile.mkdtemp(prefix="framegate-board-"))
         (self._folder / "store").write_bytes(store.block(root))
         (self._folder / "seed").write_bytes(secrets.token_bytes(8))
-        self._process = self._start(image)
+        self._process = self._start(image, paced=paced)
         try:
             self.port, bench = self._terminals()
             self._held = [os.open(path, os.O_RDWR | os.O_NOCTTY) for path in (self.port, bench)]
@@ -88,6 +101,21 @@ class Emulator:
         """Send bench commands, one letter each."""
         os.write(self._held[1], command.encode())
 
+    def ask_delay(self) -> None:
+        """Let the board tell how long it takes to the next change of its line."""
+        self.bench("l")
+
+    def delay(self, timeout_s: float = 2.0) -> BoardDelay:
+        """What the board told, once the line has changed."""
+        told = b""
+        end = time.monotonic() + timeout_s
+        while not told.endswith(b"\n"):
+            if not select.select([self._held[1]], [], [], max(end - time.monotonic(), 0))[0]:
+                raise BridgeError(f"{QEMU}: the board did not tell when its line changed")
+            told += os.read(self._held[1], 64)
+        host, bench = (int(told[at : at + 8], 16) * _TICK_MS for at in (0, 8))
+        return BoardDelay(host, bench)
+
     def wait_for(self, met: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `met`, asked at each change of pin or event; False on timeout."""
         with self._changed:
@@ -108,7 +136,7 @@ class Emulator:
                 getattr(self, name).close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, image: Path) -> subprocess.Popen[str]:
+    def _start(self, image: Path, *, paced: bool) -> subprocess.Popen[str]:
         prctl = ctypes.CDLL(None).prctl
 
         def end_with_parent() -> None:
@@ -122,6 +150,8 @@ class Emulator:
         for name, address in (("store", _STORE_ADDRESS), ("seed", _SEED_ADDRESS)):
             file = self._folder / name
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
+        if paced:
+            command += ["-icount", f"shift={_PACE}"]
         log = (self._folder / "log").open("w")
         with log:
             return subprocess.Popen(

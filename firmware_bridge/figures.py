@@ -1,7 +1,9 @@
 """Figures of a board: how soon the line drops, each measured many times.
 
-Wall times of this machine are in them; they are reported, and the limits are
-held against the median for a single step and against the worst for a lease.
+Wall times of this machine are in `measure`; they are reported, and the limits
+are held against the median for a single step and against the worst for a lease.
+`measure_board` takes the board's own time, in which a stalled machine does not
+count, and holds every limit against the worst.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from firmware_bridge.rigs import Rig
+from edge.errors import BridgeError
+from firmware_bridge.port import BAUD
+from firmware_bridge.rigs import EmulatorRig, Rig
 from firmware_bridge.stand import Stand
+
+_BITS = 10  # a byte on the wire: start, eight, stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,47 @@ def measure(rig: Rig, root: bytes, rounds: int) -> list[Figure]:
         return found
     finally:
         stand.close()
+
+
+def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
+    """Revocation and local veto in board time; `rig` runs paced, so that its time is honest.
+
+    The emulator passes bytes at once, so what a packet takes on the wire is added.
+    """
+    stand = Stand(rig, root)
+    revoked, vetoed = [], []
+    try:
+        stand.link()
+        for _ in range(rounds):
+            stand.permit()
+            stand.keep(None)
+            rig.emulator.ask_delay()
+            stand.pump(5)
+            packet = stand.lease(0, life_ms=0)
+            stand.port.write(packet)
+            _watch_fall(rig)
+            wire_ms = len(packet) * _BITS * 1000 / BAUD
+            revoked.append(rig.emulator.delay().since_host + wire_ms)
+            stand.permit()
+            rig.emulator.ask_delay()
+            stand.pump(5)
+            rig.bench("u")
+            _watch_fall(rig)
+            vetoed.append(rig.emulator.delay().since_bench)
+            rig.bench("d")
+            stand.keep(None)
+            stand.pump(30)
+    finally:
+        stand.close()
+    return [
+        *_spread("revoke to line, board time", revoked, 15, worst=True),
+        *_spread("local veto to line, board time", vetoed, 5, worst=True),
+    ]
+
+
+def _watch_fall(rig: EmulatorRig) -> None:
+    if not rig.wait_line(False, 2.0):
+        raise BridgeError("the line did not fall")
 
 
 def _revoke(stand: Stand) -> float:

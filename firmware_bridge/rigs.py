@@ -120,8 +120,8 @@ class EmulatorRig:
     watches_line = True
     has_watchdog = True
 
-    def __init__(self, image: Path, root: bytes) -> None:
-        self.emulator = Emulator(image, root)
+    def __init__(self, image: Path, root: bytes, *, paced: bool = False) -> None:
+        self.emulator = Emulator(image, root, paced=paced)
         self.port = self.emulator.port
 
     def bench(self, command: str) -> None:

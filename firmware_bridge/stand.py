@@ -45,7 +45,7 @@ class Stand:
         self.to_board: Fault = _clean
         self.to_host: Fault = _clean
         self.samples: list[BoardSample] = []
-        self.floors: Floors | None = None  # as the board last told them
+        self.floors: list[Floors] = []  # as the board told them
         self.life_ms = 200
         self._decision = int(time.time()) & 0x3FFF_FFFF  # not one the board knows already
         self._keep: int | None = None
@@ -94,7 +94,7 @@ class Stand:
                     if isinstance(heard, BoardSample):
                         self.samples.append(heard)
                     else:
-                        self.floors = heard
+                        self.floors.append(heard)
             if until is not None and until():
                 return True
             if now_ns >= end_ns:

@@ -135,6 +135,7 @@ def _require_answer(stand: Stand) -> None:
 
 def _test(args: argparse.Namespace) -> int:
     from firmware_bridge import checks, figures
+    from firmware_bridge.rigs import EmulatorRig
     from firmware_bridge.stand import Stand
 
     if args.rounds < 0:
@@ -156,6 +157,12 @@ def _test(args: argparse.Namespace) -> int:
             measured = figures.measure(rig, root, args.rounds) if args.rounds else []
         finally:
             rig.close()
+        if args.emulated and args.rounds:
+            paced = EmulatorRig(Path(folder) / "board.elf", root, paced=True)
+            try:
+                measured += figures.measure_board(paced, root, args.rounds)
+            finally:
+                paced.close()
     failed = [result for result in results if result.failure]
     passed = [result for result in results if not result.failure and not result.skipped]
     counted = figures.Figure("duties failed", len(failed), 0, "checks", not failed)
@@ -165,7 +172,7 @@ def _test(args: argparse.Namespace) -> int:
     else:
         for figure in measured[1:]:
             target = "" if figure.target is None else f"   target {figure.target} {figure.unit}"
-            print(f"{figure.name:28} {figure.value:>8} {figure.unit}{target}")
+            print(f"{figure.name:36} {figure.value:>8} {figure.unit}{target}")
         skipped = len(results) - len(passed) - len(failed)
         print(f"{len(passed)} passed, {len(failed)} failed, {skipped} cannot be run on this rig")
     return 0 if all(figure.holds for figure in measured) else 1

@@ -6,6 +6,8 @@ Limits are held in board time; `python -m tests.hil.kills` measures by the wall 
 from __future__ import annotations
 
 import shutil
+import time
+from pathlib import Path
 
 import pytest
 
@@ -46,14 +48,26 @@ def test_a_board_that_was_reset_still_knows_how_long_the_log_was(request, site, 
     root = site.store.board_key()
     kept = tmp_path / "kept"
     audit = site.folder / "out" / "audit"
-    permits = []
+    permits, refused = [], []
     for memory in (kept, kept, tmp_path / "fresh"):  # the log is gone; then the board is new
         shutil.rmtree(audit, ignore_errors=True)
         rig = HostRig(program, root, memory)
         try:
             with kills.guard_on(rig, site):
-                permits.append(rig.wait_line(True, 10))
+                end = time.monotonic() + kills.WAIT_S
+                while time.monotonic() < end and not (
+                    _rolled_back(audit) or rig.wait_line(True, 0.1)
+                ):
+                    pass
+                time.sleep(1)
+                refused.append(_rolled_back(audit))
+                permits.append(any(level for _, level in rig.changes()))
         finally:
             rig.close()
 
     assert permits == [True, False, True]
+    assert refused == [False, True, False]
+
+
+def _rolled_back(audit: Path) -> bool:
+    return any(b"LOG_ROLLBACK" in path.read_bytes() for path in audit.rglob("*") if path.is_file())
