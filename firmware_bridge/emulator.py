@@ -42,6 +42,7 @@ _PORT_F = 0x40025000
 _START_S = 10.0
 _PACE = 6  # 2^6 ns an instruction: 12.5 MHz at 0.8 of an instruction a cycle
 _TICK_MS = 1 / 12_500
+_STALL_MS = 1.5  # the board's timer calls every millisecond of its own time
 _LINE_PIN = "0"
 _LINE_READ = f"readl {_PORT_F + 4:#x}\n".encode()
 
@@ -57,6 +58,7 @@ class BoardDelay:
 
     since_host: float  # since the host's last byte had come
     since_bench: float  # since a sensor was last played
+    stalled: bool  # this machine held the emulator up, so that its clock jumped meanwhile
 
 
 class Emulator:
@@ -113,8 +115,8 @@ class Emulator:
             if not select.select([self._held[1]], [], [], max(end - time.monotonic(), 0))[0]:
                 raise BridgeError(f"{QEMU}: the board did not tell when its line changed")
             told += os.read(self._held[1], 64)
-        host, bench = (int(told[at : at + 8], 16) * _TICK_MS for at in (0, 8))
-        return BoardDelay(host, bench)
+        host, bench, paused = (int(told[at : at + 8], 16) * _TICK_MS for at in (0, 8, 16))
+        return BoardDelay(host, bench, stalled=paused > _STALL_MS)
 
     def wait_for(self, met: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until `met`, asked at each change of pin or event; False on timeout."""

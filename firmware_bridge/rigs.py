@@ -121,6 +121,7 @@ class EmulatorRig:
     has_watchdog = True
 
     def __init__(self, image: Path, root: bytes, *, paced: bool = False) -> None:
+        self.image = image
         self.emulator = Emulator(image, root, paced=paced)
         self.port = self.emulator.port
 

@@ -13,6 +13,7 @@ from edge.errors import BridgeError, UsageError
 
 if TYPE_CHECKING:
     from firmware_bridge.checks import Result
+    from firmware_bridge.figures import Figure
     from firmware_bridge.rigs import Rig
     from firmware_bridge.stand import Stand
 
@@ -135,7 +136,6 @@ def _require_answer(stand: Stand) -> None:
 
 def _test(args: argparse.Namespace) -> int:
     from firmware_bridge import checks, figures
-    from firmware_bridge.rigs import EmulatorRig
     from firmware_bridge.stand import Stand
 
     if args.rounds < 0:
@@ -154,15 +154,9 @@ def _test(args: argparse.Namespace) -> int:
                 results.append(checks.run(name, check, needs, rig, root))
                 if not args.json:
                     print(_row(results[-1]), flush=True)
-            measured = figures.measure(rig, root, args.rounds) if args.rounds else []
+            measured = _figures(args, rig, root) if args.rounds else []
         finally:
             rig.close()
-        if args.emulated and args.rounds:
-            paced = EmulatorRig(Path(folder) / "board.elf", root, paced=True)
-            try:
-                measured += figures.measure_board(paced, root, args.rounds)
-            finally:
-                paced.close()
     failed = [result for result in results if result.failure]
     passed = [result for result in results if not result.failure and not result.skipped]
     counted = figures.Figure("duties failed", len(failed), 0, "checks", not failed)
@@ -176,6 +170,24 @@ def _test(args: argparse.Namespace) -> int:
         skipped = len(results) - len(passed) - len(failed)
         print(f"{len(passed)} passed, {len(failed)} failed, {skipped} cannot be run on this rig")
     return 0 if all(figure.holds for figure in measured) else 1
+
+
+def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
+    from firmware_bridge import figures
+    from firmware_bridge.rigs import EmulatorRig
+    from firmware_bridge.stand import CheckFailed
+
+    try:
+        found = figures.measure(rig, root, args.rounds)
+        if isinstance(rig, EmulatorRig):
+            paced = EmulatorRig(rig.image, root, paced=True)
+            try:
+                found += figures.measure_board(paced, root, args.rounds)
+            finally:
+                paced.close()
+    except CheckFailed as err:
+        raise BridgeError(f"{rig.port}: cannot measure: {err}") from err
+    return found
 
 
 def _rig(args: argparse.Namespace, folder: Path, root: bytes) -> Rig:

@@ -20,6 +20,8 @@ extern uint32_t stack_top[];
 static fg_bench bench;
 static volatile uint32_t host_ticks;  /* when the host's last byte came */
 static volatile uint32_t bench_ticks; /* when the bench's did */
+static volatile uint32_t timer_ticks; /* when the timer last called */
+static volatile uint32_t pause_ticks; /* the longest it did not, since the bench asked */
 static uint32_t before_ticks;
 static uint64_t elapsed_ticks;
 
@@ -41,8 +43,13 @@ void host_interrupt(void) {
     uart0_interrupt();
 }
 
+static uint32_t since(uint32_t then_ticks, uint32_t now_ticks) {
+    return (then_ticks - now_ticks) & TICK_MASK; /* counts down */
+}
+
 void bench_interrupt(void) {
     bench_ticks = REG(SYSTICK + 8);
+    pause_ticks = bench.curious ? pause_ticks : 0;
     REG(UART1 + 0x44) = 0x7FF;
     while (!(REG(UART1 + 0x18) & 0x10)) {
         fg_bench_command(&bench, (uint8_t)REG(UART1));
@@ -50,7 +57,11 @@ void bench_interrupt(void) {
 }
 
 void timer0_interrupt(void) {
+    uint32_t now_ticks = REG(SYSTICK + 8);
+    uint32_t paused = since(timer_ticks, now_ticks);
     REG(TIMER0 + 0x24) = 1;
+    timer_ticks = now_ticks;
+    pause_ticks = paused > pause_ticks ? paused : pause_ticks;
     rounds_millisecond();
 }
 
@@ -60,22 +71,24 @@ void watchdog_interrupt(void) {
     }
 }
 
-/* How long ago in board time, as eight digits for the bench. */
-static void tell(uint32_t since_ticks, uint32_t now_ticks) {
-    uint32_t value = (since_ticks - now_ticks) & TICK_MASK; /* counts down */
+static void tell(uint32_t ticks) {
     for (uint32_t shift = 32; shift > 0; shift -= 4) {
-        REG(UART1) = (uint8_t) "0123456789abcdef"[(value >> (shift - 4)) & 15];
+        REG(UART1) = (uint8_t) "0123456789abcdef"[(ticks >> (shift - 4)) & 15];
     }
 }
 
+/* When the bench is curious, it hears how long ago the host and it spoke last, and how long
+ * the timer paused: more than a millisecond, and it was the emulator that stood still. */
 void chip_line(bool up) {
     static volatile bool is_up;
     uint32_t now_ticks = REG(SYSTICK + 8);
     REG(PORT_F + (1U << 2)) = up ? 1U : 0U;
     if (is_up != up && bench.curious) {
+        uint32_t paused = since(timer_ticks, now_ticks);
         bench.curious = false;
-        tell(host_ticks, now_ticks);
-        tell(bench_ticks, now_ticks);
+        tell(since(host_ticks, now_ticks));
+        tell(since(bench_ticks, now_ticks));
+        tell(paused > pause_ticks ? paused : pause_ticks);
         REG(UART1) = '\n';
     }
     is_up = up;
@@ -83,7 +96,7 @@ void chip_line(bool up) {
 
 uint64_t chip_now_us(void) {
     uint32_t ticks = REG(SYSTICK + 8);
-    elapsed_ticks += (before_ticks - ticks) & TICK_MASK;
+    elapsed_ticks += since(before_ticks, ticks);
     before_ticks = ticks;
     return elapsed_ticks * 2 / CYCLES_PER_US_X2;
 }
