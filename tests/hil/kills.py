@@ -186,9 +186,11 @@ def strike(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
             os.kill(pid, getattr(signal, how))
         time.sleep(1.0)  # far beyond the limit; what happens meanwhile is the point
         after = [change for change in rig.changes() if change[0] >= struck_ns]
+        if not after and not rig.wait_line(True, 0):
+            raise NotReady("the permit ended by itself just before the blow")
         stays_down = bool(after) and not after[-1][1] and not rig.wait_line(True, 0.2)
         falls = [t_ns for t_ns, level in after if not level]
-        board_ns = wire.fallen_ns()
+        board_ns = wire.fallen_ns() or (falls[-1] if falls else None)  # reset: it told nothing
         end_ns = wire.end_ns(falls[-1] if falls else clock.now_ns())
         blow = Blow(
             target,
