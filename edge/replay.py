@@ -3,8 +3,8 @@
 The same sentinel, gate, eyes and judge as in the running guard, driven by the
 file's own timestamps, as fast as the machine allows and with the same result
 every time. Evidence costs no time here and the board answers at once, so a
-replay says what the rules decide, not how fast. Nothing is ever released: the
-outlet only counts.
+replay says what the rules decide, not how fast. Nothing is ever released to a
+matcher: the outlet only counts, or is a ring that the evaluation reads itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edge.decision.policy import Policy
 from edge.frames.camera import Shot
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
-from edge.frames.releaser import Releaser
+from edge.frames.releaser import Outlet, Releaser
 from edge.frames.sentinel import ALL, Look, Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
 from edge.reasons import Reason, worst_first
@@ -87,8 +87,14 @@ class Replay:
         log: Callable[[Entry, bool], int] | None = None,
         wall_ns: int = 0,
         scene: SceneFinder | None = None,
+        outlet: Outlet | None = None,
     ) -> None:
-        """`log` appends one entry durably or not and returns its index."""
+        """Begin blocked.
+
+        Args:
+            log: appends one entry durably or not and returns its index.
+            outlet: gets the pixels of what passes; without one they are not even kept.
+        """
         lane = session.operation
         self._binding = Binding(camera, bytes(16), policy.digest, lane)
         setup = Setup(device, session, self._binding, release, False, True)
@@ -101,12 +107,14 @@ class Replay:
         self._gate = Gate(self._binding, min_view_score=MIN_VIEW_SCORE if lane.identifying else 0.0)
         self._releaser = Releaser(
             self._gate,
-            _Nothing(),
+            outlet or _Nothing(),
             self._clock,
-            lambda frame: _NO_PIXELS,
+            lambda frame: self._pictures.get(frame.sequence, _NO_PIXELS),
             self._passed,
             self._blocked,
         )
+        self._keeps = outlet is not None
+        self._pictures: dict[int, np.ndarray] = {}  # of the frames that wait
         self._log = log
         self._wall_ns = wall_ns
         self._anchor = ALL
@@ -165,6 +173,8 @@ class Replay:
         look = self._sentinel.look(frame, self._anchor if lease is None else lease.seen_blocks)
         score = look.view_score if self._identifying else 1.0
         pending = Pending(sequence, at_ns, score, sequence, frame.nbytes)
+        if self._keeps:
+            self._pictures[sequence] = frame
         stopped = self._gate.admit(pending, self._clock.now_ns())
         self.outcome.gate_ns.append(time.perf_counter_ns() - began)
         self._account(sequence, at_ns)
@@ -244,6 +254,7 @@ class Replay:
 
     def _passed(self, frame: Pending) -> None:
         account = self._accounts[frame.sequence]
+        self._pictures.pop(frame.sequence, None)
         self._released = (self._released[0] + 1, frame.captured_ns)
         rules = self._judge.outlook.rules
         self.outcome.decisions.append(
@@ -259,6 +270,7 @@ class Replay:
 
     def _blocked(self, blocked: Blocked) -> None:
         sequence = blocked.frame.sequence
+        self._pictures.pop(sequence, None)
         then, now = self._accounts[sequence].outlook, self._judge.outlook
         reasons = worst_first((*then.reasons, *now.reasons, blocked.reason))
         context = then.setting if then.reasons else now.setting

@@ -100,7 +100,8 @@ def test_the_own_room_passes_and_a_street_with_everything_forged_does_not(
         + "broken.avi,video,d:broken.avi,mobile,uncontrolled\n"
     )
 
-    code = main(["evaluate", str(tmp_path), "--out", str(tmp_path / "out"), "--json"])
+    words = ["evaluate", str(tmp_path), "--out", str(tmp_path / "out"), "--json"]
+    code = main([*words, "--splices", "8", "--jobs", "1"])
 
     printed = capsys.readouterr()
     figures = {f["name"]: f for f in json.loads(printed.out)["figures"]}
@@ -112,6 +113,9 @@ def test_the_own_room_passes_and_a_street_with_everything_forged_does_not(
     twin = next(f for n, f in figures.items() if n.startswith("twin kiosk"))
     assert twin["holds"], twin
     assert figures["forged: causes other than vision"]["holds"]
+    spliced = [f for n, f in figures.items() if n.startswith("splices, bracketed: forbidden")]
+    assert spliced[0]["value"] == 0
+    assert "of 4 splices" in spliced[0]["name"]  # none into itself or what is broken
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<script" not in page
     assert "kiosk" in page

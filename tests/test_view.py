@@ -160,7 +160,7 @@ def test_a_cross_fade_closes_before_the_other_picture_prevails(fingerprint, room
         if check.read(mixed, (10 + step) * 100 * MS, ()).reasons_continue:
             break
 
-    assert 0.1 <= share <= 0.6
+    assert 0.1 <= share <= 0.5
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 4.0])
@@ -176,26 +176,41 @@ def test_a_fade_that_goes_on_stays_foreign(fingerprint, room, seconds):
         if not check.read(mixed, (10 + step) * 100 * MS, ()).reasons_continue:
             accepted.append(share)
 
-    assert max(accepted, default=0.0) <= 0.6
+    assert max(accepted, default=0.0) <= (0.45 if seconds <= 1.0 else 0.6)
 
 
-def test_a_fall_below_the_last_second_is_foreign_before_the_limit_is_reached(fingerprint, room):
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_fade_to_a_plain_picture_closes_before_half_though_every_sign_agrees(
+    fingerprint, room, grey
+):
     """The relative rule by itself: the absolute limits still hold, and it says no."""
-    rng = np.random.default_rng(5)
     check = ViewCheck(fingerprint)
     for i in range(10):
         assert check.read(render.with_noise(room, i), i * 100 * MS, ()).reasons_continue == ()
 
-    alone = []
-    for step in range(1, 30):
-        noise = rng.normal(0, 2.0 * step, room.shape)
-        worse = np.clip(room + noise, 0, 255).astype(np.uint8)
-        reading = check.read(worse, (10 + step) * 100 * MS, ())
-        if reading.sign >= MIN_SIGN and reading.gradient >= MIN_GRADIENT:
-            alone.append(Reason.VIEW_FOREIGN in reading.reasons_continue)
+    said = []
+    for step in range(1, 6):
+        mixed = cv2.addWeighted(room, 1 - step / 10, np.full_like(room, grey), step / 10, 0)
+        reading = check.read(mixed, (10 + step) * 100 * MS, ())
+        assert reading.sign >= MIN_SIGN
+        assert reading.gradient >= MIN_GRADIENT
+        said.append(Reason.VIEW_FOREIGN in reading.reasons_continue)
 
-    assert not alone[0]
-    assert any(alone)
+    assert said[0] is False
+    assert said[-1] is True
+
+
+def test_hands_before_a_third_of_the_view_take_no_level_from_the_rest(fingerprint, room):
+    check = ViewCheck(fingerprint)
+    for i in range(10):
+        check.read(render.with_noise(room, i), i * 100 * MS, ())
+    hands = room.copy()
+    hands[200:, :220] = (90, 120, 180)
+
+    reading = check.read(hands, S, ())
+
+    assert reading.level > 0.9
+    assert reading.reasons_continue == ()
 
 
 def test_a_lasting_change_of_light_is_forgiven_within_a_second(fingerprint, room):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -10,10 +11,12 @@ EXAMPLES = """\
 examples:
   framegate evaluate recordings/                     every figure, as a table
   framegate evaluate recordings/ --out report/       and a page with pictures
-  framegate evaluate recordings/ --only kiosk street --json
+  framegate evaluate recordings/ --only kiosk street --splices 0 --json
 
 The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
-stationary), setting (controlled or uncontrolled), source.
+stationary), setting (controlled or uncontrolled), source and, if known, scene
+(indoor, outdoor or vehicle). A splice cuts, fades, pans or walks from a view's
+own recording into another one; what a matcher would have received is counted.
 """
 
 
@@ -36,6 +39,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
     )
+    parser.add_argument(
+        "--splices", type=int, default=1000, metavar="N", help="how many to try (default 1000)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of what is drawn at random (default 1)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that share the work (default: one a core); the figures do not change",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(handler=run)
 
@@ -44,26 +60,26 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print; 1 if a target does not hold or a recording had to be skipped."""
     import json
 
-    from edge.decision.people import FaceBoxes
-    from edge.decision.policy import Policy
     from edge.errors import UsageError
     from edge.evaluation.figures import environment, figures
     from edge.evaluation.manifest import read_manifest
     from edge.evaluation.page import render
-    from edge.evaluation.run import evaluate
+    from edge.evaluation.run import Settings, evaluate
     from edge.models.pull import asset
     from edge.record import write_atomic
 
+    if args.splices < 0 or args.jobs < 1 or args.seed < 0:
+        raise UsageError("--splices and --seed must be 0 or more, --jobs 1 or more")
     clips = read_manifest(args.folder)
     if args.only:
         clips = [c for c in clips if any(word in c.name for word in args.only)]
         if not clips:
             raise UsageError(f"--only {' '.join(args.only)}: no recording has such a name")
-    faces = FaceBoxes(asset("centerface.onnx"))
-    found = evaluate(
-        clips, faces, Policy.load(args.pack), lambda line: print(line, file=sys.stderr)
+    settings = Settings(
+        asset("centerface.onnx"), args.pack, args.splices, args.seed, min(args.jobs, len(clips))
     )
-    rows = figures(found)
+    found = evaluate(clips, settings, lambda line: print(line, file=sys.stderr, flush=True))
+    rows = figures(found, settings.splices)
     answer = {"figures": [row.as_json() for row in rows], "environment": environment()}
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.clock import MS, S
 from edge.decision.evidence import Box
@@ -37,9 +37,10 @@ MAX_UNEXPLAINED = 0.15  # of the enrolled blocks, unseen and outside silhouettes
 MIN_RECENT = 0.9  # of the enrolled blocks, seen within `RECENT_NS`, to open
 RECENT_NS = 600 * S
 BASELINE_NS = 1 * S
-MAX_DROP = 0.06  # below the last second's level, to go on: a cross-fade has begun
-MAX_DROP_OPEN = 0.12  # during the dwell, when nothing is released and exposure may settle
+MIN_LEVEL = 0.7  # contrast of the middle block, of the last second's: own recordings 0.88 and more,
+# and a cross-fade that is noticed at 0.7 has at most 0.4 of the other picture in it
 _BASELINE_READINGS = 3  # fewer are no level
+_FALLING = 0.97  # of the reading before: it goes on falling
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class ViewReading:
     quadrants: int  # quarters of the picture with a seen block
     unexplained: float  # share of the enrolled blocks unseen and outside silhouettes
     recent: float  # share of the enrolled blocks seen within ten minutes
+    level: float  # contrast of the middle block, of its level in the last second
     reasons_open: tuple[Reason, ...]  # why it is not good enough to begin
     reasons_continue: tuple[Reason, ...]  # why it is not even good enough to go on
 
@@ -72,11 +74,12 @@ class ViewCheck:
         self._gradients = GradientMap(fingerprint)
         self._counts = fingerprint.counts
         self._enrolled = fingerprint.counts > 0
+        self._block_of_pair = signs.BLOCK_OF_PAIR[fingerprint.mask != 0]
         self._total = max(1, int(self._enrolled.sum()))
         self._fresh = fresh
         self._seen_ns: np.ndarray | None = None  # per block; none before the first reading
-        self._levels: deque[tuple[int, float]] = deque()
-        self._fell: float | None = None  # the level at which a fall was first noticed
+        self._levels: deque[tuple[int, NDArray[np.float64]]] = deque()  # contrast by block
+        self._fell: NDArray[np.float64] | None = None  # what a fall that was noticed fell to
 
     def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box] | None) -> ViewReading:
         """Compare one frame with the enrolled view.
@@ -87,9 +90,11 @@ class ViewCheck:
             boxes: the faces of about this moment; None or none explain nothing.
         """
         thumb = signs.thumbnail(frame)
-        agrees = (signs.signs(thumb) == self._fingerprint.bits) & (self._fingerprint.mask != 0)
+        mask = self._fingerprint.mask != 0
+        agrees = (signs.signs(thumb) == self._fingerprint.bits) & mask
+        contrasts = signs.contrasts(thumb)
         right = signs.per_block(agrees)
-        clearly = signs.per_block(agrees & (signs.contrasts(thumb) >= MIN_CONTRAST))
+        clearly = signs.per_block(agrees & (contrasts >= MIN_CONTRAST))
         seen = self._enrolled & (clearly >= BLOCK_SEEN * self._counts)
         seen_blocks = signs.as_bits(seen)
         pairs = int(self._counts[seen].sum())
@@ -99,18 +104,15 @@ class ViewCheck:
         unexplained = float((self._enrolled & ~seen & ~explained).sum()) / self._total
         quadrants = signs.quadrants(seen_blocks)
 
-        drop = self._drop(captured_ns, sign)
-        foreign = sign < MIN_SIGN or gradient < MIN_GRADIENT
-        both = []
+        level = self._level(captured_ns, np.where(agrees, contrasts, -1.0 * contrasts)[mask])
+        going = []
         needed = max(MIN_SEEN, self._total / 2)
         if int(seen.sum()) < needed or quadrants < MIN_QUADRANTS:
-            both.append(Reason.VIEW_PARTIAL)
-        going, opening = list(both), list(both)
-        if foreign or drop > MAX_DROP:
+            going.append(Reason.VIEW_PARTIAL)
+        if sign < MIN_SIGN or gradient < MIN_GRADIENT or level < MIN_LEVEL:
             going.append(Reason.VIEW_FOREIGN)
-        if foreign or drop > MAX_DROP_OPEN:
-            opening.append(Reason.VIEW_FOREIGN)
         recent = self._sighted(seen & (not going), captured_ns)
+        opening = list(going)
         if unexplained > MAX_UNEXPLAINED:
             opening.append(Reason.VIEW_COVERED)
         if recent < MIN_RECENT:
@@ -123,6 +125,7 @@ class ViewCheck:
             quadrants=quadrants,
             unexplained=unexplained,
             recent=recent,
+            level=level,
             reasons_open=worst_first(opening),
             reasons_continue=worst_first(going),
         )
@@ -131,26 +134,34 @@ class ViewCheck:
         height, width = frame.shape[:2]
         return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
 
-    def _drop(self, captured_ns: int, sign: float) -> float:
-        """How far the score is below the last second's level; notes it for the next one.
+    def _level(self, captured_ns: int, pairs: NDArray[np.float64]) -> float:
+        """How much of the last second's contrast is left, in the middle block.
 
-        A cross-fade goes on falling. A fall that stops at the next reading was
-        a hand, or the exposure: that level becomes the one to compare with.
+        A cross-fade takes contrast from every block, and goes on. A hand takes
+        it from some, and the middle one keeps its own. A lamp or the exposure
+        takes it from all, but stops at once: what it fell to becomes the level.
+
+        Args:
+            captured_ns: when the frame was captured.
+            pairs: contrast of each enrolled pair, negative where its sign is wrong.
         """
+        sums = np.bincount(self._block_of_pair, pairs, signs.BLOCKS)
+        now = np.asarray(sums[self._enrolled], np.float64)
         while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
             self._levels.popleft()
-        known = [level for _, level in self._levels]
-        drop = median(known) - sign if len(known) >= _BASELINE_READINGS else 0.0
-        if drop > MAX_DROP and self._fell is not None and sign >= self._fell:
-            self._levels = deque([(captured_ns, sign)] * _BASELINE_READINGS)
-            self._fell = None
-            return 0.0
-        if drop <= MAX_DROP:
-            self._fell = None
-        elif self._fell is None:
-            self._fell = sign
-        self._levels.append((captured_ns, sign))
-        return drop
+        if len(self._levels) < _BASELINE_READINGS:
+            level = 1.0
+        else:
+            level = _of(now, np.median([known for _, known in self._levels], axis=0))
+        fell, self._fell = self._fell, None
+        if level < MIN_LEVEL and fell is not None and _of(now, fell) >= _FALLING:
+            self._levels.clear()
+            level = 1.0
+        elif level < MIN_LEVEL:
+            self._fell = now
+        repeat = 1 if self._levels or level < MIN_LEVEL else _BASELINE_READINGS
+        self._levels.extend([(captured_ns, now)] * repeat)
+        return level
 
     def _sighted(self, seen: np.ndarray, captured_ns: int) -> float:
         """Note the blocks seen now; the share of the enrolled seen lately."""
@@ -160,3 +171,8 @@ class ViewCheck:
         self._seen_ns[seen] = captured_ns
         lately = self._enrolled & (self._seen_ns >= captured_ns - RECENT_NS)
         return float(lately.sum()) / self._total
+
+
+def _of(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:
+    """The contrast of the middle block, as a share of what it was."""
+    return float(np.median(now / np.maximum(before, 1.0)))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
 
+from edge.audit.schema import Release
 from edge.evaluation.bounds import lower, upper
 from edge.evaluation.run import Findings
+from edge.evaluation.splices import Splice
+from edge.evaluation.transitions import FORBIDDEN, Kind
 from edge.evaluation.trials import Trial
 from edge.reasons import Family
 
@@ -37,8 +41,8 @@ class Figure:
         }
 
 
-def figures(found: Findings) -> list[Figure]:
-    """Every figure of the evaluation; a figure without trials does not hold."""
+def figures(found: Findings, splices: int) -> list[Figure]:
+    """Every figure of the evaluation; one without trials does not hold, unless none were asked."""
     refused = {v.clip.name for v in found.views if v.refusal}
     sound = [t for t in found.foreign if t.view not in refused]
     return [
@@ -49,7 +53,9 @@ def figures(found: Findings) -> list[Figure]:
         _count("honest records: frames passed", found.honest),
         *_twins(found.twins, refused),
         *_takes(found.takes),
-        *_verified(found),
+        *_verified(found, refused),
+        *(splice_figures(found.splices) if splices else ()),
+        *_scene(found.outside),
         *_cost(found),
     ]
 
@@ -135,11 +141,43 @@ def _twins(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
                 share >= 0.95,
             )
         )
-    due, passed = sum(t.due for t in trials), sum(t.due_passed for t in trials)
-    value = round(100 * passed / due, 2) if due else "no trial"
-    holds = bool(due) and passed >= 0.95 * due
-    found.append(Figure("twins together: passed after the dwell", value, ">= 95", "%", holds))
+    sound = [trial for trial in trials if trial.view not in refused]
+    for name, some in (("every view", trials), ("only views a site may enrol", sound)):
+        due, passed = sum(t.due for t in some), sum(t.due_passed for t in some)
+        value = round(100 * passed / due, 2) if due else "no trial"
+        holds = bool(due) and passed >= 0.95 * due
+        whole = sum(t.due_passed >= 0.95 * t.due for t in some if t.due)
+        bound = round(100 * lower(whole, len(some)), 1)
+        found += [
+            Figure(f"twins together, {name}: passed after the dwell", value, ">= 95", "%", holds),
+            Figure(
+                f"twins together, {name}: scenes of {len(some)} that reach 95 % "
+                f"(at least {bound} % of scenes)",
+                whole,
+                f"{len(some)}",
+                "scenes",
+                whole == len(some) > 0,
+            ),
+            _blocked(f"controlled recordings, {name}: blocked after the dwell", some),
+        ]
     return found
+
+
+def _blocked(name: str, trials: Sequence[Trial]) -> Figure:
+    """The share of due frames that were blocked, and every cause that was given."""
+    due = sum(t.due for t in trials)
+    blocked = due - sum(t.due_passed for t in trials)
+    causes = Counter(
+        reason.value
+        for t in trials
+        for reason, count in t.due_reasons.items()
+        for _ in range(count)
+        if reason.family is not Family.WAITING
+    )
+    said = ", ".join(f"{code} {count}" for code, count in causes.most_common()) or "no cause"
+    share = round(100 * blocked / due, 2) if due else "no trial"
+    name = f"{name} ({said})" if blocked else name
+    return Figure(name, share, "<= 1", "%", bool(due) and blocked <= 0.01 * due)
 
 
 def _takes(trials: Sequence[Trial]) -> list[Figure]:
@@ -147,14 +185,31 @@ def _takes(trials: Sequence[Trial]) -> list[Figure]:
     if not due:
         return []
     value = round(100 * passed / due, 2)
-    return [
-        Figure("other takes of one place: passed after the dwell", value, "reported", "%", True)
+    rows = [
+        Figure(
+            f"other takes of one place, {len(trials)} takes: passed after the dwell",
+            value,
+            "reported",
+            "%",
+            True,
+        )
     ]
+    for trial in trials:
+        own = round(100 * trial.due_passed / trial.due, 2) if trial.due else "too short"
+        cause = max(trial.due_reasons, key=lambda r: trial.due_reasons[r], default=None)
+        why = f" (most often {cause.value})" if cause and own != 100.0 else ""
+        rows.append(Figure(f"take {trial.clip} on {trial.view}{why}", own, "reported", "%", True))
+    return rows
 
 
-def _verified(found: Findings) -> list[Figure]:
+def _verified(found: Findings, refused: set[str]) -> list[Figure]:
     rows = []
-    for name, (held, frames) in found.verified.items():
+    sums: dict[str, tuple[int, int]] = {}
+    for (name, view), (held, frames) in found.verified.items():
+        for row in (name, *((f"{name}, only views a site may enrol",) * (view not in refused))):
+            before = sums.get(row, (0, 0))
+            sums[row] = (before[0] + held, before[1] + frames)
+    for name, (held, frames) in sorted(sums.items(), key=lambda item: "only" in item[0]):
         share = held / frames if frames else 0.0
         bound = round(100 * lower(held, frames), 2)
         rows.append(
@@ -167,6 +222,75 @@ def _verified(found: Findings) -> list[Figure]:
             )
         )
     return rows
+
+
+def splice_figures(splices: Sequence[Splice]) -> list[Figure]:
+    """What was received of every splice; forbidden frames in each mode of release."""
+    if not splices:
+        return [Figure("splices: forbidden frames received", "no splice", "0", "frames", False)]
+    rows = []
+    for release in Release:
+        some = [s for s in splices if s.release is release]
+        lively = sum(s.lively for s in some)
+        hit = sum(s.forbidden > 0 for s in some)
+        bracketed = release is Release.BRACKETED
+        bound = round(100 * upper(hit, len(some)), 2)
+        rows.append(
+            Figure(
+                f"splices, {release.value}: forbidden frames received, of {len(some)} splices "
+                f"({lively} while frames flowed; at most {bound} % of splices)",
+                sum(s.forbidden for s in some),
+                "0" if bracketed else "reported",
+                "frames",
+                hit == 0 if bracketed else True,
+            )
+        )
+        for kind in Kind:
+            each = [s for s in some if s.kind is kind]
+            if not each:
+                continue
+            shares = sorted(s.share for s in each)
+            fade = kind is Kind.CROSS_FADE
+            target = "<= 0.5" if bracketed and fade else "reported"
+            rows += [
+                Figure(
+                    f"splices, {release.value}, {kind.value}: forbidden frames received, "
+                    f"of {len(each)} splices",
+                    sum(s.forbidden for s in each),
+                    "0" if bracketed else "reported",
+                    "frames",
+                    not bracketed or not any(s.forbidden for s in each),
+                ),
+                Figure(
+                    f"splices, {release.value}, {kind.value}: largest foreign share received "
+                    f"(median {shares[len(shares) // 2]:.2f})",
+                    round(shares[-1], 3),
+                    target,
+                    "share",
+                    target == "reported" or shares[-1] <= FORBIDDEN,
+                ),
+            ]
+    return rows
+
+
+def reliability(outside: Sequence[tuple[float, bool]]) -> list[tuple[float, float, int]]:
+    """For each tenth of what the scene model says: mean said, share true, how many."""
+    rows = []
+    for tenth in range(10):
+        some = [(p, true) for p, true in outside if min(9, int(p * 10)) == tenth]
+        if some:
+            said = sum(p for p, _ in some) / len(some)
+            rows.append((said, sum(true for _, true in some) / len(some), len(some)))
+    return rows
+
+
+def _scene(outside: Sequence[tuple[float, bool]]) -> list[Figure]:
+    """How far what the scene model says of whole recordings is from how often it is true."""
+    if not outside:
+        return []
+    error = sum(n * abs(said - true) for said, true, n in reliability(outside)) / len(outside)
+    name = f"scene model, outdoors or in a vehicle: calibration error over {len(outside)} frames"
+    return [Figure(name, round(error, 3), "reported", "share", True)]
 
 
 def _cost(found: Findings) -> list[Figure]:

@@ -2,7 +2,8 @@
 
 Needed columns: `file`, `kind`, `camera` (mobile or stationary) and `setting`
 (controlled or uncontrolled); `source` (collection:path) tells which recordings
-are takes of one place. Only rows of kind `video` are used here.
+are takes of one place, and `scene` (indoor, outdoor or vehicle) what a model of
+places should say. Only rows of kind `video` are used here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from edge.errors import RecordError
 
 _NEEDED = ("file", "kind", "camera", "setting")
+_SCENES = ("indoor", "outdoor", "vehicle")
 
 
 class Mount(Enum):
@@ -33,6 +35,7 @@ class Clip:
     controlled: bool
     mount: Mount
     place: str  # recordings of one place share it
+    outside: bool | None = None  # outdoors or in a vehicle; None where the manifest is silent
 
 
 def read_manifest(folder: Path) -> list[Clip]:
@@ -73,4 +76,6 @@ def _clip(folder: Path, row: dict[str, str]) -> Clip:
     # takes of one place lie in one folder of their collection; a collection's top is no place
     together = controlled and origin and parent != "."
     place = f"{collection}:{parent}" if together else file
-    return Clip(folder / file, PurePosixPath(file).stem, controlled, mount, place)
+    scene = row.get("scene") or ""
+    outside = scene in ("outdoor", "vehicle") if scene in _SCENES else None
+    return Clip(folder / file, PurePosixPath(file).stem, controlled, mount, place, outside)

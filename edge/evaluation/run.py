@@ -2,33 +2,56 @@
 
 Views are enrolled from the recordings called controlled; of several takes of one
 place the first that can be enrolled is, and the others are played against it.
-Every other recording is foreign to the view. Recordings are decoded one at a
-time, so memory holds one of them.
+Every other recording is foreign to the view. A worker decodes one recording at a
+time and does everything with it, so memory holds one recording a worker, beside
+the openings of the views. The findings do not depend on how many workers there are.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from edge.clock import S
 from edge.decision.fingerprint import Fingerprint
-from edge.decision.motion import EgoMotion
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy
+from edge.decision.scene import SceneModel
 from edge.decision.view import ViewCheck
 from edge.errors import GuardError
+from edge.evaluation.cost import slow_loop
 from edge.evaluation.disturb import DISTURBANCES
 from edge.evaluation.forge import PERFECT_DEVICE, honest_device, still_board
 from edge.evaluation.manifest import Clip
+from edge.evaluation.splices import KEPT_NS, Scenery, Splice, scenery, splice
+from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import VIEW_NS, Footage, Trial, View, decode, enrol_view, play
 from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE
 
 _DISTURBED_STEP = 3  # every third frame is disturbed
+_WINDOW = 45  # frames of the other recording that a splice may need
+Given = TypeVar("Given")
+Got = TypeVar("Got")
+_FACE = 0.15  # of the picture's height: somebody who could walk in
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much to try, and with what."""
+
+    face_model: Path
+    pack: str = "strict"
+    splices: int = 1000
+    seed: int = 1
+    jobs: int = 1
 
 
 @dataclass(slots=True)
@@ -41,77 +64,234 @@ class Findings:
     twins: list[Trial] = field(default_factory=list)  # the view's own recording
     takes: list[Trial] = field(default_factory=list)  # other takes of the view's place
     honest: list[Trial] = field(default_factory=list)  # uncontrolled, honest records
-    verified: dict[str, tuple[int, int]] = field(default_factory=dict)  # disturbance: held, frames
+    splices: list[Splice] = field(default_factory=list)
+    outside: list[tuple[float, bool]] = field(default_factory=list)  # said and true
+    verified: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """(disturbance, view): frames verified, frames."""
     cost_ms: dict[str, float] = field(default_factory=dict)  # part: per second of video
     skipped: list[str] = field(default_factory=list)  # recordings that cannot be used, and why
 
 
-def evaluate(
-    clips: Sequence[Clip], faces: FaceBoxes, policy: Policy, say: Callable[[str], None]
-) -> Findings:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An enrolled place and what was tried with its own recording."""
+
+    view: View
+    twin: Trial
+    verified: dict[str, tuple[int, int]]
+    person: np.ndarray | None  # a frame with somebody in it, large enough to walk in elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One recording and what it is to be played against."""
+
+    clip: Clip
+    places: tuple[_Place, ...]
+    kinds: tuple[Kind, ...]  # one a splice into this recording
+    seed: tuple[int, int]
+
+
+def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], None]) -> Findings:
     """Enrol what can be enrolled, then play everything against everything."""
     found = Findings()
-    _enrol(clips, faces, found, say)
-    usable = [v for v in found.views if v.fingerprint is not None]
+    groups: dict[str, list[Clip]] = {}
     for clip in clips:
-        footage = _decode(clip, faces, found)
-        if footage is None:
-            continue
-        samples = still_board(footage.last_ns)
-        say(f"{clip.name}: {len(footage.shots)} frames")
-        if not clip.controlled:
-            found.honest.append(play(footage, None, honest_device(clip), policy, samples))
-        for shown in usable:
-            trial = play(footage, shown, PERFECT_DEVICE, policy, samples)
-            _sort(trial, clip, shown, found)
-            if shown.clip == clip and shown.fingerprint is not None:
-                _disturb(footage, shown.fingerprint, found)
-    if usable and usable[0].fingerprint is not None:
-        _measure(usable[0].clip, usable[0].fingerprint, faces, found)
+        if clip.controlled:
+            groups.setdefault(clip.place, []).append(clip)
+    with _Workers(settings) as workers:
+        places = []
+        for views, place, skipped in workers.map(_enrol, list(groups.values())):
+            found.views += views
+            _skip(found, skipped)
+            for view in views:
+                pairs = view.fingerprint.pairs if view.fingerprint else 0
+                what = f"enrolled, {pairs} pairs" if pairs else f"not enrolled: {view.refusal}"
+                say(f"{view.clip.name}: {what}")
+            if place is not None:
+                places.append(place)
+                found.twins.append(place.twin)
+                for name, held in place.verified.items():
+                    found.verified[name, place.view.clip.name] = held
+        kinds = itertools.cycle(Kind)
+        tasks = []
+        for number, clip in enumerate(clips):
+            share = settings.splices * (number + 1) // len(clips)
+            share -= settings.splices * number // len(clips)
+            drawn = tuple(itertools.islice(kinds, share))
+            tasks.append(_Task(clip, tuple(places), drawn, (settings.seed, number)))
+        for number, part in enumerate(workers.map(_play_all, tasks), 1):
+            _add(found, part)
+            passed = sum(t.passed for t in (*part.foreign, *part.strangers, *part.honest))
+            leaked = sum(s.forbidden for s in part.splices if s.release.value == "bracketed")
+            say(
+                f"[{number}/{len(clips)}] {clips[number - 1].name}: foreign frames passed "
+                f"{passed}, forbidden frames in {len(part.splices) // 2} splices {leaked}"
+            )
+    if places:
+        own = places[0].view
+        assert own.fingerprint is not None
+        footage = decode(own.clip, FaceBoxes(settings.face_model))
+        found.cost_ms = slow_loop(footage, own.fingerprint, settings.face_model)
     return found
 
 
-def _enrol(
-    clips: Sequence[Clip], faces: FaceBoxes, found: Findings, say: Callable[[str], None]
-) -> None:
-    places: set[str] = set()
-    for clip in clips:
-        if not clip.controlled or clip.place in places:
-            continue
-        footage = _decode(clip, faces, found)
-        if footage is None:
-            continue
-        shown = enrol_view(footage)
-        found.views.append(shown)
-        if shown.fingerprint is None:
-            say(f"{clip.name}: cannot be enrolled: {shown.refusal}")
+class _Tools:
+    """What a worker loads once."""
+
+    def __init__(self, settings: Settings) -> None:
+        cv2.setNumThreads(1)
+        self.faces = FaceBoxes(settings.face_model)
+        self.scene = SceneModel.load()
+        self.policy = Policy.load(settings.pack)
+        self.sceneries: dict[str, Scenery] = {}
+
+
+_tools: list[_Tools] = []  # of this worker
+
+
+def _begin(settings: Settings) -> None:
+    _tools[:] = [_Tools(settings)]
+
+
+class _Workers:
+    """Processes that share the work, or this one alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pool = None
+        if settings.jobs > 1:
+            self._pool = get_context("spawn").Pool(settings.jobs, _begin, (settings,))
         else:
-            places.add(clip.place)
-            say(f"{clip.name}: enrolled, {shown.fingerprint.pairs} pairs")
+            _begin(settings)
+
+    def map(self, work: Callable[[Given], Got], tasks: Sequence[Given]) -> Iterable[Got]:
+        """The results in the order of the tasks, as they come."""
+        return map(work, tasks) if self._pool is None else self._pool.imap(work, tasks)
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool.join()
 
 
-def _decode(clip: Clip, faces: FaceBoxes, found: Findings) -> Footage | None:
+def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[str]]:
+    """Enrol the first take of one place that can be, and try its own recording."""
+    tools = _tools[0]
+    views: list[View] = []
+    skipped: list[str] = []
+    for clip in takes:
+        try:
+            footage = decode(clip, tools.faces)
+        except GuardError as err:
+            skipped.append(str(err))
+            continue
+        view = enrol_view(footage)
+        views.append(view)
+        if view.fingerprint is None:
+            continue
+        samples = still_board(footage.last_ns)
+        twin = play(footage, view, PERFECT_DEVICE, tools.policy, samples, tools.scene)
+        verified = _disturb(footage, view.fingerprint)
+        return views, _Place(view, twin, verified, _somebody(footage)), skipped
+    return views, None, skipped
+
+
+def _play_all(task: _Task) -> Findings:
+    """Play one recording against every view."""
+    tools, clip, found = _tools[0], task.clip, Findings()
     try:
-        return decode(clip, faces)
+        footage = decode(clip, tools.faces)
     except GuardError as err:
-        if str(err) not in found.skipped:
-            found.skipped.append(str(err))
-        return None
+        found.skipped.append(str(err))
+        return found
+    samples = still_board(footage.last_ns)
+    if not clip.controlled:
+        device = honest_device(clip)
+        found.honest.append(play(footage, None, device, tools.policy, samples))
+    for place in task.places:
+        shown = place.view.clip
+        if shown == clip:
+            continue
+        same = shown.place == clip.place
+        scene = tools.scene if same else None  # a stranger gets no help from the veto
+        trial = play(footage, place.view, PERFECT_DEVICE, tools.policy, samples, scene)
+        kind = found.takes if same else found.strangers if clip.controlled else found.foreign
+        kind.append(trial)
+    if clip.outside is not None:
+        for shot in _each_second(footage):
+            shares = tools.scene.probabilities(shot)
+            found.outside.append((sum(shares[2:]), clip.outside))
+    found.splices = _splices(footage, task)
+    return found
 
 
-def _sort(trial: Trial, clip: Clip, shown: View, found: Findings) -> None:
-    if shown.clip == clip:
-        found.twins.append(trial)
-    elif shown.clip.place == clip.place:
-        found.takes.append(trial)
-    elif clip.controlled:
-        found.strangers.append(trial)
-    else:
-        found.foreign.append(trial)
+def _splices(footage: Footage, task: _Task) -> list[Splice]:
+    """Splices from every other place into this recording, drawn from the seed."""
+    tools = _tools[0]
+    found: list[Splice] = []
+    rng = np.random.default_rng(task.seed)
+    others = [_scenery(p) for p in task.places if p.view.clip.place != footage.clip.place]
+    flowing = [place for place in others if place.flowing]
+    visitors = [(p.view.clip.name, p.person) for p in task.places if p.person is not None]
+    frames = [shot.frame for shot in footage.shots]
+    for kind in task.kinds:
+        peopled = [place for place in flowing if place.peopled and len(visitors) > 1]
+        if kind is Kind.WALK_IN and not peopled:
+            kind = Kind.HARD_CUT  # nobody is there to be one too many
+        choice = peopled if kind is Kind.WALK_IN else flowing
+        if not choice:
+            return found
+        place = choice[rng.integers(len(choice))]
+        strange = [person for name, person in visitors if name != place.name] or [frames[0]]
+        person = strange[rng.integers(len(strange))]
+        begins = int(rng.integers(max(1, len(frames) - _WINDOW)))
+        window = frames[begins : begins + _WINDOW]
+        found += splice(
+            kind, place, (footage.clip.name, window), person, tools.faces, tools.policy, rng
+        )
+    return found
 
 
-def _disturb(footage: Footage, fingerprint: Fingerprint, found: Findings) -> None:
+def _scenery(place: _Place) -> Scenery:
+    """The marked opening of a view's own recording; decoded once a worker."""
+    tools, view = _tools[0], place.view
+    if view.clip.name not in tools.sceneries:
+        assert view.fingerprint is not None
+        footage = decode(view.clip, tools.faces, until_ns=KEPT_NS)
+        tools.sceneries[view.clip.name] = scenery(
+            footage,
+            view.fingerprint,
+            place.twin.decisions,
+            peopled=place.person is not None,
+        )
+    return tools.sceneries[view.clip.name]
+
+
+def _somebody(footage: Footage) -> np.ndarray | None:
+    """The frame with the largest face, if that is large enough."""
+    best, frame = _FACE, None
+    for shot in footage.shots:
+        tall = max((box.height for box in footage.detect(shot.frame)), default=0.0)
+        if tall / shot.frame.shape[0] > best:
+            best, frame = tall / shot.frame.shape[0], shot.frame
+    return frame
+
+
+def _each_second(footage: Footage) -> list[np.ndarray]:
+    found, next_ns = [], 0
+    for shot in footage.shots:
+        if shot.captured_ns >= next_ns:
+            found.append(shot.frame)
+            next_ns = shot.captured_ns + S
+    return found
+
+
+def _disturb(footage: Footage, fingerprint: Fingerprint) -> dict[str, tuple[int, int]]:
     """How many disturbed frames of the view's own recording the sentinel still verifies."""
+    verified = {}
     for name, disturbed in DISTURBANCES.items():
         sentinel, check = Sentinel(fingerprint), ViewCheck(fingerprint)
         seen, last_ns, held, frames = fingerprint.blocks, -S, 0, 0
@@ -123,25 +303,15 @@ def _disturb(footage: Footage, fingerprint: Fingerprint, found: Findings) -> Non
                 seen = reading.seen_blocks or fingerprint.blocks
             frames += 1
             held += sentinel.look(frame, seen).view_score >= MIN_VIEW_SCORE
-        before = found.verified.get(name, (0, 0))
-        found.verified[name] = (before[0] + held, before[1] + frames)
+        verified[name] = (held, frames)
+    return verified
 
 
-def _measure(clip: Clip, fingerprint: Fingerprint, faces: FaceBoxes, found: Findings) -> None:
-    """What the parts of the slow loop cost for one second of video, on this machine now."""
-    footage = decode(clip, faces)
-    frames = [s.frame for s in footage.shots[:60]]
-    check, motion = ViewCheck(fingerprint), EgoMotion()
-    nobody = footage.detect(frames[0])
-    parts: dict[str, tuple[int, Callable[[int, np.ndarray], object]]] = {
-        "view": (10, lambda n, f: check.read(f, n * S // 10, nobody)),
-        "ego-motion": (10, lambda n, f: motion.read(f, n * S // 10, nobody)),
-        "people": (5, lambda n, f: faces.detect(f)),
-    }
-    for name, (rate, work) in parts.items():
-        times = []
-        for number, frame in enumerate(frames[:30]):
-            began = time.perf_counter()
-            work(number, frame)
-            times.append(time.perf_counter() - began)
-        found.cost_ms[name] = float(np.median(times)) * 1e3 * rate
+def _add(found: Findings, part: Findings) -> None:
+    for name in ("foreign", "strangers", "takes", "honest", "splices", "outside"):
+        getattr(found, name).extend(getattr(part, name))
+    _skip(found, part.skipped)
+
+
+def _skip(found: Findings, lines: Sequence[str]) -> None:
+    found.skipped += [line for line in lines if line not in found.skipped]

@@ -8,6 +8,7 @@ reading the smallest distance to a limit.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from edge.config import Device
 from edge.decision import view
 from edge.decision.enrol import enrol
 from edge.decision.evidence import BoardSample, Box
+from edge.decision.eyes import SceneFinder
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy
@@ -74,16 +76,22 @@ class Trial:
     due: int  # frames after the dwell
     due_passed: int
     reasons: dict[Reason, int]
+    due_reasons: dict[Reason, int]  # of the frames blocked after the dwell
     scores: tuple[float, ...]  # the sentinel's, of every frame, over all blocks
     margin: float  # of the reading nearest to passing: smallest distance to a limit; > 0 passes
     decisions: tuple[bool, ...]  # passed, frame by frame
 
 
-def decode(clip: Clip, faces: FaceBoxes) -> Footage:
+def decode(clip: Clip, faces: FaceBoxes, *, until_ns: int | None = None) -> Footage:
     """Decode a recording and find its faces, as often as the slow loop looks for them."""
     camera = FileCamera(clip.path)
-    shots = tuple(camera.shots())
+    found_shots = []
+    for shot in camera.shots():
+        if until_ns is not None and shot.captured_ns > until_ns:
+            break
+        found_shots.append(shot)
     camera.close()
+    shots = tuple(found_shots)
     found: dict[int, tuple[Box, ...]] = {}
     boxes: tuple[Box, ...] = ()
     last_ns = -S
@@ -118,27 +126,27 @@ def play(
     device: Device,
     policy: Policy,
     samples: Sequence[BoardSample],
+    scene: SceneFinder | None = None,
 ) -> Trial:
-    """Play one recording against one view."""
+    """Play one recording against one view; without `scene` there is no veto."""
     fingerprint = shown.fingerprint if shown is not None else None
-    guard = Replay(device, PERFECT_SESSION, policy, fingerprint, footage)
+    guard = Replay(device, PERFECT_SESSION, policy, fingerprint, footage, scene=scene)
     outcome = guard.run(footage.shots, samples)
     passed = [d.verdict is FrameOutcome.PASS for d in outcome.decisions]
     after_ns = round(device.dwell_s * S) + SETTLE_NS
-    due = [p for p, d in zip(passed, outcome.decisions, strict=True) if d.captured_ns >= after_ns]
-    counted: dict[Reason, int] = {}
-    for decision in outcome.decisions:
-        for reason in decision.reasons:
-            counted[reason] = counted.get(reason, 0) + 1
+    late = [d for d in outcome.decisions if d.captured_ns >= after_ns]
+    counted = Counter(reason for d in outcome.decisions for reason in d.reasons)
+    due_counted = Counter(reason for d in late for reason in d.reasons)
     scores, margin = _nearness(footage, fingerprint) if fingerprint is not None else ((), -1.0)
     return Trial(
         clip=footage.clip.name,
         view=shown.clip.name if shown is not None else "",
         frames=len(passed),
         passed=sum(passed),
-        due=len(due),
-        due_passed=sum(due),
-        reasons=counted,
+        due=len(late),
+        due_passed=sum(d.verdict is FrameOutcome.PASS for d in late),
+        reasons=dict(counted),
+        due_reasons=dict(due_counted),
         scores=scores,
         margin=margin,
         decisions=tuple(passed),
