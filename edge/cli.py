@@ -9,17 +9,22 @@ Heavy imports belong inside handlers, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are told by us, in one line
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import edge.commands
 from edge.errors import GuardError
+from edge.version import VERSION
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\
 examples:
@@ -30,14 +35,22 @@ examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line; its subparsers do so too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"framegate: {message} (see {self.prog} --help)\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every subcommand in `edge.commands`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="framegate",
         description="Blocks face matching outside a controlled capture context.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"framegate {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in sorted(pkgutil.iter_modules(edge.commands.__path__), key=lambda m: m.name):
         importlib.import_module(f"edge.commands.{module.name}").register(commands)
@@ -48,14 +61,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = build_parser().parse_args(argv)
     try:
-        return int(args.handler(args))
+        code = int(args.handler(args))
+        sys.stdout.flush()  # what does not fit is noticed here, not at the very end
+        return code
     except GuardError as err:
         print(f"framegate: {err}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        return 1
+        _drop_stdout()  # the reader has read enough, as `head` does
+        return 0
+    except OSError as err:
+        if err.errno not in _FULL:
+            raise
+        _drop_stdout()
+        print(f"framegate: cannot write the output: {os.strerror(err.errno)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _drop_stdout() -> None:
+    """Leave nothing for the interpreter to write, and to fail at, when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

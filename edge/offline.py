@@ -35,6 +35,7 @@ from edge.rulebook import notes_for
 from edge.version import VERSION
 
 _ENROL_FRAMES = 30  # spread over the opening seconds
+_RESULTS = ("decisions.jsonl", "summary.json", "report.html")
 _ENROL_S = (0.2, 60.0)
 """Bounds of the opening seconds from which a view may be enrolled."""
 
@@ -74,9 +75,13 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     camera = FileCamera(job.clip)
     digest = camera.identity.digest
     fingerprint = _view(job, device, faces, digest)
+    log = None if job.out is None else _fresh_log(job.out)
     say("replay: the records are taken unsigned; nothing is released to any matcher")
+    for path in job.telemetry:
+        if ignored := ", ".join(telemetry.ignored_columns(path)):
+            say(f"note: {path}: no sensor is called {ignored}; ignored")
     with tempfile.TemporaryDirectory(prefix="framegate-") as scratch:
-        folder = Path(scratch) / "audit" if job.out is None else _fresh(job.out / "audit")
+        folder = log or Path(scratch) / "audit"
         signer = Signer.generate("framegate/replay")
         clerk = Clerk(AuditLog.create_or_open(folder, signer))
         guard = Replay(
@@ -163,6 +168,8 @@ def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerpr
 
 
 def _clip_and_seconds(text: str) -> tuple[Path, float]:
+    if not text:
+        raise UsageError("--enroll-view: expected CLIP[:SECONDS], got nothing")
     clip, colon, seconds = text.rpartition(":")
     if not colon or Path(text).exists():
         return Path(text), 1.0
@@ -200,13 +207,23 @@ def _warn(summary: record.Summary, outcome: Outcome, say: Callable[[str], None])
         )
 
 
-def _fresh(folder: Path) -> Path:
-    """A folder for a new log; an old replay's log there is moved out of the way first."""
+def _fresh_log(out: Path) -> Path:
+    """A folder for a new log in `out`; an old replay's log there is moved out of the way first."""
+    folder = out / "audit"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            foreign = next((name for name in _RESULTS if (out / name).exists()), None)
+            if foreign is not None:
+                raise UsageError(
+                    f"--out {out} holds a {foreign} that no replay wrote: expected a new folder, "
+                    "an empty one, or one with earlier results"
+                )
+        out.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             tag = hashlib.sha256(str(os.stat(folder).st_mtime_ns).encode()).hexdigest()[:8]
             folder.rename(folder.with_name(f"audit-before-{tag}"))
+    except (FileExistsError, NotADirectoryError) as err:
+        raise UsageError(f"--out {out}: expected a folder, but a file is in its place") from err
     except OSError as err:
         raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     return folder

@@ -204,3 +204,51 @@ def test_other_commands_say_what_is_missing(
 
     assert code == 2
     one_line(capsys.readouterr().err)
+
+
+def test_a_file_in_the_place_of_the_results_is_named(
+    short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], face_model: Path
+) -> None:
+    (tmp_path / "D.toml").write_text(DEVICE)
+    (tmp_path / "S.toml").write_text(SESSION)
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/out"):
+        command = ["replay", str(short_clip), "--device", str(tmp_path / "D.toml")]
+        command += ["--session", str(tmp_path / "S.toml"), "--out", str(tmp_path / place)]
+
+        assert main(command) == 2
+        assert "expected a folder" in one_line(capsys.readouterr().err)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_report_that_no_replay_wrote_is_not_overwritten(
+    short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], face_model: Path
+) -> None:
+    (tmp_path / "D.toml").write_text(DEVICE)
+    (tmp_path / "S.toml").write_text(SESSION)
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "report.html").write_text("mine")
+    command = ["replay", str(short_clip), "--device", str(tmp_path / "D.toml")]
+    command += ["--session", str(tmp_path / "S.toml"), "--out", str(out)]
+
+    assert main(command) == 2
+    assert "report.html" in one_line(capsys.readouterr().err)
+    assert (out / "report.html").read_text() == "mine"
+
+    (out / "report.html").unlink()
+    assert main(command) == 0
+    assert main(command) == 0, "its own results may be replaced"
+
+
+def test_columns_that_are_no_sensor_are_named(
+    short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], face_model: Path
+) -> None:
+    (tmp_path / "D.toml").write_text(DEVICE)
+    (tmp_path / "S.toml").write_text(SESSION)
+    (tmp_path / "board.csv").write_text("t_s,dock,tampr\n0,1,0\n")
+    command = ["replay", str(short_clip), "--device", str(tmp_path / "D.toml")]
+    command += ["--session", str(tmp_path / "S.toml"), "--telemetry", str(tmp_path / "board.csv")]
+
+    assert main(command) == 0
+    assert "no sensor is called tampr" in capsys.readouterr().err

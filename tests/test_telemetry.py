@@ -112,7 +112,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(RecordError, match="cannot read"):
         load([tmp_path / "none.csv"])
     (tmp_path / "b.csv").write_bytes(b"t_s,lux\n\xff\xfe,1\n")
-    with pytest.raises(RecordError, match="expected comma-separated text"):
+    with pytest.raises(RecordError, match="expected UTF-8 text"):
         load([tmp_path / "b.csv"])
 
 

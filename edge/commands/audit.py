@@ -103,6 +103,7 @@ def _verify(args: argparse.Namespace) -> int:
             read_note(seen, [key])
         except NoteError as err:
             raise UsageError(f"{args.checkpoint}: {err}") from err
+    _say_whose_key(args)
     try:
         found = verify_log(args.log, key, floor=args.floor, seen=seen)
     except AuditError as err:
@@ -135,6 +136,7 @@ def _show(args: argparse.Namespace) -> int:
             return
         print(json.dumps({"index": index, **fields}) if args.json else _line(index, fields))
 
+    _say_whose_key(args)
     try:
         verify_log(args.log, key, on_entry=on_entry)
     except AuditError as err:
@@ -155,6 +157,7 @@ def _prove(args: argparse.Namespace) -> int:
     if span and from_ns >= to_ns:
         raise UsageError("prove: --from must be before --to")
     entries: list[bytes] = []
+    _say_whose_key(args)
     try:
         note = _read(args.log / "checkpoint")
         verify_log(args.log, key, on_entry=lambda index, entry, fields: entries.append(entry))
@@ -217,6 +220,7 @@ def _export(args: argparse.Namespace) -> int:
         found = export_log(args.log, args.out, key)
     except AuditError as err:
         return _no(f"{args.log} does not verify, so nothing was exported: {err}")
+    _say_whose_key(args)
     _print_verified(args, args.out, found, key)
     return 0
 
@@ -269,19 +273,24 @@ def _time(text: str, option: str) -> int:
 
 
 def _log_key(args: argparse.Namespace) -> Verifier:
-    """The key to trust: the one given, or the one the log carries, said aloud."""
+    """The key to trust: the one given, or the one the log carries."""
     from edge.keys import read_verifier
 
     if not (args.log / "segments").is_dir():
         raise UsageError(f"{args.log} holds no audit log (expected a directory with segments/)")
     if args.key is not None:
         return read_verifier(args.key)
-    beside = args.log / "log.pub"
-    print(
-        f"note: trusting {beside}, which came with the log; give --key for proof of who wrote it",
-        file=sys.stderr,
-    )
-    return read_verifier(beside)
+    return read_verifier(args.log / "log.pub")
+
+
+def _say_whose_key(args: argparse.Namespace) -> None:
+    """Say that the log's own key is trusted; once the command line is known to be good."""
+    if args.key is None:
+        print(
+            f"note: trusting {args.log / 'log.pub'}, which came with the log; "
+            "give --key for proof of who wrote it",
+            file=sys.stderr,
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -34,10 +34,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_check(args: argparse.Namespace) -> int:
     """0 if the file holds, 1 with every error on a line of its own."""
-    from edge.daemon.settings import SettingsError, load_settings
+    from edge.daemon.settings import SettingsError, parse_settings, read_settings
 
+    data = read_settings(args.file)  # a file that is not there is bad usage, not a failed check
     try:
-        load_settings(args.file)
+        parse_settings(data, args.file)
     except SettingsError as err:
         print("\n".join(err.problems), file=sys.stderr)
         return 1

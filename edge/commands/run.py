@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.daemon.supervisor import Guard, Plan
     from edge.live import Live
     from edge.live_feed import Feed
+    from edge.reasons import Reason
     from edge.results import finish_run
 
     plan = Plan(
@@ -120,6 +121,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"{summary.frames} frames: {summary.passed} released, {summary.blocked} blocked")
     if guard.failure is not None:
         print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)
+        return 1
+    if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
+        print("framegate: the matcher was never there to take a frame", file=sys.stderr)
         return 1
     return 0
 

@@ -14,6 +14,7 @@ import heapq
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,16 +67,33 @@ def load(paths: Sequence[Path]) -> tuple[BoardSample, ...]:
     return tuple(heapq.merge(*map(_read, paths), key=lambda sample: sample.captured_ns))
 
 
+def ignored_columns(path: Path) -> tuple[str, ...]:
+    """The columns of a file that are no sensor of ours, as its header names them.
+
+    Raises:
+        RecordError: the file cannot be read as telemetry.
+    """
+    with _rows(path) as (header, _):
+        return tuple(name for name in header if name != "t_s" and not _SENSORS.fullmatch(name))
+
+
 def _read(path: Path) -> list[BoardSample]:
+    with _rows(path) as (header, rows):
+        time, columns = _columns(path, header)
+        return list(_samples(path, rows, len(header), time, columns))
+
+
+@contextmanager
+def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(rows, [])]
-            time, columns = _columns(path, header)
-            return list(_samples(path, rows, len(header), time, columns))
+            yield [name.strip() for name in next(rows, [])], rows
     except OSError as err:
         raise RecordError(f"{path}: cannot read telemetry: {err.strerror}") from err
-    except (csv.Error, UnicodeDecodeError) as err:
+    except UnicodeDecodeError as err:
+        raise RecordError(f"{path}: expected UTF-8 text, got other bytes") from err
+    except csv.Error as err:
         raise RecordError(f"{path}: expected comma-separated text: {err}") from err
 
 
