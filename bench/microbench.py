@@ -54,20 +54,28 @@ def figures(found: Micro) -> list[Figure]:
     """The rows of the table that these rounds give."""
     column = found.column
     probe = [p - f for p, f in zip(column("gst probe"), column("gst floor"), strict=True)]
+    decision = [d - e for d, e in zip(column("decision"), column("empty"), strict=True)]
     step, paced = column("step hot"), column("step paced")
+    whole, whole_hot, plain = column("whole paced"), column("whole hot"), column("plain paced")
+    both = "what each adds to a call that does nothing"
     return [
-        ratio("sentinel with sign map : without, paced", paced, column("plain paced"), "<= 1.35"),
-        ratio("decision vs Python pad probe", probe, column("decision"), ">= 20"),
+        ratio("sentinel with sign map : without, paced", whole, plain, "<= 1.35"),
+        ratio("decision vs Python pad probe", probe, decision, ">= 20", note=both),
         ratio("decision vs Rego engine", column("rego"), column("decision"), ">= 30"),
         ratio("gate step hot vs INT8 classifier inline", column("int8"), step, ">= 300"),
         ratio("gate step paced vs INT8 classifier inline", column("int8"), paced, ">= 20"),
         ratio("gate step hot vs FP32 classifier inline", column("fp32"), step, ">= 700"),
         ratio("gate step paced vs FP32 classifier inline", column("fp32"), paced, ">= 40"),
         ratio("gate step 720p : VGA, paced", column("step 720p paced"), paced, "<= 1.25"),
+        ratio("gate step and notes, hot vs INT8 classifier inline", column("int8"), whole_hot, ""),
+        ratio("gate step and notes, paced vs INT8 classifier inline", column("int8"), whole, ""),
         number("decision, hot", column("decision"), "ns"),
+        number("decision, hot, above an empty call", decision, "ns"),
         number("gate step, hot", [ns / 1e3 for ns in step], "us"),
         number("gate step, paced p50", [ns / 1e3 for ns in paced], "us"),
         number("gate step, paced p99", [ns / 1e3 for ns in column("step paced p99")], "us"),
+        number("gate step with its notes, hot", [ns / 1e3 for ns in whole_hot], "us"),
+        number("gate step with its notes, paced p50", [ns / 1e3 for ns in whole], "us"),
         number("gate step, cold", [ns / 1e3 for ns in column("step cold")], "us"),
         number("classifier INT8", [ns / 1e6 for ns in column("int8")], "ms"),
         number("classifier FP32", [ns / 1e6 for ns in column("fp32")], "ms"),

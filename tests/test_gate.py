@@ -169,6 +169,14 @@ def test_a_lease_may_ask_for_a_higher_score_but_never_for_a_lower_one(gate):
     assert gate.check(frame(score=0.8), NOW) is Verdict.PASS
 
 
+def test_a_score_at_the_bar_is_no_reason_to_withhold(granted):
+    late = granted.lease.to_ns
+    low = granted.lease.from_ns - 1
+
+    assert granted.check(frame(0, late, granted.lease.min_view_score), NOW) is Verdict.WAIT
+    assert granted.check(frame(0, low, granted.lease.min_view_score), NOW) is Verdict.FRAME_STALE
+
+
 def test_the_higher_score_of_a_lease_ends_with_it(gate):
     gate.grant(lease(min_view_score=0.95), NOW)
     gate.revoke(Revocation(1, ()))

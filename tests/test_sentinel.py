@@ -128,6 +128,24 @@ def test_the_numbers_for_liveness_follow_the_picture(room):
     assert brighter.mean == pytest.approx(first.mean + 10, abs=1)
 
 
+def test_a_glance_and_its_note_say_what_a_look_says(fingerprint, room):
+    looked, glanced = Sentinel(fingerprint), Sentinel(fingerprint)
+
+    for frame in render.still(room, 3):
+        look = looked.look(frame)
+        assert glanced.glance(frame) == look.view_score
+        assert glanced.note() == look
+
+
+def test_the_note_on_what_is_no_picture_says_so(fingerprint, room):
+    sentinel = Sentinel(fingerprint)
+    sentinel.look(room)
+
+    assert sentinel.glance(np.zeros((0, 0, 3), np.uint8)) is None
+    assert sentinel.note().malformed
+    assert sentinel.look(room).difference == 0.0  # the picture before it is not forgotten
+
+
 def test_a_wiped_sentinel_keeps_no_pixels(fingerprint, room):
     sentinel = Sentinel(fingerprint)
     sentinel.look(room)

@@ -1,10 +1,10 @@
 """Peer: a scene classifier run inline on every frame instead of a gate.
 
-The network has the shape and the work of a MobileNet (Sandler et al. 2018,
-arXiv:1801.04381; about 300 million multiplications at 224x224) with random
-weights: its speed is what is compared, its answer means nothing. The INT8
-version is statically quantised per channel. Both are made once and kept in
-the cache folder.
+The network is EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946, Lite
+variant: no squeeze-and-excitation, ReLU6; 385 million multiplications at
+224x224), layer by layer, with random weights: its speed is what is compared,
+its answer means nothing. The INT8 version is statically quantised per channel
+(QDQ). Both are made once and kept in the cache folder.
 """
 
 from __future__ import annotations
@@ -17,9 +17,16 @@ import cv2
 import numpy as np
 
 SIDE = 224
-# expansion, channels out, repeats, stride of the first
-_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
-_LAST = ((6, 160, 3, 2), (6, 320, 1, 1))
+_NAME = "efficientnet-lite0"
+_STAGES = (  # expansion, kernel, channels out, repeats, stride of the first
+    (1, 3, 16, 1, 1),
+    (6, 3, 24, 2, 2),
+    (6, 5, 40, 2, 2),
+    (6, 3, 80, 3, 2),
+    (6, 5, 112, 3, 1),
+    (6, 5, 192, 4, 2),
+    (6, 3, 320, 1, 1),
+)
 
 
 def _folder() -> Path:
@@ -35,7 +42,7 @@ def inline(*, quantised: bool) -> Callable[[np.ndarray], np.ndarray]:
     """
     import onnxruntime as ort
 
-    path = _folder() / ("mobilenet_int8.onnx" if quantised else "mobilenet.onnx")
+    path = _folder() / (f"{_NAME}-int8.onnx" if quantised else f"{_NAME}.onnx")
     if not path.exists():
         _make(_folder())
     options = ort.SessionOptions()
@@ -59,7 +66,7 @@ def _make(folder: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     folder.mkdir(parents=True, exist_ok=True)
-    plain, small = folder / "mobilenet.onnx", folder / "mobilenet_int8.onnx"
+    plain, small = folder / f"{_NAME}.onnx", folder / f"{_NAME}-int8.onnx"
     onnx.save(_network(), plain)
 
     class Noise(CalibrationDataReader):  # type: ignore[misc]
@@ -114,12 +121,12 @@ def _network() -> object:
     weights.append(numpy_helper.from_array(np.float32(0), "zero"))
     weights.append(numpy_helper.from_array(np.float32(6), "six"))
     x, channels = relu(conv("stem", "image", 3, 32, 3, 2, 1)), 32
-    for i, (expand, out, repeats, stride) in enumerate(_STAGES + _LAST):
+    for i, (expand, kernel, out, repeats, stride) in enumerate(_STAGES):
         for j in range(repeats):
             name, wide = f"b{i}_{j}", channels * expand
             step = stride if j == 0 else 1
             y = relu(conv(f"{name}.up", x, channels, wide, 1, 1, 1)) if expand > 1 else x
-            y = relu(conv(f"{name}.deep", y, wide, wide, 3, step, wide))
+            y = relu(conv(f"{name}.deep", y, wide, wide, kernel, step, wide))
             y = conv(f"{name}.down", y, wide, out, 1, 1, 1)
             if step == 1 and channels == out:
                 nodes.append(helper.make_node("Add", [x, y], [f"{name}.sum"]))
@@ -131,7 +138,7 @@ def _network() -> object:
     nodes.append(helper.make_node("Flatten", [x], ["answer"]))
     graph = helper.make_graph(
         nodes,
-        "mobilenet",
+        _NAME,
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("answer", TensorProto.FLOAT, [1, 1000])],
         weights,

@@ -46,8 +46,8 @@ def _gate(incoming: Any, outgoing: Any, view: bytes) -> None:
     gate.grant(lease, clock.now_ns())
     while (item := incoming.get()) is not None:
         captured_ns, frame = item
-        score = sentinel.look(frame, gate.seen_blocks).view_score
-        pending = Pending(0, captured_ns, score, 0, frame.nbytes)
+        score = sentinel.glance(frame, gate.seen_blocks)
+        pending = Pending(0, captured_ns, score or 0.0, 0, frame.nbytes)
         if gate.check(pending, clock.now_ns()) is Verdict.PASS:
             outgoing.put((captured_ns, frame))
     outgoing.put(None)

@@ -29,6 +29,7 @@ class Verdict(Enum):
     FRAME_STALE = Reason.FRAME_STALE
 
 
+_SHUT = (1, 0, 0, 1.0)  # covers no capture time at all
 _PASS = Verdict.PASS  # asked for each frame; a module's name is found in half the time
 
 
@@ -72,6 +73,7 @@ class Gate:
         self._limits = limits or Limits()
         self._lease: Lease | None = None  # a new gate blocks
         self._min_score = min_view_score
+        self._window = _SHUT  # the lease as `check` wants it
         self._epoch = 0  # newest epoch heard of, granted or revoked
         self._revoked = 0  # epochs up to this one are dead
         self._barred_ns = -1  # nothing captured up to here may be leased any more
@@ -117,6 +119,7 @@ class Gate:
         self._lease = lease
         self._epoch = lease.epoch
         self._min_score = max(self._floor, lease.min_view_score)
+        self._window = (lease.from_ns, lease.to_ns, lease.expires_ns, self._min_score)
         return None
 
     def revoke(self, revocation: Revocation) -> list[Blocked]:
@@ -151,19 +154,14 @@ class Gate:
 
     def check(self, frame: Pending, now_ns: int) -> Verdict:
         """The verdict on `frame` at `now_ns`; asked before the copy and again after it."""
-        lease = self._lease
-        if lease is None:
-            return Verdict.NO_LEASE
-        if now_ns >= lease.expires_ns:
-            return Verdict.LEASE_EXPIRED
-        if frame.view_score < self._min_score:
-            return Verdict.VIEW_FOREIGN
-        captured_ns = frame.captured_ns
-        if captured_ns < lease.from_ns:
-            return Verdict.FRAME_STALE
-        if captured_ns >= lease.to_ns:
-            return Verdict.WAIT
-        return _PASS
+        from_ns, to_ns, expires_ns, min_score = self._window
+        if (
+            from_ns <= frame.captured_ns < to_ns
+            and now_ns < expires_ns
+            and frame.view_score >= min_score
+        ):
+            return _PASS
+        return self._refusal(frame, now_ns)
 
     def tick(self, now_ns: int) -> list[Blocked]:
         """Apply what time alone decides: expiry, bounds, frames no lease will ever cover."""
@@ -200,8 +198,22 @@ class Gate:
         self._fifo_bytes -= frame.size
         return frame
 
+    def _refusal(self, frame: Pending, now_ns: int) -> Verdict:
+        """Why `frame` does not pass; the first of the reasons in this order."""
+        lease = self._lease
+        if lease is None:
+            return Verdict.NO_LEASE
+        if now_ns >= lease.expires_ns:
+            return Verdict.LEASE_EXPIRED
+        if frame.view_score < self._min_score:
+            return Verdict.VIEW_FOREIGN
+        if frame.captured_ns >= lease.to_ns:
+            return Verdict.WAIT
+        return Verdict.FRAME_STALE
+
     def _withdraw(self, reason: Reason) -> list[Blocked]:
         self._lease = None
+        self._window = _SHUT
         self._min_score = self._floor
         blocked = [Blocked(frame, reason) for frame in self._fifo]
         self._fifo.clear()

@@ -48,7 +48,7 @@ from edge.frames.outlet import Outlet
 from edge.frames.pool import Pool
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
-from edge.frames.sentinel import ALL, Look, Sentinel
+from edge.frames.sentinel import ALL, Sentinel
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
 from edge.lease import decode as decode_lease
@@ -107,7 +107,7 @@ class GateProcess:
         self._held: dict[int, int] = {}  # slot -> how many still need it
         self._doomed: set[int] = set()  # lent slots to wipe when they come back
         self._newest: Captured | None = None
-        self._look: Look | None = None  # at the newest frame, not told yet
+        self._glanced = False  # at the newest frame, which is not told of yet
         self._lent: int | None = None
         self._offered_ns = -EVIDENCE_NS
         self._anchor = ALL
@@ -238,29 +238,30 @@ class GateProcess:
         fits = shot.height * shot.width * 3 <= self._pool.slot_bytes
         picture = self._pool.frame(slot, shot.height, shot.width) if fits else _NO_PICTURE
         lease = self._gate.lease
-        look = self._sentinel.look(picture, self._anchor if lease is None else lease.seen_blocks)
-        score = look.view_score if self._identifying else 1.0
+        seen = self._sentinel.glance(picture, self._anchor if lease is None else lease.seen_blocks)
         self._shapes[slot] = (shot.height, shot.width)
         self._held[slot] = 2  # by the FIFO, and as the newest frame
         before, self._newest = self._newest, shot
         if before is not None:
             self._drop(before.slot)
+        score = 0.0 if seen is None else seen if self._identifying else 1.0
         frame = Pending(shot.sequence, shot.captured_ns, score, slot, picture.nbytes)
-        if look.malformed:
+        if seen is None:
             stopped = [Blocked(frame, Reason.FRAME_MALFORMED)]
         else:
             stopped = self._gate.admit(frame, self._clock.now_ns())
         self._steps[shot.sequence] = time.perf_counter_ns() - began_ns
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
-        self._look = look
+        self._glanced = True
 
     def _tell(self) -> None:
         """Tell the decider of the frame just looked at; after its release, which is in a hurry."""
-        look, self._look = self._look, None
         shot = self._newest
-        if look is None or shot is None:
+        if not self._glanced or shot is None:
             return
+        self._glanced = False
+        look = self._sentinel.note()
         ipc.send(self._decider, encode_note(shot.sequence, shot.captured_ns, look))
         since_ns = shot.captured_ns - self._offered_ns
         suspect = look.difference > SUSPECT_DIFFERENCE and since_ns >= SUSPECT_NS

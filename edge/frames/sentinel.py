@@ -44,7 +44,8 @@ class Sentinel:
     def __init__(self, fingerprint: Fingerprint | None) -> None:
         self._fingerprint = fingerprint
         self._shape: tuple[int, ...] = ()
-        self._rows = self._columns = slice(0)
+        self._places = (slice(0), slice(0), 1)
+        self._score: float | None = None  # of the frame last glanced at
         self._buffers = tuple(_Buffers() for _ in range(2))  # this frame's and the last one's
         self._turn = 0
         self._first = True
@@ -59,33 +60,51 @@ class Sentinel:
         self._std = np.zeros((1, 1))
 
     def look(self, frame: np.ndarray, seen_blocks: int = ALL) -> Look:
-        """Look at one frame.
+        """Look at one frame, all of it: `glance`, then `note`."""
+        self.glance(frame, seen_blocks)
+        return self.note()
+
+    def glance(self, frame: np.ndarray, seen_blocks: int = ALL) -> float | None:
+        """What the gate must know before it decides; `note` gives the rest.
 
         Args:
             frame: BGR uint8 pixels, shape (H, W, 3), any strides; only read.
             seen_blocks: bit i says that the last view reading saw block i of the
                 enrolled view; the others are left out.
+
+        Returns:
+            The view score, 0 to 1; None for what is no picture.
         """
         alike = type(frame) is np.ndarray and frame.dtype is _UINT8 and frame.shape == self._shape
         if not alike:  # not of the kind of the frame before, which was well formed
             if signs.malformed(frame):
-                return _MALFORMED
+                self._score = None
+                return None
             if frame.shape != self._shape:
-                self._rows, self._columns = signs.grid(frame.shape[0], frame.shape[1])
+                rows, columns = signs.grid(frame.shape[0], frame.shape[1])
+                self._places = (rows, columns, 1)
                 self._shape = frame.shape
                 self._first = True
-        last, now = self._buffers[self._turn], self._buffers[1 - self._turn]
-        self._turn = 1 - self._turn
-        thumb = now.thumb
-        np.copyto(thumb, frame[self._rows, self._columns, 1])
+        self._turn = turn = 1 - self._turn
+        now = self._buffers[turn]
+        np.copyto(now.thumb, frame[self._places])
+        self._score = score = self._compare(now, seen_blocks)
+        return score
 
-        score = self._score(now, seen_blocks)
+    def note(self) -> Look:
+        """The plain numbers of the frame last glanced at, for liveness; asked once a frame.
+
+        They decide nothing about that frame, so the gate asks after its release.
+        """
+        if self._score is None:
+            return _MALFORMED
+        thumb, last = self._buffers[self._turn].thumb, self._buffers[1 - self._turn].thumb
         cv2.meanStdDev(thumb, self._mean, self._std)
         cv2.Laplacian(thumb, cv2.CV_16S, self._laplacian)
-        change = 255.0 if self._first else cv2.norm(thumb, last.thumb, cv2.NORM_L1) / _PIXELS
+        change = 255.0 if self._first else cv2.norm(thumb, last, cv2.NORM_L1) / _PIXELS
         self._first = False
         return Look(
-            score,
+            self._score,
             self._mean.item(),
             self._std.item(),
             cv2.norm(self._laplacian, cv2.NORM_L1) / _PIXELS,
@@ -101,7 +120,7 @@ class Sentinel:
         self._found[:] = 0
         self._first = True
 
-    def _score(self, now: _Buffers, seen_blocks: int) -> float:
+    def _compare(self, now: _Buffers, seen_blocks: int) -> float:
         if self._fingerprint is None:
             return 0.0
         if seen_blocks != self._seen:
