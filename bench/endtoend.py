@@ -95,7 +95,7 @@ def figures(found: Latencies) -> list[Figure]:
             ours,
             found.medians("unsafe"),
             dearer,
-            note=f"{rate}; the product's side includes the matcher's own copy",
+            note=f"{rate}; the matcher reads the frame where it lies",
         ),
         number(f"capture to matcher p50, {found.size}", [ns / 1e3 for ns in ours], "us"),
         Figure(

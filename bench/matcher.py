@@ -1,4 +1,4 @@
-"""A matcher that only notes when each frame is in its hands.
+"""A matcher that only notes when it can read each frame, where it lies in the ring.
 
     python -m bench.matcher POOL_FD
 
@@ -25,7 +25,7 @@ def main() -> int:
     connection = open_connection()
     print("connected", flush=True)
     while not stop and not connection.ended:
-        frame = connection.read(timeout_s=0.1)
+        frame = connection.read(timeout_s=0.1, copy=False)
         if frame is not None:
             rows.extend((frame.captured_ns, clock.now_ns(), frame.sequence))
     sys.stdout.buffer.write(rows.tobytes())

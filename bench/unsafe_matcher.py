@@ -28,7 +28,7 @@ class IndexReader(ring.RingReader):
             mmap.mmap(pool_fd, os.fstat(pool_fd).st_size, prot=mmap.PROT_READ), np.uint8
         )
 
-    def next(self) -> tuple[ring.Slot, np.ndarray] | None:
+    def next(self, *, copy: bool = True) -> tuple[ring.Slot, np.ndarray] | None:
         (newest,) = ring._NEWEST.unpack_from(self._map, ring._NEWEST_AT)
         if self._next > newest:
             return None

@@ -14,6 +14,7 @@ import socket
 import struct
 
 MAX_MESSAGE = 64 * 1024
+SHORT_MESSAGE = 2 * 1024  # enough between capture, gate and decider; costs less to receive
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -44,14 +45,14 @@ class PeerGone(Exception):
     """The other end of a channel has gone away."""
 
 
-def receive(channel: socket.socket) -> bytes | None:
-    """The next message, or None if there is none now.
+def receive(channel: socket.socket, size: int = MAX_MESSAGE) -> bytes | None:
+    """The next message, cut to `size` bytes, or None if there is none now.
 
     Raises:
         PeerGone: the other end has gone away.
     """
     try:
-        data = channel.recv(MAX_MESSAGE)
+        data = channel.recv(size)
     except BlockingIOError:
         return None
     except OSError as err:
@@ -61,11 +62,11 @@ def receive(channel: socket.socket) -> bytes | None:
     return data
 
 
-def drain(channel: socket.socket, limit: int = 256) -> list[bytes]:
+def drain(channel: socket.socket, limit: int = 256, size: int = MAX_MESSAGE) -> list[bytes]:
     """Up to `limit` waiting messages; see `receive`."""
     messages: list[bytes] = []
     while len(messages) < limit:
-        data = receive(channel)
+        data = receive(channel, size)
         if data is None:
             break
         messages.append(data)

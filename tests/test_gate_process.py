@@ -98,6 +98,11 @@ class Harness:
         self.send(encode(dataclasses.replace(shot, **changes)))
         return self.words()
 
+    def give_back(self) -> None:
+        """Say, as the decider, that whatever frame was lent as evidence is needed no more."""
+        for slot in range(4):
+            ipc.send(self.decider, encode(Returned(slot)))
+
     def send(self, data: bytes) -> None:
         ipc.send(self.capture, data)
         self.gate.turn()
@@ -134,6 +139,39 @@ def test_a_good_frame_under_a_lease_reaches_the_matcher(harness):
 
     assert [word.reason for word in words] == [None]
     assert (matcher.read(timeout_s=0) == PICTURE).all()
+
+
+def test_a_frame_read_where_it_lies_is_gone_after_a_revocation(harness):
+    matcher = harness.connect()
+    harness.grant()
+    harness.deliver()
+
+    frame = matcher.read(timeout_s=0, copy=False)
+    assert (frame == PICTURE).all()
+    assert not frame.flags.writeable
+    assert matcher.intact(frame)
+
+    ipc.send(harness.decider, encode_lease(Revocation(1, (Reason.NO_LEASE,))))
+    harness.gate.turn()
+
+    assert not matcher.intact(frame)
+    assert not frame.any()
+
+
+def test_a_frame_read_where_it_lies_tells_when_it_was_overwritten(harness):
+    matcher = harness.connect()
+    harness.grant(to_ns=harness.clock.now_ns() + 10_000 * MS, expires_ns=1 << 62)
+    harness.deliver()
+    frame = matcher.read(timeout_s=0, copy=False)
+
+    for _ in range(harness.ring.slots - 1):
+        harness.give_back()
+        harness.deliver()
+    assert matcher.intact(frame)
+
+    harness.give_back()
+    harness.deliver()
+    assert not matcher.intact(frame)
 
 
 @pytest.mark.parametrize(

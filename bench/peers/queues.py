@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from bench import scenery
+from bench.timing import punctual
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.frames.gate import Gate, Pending, Verdict
@@ -84,6 +85,7 @@ class QueueRig:
         for process in self._processes:
             process.start()
         scheduling.prefer()
+        punctual()
         self._first.put((self._clock.now_ns(), self._pictures[0]))
         self._results.get(timeout=_START_S)
         return self
@@ -98,10 +100,11 @@ class QueueRig:
         period_ns = round(1e9 / rate_hz)
         due_ns = self._clock.now_ns() + 5 * MS
         for _ in range(count):
+            # written by the camera before it is due, as on the product's side
+            picture = self._pictures[self.sent % len(self._pictures)].copy()
             wait_ns = due_ns - self._clock.now_ns()
             if wait_ns > 0:
                 time.sleep(wait_ns / 1e9)
-            picture = self._pictures[self.sent % len(self._pictures)]
             self._first.put((due_ns, picture), timeout=_END_S)
             self.sent += 1
             due_ns += period_ns

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +55,14 @@ class Shot:
     captured_ns: int
 
 
+Room = Callable[[], "np.ndarray | None"]
+
+
+def nowhere() -> np.ndarray | None:
+    """No memory is lent: the camera takes its own."""
+    return None
+
+
 class Camera(Protocol):
     """A source of frames; iterating ends when no more will come."""
 
@@ -62,8 +70,12 @@ class Camera(Protocol):
     width: int
     height: int
 
-    def shots(self) -> Iterator[Shot]:
-        """Frames in order of capture."""
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+        """Frames in order of capture.
+
+        `room` is asked before each frame for memory to write it into, BGR uint8 of
+        the camera's size; a frame that is written elsewhere is a `frame` of its own.
+        """
 
     def close(self) -> None:
         """Give the device back."""
@@ -84,18 +96,18 @@ class FileCamera:
         self._first: Shot | None = first
         self.height, self.width = first.frame.shape[:2]
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         shot, self._first = self._first, None
         start_ns = shot.captured_ns if shot is not None else 0
         while shot is not None:
             yield Shot(shot.frame, shot.captured_ns - start_ns)
-            shot = self._read()
+            shot = self._read(room)
 
     def close(self) -> None:
         self._capture.release()
 
-    def _read(self) -> Shot | None:
-        found, frame = self._capture.read()
+    def _read(self, room: Room = nowhere) -> Shot | None:
+        found, frame = self._capture.read(room())
         if not found:
             return None
         return Shot(frame, round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS))
@@ -111,9 +123,9 @@ class PacedCamera:
         self.width, self.height = self._file.width, self._file.height
         self.dropped = 0
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         start_ns = self._clock.now_ns()
-        for shot in self._file.shots():
+        for shot in self._file.shots(room):
             due_ns = start_ns + shot.captured_ns
             wait_ns = due_ns - self._clock.now_ns()
             if wait_ns > 0:
@@ -148,9 +160,9 @@ class LiveCamera:
             raise CameraError(f"{source}: the camera opens but delivers no frame")
         self.height, self.width = frame.shape[:2]
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         while True:
-            found, frame = self._capture.read()
+            found, frame = self._capture.read(room())
             if not found:
                 return
             yield Shot(frame, self._clock.now_ns())

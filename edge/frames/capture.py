@@ -2,7 +2,8 @@
 
     python -m edge.frames.capture < settings.json
 
-It says what camera it found, waits for the pool and a go, then delivers. A
+It says what camera it found, waits for the pool and a go, then delivers; a
+camera that can writes each frame straight into a slot of the pool. A
 stalled driver stalls only this process. A camera that goes away is looked for
 again with growing pauses; a file that ends is the end of the stream.
 """
@@ -16,6 +17,8 @@ import sys
 import threading
 import time
 from typing import Any
+
+import numpy as np
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
@@ -32,12 +35,26 @@ _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 class Deliverer:
     """Puts shots into free slots of the pool; what finds none is dropped and counted."""
 
-    def __init__(self, gate: socket.socket, pool: Pool) -> None:
+    def __init__(self, gate: socket.socket, pool: Pool, height: int, width: int) -> None:
+        """`height` and `width` are the camera's."""
         self._gate = gate
         self._pool = pool
+        self._shape = (height, width)
         self._free = list(range(pool.slots))
+        self._lent: tuple[int, np.ndarray] | None = None  # the slot that the next frame goes to
         self.sequence = 0
         self.dropped = 0
+
+    def room(self) -> np.ndarray | None:
+        """Where the camera may write its next frame, so that it need not be copied."""
+        if self._lent is None:
+            if not self._free:
+                self._reclaim()
+            if not self._free:
+                return None
+            slot = self._free.pop()  # the last one freed is the likeliest to be cached
+            self._lent = slot, self._pool.frame(slot, *self._shape)
+        return self._lent[1]
 
     def deliver(self, shot: Shot) -> None:
         """Hand one frame to the gate.
@@ -45,24 +62,25 @@ class Deliverer:
         Raises:
             ipc.PeerGone: the gate is gone.
         """
-        if not self._free:
-            self._reclaim()
+        self.room()
         sequence = self.sequence
         self.sequence += 1
-        if not self._free or shot.frame.nbytes > self._pool.slot_bytes:
+        if self._lent is None or shot.frame.nbytes > self._pool.slot_bytes:
             self.dropped += 1
             return
-        slot = self._free.pop()
+        slot, place = self._lent
         height, width = shot.frame.shape[:2]
-        self._pool.frame(slot, height, width)[:] = shot.frame
+        if shot.frame is not place:
+            self._pool.frame(slot, height, width)[:] = shot.frame
         message = Captured(slot, sequence, shot.captured_ns, height, width)
-        if not ipc.send(self._gate, encode(message)):
-            self._free.append(slot)
+        if ipc.send(self._gate, encode(message)):
+            self._lent = None
+        else:
             self.dropped += 1
         self._reclaim()  # now that this frame is on its way
 
     def _reclaim(self) -> None:
-        for data in ipc.drain(self._gate):
+        for data in ipc.drain(self._gate, size=ipc.SHORT_MESSAGE):
             freed = decode(data)
             if isinstance(freed, Freed):
                 self._free.append(freed.slot)
@@ -123,7 +141,8 @@ def main() -> int:
     Heart(Beats.attach(settings["beats_fd"]), clock).start()
     parent.recv(16)  # the go: everyone else is ready
     try:
-        return _deliver(camera, settings["source"], Deliverer(gate, pool), clock)
+        deliverer = Deliverer(gate, pool, camera.height, camera.width)
+        return _deliver(camera, settings["source"], deliverer, clock)
     except ipc.PeerGone:
         return 0
 
@@ -132,7 +151,7 @@ def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock
     finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
-        for shot in camera.shots():
+        for shot in camera.shots(deliverer.room):
             deliverer.deliver(shot)
             tries = 0
         camera.close()

@@ -34,7 +34,7 @@ from edge.lease import Lane
 
 
 class Frame(np.ndarray):
-    """A released frame: BGR uint8, shape (H, W, 3), read-only, the matcher's own copy."""
+    """A released frame: BGR uint8, shape (H, W, 3), read-only; see `Connection.read`."""
 
     captured_ns: int  # CLOCK_BOOTTIME nanoseconds
     epoch: int  # of the lease it was released under
@@ -87,14 +87,18 @@ class Connection:
         self.ended = False  # nothing more will come, and everything that came has been read
         self._over = False  # the guard said that nothing more will come
 
-    def read(self, timeout_s: float | None = None) -> Frame | None:
+    def read(self, timeout_s: float | None = None, *, copy: bool = True) -> Frame | None:
         """The next released frame; None when the stream is over or the time has passed.
 
         `ended` tells the two apart. Without a timeout it waits for as long as it takes.
+        The frame is the matcher's own copy. Without `copy` it is read where it lies,
+        which saves that copy: the guard overwrites it after as many more frames as the
+        ring has slots (eight, fewer for very large frames), and zeroes it on revoke. Ask
+        `intact` when done with it, and drop the result if the answer is no.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            found = self.ring.next()
+            found = self.ring.next(copy=copy)
             if found is not None:
                 slot, pixels = found
                 frame = pixels.view(Frame)
@@ -110,6 +114,10 @@ class Connection:
             if wait_s is not None and wait_s <= 0:
                 return None
             self._wait(wait_s)
+
+    def intact(self, frame: Frame) -> bool:
+        """Whether a frame read without `copy` was still whole and permitted just now."""
+        return self.ring.intact(frame.sequence)
 
     def close(self) -> None:
         """Leave; the guard releases nothing more to this matcher."""
@@ -216,8 +224,9 @@ class VideoCapture:
         frame = self._connection.read(self._timeout_s)
         if frame is None:
             return False, None
-        copy = frame.view(np.ndarray)
-        return True, copy.copy()  # OpenCV hands out writable pictures
+        picture = frame.view(np.ndarray)
+        picture.flags.writeable = True  # as OpenCV's are; it is this side's own copy
+        return True, picture
 
     def isOpened(self) -> bool:
         return self._connection is not None and not self._connection.ended

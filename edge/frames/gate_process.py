@@ -153,7 +153,8 @@ class GateProcess:
         if self._decider_fd in ready:
             self._hear_decider()
         if self._capture_fd in ready:
-            data = ipc.receive(self._capture)  # one frame a turn, released before the next
+            # one frame a turn, released before the next
+            data = ipc.receive(self._capture, ipc.SHORT_MESSAGE)
             if data is not None:
                 self._hear_capture(data)
             self._hear_decider()  # again, so that nothing is released past a revocation
@@ -176,7 +177,7 @@ class GateProcess:
             ipc.send(self._parent, b"matcher")
 
     def _hear_decider(self) -> None:
-        for data in ipc.drain(self._decider):
+        for data in ipc.drain(self._decider, size=ipc.SHORT_MESSAGE):
             if data[:1] == b"F":
                 self._hear_lease(data)
                 continue

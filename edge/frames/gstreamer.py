@@ -22,7 +22,7 @@ import numpy as np
 
 from edge.clock import Clock
 from edge.errors import CameraError
-from edge.frames.camera import MAX_SIDE_PX, CameraIdentity, Shot
+from edge.frames.camera import MAX_SIDE_PX, CameraIdentity, Room, Shot, nowhere
 
 PREFIX = "gst:"
 _CAMERAS = frozenset({"v4l2src", "libcamerasrc", "nvarguscamerasrc", "nvv4l2camerasrc", "rtspsrc"})
@@ -87,11 +87,11 @@ class PipelineCamera:
             raise
         self._first: Shot | None = first
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         shot, self._first = self._first, None
         while shot is not None:
             yield shot
-            shot = self._read()
+            shot = self._read(room)
 
     def close(self) -> None:
         if self._process.poll() is None:
@@ -126,12 +126,17 @@ class PipelineCamera:
                 break
         raise self._refused("delivers no video")
 
-    def _read(self) -> Shot | None:
+    def _read(self, room: Room = nowhere) -> Shot | None:
         """The next whole frame; rows are padded to four bytes on their way."""
         row = self.width * 3
         stride = -(-row // 4) * 4
-        data = bytearray(stride * self.height)
-        view = memoryview(data)
+        frame = room() if stride == row else None
+        if frame is None:
+            data = np.empty((self.height, stride), np.uint8)
+            frame = data[:, :row].reshape(self.height, self.width, 3)
+        else:
+            data = frame
+        view = data.reshape(-1).data
         while view:
             count = os.readv(self._frames_fd, [view])
             if count == 0:
@@ -139,8 +144,7 @@ class PipelineCamera:
             view = view[count:]
         captured_ns = self._clock.now_ns()
         self._listen()
-        rows = np.frombuffer(data, np.uint8).reshape(self.height, stride)
-        return Shot(rows[:, :row].reshape(self.height, self.width, 3), captured_ns)
+        return Shot(frame, captured_ns)
 
     def _listen(self) -> None:
         """Take what the launcher says on, so that it never waits for us to."""

@@ -153,11 +153,12 @@ class RingReader:
         (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
         self._next = newest + 1
 
-    def next(self) -> tuple[Slot, np.ndarray] | None:
+    def next(self, *, copy: bool = True) -> tuple[Slot, np.ndarray] | None:
         """The oldest frame not read yet as a private copy, or None.
 
         Frames that were overwritten or wiped before they could be read are
-        skipped; `Slot.sequence` shows the gap.
+        skipped; `Slot.sequence` shows the gap. Without `copy` it is a view into
+        the ring: good until the slot's next turn or a wipe, see `intact`.
         """
         (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
         while self._next <= newest:
@@ -171,7 +172,15 @@ class RingReader:
             if slot.height * slot.width * 3 != slot.size:
                 continue
             pixels = self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + slot.size]
-            copy = pixels.reshape(slot.height, slot.width, 3).copy()
-            if _NEWEST.unpack_from(self._map, at)[0] == sequence:
-                return slot, copy
+            picture = pixels.reshape(slot.height, slot.width, 3)
+            if copy:
+                picture = picture.copy()
+            if self.intact(sequence):
+                return slot, picture
         return None
+
+    def intact(self, sequence: int) -> bool:
+        """Whether that frame still lies in its slot, neither overwritten nor wiped."""
+        at = _HEADER_BYTES + (sequence - 1) % self.slots * self._stride
+        (there,) = _NEWEST.unpack_from(self._map, at)
+        return bool(there == sequence)
