@@ -424,7 +424,9 @@ class Guard:
             self.recorder.resolved(decode_resolved(data))
 
     def _bury(self, ended: list[Child]) -> None:
-        if any(child.name == "gate" for child in ended) and self.ring is not None:
+        lost = {child.name for child in ended} - {"matcher"}
+        # whichever end is seen first: others may end of the gate's end before it is seen itself
+        if self.ring is not None and ("gate" in lost or (lost and not self.over)):
             self.ring.wipe_all()
         # one loss takes others along, which end in good order: name the one that did not
         for child in sorted(ended, key=lambda child: child.process.wait() == 0):
