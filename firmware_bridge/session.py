@@ -26,6 +26,7 @@ LINK_LIFE_NS = 200 * MS
 HELLO_NS = 100 * MS
 PING_NS = 50 * MS
 DOUBT_NS = 1000 * MS  # how long a sign of trouble is remembered
+_HALF_WORD = 1 << 31
 _SENT = 64  # packets whose sending time is remembered
 
 
@@ -85,6 +86,7 @@ class Session:
         self._sent: deque[tuple[int, int]] = deque(maxlen=_SENT)
         self._sent_ns = 0
         self._fresh_ns: int | None = None  # when we sent what the board last confirmed
+        self._heard: tuple[int, int] = (0, 0)  # board time of hearing us (us), when we sent it (ns)
         self._trouble_ns: dict[Trouble, int] = {}
 
     def up(self, now_ns: int) -> bool:
@@ -227,7 +229,8 @@ class Session:
         elif packet.kind == Kind.EVIDENCE.value:
             t_ms, reading = sensors.unpack(packet.payload)
             self._echo_ms = t_ms
-            return sensors.sample(reading, now_ns) if self.up(now_ns) else None
+            dated_ns = self._dated_ns(t_ms, now_ns)
+            return sensors.sample(reading, dated_ns) if self.up(now_ns) else None
         elif packet.kind == Kind.FLOORS.value:
             told = payloads.FloorsPayload.unpack(packet.payload)
             return Floors(told.log_size, told.policy_version) if self.up(now_ns) else None
@@ -264,6 +267,7 @@ class Session:
         self._echo_ms = greeting.t_us // 1000 & payloads.WORD
         self._tx_sequence = greeting.host_sequence
         self._fresh_ns = self._hello[1]
+        self._heard = (greeting.t_us, self._hello[1])
         self._sent.clear()
         self._sent.append((greeting.host_sequence, self._hello[1]))
         self._sent_ns = now_ns - PING_NS  # the first ping goes out at once
@@ -278,11 +282,22 @@ class Session:
         if self._sent and self._sent[0][0] == status.host_sequence:
             sent_ns = self._sent[0][1]
             self._fresh_ns = sent_ns
+            self._heard = (status.t_us - status.host_age_us, sent_ns)
             away_ns = now_ns - sent_ns
             self.counters.round_trip_ns = max(away_ns - status.host_age_us * 1000, 0)
             self.counters.board_offset_ns = (
                 status.t_us * 1000 - now_ns + self.counters.round_trip_ns // 2
             )
+
+    def _dated_ns(self, t_ms: int, now_ns: int) -> int:
+        """The earliest that a measurement at board time `t_ms` (modulo 2^32) can have been made.
+
+        The board heard a packet of ours no earlier than we sent it. So a line that is slow, or
+        made slow, can make evidence look old, but never newer than it is.
+        """
+        board_us, sent_ns = self._heard
+        since_ms = (t_ms + -board_us // 1000 + _HALF_WORD & payloads.WORD) - _HALF_WORD
+        return min(sent_ns + since_ms * MS, now_ns)
 
     def _confirmed_age(self, now_ns: int) -> int:
         return now_ns - self._fresh_ns if self._fresh_ns is not None else LINK_LIFE_NS + 1

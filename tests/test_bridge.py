@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -100,6 +101,33 @@ def test_the_link_comes_up_by_itself_and_evidence_flows(wire):
     assert 45 <= len(wire.samples) <= 51
     assert wire.samples[-1].dock_id == "D-0017"
     assert wire.samples[-1].captured_ns <= wire.now_ns
+
+
+@pytest.mark.parametrize("slower_ms", [0, 60, 100, 140])
+def test_evidence_is_never_dated_later_than_it_was_measured(slower_ms):
+    """A line that is made slower, little by little, cannot make old evidence look new."""
+    wire = Wire()
+    line: list[tuple[int, bytes]] = []
+
+    def later(chunk: bytes) -> list[bytes]:
+        sent_ms = wire.now_ns // MS - 1000
+        lag_ms = min(slower_ms, max(0, sent_ms - 500) // 8)
+        line.append((wire.now_ns + lag_ms * MS, chunk))
+        return []
+
+    wire.to_host = later
+    undocked_ns = 4000 * MS
+    for _ in range(4000):
+        if wire.now_ns >= undocked_ns:
+            wire.reading = replace(STILL, docked=False)
+        wire.run(1)
+        while line and line[0][0] <= wire.now_ns:
+            wire.told += wire.bridge.hear_board(line.pop(0)[1], wire.now_ns)
+
+    docked = [s.captured_ns for s in wire.samples if s.dock]
+    assert len(docked) > 100
+    assert max(docked) <= undocked_ns
+    assert undocked_ns - max(docked) <= 50 * MS, "nor much earlier, where the line is quick to us"
 
 
 def test_the_decider_hears_a_status_at_least_every_50_ms_and_at_each_change(wire):
