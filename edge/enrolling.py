@@ -19,7 +19,7 @@ from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.people import FaceBoxes
 from edge.decision.scene import SceneModel
 from edge.errors import CameraError, EnrolmentError, UsageError
-from edge.frames.camera import Camera, FileCamera, LiveCamera
+from edge.frames.camera import Camera, FileCamera, is_live, open_camera
 from edge.keys import KeyStore, RecordKind
 from edge.models.pull import asset
 
@@ -102,8 +102,8 @@ def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> 
 
 
 def _open(source: str) -> Camera:
-    if "://" in source or source.isdigit() or source.startswith("/dev/"):
-        return LiveCamera(source, BootClock())
+    if is_live(source):
+        return open_camera(source, BootClock())
     return FileCamera(Path(source))
 
 

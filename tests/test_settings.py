@@ -35,7 +35,7 @@ def test_every_error_is_told_at_once_with_its_line() -> None:
     assert problems(text) == [
         f"{PATH}:1: device is missing; expected a path",
         f"{PATH}:1: session is missing; expected a path",
-        f"{PATH}:1: source: expected a V4L2 index or device, a URL, gst:PIPELINE, a "
+        f"{PATH}:1: source: expected a V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, a "
         "video file, got 1",
         f'{PATH}:3: pack: expected "strict" or "police", got \'lax\'',
         f"{PATH}:5: [matcher] uid: expected 1 to 2147483647, got 0",

@@ -133,7 +133,7 @@ KEYS = (
         "",
         "source",
         None,
-        "a V4L2 index or device, a URL, gst:PIPELINE, a video file",
+        "a V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, a video file",
         "the camera",
         _text,
     ),

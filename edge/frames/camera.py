@@ -34,7 +34,7 @@ MAX_SIDE_PX = 8192
 class CameraIdentity:
     """What tells one camera from another; pinned at enrolment."""
 
-    kind: str  # "v4l2", "stream", "pipeline" or "virtual"
+    kind: str  # "v4l2", "stream", "pipeline", "picamera2" or "virtual"
     driver: str = ""
     card: str = ""
     bus: str = ""
@@ -173,13 +173,25 @@ class LiveCamera:
 
 def open_camera(source: str, clock: Clock) -> Camera:
     """The live camera `source` names: index, device, URL, pipeline, or a file in real time."""
-    if source.startswith("gst:"):
-        from edge.frames.gstreamer import PREFIX, PipelineCamera
+    scheme, _, rest = source.partition(":")
+    if scheme == "gst":
+        from edge.frames.gstreamer import PipelineCamera
 
-        return PipelineCamera(source[len(PREFIX) :], clock)
-    if "://" in source or source.isdigit() or source.startswith("/dev/"):
+        return PipelineCamera(rest, clock)
+    if scheme == "picamera2":
+        from edge.frames.picamera import PiCamera
+
+        return PiCamera(rest or "0", clock)
+    if is_live(source):
         return LiveCamera(source, clock)
     return PacedCamera(Path(source), clock)
+
+
+def is_live(source: str) -> bool:
+    """Whether `source` names a camera, not a recording."""
+    if source.startswith(("gst:", "picamera2:", "/dev/")) or source == "picamera2":
+        return True
+    return "://" in source or source.isdigit()
 
 
 def file_sha256(path: Path) -> str:
