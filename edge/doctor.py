@@ -73,6 +73,17 @@ def sandbox(missing: Mapping[str, str]) -> Finding:
     )
 
 
+def escape_reports(works: bool) -> Finding:
+    if works:
+        return Finding("escape reports", State.OK, "the kernel tells of a matcher's attempts")
+    return Finding(
+        "escape reports",
+        State.DEGRADED,
+        "no seccomp listener",
+        "use Linux 5.5 or newer; attempts are refused all the same, and not reported",
+    )
+
+
 def boot_clock(goes_on: bool) -> Finding:
     if goes_on:
         return Finding("boot clock", State.OK, "CLOCK_BOOTTIME", needed=True)

@@ -33,6 +33,7 @@ def examine(keys_dir: Path | None, place: Path, log: Path | None) -> list[Findin
         doctor.sealed_memory(_sealed_memory()),
         doctor.process_handles(_works(_pidfd)),
         doctor.sandbox(_sandbox()),
+        doctor.escape_reports(_escape_reports()),
         doctor.boot_clock(_works(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))),
         doctor.wall_clock(_synchronised(), time.time() < _BUILT_S),
         doctor.scheduling(_real_time(), len(os.sched_getaffinity(0))),
@@ -76,6 +77,12 @@ def _sandbox() -> dict[str, str]:
     from edge.daemon.sandbox import missing
 
     return {layer.value: why for layer, why in missing().items()}
+
+
+def _escape_reports() -> bool:
+    from edge.daemon.seccomp import can_report
+
+    return can_report()
 
 
 def _synchronised() -> bool:

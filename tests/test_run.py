@@ -218,8 +218,8 @@ def test_a_dead_matcher_is_started_again_and_frames_flow_to_it(kiosk: Site) -> N
     said: list[str] = []
     script = "from edge.frames.client import open_connection as o\nc = o()\nc.read()\nexit(3)"
     with Guard(plan(kiosk, sys.executable, "-c", script), said.append) as guard:
-        first = guard.children["matcher"].pid
-        while guard.children.get("matcher") is None or guard.children["matcher"].pid == first:
+        first = guard.keeper.child
+        while guard.keeper.child in (None, first):
             guard.turn()
             assert not guard.over
 

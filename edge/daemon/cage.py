@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,8 @@ def main() -> int:
     order = Order.decode(sys.argv[1])
     parent = os.getppid()
     try:
+        if order.report >= 0:
+            os.set_inheritable(order.report, False)
         for layer in _in_order(order.layers):
             _put_on(layer, order)
         if os.getppid() != parent:
@@ -62,7 +65,7 @@ def _in_order(layers: tuple[Layer, ...]) -> list[Layer]:
 def _put_on(layer: Layer, order: Order) -> None:
     match layer:
         case Layer.DESCRIPTORS:
-            _only_descriptor(order.fd)
+            _only_descriptors(order.fd, order.report)
         case Layer.NETWORK:
             _own_network()
         case Layer.OWN_UID:
@@ -75,18 +78,30 @@ def _put_on(layer: Layer, order: Order) -> None:
         case Layer.LANDLOCK:
             landlock.restrict(map(Path, order.reads), map(Path, order.writes), _DEVICES)
         case Layer.SECCOMP:
-            seccomp.apply(os.getpid())
+            reports = order.report >= 0
+            _hand_over(seccomp.apply(os.getpid(), report=reports), order.report)
 
 
-def _only_descriptor(fd: int) -> None:
-    """Close everything but the standard streams and `fd`."""
-    top = os.sysconf("SC_OPEN_MAX")
-    if fd < 0:
-        os.closerange(3, top)
+def _only_descriptors(fd: int, report: int) -> None:
+    """Close everything but the standard streams, the matcher's `fd` and this process's `report`."""
+    below = 3
+    for kept in sorted(number for number in (fd, report) if number >= 0):
+        os.closerange(below, kept)
+        below = kept + 1
+    os.closerange(below, os.sysconf("SC_OPEN_MAX"))
+    if fd >= 0:
+        os.set_inheritable(fd, True)
+
+
+def _hand_over(listener: int | None, report: int) -> None:
+    """Give the filter's listener to the guard, who alone may answer it."""
+    if report < 0:
         return
-    os.closerange(3, fd)
-    os.closerange(fd + 1, top)
-    os.set_inheritable(fd, True)
+    with socket.socket(fileno=report) as channel:
+        fds = [] if listener is None else [listener]
+        socket.send_fds(channel, [b"."], fds)
+        for fd in fds:
+            os.close(fd)
 
 
 def _own_network() -> None:

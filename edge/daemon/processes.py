@@ -90,18 +90,22 @@ def spawn_caged(
     confinement: sandbox.Confinement,
     given: Mapping[str, str],
     fd: int,
+    report: int = -1,
 ) -> Child:
     """Start the matcher in its sandbox; it inherits the standard streams and `fd`.
+
+    Its cage sends the listener of its filter to `report`.
 
     Raises:
         SandboxError: the command names no program.
     """
-    order = sandbox.order(command, confinement, fd)
+    order = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
         [sys.executable, "-m", "edge.daemon.cage", order.encode()],
         env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
         stdin=subprocess.DEVNULL,
-        pass_fds=(fd,),
+        pass_fds=tuple(number for number in (fd, report) if number >= 0),
+        start_new_session=True,  # its filter keeps it in this process group
     )
     return Child("matcher", process)
 

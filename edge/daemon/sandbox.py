@@ -86,6 +86,7 @@ class Order:
     fd: int = -1  # the control socket; -1 for none
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    report: int = -1  # where the cage sends its listener; closed before the matcher begins
     drop: tuple[str, ...] = field(default=())  # environment names that end with the cage
 
     def encode(self) -> str:
@@ -97,6 +98,7 @@ class Order:
                 "fd": self.fd,
                 "reads": self.reads,
                 "writes": self.writes,
+                "report": self.report,
                 "drop": self.drop,
             }
         )
@@ -111,11 +113,12 @@ class Order:
             told["fd"],
             tuple(told["reads"]),
             tuple(told["writes"]),
+            told["report"],
             tuple(told["drop"]),
         )
 
 
-def order(command: tuple[str, ...], confinement: Confinement, fd: int) -> Order:
+def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: int = -1) -> Order:
     """The order for `command`, with every file it may read named.
 
     Raises:
@@ -135,6 +138,7 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int) -> Order:
         fd,
         tuple(dict.fromkeys(reads)),
         tuple(os.path.abspath(path) for path in confinement.writes),
+        report,
         () if "OPENBLAS_NUM_THREADS" in os.environ else ("OPENBLAS_NUM_THREADS",),
     )
 

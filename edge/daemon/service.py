@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class Service:
         self._stopping = False
         self._reloading = False
         self._ready = False
+        self._escaped = False  # a matcher tried to get out; only an operator sets that aside
         self._trouble = ""
         self._failures = 0
         self._told_ns = 0
@@ -122,13 +124,15 @@ class Service:
         self._tell("starting", force=True)
         began_ns = self._clock.now_ns()
         try:
-            guard = self._first or Guard(plan_of(self._settings), self._say)
+            plan = replace(plan_of(self._settings), escaped=self._escaped)
+            guard = self._first or Guard(plan, self._say)
             self._first = None
             try:
                 with guard:
                     self._watch(guard)
             finally:
                 self._ledger.dropped += guard.recorder.dropped
+                self._escaped |= guard.keeper.escaped
         except GuardError as err:
             self._lost(str(err))
         else:
@@ -193,6 +197,7 @@ class Service:
         if settings.listen != self._settings.listen:
             self._say("reload: [status] listen changes at the next start only")
         self._settings = settings
+        self._escaped = False
         self._ledger.reloads += 1
         self._failures = 0
         self._say("reload: what was permitted is revoked; starting with the new files")

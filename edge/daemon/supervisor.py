@@ -25,17 +25,18 @@ from pathlib import Path
 from typing import Any
 
 from edge import ipc, scheduling
-from edge.clock import MS, BootClock, S, boot_id
+from edge.clock import BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
 from edge.daemon import sandbox
-from edge.daemon.processes import Child, key_pipe, spawn_caged, spawn_matcher, spawn_module
+from edge.daemon.keeper import Keeper
+from edge.daemon.processes import Child, key_pipe, spawn_module
 from edge.daemon.recorder import Recorder
 from edge.decision.evidence import Source
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError
 from edge.frames.camera import CameraIdentity
-from edge.frames.messages import decode_resolved
+from edge.frames.messages import ESCAPED, decode_resolved
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.heartbeat import Beats, Role
@@ -48,7 +49,6 @@ BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 START_S = 30.0
-_RESTARTS_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
 VIRTUAL = "virtual"
 
 
@@ -64,6 +64,7 @@ class Plan:
     board_arguments: tuple[str, ...] = ("--still",)
     matcher: tuple[str, ...] = ()
     confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
+    escaped: bool = False  # a matcher tried to get out: none is started, all is blocked
     pack: str = "strict"
     policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"
@@ -113,9 +114,8 @@ class Guard:
         self.ring: Ring | None = None
         self.over = False
         self.failure: str | None = None
-        self._matched = False  # a matcher has connected
-        self._restarts = 0
-        self._restart_ns: int | None = None
+        self.keeper = Keeper(plan.matcher, self.confinement, say, escaped=plan.escaped)
+        self._escape_told = False
         self._run_dir: Path | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)
         self._sockets: list[socket.socket] = []
@@ -153,6 +153,8 @@ class Guard:
             poll.register(channel, select.POLLIN)
         for child in self.children.values():
             poll.register(child.pidfd, select.POLLIN)
+        for fd in self.keeper.fds():
+            poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(TURN_MS)}
         self.beats.beat(Role.PARENT, self._clock.now_ns())
         self._bury([child for child in self.children.values() if child.pidfd in ready])
@@ -161,9 +163,12 @@ class Guard:
                 self.recorder.decider_said(data)
             for data in ipc.drain(self._gate):
                 self._gate_said(data)
-        if self._restart_ns is not None and now_ns >= self._restart_ns:
-            self._restart_ns = None
-            self._start_matcher()
+        self.keeper.turn(ready, now_ns, over=self.over)
+        if self.keeper.escaped and not self._escape_told:
+            with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
+                self._escape_told = ipc.send(self._decider, ESCAPED)
+        if self.keeper.failure and self.failure is None:
+            self.failure = self.keeper.failure
 
     def run(self, each_turn: Callable[[Recorder], None] = lambda recorder: None) -> None:
         """Turn until the stream is over or a process is lost (see `failure`)."""
@@ -182,6 +187,7 @@ class Guard:
                 self.children[name].end(wait_s=3.0)
         for child in self.children.values():
             child.end()
+        self.keeper.close()
         if self.ring is not None:
             self.ring.wipe_all()
         for fd in self._memory:
@@ -287,7 +293,7 @@ class Guard:
         self._await_ready()
         if not self.ring.sealed:
             raise GuardError("the gate did not seal the release ring")
-        self._start_matcher()
+        self.keeper.start(self.environment, self._clock.now_ns())
         self._await_board(bridge_end is not None)
         self._await_matcher()
         parent_capture.send(b"go")
@@ -407,7 +413,8 @@ class Guard:
     def _await_matcher(self) -> None:
         """Give a matcher the time to load what it needs, so that it misses nothing."""
         deadline_ns = self._clock.now_ns() + MATCHER_WAIT_NS
-        while "matcher" in self.children and not self._matched and self.failure is None:
+        keeper = self.keeper
+        while keeper.child is not None and not keeper.connected and self.failure is None:
             self.turn()
             if self._clock.now_ns() > deadline_ns:
                 self._say("MATCHER_LOST: the matcher has not connected yet; starting without it")
@@ -419,7 +426,7 @@ class Guard:
         if data == b"over":
             self.over = True
         elif data == b"matcher":
-            self._matched = True
+            self.keeper.connected = True
         else:
             self.recorder.resolved(decode_resolved(data))
 
@@ -430,43 +437,14 @@ class Guard:
             self.ring.wipe_all()
         # one loss takes others along, which end in good order: name the one that did not
         for child in sorted(ended, key=lambda child: child.process.wait() == 0):
-            if child.name == "matcher":
-                self._lost_matcher(child)
-            elif not self.over and self.failure is None:
+            if not self.over and self.failure is None:
                 self.failure = child.describe_end()
-
-    def _lost_matcher(self, child: Child) -> None:
-        del self.children["matcher"]
-        how = child.describe_end()
-        child.end()
-        if self.over or child.process.returncode == 0:
-            return
-        if self.confinement is not None and child.process.returncode == sandbox.REFUSED:
-            self.failure = "the matcher was not started: its sandbox refused"
-            return
-        delay_ns = _RESTARTS_NS[min(self._restarts, len(_RESTARTS_NS) - 1)]
-        self._restarts += 1
-        self._say(f"MATCHER_LOST: {how}; frames are withheld, starting it again")
-        self._restart_ns = self._clock.now_ns() + delay_ns
-
-    def _start_matcher(self) -> None:
-        if not self.plan.matcher:
-            return
-        if self.confinement is None:
-            self.children["matcher"] = spawn_matcher(list(self.plan.matcher), self.environment)
-            return
-        given = {k: v for k, v in self.environment.items() if k != "FRAMEGATE_SOCKET"}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
-            channel.connect(self.environment["FRAMEGATE_SOCKET"])
-            self.children["matcher"] = spawn_caged(
-                self.plan.matcher, self.confinement, given, channel.fileno()
-            )
 
     def _let_matcher_finish(self) -> None:
         """The stream is over: a matcher that reads to the end gets the time to say so."""
         deadline_ns = self._clock.now_ns() + 3 * S
         while (
-            "matcher" in self.children
+            self.keeper.child is not None
             and self.failure is None
             and self._clock.now_ns() < deadline_ns
         ):

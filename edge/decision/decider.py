@@ -37,6 +37,7 @@ from edge.decision.scene import SceneModel
 from edge.decision.tenure import of_the_day
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.messages import (
+    ESCAPED,
     Anchor,
     End,
     Ended,
@@ -138,6 +139,7 @@ class Decider:
         self._audit_failed = False
         self._superseded = False  # the board remembers a newer policy; stays so
         self._rolled_back = False  # the board remembers a longer log; stays so
+        self._escaped = False  # the matcher tried to get out of its sandbox; stays so
         self._over = False  # the stream ended and every released frame is accounted for
 
     def run(self) -> None:
@@ -150,7 +152,7 @@ class Decider:
                 self._beats.beat(Role.DECIDER, now_ns)
                 gap = now_ns - last_ns > GAP_NS
                 last_ns = now_ns
-                ipc.drain(self._parent)
+                self._escaped |= ESCAPED in ipc.drain(self._parent)
                 self._hear_gate()
                 self._hear_bridge()  # after the gate: reading a frame takes its time
                 self._judge.silent(self._silent(gap))
@@ -295,6 +297,8 @@ class Decider:
     def _silent(self, gap: bool) -> tuple[Reason, ...]:
         """What is wrong with the guard itself."""
         reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
+        if self._escaped:
+            reasons.append(Reason.MATCHER_ESCAPE_ATTEMPT)
         reasons.extend(self._term_now(self._clock.now_ns()))
         if self._superseded:
             reasons.append(Reason.POLICY_ROLLBACK)

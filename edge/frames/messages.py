@@ -2,7 +2,7 @@
 
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
     gate -> decider     Noted, Offered, Ended      decider -> gate   Returned, Anchor, edge.lease
-    gate -> parent      Resolved (batches)
+    gate -> parent      Resolved (batches)         parent -> decider ESCAPED
 
 Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
 """
@@ -15,6 +15,8 @@ from enum import Enum
 
 from edge.errors import GuardError
 from edge.reasons import Reason
+
+ESCAPED = b"escaped"  # the matcher tried to get out of its sandbox
 
 
 class End(Enum):

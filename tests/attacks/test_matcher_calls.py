@@ -12,6 +12,7 @@ from edge.errors import SandboxError
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSE, ABSENT = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+ASK = 0x7FC00000
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 NUMBERS = {  # name: (x86_64, aarch64)
     "read": (0, 63),
@@ -36,11 +37,13 @@ NUMBERS = {  # name: (x86_64, aarch64)
 PERMITTED = {"read", "futex", "openat"}
 
 
-def judged(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+def judged(
+    machine: str, number: int, *arguments: int, audit: int | None = None, report: bool = False
+) -> int:
     """What the filter says of one call: classic BPF, as far as it is used here."""
     padded = (*arguments, *(0 for _ in range(6 - len(arguments))))
     data = struct.pack("IIQ6Q", number, audit or AUDIT[machine], 0, *padded)
-    code = list(struct.iter_unpack("HBBI", seccomp.program(machine, 4242)))
+    code = list(struct.iter_unpack("HBBI", seccomp.program(machine, 4242, report=report)))
     at = held = 0
     while True:
         operation, if_true, if_false, value = code[at]
@@ -52,6 +55,8 @@ def judged(machine: str, number: int, *arguments: int, audit: int | None = None)
                 at += if_true if held == value else if_false
             case 0x45:
                 at += if_true if held & value else if_false
+            case 0x54:
+                held &= value
             case 0x35:
                 at += if_true if held >= value else if_false
             case 0x06:
@@ -75,6 +80,8 @@ def test_no_other_number_slips_through(machine: str) -> None:
     allowed = [number for number in range(1024) if judged(machine, number) == ALLOW]
 
     column = list(AUDIT).index(machine)
+    asked = [number for number in range(1024) if judged(machine, number, report=True) == ALLOW]
+    assert asked == allowed  # a listener is asked about what is refused, and about opening
     named = {numbers[column] for numbers in seccomp._CALLS.values()}
     plain = {0: {56, 302}, 1: {220, 261}}[column]  # clone and prlimit, harmless when all is zero
     assert set(allowed) - plain <= named
@@ -101,6 +108,39 @@ CASES = [  # (x86_64, aarch64), arguments, verdict
     ((53, 199), (2,), REFUSE),
     ((53, 199), (16,), REFUSE),
 ]
+
+
+REPORTS = [  # (x86_64, aarch64), arguments, verdict with a listener
+    ((41, 198), (2,), ASK),  # TCP, UDP
+    ((41, 198), (16,), ASK),  # netlink
+    ((41, 198), (1,), REFUSE),  # what a look-up of a user's name tries first
+    ((101, 117), (16,), ASK),
+    ((310, 270), (), ASK),
+    ((438, 438), (), ASK),
+    ((56, 220), (0x10000000 | 17,), ASK),
+    ((56, 220), (17,), ALLOW),
+    ((257, 56), (0, 0, 0o2), ASK),  # for reading and writing: as a camera is opened
+    ((257, 56), (0, 0, 0o2 | 0o4000), ASK),
+    ((257, 56), (0, 0, 0o2 | 0o100), ALLOW),  # a file of its own is made
+    ((257, 56), (0, 0, 0), ALLOW),
+    ((257, 56), (0, 0, 0o1), ALLOW),
+    ((2, None), (0, 0o2), ASK),
+    ((2, None), (0, 0), ALLOW),
+    ((62, 129), (1, 9), REFUSE),  # a signal to another: refused, and no attempt
+]
+
+
+@pytest.mark.parametrize("column", [0, 1], ids=list(AUDIT))
+@pytest.mark.parametrize(("numbers", "arguments", "verdict"), REPORTS)
+def test_a_listener_hears_of_attempts_and_of_nothing_else(
+    numbers: tuple[int, int | None], arguments: tuple[int, ...], verdict: int, column: int
+) -> None:
+    number = numbers[column]
+    if number is None:
+        return  # that processor has no such call
+
+    assert judged(list(AUDIT)[column], number, *arguments, report=True) == verdict
+    assert judged(list(AUDIT)[column], number, *arguments) in (verdict, REFUSE, ALLOW)
 
 
 @pytest.mark.parametrize("column", [0, 1], ids=list(AUDIT))

@@ -1,0 +1,231 @@
+"""A matcher that tries to get out is seen, ended and not started again (attacks D16 to D18).
+
+The twins are matchers that work: they are never reported.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from edge.audit.verify import verify_log
+from edge.daemon import sandbox, seccomp
+from edge.daemon.processes import spawn_caged
+from edge.daemon.sandbox import LAYERS, Confinement, Layer
+from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.warden import Warden
+from edge.reasons import Reason
+from tests import render
+from tests.attacks.cages import PRELUDE
+from tests.attacks.test_matcher_cage import MISSING, USEFUL
+from tests.guards import Site, site
+
+pytestmark = [
+    pytest.mark.skipif(not seccomp.can_report(), reason="this kernel reports no refused calls"),
+    pytest.mark.skipif(Layer.SECCOMP in MISSING, reason="no filter can be put on here"),
+]
+HERE = [layer for layer in LAYERS if layer not in MISSING]
+
+
+@contextmanager
+def watched(code: str, *arguments: str, reads: tuple[Path, ...] = ()) -> Iterator[Warden]:
+    """Run Python `code` in the whole cage with a warden; it has ended when this yields."""
+    ours, theirs = socket.socketpair()
+    channel, other = socket.socketpair()
+    warden = Warden(ours)
+    warden.start()
+    confinement = Confinement(without=frozenset(MISSING), reads=reads)
+    command = (sys.executable, "-I", "-c", PRELUDE + code, *arguments)
+    with theirs, channel, other:
+        child = spawn_caged(command, confinement, {}, channel.fileno(), theirs.fileno())
+    try:
+        assert child.process.wait(60) == 0
+        yield warden
+    finally:
+        child.end()
+        warden.close()
+
+
+ATTEMPTS = {
+    "a TCP socket": ("socket.socket()", "socket of family 2"),
+    "a UDP socket": (
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+        "socket of family 2",
+    ),
+    "netlink": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", "socket of family 16"),
+    "ptrace": ("libc.ptrace(16, os.getppid(), None, None)", "ptrace"),
+    "another's memory": (
+        "libc.process_vm_readv(os.getppid(), None, 0, None, 0, 0)",
+        "process_vm_readv",
+    ),
+    "another's descriptor": ("call(438, 3, 1, 0)", "pidfd_getfd"),
+    "a namespace": ("libc.unshare(0x10000000)", "unshare"),
+    "a mount": ("libc.mount(b'none', b'/mnt', b'tmpfs', 0, None)", "mount"),
+}
+
+
+@pytest.mark.parametrize(("attempt", "said"), ATTEMPTS.values(), ids=list(ATTEMPTS))
+def test_an_attempt_fails_and_is_reported(attempt: str, said: str) -> None:
+    code = f"assert tried(lambda: {attempt}) == 'EPERM'"
+
+    with watched(code) as warden:
+        assert warden.attempt == said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="names are read from the matcher's memory by root")
+@pytest.mark.parametrize(
+    "name", ["/dev/video0", "/dev/../dev/video17", "/proc/self/root/dev/video0", "/dev/media3"]
+)
+def test_opening_a_camera_fails_and_is_reported(name: str) -> None:
+    code = f"assert tried(lambda: os.open({name!r}, os.O_RDWR | os.O_NONBLOCK)) == 'EPERM'"
+
+    with watched(code) as warden:
+        assert warden.attempt.startswith("open /dev/")
+
+
+QUIET = """
+import pwd
+tried(lambda: pwd.getpwall() and None)
+try:
+    pwd.getpwuid(4242)
+except KeyError:
+    pass
+tried(lambda: os.open("/dev/null", os.O_RDWR))
+tried(lambda: os.open("/nowhere/video0", os.O_RDWR))
+tried(lambda: os.kill(os.getppid(), 0))
+tried(lambda: socket.socket(socket.AF_UNIX))
+tried(lambda: open("/etc/shadow", "r+b"))
+tried(lambda: os.memfd_create("x"))
+"""
+
+
+def test_what_an_honest_program_runs_into_is_no_attempt() -> None:
+    with watched(QUIET) as warden:
+        assert warden.attempt == ""
+
+
+def test_numpy_opencv_and_onnxruntime_are_never_reported(face_model: Path) -> None:
+    with watched(USEFUL, str(face_model), reads=(face_model,)) as warden:
+        assert warden.attempt == ""
+
+
+def test_where_there_is_no_listener_the_calls_are_refused_all_the_same() -> None:
+    code = f"{PRELUDE}\nassert tried(lambda: socket.socket()) in ('EPERM', 'ENOSYS')"
+    ours, theirs = socket.socketpair()
+    ours.close()  # nobody takes the listener
+    order = sandbox.order(
+        (sys.executable, "-I", "-c", code),
+        Confinement(without=frozenset(MISSING)),
+        -1,
+        theirs.fileno(),
+    )
+
+    with theirs:
+        run = subprocess.run(
+            [sys.executable, "-m", "edge.daemon.cage", order.encode()],
+            env=sandbox.environment({}),
+            capture_output=True,
+            pass_fds=(theirs.fileno(),),
+            timeout=60,
+        )
+
+    assert run.returncode in (0, sandbox.REFUSED), run.stderr
+
+
+@pytest.fixture
+def kiosk(tmp_path: Path, face_model: Path) -> Site:
+    clip = render.write_clip(tmp_path / "room.avi", render.lived_in(render.room(), 300))
+    return site(tmp_path / "site", clip, clip, face_model)
+
+
+ESCAPE = """
+import os, socket, time
+from edge.frames.client import open_connection
+frames = open_connection()
+frames.read()
+if os.fork():
+    time.sleep(60)
+try:
+    socket.socket()
+except OSError:
+    time.sleep(60)
+"""
+
+
+def alive_in(group: int) -> list[int]:
+    """Processes of a group that have not ended; one that nobody waited for has."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                state, _, number = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(number) == group and state not in "ZX":
+                    found.append(int(entry.name))
+    return found
+
+
+def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
+    said: list[str] = []
+    plan = Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        matcher=(sys.executable, "-c", ESCAPE),
+        confinement=Confinement(),
+        audit=kiosk.folder / "audit",
+    )
+    with Guard(plan, said.append) as guard:
+        assert guard.keeper.child is not None
+        group = guard.keeper.child.pid
+        while not guard.keeper.escaped:
+            assert not guard.over
+            guard.turn()
+        seen = guard.recorder
+        deadline = time.monotonic() + 10
+        while (
+            seen.outlook is None or Reason.MATCHER_ESCAPE_ATTEMPT not in seen.outlook.reasons
+        ) and time.monotonic() < deadline:
+            guard.turn()
+        for _ in range(50):
+            guard.turn()
+        assert seen.outlook is not None
+        assert not seen.outlook.permitted
+        assert guard.keeper.child is None  # and it is not started again
+        assert alive_in(group) == []  # nor is anything left that came from it
+
+    assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: socket" in line for line in said)
+    told: list[str] = []
+    verify_log(
+        kiosk.folder / "audit",
+        kiosk.store.log_verifier(),
+        on_entry=lambda index, entry, fields: told.extend(fields.get("reasons", [])),
+    )
+    assert "MATCHER_ESCAPE_ATTEMPT" in told
+
+
+def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None:
+    plan = Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        matcher=(sys.executable, "-c", ESCAPE),
+        confinement=Confinement(),
+        escaped=True,
+        audit=kiosk.folder / "audit",
+    )
+    with Guard(plan, lambda line: None) as guard:
+        guard.run()
+        decisions = guard.recorder.decisions
+
+    assert guard.keeper.child is None
+    assert all(decision.verdict.value == "block" for decision in decisions)
