@@ -15,7 +15,7 @@ from typing import Any
 
 from edge.clock import Clock
 from edge.errors import CameraError
-from edge.frames.camera import CameraIdentity, Shot
+from edge.frames.camera import CameraIdentity, Room, Shot, nowhere
 
 PREFIX = "picamera2:"
 SIZE = (1280, 720)  # (width, height) in pixels
@@ -80,7 +80,8 @@ class PiCamera:
         except (RuntimeError, OSError) as err:
             raise CameraError(f"{self._name}: the camera cannot be started: {err}") from err
 
-    def shots(self) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+        """As the protocol says; `room` is not used, picamera2 makes its own copy."""
         while True:
             try:
                 request = self._camera.capture_request()
