@@ -92,6 +92,7 @@ class Rig:
             "policy": POLICY.hex(),
             "lane": self._lane.value,
             "view": base64.b64encode(view).decode(),
+            "min_view_score": 0.0,  # the policy asks for no more than the product does
         }
         ends = {
             "capture_fd": gate_capture,

@@ -107,6 +107,7 @@ class GateProcess:
         self._held: dict[int, int] = {}  # slot -> how many still need it
         self._doomed: set[int] = set()  # lent slots to wipe when they come back
         self._newest: Captured | None = None
+        self._before: Captured | None = None  # the frame before it, still held
         self._glanced = False  # at the newest frame, which is not told of yet
         self._lent: int | None = None
         self._offered_ns = -EVIDENCE_NS
@@ -242,9 +243,7 @@ class GateProcess:
         seen = self._sentinel.glance(picture, self._anchor if lease is None else lease.seen_blocks)
         self._shapes[slot] = (shot.height, shot.width)
         self._held[slot] = 2  # by the FIFO, and as the newest frame
-        before, self._newest = self._newest, shot
-        if before is not None:
-            self._drop(before.slot)
+        self._before, self._newest = self._newest, shot
         score = 0.0 if seen is None else seen if self._identifying else 1.0
         frame = Pending(shot.sequence, shot.captured_ns, score, slot, picture.nbytes)
         if seen is None:
@@ -258,10 +257,13 @@ class GateProcess:
 
     def _tell(self) -> None:
         """Tell the decider of the frame just looked at; after its release, which is in a hurry."""
-        shot = self._newest
+        shot, before = self._newest, self._before
         if not self._glanced or shot is None:
             return
         self._glanced = False
+        if before is not None:
+            self._before = None
+            self._drop(before.slot)
         look = self._sentinel.note()
         ipc.send(self._decider, encode_note(shot.sequence, shot.captured_ns, look))
         since_ns = shot.captured_ns - self._offered_ns
