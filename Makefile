@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint policy bench bench-load soak mutants clips hil clean
+.PHONY: help demo test lint policy bench bench-load soak mutants clips hil pico clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +30,14 @@ lint: $(TESTED) ## ruff and mypy
 	@$(BIN)/mypy --no-error-summary
 
 hil: $(TESTED) ## the board suite in full: process, emulated board, real one (PORT=/dev/ttyACM0 KEY=FILE)
+	@if command -v npm >/dev/null; then $(MAKE) pico; else echo "no npm: the RP2040 image is not run"; fi
 	@$(BIN)/framegate board test --process --rounds 50
 	@$(BIN)/framegate board test --emulated --rounds 50
+	@$(BIN)/framegate board cost
 	@$(BIN)/python -m pytest tests/hil --emulated -rs $(if $(PORT),--board $(PORT) --board-key $(KEY)) $(ARGS)
+
+pico: $(MADE) ## fetch the emulated RP2040 from npm, for the tests on the image that flashes a real one
+	@npm install --no-save --silent --no-audit --no-fund --prefix $(VENV) rp2040js@1.4.1
 
 policy: $(TESTED) ## both policy packs against a plain second reading, 100,000 random requests
 	@$(BIN)/python -m tests.conformance.differential $(ARGS)

@@ -147,13 +147,12 @@ def _spread(
     ]
 
 
-def as_json(figures: list[Figure], rig: Rig, rounds: int) -> dict[str, Any]:
+def report(figures: list[Figure], **environment: str | int) -> dict[str, Any]:
     """The form in which every measuring command reports."""
     return {
         "figures": [asdict(figure) for figure in figures],
         "environment": {
-            "board": rig.name,
-            "rounds": rounds,
+            **environment,
             "machine": platform.machine(),
             "system": platform.platform(),
             "python": platform.python_version(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import UsageError
@@ -10,24 +11,54 @@ from firmware_bridge.provision import uf2
 
 _ELF = struct.Struct("<16sHHIIIIIHHHHHH")
 _SEGMENT = struct.Struct("<8I")
+_SECTION = struct.Struct("<10I")
+_SYMBOL = struct.Struct("<IIIBBH")
 _LOAD = 1
+_SYMBOLS = 2
+_FUNCTION = 2
 BOOT2_SIZE = 256
+
+
+def _head(elf: bytes) -> tuple[int, ...]:
+    if elf[:5] != b"\x7fELF\x01":
+        raise UsageError("expected a 32-bit ELF file")
+    found: tuple[int, ...] = _ELF.unpack_from(elf)[1:]
+    return found
+
+
+def segments(elf: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each loadable segment lies in memory before the start, and what it holds."""
+    head = _head(elf)
+    for number in range(head[9]):
+        segment = _SEGMENT.unpack_from(elf, head[4] + number * head[8])
+        kind, offset, _, address, size = segment[:5]
+        if kind == _LOAD and size:
+            yield address, elf[offset : offset + size]
+
+
+def symbols(elf: bytes) -> dict[str, int]:
+    """Addresses by name; of functions without the Thumb bit."""
+    head = _head(elf)
+    sections = [_SECTION.unpack_from(elf, head[5] + n * head[10]) for n in range(head[11])]
+    table = next(section for section in sections if section[1] == _SYMBOLS)
+    names = sections[table[6]][4]
+    found = {}
+    for at in range(table[4], table[4] + table[5], _SYMBOL.size):
+        name, address, _, info, _, _ = _SYMBOL.unpack_from(elf, at)
+        end = elf.index(b"\0", names + name)
+        is_function = info & 15 == _FUNCTION
+        found[elf[names + name : end].decode()] = address & ~1 if is_function else address
+    return found
 
 
 def flash_bytes(elf: bytes, start: int, end: int) -> bytes:
     """What the loadable segments put into flash from `start` on, gaps as 0xFF."""
-    head = _ELF.unpack_from(elf)
-    if head[0][:5] != b"\x7fELF\x01":
-        raise UsageError("expected a 32-bit ELF file")
     flash = bytearray()
-    for number in range(head[10]):
-        segment = _SEGMENT.unpack_from(elf, head[5] + number * head[9])
-        kind, offset, _, address, size = segment[:5]
-        if kind != _LOAD or not size or not start <= address < end:
-            continue
-        at = address - start
-        flash.extend(b"\xff" * (at + size - len(flash)))
-        flash[at : at + size] = elf[offset : offset + size]
+    for address, content in segments(elf):
+        if start <= address < end:
+            at = address - start
+            flash.extend(b"\xff" * (at + len(content) - len(flash)))
+            flash[at : at + len(content)] = content
     return bytes(flash)
 
 

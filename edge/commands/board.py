@@ -22,6 +22,7 @@ examples:
   framegate board status --port /dev/ttyACM0         what the board says of itself
   framegate board test --port /dev/ttyACM0           every duty, as a table
   framegate board test --emulated --rounds 100       the ARM image in QEMU, with figures
+  framegate board cost                               instructions, flash, RAM
   framegate board provision --platform rp2040        write the key file for its flash tool
 """
 ANSWER_MS = 3000
@@ -55,6 +56,12 @@ def register(subparsers: Any) -> None:
     )
     test.add_argument("--json", action="store_true", help="print JSON")
     test.set_defaults(handler=_test)
+
+    cost = actions.add_parser(
+        "cost", help="count the firmware's instructions and bytes, and the bridge's time"
+    )
+    cost.add_argument("--json", action="store_true", help="print JSON")
+    cost.set_defaults(handler=_cost)
 
     provision = actions.add_parser(
         "provision", parents=[keys], help="write the key file for the board's own flash tool"
@@ -162,14 +169,31 @@ def _test(args: argparse.Namespace) -> int:
     counted = figures.Figure("duties failed", len(failed), 0, "checks", not failed)
     measured = [counted, *measured]
     if args.json:
-        print(json.dumps(figures.as_json(measured, rig, args.rounds), indent=2))
+        print(json.dumps(figures.report(measured, board=rig.name, rounds=args.rounds), indent=2))
     else:
         for figure in measured[1:]:
-            target = "" if figure.target is None else f"   target {figure.target} {figure.unit}"
-            print(f"{figure.name:36} {figure.value:>8} {figure.unit}{target}")
+            print(_line(figure))
         skipped = len(results) - len(passed) - len(failed)
         print(f"{len(passed)} passed, {len(failed)} failed, {skipped} cannot be run on this rig")
     return 0 if all(figure.holds for figure in measured) else 1
+
+
+def _cost(args: argparse.Namespace) -> int:
+    from firmware_bridge import cost, figures
+
+    with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
+        found = cost.measure(Path(folder))
+    if args.json:
+        print(json.dumps(figures.report(found), indent=2))
+    else:
+        for figure in found:
+            print(_line(figure))
+    return 0 if all(figure.holds for figure in found) else 1
+
+
+def _line(figure: Figure) -> str:
+    target = "" if figure.target is None else f"   target {figure.target} {figure.unit}"
+    return f"{figure.name:36} {figure.value:>8} {figure.unit}{target}"
 
 
 def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:

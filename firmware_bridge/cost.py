@@ -1,0 +1,199 @@
+"""What the board costs: instructions of the firmware, its size, and the bridge on the host.
+
+The images themselves run in Unicorn, one call of the rule at a time, and every
+instruction is counted: no clock is read, so the counts are the same each time
+on any machine. Needs the `test` extra. The bridge is driven in virtual time,
+with 20 leases and 50 evidence packets a second, and its processor time taken.
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+from edge.clock import MS
+from edge.errors import UsageError
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.build import Target, build
+from firmware_bridge.figures import Figure
+from firmware_bridge.image import segments, symbols
+from firmware_bridge.messages import Claim
+from firmware_bridge.packets import Keys
+from firmware_bridge.sensors import LAYOUT, Sensors
+from firmware_bridge.session import Session
+from firmware_bridge.virtual_board import TX_ROOM, VirtualBoard
+
+ROOT = bytes(range(32))
+STILL = Sensors(docked=True, dock_id=b"D-0017", tampered=False, gyro=(8, -5, 3), accel=(0, 0, 4905))
+LEASE_LIMIT = 62_500  # 5 ms of a Cortex-M3 at 12.5 MHz, an instruction a cycle
+_RAM, _RAM_SIZE = 0x2000_0000, 0x42000
+_FLASH_SIZE = {Target.LM3S6965: (0, 0x40000), Target.RP2040: (0x1000_0000, 0x20_0000)}
+_SCRATCH = 0x2003_0000  # in RAM of the emulated core alone: arguments, buffers
+_STACK = 0x2003_F000
+_END = 0x2004_1000
+
+
+class Core:
+    """One image in an emulated Cortex-M core; `call` counts the instructions of a function."""
+
+    def __init__(self, target: Target, image: Path) -> None:
+        try:
+            unicorn: Any = importlib.import_module("unicorn")
+        except ImportError as err:
+            raise UsageError("cannot count instructions: install framegate[test]") from err
+        self._arm: Any = importlib.import_module("unicorn.arm_const")
+        model = self._arm.UC_CPU_ARM_CORTEX_M3
+        if target is Target.RP2040:
+            model = self._arm.UC_CPU_ARM_CORTEX_M0
+        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self._uc.ctl_set_cpu_model(model)
+        self._uc.mem_map(*_FLASH_SIZE[target])
+        self._uc.mem_map(_RAM, _RAM_SIZE)
+        elf = image.read_bytes()
+        self.symbols = symbols(elf)
+        for address, content in segments(elf):
+            self._uc.mem_write(address, content)
+        self._count = 0
+        self._uc.hook_add(unicorn.UC_HOOK_CODE, self._step)
+
+    def write(self, offset: int, content: bytes) -> int:
+        """Put bytes into scratch memory; their address."""
+        self._uc.mem_write(_SCRATCH + offset, content)
+        return _SCRATCH + offset
+
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self._uc.mem_read(address, size))
+
+    def call(self, name: str, registers: tuple[int, ...], stack: bytes = b"") -> tuple[int, int]:
+        """Run one function; its result and the instructions it took."""
+        arm = self._arm
+        top = _STACK - (len(stack) + 7) // 8 * 8
+        self._uc.mem_write(top, stack)
+        numbers = (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1, arm.UC_ARM_REG_R2, arm.UC_ARM_REG_R3)
+        for number, value in zip(numbers, registers, strict=False):
+            self._uc.reg_write(number, value)
+        self._uc.reg_write(arm.UC_ARM_REG_SP, top)
+        self._uc.reg_write(arm.UC_ARM_REG_LR, _END | 1)
+        self._count = 0
+        self._uc.emu_start(self.symbols[name] | 1, _END)
+        return int(self._uc.reg_read(arm.UC_ARM_REG_R0)), self._count
+
+    def _step(self, *_: object) -> None:
+        self._count += 1
+
+
+class CountedBoard:
+    """The rule inside an image, with the methods of a board; each returns its instructions."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._board = core.symbols["board"]
+        root, firmware = core.write(0, ROOT), core.write(64, bytes(8))
+        stack = struct.pack("<I4xQII", root, 77, 4, firmware)
+        core.call("fg_init", (self._board, 0, 0, 0), stack)
+
+    def receive(self, data: bytes, now_us: int) -> int:
+        stack = struct.pack("<II", self._core.write(256, data), len(data))
+        return self._core.call("fg_receive", self._at(now_us), stack)[1]
+
+    def sense(self, reading: Sensors, now_us: int) -> int:
+        packed = LAYOUT.unpack(reading.pack(0))
+        c = struct.pack("<H3h3hxxiiHxxI12s", packed[0], *packed[2:])
+        return self._core.call(
+            "fg_sense", self._at(now_us), struct.pack("<I", self._core.write(512, c))
+        )[1]
+
+    def tick(self, now_us: int) -> int:
+        return self._core.call("fg_tick", self._at(now_us))[1]
+
+    def take(self) -> bytes:
+        out = self._core.write(1024, b"")
+        size, _ = self._core.call("fg_take", (self._board, out, TX_ROOM))
+        return self._core.read(out, size)
+
+    def _at(self, now_us: int) -> tuple[int, ...]:
+        return (self._board, 0, now_us & 0xFFFF_FFFF, now_us >> 32)
+
+
+def instructions(target: Target, image: Path) -> dict[str, int]:
+    """Instructions for a lease taken and answered, an evidence packet sent, a reading judged."""
+    board = CountedBoard(Core(target, image))
+    session = Session(Keys.derive(ROOT))
+    board.sense(STILL, 1000)
+    board.receive(session.due(MS), 1000)
+    session.receive(board.take(), MS)
+    judged = board.sense(STILL, 30_000)
+    sent = board.tick(30_000)
+    session.receive(board.take(), 30 * MS)
+    lease = session.lease(5, 200, releasing=False, now_ns=31 * MS)
+    taken = board.receive(lease, 31_000)
+    session.receive(board.take(), 31 * MS)
+    status = session.status
+    if status is None or not status.permitted:
+        raise UsageError(f"the {target.value} image did not permit in the emulated core")
+    return {"lease": taken, "evidence": sent, "reading": judged}
+
+
+def sizes(image: Path) -> tuple[int, int]:
+    """Bytes of flash (code, constants, start values) and of RAM (all but the stack)."""
+    elf = image.read_bytes()
+    named = symbols(elf)
+    flash = named["image_end"] - named["image_start"]
+    return flash, named["bss_end"] - named["data_start"]
+
+
+def bridge_share(seconds: int) -> float:
+    """Processor time of the bridge's rule and session, in percent of one core.
+
+    In virtual time, a turn every 5 ms, against a virtual board whose own time is
+    not counted; 20 leases and 50 evidence packets a second. System calls are not in it.
+    """
+    board = VirtualBoard(ROOT, 77)
+    bridge = Bridge(Session(Keys.derive(ROOT)))
+    bridge.port_came()
+    bridge.hear_decider(Claim(5, releasing=True), 0)
+    spent_ns = 0
+    for turn in range(1, seconds * 200 + 1):
+        now_ns = turn * 5 * MS
+        now_us = now_ns // 1000
+        board.sense(STILL, now_us)
+        board.tick(now_us)
+        heard = board.take()
+        began_ns = time.thread_time_ns()
+        if heard:
+            bridge.hear_board(heard, now_ns)
+        out = bridge.to_board(0, now_ns)
+        bridge.to_decider(now_ns)
+        spent_ns += time.thread_time_ns() - began_ns
+        if out:
+            board.receive(out, now_us)
+    if not board.line:
+        raise UsageError("the virtual board did not permit")
+    return spent_ns / (seconds * 1e9) * 100
+
+
+def measure(folder: Path, seconds: int = 20) -> list[Figure]:
+    """Every figure; images are built in `folder`."""
+    found = []
+    for target in (Target.LM3S6965, Target.RP2040):
+        image = build(target, folder / f"{target.value}.elf")
+        name = target.value
+        counts = instructions(target, image)
+        limit = LEASE_LIMIT if target is Target.LM3S6965 else None
+        fits = limit is None or counts["lease"] <= limit
+        found.append(Figure(f"{name}, a lease", counts["lease"], limit, "instructions", fits))
+        found += [
+            Figure(f"{name}, a tick with evidence", counts["evidence"], None, "instructions", True),
+            Figure(f"{name}, a reading", counts["reading"], None, "instructions", True),
+        ]
+        flash, ram = sizes(image)
+        found += [
+            Figure(f"{name}, flash", flash, None, "bytes", True),
+            Figure(f"{name}, RAM less stack", ram, None, "bytes", True),
+        ]
+    share = round(bridge_share(seconds), 2)
+    found.append(Figure("bridge, 20 leases and 50 evidence/s", share, None, "% of a core", True))
+    return found

@@ -1,0 +1,155 @@
+"""The very UF2 files that flash a real RP2040, run on an emulated Pico in its own time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from edge.clock import MS
+from firmware_bridge import pico
+from firmware_bridge.build import Target, build
+from firmware_bridge.messages import Floors
+from firmware_bridge.packets import Fault, Keys
+from firmware_bridge.session import Session
+from tests.boards import ROOT
+
+pytestmark = [pytest.mark.hil, pytest.mark.timeout(600)]
+TURN_US = 5000
+
+
+class Bench:
+    """A host session and a Pico on the Pico's clock."""
+
+    def __init__(self, board: pico.Pico) -> None:
+        self.board = board
+        self.now_us = 0
+        self.changes: list[tuple[int, bool]] = []
+        self.resets: list[str] = []
+        self.floors: list[Floors] = []
+        self.greet()
+
+    def greet(self) -> None:
+        self.session = Session(Keys.derive(ROOT))
+        self._decision: int | None = None
+        self._renew_us = 0
+        self._releasing = False
+
+    @property
+    def now_ns(self) -> int:
+        return 1000 * MS + self.now_us * 1000
+
+    @property
+    def line(self) -> bool:
+        return bool(self.changes) and self.changes[-1][1]
+
+    def run(self, ms: int, uart: bytes = b"", bench: str = "") -> Bench:
+        for _ in range(0, ms * 1000, TURN_US):
+            uart += self.session.due(self.now_ns)
+            if self._decision is not None and self.now_us >= self._renew_us:
+                self._renew_us = self.now_us + 50_000
+                uart += self.lease(self._decision, 200)
+            told = self.board.run(TURN_US, uart, bench)
+            uart, bench = b"", ""
+            self.now_us = told.us
+            self.changes += told.line
+            self.resets += told.resets
+            for heard in self.session.receive(told.uart, self.now_ns):
+                if isinstance(heard, Floors):
+                    self.floors.append(heard)
+            status = self.session.status
+            self._releasing |= status is not None and status.permitted
+        return self
+
+    def lease(self, decision: int, life_ms: int) -> bytes:
+        releasing = self._releasing and life_ms > 0
+        return self.session.lease(decision, life_ms, releasing=releasing, now_ns=self.now_ns)
+
+    def permit(self, decision: int) -> Bench:
+        self._decision, self._releasing = decision, False
+        self.run(120)
+        assert self.line, self.session.status
+        return self
+
+    def silence(self) -> None:
+        self._decision = None
+
+    def fell_after(self, since_us: int) -> float:
+        """Milliseconds from then to the line's fall."""
+        assert not self.line
+        return (self.changes[-1][0] - since_us) / 1000
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory) -> bytes:
+    if pico.library() is None:
+        pytest.skip("needs node and the npm package rp2040js")
+    return build(Target.RP2040, tmp_path_factory.mktemp("pico") / "board.uf2").read_bytes()
+
+
+@pytest.fixture
+def bench(image, tmp_path) -> Iterator[Bench]:
+    board = pico.Pico(image, ROOT, tmp_path)
+    yield Bench(board)
+    board.close()
+
+
+def test_it_boots_silent_permits_while_renewed_and_ends_with_the_lease(bench):
+    told = bench.board.run(100_000)
+    assert (told.uart, told.line) == (b"", [])
+
+    bench.run(150).permit(7)
+    assert len(bench.run(400).changes) == 1
+
+    bench.silence()
+    bench.run(250)
+    assert not bench.line
+    assert bench.session.greeting.board == 4
+    assert bench.resets == []
+
+
+def test_a_revocation_and_each_veto_drop_the_line_in_time(bench):
+    bench.run(150).permit(7)
+    bench.silence()
+    since_us = bench.now_us
+    bench.run(20, bench.lease(0, 0))
+    assert bench.fell_after(since_us) <= 15  # the time on the wire included
+
+    for decision, (on, off) in enumerate(("ud", "mr", "ts"), 8):
+        bench.permit(decision)
+        since_us = bench.now_us
+        bench.run(10, bench=on)
+        assert bench.fell_after(since_us) <= 5, on
+        bench.run(30, bench=off)
+        assert bench.session.status.fault in (Fault.VETO, Fault.TAMPER)
+    assert bench.resets == []
+
+
+@pytest.mark.parametrize("hang", ["w", "x"])
+def test_a_hung_main_loop_is_reset_by_the_watchdog_and_comes_back_silent(bench, hang):
+    bench.run(150).permit(7)
+    since_us = bench.now_us
+
+    bench.run(130, bench=hang)
+
+    assert bench.fell_after(since_us) <= 105
+    assert bench.resets == ["watchdog"]
+    bench.silence()
+    bench.greet()
+    bench.run(200)
+    assert not bench.session.status.permitted
+    bench.permit(8)
+
+
+def test_floors_are_in_flash_and_outlive_a_reset(bench):
+    bench.run(150)
+    bench.run(20, bench.session.floors(Floors(42, 7), bench.now_ns))
+    assert bench.floors[-1] == Floors(42, 7)
+
+    bench.run(50, bench="z")
+    bench.greet()
+    bench.run(150)
+    bench.run(20, bench.session.floors(Floors(0, 0), bench.now_ns))
+
+    assert bench.resets == ["pin"]
+    assert bench.floors[-1] == Floors(42, 7)

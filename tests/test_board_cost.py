@@ -1,0 +1,30 @@
+"""What the firmware costs, counted: the same on every machine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edge.cli import main
+from firmware_bridge import cost
+from firmware_bridge.build import Target, build
+
+
+@pytest.mark.parametrize("target", [Target.LM3S6965, Target.RP2040])
+def test_a_lease_is_counted_the_same_each_time_and_within_its_budget(target, tmp_path):
+    image = build(target, tmp_path / "board.elf")
+
+    first = cost.instructions(target, image)
+
+    assert cost.instructions(target, image) == first
+    assert 4 * 1000 < first["lease"] <= cost.LEASE_LIMIT  # four compressions of SHA-256 at least
+    assert first["reading"] < first["evidence"] < first["lease"]
+
+
+def test_the_command_prints_every_figure(capsys):
+    assert main(["board", "cost", "--json"]) == 0
+
+    figures = {f["name"]: f for f in json.loads(capsys.readouterr().out)["figures"]}
+    assert figures["rp2040, flash"]["value"] > figures["rp2040, RAM less stack"]["value"] > 1000
+    assert 0 < figures["bridge, 20 leases and 50 evidence/s"]["value"] < 50
