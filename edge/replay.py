@@ -204,7 +204,11 @@ class Replay:
         )
         self._evidence_ns = at_ns
         self._anchor = sight.seen_blocks
-        self._judge.observe(sight.readings, sight.seen_blocks)
+        self._judge.observe(
+            sight.readings,
+            sight.seen_blocks,
+            unsettled_ns=at_ns if sight.unsettled else None,
+        )
         self.outcome.readings.extend(sight.readings)
         self.outcome.evidence_frames += 1
 

@@ -8,10 +8,11 @@ import pytest
 from edge.clock import MS, S
 from edge.decision.enrol import enrol
 from edge.decision.evidence import Box, Reading, Source
-from edge.decision.eyes import Eyes
+from edge.decision.eyes import Eyes, check_rate
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.people import PeopleRules
 from edge.decision.scene import SceneModel, SceneReading
+from edge.errors import ModelError
 from edge.frames.sentinel import ALL
 from edge.reasons import Reason
 from tests import render
@@ -142,3 +143,29 @@ def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Finger
     assert said == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
     said = {reason for reading in without[Source.EGO_MOTION] for reason in reading.reasons}
     assert said == {Reason.CAM_MOVING}
+
+
+def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """Frames 0, 2 and 4 are looked at for people; what comes in at 3 has to wait for 4."""
+    covered = [frame.copy() for frame in room_frames[20:25]]
+    for frame in covered[3:]:
+        frame[240:, 320:] = 0
+    eyes = Eyes(fingerprint, Nobody(), RULES)
+
+    told = [
+        eyes.examine(frame, S + i * 100 * MS, opening=False, still=True).unsettled
+        for i, frame in enumerate(covered)
+    ]
+
+    assert told == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("spent_ms,fits", [(15, True), (300, True), (301, False)])
+def test_a_detector_too_slow_for_the_waiting_frames_is_refused(spent_ms: int, fits: bool) -> None:
+    if fits:
+        check_rate(spent_ms * MS, 500 * MS)
+        return
+    with pytest.raises(ModelError, match="takes 301 ms"):
+        check_rate(spent_ms * MS, 500 * MS)

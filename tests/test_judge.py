@@ -371,3 +371,40 @@ DAY_S = 86_400
 def seconds(day: date) -> int:
     """Midnight at the beginning of `day`, UTC."""
     return int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp())
+
+
+def test_what_comes_in_between_two_looks_at_people_is_held_even_when_release_is_immediate() -> None:
+    world = World(replace(SETUP, release=Release.IMMEDIATE, interlocked=False))
+    world.run(2 * S)
+    before = [a.message for a in world.done if isinstance(a, Tell)][-1]
+    world.lost.add(Source.PEOPLE)
+    seen_ns = world.now_ns
+
+    world.judge.observe([Reading(Source.VIEW, seen_ns)], 0xFF, unsettled_ns=seen_ns)
+    held = [a.message for a in world.run(100 * MS) if isinstance(a, Tell)]
+    said = world.judge.outlook
+    world.lost.clear()
+    freed = [a.message for a in world.run(100 * MS) if isinstance(a, Tell)]
+
+    assert isinstance(before, Lease)
+    assert before.to_ns > seen_ns + 100 * MS
+    assert held
+    assert all(isinstance(lease, Lease) and lease.to_ns == seen_ns for lease in held)
+    assert said.permitted
+    assert said.reasons == (Reason.PEOPLE_UNSETTLED,)
+    assert isinstance(freed[-1], Lease)
+    assert freed[-1].to_ns > world.now_ns
+    assert world.judge.outlook.reasons == ()
+
+
+def test_a_look_at_people_from_before_settles_nothing() -> None:
+    world = World(replace(SETUP, release=Release.IMMEDIATE, interlocked=False))
+    world.run(2 * S)
+    world.lost.add(Source.PEOPLE)
+    seen_ns = world.now_ns
+
+    world.judge.observe([], unsettled_ns=seen_ns)
+    world.judge.observe([Reading(Source.PEOPLE, seen_ns - 10 * MS)])
+    world.run(40 * MS)
+
+    assert world.judge.outlook.reasons == (Reason.PEOPLE_UNSETTLED,)

@@ -28,7 +28,7 @@ from edge.audit.schema import Enrolment, Entry, Release, Stamp, Start, Stop
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
-from edge.decision.eyes import Eyes
+from edge.decision.eyes import Eyes, check_rate
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
@@ -36,6 +36,7 @@ from edge.decision.people import FaceBoxes
 from edge.decision.scene import SceneModel
 from edge.decision.tenure import of_the_day
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
+from edge.frames.gate import Limits
 from edge.frames.messages import (
     ESCAPED,
     Anchor,
@@ -95,7 +96,10 @@ class Decider:
         if policy.digest.hex() != settings["policy"]:
             raise PolicyError("the policy changed while the guard started; start it again")
         faces = FaceBoxes(Path(settings["face_model"]))
-        faces.detect(np.zeros((settings["height"], settings["width"], 3), np.uint8))  # warm up
+        blank = np.zeros((settings["height"], settings["width"], 3), np.uint8)
+        looks = [_time(self._clock, lambda: faces.detect(blank)) for _ in range(4)]
+        if settings["release"] == Release.BRACKETED.value:
+            check_rate(min(looks), Limits().max_age_ns)  # the first one warmed up
         camera = bytes.fromhex(settings["camera"])
         self._binding = Binding(camera, boot_id(), policy.digest, session.operation)
         self._identifying = session.operation.identifying
@@ -227,14 +231,20 @@ class Decider:
         except ModelError:
             self._observe([Reading(Source.PEOPLE, offer.captured_ns, (Reason.MODEL_OUTPUT,))])
         else:
-            self._observe(sight.readings, sight.seen_blocks)
+            unsettled_ns = offer.captured_ns if sight.unsettled else None
+            self._observe(sight.readings, sight.seen_blocks, unsettled_ns)
             ipc.send(self._gate, encode(Anchor(sight.seen_blocks)))
         ipc.send(self._gate, encode(Returned(offer.slot)))
         self._beats.beat(Role.DECIDER, self._clock.now_ns())
 
-    def _observe(self, readings: Iterable[Reading], seen_blocks: int | None = None) -> None:
+    def _observe(
+        self,
+        readings: Iterable[Reading],
+        seen_blocks: int | None = None,
+        unsettled_ns: int | None = None,
+    ) -> None:
         readings = tuple(readings)
-        self._judge.observe(readings, seen_blocks)
+        self._judge.observe(readings, seen_blocks, unsettled_ns=unsettled_ns)
         self._monitor.readings(readings)
 
     def _act(self) -> None:
@@ -334,6 +344,13 @@ class Decider:
         binding = self._binding
         digest = self._policy.digest  # of today's rules; the binding names the guard's first day
         return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, digest)
+
+
+def _time(clock: BootClock, work: Callable[[], object]) -> int:
+    """How long `work` takes, in nanoseconds."""
+    began_ns = clock.now_ns()
+    work()
+    return clock.now_ns() - began_ns
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

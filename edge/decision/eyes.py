@@ -20,12 +20,32 @@ from edge.decision.motion import EgoMotion
 from edge.decision.people import PeopleRules, judge
 from edge.decision.scene import SceneReading
 from edge.decision.view import ViewCheck
+from edge.errors import ModelError
 from edge.frames.sentinel import ALL
 from edge.reasons import Reason
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
 SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
+UNSETTLED = 2  # blocks that turn bad from one view reading to the next: somebody may come in
+
+
+def check_rate(spent_ns: int, patience_ns: int) -> None:
+    """See that a frame's bracket closes before the frame is given up.
+
+    Args:
+        spent_ns: what one look for faces costs on this device.
+        patience_ns: how long a frame may wait for its release.
+
+    Raises:
+        ModelError: the detector is too slow; the guard must not start.
+    """
+    if PEOPLE_NS + spent_ns > patience_ns:
+        raise ModelError(
+            f"looking for faces takes {spent_ns / MS:.0f} ms here and is due every "
+            f"{PEOPLE_NS // MS} ms, but a frame waits {patience_ns // MS} ms at most: "
+            "use a faster device, or release = immediate"
+        )
 
 
 class FaceFinder(Protocol):
@@ -48,6 +68,7 @@ class Sight:
 
     readings: tuple[Reading, ...]
     seen_blocks: int  # to compare the next frames over; all where the view is not recognised
+    unsettled: bool = False  # something came in since people were last looked for
 
 
 class Eyes:
@@ -69,6 +90,7 @@ class Eyes:
         self._motion = EgoMotion()
         self._boxes: tuple[Box, ...] = ()
         self._people_ns: int | None = None
+        self._seen_blocks = 0  # of the last view reading
 
     def examine(
         self,
@@ -91,13 +113,16 @@ class Eyes:
         readings = []
         if final or self._people_ns is None or captured_ns - self._people_ns >= PEOPLE_NS * 0.9:
             readings.append(self._people(frame, captured_ns))
-        seen_blocks = ALL
+        seen_blocks, unsettled = ALL, False
         if self._view is None:
             readings.append(Reading(Source.VIEW, captured_ns, (Reason.NO_VIEW,)))
         else:
             view = self._view.read(frame, captured_ns, self._boxes)
             reasons = view.reasons_open if opening else view.reasons_continue
             readings.append(Reading(Source.VIEW, captured_ns, reasons))
+            gone = self._seen_blocks & ~view.seen_blocks
+            self._seen_blocks = view.seen_blocks
+            unsettled = gone.bit_count() >= UNSETTLED and self._people_ns != captured_ns
             if not {Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL}.intersection(view.reasons_continue):
                 seen_blocks = view.seen_blocks
         motion = self._motion.read(frame, captured_ns, self._boxes)
@@ -110,7 +135,7 @@ class Eyes:
             self._scene_ns = captured_ns
             veto = self._scene.read(frame, captured_ns)
             readings.append(Reading(Source.SCENE, captured_ns, veto.reasons))
-        return Sight(tuple(readings), seen_blocks)
+        return Sight(tuple(readings), seen_blocks, unsettled)
 
     def _people(self, frame: np.ndarray, captured_ns: int) -> Reading:
         self._boxes = self._faces.detect(frame)

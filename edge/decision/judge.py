@@ -117,6 +117,9 @@ class Judge:
         self._decisions: dict[bool, Decision] = {}
         self._fault = "none"
         self._report: Ended | None = None
+        self._hold_ns: int | None = (
+            None  # what was captured from here on waits for a look at people
+        )
         self._gap = False  # the gate stood still and gave its lease up
         self._end: tuple[tuple[Reason, ...], tuple[str, ...]] = ((), ())
         self._denied: tuple[Setting, tuple[Reason, ...]] | None = None
@@ -131,10 +134,28 @@ class Judge:
 
     # what comes in
 
-    def observe(self, readings: Iterable[Reading], seen_blocks: int | None = None) -> None:
-        """Take readings of the picture; `seen_blocks` goes with a view reading."""
+    def observe(
+        self,
+        readings: Iterable[Reading],
+        seen_blocks: int | None = None,
+        *,
+        unsettled_ns: int | None = None,
+    ) -> None:
+        """Take readings of the picture.
+
+        Args:
+            readings: in any order.
+            seen_blocks: goes with a view reading.
+            unsettled_ns: something came in by this time; nothing captured from
+                then on leaves before the next people reading, whatever the release.
+        """
         for reading in readings:
             self.context.observe(reading)
+            if self._hold_ns is not None and reading.source is Source.PEOPLE:
+                settled = reading.captured_ns >= self._hold_ns
+                self._hold_ns = None if settled else self._hold_ns
+        if unsettled_ns is not None and self._hold_ns is None:
+            self._hold_ns = unsettled_ns
         if seen_blocks is not None:
             self._seen_blocks = seen_blocks
 
@@ -196,7 +217,8 @@ class Judge:
         else:
             actions += self._permit(state, decision, now_ns)
         permitted = self._phase is _Phase.PERMITTED
-        waiting = () if permitted else (Reason.NO_LEASE,)
+        holding = (Reason.PEOPLE_UNSETTLED,) if self._hold_ns is not None else ()
+        waiting = holding if permitted else (Reason.NO_LEASE,)
         self.outlook = Outlook(setting, permitted, causes or waiting, decision.rules)
         return actions
 
@@ -251,6 +273,9 @@ class Judge:
         to_ns = state.seen_ns + 1 if bracketed else expires_ns
         from_ns = self._from_ns(state)
         sent_ns, sent_to_ns = self._sent
+        if self._hold_ns is not None and to_ns > self._hold_ns:
+            to_ns = max(self._hold_ns, from_ns + 1)  # at once, if the last lease reached further
+            sent_ns = -1 if sent_to_ns > to_ns else sent_ns
         if to_ns <= from_ns or (now_ns - sent_ns < RENEW_NS and to_ns == sent_to_ns):
             return []
         if not bracketed and now_ns - sent_ns < RENEW_NS:
