@@ -57,6 +57,7 @@ class Device:
     people: PeopleRules = field(default_factory=PeopleRules)
     fingerprint: Path | None = None
     identity: Identity = field(default_factory=Identity)
+    virtual_board: bool = False  # a simulated board may stand in beside any camera
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
 
 
@@ -89,6 +90,7 @@ def parse_device(data: bytes, path: Path) -> Device:
     people = table.table("people")
     view = table.table("view")
     identity = table.table("identity")
+    board = table.table("board")
     matcher = table.table("matcher")
     fingerprint = view.text("fingerprint", "")
     device = Device(
@@ -114,9 +116,10 @@ def parse_device(data: bytes, path: Path) -> Device:
             bus=identity.text("bus", ""),
             virtual_sha256=identity.digests("virtual_sha256"),
         ),
+        virtual_board=board.flag("virtual", False),
         matcher_without=matcher.subset("without", LAYER_NAMES),
     )
-    for part in (operator, people, view, identity, matcher, table):
+    for part in (operator, people, view, identity, board, matcher, table):
         part.finish()
     return device
 

@@ -16,7 +16,7 @@ from edge import record
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.audit.schema import Enrolment, Release, Start, Stop
+from edge.audit.schema import Board, Enrolment, Release, Start, Stop
 from edge.clock import S
 from edge.config import DWELL_S, Device, load_device, load_session
 from edge.decision import telemetry
@@ -105,6 +105,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             Release(job.release),
             True,
             Enrolment(enrolment),
+            Board.VIRTUAL,
         )
         clerk.write(start, durable=False)
         outcome = guard.run(camera.shots(), samples)
@@ -112,7 +113,9 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
         summary = _summary(job, device, outcome, enrolment)
         stop = Stop(guard.stamp(outcome.last_ns), summary.passed, summary.frames)
         clerk.close(stop)
-        summary = changed(summary, audit_verified=verified(folder, signer.verifier))
+        summary = changed(
+            summary, board="virtual", audit_verified=verified(folder, signer.verifier)
+        )
     result = record.SceneRecord(
         name=job.clip.name,
         footage=job.clip.name,

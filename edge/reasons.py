@@ -53,6 +53,7 @@ class Reason(Enum):
     INTERLOCK_FAULT = "INTERLOCK_FAULT"
     LINK_KEY = "LINK_KEY"
     LINK_VERSION = "LINK_VERSION"
+    BOARD_VIRTUAL = "BOARD_VIRTUAL"
     LINK_REPLAY = "LINK_REPLAY"
     LINK_LOST = "LINK_LOST"
     SENSOR_IMPLAUSIBLE = "SENSOR_IMPLAUSIBLE"
@@ -284,6 +285,11 @@ HELP: dict[Reason, Help] = {
         "Packets from the board do not authenticate with this device's key.",
         _ALL_OFF,
         "Provision the board and the guard with the same key.",
+    ),
+    Reason.BOARD_VIRTUAL: Help(
+        "The board that answers is a simulated one, and nothing signed lets it stand in.",
+        _ALL_OFF,
+        "Connect a real board; for a trial, sign a record with [board] virtual = true.",
     ),
     Reason.LINK_VERSION: Help(
         "The board and the guard share no protocol version.",

@@ -97,6 +97,7 @@ class Summary:
     audit_verified: bool | None = None
     release: str = "bracketed"
     enrolment: str | None = None
+    board: str | None = None  # "real", "virtual" or "none"
 
     def as_json(self) -> dict[str, Any]:
         times = self.gate_us
@@ -116,6 +117,7 @@ class Summary:
             "audit_verified": self.audit_verified,
             "release": self.release,
             "enrolment": self.enrolment,
+            "board": self.board,
         }
 
 

@@ -101,6 +101,7 @@ def _facts(scene: SceneRecord) -> str:
         ("Dwell", f"{summary.dwell_s:g} s"),
         ("Release", summary.release),
         ("Enrolment", summary.enrolment or "-"),
+        ("Board", summary.board or "-"),
         ("Gate, p50 / p99", f"{times.p50:.0f} / {times.p99:.0f} µs" if times else "-"),
         ("Evidence", f"{summary.evidence_hz:.1f} a second" if summary.evidence_hz else "-"),
         ("Audit log", _AUDIT[summary.audit_verified]),

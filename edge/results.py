@@ -46,7 +46,7 @@ def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = ""
         footage=footage,
         must_happen=must_happen,
         decisions=decisions,
-        summary=replace(summary, context_changes=tuple(changes)),
+        summary=replace(summary, context_changes=tuple(changes), board=guard.board_kind.value),
         readings=readings,
         rules=notes_for(guard.policy, (rule for d in decisions for rule in d.rules)),
     )

@@ -26,6 +26,7 @@ _TROUBLE = {
     Trouble.KEY: Reason.LINK_KEY,
     Trouble.VERSION: Reason.LINK_VERSION,
     Trouble.REPLAY: Reason.LINK_REPLAY,
+    Trouble.SIMULATED: Reason.BOARD_VIRTUAL,
 }
 _VETO = {
     Veto.NOT_DOCKED: Reason.NOT_DOCKED,

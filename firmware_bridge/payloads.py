@@ -14,6 +14,8 @@ from edge.errors import BridgeError
 from firmware_bridge.packets import Fault, Refusal
 
 WORD = 0xFFFF_FFFF
+BOARDS = {1: "virtual", 2: "process", 3: "lm3s6965", 4: "rp2040"}
+REAL_BOARDS = frozenset({4})  # the sensors of any other kind are made up
 
 
 def _fields(layout: struct.Struct, payload: bytes, name: str) -> tuple[int, ...]:
@@ -46,7 +48,7 @@ class Greeting:
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBB8sQQIQ")
     min_version: int
     max_version: int
-    board: int  # 1 virtual, 2 host build, 3 lm3s6965, 4 rp2040
+    board: int  # a key of BOARDS
     firmware: bytes  # first 8 bytes of the image's SHA-256
     nonce: int
     challenge: int

@@ -5,7 +5,8 @@
 Each turn of its loop, at most 10 ms apart, it gives its own heartbeat, reads
 port and decider without waiting, and sends what is due. It ends when the
 decider's socket is gone, after a last revocation. A port that goes away later
-is looked for again twice a second; meanwhile the link is down.
+is looked for again twice a second; meanwhile the link is down. With --simulated
+a board whose sensors are made up may answer too.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ RT_PRIORITY = 9  # below the gate; each turn takes well under a millisecond
 class Loop:
     """Carries bytes and messages between port, rule and decider."""
 
-    def __init__(self, path: str, baud: int, keys: Keys, beats: Beats, decider: socket.socket):
+    def __init__(
+        self, path: str, baud: int, session: Session, beats: Beats, decider: socket.socket
+    ) -> None:
         self._path = path
         self._baud = baud
         self._port: Port | None = Port(path, baud)  # at the start a bad port is an error
-        self._bridge = Bridge(Session(keys))
+        self._bridge = Bridge(session)
         self._bridge.port_came()
         self._beats = beats
         self._decider = decider
@@ -138,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--key-fd", type=int, required=True)
     parser.add_argument("--beats-fd", type=int, required=True)
     parser.add_argument("--decider-fd", type=int, required=True)
+    parser.add_argument("--simulated", action="store_true", help="a simulated board may answer")
     args = parser.parse_args(argv)
     ipc.die_with_parent()
     scheduling.real_time(RT_PRIORITY)
@@ -145,8 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     clock = BootClock()
     try:
         keys = Keys.derive(read_key(args.key_fd))
+        session = Session(keys, simulated=args.simulated)
         beats = Beats.attach(args.beats_fd)
-        loop = Loop(args.port, args.baud, keys, beats, ipc.attach(args.decider_fd))
+        loop = Loop(args.port, args.baud, session, beats, ipc.attach(args.decider_fd))
     except BridgeError as err:
         print(f"bridge: {err}", file=sys.stderr)
         return 2

@@ -36,6 +36,7 @@ class Trouble(Enum):
     KEY = "key"
     VERSION = "version"
     REPLAY = "replay"
+    SIMULATED = "simulated"
 
 
 @dataclass(slots=True)
@@ -66,7 +67,9 @@ class Session:
         key_id: int = 0,
         versions: tuple[int, int] = (packets.VERSION, packets.VERSION),
         nonce: Callable[[], int] = lambda: secrets.randbits(64),
+        simulated: bool = True,
     ) -> None:
+        """With `simulated` false only a real board is ever greeted."""
         self.counters = Counters()
         self.greeting: payloads.Greeting | None = None
         self.status: payloads.Status | None = None
@@ -75,6 +78,7 @@ class Session:
         self._key_id = key_id
         self._versions = versions
         self._draw_nonce = nonce
+        self._simulated = simulated
         self._deframer = Deframer()
         self._hello: tuple[int, int] | None = None  # nonce, sent_ns
         self._hello_after_ns = 0
@@ -257,6 +261,9 @@ class Session:
         low, high = self._versions
         if greeting.max_version < low or greeting.min_version > high:
             self._trouble_ns[Trouble.VERSION] = now_ns
+            return
+        if not self._simulated and greeting.board not in payloads.REAL_BOARDS:
+            self._trouble_ns[Trouble.SIMULATED] = now_ns
             return
         self.counters.greetings += 1
         self.greeting = greeting

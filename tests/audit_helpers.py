@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.audit.schema import (
+    Board,
     Context,
     Deny,
     End,
@@ -44,6 +45,7 @@ def start(t_s: float = 0.0, *, boot: int = 1) -> Start:
         release=Release.BRACKETED,
         virtual=True,
         enrolment=Enrolment.ENFORCED,
+        board=Board.VIRTUAL,
     )
 
 

@@ -34,10 +34,17 @@ from tests.boards import KEYS, ROOT, STILL
 class Wire:
     """Bridge and board on one clock, a millisecond at a time, with faults on the line."""
 
-    def __init__(self, *, keys: Keys = KEYS, versions: tuple[int, int] = (1, 1)) -> None:
+    def __init__(
+        self,
+        *,
+        keys: Keys = KEYS,
+        versions: tuple[int, int] = (1, 1),
+        board: int = 1,
+        simulated: bool = True,
+    ) -> None:
         self.now_ns = 1000 * MS
-        self.board = VirtualBoard(ROOT, 77, self.now_ns // 1000)
-        self.session = Session(keys, versions=versions)
+        self.board = VirtualBoard(ROOT, 77, self.now_ns // 1000, board=board)
+        self.session = Session(keys, versions=versions, simulated=simulated)
         self.bridge = Bridge(self.session)
         self.bridge.port_came()
         self.reading: Sensors | None = STILL
@@ -333,6 +340,29 @@ def test_another_version_is_told_as_such():
     assert wire.status.reasons[0] is Reason.LINK_VERSION
 
 
+@pytest.mark.parametrize("board", [0, 1, 2, 3, 5, 255])
+def test_a_board_with_made_up_sensors_is_not_greeted_where_only_a_real_one_counts(board):
+    wire = Wire(board=board, simulated=False)
+    wire.claim(5)
+    wire.run(2000)
+
+    assert wire.status.link is Link.HELLO
+    assert Reason.BOARD_VIRTUAL in wire.status.reasons
+    assert not any(isinstance(message, BoardSample) for message in wire.told)
+    assert not wire.board.line
+
+
+@pytest.mark.parametrize(("board", "simulated"), [(4, False), (1, True), (3, True)])
+def test_a_real_board_always_counts_and_any_where_that_is_allowed(board, simulated):
+    wire = Wire(board=board, simulated=simulated).run(200)
+    wire.claim(5)
+    wire.run(100)
+
+    assert wire.status.link is Link.UP
+    assert wire.status.reasons == ()
+    assert wire.board.line
+
+
 def test_a_pause_of_the_bridge_ends_claim_and_link(wire):
     wire.claim(5)
     wire.run(200)
@@ -491,7 +521,7 @@ class Guard:
         self.decider, theirs = ipc.pair()
         fds = [self.beats.fd, theirs.fileno()]
         options = ["--port", self.port, "--beats-fd", str(fds[0]), "--decider-fd", str(fds[1])]
-        self.bridge = self._start("process", options, fds)
+        self.bridge = self._start("process", [*options, "--simulated"], fds)
         theirs.close()
         self.told: list[messages.Message] = []
 

@@ -165,6 +165,7 @@ def test_the_summary_file_has_the_published_keys(tmp_path):
         "audit_verified",
         "release",
         "enrolment",
+        "board",
     ]
     assert found["gate_us"] == {"p50": 30, "p99": 60, "p999": 90}
 

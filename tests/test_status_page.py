@@ -38,7 +38,18 @@ from tests.daemons import free_port, until
 NOW = 10_000 * S
 WALL_S = 1_790_000_000.0
 FACTS = Facts(
-    "0.1.0", "0", "verify_1_1", "till-2", "strict", "ab" * 32, "bracketed", 3.0, "/var/a", (), True
+    version="0.1.0",
+    camera="0",
+    lane="verify_1_1",
+    site="till-2",
+    pack="strict",
+    policy="ab" * 32,
+    release="bracketed",
+    dwell_s=3.0,
+    audit="/var/a",
+    left_out=(),
+    board=True,
+    board_kind="real",
 )
 NOTES = {"MS-02": RuleNote("MS-02", "forbid", "No <mobile> cameras & crowds", "A source", "own")}
 PASSED = FrameDecision(1, NOW, Outcome.PASS, Context.CONTROLLED, (), ("FA-03",))

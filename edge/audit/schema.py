@@ -68,6 +68,14 @@ class Release(Enum):
     IMMEDIATE = "immediate"
 
 
+class Board(Enum):
+    """Whose word on docking, stillness and tampering is believed."""
+
+    NONE = "none"  # the lane asks for no board
+    REAL = "real"
+    VIRTUAL = "virtual"  # a simulated one may stand in
+
+
 class Incident(Enum):
     """What the log recovered from."""
 
@@ -140,6 +148,7 @@ class Start(Entry):
     release: Release
     virtual: bool  # a recording stands in for the camera
     enrolment: Enrolment
+    board: Board
 
     def _own(self) -> dict[str, Any]:
         return {
@@ -150,6 +159,7 @@ class Start(Entry):
             "release": self.release.value,
             "virtual": self.virtual,
             "enrolment": self.enrolment.value,
+            "board": self.board.value,
         }
 
 
@@ -335,6 +345,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
         "release": _member(Release),
         "virtual": lambda v: isinstance(v, bool),
         "enrolment": _member(Enrolment),
+        "board": _member(Board),
     },
     Kind.PERMIT: {
         "epoch": _count,

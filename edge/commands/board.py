@@ -81,6 +81,7 @@ def _root(args: argparse.Namespace) -> bytes:
 
 
 def _status(args: argparse.Namespace) -> int:
+    from firmware_bridge.payloads import BOARDS
     from firmware_bridge.rigs import PortRig
     from firmware_bridge.stand import Stand
 
@@ -94,7 +95,7 @@ def _status(args: argparse.Namespace) -> int:
         stand.close()
     rows = {
         "port": args.port,
-        "board": {1: "virtual", 2: "process", 3: "lm3s6965", 4: "rp2040"}.get(greeting.board, "?"),
+        "board": BOARDS.get(greeting.board, "?"),
         "firmware": greeting.firmware.hex(),
         "interlock": "permits" if status.permitted else "inhibits",
         "decision": status.decision,

@@ -12,8 +12,8 @@ from typing import Any
 
 EXAMPLES = """\
 examples:
-  framegate run --source 0 --device D.toml --session S.toml --matcher 'python match.py'
-  framegate run --source 0 --device D.toml --session S.toml --board /dev/ttyACM0
+  framegate run --source 0 --device D.toml --session S.toml --board /dev/ttyACM0 \
+    --matcher 'python match.py'
   framegate run --source kiosk.mp4 --pace real --device D.toml --session S.toml
 
 The records must be signed (`framegate keys sign`). CMD runs in a sandbox: a user, a
@@ -36,7 +36,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--device", type=Path, required=True, help="signed commissioning record")
     parser.add_argument("--session", type=Path, required=True, help="signed session claim")
-    parser.add_argument("--board", default="virtual", help="serial port, or virtual (default)")
+    parser.add_argument(
+        "--board",
+        default="virtual",
+        help="serial port; virtual (default) only beside a recording, or as the signed record says",
+    )
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
     parser.add_argument(
         "--matcher-read",

@@ -104,6 +104,8 @@ def _subject(told: dict[str, Any]) -> str:
     if not facts:
         return "no guard is running"
     parts = [facts["site"] or "no site", f"lane {facts['lane']}", f"policy {facts['pack']}"]
+    if facts["board_kind"] == "virtual":
+        parts.append("virtual board")
     return escape(", ".join(parts))
 
 
@@ -230,6 +232,7 @@ def _health(told: dict[str, Any]) -> str:
         left_out = ", ".join(facts["left_out"]) or "nothing"
         pairs += [
             ("camera", facts["camera"]),
+            ("board", facts["board_kind"]),
             ("release", facts["release"]),
             ("dwell", f"{facts['dwell_s']:g} s"),
             ("policy digest", facts["policy"][:16]),

@@ -297,6 +297,7 @@ def _facts(guard: Guard, board: bool) -> Facts:
         audit=str(guard.plan.audit),
         left_out=guard.device.matcher_without,
         board=board,
+        board_kind=guard.board_kind.value,
     )
 
 

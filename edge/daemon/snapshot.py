@@ -129,6 +129,7 @@ class Facts:
     audit: str
     left_out: tuple[str, ...]  # layers of the matcher's sandbox that the record goes without
     board: bool
+    board_kind: str  # "real", "virtual", or "none"
 
 
 def snapshot(

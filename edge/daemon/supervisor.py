@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import ipc, scheduling
+from edge.audit.schema import Board
 from edge.clock import BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
 from edge.daemon import sandbox
@@ -34,8 +35,8 @@ from edge.daemon.recorder import Recorder
 from edge.decision.evidence import Source
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.scene import MODEL as SCENE_MODEL
-from edge.errors import CameraError, GuardError
-from edge.frames.camera import CameraIdentity
+from edge.errors import CameraError, GuardError, UsageError
+from edge.frames.camera import CameraIdentity, is_live
 from edge.frames.messages import ESCAPED, decode_resolved
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
@@ -89,6 +90,8 @@ class Guard:
         session_bytes = self.store.read_verified(plan.session, RecordKind.SESSION)
         self.device: Device = parse_device(device_bytes, plan.device)
         self.session: Session = parse_session(session_bytes, plan.session)
+        self.board_kind = Board.NONE  # what the log's start says, known when the camera is
+        self._require_real_board()
         self._records = (device_bytes.decode(), session_bytes.decode())
         self.view = b""
         if self.device.fingerprint is not None:
@@ -225,6 +228,7 @@ class Guard:
         self._memory += [pool.fd, self.ring.fd]
         order = json.dumps({"slots": pool.slots, "slot_bytes": pool.slot_bytes}).encode()
         socket.send_fds(parent_capture, [order], [pool.fd])
+        self.board_kind = self._board_kind(known and identity.kind == "virtual")
         bridge_end = self._start_board()
         common = {
             "beats_fd": self.beats.fd,
@@ -286,6 +290,7 @@ class Guard:
                 "release": self.plan.release,
                 "camera_known": known,
                 "virtual": identity.kind == "virtual",
+                "board": self.board_kind.value,
             },
             ends,
             [self.beats.fd, pool.fd],
@@ -336,6 +341,25 @@ class Guard:
             )
         return known
 
+    def _require_real_board(self) -> None:
+        """A virtual board says what it is told to: beside a camera only a signed record lets it."""
+        wanted = self.plan.board == VIRTUAL and self.session.operation.identifying
+        if wanted and is_live(self.plan.source) and not self.device.virtual_board:
+            raise UsageError(
+                "a camera needs a real board: expected its serial port in --board, or board in the "
+                "daemon's configuration, got virtual; "
+                f"{self.plan.device} does not say [board] virtual = true"
+            )
+
+    def _board_kind(self, recording: bool) -> Board:
+        """Whether a simulated board may stand in: beside a named recording, or by the record."""
+        if not self.session.operation.identifying:
+            return Board.NONE
+        if not recording and not self.device.virtual_board:
+            return Board.REAL
+        self._say("virtual board: a simulated one may stand in; its sensors prove nothing")
+        return Board.VIRTUAL
+
     def _start_board(self) -> socket.socket | None:
         """Start bridge and, if asked for, a virtual board; returns the decider's end."""
         if not self.session.operation.identifying:
@@ -348,6 +372,8 @@ class Guard:
         key_fd = key_pipe(key)
         numbers = ["--key-fd", key_fd, "--beats-fd", self.beats.fd]
         numbers += ["--decider-fd", bridge_decider.fileno()]
+        if self.board_kind is Board.VIRTUAL:
+            numbers.append("--simulated")
         process = subprocess.Popen(
             [sys.executable, "-m", "firmware_bridge.process", "--port", port]
             + [str(n) for n in numbers],

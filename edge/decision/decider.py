@@ -24,7 +24,7 @@ import numpy as np
 from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
-from edge.audit.schema import Enrolment, Entry, Release, Stamp, Start, Stop
+from edge.audit.schema import Board, Enrolment, Entry, Release, Stamp, Start, Stop
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
@@ -129,6 +129,7 @@ class Decider:
             release,
             settings["virtual"],
             _enrolment(fingerprint),
+            Board(settings["board"]),
         )
         self._clerk.write(start, durable=True)
         self._judge = Judge(setup, policy, now_ns)

@@ -1,0 +1,199 @@
+"""A made-up board: believed beside a named recording, or where the signed record lets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.audit.verify import verify_log
+from edge.clock import BootClock, S
+from edge.daemon.supervisor import Guard, Plan
+from edge.decision.fingerprint import Enrolment, Fingerprint
+from edge.errors import UsageError
+from edge.frames.camera import CameraIdentity
+from edge.frames.client import Connection
+from edge.keys import RecordKind
+from edge.reasons import Reason
+from edge.record import FrameDecision, Outcome
+from tests import render
+from tests.guards import Line, Site, site
+
+ALLOWED = "[board]\nvirtual = true\n"
+
+
+class Stream(BaseHTTPRequestHandler):
+    """A network camera: motion JPEG, thirty frames a second; it goes on where it was left."""
+
+    shots: ClassVar[Iterator[np.ndarray]]
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=next")
+        self.end_headers()
+        due = time.monotonic()
+        for shot in self.shots:
+            frame = cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
+            try:
+                self.wfile.write(head.encode() + frame + b"\r\n")
+            except OSError:
+                return
+            due += 1 / 30
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def kiosk(tmp_path: Path, face_model: Path) -> Site:
+    room = render.room()
+    clip = tmp_path / "room.avi"
+    render.write_clip(clip, render.lived_in(room, 90))
+    return site(tmp_path / "site", clip, clip, face_model)
+
+
+@pytest.fixture
+def camera(kiosk: Site) -> Iterator[str]:
+    """The address of a network camera that sees the room; the view is enrolled with it."""
+    handler = type("Room", (Stream,), {"shots": render.lived_in(render.room(), 10_000)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}/room.mjpg"
+    view = kiosk.folder / "site.view"
+    fingerprint = Fingerprint.from_bytes(view.read_bytes())
+    digest = CameraIdentity("stream", bus=address).digest
+    fingerprint = replace(fingerprint, camera=digest, enrolment=Enrolment.ENFORCED)
+    view.write_bytes(fingerprint.to_bytes())
+    kiosk.store.sign_file(view, RecordKind.VIEW)
+    yield address
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def sign(kiosk: Site, address: str, more: str = "") -> None:
+    """A record that names the network camera."""
+    kiosk.sign()
+    text = kiosk.device.read_text().replace("[identity]\n", f'[identity]\nbus = "{address}"\n')
+    kiosk.device.write_text(text + more)
+    kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
+
+
+def plan(kiosk: Site, source: str, **more: str) -> Plan:
+    return Plan(
+        source=source,
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        audit=kiosk.folder / "audit",
+        **more,
+    )
+
+
+def play(told: Plan, say: list[str]) -> tuple[list[FrameDecision], int]:
+    """What the guard decided in seven seconds, and how many frames a matcher got."""
+    got = 0
+    clock = BootClock()
+    with Guard(told, say.append) as guard:
+        matcher = Connection(*guard.environment.values())
+        end_ns = clock.now_ns() + 7 * S
+        while not guard.over and clock.now_ns() < end_ns:
+            guard.turn()
+            while matcher.read(timeout_s=0) is not None:
+                got += 1
+        return guard.recorder.decisions, got
+
+
+def board_in_log(kiosk: Site) -> list[str]:
+    """What every start in the log says of the board."""
+    entries: list[dict[str, Any]] = []
+    verify_log(
+        kiosk.folder / "audit",
+        kiosk.store.log_verifier(),
+        on_entry=lambda index, data, fields: entries.append(fields),
+    )
+    return [entry["board"] for entry in entries if entry["kind"] == "start"]
+
+
+def test_a_camera_without_a_board_is_refused_before_anything_starts(
+    kiosk: Site, camera: str
+) -> None:
+    sign(kiosk, camera)
+
+    with pytest.raises(UsageError, match=r"a camera needs a real board.*--board.*D\.toml"):
+        Guard(plan(kiosk, camera), [].append)
+
+
+def test_run_with_a_camera_and_no_board_is_one_line_and_exit_code_2(kiosk: Site) -> None:
+    kiosk.sign()
+    command = [sys.executable, "-m", "edge.cli", "run", "--source", "0"]
+    command += ["--device", str(kiosk.device), "--session", str(kiosk.session)]
+    command += ["--keys", str(kiosk.store.directory), "--out", str(kiosk.folder / "out")]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "--board" in done.stderr
+
+
+def test_a_made_up_board_on_a_port_is_not_believed_beside_a_camera(
+    kiosk: Site, camera: str
+) -> None:
+    sign(kiosk, camera)
+    line = Line(kiosk.store.board_key())
+    try:
+        decisions, got = play(plan(kiosk, camera, board=line.port), [])
+    finally:
+        line.close()
+
+    assert len(decisions) > 60
+    assert got == 0
+    assert all(d.verdict is Outcome.BLOCK for d in decisions)
+    causes = set(decisions[-1].reasons)
+    assert Reason.BOARD_VIRTUAL in causes
+    assert board_in_log(kiosk) == ["real"]
+
+
+@pytest.mark.parametrize("port", [False, True], ids=["by the guard", "on a port"])
+def test_the_signed_record_lets_a_made_up_board_stand_in_and_the_log_says_so(
+    kiosk: Site, camera: str, port: bool
+) -> None:
+    sign(kiosk, camera, ALLOWED)
+    said: list[str] = []
+    line = Line(kiosk.store.board_key()) if port else None
+    try:
+        told = plan(kiosk, camera) if line is None else plan(kiosk, camera, board=line.port)
+        decisions, got = play(told, said)
+    finally:
+        if line is not None:
+            line.close()
+
+    assert sum(d.verdict is Outcome.PASS for d in decisions) > 30, (said, decisions[-40:])
+    assert got > 30
+    assert any("virtual board" in line for line in said)
+    assert board_in_log(kiosk) == ["virtual"]
+
+
+def test_a_recording_the_record_names_has_a_virtual_board_and_the_log_says_so(kiosk: Site) -> None:
+    said: list[str] = []
+
+    _, got = play(plan(kiosk, str(kiosk.clip)), said)
+
+    assert got > 30
+    assert any("virtual board" in line for line in said)
+    assert board_in_log(kiosk) == ["virtual"]
