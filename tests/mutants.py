@@ -29,7 +29,7 @@ from pycparser import c_ast, c_generator, c_parser
 from firmware_bridge.build import RULE
 from firmware_bridge.c_board import CBoard, load
 from firmware_bridge.virtual_board import VirtualBoard
-from tests import mutant_traces
+from tests import mutant_traces, test_floors
 
 LISTED = Path(__file__).parent / "mutants.json"
 TIMEOUT_S = 20
@@ -208,9 +208,13 @@ def survivors(library: Path, mutants: list[Mutant]) -> Iterator[Mutant]:
 
     def differs(number: int) -> bool:
         lib.fg_switch(number)
-        return mutant_traces.differs(
-            traces, lambda root, boot, now: CBoard((ffi, lib), root, boot, now)
-        ) or mutant_traces.vectors_differ(ffi, lib)
+        return (
+            mutant_traces.differs(
+                traces, lambda root, boot, now: CBoard((ffi, lib), root, boot, now)
+            )
+            or mutant_traces.vectors_differ(ffi, lib)
+            or test_floors.differs(ffi, lib)
+        )
 
     assert not _killed(0, differs), "the unchanged rule differs from its twin"
     for mutant in mutants:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from firmware_bridge.framing import crc16
 
 RECORD = 32
 SIZE = 8 * RECORD
@@ -50,9 +54,71 @@ class Kept:
         return board
 
 
+def record(log: int, policy: int) -> bytes:
+    """As the layout in `floors.h` says."""
+    content = b"FGFL" + struct.pack("<QQ", log, policy)
+    return (content + crc16(content).to_bytes(2, "little")).ljust(RECORD, b"\xff")
+
+
+def read(memory: bytes) -> tuple[int, int, int, int]:
+    """What the firmware must find: log, policy, free place, half that may be erased."""
+    log = policy = stale = 0
+    free = len(memory)
+    for at in range(0, len(memory), RECORD):
+        found = memory[at : at + RECORD]
+        told = struct.unpack_from("<QQ", found, 4)
+        if found == b"\xff" * RECORD:
+            free = min(free, at)
+        elif found == record(*told):
+            if told[0] >= log and told[1] >= policy:
+                stale = len(memory) // 2 if at < len(memory) // 2 else 0
+            log, policy = max(log, told[0]), max(policy, told[1])
+    return log, policy, free, stale
+
+
+def memories(seed: int) -> Iterator[bytes]:
+    """Random memories: whole records in any order, torn ones, empty places, garbage."""
+    rng = random.Random(seed)
+    for _ in range(200):
+        places = []
+        for _ in range(SIZE // RECORD):
+            whole = record(rng.randrange(4), rng.randrange(4))
+            cut = rng.randrange(RECORD)
+            torn = whole[:cut] + b"\xff" * (RECORD - cut)
+            flipped = bytearray(whole)
+            flipped[rng.randrange(RECORD)] ^= 1 << rng.randrange(8)
+            empty = b"\xff" * RECORD
+            almost = b"\xff" * (RECORD - 1) + b"\xfe"
+            places.append(rng.choice((whole, whole, whole, torn, bytes(flipped), empty, almost)))
+        yield b"".join(places)
+
+
+def differs(ffi: Any, lib: Any) -> bool:
+    """Whether the C keeps floors in any other way than `read` and `record` say."""
+    out = ffi.new("uint8_t[]", RECORD)
+    for log, policy in ((0, 0), (42, 7), (1 << 63, (1 << 64) - 1)):
+        lib.fg_floors_record(log, policy, out)
+        if bytes(out) != record(log, policy):
+            return True
+    for memory in memories(1):
+        floors = ffi.new("fg_floors *")
+        ffi.buffer(floors)[:] = b"\xa5" * ffi.sizeof("fg_floors")
+        board = ffi.new("fg_board *")
+        lib.fg_floors_read(memory + record(9, 9), SIZE, floors)  # what lies behind does not count
+        lib.fg_restore(board, floors)
+        found = (floors.log, floors.policy, floors.free, floors.stale)
+        if found != read(memory) or (board.log_floor, board.policy_floor) != found[:2]:
+            return True
+    return False
+
+
 @pytest.fixture
 def kept(library) -> Kept:
     return Kept(library)
+
+
+def test_the_c_reads_and_writes_as_its_layout_says(library):
+    assert not differs(*library)
 
 
 def test_a_fresh_memory_keeps_nothing_and_has_room(kept):
