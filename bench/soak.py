@@ -49,7 +49,10 @@ _IN_RING = 8  # slots of the release ring
 class Soak:
     """One run in one folder."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(
+        self, folder: Path, seed: int, on_start: Callable[[], None] = lambda: None
+    ) -> None:
+        """Commission the folder and start its daemon, after `on_start`."""
         self.rng = random.Random(seed)
         self.folder = folder
         self.events: Counter[str] = Counter()
@@ -58,6 +61,7 @@ class Soak:
         self.port = free_port()
         self.keys = commission(folder, self.camera.url, self.port)
         self.board = Board(self.keys.board_key(), folder / "board")
+        on_start()
         self.daemon = start_daemon(folder)
         self.watch = Watch(self.daemon.pid)
         self.told: dict[str, Any] = {}
@@ -76,7 +80,7 @@ class Soak:
             if at >= look_at:
                 look_at = at + LOOK_S
                 self.watch.look(at)
-                self._read_status()
+                self.read_status()
                 self._scrape()
                 frames = self.told.get("frames", {})
                 say(f"{at / 60:5.1f} min  {frames}  {sum(self.events.values())} events")
@@ -167,7 +171,8 @@ class Soak:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
 
-    def _read_status(self) -> None:
+    def read_status(self) -> None:
+        """Take what the daemon last wrote into `told`."""
         with contextlib.suppress(OSError, ValueError):
             self.told = json.loads((self.folder / "status.json").read_text())
 
@@ -184,7 +189,7 @@ class Soak:
     def stop(self) -> int:
         """End the daemon as an operator would; returns its exit code."""
         time.sleep(1.0)  # what waits in the gate is resolved, the newest status is written
-        self._read_status()
+        self.read_status()
         self.daemon.send_signal(signal.SIGTERM)
         try:
             return self.daemon.wait(30)

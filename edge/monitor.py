@@ -50,6 +50,10 @@ class Monitor:
         told = [message.epoch, outlook.setting.value, codes, list(message.rules)]
         self._send({"revoked": told})
 
+    def wrote(self, index: int, *, permitted: bool) -> None:
+        """A change stands in the log as entry `index`."""
+        self._send({"wrote": [index, permitted]})
+
     def _send(self, message: object) -> None:
         ipc.send(self._channel, json.dumps(message).encode())
 
@@ -72,7 +76,15 @@ class Seen:
     outlook: Outlook
 
 
-def parse(data: bytes) -> Reading | Seen | Account | None:
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """A change stands in the log."""
+
+    index: int
+    permitted: bool
+
+
+def parse(data: bytes) -> Reading | Seen | Account | Wrote | None:
     """The parent's end; None for a message that is none of these."""
     message = json.loads(data)
     if "reading" in message:
@@ -81,6 +93,8 @@ def parse(data: bytes) -> Reading | Seen | Account | None:
     if "outlook" in message:
         now_ns, setting, permitted, codes, rules = message["outlook"]
         return Seen(now_ns, Outlook(Context(setting), permitted, _reasons(codes), tuple(rules)))
+    if "wrote" in message:
+        return Wrote(*message["wrote"])
     if "revoked" in message:
         epoch, setting, codes, rules = message["revoked"]
         return Account(epoch, Context(setting), _reasons(codes), tuple(rules))

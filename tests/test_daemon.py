@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -126,6 +127,29 @@ def test_a_running_daemon_is_ready_watched_seen_and_stops_in_good_order(
     verify_log(kiosk.folder / "audit", kiosk.store.log_verifier())
 
 
+def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
+    kiosk: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with daemon(kiosk, matcher=False) as guard:
+        until(lambda: '"permitted": true' in guard.get("/status.json")[1], "a permit")
+        os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
+        until(lambda: _proven(guard.get("/status.json")[1]) == {True, False}, "both entries")
+        told = json.loads(guard.get("/status.json")[1])
+        guard.stop()
+
+    audit, key = str(kiosk.folder / "audit"), str(kiosk.store.directory / "log.pub")
+    proven = [change for change in told["transitions"] if change.get("entry") is not None]
+    assert {change["permitted"] for change in proven} == {True, False}
+    for change in proven:
+        proof = str(tmp_path / f"{change['entry']}.proof")
+        number = str(change["entry"])
+        assert main(["audit", "prove", audit, "--key", key, "--entry", number, "--out", proof]) == 0
+        capsys.readouterr()
+        assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 0
+        kind = json.loads(capsys.readouterr().out)["entry"]["kind"]
+        assert (kind == "permit") is change["permitted"]
+
+
 def test_the_watchdog_starves_when_the_board_falls_silent(kiosk: Site) -> None:
     with daemon(kiosk, matcher=False) as guard:
         until(guard.ready, "readiness")
@@ -242,6 +266,14 @@ def test_unsigned_records_end_the_daemon_at_its_start(kiosk: Site) -> None:
 
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def _proven(body: str) -> set[bool]:
+    """Which kinds of change name their entry in the log."""
+    with contextlib.suppress(ValueError, KeyError):
+        changes = json.loads(body)["transitions"]
+        return {c["permitted"] for c in changes if c.get("entry") is not None}
+    return set()
 
 
 def _at(body: str) -> float:

@@ -203,6 +203,7 @@ def _transitions(told: dict[str, Any]) -> str:
             t["context"],
             t.get("what") or ", ".join(t["reasons"]),
             ", ".join(t["rules"]),
+            "" if t.get("entry") is None else str(t["entry"]),
         )
         for t in told["transitions"]
     ]
@@ -210,11 +211,12 @@ def _transitions(told: dict[str, Any]) -> str:
     prove = ""
     if audit:
         prove = (
-            "<p>The signed log has them for good: <code>framegate audit show "
-            f"{escape(audit)}</code> lists its entries, <code>framegate audit prove</code> writes "
-            "the proof of one that anybody can check with the public key.</p>"
+            "<p>The signed log has them for good, under the number in the last column. "
+            f"<code>framegate audit prove {escape(audit)} --entry N --out N.proof</code> writes "
+            "the proof of entry N; whoever has it and the public key checks it with "
+            "<code>framegate audit verify-proof N.proof --key log.pub</code>.</p>"
         )
-    heads = ("at", "verdict", "context", "why", "rules")
+    heads = ("at", "verdict", "context", "why", "rules", "log entry")
     return f"<section><h2>Changes</h2>{_table(heads, rows)}{prove}</section>"
 
 

@@ -12,7 +12,7 @@ from edge.audit.schema import Context
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
 from edge.frames.messages import Resolved
-from edge.monitor import Account, Seen, parse
+from edge.monitor import Account, Seen, Wrote, parse
 from edge.reasons import Reason, worst_first
 from edge.record import ContextChange, FrameDecision, Outcome
 
@@ -33,6 +33,7 @@ class Recorder:
     outlook: Outlook | None = None
     outlook_ns: int = 0  # when the decider last said so; it repeats itself
     rules: tuple[str, ...] = ()  # of the newest permit
+    wrote: list[Wrote] = field(default_factory=list)  # changes in the log, not yet taken
     _accounts: dict[int, Account] = field(default_factory=dict)
     _resolved: list[Resolved] = field(default_factory=list)
     _judged: int = 0  # frames with a final word
@@ -50,6 +51,8 @@ class Recorder:
                 self.outlook_ns = now_ns
                 if outlook.permitted:
                     self.rules = outlook.rules
+            case Wrote() as wrote:
+                self.wrote.append(wrote)
             case Account() as account:
                 self._accounts[account.epoch] = account
 

@@ -15,6 +15,7 @@ from typing import Any
 from edge.clock import S
 from edge.daemon.recorder import Recorder
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
+from edge.monitor import Wrote
 from edge.reasons import HELP
 from edge.record import FrameDecision, GateTimes, Outcome, RuleNote
 from edge.timeline import Mark, mark_of
@@ -45,6 +46,7 @@ class Ledger:
     _seconds: dict[int, str] = field(default_factory=dict)  # second of capture -> worst sign
     _transitions: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
     _last: tuple[bool, str] | None = None
+    _entry: int = -1  # of the log, the newest that a transition has
 
     def add(self, decisions: Iterable[FrameDecision], gate_ns: Iterable[int]) -> None:
         """Take what a recorder handed over."""
@@ -64,7 +66,20 @@ class Ledger:
             self.by_bucket[next((i for i, top in enumerate(BUCKETS_US) if us <= top), -1)] += 1
 
     def note(self, recorder: Recorder, wall_s: float) -> None:
-        """Note that the outlook became another one."""
+        """Note that the outlook became another one, and which entry of the log says so."""
+        self._note_change(recorder, wall_s)
+        recorder.wrote = [wrote for wrote in recorder.wrote if not self._found(wrote)][-2:]
+
+    def _found(self, wrote: Wrote) -> bool:
+        """Give an entry to the newest transition it can be of; the other may be yet to come."""
+        newest = self._transitions[-1] if self._transitions else None
+        if newest is None or newest["permitted"] != wrote.permitted:
+            return False
+        if "entry" in newest and newest["entry"] is None and wrote.index > self._entry:
+            newest["entry"] = self._entry = wrote.index
+        return True
+
+    def _note_change(self, recorder: Recorder, wall_s: float) -> None:
         outlook = recorder.outlook
         if outlook is None or self._last == (outlook.permitted, outlook.setting.value):
             return
@@ -76,6 +91,7 @@ class Ledger:
                 "context": outlook.setting.value,
                 "reasons": [reason.value for reason in outlook.reasons],
                 "rules": list(outlook.rules),
+                "entry": None,
             }
         )
 

@@ -24,7 +24,7 @@ import numpy as np
 from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
-from edge.audit.schema import Board, Enrolment, Entry, Release, Stamp, Start, Stop
+from edge.audit.schema import Board, Enrolment, Entry, Kind, Release, Stamp, Start, Stop
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
@@ -269,13 +269,17 @@ class Decider:
 
     def _write(self, entry: Callable[[Stamp], Entry], durable: bool) -> None:
         now_ns = self._clock.now_ns()
+        before = self._clerk.size
+        made = entry(self._stamp(now_ns))
         try:
-            index = self._clerk.write(entry(self._stamp(now_ns)), durable)
+            index = self._clerk.write(made, durable)
         except AuditError as err:
             self._audit_failed = True
             print(f"decider: {err}", file=sys.stderr)
             return
         self._audit_failed = False
+        if index >= before:  # else it came too soon after another and is only counted
+            self._monitor.wrote(index, permitted=made.kind is Kind.PERMIT)
         if durable:
             self._mirror_floor()
             self._judge.recorded(index, self._clock.now_ns())

@@ -1,0 +1,162 @@
+"""What the daemon costs and how soon it is there, measured from outside.
+
+    python -m bench.daemon [--rounds 5] [--json]
+
+Each round starts a whole `framegate daemon` on a network camera at 30 frames a
+second with a virtual board and a caged matcher, as `bench.soak` does, and waits
+for its page, its first decision and its first permit. Power-on to first permit
+is the same as a start here, without the machine's own boot. What a permit adds
+to a running guard is measured by holding the board's word back and giving it
+again: the dwell of one second is in that figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.environment import environment
+from bench.figures import Figure, number
+from bench.soak import Soak
+from bench.soak_watch import Life
+
+WAIT_S = 90.0
+IDLE_S = 10.0
+PERMITS = 5
+
+
+class Round:
+    """One start of a daemon and what it showed."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.began = time.monotonic()
+        self._soak = Soak(folder, seed, on_start=self._note_start)
+        self.decision_s = self.permit_s = self.page_s = 0.0
+        self.page_kib = self.page_ms = 0.0
+        self.dwells_s: list[float] = []
+        self.lives: list[Life] = []
+
+    def _note_start(self) -> None:
+        self.began = time.monotonic()
+
+    def measure(self) -> None:
+        """Everything, in order; the daemon has ended when this returns."""
+        soak = self._soak
+        try:
+            self.decision_s = self._until(lambda: bool(soak.told.get("evidence")))
+            self.permit_s = self._until(lambda: soak.told.get("permitted", False))
+            self._page()
+            until = time.monotonic() + IDLE_S
+            while time.monotonic() < until:
+                soak.watch.look(time.monotonic())
+                time.sleep(1.0)
+            self.lives = soak.watch.lives
+            for _ in range(PERMITS):
+                self._permit_again()
+        finally:
+            soak.stop()
+
+    def _until(self, found: Callable[[], bool]) -> float:
+        """Seconds from the start until `found` in the status."""
+        while not found():
+            if time.monotonic() - self.began > WAIT_S:
+                raise RuntimeError(f"nothing within {WAIT_S:g} s")
+            time.sleep(0.02)
+            self._soak.read_status()
+        return time.monotonic() - self.began
+
+    def _page(self) -> None:
+        asked = time.monotonic()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._soak.port}/", timeout=10) as answer:
+            self.page_kib = len(answer.read()) / 1024
+        self.page_ms = (time.monotonic() - asked) * 1000
+
+    def _permit_again(self) -> None:
+        """Take the board's word away, give it back, and wait for the permit."""
+        board, soak = self._soak.board.process, self._soak
+        board.send_signal(signal.SIGSTOP)
+        self._until_now(lambda told: not told["permitted"])
+        board.send_signal(signal.SIGCONT)
+        self.dwells_s.append(self._until_now(lambda told: bool(told["permitted"])))
+        soak.read_status()
+
+    def _until_now(self, found: Callable[[dict[str, Any]], bool]) -> float:
+        began = time.monotonic()
+        while time.monotonic() - began < WAIT_S:
+            address = f"http://127.0.0.1:{self._soak.port}/status.json"
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                if found(json.load(answer)):
+                    return time.monotonic() - began
+            time.sleep(0.02)
+        raise RuntimeError(f"nothing within {WAIT_S:g} s")
+
+
+def figures(rounds: list[Round]) -> list[Figure]:
+    """Medians over the rounds, and the least and the most of them."""
+    roles = list(dict.fromkeys(life.role for r in rounds for life in r.lives))
+    held = {role: [_of(r, role) for r in rounds] for role in roles}
+    waits = sorted(s for r in rounds for s in r.dwells_s)
+    return [
+        number("start to first decision", [r.decision_s for r in rounds], "s"),
+        number("start to first permit, dwell 1 s", [r.permit_s for r in rounds], "s"),
+        number("board back to permit, dwell 1 s", waits, "s"),
+        Figure("board back to permit, the slowest", waits[-1], "", "s", note=f"of {len(waits)}"),
+        number("page weight", [r.page_kib for r in rounds], "KiB"),
+        number("page served in", [r.page_ms for r in rounds], "ms"),
+        *(
+            number(f"{role}: private memory", [mib for mib, _ in held[role]], "MiB")
+            for role in roles
+        ),
+        *(number(f"{role}: one core", [100 * cpu for _, cpu in held[role]], "%") for role in roles),
+    ]
+
+
+def _of(found: Round, role: str) -> tuple[float, float]:
+    """(private MiB at the most, share of a core) of a process in a round."""
+    lives = [life for life in found.lives if life.role == role]
+    return (
+        max((s.private_mib for life in lives for s in life.samples), default=0.0),
+        max((life.cpu_share for life in lives), default=0.0),
+    )
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.daemon",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    rounds = []
+    for seed in range(args.rounds):
+        with tempfile.TemporaryDirectory(prefix="framegate-daemon-") as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            found = Round(folder, seed)
+            found.measure()
+            rounds.append(found)
+    rows = figures(rounds)
+    if args.json:
+        print(json.dumps({"figures": [r.as_json() for r in rows], "environment": environment()}))
+        return 0
+    for row in rows:
+        spread = f"{row.least:.3g} to {row.most:.3g}" if row.least is not None else row.note
+        print(f"{row.name:<40}{row.value:>9.3g} {row.unit:<5}{spread}")
+    for name, value in environment().items():
+        print(f"  {name}: {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
