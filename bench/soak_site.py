@@ -29,6 +29,8 @@ jurisdiction = "EU"
 fingerprint = "till-2.view"
 [identity]
 bus = "{bus}"
+[board]
+virtual = true
 [matcher]
 without = {without}
 """
