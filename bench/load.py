@@ -1,6 +1,6 @@
 """The gate under load, minutes long: nothing grows, no frame goes missing uncounted.
 
-    python -m bench.load [--minutes 10] [--json]
+    python -m bench.load [--minutes 10] [--json] [--out bench/load.json]
 
 Every core is saturated, memory is churned, the slow loop reads evidence with
 the face detector, and frames come at 30, 60 and 120 a second and as fast as
@@ -28,6 +28,7 @@ from bench.figures import Figure
 from bench.rig import Rig
 from bench.saturated import busy_cores
 from bench.suite import face_detector
+from edge.record import write_atomic
 
 RATES_HZ = (30.0, 60.0, 120.0, 0.0)  # 0: as fast as they are taken
 _CHURN = "while True: bytearray(256 * 1024 * 1024).count(1)"
@@ -88,6 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.load", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, help="also write the figures and the machine there")
     args = parser.parse_args()
     cells = [(size, rate) for size in scenery.SIZES for rate in RATES_HZ]
     seconds = args.minutes * 60 / len(cells)
@@ -104,10 +106,14 @@ def main() -> int:
                         f"{figure.target:<7} {mark:<14}{figure.note}",
                         flush=True,
                     )
+    rows = [figure.as_json() for figure in found]
+    where = {**environment(), "minutes": round((time.monotonic() - began) / 60, 1)}
+    where["command"] = "python -m bench.load"
+    text = json.dumps({"figures": rows, "environment": where}, indent=2)
+    if args.out is not None:
+        write_atomic(args.out, text + "\n")
     if args.json:
-        rows = [figure.as_json() for figure in found]
-        where = {**environment(), "minutes": round((time.monotonic() - began) / 60, 1)}
-        print(json.dumps({"figures": rows, "environment": where}, indent=2))
+        print(text)
     return 0 if all(figure.holds for figure in found if figure.target) else 1
 
 

@@ -72,7 +72,7 @@ def _section(size: str, chosen: dict[str, np.ndarray]) -> str:
         return float(bottom - share * (bottom - top))
 
     def x(index: float) -> float:
-        return _LEFT + index * (_WIDTH - _LEFT - 20) / (len(_SHARES) - 1)
+        return _LEFT + index * (_WIDTH - _LEFT - 30) / (len(_SHARES) - 1)
 
     drawn = []
     for power in range(int(low), int(high) + 1):
@@ -83,7 +83,7 @@ def _section(size: str, chosen: dict[str, np.ndarray]) -> str:
         )
     for i, share in enumerate(_SHARES):
         name = "best" if i == 0 else f"p{share:g}"
-        drawn.append(f'<text x="{x(i) - 12:.1f}" y="{_HEIGHT - 8}">{name}</text>')
+        drawn.append(f'<text x="{x(i):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{name}</text>')
     lines, keys = [], []
     for (name, values), dashes in zip(chosen.items(), _LINES, strict=False):
         told = histogram(values)

@@ -169,6 +169,14 @@ def test_a_lease_may_ask_for_a_higher_score_but_never_for_a_lower_one(gate):
     assert gate.check(frame(score=0.8), NOW) is Verdict.PASS
 
 
+def test_a_frame_in_hand_does_not_pass_once_the_lease_is_withdrawn(granted):
+    assert granted.check(frame(), NOW) is Verdict.PASS
+
+    granted.revoke(Revocation(granted.epoch, (Reason.NO_LEASE,)))
+
+    assert granted.check(frame(), NOW) is Verdict.NO_LEASE
+
+
 def test_a_score_at_the_bar_is_no_reason_to_withhold(granted):
     late = granted.lease.to_ns
     low = granted.lease.from_ns - 1
