@@ -13,11 +13,11 @@ void fg_floors_record(uint64_t log, uint64_t policy, uint8_t record[FG_RECORD]) 
 }
 
 static bool same(const uint8_t *a, const uint8_t *b) {
-    uint32_t equal = 0;
-    while (equal < FG_RECORD && a[equal] == b[equal]) {
-        equal++;
+    uint32_t left = FG_RECORD;
+    while (left > 0 && a[left - 1] == b[left - 1]) {
+        left--;
     }
-    return equal == FG_RECORD;
+    return left == 0;
 }
 
 static bool erased(const uint8_t *record) {
