@@ -218,3 +218,42 @@ def test_a_lane_without_faces_is_bracketed_by_liveness() -> None:
     assert context.state(100 * MS).seen_ns == 0
     context.observe(Reading(Source.LIVENESS, 90 * MS))
     assert context.state(100 * MS).seen_ns == 90 * MS
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 40),
+            st.sampled_from([*(s for s in REQUIRED if s not in STATIC), *VETO_NS]),
+            st.booleans(),
+        ),
+        max_size=80,
+    )
+)
+def test_no_sequence_of_evidence_is_more_permissive_than_the_worst_valid_reading(
+    events: list[tuple[int, Source, bool]],
+) -> None:
+    """Vetoes and forgiven failures included: one bad reading bars all that was seen before it.
+
+    Whatever comes later, a frame captured up to half a second after a bad reading
+    is never ready, and one within the dwell only if that reading was forgivable.
+    """
+    context = Context(DWELL_NS)
+    for source in REQUIRED:
+        context.observe(Reading(source, 0))
+    now_ns = 0
+    bad: list[tuple[int, Source]] = []
+    for step, source, good in events:
+        now_ns += step * 20 * MS
+        context.observe(Reading(source, now_ns, () if good else (Reason.TAMPER,)))
+        if not good:
+            bad.append((now_ns, source))
+        state = context.state(now_ns)
+        valid = {s: at for at, s in bad if s in VETO_NS and now_ns - at <= VETO_NS[s]}
+        replaced = {s for s in valid if context._vetoes[s].good}
+        if set(valid) - replaced:
+            assert not state.controlled
+        if state.controlled:
+            for at_ns, cause in bad:
+                forgivable = cause in BAD
+                assert state.ready_ns >= at_ns + (500 * MS if forgivable else DWELL_NS)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from edge.clock import MS
-from edge.decision.evidence import Box
+from edge.decision.evidence import Box, Source
+from edge.decision.eyes import Eyes
 from edge.decision.motion import EgoMotion
+from edge.decision.people import PeopleRules
 from edge.frames.camera import FileCamera
 from edge.reasons import Reason
 from tests import render
@@ -155,3 +157,34 @@ def test_the_picture_turns_when_the_real_gyro_says_so(data_dir):
     ]
 
     assert np.corrcoef(turn, [r.speed for r in readings])[0, 1] > 0.5
+
+
+def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(data_dir):
+    """The gyro of the same phone is the truth; the board claims to be at rest all the time."""
+    nobody = PeopleRules(max=1, min_height=0.1)
+    eyes = Eyes(None, _Nobody(), nobody)
+    camera = FileCamera(data_dir / "video" / "dash_phone_city_gyro.mp4")
+    with (data_dir / "telemetry" / "dash_phone_city_gyro_gyro.csv").open() as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    axes = [k for k in rows[0] if k.startswith("gyro_")]
+    said, last_ns = [], -(10**9)
+    for shot in camera.shots():
+        if shot.captured_ns - last_ns < 90 * MS:
+            continue
+        sight = eyes.examine(shot.frame, shot.captured_ns, opening=True, still=True)
+        window = [r for r in rows if last_ns <= r["t_s"] * 1e9 <= shot.captured_ns]
+        turn = np.mean([np.hypot.reduce([r[a] for a in axes]) for r in window])
+        last_ns = shot.captured_ns
+        motion = next(r for r in sight.readings if r.source is Source.EGO_MOTION)
+        said.append((turn, Reason.SENSOR_VISION_DISAGREE in motion.reasons))
+    camera.close()
+    moving = [told for turn, told in said[2:] if turn > 0.03]
+
+    assert len(moving) >= 10
+    assert np.mean(moving) >= 0.9
+    assert any(told for _, told in said[:11])  # within a second of the first frame
+
+
+class _Nobody:
+    def detect(self, frame):
+        return ()

@@ -7,8 +7,11 @@ from html import escape
 
 import numpy as np
 
-from edge.evaluation.figures import Figure
+from edge.audit.schema import Release
+from edge.evaluation.figures import Figure, reliability
 from edge.evaluation.run import Findings
+from edge.evaluation.splices import Splice
+from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
 from edge.report_style import CSS
@@ -38,7 +41,8 @@ def render(found: Findings, rows: Sequence[Figure]) -> str:
         f"<th>Enrolment's own checks</th></tr>{views}</table></section>"
         "<section><h2>Scores of single frames, own and foreign</h2>"
         f"{''.join(_distribution(v.clip.name, found) for v in found.views if v.fingerprint)}"
-        "</section><section><h2>Every trial</h2>"
+        f"</section>{_splices(found.splices)}{_reliability(found.outside)}"
+        "<section><h2>Every trial</h2>"
         f"{_trials('Own recording', found.twins)}{_trials('Other takes', found.takes)}"
         f"{_trials('Uncontrolled, forged', found.foreign)}"
         f"{_trials('Another room, forged', found.strangers)}"
@@ -94,6 +98,59 @@ def _bars(scores: Sequence[float], *, up: bool) -> str:
                 f'height="{high:.1f}" fill="{colour}"/>'
             )
     return "".join(bars)
+
+
+def _splices(splices: Sequence[Splice]) -> str:
+    """What was received of each kind of splice, and the largest foreign share in it."""
+    rows = ""
+    for kind in Kind:
+        for release in Release:
+            some = [s for s in splices if s.kind is kind and s.release is release]
+            if not some:
+                continue
+            shares = sorted(s.share for s in some)
+            worst = max(some, key=lambda s: s.share)
+            rows += (
+                f"<tr><td>{kind.value}</td><td>{release.value}</td><td>{len(some)}</td>"
+                f"<td>{sum(s.lively for s in some)}</td><td>{sum(s.altered for s in some)}</td>"
+                f"<td>{sum(s.forbidden for s in some)}</td>"
+                f"<td>{shares[len(shares) // 2]:.2f} / {shares[-1]:.2f}</td>"
+                f"<td>{escape(worst.view)} to {escape(worst.foreign)}</td></tr>"
+            )
+    if not rows:
+        return ""
+    return (
+        "<section><h2>Splices</h2><p>From a view's own recording into another one, counted by "
+        "watermark in the release ring. A frame is forbidden from a foreign share of one half."
+        "</p><table><tr><th>Kind</th><th>Release</th><th>Splices</th><th>While frames flowed</th>"
+        "<th>Altered frames received</th><th>Forbidden</th><th>Share, median / largest</th>"
+        f"<th>Largest in</th></tr>{rows}</table></section>"
+    )
+
+
+def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
+    """What the scene model says against how often it is true; on the line is right."""
+    rows = reliability(outside)
+    if not rows:
+        return ""
+    side = 240
+    most = max(n for _, _, n in rows)
+    dots = "".join(
+        f'<circle cx="{said * side:.1f}" cy="{(1 - true) * side:.1f}" '
+        f'r="{3 + 9 * (n / most) ** 0.5:.1f}" fill="#2a6d9f" fill-opacity="0.7">'
+        f"<title>said {said:.2f}, true {true:.2f}, {n} frames</title></circle>"
+        for said, true, n in rows
+    )
+    words = "; ".join(f"said {said:.2f}, true {true:.2f} ({n})" for said, true, n in rows)
+    return (
+        "<section><h2>Reliability of the scene model</h2><figure><figcaption>Outdoors or in a "
+        "vehicle, one frame a second of every recording whose scene is known: across what the "
+        f"model says, upwards how often it is so. {words}.</figcaption>"
+        f'<svg viewBox="-14 -14 {side + 28} {side + 28}" width="{side + 28}" role="img" '
+        f'aria-label="{words}"><rect width="{side}" height="{side}" fill="none" '
+        f'stroke="currentColor"/><line x1="0" y1="{side}" x2="{side}" y2="0" '
+        f'stroke="currentColor" stroke-dasharray="4"/>{dots}</svg></figure></section>'
+    )
 
 
 def _trials(title: str, trials: Sequence[Trial]) -> str:
