@@ -270,6 +270,8 @@ def main() -> int:
 
 def _strike_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
     due = log.due(args.rounds)
+    if not due:
+        return
     folder.chmod(0o755)
     site = kiosk(folder / "site")
     root = site.store.board_key()
