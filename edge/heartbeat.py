@@ -2,7 +2,8 @@
 
 The bridge shortens every board lease by the age of the oldest heartbeat, so
 stopping any one process drops the interlock. A slot is one aligned 64-bit
-store; a time in the future or a slot never written counts as silent.
+store; a time in the future or a slot never written counts as silent. One more
+slot says since when the decider has been waiting for its models.
 All times are nanoseconds of CLOCK_BOOTTIME.
 """
 
@@ -14,6 +15,7 @@ from enum import Enum
 
 NEVER_NS = 1 << 62  # age of a process that has not beaten yet
 _SLOT = 64  # one cache line a process
+_MODEL = 5  # slot after the last role
 
 
 class Role(Enum):
@@ -51,6 +53,19 @@ class Beats:
 
     def beat(self, role: Role, now_ns: int) -> None:
         self._slots[role.value * (_SLOT // 8)] = now_ns
+
+    def begin_model(self, now_ns: int) -> None:
+        """The decider hands a frame to its models."""
+        self._slots[_MODEL * (_SLOT // 8)] = now_ns
+
+    def end_model(self) -> None:
+        """The models answered, or failed."""
+        self._slots[_MODEL * (_SLOT // 8)] = 0
+
+    @property
+    def model_began_ns(self) -> int:
+        """Since when the decider waits for its models; 0 if it does not."""
+        return self._slots[_MODEL * (_SLOT // 8)]
 
     def age_ns(self, role: Role, now_ns: int) -> int:
         """How long ago `role` last beat; NEVER_NS if never, or if it claims the future."""

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from edge.daemon import sandbox
@@ -32,6 +33,15 @@ class Child:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped by a signal or a debugger, and so cannot make progress."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] in "Tt"
 
     def describe_end(self) -> str:
         """How it ended, in words."""

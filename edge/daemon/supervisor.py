@@ -50,6 +50,7 @@ BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 START_S = 30.0
+MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
 VIRTUAL = "virtual"
 
 
@@ -119,6 +120,7 @@ class Guard:
         self.failure: str | None = None
         self.keeper = Keeper(plan.matcher, self.confinement, say, escaped=plan.escaped)
         self._escape_told = False
+        self._model_began_ns = self._model_seen_ns = 0
         self._run_dir: Path | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)
         self._sockets: list[socket.socket] = []
@@ -161,6 +163,7 @@ class Guard:
         ready = {fd for fd, _ in poll.poll(TURN_MS)}
         self.beats.beat(Role.PARENT, self._clock.now_ns())
         self._bury([child for child in self.children.values() if child.pidfd in ready])
+        self._end_a_hung_model(now_ns)
         with contextlib.suppress(ipc.PeerGone):
             for data in ipc.drain(self._decider):
                 self.recorder.decider_said(data)
@@ -465,6 +468,19 @@ class Guard:
         for child in sorted(ended, key=lambda child: child.process.wait() == 0):
             if not self.over and self.failure is None:
                 self.failure = child.describe_end()
+
+    def _end_a_hung_model(self, now_ns: int) -> None:
+        """A model that does not come back takes its process with it; leases ended long before."""
+        began_ns, decider = self.beats.model_began_ns, self.children["decider"]
+        if began_ns == 0 or began_ns != self._model_began_ns:
+            self._model_began_ns, self._model_seen_ns = began_ns, now_ns
+        elif now_ns - self._model_seen_ns > MODEL_LIMIT_NS and self.failure is None:
+            if decider.stopped:  # by someone: it may go on yet, and finds a gap in time then
+                self._model_seen_ns = now_ns
+                return
+            decider.process.kill()
+            limit_s = MODEL_LIMIT_NS / S
+            self.failure = f"MODEL_TIMEOUT: a model did not answer for {limit_s:g} s"
 
     def _let_matcher_finish(self) -> None:
         """The stream is over: a matcher that reads to the end gets the time to say so."""

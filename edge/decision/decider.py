@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from edge.decision.eyes import Eyes, check_rate
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
-from edge.decision.people import FaceBoxes
+from edge.decision.people import FaceBoxes, PeopleRules
 from edge.decision.scene import SceneModel
+from edge.decision.strikes import Consequence, Strikes
 from edge.decision.tenure import of_the_day
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.gate import Limits
@@ -115,7 +117,10 @@ class Decider:
             chosen.min_view_score,
             chosen.max_age_ns,
         )
+        self._open_eyes = partial(_eyes, fingerprint, Path(settings["face_model"]), device.people)
         self._eyes = Eyes(fingerprint, faces, device.people, SceneModel.load())
+        self._strikes = Strikes()
+        self._late = False  # a model took too long since this was last told
         self._liveness = Liveness()
         store = KeyStore.open(Path(settings["keys"]))
         self._clerk = Clerk(AuditLog.create_or_open(Path(settings["audit"]), store.log_key()))
@@ -221,6 +226,8 @@ class Decider:
 
     def _examine(self, offer: Offered) -> None:
         picture = self._pool.frame(offer.slot, offer.height, offer.width)
+        began_ns = self._clock.now_ns()
+        self._beats.begin_model(began_ns)
         try:
             sight = self._eyes.examine(
                 picture,
@@ -229,14 +236,30 @@ class Decider:
                 still=self._still,
                 final=offer.final,
             )
-        except ModelError:
+        except ModelError as err:
             self._observe([Reading(Source.PEOPLE, offer.captured_ns, (Reason.MODEL_OUTPUT,))])
+            self._model_failed(err)
         else:
+            self._strikes.good()
             unsettled_ns = offer.captured_ns if sight.unsettled else None
             self._observe(sight.readings, sight.seen_blocks, unsettled_ns)
             ipc.send(self._gate, encode(Anchor(sight.seen_blocks)))
+        self._beats.end_model()
+        self._late = self._late or self._clock.now_ns() - began_ns > GAP_NS
         ipc.send(self._gate, encode(Returned(offer.slot)))
         self._beats.beat(Role.DECIDER, self._clock.now_ns())
+
+    def _model_failed(self, how: ModelError) -> None:
+        """Load the models afresh if it is time; if that fails too, permit nothing any more."""
+        if self._strikes.out:
+            return
+        print(f"decider: {how}", file=sys.stderr)
+        if self._strikes.bad() is Consequence.REBUILD:
+            try:
+                self._eyes = self._open_eyes()
+            except ModelError as err:
+                print(f"decider: {err}", file=sys.stderr)
+                self._strikes.give_up()
 
     def _observe(
         self,
@@ -319,6 +342,11 @@ class Decider:
             reasons.append(Reason.POLICY_ROLLBACK)
         if gap:
             reasons.append(Reason.TIME_GAP)
+        if self._late:
+            reasons.append(Reason.MODEL_TIMEOUT)
+            self._late = False
+        if self._strikes.out:
+            reasons.append(Reason.MODEL_OUTPUT)
         if not self._clerk.tend(self._clock.now_ns()) or self._audit_failed:
             reasons.append(Reason.AUDIT_UNAVAILABLE)
         if self._beats.silent(self._clock.now_ns(), SILENT_NS, self._roles):
@@ -356,6 +384,11 @@ def _time(clock: BootClock, work: Callable[[], object]) -> int:
     began_ns = clock.now_ns()
     work()
     return clock.now_ns() - began_ns
+
+
+def _eyes(fingerprint: Fingerprint | None, face_model: Path, rules: PeopleRules) -> Eyes:
+    """Load and check the models afresh."""
+    return Eyes(fingerprint, FaceBoxes(face_model), rules, SceneModel.load())
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

@@ -132,8 +132,8 @@ class Eyes:
         readings.append(Reading(Source.EGO_MOTION, captured_ns, tuple(moving)))
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
         if self._scene is not None and due:
-            self._scene_ns = captured_ns
             veto = self._scene.read(frame, captured_ns)
+            self._scene_ns = captured_ns  # after it answered: a model that fails is asked again
             readings.append(Reading(Source.SCENE, captured_ns, veto.reasons))
         return Sight(tuple(readings), seen_blocks, unsettled)
 

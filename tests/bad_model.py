@@ -1,0 +1,65 @@
+"""A decider whose scene model goes wrong at its third reading, as the environment says.
+
+    BAD_MODEL=hang python -m tests.bad_model < settings.json
+
+Only the model is replaced; everything else is the decider as it ships.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from edge.decision import decider
+from edge.decision.scene import MODEL, SceneModel
+from edge.models.runtime import onnxruntime
+
+GOOD = [[0.9, 0.1, 0.0, 0.0, 0.0]]
+BAD = {
+    "nan": [[np.nan, 0.1, 0.0, 0.0, 0.0]],
+    "inf": [[np.inf, 0.0, 0.0, 0.0, 0.0]],
+    "three": [[1.0, 1.0, 1.0, 0.0, 0.0]],
+    "shape": [[0.5, 0.5]],
+}
+FROM, ONCE = 2, 3  # the first bad reading, and the one after it
+
+
+class Session:
+    """Stands in for the model's session; good, then bad for as long as `BAD_MODEL` says."""
+
+    readings = 0
+    how, _, lasting = os.environ["BAD_MODEL"].partition("-")
+
+    def run(self, names: object, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        number = Session.readings  # of all sessions: one that is loaded afresh goes on as bad
+        Session.readings += 1
+        until = {"once": ONCE, "thrice": FROM + 3, "": sys.maxsize}[self.lasting]
+        if FROM <= number < until:
+            if self.how == "hang":
+                time.sleep(3600)
+            if self.how == "slow":
+                time.sleep(0.8)
+            elif self.how == "raise":
+                raise onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException(
+                    "the engine failed"
+                )
+            else:
+                return [np.array(BAD[self.how], np.float32)]
+        return [np.array(GOOD, np.float32)]
+
+
+def load(path: Path = MODEL) -> SceneModel:
+    with open(os.environ["BAD_MODEL_LOADS"], "a") as file:
+        file.write("loaded\n")
+    return SceneModel(Session(), 160, _points)
+
+
+_points = SceneModel.load().points
+SceneModel.load = load  # type: ignore[method-assign]
+
+if __name__ == "__main__":
+    sys.exit(decider.main())
