@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 SIZE = 160  # pixels on a side of the model's input
+GREY_SHARE = 0.5  # colour must not be the cue: whole collections are grey throughout
 
 
 def augment(
@@ -30,7 +31,7 @@ def augment(
     if rng.random() < 0.45:
         out = _occlude(out, rng, people)
     out = _light(out, rng)
-    if rng.random() < 0.35:  # colour must not be the cue: many sets are grey throughout
+    if rng.random() < GREY_SHARE:
         out = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     if rng.random() < 0.2:
         out = _motion_blur(out, rng)
@@ -71,8 +72,8 @@ def cut_people(clip: Path, count: int = 24) -> list[np.ndarray]:
 def _crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Part of the picture, portrait to wide."""
     height, width = picture.shape[:2]
-    share = rng.uniform(0.55, 1.0)
-    stretch = rng.uniform(0.75, 1.33)
+    share = rng.uniform(0.4, 1.0)
+    stretch = rng.uniform(0.7, 1.43)
     high = min(height, max(32, int(height * np.sqrt(share) * stretch)))
     wide = min(width, max(32, int(width * np.sqrt(share) / stretch)))
     top, left = rng.integers(0, height - high + 1), rng.integers(0, width - wide + 1)
@@ -116,14 +117,17 @@ def _occlude(picture: np.ndarray, rng: np.random.Generator, people: list[np.ndar
 
 def _put_person(picture: np.ndarray, person: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     side = picture.shape[0]
-    high = int(side * rng.uniform(0.5, 1.25))
+    high = int(side * rng.uniform(0.5, 1.8))
     wide = max(8, int(high * person.shape[1] / person.shape[0]))
     body = cv2.resize(person, (wide, high), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.5:
         body = body[:, ::-1]
     tint = rng.uniform(0.4, 1.2, 3) * rng.uniform(0.6, 1.1)
     colour = np.clip(body[:, :, :3] * tint, 0, 255)
-    top = side - int(high * rng.uniform(0.7, 1.0))
+    if high > side:  # close to the camera: the head stays in the picture
+        top = int(side * rng.uniform(0, 0.4))
+    else:
+        top = side - int(high * rng.uniform(0.7, 1.0))
     left = int(rng.uniform(-0.3, 1.0) * side) - wide // 4
     out = picture.astype(np.float32)
     y0, y1 = max(0, top), min(side, top + high)

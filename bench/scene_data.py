@@ -2,9 +2,9 @@
 
 A data folder holds one folder a class (or `images/` with them). Pictures of one
 house or one drive share a *group*, and a group is never split between training
-and test. The *source* is the collection: the part of the file name before its
-first underscore. A `MANIFEST.csv` with columns `file` and `source`, if present,
-gives the original names, from which groups are read.
+and test. The *source* is the collection: the folder below the class, or else the part
+of the file name before its first underscore. A `MANIFEST.csv` with columns `file`
+and `source`, if present, gives the original names, from which groups are read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 CLASSES = ("indoor_private", "indoor_public", "outdoor_urban", "outdoor_nature", "vehicle")
 PRIVATE = 0
 MIN_SIDE_PX = 32
+OWN = "own"  # source of pictures whose name and folder give none
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
@@ -41,7 +42,10 @@ def gather(data: Path) -> list[Picture]:
     for label, name in enumerate(CLASSES):
         for path in sorted((root / name).rglob("*")):
             if path.suffix.lower() in _SUFFIXES:
-                source = path.name.partition("_")[0]
+                below = path.relative_to(root / name).parts
+                source = below[0] if len(below) > 1 else path.name.partition("_")[0]
+                if path.name == source:  # neither says where it comes from
+                    source = OWN
                 origin = origins.get(path.relative_to(data).as_posix(), path.name)
                 found.append(Picture(path, label, source, _group(source, origin)))
     return found

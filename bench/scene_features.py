@@ -1,7 +1,7 @@
-"""Features of every picture and its altered copies, computed once and kept on disk.
+"""Features of every picture, of its parts and its altered copies, computed once and kept.
 
-The first `BLOCKS` blocks of the network stay as they were published; their
-output is kept in half precision, so that the rest can be trained in minutes.
+The network stays as it was published, so a picture's features need no second
+look at it. A stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -9,52 +9,48 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bench.lite0 import Lite0
+from bench.lite0 import FEATURES, Lite0
 from bench.scene_augment import SIZE, augment, plain
 from bench.scene_data import Picture, read
+from edge.decision.scene import LOOKS, looks
 
-BLOCKS = 11  # of 16; their output at 160 px is 112 x 10 x 10
-SHAPE = (112, 10, 10)
-
-
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """Trunk outputs: copy 0 of each picture is the plain one."""
-
-    trunk: np.ndarray  # (pictures, copies, 112, 10, 10) float16
-    usable: np.ndarray  # (pictures,) bool
+_EVERY = 200  # pictures between two lines of progress
 
 
 def compute(
     net: Lite0,
-    pictures: list[Picture],
+    pictures: Sequence[Picture],
     people: list[np.ndarray],
     *,
     copies: int,
     seed: int,
     work: Path,
-) -> Cache:
-    """Compute, or read back, the trunk outputs; a stopped run goes on where it was."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the features, or read back those that an earlier run computed.
+
+    Returns:
+        Features, shape (pictures, LOOKS + copies, 1280), float32: the whole picture,
+        its parts, then the altered copies; and which pictures could be used, bool.
+    """
     work.mkdir(parents=True, exist_ok=True)
-    names = [f"{p.path.parent.name}/{p.path.name}" for p in pictures]
-    told = json.dumps([names, copies, seed, SIZE, BLOCKS, len(people)])
-    key = hashlib.sha256(told.encode()).hexdigest()[:12]
-    path, done_path = work / f"trunk-{key}.npy", work / f"done-{key}.npy"
-    shape = (len(pictures), copies, *SHAPE)
+    path, done_path = (work / f"{kind}-{_key(pictures, copies, seed, people)}.npy" for kind in "fd")
     if path.exists() and done_path.exists():
-        trunk = np.lib.format.open_memmap(path, mode="r+")
+        features = np.lib.format.open_memmap(path, mode="r+")
         done = np.load(done_path)
     else:
-        trunk = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        shape = (len(pictures), LOOKS + copies, FEATURES)
+        features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
         done = np.zeros(len(pictures), np.int8)  # 0 not yet, 1 done, 2 unusable
+    began, fresh = time.monotonic(), 0
     for number, picture in enumerate(pictures):
-        if done[number]:
+        if done[number] == 1:
             continue
         pixels = read(picture)
         if pixels is None:
@@ -62,15 +58,18 @@ def compute(
             done[number] = 2
             continue
         rng = np.random.default_rng([seed, number])
-        batch = [plain(pixels)] + [augment(pixels, rng, people) for _ in range(copies - 1)]
+        batch = [plain(part) for part in looks(pixels)]
+        batch += [augment(pixels, rng, people) for _ in range(copies)]
         with torch.inference_mode():
-            trunk[number] = net.trunk(to_input(np.stack(batch)), BLOCKS).half().numpy()
+            features[number] = net(to_input(np.stack(batch))).numpy()
         done[number] = 1
-        if number % 200 == 199:
+        fresh += 1
+        if fresh % _EVERY == 0:
             np.save(done_path, done)
-            print(f"features: {number + 1} of {len(pictures)}", flush=True)
+            left_s = (time.monotonic() - began) / fresh * (len(pictures) - number - 1)
+            print(f"features: {number + 1} of {len(pictures)}, {left_s:.0f} s left", flush=True)
     np.save(done_path, done)
-    return Cache(trunk, done == 1)
+    return features, done == 1
 
 
 def to_input(bgr: np.ndarray) -> torch.Tensor:
@@ -78,17 +77,18 @@ def to_input(bgr: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(bgr[..., ::-1])).permute(0, 3, 1, 2).float()
 
 
-def tail_features(net: Lite0, cache: Cache, work: Path) -> np.ndarray:
-    """The 1,280 features of every copy, from the kept trunk outputs: (pictures, copies, 1280)."""
-    path = work / f"features-{'x'.join(str(n) for n in cache.trunk.shape[:2])}.npy"
-    if path.exists():
-        return np.load(path)
-    found = []
-    with torch.inference_mode():
-        for rows in np.array_split(np.arange(len(cache.trunk)), max(1, len(cache.trunk) // 16)):
-            batch = torch.from_numpy(np.asarray(cache.trunk[rows])).float()
-            features = net.tail(batch.flatten(0, 1), BLOCKS)
-            found.append(features.reshape(len(rows), -1, features.shape[1]).numpy())
-    everything = np.concatenate(found)
-    np.save(path, everything)
-    return everything
+def _key(pictures: Sequence[Picture], copies: int, seed: int, people: list[np.ndarray]) -> str:
+    """Tells runs apart whose features differ: files by name, size and time of change."""
+    files = [(str(p.path.resolve()), *_stamp(p.path)) for p in pictures]
+    code = Path(augment.__code__.co_filename).read_bytes()
+    cut = [hashlib.sha256(person.tobytes()).hexdigest() for person in people]
+    told = json.dumps([files, copies, seed, SIZE, LOOKS, cut, hashlib.sha256(code).hexdigest()])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

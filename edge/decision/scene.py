@@ -26,6 +26,8 @@ from edge.reasons import Reason, worst_first
 
 MODEL = Path(__file__).resolve().parent.parent / "models" / "scene.onnx"
 MAX_BYTES = 64 * 1024 * 1024
+LOOKS = 5  # the whole empty view and its four corners
+_CORNER = 0.72  # of width and height
 SUM_TOLERANCE = 1e-3  # probabilities must add up to one
 _errors = onnxruntime.capi.onnxruntime_pybind11_state
 _ENGINE_ERRORS = (
@@ -70,10 +72,17 @@ class SceneReading:
 class SceneModel:
     """One loaded model."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, side_px: int, points: Points) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        side_px: int,
+        points: Points,
+        looks: int = 1,
+    ) -> None:
         """Use `load`, which checks what it loads."""
         self._session = session
         self._side_px = side_px
+        self._looks = looks
         self.points = points
 
     @classmethod
@@ -103,7 +112,7 @@ class SceneModel:
             session = onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
         except _ENGINE_ERRORS as err:
             raise ModelError(f"scene model {path.name} cannot be loaded") from err
-        return cls(session, described.side_px, described.points)
+        return cls(session, described.side_px, described.points, described.looks)
 
     def probabilities(self, frame: np.ndarray) -> tuple[float, ...]:
         """The five probabilities of a BGR frame.
@@ -135,11 +144,13 @@ class SceneModel:
         """Why the empty view is no private interior; empty if it looks like one.
 
         Args:
-            frames: a few BGR frames of the view to be enrolled; their mean decides.
+            frames: a few BGR frames of the view to be enrolled; the mean over them decides,
+                and over their corners if the operating point was chosen that way.
         """
         if not frames:
             raise ValueError("an empty view needs at least one frame")
-        each = np.array([self.probabilities(frame) for frame in frames])
+        parts = [part for frame in frames for part in looks(frame)[: self._looks]]
+        each = np.array([self.probabilities(part) for part in parts])
         mean = tuple(float(p) for p in each.mean(axis=0))
         if mean[0] >= self.points.private:
             return ()
@@ -157,11 +168,26 @@ class SceneModel:
         return worst_first(reasons)
 
 
+def looks(picture: np.ndarray) -> list[np.ndarray]:
+    """The picture and its four corners, as views of it: what an empty view is judged by.
+
+    A place that is private as a whole and public in a corner is neither for sure.
+    """
+    height, width = picture.shape[:2]
+    high, wide = max(1, round(height * _CORNER)), max(1, round(width * _CORNER))
+    return [picture] + [
+        picture[top : top + high, left : left + wide]
+        for top in (0, height - high)
+        for left in (0, width - wide)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Described:
     sha256: str
     side_px: int
     points: Points
+    looks: int
 
 
 def _description(path: Path) -> _Described:
@@ -180,10 +206,13 @@ def _description(path: Path) -> _Described:
             *(float(read["points"][name]) for name in ("private", "outdoor_veto", "vehicle_veto"))
         )
         side_px = int(read["input"]["width"])
+        seen = int(read.get("looks", 1))
         sha256 = str(read["sha256"])
     except (KeyError, TypeError, ValueError) as err:
         raise ModelError(f"{path.name} has an odd field: {str(err)[:60]}") from err
     shares = (points.private, points.outdoor_veto, points.vehicle_veto)
     if not all(0.0 < share < 1.0 for share in shares) or not 32 <= side_px <= 1024:
         raise ModelError(f"{path.name} has an operating point or input size out of range")
-    return _Described(sha256, side_px, points)
+    if seen not in (1, LOOKS):
+        raise ModelError(f"{path.name} asks for {seen} looks, expected 1 or {LOOKS}")
+    return _Described(sha256, side_px, points, seen)
