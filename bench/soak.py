@@ -43,6 +43,7 @@ CALM_S = (8.0, 25.0)  # between two events, so that frames flow in between
 RARE = ("gate", "decider", "reload", "capture", "bridge")  # spread over the run, one each
 _GROWTH_MIB = 8.0
 _IN_FLIGHT = 90  # frames in sockets and in the gate when a camera or a guard goes
+_PATIENCE_S = 150.0  # for the first permit
 _IN_RING = 8  # slots of the release ring
 
 
@@ -69,7 +70,8 @@ class Soak:
     # what happens
 
     def churn(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Let things happen for `seconds`, and look."""
+        """Once frames flow, let things happen for `seconds`, and look."""
+        self._await_permit()
         began = time.monotonic()
         rare = [(seconds * (i + 1) / (len(RARE) + 1), what) for i, what in enumerate(RARE)]
         event_at, look_at = 20.0, 0.0
@@ -97,6 +99,14 @@ class Soak:
             time.sleep(0.1)
         for _ in running:  # put back what is out
             pass
+
+    def _await_permit(self) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self.told.get("permitted"):
+            if time.monotonic() > deadline or self.daemon.poll() is not None:
+                raise GuardError(f"no permit came: {self.folder / 'daemon.log'} may say why")
+            time.sleep(0.1)
+            self.read_status()
 
     def _pick(self) -> str:
         usual = ("camera_out", "camera_stalls", "camera_turned", "board_reset", "board_hangs")
