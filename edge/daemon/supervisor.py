@@ -97,7 +97,13 @@ class Guard:
         self.view = b""
         if self.device.fingerprint is not None:
             self.view = self.store.read_verified(self.device.fingerprint, RecordKind.VIEW)
-            if Fingerprint.from_bytes(self.view).scene is SceneCheck.OVERRIDDEN:
+            fingerprint = Fingerprint.from_bytes(self.view)
+            if is_live(plan.source) and fingerprint.trial:
+                raise UsageError(
+                    f"{self.device.fingerprint} is a trial (--unenforced), good for recordings "
+                    "only: a camera needs a view enrolled by the full limits"
+                )
+            if fingerprint.scene is SceneCheck.OVERRIDDEN:
                 self.store.check_override(self.view, self.device.fingerprint)
         chosen = choose(plan.pack, plan.policy)
         self.policy = chosen.policy

@@ -61,6 +61,12 @@ class Fingerprint:
     directions: Pixels  # (48, 64), 0 to 7; 0 where not chosen
     gradient_mask: Pixels  # (48, 64), 255 where the direction is enrolled
 
+    @property
+    def trial(self) -> bool:
+        """Whether it was enrolled without the full limits or the look at the scene."""
+        unenforced = self.enrolment is Enrolment.UNENFORCED
+        return unenforced or self.scene is SceneCheck.UNCHECKED
+
     @cached_property
     def counts(self) -> np.ndarray:
         """Enrolled pairs in each of the 48 blocks."""

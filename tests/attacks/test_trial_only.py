@@ -1,4 +1,4 @@
-"""A made-up board: believed beside a named recording, or where the signed record lets it."""
+"""What is good for a trial only, beside a real camera: a made-up board, a view not enforced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from edge.audit.verify import verify_log
 from edge.clock import BootClock, S
 from edge.daemon.supervisor import Guard, Plan
-from edge.decision.fingerprint import Enrolment, Fingerprint
+from edge.decision.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.errors import UsageError
 from edge.frames.camera import CameraIdentity
 from edge.frames.client import Connection
@@ -73,16 +73,21 @@ def camera(kiosk: Site) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}/room.mjpg"
-    view = kiosk.folder / "site.view"
-    fingerprint = Fingerprint.from_bytes(view.read_bytes())
-    digest = CameraIdentity("stream", bus=address).digest
-    fingerprint = replace(fingerprint, camera=digest, enrolment=Enrolment.ENFORCED)
-    view.write_bytes(fingerprint.to_bytes())
-    kiosk.store.sign_file(view, RecordKind.VIEW)
+    enrol(kiosk, address, Enrolment.ENFORCED, SceneCheck.PRIVATE)
     yield address
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def enrol(kiosk: Site, address: str, enrolment: Enrolment, scene: SceneCheck) -> None:
+    """Make the view one that was enrolled with the network camera, as strictly as said."""
+    view = kiosk.folder / "site.view"
+    fingerprint = Fingerprint.from_bytes(view.read_bytes())
+    digest = CameraIdentity("stream", bus=address).digest
+    fingerprint = replace(fingerprint, camera=digest, enrolment=enrolment, scene=scene)
+    view.write_bytes(fingerprint.to_bytes())
+    kiosk.store.sign_file(view, RecordKind.VIEW)
 
 
 def sign(kiosk: Site, address: str, more: str = "") -> None:
@@ -136,6 +141,28 @@ def test_a_camera_without_a_board_is_refused_before_anything_starts(
 
     with pytest.raises(UsageError, match=r"a camera needs a real board.*--board.*D\.toml"):
         Guard(plan(kiosk, camera), [].append)
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "scene", "good"),
+    [
+        (Enrolment.UNENFORCED, SceneCheck.UNCHECKED, False),
+        (Enrolment.UNENFORCED, SceneCheck.PRIVATE, False),
+        (Enrolment.ENFORCED, SceneCheck.UNCHECKED, False),
+        (Enrolment.ENFORCED, SceneCheck.PRIVATE, True),
+    ],
+)
+def test_a_view_enrolled_for_a_trial_is_not_one_for_a_camera(
+    kiosk: Site, camera: str, enrolment: Enrolment, scene: SceneCheck, good: bool
+) -> None:
+    sign(kiosk, camera, ALLOWED)
+    enrol(kiosk, camera, enrolment, scene)
+
+    if good:
+        Guard(plan(kiosk, camera), [].append).close()  # the tests below see its frames flow
+    else:
+        with pytest.raises(UsageError, match=r"site\.view is a trial.*recordings only"):
+            Guard(plan(kiosk, camera), [].append)
 
 
 def test_run_with_a_camera_and_no_board_is_one_line_and_exit_code_2(kiosk: Site) -> None:
