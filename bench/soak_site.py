@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.daemon.processes import key_pipe
 from edge.daemon.sandbox import NOBODY, missing
 from edge.enrolling import Request, enroll
-from edge.keys import KeyStore, RecordKind
+from edge.keys import KeyStore, RecordKind, Role
 
 _DEVICE = """\
 camera = "fixed"
@@ -74,7 +74,10 @@ def commission(folder: Path, url: str, port: int) -> KeyStore:
     """Enrol the camera's view, sign both records, write guard.toml; the page is at `port`."""
     keys = KeyStore.init(folder / "keys")
     view = folder / "till-2.view"
-    enroll(Request((url,), view, seconds=3.0, mask_people=False, enforce=False), keys)
+    # the scene model takes the drawn room for a public place: a second holder sets that aside
+    second = KeyStore.init(folder / "second")
+    keys.trust(Role.OVERRIDE, folder / "second" / "record.pub")
+    enroll(Request((url,), view, 3.0, mask_people=False, enforce=True, override=second), keys)
     lacking = json.dumps([layer.value for layer in missing()])
     (folder / "device.toml").write_text(_DEVICE.format(bus=url, without=lacking))
     (folder / "session.toml").write_text(_SESSION)
