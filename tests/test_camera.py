@@ -14,7 +14,7 @@ import pytest
 
 from edge.clock import MS, BootClock, S
 from edge.errors import CameraError
-from edge.frames.camera import FileCamera, LiveCamera, PacedCamera, open_camera
+from edge.frames.camera import FileCamera, LiveCamera, PacedCamera, open_camera, v4l2_identity
 from tests import render
 
 
@@ -118,6 +118,32 @@ def test_a_network_stream_delivers_until_it_ends_and_never_shows_its_password(st
     assert len(shots) > 5
     assert all(a.captured_ns < b.captured_ns for a, b in itertools.pairwise(shots))
     assert "secret" not in repr(camera.identity)
+
+
+@pytest.mark.parametrize("scheme", ["file", "async:file", "concat", "cache:http"])
+def test_a_recording_by_address_is_no_network_camera(scheme: str, recording: Path) -> None:
+    with pytest.raises(CameraError, match="recording by its path"):
+        open_camera(f"{scheme}://{recording}", BootClock())
+
+
+def test_a_device_is_known_by_its_number_whatever_its_node_is_called(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    node.symlink_to("/dev/null")  # number 1:3
+    for name, device in (("class/video4linux/null", "usb1"), ("dev/char/1:3", "usb2")):
+        folder = tmp_path / "sys" / name
+        driver = tmp_path / "sys" / device / "uvcvideo"
+        driver.mkdir(parents=True)
+        (tmp_path / "sys" / device / "driver").symlink_to(driver)
+        folder.mkdir(parents=True)
+        (folder / "name").write_text("A camera\n")
+        (folder / "device").symlink_to(tmp_path / "sys" / device)
+
+    found = v4l2_identity(str(node), tmp_path / "sys")
+    (tmp_path / "sys" / "dev" / "char" / "1:3" / "device").unlink()
+    other = v4l2_identity(str(node), tmp_path / "sys")
+
+    assert (found.driver, found.card, found.bus) == ("uvcvideo", "A camera", "usb2")
+    assert other.driver == "loopback"
 
 
 @pytest.mark.parametrize("source", ["/dev/video99", "77", "http://127.0.0.1:9/none"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from edge.errors import CameraError
 
 _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
 MAX_SIDE_PX = 8192
+_NETWORK = ("rtsp", "rtsps", "http", "https", "rtp", "udp", "tcp", "srt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +147,18 @@ class LiveCamera:
     def __init__(self, source: str, clock: Clock) -> None:
         """Raises CameraError if nothing can be read from `source`."""
         self._clock = clock
-        stream = "://" in source
+        scheme, stream, _ = source.partition("://")
         if stream:
+            if scheme not in _NETWORK:
+                raise CameraError(
+                    f"{scheme}://: expected a network camera ({', '.join(_NETWORK)}); "
+                    "name a recording by its path"
+                )
             self.identity = CameraIdentity("stream", bus=_without_credentials(source))
             self._capture = _open(source, cv2.CAP_FFMPEG, f"{self.identity.bus}: expected a stream")
         else:
             node = f"/dev/video{source}" if source.isdigit() else source
-            if not os.path.exists(node):
-                raise CameraError(f"{node}: expected a V4L2 camera, found no such device")
-            self.identity = _v4l2_identity(node)
+            self.identity = v4l2_identity(node)
             self._capture = _open(node, cv2.CAP_V4L2, f"{node}: expected a V4L2 camera")
         found, frame = self._capture.read()
         if not found:
@@ -221,9 +226,20 @@ def _open(source: str, backend: int, expected: str) -> cv2.VideoCapture:
     return capture
 
 
-def _v4l2_identity(node: str) -> CameraIdentity:
-    name = os.path.basename(os.path.realpath(node))
-    base = Path("/sys/class/video4linux") / name
+def v4l2_identity(node: str, sysfs: Path = Path("/sys")) -> CameraIdentity:
+    """Who a device node is, by its number: a node may be given any name.
+
+    Raises:
+        CameraError: there is no such node, or it is no character device.
+    """
+    try:
+        found = os.stat(node)
+    except OSError as err:
+        raise CameraError(f"{node}: expected a V4L2 camera: {err.strerror}") from err
+    if not stat.S_ISCHR(found.st_mode):
+        raise CameraError(f"{node}: expected a V4L2 camera, it is no character device")
+    number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    base = sysfs / "dev" / "char" / number
     card = (base / "name").read_text().strip() if (base / "name").exists() else ""
     device = base / "device"
     if not device.exists():  # a loopback device hangs on nothing

@@ -16,13 +16,13 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from edge.clock import Clock
 from edge.errors import CameraError
-from edge.frames.camera import MAX_SIDE_PX, CameraIdentity, Room, Shot, nowhere
+from edge.frames.camera import MAX_SIDE_PX, CameraIdentity, Room, Shot, nowhere, v4l2_identity
 
 PREFIX = "gst:"
 _CAMERAS = frozenset({"v4l2src", "libcamerasrc", "nvarguscamerasrc", "nvv4l2camerasrc", "rtspsrc"})
@@ -31,17 +31,43 @@ _NAME = "framegate"
 _START_S = 15.0
 _CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
+_SOURCE = re.compile(r"(src|playbin|uri\w*bin)\d*$")
+_REFERENCE = re.compile(r"\w+\.\w*")  # to an element that stands elsewhere, as in `t. ! queue`
 _SIDE = {name: re.compile(rb"%s=\(int\)(\d+)" % name.encode()) for name in ("width", "height")}
 
 
-def driver_of(words: list[str]) -> str:
+def _v4l2_driver(node: str) -> str:
+    """The driver behind a device node; one that cannot be asked is no camera."""
+    try:
+        return v4l2_identity(node).driver
+    except CameraError:
+        return "loopback"
+
+
+def driver_of(words: list[str], of_node: Callable[[str], str] = _v4l2_driver) -> str:
     """What the identity calls the driver: "gstreamer" if every source is a camera's.
 
     Else "loopback": such a picture is made, not captured, and the guard blocks
-    it whatever the record says.
+    it whatever the record says. A source is what stands at the head of a chain,
+    and whatever is called one; `of_node` names the driver behind a device node.
     """
-    sources = {word for word in words if word.endswith(("src", "bin"))}
-    return "gstreamer" if sources and sources <= _CAMERAS else "loopback"
+    heads, nodes = set(), set()
+    for before, word in zip(["", *words], words, strict=False):
+        key, assigned, value = word.partition("=")
+        if (assigned and not (key and value)) or (not assigned and "!" in word[:-1] + word[1:]):
+            return "loopback"  # what is written closer or wider than usual is not followed
+        if key in ("device", "device-fd"):
+            nodes.add(value if key == "device" else "")
+        elif assigned or word == "!" or _REFERENCE.fullmatch(word):
+            continue
+        elif before != "!" or _SOURCE.search(word):
+            heads.add(word)
+    if "v4l2src" in heads and not nodes:
+        nodes.add("/dev/video0")
+    if not heads or not heads <= _CAMERAS:
+        return "loopback"
+    made = any(of_node(node) == "loopback" for node in nodes)
+    return "loopback" if made else "gstreamer"
 
 
 class PipelineCamera:
