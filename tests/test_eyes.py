@@ -169,3 +169,20 @@ def test_a_detector_too_slow_for_the_waiting_frames_is_refused(spent_ms: int, fi
         return
     with pytest.raises(ModelError, match="takes 301 ms"):
         check_rate(spent_ms * MS, 500 * MS)
+
+
+def test_after_a_restart_what_is_covered_must_be_seen_before_the_first_opening(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """A board that hides the same fifth before and after the restart owes that fifth."""
+    face = Box(10, 150, 90, 260, 0.9)  # whoever stands there explains it, and yet
+    covered = room_frames[20].copy()
+    covered[:, :160] = 0
+
+    before = look(Eyes(fingerprint, Nobody(face), RULES), [covered])
+    after = look(Eyes(fingerprint, Nobody(face), RULES, fresh=False), [covered])
+    empty = look(Eyes(fingerprint, Nobody(), RULES, fresh=False), [room_frames[20]])
+
+    assert Reason.VIEW_UNSEEN not in before[Source.VIEW][0].reasons
+    assert Reason.VIEW_UNSEEN in after[Source.VIEW][0].reasons
+    assert empty[Source.VIEW][0].good

@@ -30,6 +30,7 @@ from edge.clock import MS, BootClock, S, boot_id
 from edge.config import parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes, check_rate
+from edge.decision.fingerprint import Enrolment as Standing
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
@@ -118,7 +119,9 @@ class Decider:
             chosen.max_age_ns,
         )
         self._open_eyes = partial(_eyes, fingerprint, Path(settings["face_model"]), device.people)
-        self._eyes = Eyes(fingerprint, faces, device.people, SceneModel.load())
+        self._eyes = Eyes(
+            fingerprint, faces, device.people, SceneModel.load(), fresh=_just_enrolled(fingerprint)
+        )
         self._strikes = Strikes()
         self._late = False  # a model took too long since this was last told
         self._liveness = Liveness()
@@ -388,7 +391,13 @@ def _time(clock: BootClock, work: Callable[[], object]) -> int:
 
 def _eyes(fingerprint: Fingerprint | None, face_model: Path, rules: PeopleRules) -> Eyes:
     """Load and check the models afresh."""
-    return Eyes(fingerprint, FaceBoxes(face_model), rules, SceneModel.load())
+    fresh = _just_enrolled(fingerprint)
+    return Eyes(fingerprint, FaceBoxes(face_model), rules, SceneModel.load(), fresh=fresh)
+
+
+def _just_enrolled(fingerprint: Fingerprint | None) -> bool:
+    """Whether enrolment counts as a sighting of the whole view: only a trial begins with one."""
+    return fingerprint is None or fingerprint.enrolment is Standing.UNENFORCED
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

@@ -80,9 +80,15 @@ class Eyes:
         faces: FaceFinder,
         rules: PeopleRules,
         scene: SceneFinder | None = None,
+        *,
+        fresh: bool = True,
     ) -> None:
-        """Without a fingerprint the view is never the enrolled one; without `scene` no veto."""
-        self._view = ViewCheck(fingerprint) if fingerprint is not None else None
+        """Without a fingerprint the view is never the enrolled one; without `scene` no veto.
+
+        `fresh` says that the view was enrolled just now. After a restart it was not, and
+        nearly every block must be seen again before the first opening.
+        """
+        self._view = ViewCheck(fingerprint, fresh=fresh) if fingerprint is not None else None
         self._faces = faces
         self._rules = rules
         self._scene = scene
