@@ -58,6 +58,9 @@ class Device:
     fingerprint: Path | None = None
     identity: Identity = field(default_factory=Identity)
     virtual_board: bool = False  # a simulated board may stand in beside any camera
+    receipts: bool = False  # consent and authorisation are believed only with a token
+    matcher_counted: bool = False  # the matcher must report what it compares
+    matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
 
 
@@ -92,6 +95,8 @@ def parse_device(data: bytes, path: Path) -> Device:
     identity = table.table("identity")
     board = table.table("board")
     matcher = table.table("matcher")
+    models = matcher.table("models")
+    consent = table.table("consent")
     fingerprint = view.text("fingerprint", "")
     device = Device(
         camera=table.word("camera"),
@@ -117,9 +122,12 @@ def parse_device(data: bytes, path: Path) -> Device:
             virtual_sha256=identity.digests("virtual_sha256"),
         ),
         virtual_board=board.flag("virtual", False),
+        receipts=consent.flag("receipts", False),
+        matcher_counted=matcher.flag("counted", False),
+        matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
         matcher_without=matcher.subset("without", LAYER_NAMES),
     )
-    for part in (operator, people, view, identity, board, matcher, table):
+    for part in (operator, people, view, identity, board, models, matcher, consent, table):
         part.finish()
     return device
 
@@ -244,6 +252,17 @@ class _Table:
             if not isinstance(value, str) or not _SHA256.fullmatch(value):
                 raise RecordError(f"{self._where}: {key} must hold SHA-256 digests, got {value!r}")
         return tuple(values)
+
+    def every_digest(self) -> tuple[tuple[str, str], ...]:
+        """Every key of the table with its value, a SHA-256 digest."""
+        self._known.extend(self._values)
+        for key, value in self._values.items():
+            if not isinstance(value, str) or not _SHA256.fullmatch(value):
+                raise RecordError(
+                    f"{self._where}: {key} must be a SHA-256 digest of 64 hexadecimal digits, "
+                    f"got {value!r}"
+                )
+        return tuple(self._values.items())
 
     def finish(self) -> None:
         for key in self._values:

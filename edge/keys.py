@@ -6,8 +6,8 @@ read: `record.key` signs commissioning records, session claims and views;
 that the board is provisioned with. `record.pub` and `log.pub` are public. A
 device that only verifies needs no more than `record.pub`.
 
-`trust/ROLE/*.pub` are the public keys of others, each trusted in one role (see
-`Role`) and in no other.
+`trust/OFFICE/*.pub` are the public keys of others, each trusted in one role (see
+`Office`) and in no other.
 
 A signed file `X` has `X.sig` beside it: a signed note that names the kind of
 record and the SHA-256 of the file, so a session cannot pass for a device.
@@ -40,7 +40,7 @@ class RecordKind(Enum):
     VIEW = "view"
 
 
-class Role(Enum):
+class Office(Enum):
     """What somebody else's signature counts for on this device."""
 
     OVERRIDE = "override"  # a second signature under a view that looks public
@@ -97,7 +97,7 @@ class KeyStore:
             )
         return cls(where)
 
-    def trust(self, role: Role, public: Path) -> Path:
+    def trust(self, role: Office, public: Path) -> Path:
         """Trust the key in the file `public` in `role`; returns where it is kept.
 
         Raises:
@@ -115,7 +115,7 @@ class KeyStore:
             raise UsageError(f"{place} holds another key; remove it to stop trusting that one")
         return place
 
-    def trusted(self, role: Role) -> tuple[Verifier, ...]:
+    def trusted(self, role: Office) -> tuple[Verifier, ...]:
         """The keys trusted in `role`, by file name."""
         folder = self.directory / "trust" / role.value
         return tuple(read_verifier(path) for path in sorted(folder.glob("*.pub")))
@@ -127,7 +127,7 @@ class KeyStore:
             SignatureError: nobody did, or nobody who is trusted for it.
         """
         own = self.record_verifier().text
-        seconds = [key for key in self.trusted(Role.OVERRIDE) if key.text != own]
+        seconds = [key for key in self.trusted(Office.OVERRIDE) if key.text != own]
         beside = path.with_name(f"{path.name}.override.sig")
         if not beside.is_file():
             raise SignatureError(

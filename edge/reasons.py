@@ -40,6 +40,7 @@ class Reason(Enum):
     POLICY_EXPIRED = "POLICY_EXPIRED"
     POLICY_LINT = "POLICY_LINT"
     MODEL_DIGEST = "MODEL_DIGEST"
+    MODEL_LANE = "MODEL_LANE"
     MODEL_OUTPUT = "MODEL_OUTPUT"
     MODEL_TIMEOUT = "MODEL_TIMEOUT"
     CLOCK_BACKWARDS = "CLOCK_BACKWARDS"
@@ -102,6 +103,8 @@ class Reason(Enum):
     SESSION_MISSING = "SESSION_MISSING"
     SESSION_STALE = "SESSION_STALE"
     CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+    DESK_UNREADABLE = "DESK_UNREADABLE"
+    COMPARISONS_UNREPORTED = "COMPARISONS_UNREPORTED"
     LANE_MISMATCH = "LANE_MISMATCH"
     # policy
     POLICY_DENY = "POLICY_DENY"
@@ -230,6 +233,11 @@ HELP: dict[Reason, Help] = {
         "A model file is missing or is not the one that was pinned.",
         _ALL_OFF,
         "Run `framegate models pull`.",
+    ),
+    Reason.MODEL_LANE: Help(
+        "A model of the matcher puts out what its lane does not allow, such as a vector of a face.",
+        "The matcher is not started.",
+        "Use a model made for the lane, or have the lane it needs commissioned.",
     ),
     Reason.MODEL_OUTPUT: Help(
         "A model gave an answer that cannot be true (not finite, wrong shape).",
@@ -520,6 +528,16 @@ HELP: dict[Reason, Help] = {
         "The person withdrew consent or opted out.",
         "Nothing more of this person is released.",
         "Use the way in that needs no face.",
+    ),
+    Reason.DESK_UNREADABLE: Help(
+        "The folder where consent is handed in and taken back cannot be read.",
+        _ALL_OFF,
+        "See that the folder named with --desk is there, readable and holds under 4,096 files.",
+    ),
+    Reason.COMPARISONS_UNREPORTED: Help(
+        "A face was released for 3 s and the matcher reported no comparison.",
+        "Nothing more is released until it reports, or the picture has been empty for 2 s.",
+        "Have the matcher call `compared` of its connection for every comparison.",
     ),
     Reason.LANE_MISMATCH: Help(
         "The matcher's lane is not the one the session claims.",

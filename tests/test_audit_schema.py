@@ -7,10 +7,12 @@ import pytest
 from edge.audit.schema import (
     Floor,
     Gap,
+    Handing,
     Incident,
     Kind,
     Recovered,
     SchemaError,
+    Token,
     UncleanStop,
     canonical,
     validate,
@@ -28,6 +30,7 @@ ALL = [
     stop(4),
     UncleanStop(stamp(5)),
     Floor(stamp(6), policy_version=7, time_floor_ns=NOON_NS),
+    Token(stamp(7), Handing.RECEIPT, bytes(32)),
     Gap(stamp(7), suppressed=12),
     Recovered(stamp(8), Incident.TORN_TAIL, 17),
 ]

@@ -111,7 +111,7 @@ def _value(name, sizes):
     return _field(1, name.encode()) + _field(2, _field(1, tensor))
 
 
-def _model(sizes):
+def onnx_model(sizes):
     """The smallest ONNX file that hands its input through."""
     node = _field(1, b"x") + _field(2, b"y") + _field(4, b"Identity")
     graph = (
@@ -125,7 +125,7 @@ def _model(sizes):
 
 def test_the_outputs_a_file_declares_are_read(tmp_path):
     path = tmp_path / "model.onnx"
-    path.write_bytes(_model((1, "n", 15)))
+    path.write_bytes(onnx_model((1, "n", 15)))
 
     assert read_outputs(path) == (Output("y", (1, None, 15)),)
 

@@ -21,11 +21,12 @@ from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
-from edge.keys import KeyStore, RecordKind, Role
+from edge.keys import KeyStore, Office, RecordKind
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
 from tests.guards import SESSION, Line, Site, site
+from tests.test_policy_lanes import onnx_model
 
 SCRIPT = """\
 import hashlib
@@ -428,7 +429,7 @@ def test_a_view_that_was_overridden_needs_its_second_signature_at_run_time(
     kiosk.store.sign_file(view, RecordKind.VIEW)
     beside = view.with_name("site.view.override.sig")
     beside.write_bytes(view.with_name("site.view.sig").read_bytes())  # one holder, twice
-    kiosk.store.trust(Role.OVERRIDE, kiosk.store.directory / "record.pub")
+    kiosk.store.trust(Office.OVERRIDE, kiosk.store.directory / "record.pub")
     with pytest.raises(SignatureError, match="keys trust override"):
         Guard(plan(kiosk), quiet)
 
@@ -438,5 +439,32 @@ def test_a_view_that_was_overridden_needs_its_second_signature_at_run_time(
     with pytest.raises(SignatureError, match="keys trust override"):
         Guard(plan(kiosk), quiet)
 
-    kiosk.store.trust(Role.OVERRIDE, second.directory / "record.pub")
+    kiosk.store.trust(Office.OVERRIDE, second.directory / "record.pub")
     assert released(finished(plan(kiosk)))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "code"), [(10, None), (128, "MODEL_LANE"), (0, "MODEL_DIGEST")]
+)
+def test_the_matchers_models_are_checked_before_it_starts(
+    kiosk: Site, tmp_path: Path, outputs: int, code: str | None
+) -> None:
+    """A landmark model may serve the lane detect; the same with a vector beside it may not."""
+    landmarks = tmp_path / "site" / "landmarks.onnx"
+    landmarks.write_bytes(onnx_model((1, outputs or 10)))
+    named = hashlib.sha256(landmarks.read_bytes()).hexdigest()
+    if not outputs:
+        landmarks.write_bytes(onnx_model((1, 9)))
+    kiosk.sign(session=SESSION.replace("verify_1_1", "detect"))
+    record = kiosk.device.read_text() + f'[matcher.models]\n"landmarks.onnx" = "{named}"\n'
+    kiosk.device.write_text(record)
+    kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
+    counter = (sys.executable, "-m", "edge.frames.counter", str(tmp_path / "received.json"))
+
+    if code is not None:
+        with pytest.raises(GuardError, match=code):
+            Guard(plan(kiosk, *counter), quiet)
+        return
+    with Guard(plan(kiosk, *counter), quiet) as guard:
+        guard.run()
+    assert released(guard.recorder.decisions)

@@ -41,6 +41,7 @@ class Kind(Enum):
     STOP = "stop"  # the guard ended in good order
     UNCLEAN_STOP = "unclean_stop"  # the run before this one did not
     FLOOR = "floor"  # newest policy and time known
+    TOKEN = "token"  # consent or authorisation was handed in or taken back
     GAP = "gap"  # transitions left out, at most one a second is written
     RECOVERED = "recovered"  # the log mended itself
 
@@ -74,6 +75,16 @@ class Board(Enum):
     NONE = "none"  # the lane asks for no board
     REAL = "real"
     VIRTUAL = "virtual"  # a simulated one may stand in
+
+
+class Handing(Enum):
+    """What was handed in at the desk."""
+
+    RECEIPT = "receipt"
+    AUTHORISATION = "authorisation"
+    WITHDRAWAL = "withdrawal"
+    OPT_OUT = "opt_out"
+    REFUSED = "refused"  # unsigned, of nobody trusted, or not what it should be
 
 
 class Incident(Enum):
@@ -248,6 +259,16 @@ class Floor(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class Token(Entry):
+    kind = Kind.TOKEN
+    handing: Handing
+    digest: bytes  # SHA-256 of what was handed in: it names nobody
+
+    def _own(self) -> dict[str, Any]:
+        return {"handing": self.handing.value, "digest": self.digest.hex()}
+
+
+@dataclass(frozen=True, slots=True)
 class Gap(Entry):
     kind = Kind.GAP
     suppressed: int
@@ -365,6 +386,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
     Kind.STOP: {"released": _count, "frames": _count},
     Kind.UNCLEAN_STOP: {},
     Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
+    Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
     Kind.GAP: {"suppressed": _count},
     Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
 }

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.keys import DEFAULT_DIR, KeyStore, RecordKind, Role
+from edge import token_commands
+from edge.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
 
 EXAMPLES = """\
 examples:
@@ -14,6 +15,8 @@ examples:
   framegate keys sign till-2.toml --kind device       writes till-2.toml.sig
   framegate keys verify till-2.toml --kind device     exit code 1 if it does not match
   framegate keys trust desk reception.pub             whose receipts of consent count here
+  framegate keys receipt --number r-17 --person DIGEST --lane verify_1_1 --site till-2 \\
+      --days 90 --out r-17.token                      to hand in at a guard's desk
 """
 
 
@@ -42,9 +45,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "under a view that looks public), desk (receipts of consent), authority (authorisations). "
         "Remove its file from trust/ROLE to stop.",
     )
-    trust.add_argument("role", choices=[role.value for role in Role])
+    trust.add_argument("role", choices=[role.value for role in Office])
     trust.add_argument("file", type=Path, metavar="FILE.pub")
     trust.set_defaults(handler=_trust)
+    token_commands.register(actions, store)
     for name, handler, what in (
         ("sign", _sign, "write FILE.sig beside a record"),
         ("verify", _verify, "check a record against FILE.sig"),
@@ -72,7 +76,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _trust(args: argparse.Namespace) -> int:
-    print(KeyStore.open(args.keys).trust(Role(args.role), args.file))
+    print(KeyStore.open(args.keys).trust(Office(args.role), args.file))
     return 0
 
 

@@ -69,6 +69,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="where the policy bundle is installed (default ~/.local/state/framegate/policy)",
     )
     parser.add_argument(
+        "--desk",
+        type=Path,
+        metavar="DIR",
+        help="folder where receipts of consent, authorisations, claims, withdrawals and opt-outs "
+        "are handed in; consent is then believed only with a receipt",
+    )
+    parser.add_argument(
         "--release",
         default="bracketed",
         choices=("bracketed", "immediate"),
@@ -103,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         pack=args.pack,
         policy=args.policy,
         release=args.release,
+        desk=args.desk,
         audit=args.out / "audit",
     )
     guard = Guard(plan, say=_say)

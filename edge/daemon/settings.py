@@ -48,6 +48,7 @@ class Settings:
     policy: Path | None
     release: str
     audit: Path
+    desk: Path | None
     matcher: tuple[str, ...]
     matcher_uid: int
     matcher_read: tuple[Path, ...]
@@ -166,6 +167,14 @@ KEYS = (
         _one_of("bracketed", "immediate"),
     ),
     Key("", "audit", '"audit"', "a folder", "the signed log", _path),
+    Key(
+        "",
+        "desk",
+        '""',
+        'a folder, or ""',
+        "where consent is handed in and taken back; empty to go by the session record",
+        _path_or_none,
+    ),
     Key(
         "matcher",
         "command",
@@ -295,6 +304,7 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         policy=None if values["", "policy"] is None else folder / values["", "policy"],
         release=values["", "release"],
         audit=folder / values["", "audit"],
+        desk=None if values["", "desk"] is None else folder / values["", "desk"],
         matcher=values["matcher", "command"],
         matcher_uid=values["matcher", "uid"],
         matcher_read=tuple(folder / path for path in values["matcher", "read"]),

@@ -42,6 +42,7 @@ from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.heartbeat import Beats, Role
 from edge.keys import KeyStore, RecordKind
+from edge.matcher_models import check_matcher
 from edge.models.pull import asset
 from edge.policy_choice import choose
 
@@ -71,6 +72,7 @@ class Plan:
     policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"
     audit: Path = Path("audit")
+    desk: Path | None = None  # folder where consent is handed in and taken back
     line_fd: int = -1  # where a virtual board writes its interlock's transitions
 
 
@@ -93,6 +95,13 @@ class Guard:
         self.session: Session = parse_session(session_bytes, plan.session)
         self.board_kind = Board.NONE  # what the log's start says, known when the camera is
         self._require_real_board()
+        if self.device.receipts and plan.desk is None:
+            raise UsageError(
+                f"{plan.device} asks for receipts of consent: name the folder where they are "
+                "handed in with --desk DIR"
+            )
+        if plan.desk is not None and not plan.desk.is_dir():
+            raise UsageError(f"--desk {plan.desk}: expected a folder")
         self._records = (device_bytes.decode(), session_bytes.decode())
         self.view = b""
         if self.device.fingerprint is not None:
@@ -117,6 +126,8 @@ class Guard:
                 self._say(f"sandbox: {layer.value} is left out, as the signed record says")
         self._face_model = asset("centerface.onnx")
         chosen.check_models([self._face_model, SCENE_MODEL])
+        if plan.matcher:
+            check_matcher(self.session.operation, self.device.matcher_models, chosen)
         self.children: dict[str, Child] = {}
         self.recorder = Recorder()
         self.beats = Beats.create()
@@ -297,6 +308,7 @@ class Guard:
                 "policy_store": str(self.plan.policy) if self.plan.policy is not None else None,
                 "policy": self.policy.digest.hex(),
                 "release": self.plan.release,
+                "desk": str(self.plan.desk) if self.plan.desk is not None else None,
                 "camera_known": known,
                 "virtual": identity.kind == "virtual",
                 "board": self.board_kind.value,

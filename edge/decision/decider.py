@@ -27,7 +27,7 @@ from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.schema import Board, Enrolment, Entry, Kind, Release, Stamp, Start, Stop
 from edge.clock import MS, BootClock, S, boot_id
-from edge.config import parse_device, parse_session
+from edge.config import Device, Session, parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes, check_rate
 from edge.decision.fingerprint import Enrolment as Standing
@@ -35,14 +35,18 @@ from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes, PeopleRules
+from edge.decision.reception import Reception
 from edge.decision.scene import SceneModel
+from edge.decision.session import Standing
 from edge.decision.strikes import Consequence, Strikes
 from edge.decision.tenure import of_the_day
+from edge.desk import Desk
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.gate import Limits
 from edge.frames.messages import (
     ESCAPED,
     Anchor,
+    Compared,
     End,
     Ended,
     Noted,
@@ -55,7 +59,7 @@ from edge.frames.messages import (
 from edge.frames.pool import Pool
 from edge.frames.sentinel import Look
 from edge.heartbeat import Beats, Role
-from edge.keys import KeyStore
+from edge.keys import KeyStore, Office
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
 from edge.monitor import Monitor
@@ -126,6 +130,8 @@ class Decider:
         self._late = False  # a model took too long since this was last told
         self._liveness = Liveness()
         store = KeyStore.open(Path(settings["keys"]))
+        self._reception = _reception(settings["desk"], store, device, session)
+        self._known_s = 0  # the latest time known, UTC
         self._clerk = Clerk(AuditLog.create_or_open(Path(settings["audit"]), store.log_key()))
         now_ns = self._clock.now_ns()
         start = Start(
@@ -168,6 +174,7 @@ class Decider:
                 self._escaped |= ESCAPED in ipc.drain(self._parent)
                 self._hear_gate()
                 self._hear_bridge()  # after the gate: reading a frame takes its time
+                self._attend()
                 self._judge.silent(self._silent(gap))
                 if not self._over:
                     self._act()
@@ -205,8 +212,23 @@ class Decider:
                     self._judge.ended(report)
                     if report.drained:
                         self._end_well()
+                case Compared(gallery, references):
+                    people = tuple(reference.hex() for reference in references)
+                    if gallery:
+                        self._reception.gallery(people)
+                    else:
+                        self._reception.compared(people[0])
                 case SourceEnd(End.LOST, _):
                     self._observe([self._lost()])
+
+    def _attend(self) -> None:
+        """Hear what was handed in, and tell the judge how the people in the session stand."""
+        now_ns = self._clock.now_ns()
+        for handed in self._reception.look(now_ns):
+            print(f"desk: {handed.said}", file=sys.stderr)
+            self._write(handed.entry, durable=False)
+        self._known_s = max(self._known_s, int(time.time()))
+        self._judge.people(self._reception.facts(self._known_s))
 
     def _note(self, note: Noted) -> None:
         self._frames += 1
@@ -246,6 +268,9 @@ class Decider:
             self._strikes.good()
             unsettled_ns = offer.captured_ns if sight.unsettled else None
             self._observe(sight.readings, sight.seen_blocks, unsettled_ns)
+            if any(reading.source is Source.PEOPLE for reading in sight.readings):
+                permitted = self._judge.outlook.permitted
+                self._reception.faces(self._eyes.faces, offer.captured_ns, permitted=permitted)
             ipc.send(self._gate, encode(Anchor(sight.seen_blocks)))
         self._beats.end_model()
         self._late = self._late or self._clock.now_ns() - began_ns > GAP_NS
@@ -318,11 +343,12 @@ class Decider:
         if now_ns - self._term_ns < S:
             return self._term
         self._term_ns = now_ns
-        known_s = int(time.time())
+        known_s = max(self._known_s, int(time.time()))
         if self._tenure is not None:
             found = self._tenure.check(known_s, now_ns)
             self._term = tuple(r for r in found if r is not Reason.CLOCK_JUMP)
             known_s = self._tenure.floors.time_s
+        self._known_s = known_s
         policy = of_the_day(self._policy, known_s)
         if policy is not self._policy:
             self._policy = policy
@@ -343,6 +369,7 @@ class Decider:
         reasons.extend(self._term_now(self._clock.now_ns()))
         if self._superseded:
             reasons.append(Reason.POLICY_ROLLBACK)
+        reasons.extend(self._reception.reasons(self._clock.now_ns()))
         if gap:
             reasons.append(Reason.TIME_GAP)
         if self._late:
@@ -398,6 +425,17 @@ def _eyes(fingerprint: Fingerprint | None, face_model: Path, rules: PeopleRules)
 def _just_enrolled(fingerprint: Fingerprint | None) -> bool:
     """Whether enrolment counts as a sighting of the whole view: only a trial begins with one."""
     return fingerprint is None or fingerprint.enrolment is Standing.UNENFORCED
+
+
+def _reception(folder: str | None, store: KeyStore, device: Device, session: Session) -> Reception:
+    """What hears the people of this session; consent is the record's word where no desk is."""
+    lane = session.operation
+    standing = Standing(lane, device.site)
+    desk = None
+    if folder is not None:
+        desks, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
+        desk = Desk(Path(folder), standing, desks=desks, authorities=authorities)
+    return Reception(lane, standing, desk, counted=device.matcher_counted)
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

@@ -98,6 +98,11 @@ class Eyes:
         self._people_ns: int | None = None
         self._seen_blocks = 0  # of the last view reading
 
+    @property
+    def faces(self) -> int:
+        """How many faces the last reading of people found."""
+        return len(self._boxes)
+
     def examine(
         self,
         frame: np.ndarray,

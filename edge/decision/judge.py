@@ -116,6 +116,7 @@ class Judge:
         self._told: tuple[Reason, ...] | None = None
         self._decisions: dict[bool, Decision] = {}
         self._fault = "none"
+        self._told_facts: Mapping[str, object] = {}  # over the session record's words
         self._report: Ended | None = None
         self._hold_ns: int | None = (
             None  # what was captured from here on waits for a look at people
@@ -180,6 +181,12 @@ class Judge:
         self._policy = policy
         self._decisions.clear()
 
+    def people(self, facts: Mapping[str, object]) -> None:
+        """What the policy is told of the people in place of the session record's words."""
+        if facts != self._told_facts:
+            self._told_facts = dict(facts)
+            self._decisions.clear()
+
     def silent(self, reasons: tuple[Reason, ...]) -> None:
         """What is wrong with the guard itself at this moment; empty if nothing."""
         self._silent = reasons
@@ -203,6 +210,8 @@ class Judge:
         reasons = list(state.reasons)
         if decision.verdict is not PolicyVerdict.ALLOW:
             reasons.append(Reason.POLICY_DENY)
+        if self._told_facts.get("consent") in ("withdrawn", "opted_out"):
+            reasons.append(Reason.CONSENT_WITHDRAWN)
         if not reasons and now_ns < state.ready_ns:
             reasons.append(Reason.DWELL)
         causes = worst_first(reasons)
@@ -389,7 +398,9 @@ class Judge:
             self._decisions.clear()
         controlled = self._setting(state) is Setting.CONTROLLED
         if controlled not in self._decisions:
-            facts = policy_facts(self._setup, controlled, fault)
+            facts = {**policy_facts(self._setup, controlled, fault), **self._told_facts}
+            if fault != "none":
+                facts["injected_fault"] = fault  # failing evidence is the worse of two faults
             self._decisions[controlled] = self._policy.decide(facts)
         return self._decisions[controlled]
 

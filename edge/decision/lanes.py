@@ -57,8 +57,12 @@ def read_outputs(model: Path) -> tuple[Output, ...]:
         errors.NotImplemented,
         errors.RuntimeException,
     )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong with the file is said once, below
     try:
-        session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        )
     except refusals as err:
         raise ModelError(f"{model} is not a usable ONNX model: {str(err)[:80]!r}") from err
     return tuple(
@@ -85,7 +89,8 @@ def check_outputs(lane: Lane, outputs: Sequence[Output]) -> None:
 
 
 def _allowed(lane: Lane, shape: tuple[int | None, ...]) -> bool:
-    sizes = shape[1:] if shape and shape[0] in (1, None) and len(shape) > 1 else shape
+    batched = len(shape) == 4 or (len(shape) > 1 and shape[0] in (1, None))
+    sizes = shape[1:] if batched else shape
     if lane in _SCORES:
         return len(sizes) <= 1 and _at_most(sizes, BOX_NUMBERS)
     if lane is Lane.READ_PLATE:
@@ -130,6 +135,11 @@ class Comparisons:
         self._claimed = None
         self._compared.clear()
         self._claims.clear()
+
+    @property
+    def counting(self) -> bool:
+        """Whether a reference was claimed or compared since the picture was last empty."""
+        return bool(self._claims or self._compared)
 
     @property
     def split_search(self) -> bool:

@@ -46,6 +46,7 @@ class Standing:
         self._opted_out: set[str] = set()  # persons
         self._claim: tuple[str, int] | None = None  # person, and when
         self._first_face_ns: int | None = None
+        self.people: tuple[str, ...] = ()  # the gallery, as the matcher reports it
 
     def hand_in(self, token: Receipt | Authorisation) -> None:
         """Take a token that was read and verified."""
@@ -65,6 +66,10 @@ class Standing:
     def claim(self, person: str, at_ns: int) -> None:
         """Somebody says who they are (card, PIN, code) before looking at the camera."""
         self._claim = (person, at_ns)
+
+    def unclaim(self) -> None:
+        """The claim is taken back."""
+        self._claim = None
 
     def saw_face(self, captured_ns: int) -> None:
         """A face is in the picture; the first one closes the time for claims."""
@@ -94,6 +99,11 @@ class Standing:
         if fault == "none" and lapsed:
             fault = "token_expired"
         return Words(consent, authorisation, fault)
+
+    def words_for(self, lane: Lane, now_s: int) -> Words:
+        """`words`, or `gallery_words` in the lanes where nobody claims to be somebody."""
+        gallery = lane in (Lane.IDENTIFY, Lane.REIDENTIFY, Lane.REDACT_SELECTIVE)
+        return self.gallery_words(self.people, now_s) if gallery else self.words(now_s)
 
     def gallery_words(self, people: Iterable[str], now_s: int) -> Words:
         """The same where nobody claims: all of the gallery must have agreed."""

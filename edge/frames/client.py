@@ -21,7 +21,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,24 @@ class Connection:
     def intact(self, frame: Frame) -> bool:
         """Whether a frame read without `copy` was still whole and permitted just now."""
         return self.ring.intact(frame.sequence)
+
+    def compared(self, reference: str) -> None:
+        """Report that the face was compared with this reference.
+
+        Args:
+            reference: digest of the enrolled person, 64 hexadecimal digits.
+        """
+        self._say({"compared": reference})
+
+    def gallery(self, people: Sequence[str]) -> None:
+        """Report whom every face is compared with, again after each change; at most 480 digests."""
+        self._say({"gallery": list(people)})
+
+    def _say(self, report: dict[str, Any]) -> None:
+        try:
+            self._channel.send(json.dumps(report).encode())
+        except OSError as err:
+            raise MatcherError(f"the guard takes no report: {err}") from err
 
     def close(self) -> None:
         """Leave; the guard releases nothing more to this matcher."""

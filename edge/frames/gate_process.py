@@ -174,6 +174,10 @@ class GateProcess:
     def _serve(self) -> None:
         before = self._outlet.listening
         self._outlet.serve()
+        for report in self._outlet.reports:
+            if not ipc.send(self._decider, encode(report)):
+                self._outlet.show_out()  # a comparison that nobody counts: no more frames
+        self._outlet.reports.clear()
         if self._outlet.listening and not before:
             ipc.send(self._parent, b"matcher")
 

@@ -1,7 +1,8 @@
 """What capture, gate and decider tell each other, as fixed binary messages.
 
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
-    gate -> decider     Noted, Offered, Ended      decider -> gate   Returned, Anchor, edge.lease
+    gate -> decider     Noted, Offered, Ended,     decider -> gate   Returned, Anchor, edge.lease
+                        Compared
     gate -> parent      Resolved (batches)         parent -> decider ESCAPED
 
 Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
@@ -108,6 +109,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The matcher reports references, each a 32-byte digest."""
+
+    gallery: bool  # whom it compares every face with; else one it just compared
+    references: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """The final word on one frame."""
 
@@ -118,7 +127,7 @@ class Resolved:
     step_ns: int  # time the gate spent on the frame when it arrived
 
 
-Message = Captured | SourceEnd | Freed | Noted | Offered | Returned | Anchor | Ended
+Message = Captured | SourceEnd | Freed | Noted | Offered | Returned | Anchor | Ended | Compared
 
 _CAPTURED = struct.Struct("<BHQqHH")
 _END = struct.Struct("<BBQ")
@@ -127,6 +136,7 @@ _NOTED = struct.Struct("<BQqfffffQB")
 _OFFERED = struct.Struct("<BHQqHHB")
 _ANCHOR = struct.Struct("<BQ")
 _ENDED = struct.Struct("<BQQqiB")
+_COMPARED = struct.Struct("<BB")
 _RESOLVED = struct.Struct("<QqiQI")
 _REASONS = tuple(Reason)
 _INDEX = {reason: i for i, reason in enumerate(_REASONS)}
@@ -149,6 +159,8 @@ def encode(message: Message) -> bytes:
             return _END.pack(2, end.value, s)
         case Anchor(blocks):
             return _ANCHOR.pack(7, blocks)
+        case Compared(gallery, references):
+            return _COMPARED.pack(9, gallery) + b"".join(references)
         case Ended(epoch, released, last, reason, drained):
             return _ENDED.pack(8, epoch, released, last, _number(reason), drained)
 
@@ -190,6 +202,9 @@ def decode(data: bytes) -> Message:
             case 8:
                 _, epoch, released, last, number, drained = _ENDED.unpack(data)
                 return Ended(epoch, released, last, _reason(number), bool(drained))
+            case 9 if (len(data) - _COMPARED.size) % 32 == 0:
+                begins = range(_COMPARED.size, len(data), 32)
+                return Compared(bool(data[1]), tuple(data[i : i + 32] for i in begins))
     except (struct.error, ValueError) as err:
         raise GuardError(f"malformed message of {len(data)} bytes between processes") from err
     raise GuardError(f"unknown message tag {data[0]} between processes")

@@ -4,7 +4,9 @@ A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
 `{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
 `{"ok": true, "height": ..., "width": ...}` with two descriptors, the ring
 (read-only) and an eventfd that counts published frames. Refused, it gets
-`{"ok": false, "code": ...}`. Anything else it ever sends ends the connection.
+`{"ok": false, "code": ...}`. Admitted, it may report whom it compares, by
+digests of 64 hexadecimal digits: `{"compared": DIGEST}` or `{"gallery": [DIGEST, ...]}`.
+Anything else it ever sends ends the connection.
 The guard sends `{"end": ...}` when no more frames will come. Nothing waits.
 """
 
@@ -15,11 +17,13 @@ import contextlib
 import hmac
 import json
 import os
+import re
 import socket
 
 import numpy as np
 
 from edge.errors import MatcherError
+from edge.frames.messages import Compared
 from edge.frames.ring import Ring
 from edge.ipc import peer_of
 from edge.lease import Lane
@@ -27,6 +31,8 @@ from edge.reasons import Reason
 
 VERSION = 1
 MAX_HELLO = 512
+_DIGEST = re.compile("[0-9a-f]{64}")
+MAX_REPORT = 32 * 1024  # a gallery of some 480 people
 
 
 class Outlet:
@@ -55,6 +61,7 @@ class Outlet:
         self._wake = -1
         self._strangers: list[socket.socket] = []
         self.refusals = 0
+        self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
 
     @property
     def listening(self) -> bool:
@@ -83,8 +90,12 @@ class Outlet:
                 self._greet(stranger, hello)
             else:
                 stranger.close()
-        if self._matcher is not None and _read(self._matcher) is not None:
-            self._drop()  # gone, or it spoke although it has nothing to say
+        if self._matcher is not None and (said := _read(self._matcher, MAX_REPORT)) is not None:
+            report = _report(said)
+            if report is None:
+                self._drop()  # gone, or it said what is no report
+            else:
+                self.reports.append(report)
 
     def stage(self, frame: np.ndarray) -> int:
         return self._ring.stage(frame)
@@ -97,6 +108,11 @@ class Outlet:
 
     def wipe(self) -> None:
         self._ring.wipe()
+
+    def show_out(self) -> None:
+        """End the matcher's connection."""
+        if self._matcher is not None:
+            self._drop()
 
     def finish(self, why: str) -> None:
         """Tell the matcher that nothing more will come."""
@@ -150,13 +166,29 @@ class Outlet:
         self._ring.wipe()
 
 
-def _read(channel: socket.socket) -> bytes | None:
+def _report(said: bytes) -> Compared | None:
+    """The matcher's report, or None if it is not one."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+    match found:
+        case {"compared": str(reference), **rest} if not rest and _DIGEST.fullmatch(reference):
+            return Compared(False, (bytes.fromhex(reference),))
+        case {"gallery": [*people], **rest} if not rest and all(
+            isinstance(person, str) and _DIGEST.fullmatch(person) for person in people
+        ):
+            return Compared(True, tuple(bytes.fromhex(person) for person in people))
+    return None
+
+
+def _read(channel: socket.socket, most: int = MAX_HELLO) -> bytes | None:
     """One waiting message, b"" if the peer is gone or oversteps, None if there is none.
 
     Descriptors that come along are refused: none is ever taken in.
     """
     try:
-        data, rights, flags, _ = channel.recvmsg(MAX_HELLO, socket.CMSG_SPACE(16 * 4))
+        data, rights, flags, _ = channel.recvmsg(most, socket.CMSG_SPACE(16 * 4))
     except BlockingIOError:
         return None
     except OSError:
