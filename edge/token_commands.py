@@ -24,7 +24,9 @@ def register(actions: Any, store: argparse.ArgumentParser) -> None:
         "in its --desk folder if it trusts that key (framegate keys trust desk record.pub).",
     )
     receipt.add_argument("--number", required=True, help="names this receipt, to withdraw it by")
-    receipt.add_argument("--lane", required=True, choices=[lane.value for lane in Lane])
+    receipt.add_argument(
+        "--lane", required=True, choices=[lane.value for lane in Lane], help="what for"
+    )
     receipt.add_argument("--site", required=True, help="as in the device record")
     receipt.set_defaults(handler=_receipt)
     leave = actions.add_parser(
@@ -36,7 +38,7 @@ def register(actions: Any, store: argparse.ArgumentParser) -> None:
     )
     leave.add_argument("--kind", required=True, help="such as warrant or rt_rbi_valid")
     leave.add_argument("--lifts", required=True, metavar="RULE", help="the one rule it lifts")
-    leave.add_argument("--purpose", required=True)
+    leave.add_argument("--purpose", required=True, help="in a few words, without names")
     leave.add_argument("--area", required=True, help="the site of the device record")
     leave.set_defaults(handler=_authorise)
     for action in (receipt, leave):
@@ -44,7 +46,9 @@ def register(actions: Any, store: argparse.ArgumentParser) -> None:
             "--person", required=True, metavar="DIGEST", help="64 hexadecimal digits, never a name"
         )
         action.add_argument("--days", type=int, required=True, help="how long it holds, from now")
-        action.add_argument("--out", type=Path, required=True, metavar="NAME.token")
+        action.add_argument(
+            "--out", type=Path, required=True, metavar="NAME.token", help="file to write"
+        )
 
 
 def _receipt(args: argparse.Namespace) -> int:

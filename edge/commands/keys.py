@@ -40,13 +40,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     trust = actions.add_parser(
         "trust",
         parents=[store],
-        help="trust somebody's public key in one role",
-        description="Trust a public key (a record.pub) in one role: override (a second signature "
+        help="trust somebody's public key in one office",
+        description="Trust a public key (a record.pub) in one office: override (a second signature "
         "under a view that looks public), desk (receipts of consent), authority (authorisations). "
-        "Remove its file from trust/ROLE to stop.",
+        "Remove its file from trust/OFFICE to stop.",
     )
-    trust.add_argument("role", choices=[role.value for role in Office])
-    trust.add_argument("file", type=Path, metavar="FILE.pub")
+    trust.add_argument(
+        "office", choices=[office.value for office in Office], help="what its signatures count for"
+    )
+    trust.add_argument("file", type=Path, metavar="FILE.pub", help="the public key")
     trust.set_defaults(handler=_trust)
     token_commands.register(actions, store)
     for name, handler, what in (
@@ -76,7 +78,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _trust(args: argparse.Namespace) -> int:
-    print(KeyStore.open(args.keys).trust(Office(args.role), args.file))
+    print(KeyStore.open(args.keys).trust(Office(args.office), args.file))
     return 0
 
 
