@@ -70,19 +70,26 @@ class Reception:
         return sign_token(replace(plain, **changes), signer or self.signer)
 
     def run(self, *acts: tuple[float, Callable[[Connection], object]]) -> list[FrameDecision]:
-        """Run to the end of the clip; each act is done so many seconds after the start."""
-        waiting = sorted(acts, key=lambda act: act[0])
+        """Run to the end of the clip.
+
+        Each act in turn is done so many seconds after the start, or, given as a
+        whole number, once so many frames have come.
+        """
+        waiting = list(acts)
         with Guard(self.plan, lambda line: None) as guard:
             matcher = Connection(*guard.environment.values())
             began = time.monotonic()
             while not guard.over and guard.failure is None:
                 guard.turn()
-                while waiting and time.monotonic() - began >= waiting[0][0]:
+                while waiting and self._due(waiting[0][0], time.monotonic() - began):
                     waiting.pop(0)[1](matcher)
                 while (frame := matcher.read(timeout_s=0)) is not None:
                     self.frames.append(frame.captured_ns)
             matcher.close()
         return guard.recorder.decisions
+
+    def _due(self, when: float, passed_s: float) -> bool:
+        return len(self.frames) >= when if isinstance(when, int) else passed_s >= when
 
     def claim(self, person: str = ADA) -> Callable[[Connection], object]:
         return lambda matcher: self.put("claim", person)
@@ -116,7 +123,7 @@ def test_frames_flow_for_a_person_with_a_receipt_who_claimed(reception: Receptio
     decisions = reception.run((0.5, lambda m: claimed.append(reception.put("claim", ADA))))
 
     last = max(d.captured_ns for d in decisions)
-    assert len(reception.frames) > 60
+    assert len(reception.frames) > 30
     assert min(reception.frames) > claimed[0]
     assert max(reception.frames) > last - 500 * MS  # to the end of the clip: see the next test
 
@@ -128,10 +135,10 @@ def test_a_withdrawal_counts_at_once(reception: Reception, name: str) -> None:
     when: list[int] = []
 
     decisions = reception.run(
-        (0.5, reception.claim()), (3.0, lambda m: when.append(reception.put(name, said)))
+        (0.5, reception.claim()), (20, lambda m: when.append(reception.put(name, said)))
     )
 
-    assert len(reception.frames) > 20
+    assert len(reception.frames) >= 20
     assert max(reception.frames) < when[0] + AT_ONCE_NS
     after = [d for d in decisions if d.captured_ns > when[0] + AT_ONCE_NS]
     assert after
@@ -142,7 +149,7 @@ def test_the_log_keeps_what_was_handed_in_and_names_nobody(reception: Reception)
     reception.put("ada.token", reception.receipt())
     reception.put("ben.token", reception.receipt(Signer.generate("nobody"), number="r-2"))
 
-    reception.run((0.5, reception.claim()), (2.5, lambda m: reception.put("a.withdrawn", "r-1")))
+    reception.run((0.5, reception.claim()), (20, lambda m: reception.put("a.withdrawn", "r-1")))
 
     entries = list(reception.logged())
     handed = [f["handing"] for _, f in entries if f["kind"] == "token"]
@@ -189,9 +196,9 @@ def test_a_desk_that_goes_away_blocks(reception: Reception) -> None:
         reception.desk.rename(gone)
         when.append(BootClock().now_ns())
 
-    decisions = reception.run((0.5, reception.claim()), (3.0, remove))
+    decisions = reception.run((0.5, reception.claim()), (20, remove))
 
-    assert len(reception.frames) > 20
+    assert len(reception.frames) >= 20
     assert max(reception.frames) < when[0] + AT_ONCE_NS
     assert Reason.DESK_UNREADABLE in decisions[-2].reasons
 
@@ -216,9 +223,9 @@ def test_a_comparison_with_anybody_but_the_claimed_person_ends_it(
         matcher.compared(compared)
         when.append(BootClock().now_ns())
 
-    decisions = reception.run((0.5, reception.claim()), (3.0, report))
+    decisions = reception.run((0.5, reception.claim()), (20, report))
 
-    assert len(reception.frames) > 20
+    assert len(reception.frames) >= 20
     assert (max(reception.frames) > when[0] + AT_ONCE_NS) is flows
     assert ("GD-09" in decisions[-2].rules) is not flows
 
@@ -241,7 +248,7 @@ def test_without_a_desk_the_second_reference_is_a_search(reception: Reception) -
     without = replace(kept, desk=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reception, "plan", property(lambda self: without))
-        decisions = reception.run((2.0, report(ADA)), (2.5, report(ADA)), (3.0, report(BEN)))
+        decisions = reception.run((20, report(ADA)), (30, report(ADA)), (40, report(BEN)))
 
     assert max(reception.frames) > when[1] + AT_ONCE_NS
     assert max(reception.frames) < when[2] + AT_ONCE_NS
@@ -266,7 +273,7 @@ def test_a_gallery_flows_while_everybody_in_it_agreed(reception: Reception) -> N
         when.append(BootClock().now_ns())
 
     reception.run(
-        (0.3, lambda matcher: matcher.gallery([ADA, BEN])), (2.4, withdraw), (3.4, without_ben)
+        (0.3, lambda matcher: matcher.gallery([ADA, BEN])), (16, withdraw), (3.6, without_ben)
     )
 
     before = [t for t in reception.frames if t < when[0]]
@@ -281,6 +288,6 @@ def test_what_a_matcher_says_besides_reports_ends_its_connection(reception: Rece
     def speak(matcher: Connection) -> None:
         matcher._channel.send(json.dumps({"compared": ADA, "name": "Ada"}).encode())
 
-    reception.run((0.5, reception.claim()), (2.5, speak))
+    reception.run((0.5, reception.claim()), (20, speak))
 
-    assert 0 < len(reception.frames) < 75
+    assert 20 <= len(reception.frames) < 60
