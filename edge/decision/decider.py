@@ -37,7 +37,7 @@ from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes, PeopleRules
 from edge.decision.reception import Reception
 from edge.decision.scene import SceneModel
-from edge.decision.session import Standing
+from edge.decision.session import Standing as People
 from edge.decision.strikes import Consequence, Strikes
 from edge.decision.tenure import of_the_day
 from edge.desk import Desk
@@ -430,7 +430,7 @@ def _just_enrolled(fingerprint: Fingerprint | None) -> bool:
 def _reception(folder: str | None, store: KeyStore, device: Device, session: Session) -> Reception:
     """What hears the people of this session; consent is the record's word where no desk is."""
     lane = session.operation
-    standing = Standing(lane, device.site)
+    standing = People(lane, device.site)
     desk = None
     if folder is not None:
         desks, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
