@@ -254,7 +254,7 @@ class VirtualBoard:
         """Whether nothing stands against `decision`; a new one clears a latched fault."""
         if self._fault is Fault.SEQUENCE or self._veto:
             return False
-        if self._fault is not Fault.NONE and decision == self._fault_decision:
+        if self._fault is not Fault.NONE and decision <= self._fault_decision:
             return False
         self._fault = Fault.NONE
         return True

@@ -195,6 +195,20 @@ def test_a_latched_veto_ends_only_with_a_new_decision(host):
     assert host.status.fault is Fault.NONE
 
 
+def test_an_older_decision_does_not_end_a_latched_veto(host):
+    host.lease(decision=5)
+    host.sense(replace(STILL, docked=False))
+    host.sense(STILL)
+
+    for decision in (4, 5, 4, 5):
+        host.lease(decision=decision)
+        assert not host.board.line
+        assert host.status.fault is Fault.VETO
+    host.lease(decision=6)
+
+    assert host.board.line
+
+
 def test_a_new_decision_does_not_help_while_the_veto_lasts(host):
     host.lease(decision=5)
     host.sense(replace(STILL, docked=False))

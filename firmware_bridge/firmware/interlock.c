@@ -219,7 +219,7 @@ static bool may_permit(fg_board *board, uint32_t decision) {
     if (board->fault == FG_FAULT_SEQUENCE || board->veto) {
         return false;
     }
-    if (board->fault != FG_NO_FAULT && decision == board->fault_decision) {
+    if (board->fault != FG_NO_FAULT && decision <= board->fault_decision) {
         return false;
     }
     board->fault = FG_NO_FAULT;
