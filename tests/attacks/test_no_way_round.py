@@ -1,0 +1,160 @@
+"""No environment variable, option or key of a configuration opens the gate.
+
+What there is is counted out of the code and listed here with what it does, so
+that a new one has to be thought about. None may be named like a way round, and
+setting everything a hopeful operator would set lets no frame through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import edge
+import firmware_bridge
+from edge.cli import build_parser
+from edge.daemon.settings import KEYS
+from tests import render
+from tests.guards import Site, running, site
+
+ENVIRONMENT = {
+    "FRAMEGATE_FD": "the matcher's: its end of the socket",
+    "FRAMEGATE_SOCKET": "the matcher's: where it connects",
+    "FRAMEGATE_TOKEN": "the matcher's: proves that it is the one that was started",
+    "FRAMEGATE_LANE": "the matcher's: what it asks for; another lane than the record's is refused",
+    "LIBCAMERA_LOG_LEVELS": "quiet",
+    "LISTEN_FDS": "systemd's: the socket of the status page",
+    "LISTEN_PID": "systemd's: whose socket that is",
+    "NOTIFY_SOCKET": "systemd's: where the daemon says that it is well",
+    "OPENBLAS_NUM_THREADS": "threads of the matcher's interpreter while it is caged",
+    "OPENCV_FFMPEG_LOGLEVEL": "quiet",
+    "OPENCV_LOG_LEVEL": "quiet",
+    "ORT_DISABLE_TELEMETRY": "set, never read",
+    "PYTHONPATH": "what the matcher may read",
+    "RP2040JS": "where an emulator for tests lies",
+    "WATCHDOG_USEC": "systemd's: how often it wants to hear",
+    "XDG_CACHE_HOME": "where model files lie; each has a pinned digest",
+}
+WEB = {"HTTP_HOST", "PATH_INFO", "REQUEST_METHOD"}  # of a request to the page, in WSGI's words
+LIMITS = {"SC_OPEN_MAX"}  # asked of the kernel
+OPTIONS = {
+    "--board": "a made-up one only where a signed record lets it",
+    "--device": "signed",
+    "--help": "",
+    "--keys": "the keys that the records must be signed with",
+    "--matcher": "who gets what is released, in a sandbox",
+    "--matcher-read": "what its sandbox lets it read",
+    "--matcher-write": "where its sandbox lets it write",
+    "--out": "where results go",
+    "--pace": "one choice",
+    "--pack": "one of two policies; neither lets an uncontrolled setting pass",
+    "--policy": "where a signed bundle lies",
+    "--release": "with or without the evidence after a frame; written in the log",
+    "--session": "signed",
+    "--source": "only the camera that the signed record names",
+}
+SETTINGS = {
+    "source": "as --source",
+    "device": "as --device",
+    "session": "as --session",
+    "keys": "as --keys",
+    "board": "as --board",
+    "pack": "as --pack",
+    "policy": "as --policy",
+    "release": "as --release",
+    "audit": "where the log lies; without one nothing passes",
+    "matcher.command": "as --matcher",
+    "matcher.uid": "its user",
+    "matcher.read": "as --matcher-read",
+    "matcher.write": "as --matcher-write",
+    "status.listen": "loopback only",
+    "status.file": "where the status is written",
+}
+_WAY_ROUND = re.compile(
+    r"skip|force|bypass|unsafe|insecure|debug|disable(?!_telemetry)|allow|ignore|"
+    r"no[-_]|open(?!blas|cv)|permit|trust|dry|fake|mock|test",
+    re.IGNORECASE,
+)
+HOPEFUL = ("DEBUG", "SKIP", "FORCE", "INSECURE", "DISABLE", "BYPASS", "ALLOW", "TEST", "UNSAFE")
+
+
+def _names() -> Iterator[str]:
+    """Every text that is looked up, anywhere, and looks like the name of a variable."""
+    for package in (edge, firmware_bridge):
+        for path in Path(package.__path__[0]).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                args: list[ast.expr] = []
+                if isinstance(node, ast.Subscript):
+                    args = [node.slice]
+                elif isinstance(node, ast.Compare):
+                    args = [node.left]
+                elif isinstance(node, ast.Call) and node.args:
+                    args = node.args[:1]
+                for arg in args:
+                    if isinstance(arg, ast.Constant) and isinstance(arg.value, str):
+                        yield arg.value
+
+
+def _options() -> set[str]:
+    commands = next(
+        action for action in build_parser()._actions if isinstance(action.choices, dict)
+    )
+    assert isinstance(commands.choices, dict)
+    run: argparse.ArgumentParser = commands.choices["run"]
+    return {action.option_strings[-1] for action in run._actions if action.option_strings}
+
+
+def test_every_variable_that_is_read_is_known() -> None:
+    found = {name for name in _names() if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", name)}
+    found |= {name for name in _names() if name in ("PYTHONPATH", "RP2040JS")}
+    codes = {name for name in found if name in _reasons()}
+
+    assert found - codes - WEB - LIMITS == set(ENVIRONMENT)
+
+
+def _reasons() -> set[str]:
+    from edge.reasons import Reason
+
+    return {reason.value for reason in Reason}
+
+
+def test_every_option_of_run_is_known() -> None:
+    assert _options() == set(OPTIONS)
+
+
+def test_every_key_of_the_configuration_is_known() -> None:
+    assert {f"{key.table}.{key.name}".lstrip(".") for key in KEYS} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", [*ENVIRONMENT, *OPTIONS, *SETTINGS])
+def test_nothing_is_named_like_a_way_round(name: str) -> None:
+    assert not _WAY_ROUND.search(name)
+
+
+@pytest.mark.parametrize("view", ["street", "room"])
+def test_all_a_hopeful_operator_would_set_opens_nothing(
+    view: str, tmp_path: Path, face_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = render.write_clip(tmp_path / "room.avi", render.lived_in(render.room(), 90))
+    clip = room
+    if view == "street":
+        clip = render.write_clip(tmp_path / "street.avi", render.drive(90))
+    place: Site = site(tmp_path / "site", clip, room, face_model)
+    for word in HOPEFUL:
+        for name in (word, f"FRAMEGATE_{word}", f"FRAMEGATE_{word}_GATE", f"EDGE_{word}"):
+            monkeypatch.setenv(name, "1")
+    for name in ("FRAMEGATE_LANE", "FRAMEGATE_TOKEN", "FRAMEGATE_SOCKET"):
+        monkeypatch.setenv(name, "identify_1_n")
+
+    with running(place) as run:
+        run.process.wait(timeout=120)
+        got = len(run.received()["captured_ns"]) if (run.out / "received.json").exists() else 0
+
+    assert (got > 0) is (view == "room"), got
+    assert os.environ["FRAMEGATE_DEBUG"] == "1"
