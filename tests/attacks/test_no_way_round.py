@@ -45,6 +45,7 @@ WEB = {"HTTP_HOST", "PATH_INFO", "REQUEST_METHOD"}  # of a request to the page, 
 LIMITS = {"SC_OPEN_MAX"}  # asked of the kernel
 OPTIONS = {
     "--board": "a made-up one only where a signed record lets it",
+    "--desk": "where signed receipts are handed in; with it consent is believed only with one",
     "--device": "signed",
     "--help": "",
     "--keys": "the keys that the records must be signed with",
@@ -68,6 +69,7 @@ SETTINGS = {
     "pack": "as --pack",
     "policy": "as --policy",
     "release": "as --release",
+    "desk": "as --desk",
     "audit": "where the log lies; without one nothing passes",
     "matcher.command": "as --matcher",
     "matcher.uid": "its user",
