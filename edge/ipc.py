@@ -55,6 +55,8 @@ def receive(channel: socket.socket, size: int = MAX_MESSAGE) -> bytes | None:
         data = channel.recv(size)
     except BlockingIOError:
         return None
+    except ConnectionResetError:  # told once: it left without reading all; its last words remain
+        return receive(channel, size)
     except OSError as err:
         raise PeerGone(str(err)) from err
     if not data:
@@ -63,10 +65,15 @@ def receive(channel: socket.socket, size: int = MAX_MESSAGE) -> bytes | None:
 
 
 def drain(channel: socket.socket, limit: int = 256, size: int = MAX_MESSAGE) -> list[bytes]:
-    """Up to `limit` waiting messages; see `receive`."""
+    """Up to `limit` waiting messages; see `receive`. The last words of a peer come first."""
     messages: list[bytes] = []
     while len(messages) < limit:
-        data = receive(channel, size)
+        try:
+            data = receive(channel, size)
+        except PeerGone:
+            if not messages:
+                raise
+            break  # the next call says so
         if data is None:
             break
         messages.append(data)

@@ -36,6 +36,7 @@ from edge.record import Outcome as FrameOutcome
 
 START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
 _DUE_NS = VIEW_NS * 9 // 10  # an evidence frame is due; 10 % early is on time
+_TURN_NS = 100 * MS  # between two turns where no frame and no sample comes
 
 
 @dataclass(slots=True)
@@ -134,8 +135,7 @@ class Replay:
             at_ns = START_NS + shot.captured_ns
             while waiting and START_NS + waiting[-1].captured_ns <= at_ns:
                 self._sample(waiting.pop())
-            if at_ns >= self._clock.now_ns():
-                self._clock.move_to(at_ns)
+            self._pass_time(at_ns)
             self._frame(shot.frame, at_ns)
             last = shot
         if last is not None:
@@ -154,10 +154,17 @@ class Replay:
         self.outcome.decisions.sort(key=lambda d: d.frame)
         self.outcome.last_ns = self._clock.now_ns()
 
-    def _sample(self, sample: BoardSample) -> None:
-        at_ns = max(START_NS + sample.captured_ns, 0)
+    def _pass_time(self, at_ns: int) -> None:
+        """Let the clock go on to `at_ns`; like a guard, the judge does not sleep in between."""
+        while at_ns - self._clock.now_ns() > _TURN_NS:
+            self._clock.move_to(self._clock.now_ns() + _TURN_NS)
+            self._turn()
         if at_ns > self._clock.now_ns():
             self._clock.move_to(at_ns)
+
+    def _sample(self, sample: BoardSample) -> None:
+        at_ns = max(START_NS + sample.captured_ns, 0)
+        self._pass_time(at_ns)
         moved = replace(sample, captured_ns=at_ns)
         readings = self._judge.board(moved)
         for reading in readings:
@@ -229,7 +236,8 @@ class Replay:
                 assert not isinstance(revocation, Lease)
                 for blocked in self._gate.revoke(revocation):
                     self._blocked(blocked)
-                self._judge.ended(Ended(revocation.epoch, *self._released, None, False))
+                report = Ended(revocation.epoch, *self._released, None, False, True)
+                self._judge.ended(report)
                 self._released = (0, -1)
             case Write(entry, durable):
                 index = self._record(entry, durable, now_ns)

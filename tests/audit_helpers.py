@@ -75,7 +75,7 @@ def deny(t_s: float) -> Deny:
     return Deny(stamp(t_s), Context.UNCONTROLLED, (Reason.MOTION,), ("MS-02",))
 
 
-def stop(t_s: float, released: int = 30) -> Stop:
+def stop(t_s: float, released: int | None = 30) -> Stop:
     return Stop(stamp(t_s), released=released, frames=300)
 
 

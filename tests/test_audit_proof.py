@@ -24,7 +24,7 @@ from edge.audit.span import NotProven
 from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError
-from tests.audit_helpers import DAY, NOON_NS, deny, end, permit, reference_root, stamp, start
+from tests.audit_helpers import DAY, NOON_NS, deny, end, permit, reference_root, stamp, start, stop
 
 KEY = Signer.generate("framegate-test/log")
 
@@ -102,6 +102,17 @@ def test_a_permit_whose_end_was_not_counted_proves_nothing(tmp_path):
 
     counted = written(tmp_path / "twin", [start(0), permit(10), end(20, 1, released=0), deny(60)])
     assert verify_proof(prove_span(*counted, KEY.verifier, at(5), at(50)), KEY.verifier)
+
+
+def test_a_stop_that_counts_other_frames_than_the_permits_proves_nothing(tmp_path):
+    ended = [start(0), permit(10), end(20, 1, released=0)]
+    for released in (1, None):
+        day = written(tmp_path / str(released), [*ended, stop(30, released), deny(60)])
+        with pytest.raises(NotProven, match="counts other frames"):
+            prove_span(*day, KEY.verifier, at(5), at(50))
+
+    honest = written(tmp_path / "twin", [*ended, stop(30, 0), deny(60)])
+    assert verify_proof(prove_span(*honest, KEY.verifier, at(5), at(50)), KEY.verifier)
 
 
 def test_a_run_that_a_crash_ended_with_nothing_permitted_is_proven(tmp_path):

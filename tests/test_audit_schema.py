@@ -36,7 +36,11 @@ ALL = [
 ]
 
 
-MAY_BE_NONE = {(Kind.END, "released"), (Kind.END, "last_captured_ns")}
+MAY_BE_NONE = {
+    (Kind.END, "released"),
+    (Kind.END, "last_captured_ns"),
+    (Kind.STOP, "released"),
+}
 
 
 @pytest.mark.parametrize("entry", ALL, ids=lambda e: e.kind.value)

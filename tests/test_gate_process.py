@@ -17,7 +17,15 @@ from edge import ipc
 from edge.clock import MS, BootClock
 from edge.frames.client import Connection
 from edge.frames.gate_process import GateProcess
-from edge.frames.messages import Captured, Resolved, Returned, decode_resolved, encode
+from edge.frames.messages import (
+    Captured,
+    Ended,
+    Resolved,
+    Returned,
+    decode,
+    decode_resolved,
+    encode,
+)
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.heartbeat import Beats
@@ -309,3 +317,58 @@ def test_a_foreign_frame_blocks_and_leaves_no_pixels(harness):
 
     assert [word.reason for word in words] == [Reason.VIEW_FOREIGN]
     assert not matcher.ring.pixels.any()
+
+
+def reports(harness: Harness) -> list[Ended]:
+    """What the gate told the decider of leases that are no longer held."""
+    told = [decode(data) for data in ipc.drain(harness.decider)]
+    return [message for message in told if isinstance(message, Ended)]
+
+
+def test_the_report_of_a_lapse_is_not_final_and_that_of_a_revoke_counts_all(harness):
+    harness.connect()
+    now_ns = harness.clock.now_ns()
+    harness.grant(expires_ns=now_ns + 60 * MS)
+    harness.deliver()  # and 80 ms pass
+    lapsed = reports(harness)
+
+    harness.grant()
+    harness.deliver()
+    ipc.send(harness.decider, encode_lease(Revocation(1, ())))
+    harness.gate.turn()
+    revoked = reports(harness)
+
+    assert [(r.epoch, r.released, r.final) for r in lapsed] == [(1, 1, False)]
+    assert [(r.epoch, r.released, r.final) for r in revoked] == [(1, 2, True)]
+
+
+@pytest.mark.parametrize("end", ["parent", "decider", "capture"])
+def test_a_gate_whose_guard_is_gone_wipes_the_ring_and_says_what_it_released(harness, end):
+    matcher = harness.connect()
+    harness.grant()
+    harness.deliver()
+    held = bool(matcher.ring.pixels.any())
+
+    getattr(harness, end).close()
+    harness.gate.run()
+
+    assert held
+    assert not matcher.ring.pixels.any()
+    if end != "decider":
+        assert [(r.epoch, r.released, r.final) for r in reports(harness)] == [(1, 1, True)]
+
+
+def test_leases_that_the_gate_refuses_in_a_row_are_reported_but_not_the_first_ones(harness):
+    harness.connect()
+    harness.grant()
+    harness.deliver(np.zeros_like(PICTURE))  # a foreign view: nothing up to it may be leased
+    told = []
+
+    for _ in range(5):
+        reports(harness)
+        harness.grant(from_ns=0)
+        told.append([r.reason for r in reports(harness)])
+
+    assert told == [[], [], [], [Reason.FRAME_STALE], [Reason.FRAME_STALE]]
+    assert harness.passes()
+    assert reports(harness) == []

@@ -53,6 +53,10 @@ class World:
         self.bad: dict[Source, Reason] = {}
         self.silent: tuple[Reason, ...] = ()
         self.done: list[Action] = []
+        self.records = 0
+        self.gate_answers = True
+        self.refuse_permits = False  # a board that never acknowledges
+        self.released = 3  # what the gate says that it released under a lease
 
     def run(self, ns: int) -> list[Action]:
         """Let time pass in small steps; returns what the judge did meanwhile."""
@@ -83,15 +87,32 @@ class World:
             for action in actions:
                 self.carry_out(action)
 
+    def stop(self) -> list[Action]:
+        """End in good order; returns what the judge did for it."""
+        begun = len(self.done)
+        while actions := self.judge.stop(self.now_ns):
+            for action in actions:
+                self.carry_out(action)
+        return self.done[begun:]
+
+    def answer(self) -> None:
+        """The gate, which was late, says what it released under the newest revoked epoch."""
+        told = [a.message for a in self.done if isinstance(a, Tell)]
+        epoch = next(m.epoch for m in reversed(told) if isinstance(m, Revocation))
+        self.judge.ended(Ended(epoch, self.released, self.now_ns, None, False, final=True))
+        self.gate_answers = True
+
     def carry_out(self, action: Action) -> None:
         self.done.append(action)
         match action:
             case Write(_, True) if self.writes:
-                self.judge.recorded(7, self.now_ns)
+                self.records += 1
+                self.judge.recorded(self.records, self.now_ns)
             case Ask(claim):
-                self.board_permits = claim.decision if claim.releasing and self.answers else None
-            case Tell(Revocation(epoch, _, _)):
-                self.judge.ended(Ended(epoch, 3, self.now_ns, None, False))
+                heard = claim.releasing and self.answers and not self.refuse_permits
+                self.board_permits = claim.decision if heard else None
+            case Tell(Revocation(epoch, _, _)) if self.gate_answers:
+                self.judge.ended(Ended(epoch, self.released, self.now_ns, None, False, final=True))
 
 
 def kinds(actions: list[Action]) -> list[str]:
@@ -112,6 +133,12 @@ def kinds(actions: list[Action]) -> list[str]:
 
 def leases(actions: list[Action]) -> list[Lease]:
     return [a.message for a in actions if isinstance(a, Tell) and isinstance(a.message, Lease)]
+
+
+def ends(actions: list[Action]) -> list[End]:
+    """The ends of permits among what is written."""
+    entries = [action.entry(STAMP) for action in actions if isinstance(action, Write)]
+    return [entry for entry in entries if isinstance(entry, End)]
 
 
 def test_a_permit_is_recorded_then_acknowledged_then_leased() -> None:
@@ -235,15 +262,30 @@ def test_a_doubt_about_the_guard_itself_costs_the_dwell(reason: Reason) -> None:
     assert later
 
 
-def test_a_gap_that_the_gate_reports_costs_the_dwell() -> None:
+@pytest.mark.parametrize(
+    "reason", [Reason.TIME_GAP, Reason.FRAME_MALFORMED, Reason.LEASE_MALFORMED, Reason.FRAME_STALE]
+)
+def test_a_lease_that_the_gate_gave_up_costs_the_dwell_and_no_more(reason: Reason) -> None:
+    world = World()
+    world.run(2 * S)
+    given_up_ns = world.now_ns
+
+    world.judge.ended(Ended(2, 0, -1, reason, False, final=False))
+    soon = leases(world.run(900 * MS))
+    later = leases(world.run(S))
+
+    assert soon == []
+    assert later
+    assert all(lease.from_ns > given_up_ns for lease in later)
+
+
+def test_a_foreign_view_that_the_gate_saw_is_left_to_the_sign_map() -> None:
     world = World()
     world.run(2 * S)
 
-    world.judge.ended(Ended(2, 0, -1, Reason.TIME_GAP, False))
-    soon = leases(world.run(900 * MS))
+    world.judge.ended(Ended(2, 0, -1, Reason.VIEW_FOREIGN, False, final=False))
 
-    assert soon == []
-    assert leases(world.run(S))
+    assert leases(world.run(100 * MS))
 
 
 @pytest.mark.parametrize(
@@ -309,9 +351,85 @@ def test_stopping_in_good_order_takes_the_permit_back() -> None:
     world = World()
     world.run(2 * S)
 
-    actions = world.judge.stop(world.now_ns)
+    actions = world.stop()
 
     assert kinds(actions) == ["Revocation", "unask", "End"]
+    assert world.judge.released == 3
+
+
+def test_a_gate_that_does_not_say_what_it_released_leaves_it_unknown() -> None:
+    world = World()
+    world.run(2 * S)
+
+    world.judge.stop(world.now_ns)
+    early = world.judge.stop(world.now_ns + 299 * MS)
+    late = world.judge.stop(world.now_ns + 300 * MS)
+
+    assert early == []
+    assert [(end.epoch, end.released) for end in ends(late)] == [(2, None)]
+    assert world.judge.released is None
+
+
+def test_a_permit_that_never_became_a_lease_released_nothing_whatever_the_gate_says() -> None:
+    world = World()
+    world.gate_answers = False
+    world.refuse_permits = True
+    world.run(1100 * MS)
+
+    found = ends(world.stop())
+
+    assert [end.released for end in found] == [0]
+
+
+def test_the_report_of_a_lapse_is_not_the_last_word_on_an_epoch() -> None:
+    world = World()
+    epoch = leases(world.run(2 * S))[-1].epoch
+    world.judge.ended(Ended(epoch, 0, -1, None, False, final=False))
+    assert leases(world.run(S))[-1].epoch == epoch
+    world.released = 33
+
+    world.bad[Source.PEOPLE] = Reason.PEOPLE_CROWD
+    world.gate_answers = False
+    early = world.run(STEP_NS)
+    world.answer()
+    found = ends(world.run(STEP_NS))
+
+    assert ends(early) == []
+    assert [(end.epoch, end.released) for end in found] == [(epoch, 33)]
+
+
+def test_a_cause_that_changes_before_the_gate_reports_does_not_change_whose_end_it_is() -> None:
+    world = World()
+    epoch = leases(world.run(2 * S))[-1].epoch
+
+    world.gate_answers = False
+    world.bad[Source.PEOPLE] = Reason.PEOPLE_CROWD
+    world.run(STEP_NS)
+    world.bad[Source.VIEW] = Reason.VIEW_FOREIGN
+    told = world.run(STEP_NS)
+    world.answer()
+    actions = world.run(STEP_NS)
+
+    assert kinds(told) == []
+    assert [(end.epoch, end.released) for end in ends(actions)] == [(epoch, 3)]
+    assert kinds(actions)[:2] == ["End", "Revocation"]  # then the gate hears the new cause
+
+
+@pytest.mark.parametrize(("late_ms", "missed"), [(199, False), (200, True), (240, True)])
+def test_a_lease_that_ran_out_is_not_renewed_but_ends_its_permit(
+    late_ms: int, missed: bool
+) -> None:
+    world = World()
+    epoch = leases(world.run(2 * S))[-1].epoch
+
+    world.now_ns += late_ms * MS
+    world.step()
+    found = world.run(100 * MS)
+
+    later = {lease.epoch for lease in leases(found)}
+    assert later == ({epoch + 1} if missed else {epoch})
+    told = [end.reasons for end in ends(world.done)]
+    assert told == ([(Reason.DEADLINE_MISSED,)] if missed else [])
 
 
 @pytest.mark.parametrize(

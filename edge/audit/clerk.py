@@ -5,8 +5,6 @@ The guard's decider and a replay both keep their log through one of these.
 
 from __future__ import annotations
 
-import contextlib
-
 from edge.audit.log import AuditLog
 from edge.audit.schema import Entry
 from edge.audit.throttle import Throttle
@@ -25,6 +23,7 @@ class Clerk:
         self._throttle = Throttle()
         self._unsynced_ns: int | None = None  # since when an entry has waited for a sync
         self._tended_ns = 0
+        self._failed = False  # since `tend` last told of it
 
     @property
     def size(self) -> int:
@@ -40,7 +39,11 @@ class Clerk:
         """Write `entry` unless it comes too soon after another; returns the newest index."""
         index = self._log.size - 1
         for written in self._throttle.admit(entry):
-            index = self._log.append(written, durable=durable and written is entry)
+            try:
+                index = self._log.append(written, durable=durable and written is entry)
+            except AuditError:
+                self._failed = True
+                raise
             if self._unsynced_ns is None:
                 self._unsynced_ns = entry.stamp.mono_ns
         if durable:
@@ -48,19 +51,24 @@ class Clerk:
         return index
 
     def tend(self, now_ns: int) -> bool:
-        """Sync what has waited long enough and mend what failed; whether a permit could begin.
+        """Sync what has waited long enough and mend what failed; whether a permit may hold.
 
-        For a caller that asks often; it costs nothing between two dues.
+        For a caller that asks often; it costs nothing between two dues. A failure
+        is told at least once, also where it was mended meanwhile, and no longer
+        than it lasts.
         """
         due = self._unsynced_ns is not None and now_ns - self._unsynced_ns >= SYNC_NS
         if due:
             self._unsynced_ns = None
-            with contextlib.suppress(AuditError):  # the log is then not ready
+            try:
                 self._log.sync()
+            except AuditError:
+                self._failed = True
         if not self._log.ready and now_ns - self._tended_ns >= MEND_NS:
             self._tended_ns = now_ns
             self._log.recover()
-        return self._log.ready
+        told, self._failed = self._failed, self._failed and not self._log.ready
+        return self._log.ready and not told
 
     def close(self, last: Entry) -> None:
         """Write the run's last entry, make everything durable and close the log."""

@@ -231,7 +231,7 @@ class Deny(Entry):
 @dataclass(frozen=True, slots=True)
 class Stop(Entry):
     kind = Kind.STOP
-    released: int  # frames, in the whole run
+    released: int | None  # frames, in the whole run; None if the gate did not say
     frames: int
 
     def _own(self) -> dict[str, Any]:
@@ -383,7 +383,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
         "last_captured_ns": lambda v: v is None or _ns(v),
     },
     Kind.DENY: {"context": _member(Context), "reasons": _reasons, "rules": _rules},
-    Kind.STOP: {"released": _count, "frames": _count},
+    Kind.STOP: {"released": lambda v: v is None or _count(v), "frames": _count},
     Kind.UNCLEAN_STOP: {},
     Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
     Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},

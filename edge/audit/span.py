@@ -2,8 +2,9 @@
 
 A permit begins with its entry and is over with the next `end`, `deny`, `start`,
 `stop` or `unclean_stop`. What an `end` counted as no frame at all is none; a
-permit that a crash ended counted nothing, so it may have released. Times are
-the log's own, which never go back. Pure: stored entries in, an answer out.
+permit that a crash ended counted nothing, so it may have released. A stop must
+count what the ends before it counted. Times are the log's own, which never go
+back. Pure: stored entries in, an answer out.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def judge_run(run: Sequence[Fields], from_ns: int, to_ns: int) -> Span:
     if walls != sorted(walls):
         raise NotProven("the run's times go back")
     permits = 0
+    counted: int | None = None  # frames released since a start, as the ends of permits say
     held: Fields | None = None
     for place, entry in enumerate(run):
         kind = Kind(entry["kind"])
@@ -81,6 +83,15 @@ def judge_run(run: Sequence[Fields], from_ns: int, to_ns: int) -> Span:
                 )
             permits += 1
             held = None
+        match kind:
+            case Kind.START:
+                counted = 0
+            case Kind.END if counted is not None and entry["released"] is not None:
+                counted += entry["released"]
+            case Kind.END:
+                counted = None
+            case Kind.STOP if counted is not None and entry["released"] != counted:
+                raise NotProven(f"the stop of {entry['wall']} counts other frames than the permits")
         if kind is Kind.PERMIT:
             if held is not None:
                 raise NotProven(f"a permit of {entry['wall']} follows one that never ended")

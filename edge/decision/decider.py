@@ -32,7 +32,7 @@ from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes, check_rate
 from edge.decision.fingerprint import Enrolment as Standing
 from edge.decision.fingerprint import Fingerprint, SceneCheck
-from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
+from edge.decision.judge import REPORT_NS, Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.liveness import Liveness
 from edge.decision.people import FaceBoxes, PeopleRules
 from edge.decision.reception import Reception
@@ -154,8 +154,6 @@ class Decider:
         )
         self._still = False
         self._frames = 0
-        self._released: dict[int, int] = {}  # epoch -> frames
-        self._audit_failed = False
         self._superseded = False  # the board remembers a newer policy; stays so
         self._rolled_back = False  # the board remembers a longer log; stays so
         self._escaped = False  # the matcher tried to get out of its sandbox; stays so
@@ -208,7 +206,6 @@ class Decider:
                 case Offered() as offer:
                     self._examine(offer)
                 case Ended() as report:
-                    self._released[report.epoch] = report.released
                     self._judge.ended(report)
                     if report.drained:
                         self._end_well()
@@ -325,10 +322,8 @@ class Decider:
         try:
             index = self._clerk.write(made, durable)
         except AuditError as err:
-            self._audit_failed = True
             print(f"decider: {err}", file=sys.stderr)
             return
-        self._audit_failed = False
         if index >= before:  # else it came too soon after another and is only counted
             self._monitor.wrote(index, permitted=made.kind is Kind.PERMIT)
         if durable:
@@ -377,7 +372,7 @@ class Decider:
             self._late = False
         if self._strikes.out:
             reasons.append(Reason.MODEL_OUTPUT)
-        if not self._clerk.tend(self._clock.now_ns()) or self._audit_failed:
+        if not self._clerk.tend(self._clock.now_ns()):
             reasons.append(Reason.AUDIT_UNAVAILABLE)
         if self._beats.silent(self._clock.now_ns(), SILENT_NS, self._roles):
             reasons.append(Reason.PROCESS_SILENT)
@@ -389,15 +384,28 @@ class Decider:
     def _end_well(self) -> None:
         """The stream is over: the permit ends, but what was released may still be read."""
         self._over = True
-        for action in self._judge.stop(self._clock.now_ns()):
-            if not isinstance(action, Tell):
-                self._do(action)
+        while actions := self._judge.stop(self._clock.now_ns()):
+            for action in actions:
+                if not isinstance(action, Tell):
+                    self._do(action)
 
     def _stop(self) -> None:
-        now_ns = self._clock.now_ns()
-        for action in self._judge.stop(now_ns):
-            self._do(action)
-        stop = Stop(self._stamp(now_ns), sum(self._released.values()), self._frames)
+        """End the permit, hear what the gate released under it, and close the log."""
+        gone = False
+        while True:
+            late_ns = REPORT_NS if gone else 0  # nobody is left to wait for
+            for action in self._judge.stop(self._clock.now_ns() + late_ns):
+                self._do(action)
+            if not self._judge.ending:
+                break
+            try:
+                ipc_wait(self._gate)
+                for message in map(decode, ipc.drain(self._gate)):
+                    if isinstance(message, Ended):
+                        self._judge.ended(message)
+            except ipc.PeerGone:
+                gone = True
+        stop = Stop(self._stamp(self._clock.now_ns()), self._judge.released, self._frames)
         try:
             self._clerk.close(stop)
         except AuditError as err:

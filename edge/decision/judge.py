@@ -32,6 +32,7 @@ ACK_NS = 500 * MS  # the board must acknowledge a claim within this
 ASK_NS = 50 * MS  # an unanswered claim is repeated this often
 REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
 STATUS_NS = 200 * MS  # a board status older than this is a lost link
+_NEVER = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +113,18 @@ class Judge:
         self._status: BoardStatus | None = None
         self._silent: tuple[Reason, ...] = ()
         self._seen_blocks = 0
-        self._sent: tuple[int, int] = (-1, -1)  # (time, to_ns) of the last lease
+        self._sent = _NEVER  # (time, to_ns) of the last lease
         self._told: tuple[Reason, ...] | None = None
         self._decisions: dict[bool, Decision] = {}
         self._fault = "none"
         self._told_facts: Mapping[str, object] = {}  # over the session record's words
-        self._report: Ended | None = None
+        self.released: int | None = 0  # frames, under all permits; None if the gate did not say
+        self._report: Ended | None = None  # the gate's last word on an epoch
+        self._unleased = False  # the permit that ends never became a lease
+        self._doubts: set[Reason] = set()  # why the gate itself gave its lease up
         self._hold_ns: int | None = (
             None  # what was captured from here on waits for a look at people
         )
-        self._gap = False  # the gate stood still and gave its lease up
         self._end: tuple[tuple[Reason, ...], tuple[str, ...]] = ((), ())
         self._denied: tuple[Setting, tuple[Reason, ...]] | None = None
         self.outlook = Outlook(Setting.UNCONTROLLED, False, (Reason.NO_LEASE,), ())
@@ -132,6 +135,11 @@ class Judge:
     def opening(self) -> bool:
         """Whether the stricter rules for beginning apply to the next view reading."""
         return self._phase is not _Phase.PERMITTED
+
+    @property
+    def ending(self) -> bool:
+        """Whether a permit is over whose end is not written yet: the gate has not reported."""
+        return self._phase is _Phase.ENDING
 
     # what comes in
 
@@ -171,10 +179,15 @@ class Judge:
         self._status = status
 
     def ended(self, report: Ended) -> None:
-        """Take the gate's report that a lease is no longer held."""
-        self._report = report
-        if report.reason is Reason.TIME_GAP:
-            self._gap = True
+        """Take the gate's report that a lease is no longer held.
+
+        A foreign view is the sign map's to say; any other reason is a doubt about
+        the guard itself, and no lease that reaches back before it would be taken.
+        """
+        if report.final:
+            self._report = report
+        if report.reason is not None and report.reason is not Reason.VIEW_FOREIGN:
+            self._doubts.add(report.reason)
 
     def rule_by(self, policy: Policy) -> None:
         """Decide by `policy` from the next step on: the rules of a new day."""
@@ -202,9 +215,9 @@ class Judge:
 
     def step(self, now_ns: int) -> list[Action]:
         """Everything that must happen now, in order; call again after each batch of input."""
-        gap = (Reason.TIME_GAP,) if self._gap else ()
-        self._gap = False
-        self.context.observe(Reading(Source.INTEGRITY, now_ns, gap + self._integrity(now_ns)))
+        doubts = (*self._doubts, *self._integrity(now_ns))
+        self._doubts.clear()
+        self.context.observe(Reading(Source.INTEGRITY, now_ns, doubts))
         state = self.context.state(now_ns)
         decision = self._decide(state)
         reasons = list(state.reasons)
@@ -232,13 +245,10 @@ class Judge:
         return actions
 
     def stop(self, now_ns: int) -> list[Action]:
-        """What must happen before the guard ends in good order."""
-        actions: list[Action] = []
+        """What must happen before the guard ends in good order; again until `ending` is over."""
         if self._phase in (_Phase.ASKING, _Phase.PERMITTED):
-            actions += self._revoke((Reason.NO_LEASE,), (), now_ns)
-        if self._phase is _Phase.ENDING:
-            actions += self._finish_end(now_ns + REPORT_NS)
-        return actions
+            return self._revoke((Reason.NO_LEASE,), (), now_ns)
+        return self._finish_end(now_ns) if self.ending else []
 
     def _permit(self, state: ContextState, decision: Decision, now_ns: int) -> list[Action]:
         match self._phase:
@@ -272,6 +282,8 @@ class Judge:
             case _Phase.PERMITTED:
                 if self._setup.interlocked and not self._acknowledged():
                     return self._fail(Reason.INTERLOCK_FAULT, now_ns)
+                if now_ns - self._sent[0] >= LIFE_NS and self._sent != _NEVER:
+                    return self._revoke((Reason.DEADLINE_MISSED,), decision.rules, now_ns)
                 return self._renew(state, now_ns)
         raise AssertionError(self._phase)
 
@@ -313,8 +325,8 @@ class Judge:
         rules: tuple[str, ...],
         now_ns: int,
     ) -> list[Action]:
-        if self._phase is _Phase.ENDING:
-            return [*self._finish_end(now_ns), *self._explain(reasons, rules)]
+        if self._phase is _Phase.ENDING:  # the gate answers for the epoch that ends, no newer one
+            return self._finish_end(now_ns)
         if self._phase is not _Phase.BLOCKED:
             return self._revoke(reasons, rules, now_ns)
         actions = self._explain(reasons, rules)
@@ -336,7 +348,8 @@ class Judge:
     ) -> list[Action]:
         granted = self._phase in (_Phase.PERMITTED, _Phase.ASKING)
         self._told = reasons
-        self._sent = (-1, -1)
+        self._unleased = self._sent == _NEVER
+        self._sent = _NEVER
         self._end = (reasons, rules)
         self._allowed_ns = None
         actions: list[Action] = [Tell(Revocation(self._epoch, reasons, rules))]
@@ -348,13 +361,15 @@ class Judge:
     def _finish_end(self, now_ns: int) -> list[Action]:
         """Write the end of the permit once the gate has said what was released under it."""
         report = self._report
-        mine = report is not None and report.epoch == self._epoch
-        if not mine and now_ns - self._phase_ns < REPORT_NS:
+        released, last_ns = (0, -1) if self._unleased else (None, -1)
+        if report is not None and report.epoch == self._epoch:
+            released, last_ns = report.released, report.last_captured_ns
+        if released is None and now_ns - self._phase_ns < REPORT_NS:
             return []
         self._enter(_Phase.BLOCKED, now_ns)
+        total = self.released
+        self.released = None if total is None or released is None else total + released
         reasons, rules = self._end
-        released = report.released if report is not None and mine else None
-        last_ns = report.last_captured_ns if report is not None and mine else -1
         epoch = self._epoch
         self._told = None
         return [

@@ -87,6 +87,11 @@ class Gate:
         return self._epoch
 
     @property
+    def dead(self) -> bool:
+        """Whether that epoch is revoked: no lease of it is ever taken again."""
+        return self._epoch <= self._revoked
+
+    @property
     def lease(self) -> Lease | None:
         return self._lease
 

@@ -10,6 +10,7 @@ pool and the release ring.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import json
 import os
@@ -60,6 +61,7 @@ EVIDENCE_NS = 90 * MS  # an evidence frame is offered this often at most...
 SUSPECT_NS = 30 * MS  # ...or this often while the picture changes a lot
 SUSPECT_DIFFERENCE = 25.0  # own clips p99.9: 15 grey levels a pixel; the smallest cut: 26
 DRAIN_NS = 1_000 * MS  # how long the end of a stream may take
+REFUSALS = 3  # leases in a row; some are on their way when this process gives one up
 BATCH = 16
 BATCH_NS = 50 * MS
 RT_PRIORITY = 10
@@ -113,6 +115,7 @@ class GateProcess:
         self._offered_ns = -EVIDENCE_NS
         self._anchor = ALL
         self._leased = False
+        self._refusals = 0  # of leases, in a row
         self._tally = (0, -1)  # frames released in this epoch, capture time of the last
         self._tally_epoch = 0
         self._resolved: list[Resolved] = []
@@ -120,6 +123,7 @@ class GateProcess:
         self._end_ns: int | None = None  # when the stream ended
         self._final = False  # the last frame has been offered
         self._over = False
+        self._left = False  # this process releases nothing any more
         self._capture_fd, self._decider_fd = self._capture.fileno(), self._decider.fileno()
         self._parent_fd = self._parent.fileno()
         self._poll = select.poll()
@@ -130,9 +134,19 @@ class GateProcess:
         self._last_ns = self._clock.now_ns()
 
     def run(self) -> None:
-        """Turn until the parent or the decider is gone."""
-        while True:
-            self.turn()
+        """Turn until a process that the gate talks to is gone; then leave in good order."""
+        with contextlib.suppress(ipc.PeerGone):
+            while True:
+                self.turn()
+        self.leave()
+
+    def leave(self) -> None:
+        """Block and wipe everything, then say what was released: the log ends with it."""
+        self._block_all(self._gate.bar(self._clock.now_ns(), Reason.NO_LEASE))
+        self._outlet.wipe()
+        self._left = True
+        self._report(None)
+        self._say_resolved()
 
     def turn(self) -> None:
         """Wait for something, for 20 ms at most; look at one frame; release what passes.
@@ -205,10 +219,13 @@ class GateProcess:
             self._distrust(Reason.LEASE_MALFORMED)
             return
         if isinstance(message, Lease):
-            if message.epoch != self._tally_epoch:
+            refused = self._gate.grant(message, now_ns)
+            if refused is None and message.epoch != self._tally_epoch:
                 self._tally, self._tally_epoch = (0, -1), message.epoch
-            self._gate.grant(message, now_ns)
             self._leased = self._gate.lease is not None
+            self._refusals = 0 if refused is None else self._refusals + 1
+            if self._refusals > REFUSALS:  # the decider would go on for ever
+                self._report(refused)
             return
         self._block_all(self._gate.revoke(message))
         self._outlet.wipe()
@@ -299,9 +316,12 @@ class GateProcess:
             len(self._resolved) >= BATCH or now_ns - self._sent_ns >= BATCH_NS or self._over
         ):
             self._sent_ns = now_ns
-            while self._resolved:
-                ipc.send(self._parent, encode_resolved(self._resolved[:BATCH]))
-                del self._resolved[:BATCH]
+            self._say_resolved()
+
+    def _say_resolved(self) -> None:
+        while self._resolved:
+            ipc.send(self._parent, encode_resolved(self._resolved[:BATCH]))
+            del self._resolved[:BATCH]
 
     def _finish(self, now_ns: int) -> None:
         """The last frame gets a final reading; then what still waits is blocked."""
@@ -334,7 +354,8 @@ class GateProcess:
     def _report(self, reason: Reason | None) -> None:
         epoch = self._gate.epoch
         released, last_ns = self._tally if self._tally_epoch == epoch else (0, -1)
-        ipc.send(self._decider, encode(Ended(epoch, released, last_ns, reason, self._over)))
+        final = self._over or self._left or self._gate.dead
+        ipc.send(self._decider, encode(Ended(epoch, released, last_ns, reason, self._over, final)))
 
     def _pixels(self, frame: Pending) -> np.ndarray:
         return self._pool.frame(frame.slot, *self._shapes[frame.slot])
@@ -394,10 +415,7 @@ def main() -> int:
     process = GateProcess(settings)
     granted = prepare_process()
     ipc.send(ipc.attach(os.dup(settings["parent_fd"])), b"ready " + granted.encode())
-    try:
-        process.run()
-    except ipc.PeerGone:
-        return 0
+    process.run()
     return 0
 
 

@@ -1,0 +1,135 @@
+"""A log that cannot be written permits nothing; one that is well again permits again."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.audit.clerk import Clerk
+from edge.audit.log import AuditLog
+from edge.audit.note import Signer
+from edge.audit.schema import Stamp
+from edge.clock import MS, S
+from edge.decision.evidence import Source
+from edge.decision.judge import Action, Tell, Write
+from edge.errors import AuditError
+from edge.lease import Lease
+from edge.reasons import Reason
+from tests.audit_disk import Disk
+from tests.test_judge import SETUP, World, leases
+
+WHERE = Path("/log")
+KEY = Signer.generate("framegate-test/log")
+
+
+class Logged(World):
+    """A judge whose entries go to a log on a disk that can fail."""
+
+    def __init__(self) -> None:
+        super().__init__(replace(SETUP, interlocked=False))
+        self.disk = Disk()
+        self.clerk = Clerk(AuditLog.create_or_open(WHERE, KEY, files=self.disk))
+
+    def step(self) -> None:
+        well = self.clerk.tend(self.now_ns)
+        self.silent = () if well else (Reason.AUDIT_UNAVAILABLE,)
+        super().step()
+
+    def carry_out(self, action: Action) -> None:
+        if not isinstance(action, Write):
+            super().carry_out(action)
+            return
+        self.done.append(action)
+        stamp = Stamp(bytes(16), self.now_ns, self.now_ns, bytes(16), bytes(32))
+        try:
+            index = self.clerk.write(action.entry(stamp), action.durable)
+        except AuditError:
+            return
+        if action.durable:
+            self.judge.recorded(index, self.now_ns)
+
+
+def fails(*calls: str, times: int = 1_000_000):
+    left = [times]
+
+    def fault(count: int, name: str) -> None:
+        if name in calls and left[0] > 0:
+            left[0] -= 1
+            raise OSError(errno.EIO, "input/output error")
+
+    return fault
+
+
+def full(world: Logged) -> None:
+    world.disk.room = 0
+
+
+def broken(world: Logged) -> None:
+    world.disk.fault = fails("write", "sync", "begin", "overwrite", "truncate")
+
+
+def well(world: Logged) -> None:
+    world.disk.room = None
+    world.disk.fault = None
+
+
+@pytest.mark.parametrize("trouble", [full, broken], ids=lambda f: f.__name__)
+def test_a_disk_that_takes_no_record_gets_no_permit_until_it_is_well(trouble) -> None:
+    world = Logged()
+    world.run(500 * MS)
+
+    trouble(world)
+    during = world.run(5 * S)
+    said = world.judge.outlook.reasons
+    well(world)
+    after = world.run(5 * S)
+
+    assert leases(during) == []
+    assert said == (Reason.AUDIT_UNAVAILABLE,)
+    assert leases(after)
+    assert world.judge.outlook.permitted
+
+
+@pytest.mark.parametrize("trouble", [full, broken], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("late_ms", [40, 1500], ids=["soon", "later"])
+def test_trouble_with_an_entry_of_a_blocked_guard_does_not_outlast_the_trouble(
+    trouble, late_ms: int
+) -> None:
+    world = Logged()
+    world.run(3 * S)
+    world.bad[Source.PEOPLE] = Reason.PEOPLE_CROWD
+    world.run(late_ms * MS)
+
+    trouble(world)
+    world.bad[Source.PEOPLE] = Reason.PEOPLE_SMALL
+    world.run(3 * S)
+    world.bad.clear()
+    during = world.run(3 * S)
+    well(world)
+    after = world.run(5 * S)
+
+    assert leases(during) == []
+    assert leases(after)
+    assert world.judge.outlook.permitted
+
+
+def test_one_failed_sync_costs_the_dwell_although_it_was_mended_at_once() -> None:
+    world = Logged()
+    world.run(1010 * MS)
+    world.disk.fault = fails("sync", times=1)
+
+    during = world.run(900 * MS)
+    after = world.run(3 * S)
+
+    assert Reason.AUDIT_UNAVAILABLE in told(world)
+    assert leases(during) == []
+    assert leases(after)
+
+
+def told(world: Logged) -> set[Reason]:
+    """Every reason that the gate was told to block for."""
+    messages = [action.message for action in world.done if isinstance(action, Tell)]
+    return {r for m in messages if not isinstance(m, Lease) for r in m.reasons}
