@@ -92,10 +92,13 @@ def hide_memory() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends (PR_SET_PDEATHSIG); hide its memory."""
+def die_with_parent(how: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel end this process when its parent ends (PR_SET_PDEATHSIG); hide its memory.
+
+    With another signal than SIGKILL it may clean up first; its handler must end it.
+    """
     parent = os.getppid()
     hide_memory()
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(1, how, 0, 0, 0)
     if os.getppid() != parent:  # it ended in between
         os._exit(1)

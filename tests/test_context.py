@@ -81,10 +81,23 @@ def test_evidence_that_stops_goes_stale(source: Source) -> None:
     feed(context, 0, DWELL_NS)
     end_ns = DWELL_NS + REQUIRED[source].valid_ns
 
-    feed(context, DWELL_NS + STEP_NS, end_ns + STEP_NS, leave_out=source)
+    feed(context, DWELL_NS + STEP_NS, end_ns, leave_out=source)
+    fresh = context.state(end_ns)
+    feed(context, end_ns + STEP_NS, end_ns + STEP_NS, leave_out=source)
+    stale = context.state(end_ns + STEP_NS)
 
-    assert context.state(end_ns).controlled
-    assert not context.state(end_ns + STEP_NS).controlled
+    assert fresh.controlled
+    assert not stale.controlled
+
+
+@pytest.mark.parametrize("source", list(REQUIRED))
+def test_evidence_from_the_future_is_none(source: Source) -> None:
+    context = Context(DWELL_NS)
+    feed(context, 0, DWELL_NS)
+    context.observe(Reading(source, DWELL_NS + 1))
+
+    assert context.state(DWELL_NS).reasons == (REQUIRED[source].silent,)
+    assert context.state(DWELL_NS + 1).controlled
 
 
 @pytest.mark.parametrize("source", [s for s in REQUIRED if s not in STATIC])
@@ -129,9 +142,11 @@ def test_a_short_failure_of_the_view_costs_half_a_second() -> None:
     feed(context, 0, DWELL_NS)
 
     glitch(context, DWELL_NS + 50 * MS, 150 * MS)
-    feed(context, DWELL_NS + 200 * MS, DWELL_NS + 700 * MS)
+    feed(context, DWELL_NS + 200 * MS, DWELL_NS + 600 * MS)
+    early = ready(context, DWELL_NS + 600 * MS)
+    feed(context, DWELL_NS + 700 * MS, DWELL_NS + 700 * MS)
 
-    assert not ready(context, DWELL_NS + 600 * MS)
+    assert not early
     assert ready(context, DWELL_NS + 700 * MS)
 
 

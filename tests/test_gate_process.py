@@ -20,6 +20,8 @@ from edge.frames.gate_process import GateProcess
 from edge.frames.messages import (
     Captured,
     Ended,
+    Noted,
+    Offered,
     Resolved,
     Returned,
     decode,
@@ -372,3 +374,53 @@ def test_leases_that_the_gate_refuses_in_a_row_are_reported_but_not_the_first_on
     assert told == [[], [], [], [Reason.FRAME_STALE], [Reason.FRAME_STALE]]
     assert harness.passes()
     assert reports(harness) == []
+
+
+def evidence(harness: Harness) -> tuple[list[Noted], list[Offered]]:
+    """What the gate told and lent the decider."""
+    told = [decode(data) for data in ipc.drain(harness.decider)]
+    notes = [message for message in told if isinstance(message, Noted)]
+    return notes, [message for message in told if isinstance(message, Offered)]
+
+
+@pytest.mark.parametrize("shift_ms", [-10_000, 10_000], ids=["backwards", "future"])
+def test_a_frame_of_an_impossible_time_is_told_as_malformed_and_is_no_evidence(harness, shift_ms):
+    harness.deliver()
+    evidence(harness)
+    before_ns = harness.clock.now_ns()
+
+    harness.deliver(captured_ns=before_ns + shift_ms * MS)
+    notes, offers = evidence(harness)
+
+    assert [note.malformed for note in notes] == [True]
+    assert before_ns <= notes[0].captured_ns <= harness.clock.now_ns()
+    assert offers == []
+
+
+def test_a_good_frame_is_told_and_lent_as_of_its_capture(harness):
+    captured_ns = harness.clock.now_ns()
+
+    harness.deliver(captured_ns=captured_ns)
+    notes, offers = evidence(harness)
+
+    assert [(note.malformed, note.captured_ns) for note in notes] == [(False, captured_ns)]
+    assert [offer.captured_ns for offer in offers] == [captured_ns]
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(HEIGHT + 1, WIDTH), (HEIGHT, WIDTH - 1), (HEIGHT // 2, WIDTH * 2)]
+)
+def test_a_picture_of_another_size_than_at_the_start_is_refused_and_the_ring_is_whole(
+    harness, height, width
+):
+    matcher = harness.connect()
+    harness.grant()
+    harness.deliver()
+    matcher.read(timeout_s=0)
+    before = bytes(matcher.ring.pixels)
+
+    words = harness.deliver(height=height, width=width)
+
+    assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
+    assert bytes(matcher.ring.pixels) == before
+    assert harness.passes()

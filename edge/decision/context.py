@@ -121,12 +121,13 @@ class Context:
         channel.last = reading
 
     def state(self, now_ns: int) -> ContextState:
-        """What holds at `now_ns`."""
+        """What holds at `now_ns`; a reading of a later time is none."""
         reasons: list[Reason] = []
         seen_ns = FOREVER_NS
         for source, channel in self._required.items():
             duty = REQUIRED[source]
-            if channel.last is None or now_ns - channel.last.captured_ns > self._valid_ns[source]:
+            age_ns = -1 if channel.last is None else now_ns - channel.last.captured_ns
+            if channel.last is None or not 0 <= age_ns <= self._valid_ns[source]:
                 reasons.append(duty.silent)
             else:
                 reasons.extend(channel.last.reasons)

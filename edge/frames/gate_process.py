@@ -49,7 +49,7 @@ from edge.frames.outlet import Outlet
 from edge.frames.pool import Pool
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
-from edge.frames.sentinel import ALL, Sentinel
+from edge.frames.sentinel import ALL, MALFORMED, Sentinel
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
 from edge.lease import decode as decode_lease
@@ -101,16 +101,16 @@ class GateProcess:
             height=settings["height"],
             width=settings["width"],
         )
+        self._size = (settings["height"], settings["width"])
         self._releaser = Releaser(
             self._gate, self._outlet, self._clock, self._pixels, self._passed, self._block
         )
-        self._shapes: dict[int, tuple[int, int]] = {}  # slot -> (height, width)
         self._steps: dict[int, int] = {}  # sequence -> time spent on arrival, ns
         self._held: dict[int, int] = {}  # slot -> how many still need it
         self._doomed: set[int] = set()  # lent slots to wipe when they come back
-        self._newest: Captured | None = None
+        self._newest: Captured | None = None  # of the well formed ones
         self._before: Captured | None = None  # the frame before it, still held
-        self._glanced = False  # at the newest frame, which is not told of yet
+        self._untold: Captured | None = None  # the frame just looked at
         self._lent: int | None = None
         self._offered_ns = -EVIDENCE_NS
         self._anchor = ALL
@@ -123,6 +123,7 @@ class GateProcess:
         self._end_ns: int | None = None  # when the stream ended
         self._final = False  # the last frame has been offered
         self._over = False
+        self._stopping = False
         self._left = False  # this process releases nothing any more
         self._capture_fd, self._decider_fd = self._capture.fileno(), self._decider.fileno()
         self._parent_fd = self._parent.fileno()
@@ -136,9 +137,13 @@ class GateProcess:
     def run(self) -> None:
         """Turn until a process that the gate talks to is gone; then leave in good order."""
         with contextlib.suppress(ipc.PeerGone):
-            while True:
+            while not self._stopping:
                 self.turn()
         self.leave()
+
+    def stop(self) -> None:
+        """Leave after this turn; for a signal's handler."""
+        self._stopping = True
 
     def leave(self) -> None:
         """Block and wipe everything, then say what was released: the log ends with it."""
@@ -162,8 +167,8 @@ class GateProcess:
         self._beats.beat(Role.GATE, now_ns)
         if self._parent_fd in ready:
             ipc.drain(self._parent)  # nothing is expected; raises when it is gone
-        if not self._watched.isdisjoint(ready):
-            self._serve()
+        if not self._watched.isdisjoint(ready) or self._outlet.overdue(now_ns):
+            self._serve(now_ns)
             self._watch()
         if self._decider_fd in ready:
             self._hear_decider()
@@ -185,9 +190,9 @@ class GateProcess:
             self._poll.register(fd, select.POLLIN)
         self._watched = wanted
 
-    def _serve(self) -> None:
+    def _serve(self, now_ns: int) -> None:
         before = self._outlet.listening
-        self._outlet.serve()
+        self._outlet.serve(now_ns)
         for report in self._outlet.reports:
             if not ipc.send(self._decider, encode(report)):
                 self._outlet.show_out()  # a comparison that nobody counts: no more frames
@@ -258,38 +263,42 @@ class GateProcess:
     def _frame(self, shot: Captured) -> None:
         began_ns = time.perf_counter_ns()
         slot = shot.slot
-        fits = shot.height * shot.width * 3 <= self._pool.slot_bytes
-        picture = self._pool.frame(slot, shot.height, shot.width) if fits else _NO_PICTURE
+        fits = (shot.height, shot.width) == self._size  # the ring was made for this one
+        picture = self._pool.frame(slot, *self._size) if fits else _NO_PICTURE
         lease = self._gate.lease
         seen = self._sentinel.glance(picture, self._anchor if lease is None else lease.seen_blocks)
-        self._shapes[slot] = (shot.height, shot.width)
-        self._held[slot] = 2  # by the FIFO, and as the newest frame
-        self._before, self._newest = self._newest, shot
         score = 0.0 if seen is None else seen if self._identifying else 1.0
         frame = Pending(shot.sequence, shot.captured_ns, score, slot, picture.nbytes)
         if seen is None:
             stopped = [Blocked(frame, Reason.FRAME_MALFORMED)]
         else:
             stopped = self._gate.admit(frame, self._clock.now_ns())
+        self._held[slot] = 1
+        if not stopped or stopped[-1] != Blocked(frame, Reason.FRAME_MALFORMED):
+            self._held[slot] = 2  # by the FIFO, and as the newest frame
+            self._before, self._newest = self._newest, shot
         self._steps[shot.sequence] = time.perf_counter_ns() - began_ns
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
-        self._glanced = True
+        self._untold = shot
 
     def _tell(self) -> None:
         """Tell the decider of the frame just looked at; after its release, which is in a hurry."""
-        shot, before = self._newest, self._before
-        if not self._glanced or shot is None:
-            return
-        self._glanced = False
+        before, self._before = self._before, None
         if before is not None:
-            self._before = None
             self._drop(before.slot)
+        shot, self._untold = self._untold, None
+        if shot is None:
+            return
+        if shot is not self._newest:  # its own time may make no sense: told as of now, not lent
+            note = encode_note(shot.sequence, self._clock.now_ns(), MALFORMED)
+            ipc.send(self._decider, note)
+            return
         look = self._sentinel.note()
         ipc.send(self._decider, encode_note(shot.sequence, shot.captured_ns, look))
         since_ns = shot.captured_ns - self._offered_ns
         suspect = look.difference > SUSPECT_DIFFERENCE and since_ns >= SUSPECT_NS
-        if (since_ns >= EVIDENCE_NS or suspect) and not look.malformed:
+        if since_ns >= EVIDENCE_NS or suspect:
             self._offer(final=False)
 
     def _offer(self, *, final: bool) -> bool:
@@ -358,7 +367,7 @@ class GateProcess:
         ipc.send(self._decider, encode(Ended(epoch, released, last_ns, reason, self._over, final)))
 
     def _pixels(self, frame: Pending) -> np.ndarray:
-        return self._pool.frame(frame.slot, *self._shapes[frame.slot])
+        return self._pool.frame(frame.slot, *self._size)
 
     def _passed(self, frame: Pending) -> None:
         self._tally = (self._tally[0] + 1, frame.captured_ns)
@@ -409,10 +418,11 @@ def prepare_process() -> str:
 
 def main() -> int:
     """Run until the guard ends."""
-    ipc.die_with_parent()
+    ipc.die_with_parent(signal.SIGTERM)  # not at once: nobody else is left to wipe the ring
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings: dict[str, Any] = json.load(sys.stdin)
     process = GateProcess(settings)
+    signal.signal(signal.SIGTERM, lambda number, frame: process.stop())
     granted = prepare_process()
     ipc.send(ipc.attach(os.dup(settings["parent_fd"])), b"ready " + granted.encode())
     process.run()

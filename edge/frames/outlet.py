@@ -6,7 +6,9 @@ A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
 (read-only) and an eventfd that counts published frames. Refused, it gets
 `{"ok": false, "code": ...}`. Admitted, it may report whom it compares, by
 digests of 64 hexadecimal digits: `{"compared": DIGEST}` or `{"gallery": [DIGEST, ...]}`.
-Anything else it ever sends ends the connection.
+Anything else it ever sends ends the connection. So does silence for a second before
+the hello, except on a connection that the guard itself made for a matcher in a
+sandbox, which may take its time to load.
 The guard sends `{"end": ...}` when no more frames will come. Nothing waits.
 """
 
@@ -22,6 +24,7 @@ import socket
 
 import numpy as np
 
+from edge.clock import S
 from edge.errors import MatcherError
 from edge.frames.messages import Compared
 from edge.frames.ring import Ring
@@ -31,6 +34,9 @@ from edge.reasons import Reason
 
 VERSION = 1
 MAX_HELLO = 512
+MAX_STRANGERS = 8  # that have not said hello yet
+HELLO_NS = 1 * S  # a stranger's time to say it
+FOREVER_NS = 1 << 62
 _DIGEST = re.compile("[0-9a-f]{64}")
 MAX_REPORT = 32 * 1024  # a gallery of some 480 people
 
@@ -59,7 +65,7 @@ class Outlet:
         self._shape = (height, width)
         self._matcher: socket.socket | None = None
         self._wake = -1
-        self._strangers: list[socket.socket] = []
+        self._strangers: dict[socket.socket, int] = {}  # and when it must have said hello
         self.refusals = 0
         self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
 
@@ -69,23 +75,30 @@ class Outlet:
 
     def fds(self) -> list[int]:
         """Descriptors whose readiness means that `serve` has work."""
-        sockets = [self._listener, *self._strangers]
+        sockets = [*self._strangers]
+        if len(sockets) < MAX_STRANGERS:  # else nobody can be let in, and the poll would not wait
+            sockets.append(self._listener)
         if self._matcher is not None:
             sockets.append(self._matcher)
         return [s.fileno() for s in sockets]
 
-    def serve(self) -> None:
+    def overdue(self, now_ns: int) -> bool:
+        """Whether `serve` has work although nothing is ready: a stranger has been silent."""
+        return bool(self._strangers) and now_ns >= min(self._strangers.values())
+
+    def serve(self, now_ns: int) -> None:
         """Accept, greet and refuse whoever is waiting; drop a matcher that is gone."""
         with contextlib.suppress(BlockingIOError):
-            while len(self._strangers) < 8:
+            while len(self._strangers) < MAX_STRANGERS:
                 stranger, _ = self._listener.accept()
                 stranger.setblocking(False)
-                self._strangers.append(stranger)
-        for stranger in list(self._strangers):
+                ours = peer_of(stranger)[0] == os.getppid()
+                self._strangers[stranger] = FOREVER_NS if ours else now_ns + HELLO_NS
+        for stranger, due_ns in list(self._strangers.items()):
             hello = _read(stranger)
-            if hello is None:
+            if hello is None and now_ns < due_ns:
                 continue
-            self._strangers.remove(stranger)
+            del self._strangers[stranger]
             if hello:
                 self._greet(stranger, hello)
             else:

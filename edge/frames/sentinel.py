@@ -35,7 +35,7 @@ class Look(NamedTuple):
     malformed: bool
 
 
-_MALFORMED = Look(0.0, 0.0, 0.0, 0.0, 255.0, 0, True)
+MALFORMED = Look(0.0, 0.0, 0.0, 0.0, 255.0, 0, True)
 
 
 class Sentinel:
@@ -97,7 +97,7 @@ class Sentinel:
         They decide nothing about that frame, so the gate asks after its release.
         """
         if self._score is None:
-            return _MALFORMED
+            return MALFORMED
         thumb, last = self._buffers[self._turn].thumb, self._buffers[1 - self._turn].thumb
         cv2.meanStdDev(thumb, self._mean, self._std)
         cv2.Laplacian(thumb, cv2.CV_16S, self._laplacian)

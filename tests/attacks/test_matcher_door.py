@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge.daemon.sandbox import Layer
-from edge.frames.outlet import MAX_HELLO, VERSION, Outlet
+from edge.frames.outlet import HELLO_NS, MAX_HELLO, MAX_STRANGERS, VERSION, Outlet
 from edge.frames.ring import Ring
 from edge.lease import Lane
 from tests.attacks.cages import in_cage, root, told
@@ -30,7 +31,7 @@ class Door:
         self.path = path
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(str(path))
-        listener.listen(8)
+        listener.listen(MAX_STRANGERS + 1)
         self.ring = Ring.create(48)
         self.ring.seal()
         self.outlet = Outlet(
@@ -44,13 +45,13 @@ class Door:
         stranger.connect(str(self.path))
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         stranger.sendmsg([hello], rights)
-        self.outlet.serve()
+        self.outlet.serve(0)
         return stranger
 
     def ask(self, **changes: object) -> dict[str, object]:
         with self.knock(json.dumps({**HELLO, **changes}).encode()) as stranger:
             answer: dict[str, object] = json.loads(stranger.recv(512))
-        self.outlet.serve()
+        self.outlet.serve(0)
         return answer
 
 
@@ -93,7 +94,7 @@ def test_a_second_matcher_stays_outside_until_the_first_is_gone(door: Door) -> N
 
     assert door.ask()["code"] == "PEER_UNKNOWN"
     first.close()
-    door.outlet.serve()
+    door.outlet.serve(0)
     assert door.ask()["ok"] is True
 
 
@@ -130,7 +131,7 @@ def test_an_admitted_matcher_that_speaks_is_shown_out(door: Door) -> None:
         door.outlet.publish(door.outlet.stage(frame), frame, 1, 1)
         assert door.outlet.listening
         matcher.send(b"more")
-        door.outlet.serve()
+        door.outlet.serve(0)
 
     assert not door.outlet.listening
     assert door.ring.stage(np.zeros((4, 4, 3), np.uint8)) is not None  # the guard goes on
@@ -195,9 +196,49 @@ def test_a_handed_socket_admits_once_and_closes_the_matchers_memory(
     door: Door, handed: subprocess.Popen[str]
 ) -> None:
     while not door.outlet.listening and handed.poll() is None:
-        door.outlet.serve()
+        door.outlet.serve(0)
 
     assert handed.stdout is not None
     height, again, before, after = handed.stdout.readline().split()
     assert (height, again) == ("4", "False")
     assert (before, after) == ("1", "0")  # readable to its own user before, not after
+
+
+def test_silent_strangers_hold_the_door_for_a_second_and_no_work_is_made_of_them(
+    door: Door,
+) -> None:
+    silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(MAX_STRANGERS)]
+    for stranger in silent:
+        stranger.connect(str(door.path))
+    door.outlet.serve(0)
+
+    with door.knock(json.dumps(HELLO).encode()) as matcher:
+        full = select.select(door.outlet.fds(), [], [], 0)[0]
+        held = door.outlet.listening
+        early = door.outlet.overdue(HELLO_NS - 1)
+        due = door.outlet.overdue(HELLO_NS)
+        door.outlet.serve(HELLO_NS)
+        door.outlet.serve(HELLO_NS)
+
+        assert (full, held, early, due) == ([], False, False, True)
+        assert door.outlet.listening
+        assert json.loads(matcher.recv(512))["ok"]
+    assert [stranger.recv(1) for stranger in silent] == [b""] * MAX_STRANGERS
+    for stranger in silent:
+        stranger.close()
+
+
+def test_a_connection_that_the_guard_made_may_take_its_time(tmp_path: Path) -> None:
+    door = Door(tmp_path / "door", os.getuid())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+        channel.connect(str(door.path))
+        child = os.fork()
+        if child == 0:  # as the gate: the guard is its parent
+            door.outlet.serve(0)
+            door.outlet.serve(3600 * HELLO_NS)
+            channel.send(json.dumps(HELLO).encode())
+            door.outlet.serve(3600 * HELLO_NS)
+            os._exit(0 if door.outlet.listening else 1)
+        _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
