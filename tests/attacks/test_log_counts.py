@@ -19,6 +19,8 @@ from edge.clock import S
 from tests import render
 from tests.guards import Running, Site, running, site
 
+RING_SLOTS = 8
+
 
 @pytest.fixture(scope="module")
 def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
@@ -60,8 +62,8 @@ def test_a_guard_ended_in_a_permit_has_counted_what_its_matcher_got(kiosk: Site)
     stop = fields[-1]
     assert received > 10, printed
     assert (stop["kind"], stop["released"]) == ("stop", sum(ends))
-    assert received <= stop["released"] <= received + 2  # the last may be wiped before it is read
-    assert summary["passed"] == stop["released"]
+    assert received <= stop["released"] <= received + RING_SLOTS  # wiped before they were read
+    assert summary["passed"] <= stop["released"]
     assert not proven(kiosk, guard, stored, fields)
 
 
