@@ -515,6 +515,20 @@ def test_what_comes_in_between_two_looks_at_people_is_held_even_when_release_is_
     assert world.judge.outlook.reasons == ()
 
 
+def test_a_permit_that_begins_while_people_are_unsettled_covers_nothing_yet() -> None:
+    world = World(replace(SETUP, release=Release.IMMEDIATE, interlocked=False))
+    world.run(900 * MS)  # the dwell is a second
+    world.lost.add(Source.PEOPLE)
+
+    world.judge.observe([], unsettled_ns=world.now_ns)
+    held = [a.message for a in world.run(300 * MS) if isinstance(a, Tell)]
+    world.lost.clear()
+    freed = [a.message for a in world.run(100 * MS) if isinstance(a, Tell)]
+
+    assert not any(isinstance(message, Lease) for message in held)
+    assert any(isinstance(message, Lease) for message in freed)
+
+
 def test_a_look_at_people_from_before_settles_nothing() -> None:
     world = World(replace(SETUP, release=Release.IMMEDIATE, interlocked=False))
     world.run(2 * S)

@@ -295,6 +295,8 @@ class Judge:
         from_ns = self._from_ns(state)
         sent_ns, sent_to_ns = self._sent
         if self._hold_ns is not None and to_ns > self._hold_ns:
+            if self._sent == _NEVER and self._hold_ns <= from_ns:
+                return []  # nothing is covered yet, and nothing of this may be
             to_ns = max(self._hold_ns, from_ns + 1)  # at once, if the last lease reached further
             sent_ns = -1 if sent_to_ns > to_ns else sent_ns
         if to_ns <= from_ns or (now_ns - sent_ns < RENEW_NS and to_ns == sent_to_ns):
