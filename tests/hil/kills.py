@@ -257,6 +257,8 @@ def main() -> int:
     parser.add_argument("--log", type=Path, metavar="FILE", help="write each run; go on from there")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, too, nothing is left behind
+        signal.signal(number, signal.default_int_handler)
     log = Log(args.log)
     cut_short = False
     with tempfile.TemporaryDirectory(prefix="framegate-kills-") as name:
