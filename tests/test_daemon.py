@@ -130,7 +130,7 @@ def test_a_running_daemon_is_ready_watched_seen_and_stops_in_good_order(
 def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
     kiosk: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with daemon(kiosk, matcher=False) as guard:
+    with daemon(kiosk) as guard:
         until(lambda: '"permitted": true' in guard.get("/status.json")[1], "a permit")
         os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
         until(lambda: _proven(guard.get("/status.json")[1]) == {True, False}, "both entries")

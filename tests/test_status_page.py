@@ -30,7 +30,9 @@ from edge.daemon.status_server import StatusServer
 from edge.daemon.web import Site
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
+from edge.frames.messages import Resolved
 from edge.heartbeat import LEASED, Beats
+from edge.monitor import Wrote
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome, RuleNote
 from tests.daemons import free_port, until
@@ -64,11 +66,14 @@ def ledger() -> Ledger:
     return found
 
 
-def told(*, permitted: bool = False, phase: str = "running", **more: Any) -> dict[str, Any]:
-    """A snapshot of a guard that blocks, or passes."""
+def told(
+    *, permitted: bool = False, phase: str = "running", lost: Reason | None = None, **more: Any
+) -> dict[str, Any]:
+    """A snapshot of a guard that blocks, or passes; `lost` is why the gate withholds."""
     reasons = () if permitted else (Reason.VIEW_FOREIGN, Reason.POLICY_DENY)
     setting = Context.CONTROLLED if permitted else Context.UNCONTROLLED
     recorder = Recorder(outlook=Outlook(setting, permitted, reasons, ("MS-02",)), outlook_ns=NOW)
+    recorder.resolved([Resolved(7, NOW, lost, 1, 1000)])
     for source in (Source.DOCK, Source.VIEW):
         why = () if permitted or source is Source.DOCK else (Reason.VIEW_FOREIGN,)
         recorder.newest[source] = Reading(source, NOW - S // 2, why)
@@ -76,7 +81,7 @@ def told(*, permitted: bool = False, phase: str = "running", **more: Any) -> dic
     for role in LEASED:
         beats.beat(role, NOW - 5_000_000)
     book = ledger()
-    book.note(recorder, WALL_S)
+    book.note(recorder, NOW, WALL_S)
     return snapshot(
         phase,
         book,
@@ -141,6 +146,57 @@ def test_a_passing_guard_says_so() -> None:
 
     assert "Frames pass" in page
     assert "Everything is blocked" not in page
+
+
+def test_what_the_gate_withholds_is_not_shown_as_passing() -> None:
+    """The decider permits, and no matcher takes the frames: nothing is released."""
+    lost = told(permitted=True, lost=Reason.MATCHER_LOST)
+    page, scraped = ask(lost)[2], ask(lost, "/metrics")[2]
+
+    assert lost["permitted"] is False
+    assert [reason["code"] for reason in lost["reasons"]] == ["MATCHER_LOST"]
+    assert lost["transitions"][0]["reasons"] == ["MATCHER_LOST"]
+    assert "Everything is blocked" in page and "Restart the matcher" in page
+    assert "framegate_permitted 0.0" in scraped
+    assert "framegate_permitted 1.0" in ask(told(permitted=True), "/metrics")[2]
+
+
+def test_changes_follow_the_frames_and_name_the_entry_of_the_decider_only() -> None:
+    """A permit, the matcher lost and back, a refusal; the log has the first and the last."""
+    book = Ledger(WALL_S)
+    recorder = Recorder()
+    word = {True: Outlook(Context.CONTROLLED, True, (), ("FA-03",)),
+            False: Outlook(Context.CONTROLLED, False, (Reason.POLICY_DENY,), ())}  # fmt: skip
+
+    def second(at: int, permitted: bool, why: Reason | None) -> None:
+        now_ns = NOW + at * S
+        if recorder.outlook is not word[permitted]:
+            recorder.outlook, recorder.permit_ns = word[permitted], now_ns
+            recorder.wrote.append(Wrote(at, permitted))
+            book.note(recorder, now_ns, WALL_S + at)  # nothing has passed under it yet
+        recorder.resolved([Resolved(at, now_ns, why, 1, 1000)])
+        book.note(recorder, now_ns, WALL_S + at)
+
+    for at, (permitted, why) in enumerate(
+        [
+            (True, None),
+            (True, None),
+            (True, Reason.MATCHER_LOST),
+            (True, Reason.MATCHER_LOST),
+            (True, None),
+            (False, Reason.POLICY_DENY),
+            (False, Reason.POLICY_DENY),
+        ]  # fmt: skip
+    ):
+        second(at, permitted, why)
+
+    changes = [(c["permitted"], c["reasons"], c.get("entry")) for c in book.transitions[::-1]]
+    assert changes == [
+        (True, [], 0),
+        (False, ["MATCHER_LOST"], None),
+        (True, [], None),
+        (False, ["POLICY_DENY"], 5),
+    ]
 
 
 def test_a_silent_daemon_is_never_shown_as_passing() -> None:

@@ -47,7 +47,7 @@ class _Of(Collector):
         for reason, count in told["by_reason"].items():
             reasons.add_metric([reason], count)
         yield reasons
-        yield _gauge("framegate_permitted", "1 while frames may pass", told["permitted"])
+        yield _gauge("framegate_permitted", "1 while frames pass", told["permitted"])
         yield _gauge(
             "framegate_verified", "1 while decisions and board are fresh", told["verified"]
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.audit.schema import Context
+from edge.clock import S
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
 from edge.frames.messages import Resolved
@@ -16,6 +17,7 @@ from edge.monitor import Account, Seen, Wrote, parse
 from edge.reasons import Reason, worst_first
 from edge.record import ContextChange, FrameDecision, Outcome
 
+PASS_NS = 1 * S  # frames pass while one of at most this age did
 _KEPT_CHANGES = 200  # of those handed over before
 
 _UNTOLD = Account(0, Context.UNCONTROLLED, (), ())
@@ -32,6 +34,9 @@ class Recorder:
     newest: dict[Source, Reading] = field(default_factory=dict)
     outlook: Outlook | None = None
     outlook_ns: int = 0  # when the decider last said so; it repeats itself
+    permit_ns: int = 0  # since when the decider permits, if it does
+    passed_ns: int = -PASS_NS  # capture of the newest frame that passed
+    withheld: tuple[Reason, ...] = ()  # why the gate kept the newest frame that did not
     rules: tuple[str, ...] = ()  # of the newest permit
     wrote: list[Wrote] = field(default_factory=list)  # changes in the log, not yet taken
     _accounts: dict[int, Account] = field(default_factory=dict)
@@ -47,6 +52,8 @@ class Recorder:
             case Seen(now_ns, outlook):
                 if self.outlook is None or outlook.setting is not self.outlook.setting:
                     self.changes.append((now_ns, outlook))
+                if outlook.permitted and (self.outlook is None or not self.outlook.permitted):
+                    self.permit_ns = now_ns
                 self.outlook = outlook
                 self.outlook_ns = now_ns
                 if outlook.permitted:
@@ -63,8 +70,28 @@ class Recorder:
             self._judged += 1
             self._newest = max(self._newest, word.sequence)
             self.decisions.append(self._decision(word))
+            if word.reason is None:
+                self.passed_ns = max(self.passed_ns, word.captured_ns)
+            else:
+                self.withheld = (word.reason,)
             if word.step_ns:
                 self.gate_ns.append(word.step_ns)
+
+    def passes(self, now_ns: int) -> bool:
+        """Whether frames are released: the decider permits it, and the gate just did."""
+        permitted = self.outlook is not None and self.outlook.permitted
+        return permitted and now_ns - self.passed_ns < PASS_NS
+
+    def why_not(self, now_ns: int) -> tuple[Reason, ...]:
+        """Why no frame is released: the decider's reasons, or the gate's where it goes on alone."""
+        if self.outlook is None or self.passes(now_ns):
+            return ()
+        return self.withheld if self.outlook.permitted else self.outlook.reasons
+
+    def settles(self, now_ns: int) -> bool:
+        """Whether a permit is so new that its first frame may be on its way."""
+        permitted = self.outlook is not None and self.outlook.permitted
+        return permitted and not self.passes(now_ns) and now_ns - self.permit_ns < PASS_NS
 
     @property
     def dropped(self) -> int:

@@ -154,8 +154,8 @@ class Service:
             guard.turn()
             recorder = guard.recorder
             self._ledger.add(*recorder.take())
-            self._ledger.note(recorder, time.time())
             now_ns = self._clock.now_ns()
+            self._ledger.note(recorder, now_ns, time.time())
             if now_ns - self._told_ns >= TELL_NS:
                 if recorder.outlook is not None and recorder.outlook.rules != rules:
                     rules = recorder.outlook.rules

@@ -45,7 +45,7 @@ class Ledger:
     _times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_TIMES))
     _seconds: dict[int, str] = field(default_factory=dict)  # second of capture -> worst sign
     _transitions: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
-    _last: tuple[bool, str] | None = None
+    _last: tuple[bool, bool, str] | None = None  # passes, permitted, context
     _entry: int = -1  # of the log, the newest that a transition has
 
     def add(self, decisions: Iterable[FrameDecision], gate_ns: Iterable[int]) -> None:
@@ -65,35 +65,39 @@ class Ledger:
             us = time_ns / 1000
             self.by_bucket[next((i for i, top in enumerate(BUCKETS_US) if us <= top), -1)] += 1
 
-    def note(self, recorder: Recorder, wall_s: float) -> None:
-        """Note that the outlook became another one, and which entry of the log says so."""
-        self._note_change(recorder, wall_s)
+    def note(self, recorder: Recorder, now_ns: int, wall_s: float) -> None:
+        """Note that frames began or ceased to pass, and which entry of the log says so."""
+        self._note_change(recorder, now_ns, wall_s)
         recorder.wrote = [wrote for wrote in recorder.wrote if not self._found(wrote)][-2:]
 
     def _found(self, wrote: Wrote) -> bool:
         """Give an entry to the newest transition it can be of; the other may be yet to come."""
         newest = self._transitions[-1] if self._transitions else None
-        if newest is None or newest["permitted"] != wrote.permitted:
+        if newest is None or "entry" not in newest or newest["permitted"] != wrote.permitted:
             return False
-        if "entry" in newest and newest["entry"] is None and wrote.index > self._entry:
+        if newest["entry"] is None and wrote.index > self._entry:
             newest["entry"] = self._entry = wrote.index
         return True
 
-    def _note_change(self, recorder: Recorder, wall_s: float) -> None:
+    def _note_change(self, recorder: Recorder, now_ns: int, wall_s: float) -> None:
         outlook = recorder.outlook
-        if outlook is None or self._last == (outlook.permitted, outlook.setting.value):
+        if outlook is None or recorder.settles(now_ns):
             return
-        self._last = (outlook.permitted, outlook.setting.value)
-        self._transitions.append(
-            {
-                "at_s": round(wall_s, 3),
-                "permitted": outlook.permitted,
-                "context": outlook.setting.value,
-                "reasons": [reason.value for reason in outlook.reasons],
-                "rules": list(outlook.rules),
-                "entry": None,
-            }
-        )
+        passes = recorder.passes(now_ns)
+        now = (passes, outlook.permitted, outlook.setting.value)
+        if self._last == now:
+            return
+        self._last = now
+        change: dict[str, Any] = {
+            "at_s": round(wall_s, 3),
+            "permitted": passes,
+            "context": outlook.setting.value,
+            "reasons": [reason.value for reason in recorder.why_not(now_ns)],
+            "rules": list(outlook.rules),
+        }
+        if passes == outlook.permitted:  # the log has the decider's word, not the gate's alone
+            change["entry"] = None
+        self._transitions.append(change)
 
     def lost(self, why: str, wall_s: float) -> None:
         """Note that a guard ended."""
@@ -170,13 +174,14 @@ def snapshot(
     """
     outlook = recorder.outlook if recorder is not None else None
     running = phase == "running" and outlook is not None
-    reasons = outlook.reasons if running and outlook is not None else ()
+    permitted = running and recorder is not None and recorder.passes(now_ns)
+    reasons = recorder.why_not(now_ns) if running and recorder is not None else ()
     rules = outlook.rules if running and outlook is not None else ()
     return {
         "phase": phase,
         "at_s": round(wall_s, 3),
         "began_s": round(ledger.began_s, 3),
-        "permitted": bool(running and outlook is not None and outlook.permitted),
+        "permitted": permitted,
         "context": outlook.setting.value if running and outlook is not None else "uncontrolled",
         "verified": verified,
         "trouble": trouble,
