@@ -14,11 +14,9 @@ import json
 import os
 import secrets
 import select
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +30,7 @@ from edge.daemon import sandbox
 from edge.daemon.keeper import Keeper
 from edge.daemon.processes import Child, key_pipe, spawn_module
 from edge.daemon.recorder import Recorder
+from edge.daemon.run_folder import RunFolder, sweep
 from edge.decision.evidence import Source
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.scene import MODEL as SCENE_MODEL
@@ -138,7 +137,7 @@ class Guard:
         self.keeper = Keeper(plan.matcher, self.confinement, say, escaped=plan.escaped)
         self._escape_told = False
         self._model_began_ns = self._model_seen_ns = 0
-        self._run_dir: Path | None = None  # a guard that is only checked leaves no trace
+        self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)
         self._sockets: list[socket.socket] = []
         self._gate: socket.socket | None = None
@@ -147,9 +146,9 @@ class Guard:
     @property
     def environment(self) -> dict[str, str]:
         """What a matcher of a started guard needs to connect."""
-        assert self._run_dir is not None
+        assert self._folder is not None
         return {
-            "FRAMEGATE_SOCKET": str(self._run_dir / "matcher.sock"),
+            "FRAMEGATE_SOCKET": str(self._folder.socket),
             "FRAMEGATE_TOKEN": self.token,
             "FRAMEGATE_LANE": self.session.operation.value,
         }
@@ -216,13 +215,15 @@ class Guard:
         for fd in self._memory:
             os.close(fd)
         self._memory.clear()
-        if self._run_dir is not None:
-            shutil.rmtree(self._run_dir, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     # starting
 
     def _start(self) -> None:
-        self._run_dir = Path(tempfile.mkdtemp(prefix="framegate-"))  # for this user only
+        sweep()
+        self._folder = RunFolder()
         scheduling.hold_real_time(RT_PRIORITY)
         ipc.hide_memory()
         parent_capture, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

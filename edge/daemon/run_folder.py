@@ -1,0 +1,77 @@
+"""The folder of a running guard: its matcher's socket, for this user only.
+
+A guard that is killed cannot remove its folder. The next one does: a folder is
+held by a lock that the kernel lets go with its holder, and one that nobody
+holds is a leftover. Nothing but the socket is ever removed from one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+_PREFIX = "framegate-run-"
+_SOCKET = "matcher.sock"
+
+
+class RunFolder:
+    """A new folder, held until closed."""
+
+    def __init__(self, place: Path | None = None) -> None:
+        """Make one in `place`, by default where temporary files go."""
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        held = _take(self.path)
+        while held is None:  # somebody took it for a leftover before it was held
+            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+            held = _take(self.path)
+        self._held = held
+
+    @property
+    def socket(self) -> Path:
+        """Where the matcher connects."""
+        return self.path / _SOCKET
+
+    def close(self) -> None:
+        """Remove it."""
+        _remove(self.path)
+        os.close(self._held)
+
+
+def sweep(place: Path | None = None) -> int:
+    """Remove the folders of guards of this user that are gone; returns how many."""
+    removed = 0
+    for path in (place or Path(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
+        held = _take(path)
+        if held is not None:
+            removed += _remove(path)
+            os.close(held)
+    return removed
+
+
+def _take(path: Path) -> int | None:
+    """Hold a folder of this user; None if it is held, gone, or not one."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(fd), path.lstat()):  # not removed meanwhile
+                return fd
+    except OSError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _remove(path: Path) -> bool:
+    """Whether it is gone; a folder with anything else in it stays."""
+    with contextlib.suppress(OSError):
+        (path / _SOCKET).unlink(missing_ok=True)
+        path.rmdir()
+        return True
+    return False
