@@ -29,8 +29,18 @@ def environment() -> dict[str, object]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "command": " ".join(["framegate", *sys.argv[1:]]),
+        "command": command(),
     }
+
+
+def command() -> str:
+    """What was typed to get here, without this machine's paths to programs."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None:
+        program = [Path(sys.argv[0]).name]
+    else:
+        program = ["python", "-m", spec.name.removesuffix(".__main__")]
+    return " ".join([*program, *sys.argv[1:]])
 
 
 def _cpu_model() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.daemon.processes import key_pipe
 from edge.daemon.sandbox import NOBODY, missing
 from edge.enrolling import Request, enroll
-from edge.keys import KeyStore, RecordKind, Role
+from edge.keys import KeyStore, Office, RecordKind
 
 _DEVICE = """\
 camera = "fixed"
@@ -39,6 +39,13 @@ operation = "verify_1_1"
 gallery = "self_only"
 consent = "valid"
 active_involvement = true
+"""
+_DAEMON = """
+import sys
+from edge import ipc
+ipc.die_with_parent()
+from edge.cli import main
+sys.exit(main())
 """
 
 
@@ -76,7 +83,7 @@ def commission(folder: Path, url: str, port: int) -> KeyStore:
     view = folder / "till-2.view"
     # the scene model takes the drawn room for a public place: a second holder sets that aside
     second = KeyStore.init(folder / "second")
-    keys.trust(Role.OVERRIDE, folder / "second" / "record.pub")
+    keys.trust(Office.OVERRIDE, folder / "second" / "record.pub")
     enroll(Request((url,), view, 3.0, mask_people=False, enforce=True, override=second), keys)
     lacking = json.dumps([layer.value for layer in missing()])
     (folder / "device.toml").write_text(_DEVICE.format(bus=url, without=lacking))
@@ -98,10 +105,13 @@ def commission(folder: Path, url: str, port: int) -> KeyStore:
 
 
 def start_daemon(folder: Path) -> subprocess.Popen[bytes]:
-    """`framegate daemon` of that folder; its temporary files stay within it."""
+    """`framegate daemon` of that folder; its temporary files stay within it.
+
+    It ends with the process that started it, however that ends.
+    """
     temporary = folder / "tmp"
     temporary.mkdir()
-    command = [sys.executable, "-m", "edge.cli", "daemon", "--config", f"{folder / 'guard.toml'}"]
+    command = [sys.executable, "-c", _DAEMON, "daemon", "--config", f"{folder / 'guard.toml'}"]
     with (folder / "daemon.log").open("wb") as log:
         return subprocess.Popen(
             command,

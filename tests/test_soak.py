@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.soak_watch import Life, Sample, sample_of, sparkline
+from tests import render
+from tests.daemons import configure, free_port, until
+from tests.guards import site
 
 
 def life(*private_mib: float, fds: int = 0) -> Life:
@@ -47,6 +51,31 @@ def test_a_process_that_is_gone_is_no_sample() -> None:
 def test_bars_show_the_most_of_each_share_of_time() -> None:
     assert sparkline([1.0, 8.0, 4.0, 2.0], width=2) == "█▅"
     assert sparkline([]) == ""
+
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from bench.soak_site import start_daemon
+print(start_daemon(Path(sys.argv[1])).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_soak_that_is_killed_leaves_no_daemon(tmp_path: Path, face_model: Path) -> None:
+    clip = render.write_clip(tmp_path / "room.avi", render.still(render.room(), 60))
+    configure(site(tmp_path / "site", clip, clip, face_model), free_port())
+    command = [sys.executable, "-c", STARTER, str(tmp_path / "site")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        try:
+            assert starter.stdout is not None
+            daemon = Path("/proc", starter.stdout.readline().strip())
+            until((tmp_path / "site" / "status.json").exists, "the daemon's first word")
+            assert daemon.exists()
+        finally:
+            starter.send_signal(signal.SIGKILL)
+
+    until(lambda: not daemon.exists(), "the daemon's end")
 
 
 @pytest.mark.timeout(300)
