@@ -71,7 +71,9 @@ def test_a_reader_gets_from_keys_to_a_running_daemon_and_a_checked_log(
     _, _, said = operated
 
     assert "guard.toml: ok" in said
-    assert "framegate_frames_total" in said
+    assert "frames pass  (running, context controlled)" in said
+    assert re.search(r"^framegate_permitted 1\.0$", said, flags=re.M)
+    assert int(re.findall(r"(\d+) released, ", said)[-1]) > 0
     assert "verify" in said.splitlines()[-2]
 
 
@@ -91,7 +93,7 @@ def test_every_way_to_integrate_a_matcher_works(operated: tuple[Path, Path, str]
     assert re.search(r"plain: \d+ frames", said)
 
 
-@pytest.mark.parametrize("page", ["operate.md", "integrate.md", "threat-model.md"])
+@pytest.mark.parametrize("page", ["operate.md", "integrate.md", "threat-model.md", "attacks.md"])
 def test_what_a_page_points_to_is_there(page: str) -> None:
     text = (DOCS / page).read_text()
 
@@ -99,6 +101,17 @@ def test_what_a_page_points_to_is_there(page: str) -> None:
         assert (DOCS / target).exists(), target
     for name in re.findall(r"`((?:edge|tests)/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_every_attack_has_its_row_and_every_test_it_names_is_there() -> None:
+    rows = re.findall(r"^\| (D\d\d) \|.*\|(.*)\|$", (DOCS / "attacks.md").read_text(), flags=re.M)
+
+    assert [number for number, _ in rows] == [f"D{n:02}" for n in range(1, 51)]
+    for number, proof in rows:
+        named = re.findall(r"`([\w/.]+)::(\w+)`", proof)
+        assert named or "no test" in proof, number
+        for file, name in named:
+            assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{number}: {file}::{name}"
 
 
 def test_the_pages_name_every_layer_and_every_shipped_file() -> None:
