@@ -6,7 +6,7 @@ A finding that the guard cannot run without is `needed`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,6 +39,18 @@ class Finding:
     def stops(self) -> bool:
         """Whether the guard cannot run like this."""
         return self.needed and self.state is State.MISSING
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """Whether the guard can run here, in one line."""
+    all_ = list(findings)
+    stops = [f.part for f in all_ if f.stops]
+    if stops:
+        return f"the guard cannot run here: {', '.join(stops)}"
+    absent = [f.part for f in all_ if f.state is State.MISSING]
+    if absent:
+        return f"the guard can run here, as far as it goes without {', '.join(absent)}"
+    return "the guard can run here"
 
 
 def sealed_memory(works: bool) -> Finding:
@@ -146,7 +158,8 @@ def _amount(part: str, bytes_: int, ok: int, least: int, todo: str) -> Finding:
 def keys(place: str, problem: str | None) -> Finding:
     if problem is None:
         return Finding("keys", State.OK, place)
-    return Finding("keys", State.MISSING, problem, "or name another directory: --keys DIR")
+    todo = "needed by run and daemon, not by replay; another directory is named by --keys DIR"
+    return Finding("keys", State.MISSING, problem, todo)
 
 
 def models(absent: tuple[str, ...], altered: tuple[str, ...]) -> Finding:
@@ -172,7 +185,12 @@ def cameras(nodes: tuple[str, ...], readable: tuple[str, ...]) -> Finding:
     if nodes:
         found = f"{', '.join(nodes)} may not be read"
         return Finding("camera", State.DEGRADED, found, "join the group `video`")
-    return Finding("camera", State.MISSING, "no /dev/video*", "connect one, or replay a recording")
+    return Finding(
+        "camera",
+        State.MISSING,
+        "no /dev/video*",
+        "needed for a live picture; recordings do without",
+    )
 
 
 def board(ports: tuple[str, ...], writable: tuple[str, ...]) -> Finding:
@@ -181,9 +199,8 @@ def board(ports: tuple[str, ...], writable: tuple[str, ...]) -> Finding:
     if ports:
         found = f"{', '.join(ports)} may not be written"
         return Finding("board", State.DEGRADED, found, "join the group `dialout`")
-    return Finding(
-        "board", State.MISSING, "no serial port", "connect the board, or use `--board virtual`"
-    )
+    todo = "needed beside a camera; beside a recording a virtual one stands in"
+    return Finding("board", State.MISSING, "no serial port", todo)
 
 
 def audit(place: str, entries: int, problem: str | None) -> Finding:

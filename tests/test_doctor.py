@@ -70,6 +70,14 @@ def test_what_is_poor_says_what_to_do(finding, state, stops):
     assert finding.stops is stops
 
 
+def test_the_last_line_says_whether_the_guard_can_run_and_what_only_some_uses_need():
+    assert doctor.summary(GOOD) == "the guard can run here"
+    for finding, state, stops in POOR:
+        said = doctor.summary([*GOOD, finding])
+        assert ("cannot run here" in said) is stops
+        assert said.endswith(finding.part) is (state is State.MISSING)
+
+
 def test_the_command_names_every_part_with_its_state(tmp_path, capsys):
     keys = KeyStore.init(tmp_path / "keys").directory
 

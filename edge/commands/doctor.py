@@ -20,7 +20,8 @@ def register(subparsers: Any) -> None:
         "doctor",
         help="check what this machine offers the guard",
         description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
-        "board. Exit code 1 if something is missing that the guard cannot run without.",
+        "board. Exit code 1 if something is missing that no guard can run without; what only some "
+        "uses need is told, too.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,6 +35,7 @@ def register(subparsers: Any) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
+    from edge.doctor import summary
     from edge.probes import examine
 
     findings = examine(args.keys, args.place.resolve(), args.audit)
@@ -54,4 +56,5 @@ def _doctor(args: argparse.Namespace) -> int:
             print(f"{f.state.value:<8}  {f.part}: {f.found}")
             if f.todo:
                 print(f"          -> {f.todo}")
+        print(f"\n{summary(findings)}")
     return 1 if any(f.stops for f in findings) else 0
