@@ -6,9 +6,7 @@ import contextlib
 import http.client
 import json
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,9 +14,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
+from bench.browser import Browser, chromium
 from edge.audit.schema import Context
 from edge.clock import S
 from edge.commands import status
@@ -165,8 +163,10 @@ def test_changes_follow_the_frames_and_name_the_entry_of_the_decider_only() -> N
     """A permit, the matcher lost and back, a refusal; the log has the first and the last."""
     book = Ledger(WALL_S)
     recorder = Recorder()
-    word = {True: Outlook(Context.CONTROLLED, True, (), ("FA-03",)),
-            False: Outlook(Context.CONTROLLED, False, (Reason.POLICY_DENY,), ())}  # fmt: skip
+    word = {
+        True: Outlook(Context.CONTROLLED, True, (), ("FA-03",)),
+        False: Outlook(Context.CONTROLLED, False, (Reason.POLICY_DENY,), ()),
+    }
 
     def second(at: int, permitted: bool, why: Reason | None) -> None:
         now_ns = NOW + at * S
@@ -177,16 +177,9 @@ def test_changes_follow_the_frames_and_name_the_entry_of_the_decider_only() -> N
         recorder.resolved([Resolved(at, now_ns, why, 1, 1000)])
         book.note(recorder, now_ns, WALL_S + at)
 
+    lost, denied = (True, Reason.MATCHER_LOST), (False, Reason.POLICY_DENY)
     for at, (permitted, why) in enumerate(
-        [
-            (True, None),
-            (True, None),
-            (True, Reason.MATCHER_LOST),
-            (True, Reason.MATCHER_LOST),
-            (True, None),
-            (False, Reason.POLICY_DENY),
-            (False, Reason.POLICY_DENY),
-        ]  # fmt: skip
+        ((True, None), (True, None), lost, lost, (True, None), denied, denied)
     ):
         second(at, permitted, why)
 
@@ -446,16 +439,7 @@ def gate_step_us() -> float:
     return min(found)
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-
-
-def browse(port: int, folder: Path, *options: str) -> str:
-    assert CHROMIUM is not None
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'me'}"]
-    flags += ["--disable-background-networking", "--no-first-run", "--hide-scrollbars"]
-    command = [CHROMIUM, *flags, *options, f"http://127.0.0.1:{port}/"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90).stdout
+needs_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium is installed")
 
 
 @contextlib.contextmanager
@@ -477,30 +461,63 @@ def telling(server: StatusServer, snapshot_: dict[str, Any]) -> Iterator[None]:
 
 
 @needs_browser
-def test_a_browser_shows_the_page_and_runs_its_script(
-    served: tuple[int, StatusServer], tmp_path: Path
+def test_the_script_keeps_the_page_fresh_and_leaves_alone_what_did_not_change(
+    served: tuple[int, StatusServer],
 ) -> None:
     port, server = served
+    with Browser() as browser:
+        browser.look(width=1280)
+        with telling(server, told(permitted=True)):
+            browser.go(f"http://127.0.0.1:{port}/")
+            assert browser.value("document.getElementById('pause').hidden") is False
+            until(lambda: browser.value("word.textContent") == "Frames pass", "the first news")
+            browser.value("window.kept = document.querySelector('[role=status]')")
+            browser.value("document.getElementById('evidence').focus()")
+        with telling(server, told()):
+            until(lambda: browser.value("word.textContent") == "Everything is blocked", "the news")
 
-    with telling(server, told(permitted=True)):
-        dom = browse(port, tmp_path, "--dump-dom", "--virtual-time-budget=5000")
-
-    assert '<button id="pause" aria-pressed="false">' in dom  # the content policy lets it run
-    assert "Frames pass" in dom
+        assert browser.value("document.title") == "framegate: blocked"
+        assert browser.value("kept.isConnected") is True  # or a screen reader would not tell
+        assert browser.value("document.activeElement.id") == "evidence"
 
 
 @needs_browser
-def test_nothing_is_cut_off_on_a_narrow_screen(
-    served: tuple[int, StatusServer], tmp_path: Path
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_fits_the_screen_and_can_be_read_without_scripts(
+    served: tuple[int, StatusServer], width: int, dark: bool
 ) -> None:
     port, server = served
-    shot = tmp_path / "phone.png"
+    with telling(server, told()), Browser() as browser:
+        browser.look(width=width, dark=dark, scripts=False)
+        browser.go(f"http://127.0.0.1:{port}/")
+        wide = browser.value("document.documentElement.scrollWidth")
+        ground = browser.value("getComputedStyle(document.body).backgroundColor")
+        said = browser.value("document.body.innerText")
 
-    with telling(server, told()):
-        browse(port, tmp_path, "--window-size=500,2600", f"--screenshot={shot}")
+    assert wide <= width
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) is dark
+    assert "Everything is blocked" in said and "VIEW_FOREIGN" in said
+    assert "Pause" not in said  # what needs a script is not offered
 
-    picture = cv2.imread(str(shot))
-    assert picture is not None
-    margin = picture[:, -6:]
-    assert picture.std() > 5
-    assert (margin == margin[0, 0]).all()
+
+@needs_browser
+def test_keyboard_and_screen_reader_find_their_way(served: tuple[int, StatusServer]) -> None:
+    port, server = served
+    with telling(server, told()), Browser() as browser:
+        browser.look(width=1280)
+        browser.go(f"http://127.0.0.1:{port}/")
+        nodes = browser.ask("Accessibility.getFullAXTree")["nodes"]
+        order = []
+        for _ in range(5):
+            for kind in ("keyDown", "keyUp"):
+                browser.ask("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
+            order.append(browser.value("document.activeElement.textContent"))
+
+    named = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes]
+    roles = {role for role, _ in named}
+    assert {"banner", "main", "contentinfo", "status"} <= roles
+    headings = [name for role, name in named if role == "heading"]
+    assert headings[0] == "framegate"
+    assert {"Evidence", "Changes", "Health"} <= set(headings)
+    assert order == ["Skip to the evidence", "Pause refreshing", "JSON", "metrics", "health"]

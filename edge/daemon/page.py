@@ -35,11 +35,14 @@ _STYLE = (
 .state.no{border-color:var(--bad);border-style:dashed;white-space:normal;color:inherit}
 .state.no strong{color:var(--bad)}
 .bar{fill:var(--good)}
+button{font:inherit;min-height:2.75rem;padding:0 1rem;border:1px solid var(--soft);
+border-radius:.4rem;background:var(--rail);color:inherit;cursor:pointer}
 .ends{display:flex;justify-content:space-between;margin:0}
 :focus-visible{outline:3px solid currentColor;outline-offset:2px}
 @media (max-width:40rem){.keep thead{position:static;width:auto;height:auto;clip-path:none}
-.keep tr{display:table-row}.keep td{display:table-cell;padding:.1rem .6rem .1rem 0}
-.keep td::before{content:none}.keep td:last-child{width:45%}}
+.keep tr{display:table-row}.keep td{display:table-cell;padding:.25rem .6rem .25rem 0}
+.keep td::before{content:none}.keep td:last-child{width:40%;overflow-wrap:anywhere}
+table:not(.keep) td:empty{display:none}}
 .skip{position:absolute;left:-99rem}.skip:focus{position:static}
 """
 )
@@ -49,10 +52,14 @@ async function fresh(){
   try{
     const answer=await fetch("/",{cache:"no-store"});
     const next=new DOMParser().parseFromString(await answer.text(),"text/html");
-    const held=document.activeElement&&document.activeElement.id;
-    main.replaceChildren(...next.querySelector("main").childNodes);
+    const parts=next.querySelector("main").children;
+    if(parts.length!==main.children.length)return location.reload();
+    [...main.children].forEach((part,i)=>{  // what stays the same is left alone: focus, live region
+      if(part.outerHTML===parts[i].outerHTML)return;
+      part.className=parts[i].className;
+      part.innerHTML=parts[i].innerHTML;
+    });
     document.title=next.title;
-    if(held&&document.getElementById(held))document.getElementById(held).focus();
   }catch(gone){document.getElementById("word").textContent="The daemon does not answer.";}
 }
 const pause=document.getElementById("pause");
@@ -129,7 +136,7 @@ def _state(told: dict[str, Any], age_s: float, stale: bool, permitted: bool) -> 
     why = "".join(f"<p>{line}</p>" for line in lines)
     return (
         f'<div class="state {kind}" role="status"><strong id="word">{word}</strong>'
-        f"<p>Context: {escape(told['context'])}</p>{why}</div>{clauses}"
+        f"<p>Context: {escape(told['context'])}</p>{why}</div><div>{clauses}</div>"
     )
 
 
@@ -168,13 +175,15 @@ def _evidence(told: dict[str, Any]) -> str:
         for r in told["evidence"]
     ]
     heads = ("evidence", "says", "age", "why not")
-    return f'<section id="evidence" tabindex="-1"><h2>Evidence</h2>{_table(heads, rows)}</section>'
+    table = _table(heads, rows, keep=True)
+    return f'<section id="evidence" tabindex="-1"><h2>Evidence</h2>{table}</section>'
 
 
 def _latency(told: dict[str, Any]) -> str:
     counts: list[int] = told["gate_buckets"]
     most = max(counts) or 1
-    tops = [f"to {top} µs" for top in BUCKETS_US] + ["longer"]
+    tops = [f"to {top} µs" if top < 1000 else f"to {top // 1000} ms" for top in BUCKETS_US]
+    tops.append("longer")
     rows = "".join(
         f'<tr><td data-head="time">{top}</td><td class="num" data-head="frames">{count}</td>'
         f'<td><svg width="100%" height="12" aria-hidden="true">'
@@ -245,7 +254,8 @@ def _health(told: dict[str, Any]) -> str:
     return f"<section><h2>Health</h2><dl>{items}</dl></section>"
 
 
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, keep: bool = False) -> str:
+    """A table; on a phone each row becomes a list unless `keep`."""
     if not rows:
         return "<p>none yet</p>"
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
@@ -258,7 +268,8 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    kind = ' class="keep"' if keep else ""
+    return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _holds(good: bool) -> str:
