@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from edge.clock import MS, BootClock, boot_id
 from edge.daemon.processes import Child, spawn_module
 from edge.frames.camera import Shot
 from edge.frames.capture import Deliverer
+from edge.frames.form import Form
 from edge.frames.messages import Resolved, decode_resolved
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
@@ -87,6 +89,8 @@ class Rig:
             "slot_bytes": pool.slot_bytes,
             "height": self.height,
             "width": self.width,
+            "layout": "BGR",
+            "picture": asdict(Form()),
             "camera": CAMERA.hex(),
             "boot": boot_id().hex(),
             "policy": POLICY.hex(),

@@ -13,8 +13,9 @@ import sys
 import numpy as np
 
 from edge.frames import gate_process
+from edge.frames.layout import Layout
+from edge.frames.outlet import Outlet
 from edge.frames.pool import Pool
-from edge.frames.ring import Ring
 
 _pool_at = [0]
 
@@ -22,16 +23,25 @@ _pool_at = [0]
 class WatchedPool(Pool):
     """A pool that says where it is mapped."""
 
-    def __init__(self, fd: int, slots: int, slot_bytes: int, *, writable: bool = True) -> None:
-        super().__init__(fd, slots, slot_bytes, writable=writable)
+    def __init__(
+        self,
+        fd: int,
+        slots: int,
+        slot_bytes: int,
+        layout: Layout = Layout.BGR,
+        *,
+        writable: bool = True,
+    ) -> None:
+        super().__init__(fd, slots, slot_bytes, layout, writable=writable)
         _pool_at[0] = self.frame(0, 1, 1).ctypes.data
 
 
-class IndexRing(Ring):
-    """A ring of places: `epoch` holds the frame's offset in the pool."""
+class PlaceOutlet(Outlet):
+    """An outlet of places: `epoch` holds the frame's offset in the pool."""
 
     def stage(self, frame: np.ndarray) -> int:
-        return self._newest % self.slots
+        slot, self._staged = self._ring.place(frame.shape)
+        return slot
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
         offset = frame.__array_interface__["data"][0] - _pool_at[0]
@@ -40,5 +50,5 @@ class IndexRing(Ring):
 
 if __name__ == "__main__":
     gate_process.Pool = WatchedPool  # type: ignore[misc]
-    gate_process.Ring = IndexRing  # type: ignore[misc]
+    gate_process.Outlet = PlaceOutlet  # type: ignore[misc]
     sys.exit(gate_process.main())

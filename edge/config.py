@@ -18,6 +18,7 @@ from edge.daemon.sandbox import LAYER_NAMES
 from edge.decision.people import PeopleRules
 from edge.decision.vocabulary import VOCABULARY
 from edge.errors import RecordError
+from edge.frames.form import SHRINK, Form
 from edge.lease import Lane
 
 if sys.version_info >= (3, 11):
@@ -62,6 +63,7 @@ class Device:
     matcher_counted: bool = False  # the matcher must report what it compares
     matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
+    picture: Form = field(default_factory=Form)  # what the matcher gets of each frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def parse_device(data: bytes, path: Path) -> Device:
     board = table.table("board")
     matcher = table.table("matcher")
     models = matcher.table("models")
+    picture = matcher.table("picture")
     consent = table.table("consent")
     fingerprint = view.text("fingerprint", "")
     device = Device(
@@ -126,8 +129,13 @@ def parse_device(data: bytes, path: Path) -> Device:
         matcher_counted=matcher.flag("counted", False),
         matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
         matcher_without=matcher.subset("without", LAYER_NAMES),
+        picture=Form(
+            crop=picture.rectangle("crop"),
+            grey=picture.flag("grey", False),
+            shrink=picture.whole("shrink", 1, *SHRINK),
+        ),
     )
-    for part in (operator, people, view, identity, board, models, matcher, consent, table):
+    for part in (operator, people, view, identity, board, models, picture, matcher, consent, table):
         part.finish()
     return device
 
@@ -228,6 +236,14 @@ class _Table:
         if not low <= value <= high:
             raise RecordError(f"{self._where}: {key} must be {low:g} to {high:g}, got {value!r}")
         return float(value)
+
+    def whole(self, key: str, default: int, low: int, high: int) -> int:
+        value = self._take(key, default)
+        if type(value) is not int or not low <= value <= high:
+            raise RecordError(
+                f"{self._where}: {key} must be a whole number, {low} to {high}, got {value!r}"
+            )
+        return value
 
     def rectangle(self, key: str) -> tuple[float, float, float, float] | None:
         self._known.append(key)

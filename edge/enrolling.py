@@ -116,7 +116,7 @@ def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
             first_ns = shot.captured_ns if first_ns is None else first_ns
             if shot.captured_ns - first_ns > seconds * S:
                 break
-            frames.append(shot.frame)
+            frames.append(camera.layout.bgr(shot.frame))
     finally:
         camera.close()
     if not frames:

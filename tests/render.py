@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.frames.layout import Layout
+
 View = NDArray[np.uint8]
 Size = tuple[int, int]
 
@@ -75,6 +77,23 @@ def with_noise(view: View, seed: int, sigma: float = NOISE_SIGMA) -> View:
 def with_light(view: View, gain: float = 1.0, offset: float = 0.0) -> View:
     """`view` under other light: every value times `gain` plus `offset`."""
     return cv2.convertScaleAbs(view, alpha=gain, beta=offset)  # type: ignore[return-value]
+
+
+def coloured(view: View, gain: float) -> View:
+    """`view` with its colours that much stronger, and a tint where it has none."""
+    hue, saturation, value = cv2.split(cv2.cvtColor(view, cv2.COLOR_BGR2HSV))
+    strong = cv2.convertScaleAbs(saturation, alpha=gain, beta=20 * (gain > 1))
+    painted = cv2.merge([hue, strong, value])
+    return cv2.cvtColor(painted, cv2.COLOR_HSV2BGR)  # type: ignore[return-value]
+
+
+def planar(view: View, layout: Layout) -> np.ndarray:
+    """`view` as a camera gives it in that layout."""
+    i420 = cv2.cvtColor(view, cv2.COLOR_BGR2YUV_I420)
+    if layout is Layout.I420:
+        return i420
+    y, u, v = Layout.I420.planes(i420)
+    return np.concatenate([y, np.stack([u, v], axis=2).reshape(-1, y.shape[1])])
 
 
 def panned(view: View, right_px: float, down_px: float = 0.0) -> View:

@@ -16,7 +16,9 @@ from bench import scenery
 from edge import ipc
 from edge.clock import MS, BootClock
 from edge.frames.client import Connection
+from edge.frames.form import Form, Shaper
 from edge.frames.gate_process import GateProcess
+from edge.frames.layout import Layout
 from edge.frames.messages import (
     Captured,
     Ended,
@@ -34,19 +36,24 @@ from edge.heartbeat import Beats
 from edge.lease import Lane, Lease, Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
+from tests import render
 
 HEIGHT, WIDTH = 240, 320
 PICTURE = scenery.view(HEIGHT, WIDTH)
+WHOLE = Form()
 LEASE = Lease(1, scenery.CAMERA, bytes(16), bytes(32), Lane.VERIFY, 0, 1, 1, 0.8, (1 << 48) - 1, 1)
 
 
 class Harness:
     """One gate process in this process, with the other ends of its channels."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, layout: Layout = Layout.BGR, form: Form = WHOLE) -> None:
         self.clock = BootClock()
-        self.pool = Pool.create(HEIGHT * WIDTH * 3)
-        self.ring = Ring.create(HEIGHT * WIDTH * 3)
+        self.layout = layout
+        self.picture = PICTURE if layout is Layout.BGR else render.planar(PICTURE, layout)
+        self.pool = Pool.create(layout.bytes(HEIGHT, WIDTH), layout)
+        self.shaper = Shaper(form, layout, HEIGHT, WIDTH)
+        self.ring = Ring.create(self.shaper.bytes)
         beats = Beats.create()
         self.capture, capture = ipc.pair()
         self.decider, decider = ipc.pair()
@@ -64,6 +71,8 @@ class Harness:
                 "ring_fd": self.ring.fd,
                 "height": HEIGHT,
                 "width": WIDTH,
+                "layout": layout.value,
+                "picture": dataclasses.asdict(form),
                 "camera": LEASE.camera.hex(),
                 "boot": LEASE.boot.hex(),
                 "policy": LEASE.policy.hex(),
@@ -98,12 +107,11 @@ class Harness:
         ipc.send(self.decider, encode_lease(dataclasses.replace(LEASE, **{**times, **changes})))
         self.gate.turn()
 
-    def deliver(self, picture: np.ndarray = PICTURE, **changes: int) -> list[Resolved]:
+    def deliver(self, picture: np.ndarray | None = None, **changes: int) -> list[Resolved]:
         """Hand over one frame; returns the gate's last words on it and those before it."""
         slot = self.sequence % 4
-        height, width = picture.shape[:2]
-        self.pool.frame(slot, height, width)[:] = picture
-        shot = Captured(slot, self.sequence, self.clock.now_ns(), height, width)
+        self.pool.frame(slot, HEIGHT, WIDTH)[:] = self.picture if picture is None else picture
+        shot = Captured(slot, self.sequence, self.clock.now_ns(), HEIGHT, WIDTH)
         self.sequence += 1
         self.send(encode(dataclasses.replace(shot, **changes)))
         return self.words()
@@ -130,7 +138,13 @@ class Harness:
         self.grant(epoch=self.sequence + 100, from_ns=self.clock.now_ns())
         self.deliver()
         frame = matcher.read(timeout_s=0)
-        return frame is not None and bool((frame == PICTURE).all())
+        return frame is not None and bool((frame == self.released()).all())
+
+    def released(self) -> np.ndarray:
+        """What a matcher gets of the good picture."""
+        place = np.zeros(self.shaper.shape, np.uint8)
+        self.shaper.write(self.picture, place)
+        return place
 
 
 @pytest.fixture
@@ -424,3 +438,53 @@ def test_a_picture_of_another_size_than_at_the_start_is_refused_and_the_ring_is_
     assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
     assert bytes(matcher.ring.pixels) == before
     assert harness.passes()
+
+
+FORMS = [
+    Form(),
+    Form(grey=True),
+    Form(crop=(0.25, 0.25, 0.75, 0.75)),
+    Form(crop=(0.5, 0.0, 1.0, 0.5), shrink=2),
+    Form(grey=True, shrink=2),
+]
+
+
+@pytest.fixture
+def shaped(tmp_path, layout: Layout, form: Form) -> Iterator[Harness]:
+    harness = Harness(str(tmp_path / "m"), layout, form)
+    yield harness
+    if harness.matcher is not None:
+        harness.matcher.close()
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_each_layout_is_released_in_each_form_and_wiped_by_a_foreign_frame(shaped):
+    assert shaped.passes()
+    matcher = shaped.matcher
+    told = (matcher.height, matcher.width, matcher.channels)
+    assert (*shaped.shaper.shape, 1)[:3] == told
+    assert matcher.ring.pixels.any()
+
+    foreign = scenery.view(HEIGHT, WIDTH, seed=9)
+    if shaped.layout is not Layout.BGR:
+        foreign = render.planar(foreign, shaped.layout)
+    words = shaped.deliver(foreign)
+
+    assert [word.reason for word in words] == [Reason.VIEW_FOREIGN]
+    assert not matcher.ring.pixels.any()
+    assert matcher.read(timeout_s=0) is None
+
+
+@pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
+@pytest.mark.parametrize("form", [Form()], ids=str)
+@pytest.mark.parametrize("size", [(HEIGHT * 3 // 2, WIDTH), (HEIGHT, WIDTH - 2), (0, 0)])
+def test_a_halved_frame_of_another_size_is_blocked_and_the_next_good_one_passes(shaped, size):
+    shaped.connect()
+    shaped.grant()
+
+    words = shaped.deliver(height=size[0], width=size[1])
+
+    assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
+    assert shaped.matcher.read(timeout_s=0) is None
+    assert shaped.passes()

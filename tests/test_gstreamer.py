@@ -12,7 +12,7 @@ import pytest
 from edge.clock import BootClock
 from edge.errors import CameraError
 from edge.frames.camera import open_camera
-from edge.frames.gstreamer import driver_of
+from edge.frames.gstreamer import driver_of, layout_of
 
 pytestmark = pytest.mark.skipif(
     shutil.which("gst-launch-1.0") is None, reason="gst-launch-1.0 is not installed"
@@ -35,6 +35,59 @@ def test_frames_come_in_colour_in_order_and_whole(size: tuple[int, int]) -> None
     times = [shot.captured_ns for shot in shots]
     assert times == sorted(set(times))
     assert times[-1] <= BootClock().now_ns()
+
+
+@pytest.mark.parametrize("layout", ["NV12", "I420"])
+@pytest.mark.parametrize("size", [(320, 240), (322, 240), (330, 50)], ids=["8", "2", "odd half"])
+def test_nv12_and_i420_come_as_they_are(layout: str, size: tuple[int, int]) -> None:
+    pipeline = f"{RED.format(*size)},format={layout}"
+    camera = open_camera(pipeline, BootClock())
+
+    shots = list(islice(camera.shots(), 3))
+    camera.close()
+
+    assert camera.layout.value == layout
+    assert (camera.width, camera.height) == size
+    for shot in shots:
+        assert shot.frame.shape == (size[1] * 3 // 2, size[0])
+        picture = camera.layout.bgr(shot.frame)
+        assert picture.shape == (size[1], size[0], 3)
+        blue, green, red = picture.reshape(-1, 3).min(axis=0)
+        assert red > 200 > 50 > max(picture[:, :, 0].max(), picture[:, :, 1].max())
+        assert blue < 50 and green < 50
+
+
+def test_a_frame_is_written_where_it_was_asked_for() -> None:
+    camera = open_camera(f"{RED.format(320, 240)},format=NV12", BootClock())
+    place = np.zeros((360, 320), np.uint8)
+
+    *_, last = islice(camera.shots(lambda: place), 3)
+    camera.close()
+
+    assert last.frame is place and place.all()
+
+
+@pytest.mark.parametrize("size", [(321, 240), (320, 241)])
+def test_an_odd_side_in_a_halved_layout_is_one_line(size: tuple[int, int]) -> None:
+    with pytest.raises(CameraError, match=f"{size[0]}x{size[1]}: expected even sides in I420"):
+        open_camera(f"{RED.format(*size)},format=I420", BootClock())
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "layout"),
+    [
+        ("v4l2src ! video/x-raw,format=NV12", "NV12"),
+        ("v4l2src ! video/x-raw,width=640,format=(string)I420,framerate=30/1", "I420"),
+        ("v4l2src ! video/x-raw,format=NV12 ! videoflip", "BGR"),  # not its last word
+        ("v4l2src ! video/x-raw(memory:NVMM),format=NV12", "BGR"),
+        ("v4l2src ! video/x-raw,format=NV21", "BGR"),
+        ("v4l2src ! video/x-raw,format=NV12_10LE32", "BGR"),
+        ("v4l2src", "BGR"),
+        ("", "BGR"),
+    ],
+)
+def test_the_last_words_of_a_pipeline_say_its_layout(pipeline: str, layout: str) -> None:
+    assert layout_of(pipeline.split()).value == layout
 
 
 def test_a_moving_picture_moves() -> None:

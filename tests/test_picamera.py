@@ -29,6 +29,8 @@ class Request:
     def make_array(self, name: str) -> np.ndarray:
         assert name == "main"
         width, height = self._camera.layout["main"]["size"]
+        if self._camera.layout["main"]["format"] == "YUV420":
+            return np.full((height * 3 // 2, width), 90, np.uint8)
         assert self._camera.layout["main"]["format"] == "RGB888"
         return np.full((height, width, 3), (10, 20, 200), np.uint8)
 
@@ -109,6 +111,20 @@ def test_frames_are_dated_by_the_sensor_and_every_buffer_goes_back(installed: No
     assert fake is not None and fake.outstanding == 0
     camera.close()
     assert FakePicamera2.opened is None
+
+
+def test_frames_are_taken_as_i420_where_that_is_asked_for(installed: None) -> None:
+    camera = open_camera("picamera2:1,I420", BootClock())
+
+    shot = next(iter(camera.shots()))
+
+    assert camera.layout.size(shot.frame.shape) == (camera.height, camera.width) == (720, 1280)
+    camera.close()
+
+
+def test_a_layout_that_it_does_not_offer_is_one_line(installed: None) -> None:
+    with pytest.raises(CameraError, match="expected picamera2:N or picamera2:N,I420"):
+        open_camera("picamera2:1,NV21", BootClock())
 
 
 def test_two_cameras_are_told_apart_and_a_lost_one_ends(installed: None) -> None:

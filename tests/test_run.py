@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,20 +13,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.clock import S
+from edge.daemon import supervisor
 from edge.daemon.supervisor import Guard, Plan
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
+from edge.frames.layout import Layout
 from edge.keys import KeyStore, Office, RecordKind
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
-from tests.guards import SESSION, Line, Site, site
+from tests.guards import DEVICE, SESSION, Line, Site, site
 from tests.test_policy_lanes import onnx_model
 
 SCRIPT = """\
@@ -121,6 +125,78 @@ def test_frames_flow_until_the_cut_and_none_after_it(cut_away: Site, release: st
     assert times
     assert max(times) < foreign
     assert len(times) == len(released(decisions))
+
+
+def test_a_matcher_gets_of_each_released_frame_what_the_record_names(kiosk: Site) -> None:
+    kiosk.sign(DEVICE + "[matcher.picture]\ncrop = [0.25, 0, 0.75, 1]\ngrey = true\nshrink = 2\n")
+    seen = []
+    with Guard(plan(kiosk), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        while not guard.over:
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                seen.append(hashlib.sha256(frame.tobytes()).hexdigest())
+        decisions = released(guard.recorder.finish()[0])
+
+    every = []
+    for shot in FileCamera(kiosk.clip).shots():
+        half = cv2.resize(shot.frame[:, 160:480], (160, 240), interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(half, cv2.COLOR_BGR2GRAY)
+        every.append(hashlib.sha256(grey.tobytes()).hexdigest())
+    assert (matcher.height, matcher.width, matcher.channels) == (240, 160, 1)
+    assert seen == [every[d.frame] for d in decisions]
+    assert len(seen) > 30
+
+
+def test_a_form_that_leaves_nothing_of_the_picture_stops_the_start(kiosk: Site) -> None:
+    kiosk.sign(DEVICE + "[matcher.picture]\ncrop = [0.5, 0.5, 0.51, 0.51]\n")
+
+    with pytest.raises(GuardError, match=r"leaves 8x6 pixels of the camera's 640x480"):
+        Guard(plan(kiosk), quiet).__enter__()
+
+
+@pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="GStreamer is not installed")
+@pytest.mark.parametrize("layout", ["NV12", "I420"])
+def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
+    kiosk: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """The pipeline plays a clip, which no record can allow: that one refusal is taken out."""
+    clip = tmp_path / "clip.raw"
+    with clip.open("wb") as file:
+        for view in render.lived_in(render.room(), 180):
+            file.write(render.planar(view, Layout(layout)).tobytes())
+    kiosk.sign(DEVICE + "[board]\nvirtual = true\n")
+    monkeypatch.setattr(supervisor, "is_live", lambda _: False)  # its view is a trial
+    sizes = f"format={layout.lower()} width=640 height=480 framerate=30/1"
+    played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sleep-time=33000"
+    pipeline = f"gst:{played} ! video/x-raw,format={layout}"
+    told = replace(plan(kiosk), source=pipeline)
+    blocked = frames_through(told, lambda seen, decided: len(decided) > 30)
+    assert not released(blocked)
+    assert Reason.CAM_IDENTITY in blocked[-1].reasons
+    monkeypatch.setattr(Guard, "_known", lambda *_: True)
+
+    decisions = frames_through(replace(told, audit=tmp_path / "audit"), lambda seen, _: seen > 30)
+
+    odd = {Reason.FRAME_MALFORMED, Reason.MODEL_OUTPUT, Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL}
+    assert not odd.intersection(reason for d in decisions for reason in d.reasons)
+
+
+def frames_through(
+    told: Plan, enough: Callable[[int, list[FrameDecision]], bool]
+) -> list[FrameDecision]:
+    """Run until it is enough, by how many frames a matcher got and what was decided."""
+    seen = 0
+    with Guard(told, quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        deadline = time.monotonic() + 30
+        while not enough(seen, guard.recorder.decisions):
+            assert time.monotonic() < deadline, (seen, guard.recorder.decisions[-1:])
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                assert frame.shape == (480, 640, 3) and frame.any()
+                seen += 1
+        return sorted(guard.recorder.decisions, key=lambda d: d.frame)
 
 
 def test_a_matcher_that_keeps_its_mapping_reads_zeros_after_a_revoke(cut_away: Site) -> None:

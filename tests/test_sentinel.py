@@ -8,6 +8,7 @@ import pytest
 from edge.decision.enrol import enrol
 from edge.decision.fingerprint import Fingerprint
 from edge.frames import signs
+from edge.frames.layout import Layout
 from edge.frames.sentinel import ALL, Sentinel
 from edge.lease import MIN_VIEW_SCORE
 from tests import render
@@ -27,6 +28,39 @@ def test_the_enrolled_room_scores_above_the_bar(fingerprint, room):
     scores = [sentinel.look(f).view_score for f in render.still(room, 10, seed=5)]
 
     assert min(scores) >= 0.95
+
+
+@pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
+@pytest.mark.parametrize("colour", [1.0, 2.5], ids=["as it is", "glaring"])
+def test_brightness_finds_the_view_enrolled_by_green_and_no_other(
+    fingerprint, room, layout, colour
+):
+    painted = render.coloured(room, colour)
+    frames = list(render.still(painted, 12))
+    view = enrol(frames, [()] * 12, camera=CAMERA, enforce=True)
+    sentinel = Sentinel(view, layout)
+
+    own = [
+        sentinel.look(render.planar(f, layout)).view_score
+        for f in render.still(painted, 10, seed=5)
+    ]
+
+    assert min(own) >= 0.9
+    for foreign in (render.street(), render.room(seed=7)):
+        assert sentinel.look(render.planar(foreign, layout)).view_score < MIN_VIEW_SCORE
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize(
+    "shape",
+    [(480, 640), (480, 640, 3), (720, 640), (721, 640), (720, 641), (720, 640, 1), (66, 62)],
+)
+def test_a_frame_of_another_layout_is_no_picture(fingerprint, layout, shape):
+    good = shape == (480, 640, 3) if layout is Layout.BGR else shape in ((480, 640), (720, 640))
+
+    found = Sentinel(fingerprint, layout).glance(np.zeros(shape, np.uint8))
+
+    assert (found is not None) == good
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError, UsageError
 from edge.frames.camera import CameraIdentity, is_live
+from edge.frames.form import Shaper
+from edge.frames.layout import Layout
 from edge.frames.messages import ESCAPED, decode_resolved
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
@@ -244,8 +246,10 @@ class Guard:
         height, width = int(hello["height"]), int(hello["width"])
         fingerprint = Fingerprint.from_bytes(self.view) if self.view else None
         known = self._known(identity, fingerprint)
-        pool = Pool.create(height * width * 3)
-        self.ring = Ring.create(height * width * 3)
+        layout = Layout(hello["layout"])
+        shaper = Shaper(self.device.picture, layout, height, width)
+        pool = Pool.create(layout.bytes(height, width), layout)
+        self.ring = Ring.create(shaper.bytes)
         self._memory += [pool.fd, self.ring.fd]
         order = json.dumps({"slots": pool.slots, "slot_bytes": pool.slot_bytes}).encode()
         socket.send_fds(parent_capture, [order], [pool.fd])
@@ -258,6 +262,7 @@ class Guard:
             "slot_bytes": pool.slot_bytes,
             "height": height,
             "width": width,
+            "layout": layout.value,
             "camera": identity.digest.hex(),
             "view": base64.b64encode(self.view).decode(),
         }
@@ -280,6 +285,7 @@ class Guard:
                 "token": self.token,
                 "uid": os.getuid(),
                 "min_view_score": self._min_view_score,
+                "picture": asdict(self.device.picture),
             },
             {
                 "capture_fd": gate_capture,

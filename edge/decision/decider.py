@@ -43,6 +43,7 @@ from edge.decision.tenure import of_the_day
 from edge.desk import Desk
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.frames.gate import Limits
+from edge.frames.layout import Layout
 from edge.frames.messages import (
     ESCAPED,
     Anchor,
@@ -84,9 +85,9 @@ class Decider:
         self._parent = ipc.attach(settings["parent_fd"])
         bridge_fd = settings["bridge_fd"]
         self._bridge = ipc.attach(bridge_fd) if bridge_fd is not None else None
-        self._pool = Pool(
-            settings["pool_fd"], settings["slots"], settings["slot_bytes"], writable=False
-        )
+        layout = self._layout = Layout(settings["layout"])
+        slots, slot_bytes = settings["slots"], settings["slot_bytes"]
+        self._pool = Pool(settings["pool_fd"], slots, slot_bytes, layout, writable=False)
         device = parse_device(settings["device"].encode(), Path(settings["device_path"]))
         session = parse_session(settings["session"].encode(), Path(settings["session_path"]))
         view = base64.b64decode(settings["view"])
@@ -247,7 +248,8 @@ class Decider:
         self._observe(readings)
 
     def _examine(self, offer: Offered) -> None:
-        picture = self._pool.frame(offer.slot, offer.height, offer.width)
+        lent = self._pool.frame(offer.slot, offer.height, offer.width)
+        picture = self._layout.bgr(lent)
         began_ns = self._clock.now_ns()
         self._beats.begin_model(began_ns)
         try:

@@ -26,6 +26,7 @@ import cv2
 
 from edge.clock import MS, Clock
 from edge.errors import CameraError
+from edge.frames.layout import Layout
 
 _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
 MAX_SIDE_PX = 8192
@@ -53,7 +54,7 @@ class CameraIdentity:
 class Shot:
     """One frame and its capture time."""
 
-    frame: np.ndarray  # BGR uint8, shape (H, W, 3)
+    frame: np.ndarray  # uint8, in the shape of the camera's layout
     captured_ns: int
 
 
@@ -69,14 +70,15 @@ class Camera(Protocol):
     """A source of frames; iterating ends when no more will come."""
 
     identity: CameraIdentity
-    width: int
+    layout: Layout
+    width: int  # of the picture, in pixels
     height: int
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         """Frames in order of capture.
 
-        `room` is asked before each frame for memory to write it into, BGR uint8 of
-        the camera's size; a frame that is written elsewhere is a `frame` of its own.
+        `room` is asked before each frame for memory to write it into, uint8 of the
+        camera's layout and size; a frame that is written elsewhere is a `frame` of its own.
         """
 
     def close(self) -> None:
@@ -85,6 +87,8 @@ class Camera(Protocol):
 
 class FileCamera:
     """A recording; capture times are the file's own, from 0 for its first frame."""
+
+    layout = Layout.BGR
 
     def __init__(self, path: Path) -> None:
         """Raises CameraError if the file is missing, not a video, or holds no frame."""
@@ -118,6 +122,8 @@ class FileCamera:
 class PacedCamera:
     """A file played as a device would deliver it, starting when `shots` is first asked."""
 
+    layout = Layout.BGR
+
     def __init__(self, path: Path, clock: Clock) -> None:
         self._file = FileCamera(path)
         self._clock = clock
@@ -143,6 +149,8 @@ class PacedCamera:
 
 class LiveCamera:
     """A V4L2 device (index or /dev/video path) or an RTSP/HTTP stream."""
+
+    layout = Layout.BGR
 
     def __init__(self, source: str, clock: Clock) -> None:
         """Raises CameraError if nothing can be read from `source`."""

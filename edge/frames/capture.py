@@ -24,6 +24,7 @@ from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.errors import CameraError, GuardError
 from edge.frames.camera import Camera, PacedCamera, Shot, open_camera
+from edge.frames.layout import Layout
 from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
 from edge.frames.pool import Pool
 from edge.heartbeat import Beats, Role
@@ -35,10 +36,13 @@ _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 class Deliverer:
     """Puts shots into free slots of the pool; what finds none is dropped and counted."""
 
-    def __init__(self, gate: socket.socket, pool: Pool, height: int, width: int) -> None:
-        """`height` and `width` are the camera's."""
+    def __init__(
+        self, gate: socket.socket, pool: Pool, height: int, width: int, layout: Layout = Layout.BGR
+    ) -> None:
+        """`height`, `width` and `layout` are the camera's."""
         self._gate = gate
         self._pool = pool
+        self._layout = layout
         self._shape = (height, width)
         self._free = list(range(pool.slots))
         self._lent: tuple[int, np.ndarray] | None = None  # the slot that the next frame goes to
@@ -65,14 +69,15 @@ class Deliverer:
         self.room()
         sequence = self.sequence
         self.sequence += 1
-        if self._lent is None or shot.frame.nbytes > self._pool.slot_bytes:
+        if self._lent is None:
             self.dropped += 1
             return
         slot, place = self._lent
-        height, width = shot.frame.shape[:2]
-        if shot.frame is not place:
-            self._pool.frame(slot, height, width)[:] = shot.frame
-        message = Captured(slot, sequence, shot.captured_ns, height, width)
+        size = self._layout.size(shot.frame.shape) if shot.frame.dtype == np.uint8 else None
+        size = size or (0, 0)  # no picture of this camera's layout: the gate will say so
+        if size == self._shape and shot.frame is not place:
+            place[:] = shot.frame
+        message = Captured(slot, sequence, shot.captured_ns, *size)
         if ipc.send(self._gate, encode(message)):
             self._lent = None
         else:
@@ -131,17 +136,18 @@ def main() -> int:
         "sha256": identity.sha256,
         "height": camera.height,
         "width": camera.width,
+        "layout": camera.layout.value,
     }
     parent.send(json.dumps(hello).encode())
     data, fds, _, _ = socket.recv_fds(parent, 512, 1)
     if not data:
         return 0
     order = json.loads(data)
-    pool = Pool(fds[0], order["slots"], order["slot_bytes"])
+    pool = Pool(fds[0], order["slots"], order["slot_bytes"], camera.layout)
     Heart(Beats.attach(settings["beats_fd"]), clock).start()
     parent.recv(16)  # the go: everyone else is ready
     try:
-        deliverer = Deliverer(gate, pool, camera.height, camera.width)
+        deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
         return _deliver(camera, settings["source"], deliverer, clock)
     except ipc.PeerGone:
         return 0
@@ -159,7 +165,7 @@ def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock
             deliverer.end(End.EOF)
             signal.pause()  # keeps beating until the guard ends it
         deliverer.end(End.LOST)
-        identity = camera.identity
+        identity = camera.identity, camera.layout
         while True:
             time.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
             tries += 1
@@ -167,7 +173,7 @@ def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock
                 camera = open_camera(source, clock)
             except CameraError:
                 continue
-            if camera.identity == identity:
+            if (camera.identity, camera.layout) == identity:
                 break
             camera.close()  # another camera in its place is not this camera
 

@@ -34,7 +34,7 @@ from edge.lease import Lane
 
 
 class Frame(np.ndarray):
-    """A released frame: BGR uint8, shape (H, W, 3), read-only; see `Connection.read`."""
+    """A released frame, uint8, read-only: BGR (H, W, 3) or grey (H, W); see `Connection.read`."""
 
     captured_ns: int  # CLOCK_BOOTTIME nanoseconds
     epoch: int  # of the lease it was released under
@@ -79,6 +79,7 @@ class Connection:
             raise MatcherError(f"{path}: the guard refused this matcher: {answer['code']}")
         fds = array.array("i", rights[0][2])
         self.height, self.width = int(answer["height"]), int(answer["width"])
+        self.channels = int(answer["channels"])  # 3, or 1 where the record releases grey
         self.ring = RingReader(fds[0])
         self._wake = fds[1]
         os.close(fds[0])
@@ -236,7 +237,10 @@ class VideoCapture:
         self._timeout_s = 0.0 if on_block == "return" else timeout_s
 
     def read(self) -> tuple[bool, np.ndarray | None]:
-        """(True, frame), or (False, None) at the end of the stream or of the timeout."""
+        """(True, frame), or (False, None) at the end of the stream or of the timeout.
+
+        A frame is BGR, shape (H, W, 3); grey, shape (H, W), where the device record says so.
+        """
         if self._connection is None:
             return False, None
         frame = self._connection.read(self._timeout_s)

@@ -29,7 +29,9 @@ from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.decision.fingerprint import Fingerprint
 from edge.errors import GuardError, LeaseError
+from edge.frames.form import Form, Shaper
 from edge.frames.gate import Blocked, Gate, Pending
+from edge.frames.layout import Layout
 from edge.frames.messages import (
     Anchor,
     Captured,
@@ -77,7 +79,9 @@ class GateProcess:
         self._capture = ipc.attach(settings["capture_fd"])
         self._decider = ipc.attach(settings["decider_fd"])
         self._parent = ipc.attach(settings["parent_fd"])
-        self._pool = Pool(settings["pool_fd"], settings["slots"], settings["slot_bytes"])
+        layout = Layout(settings["layout"])
+        self._size: tuple[int, int] = (settings["height"], settings["width"])
+        self._pool = Pool(settings["pool_fd"], settings["slots"], settings["slot_bytes"], layout)
         ring = Ring(settings["ring_fd"])
         ring.seal()
         binding = Binding(
@@ -89,7 +93,7 @@ class GateProcess:
         self._identifying = binding.lane.identifying
         view = base64.b64decode(settings["view"])
         fingerprint = Fingerprint.from_bytes(view) if view else None
-        self._sentinel = Sentinel(fingerprint)
+        self._sentinel = Sentinel(fingerprint, layout)
         floor = max(MIN_VIEW_SCORE, settings["min_view_score"]) if self._identifying else 0.0
         self._gate = Gate(binding, min_view_score=floor)
         self._outlet = Outlet(
@@ -98,10 +102,8 @@ class GateProcess:
             token=settings["token"],
             lane=binding.lane,
             uid=settings["uid"],
-            height=settings["height"],
-            width=settings["width"],
+            shaper=Shaper(Form.of(settings["picture"]), layout, *self._size),
         )
-        self._size = (settings["height"], settings["width"])
         self._releaser = Releaser(
             self._gate, self._outlet, self._clock, self._pixels, self._passed, self._block
         )

@@ -2,8 +2,9 @@
 
 A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
 `{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
-`{"ok": true, "height": ..., "width": ...}` with two descriptors, the ring
-(read-only) and an eventfd that counts published frames. Refused, it gets
+`{"ok": true, "height": ..., "width": ..., "channels": 3}` (1: grey) with two
+descriptors, the ring (read-only) and an eventfd that counts published frames.
+Refused, it gets
 `{"ok": false, "code": ...}`. Admitted, it may report whom it compares, by
 digests of 64 hexadecimal digits: `{"compared": DIGEST}` or `{"gallery": [DIGEST, ...]}`.
 Anything else it ever sends ends the connection. So does silence for a second before
@@ -21,6 +22,7 @@ import json
 import os
 import re
 import socket
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +33,9 @@ from edge.frames.ring import Ring
 from edge.ipc import peer_of
 from edge.lease import Lane
 from edge.reasons import Reason
+
+if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
+    from edge.frames.form import Shaper
 
 VERSION = 1
 MAX_HELLO = 512
@@ -52,17 +57,17 @@ class Outlet:
         token: str,
         lane: Lane,
         uid: int,
-        height: int,
-        width: int,
+        shaper: Shaper,
     ) -> None:
-        """`uid` is the user id that the matcher must have."""
+        """`uid` is the user id that the matcher must have; `shaper` makes what it gets."""
         listener.setblocking(False)
         self._listener = listener
         self._ring = ring
         self._token = token
         self._lane = lane
         self._uid = uid
-        self._shape = (height, width)
+        self._shaper = shaper
+        self._staged = np.zeros(0, np.uint8)  # where the released form was written
         self._matcher: socket.socket | None = None
         self._wake = -1
         self._strangers: dict[socket.socket, int] = {}  # and when it must have said hello
@@ -111,10 +116,12 @@ class Outlet:
                 self.reports.append(report)
 
     def stage(self, frame: np.ndarray) -> int:
-        return self._ring.stage(frame)
+        slot, self._staged = self._ring.place(self._shaper.shape)
+        self._shaper.write(frame, self._staged)
+        return slot
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
-        sequence = self._ring.publish(slot, frame, captured_ns, epoch)
+        sequence = self._ring.publish(slot, self._staged, captured_ns, epoch)
         with contextlib.suppress(BlockingIOError):
             os.eventfd_write(self._wake, 1)
         return sequence
@@ -159,8 +166,9 @@ class Outlet:
         self._ring.wipe()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         ring_fd = self._ring.read_only_fd()
-        height, width = self._shape
-        answer = json.dumps({"ok": True, "height": height, "width": width}).encode()
+        height, width, *colours = self._shaper.shape
+        told = {"ok": True, "height": height, "width": width, "channels": 3 if colours else 1}
+        answer = json.dumps(told).encode()
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ring_fd, self._wake]))
         try:
             stranger.sendmsg([answer], [rights])

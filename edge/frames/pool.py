@@ -13,6 +13,7 @@ import os
 import numpy as np
 
 from edge.errors import CameraError
+from edge.frames.layout import Layout
 
 BUDGET_BYTES = 64 * 1024 * 1024
 MAX_SLOTS = 96
@@ -21,8 +22,17 @@ MAX_SLOTS = 96
 class Pool:
     """`slots` buffers of `slot_bytes` each in one shared mapping."""
 
-    def __init__(self, fd: int, slots: int, slot_bytes: int, *, writable: bool = True) -> None:
+    def __init__(
+        self,
+        fd: int,
+        slots: int,
+        slot_bytes: int,
+        layout: Layout = Layout.BGR,
+        *,
+        writable: bool = True,
+    ) -> None:
         self.fd = fd
+        self._layout = layout
         self.slots = slots
         self.slot_bytes = slot_bytes
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
@@ -30,7 +40,7 @@ class Pool:
         self._bytes = np.frombuffer(self._map, np.uint8).reshape(slots, slot_bytes)
 
     @classmethod
-    def create(cls, frame_bytes: int) -> Pool:
+    def create(cls, frame_bytes: int, layout: Layout = Layout.BGR) -> Pool:
         """A pool for frames of `frame_bytes`, as many slots as the budget allows.
 
         Raises:
@@ -45,12 +55,12 @@ class Pool:
             )
         fd = os.memfd_create("framegate-pool", os.MFD_CLOEXEC)
         os.ftruncate(fd, slots * slot_bytes)
-        return cls(fd, slots, slot_bytes)
+        return cls(fd, slots, slot_bytes, layout)
 
     def frame(self, slot: int, height: int, width: int) -> np.ndarray:
-        """The BGR frame in `slot` as a view, shape (height, width, 3), dtype uint8."""
-        size = height * width * 3
-        return self._bytes[slot, :size].reshape(height, width, 3)
+        """The frame in `slot` as a view, uint8, in the layout's shape."""
+        size = self._layout.bytes(height, width)
+        return self._bytes[slot, :size].reshape(self._layout.shape(height, width))
 
     def wipe(self, slot: int) -> None:
         self._bytes[slot].fill(0)

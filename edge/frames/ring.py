@@ -14,6 +14,7 @@ header and `frame_bytes` of pixels, rounded up to a cache line.
 from __future__ import annotations
 
 import fcntl
+import math
 import mmap
 import os
 import struct
@@ -100,13 +101,20 @@ class Ring:
 
     def stage(self, frame: np.ndarray) -> int:
         """Copy `frame` (H, W, 3) uint8 into the next slot, unpublished; returns the slot."""
+        slot, place = self.place(frame.shape)
+        np.copyto(place, frame)
+        return slot
+
+    def place(self, shape: tuple[int, ...]) -> tuple[int, np.ndarray]:
+        """The next slot, unpublished, and where in it to write a uint8 picture of `shape`."""
         slot = self._newest % self.slots
         at = _HEADER_BYTES + slot * self._stride
         _NEWEST.pack_into(self._map, at, 0)
         self._used.add(slot)
-        pixels = self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + frame.nbytes]
-        np.copyto(pixels.reshape(frame.shape), frame)
-        return slot
+        size = math.prod(shape)
+        if size > self.frame_bytes:
+            raise RingError(f"expected at most {self.frame_bytes} bytes a frame, got {size}")
+        return slot, self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + size].reshape(shape)
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
         """Make the staged frame visible; returns its sequence number."""
@@ -156,6 +164,7 @@ class RingReader:
     def next(self, *, copy: bool = True) -> tuple[Slot, np.ndarray] | None:
         """The oldest frame not read yet as a private copy, or None.
 
+        It is BGR, shape (H, W, 3), or grey, shape (H, W), as its slot's size says.
         Frames that were overwritten or wiped before they could be read are
         skipped; `Slot.sequence` shows the gap. Without `copy` it is a view into
         the ring: good until the slot's next turn or a wipe, see `intact`.
@@ -169,10 +178,13 @@ class RingReader:
             slot = Slot(*_SLOT.unpack_from(self._map, at))
             if slot.sequence != sequence or slot.size > self.frame_bytes:
                 continue
-            if slot.height * slot.width * 3 != slot.size:
-                continue
+            shape: tuple[int, ...] = (slot.height, slot.width)
+            if slot.size != math.prod(shape):
+                shape = (*shape, 3)
+                if slot.size != math.prod(shape):
+                    continue
             pixels = self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + slot.size]
-            picture = pixels.reshape(slot.height, slot.width, 3)
+            picture = pixels.reshape(shape)
             if copy:
                 picture = picture.copy()
             if self.intact(sequence):

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.decision.fingerprint import Fingerprint
 from edge.frames import signs
+from edge.frames.layout import Layout
 
 ALL = signs.ALL_BLOCKS
 MIN_PAIRS = 60  # fewer enrolled pairs in the seen blocks say nothing about a place
@@ -27,7 +28,7 @@ class Look(NamedTuple):
     """What one glance found; a named tuple because one is made for every frame."""
 
     view_score: float  # share of enrolled signs that agree, 0 to 1; 0.0 if too few to judge
-    mean: float  # of the thumbnail's green, 0 to 255
+    mean: float  # of the thumbnail, 0 to 255
     std: float
     sharpness: float  # mean absolute Laplacian of the thumbnail
     difference: float  # mean absolute change from the previous thumbnail; 255 at the first
@@ -39,12 +40,18 @@ MALFORMED = Look(0.0, 0.0, 0.0, 0.0, 255.0, 0, True)
 
 
 class Sentinel:
-    """Looks at each frame of one camera, comparing it with one fingerprint."""
+    """Looks at each frame of one camera, comparing it with one fingerprint.
 
-    def __init__(self, fingerprint: Fingerprint | None) -> None:
+    Of BGR it sees green, of NV12 and I420 the Y plane, as they lie: which of two
+    places is brighter differs between the two for few of the enrolled pairs.
+    """
+
+    def __init__(self, fingerprint: Fingerprint | None, layout: Layout = Layout.BGR) -> None:
+        """`layout` is the camera's; a frame of any other is no picture."""
         self._fingerprint = fingerprint
+        self._layout = layout
         self._shape: tuple[int, ...] = ()
-        self._places = (slice(0), slice(0), 1)
+        self._places: tuple[slice | int, ...] = ()
         self._score: float | None = None  # of the frame last glanced at
         self._buffers = tuple(_Buffers() for _ in range(2))  # this frame's and the last one's
         self._turn = 0
@@ -68,7 +75,7 @@ class Sentinel:
         """What the gate must know before it decides; `note` gives the rest.
 
         Args:
-            frame: BGR uint8 pixels, shape (H, W, 3), any strides; only read.
+            frame: uint8 pixels in the layout's shape, any strides; only read.
             seen_blocks: bit i says that the last view reading saw block i of the
                 enrolled view; the others are left out.
 
@@ -77,12 +84,13 @@ class Sentinel:
         """
         alike = type(frame) is np.ndarray and frame.dtype is _UINT8 and frame.shape == self._shape
         if not alike:  # not of the kind of the frame before, which was well formed
-            if signs.malformed(frame):
+            size = self._size(frame)
+            if size is None:
                 self._score = None
                 return None
             if frame.shape != self._shape:
-                rows, columns = signs.grid(frame.shape[0], frame.shape[1])
-                self._places = (rows, columns, 1)
+                rows, columns = signs.grid(*size)
+                self._places = (rows, columns) if self._layout.planar else (rows, columns, 1)
                 self._shape = frame.shape
                 self._first = True
         self._turn = turn = 1 - self._turn
@@ -119,6 +127,13 @@ class Sentinel:
             buffers.thumb[:] = 0
         self._found[:] = 0
         self._first = True
+
+    def _size(self, frame: np.ndarray) -> tuple[int, int] | None:
+        """(height, width) of the picture; None for what is none a camera gives."""
+        if not isinstance(frame, np.ndarray) or frame.dtype != _UINT8:
+            return None
+        size = self._layout.size(frame.shape)
+        return size if size is not None and signs.fits(*size) else None
 
     def _compare(self, now: _Buffers, seen_blocks: int) -> float:
         if self._fingerprint is None:

@@ -1,7 +1,7 @@
 """The thumbnail and its sign map: the geometry the gate and the slow loop share.
 
-A frame becomes a 64x48 thumbnail of its green channel by taking every n-th
-pixel. Pixels three apart, side by side and one above the other, are compared;
+A frame becomes a 64x48 thumbnail of its green channel, or of its Y plane, by
+taking every n-th pixel. Pixels three apart, side by side and one above the other, are compared;
 each comparison is one bit, held as 0 or 255. Both sets of comparisons lie in one
 96x64 array: rows 0-47 compare sideways (columns 0-60 are used), rows 48-95
 compare downwards (rows 48-92 are used). The picture is cut into 8x6 blocks of
@@ -57,9 +57,13 @@ def malformed(frame: np.ndarray) -> bool:
         or frame.dtype != np.uint8
         or frame.ndim != 3
         or frame.shape[2] != 3
-        or not MIN_SIDE_PX <= frame.shape[0] <= MAX_SIDE_PX
-        or not WIDTH <= frame.shape[1] <= MAX_SIDE_PX
+        or not fits(frame.shape[0], frame.shape[1])
     )
+
+
+def fits(height: int, width: int) -> bool:
+    """Whether a camera gives pictures of that size, and they have a thumbnail."""
+    return MIN_SIDE_PX <= height <= MAX_SIDE_PX and WIDTH <= width <= MAX_SIDE_PX
 
 
 def grid(height: int, width: int) -> tuple[slice, slice]:

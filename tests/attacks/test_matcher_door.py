@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from edge.daemon.sandbox import Layer
+from edge.frames.form import Form, Shaper
+from edge.frames.layout import Layout
 from edge.frames.outlet import HELLO_NS, MAX_HELLO, MAX_STRANGERS, VERSION, Outlet
 from edge.frames.ring import Ring
 from edge.lease import Lane
@@ -35,7 +37,12 @@ class Door:
         self.ring = Ring.create(48)
         self.ring.seal()
         self.outlet = Outlet(
-            listener, self.ring, token="secret", lane=Lane.VERIFY, uid=uid, height=4, width=4
+            listener,
+            self.ring,
+            token="secret",
+            lane=Lane.VERIFY,
+            uid=uid,
+            shaper=Shaper(Form(), Layout.BGR, 4, 4),
         )
 
     def knock(self, hello: bytes, fds: tuple[int, ...] = ()) -> socket.socket:
