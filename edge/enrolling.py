@@ -1,13 +1,16 @@
 """Enrolling a view: from a camera or files to a signed fingerprint on disk.
 
 The fingerprint is written beside its final name, signed, and renamed into
-place, so a stopped enrolment leaves what was there before.
+place, so a stopped enrolment leaves what was there before. A renewal that takes
+the name of the view it renews keeps that one beside it, as NAME.before.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +18,12 @@ import numpy as np
 
 from edge.clock import BootClock, S
 from edge.decision.enrol import enrol
-from edge.decision.fingerprint import Fingerprint, SceneCheck
+from edge.decision.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.decision.people import FaceBoxes
+from edge.decision.renewal import check_due, check_like, renewed
 from edge.decision.scene import SceneModel
 from edge.errors import CameraError, EnrolmentError, UsageError
-from edge.frames.camera import Camera, FileCamera, is_live, open_camera
+from edge.frames.camera import Camera, CameraIdentity, FileCamera, is_live, open_camera
 from edge.keys import KeyStore, RecordKind
 from edge.models.pull import asset
 
@@ -38,6 +42,7 @@ class Request:
     mask_people: bool
     enforce: bool
     override: KeyStore | None = None  # whose signature sets the scene model's refusal aside
+    renew: Path | None = None  # the signed view that this one takes over from
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +64,65 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
         raise UsageError(
             f"--seconds must be {SECONDS[0]:g} to {SECONDS[1]:g}, got {request.seconds:g}"
         )
+    keys.record_signer()  # who cannot sign need not look
+    now_s = int(time.time())
+    old = _renewable(request, keys, now_s) if request.renew is not None else None
     faces = FaceBoxes(asset("centerface.onnx"))
-    frames: list[np.ndarray] = []
-    digest = b""
-    for source in request.sources:
-        camera = _open(source)
-        if digest and camera.identity.digest != digest:
-            camera.close()
-            raise EnrolmentError(f"{source} is another camera than {request.sources[0]}")
-        digest = camera.identity.digest
-        frames += _opening(camera, request.seconds)
+    identity, frames, lights = _look(request)
     boxes = [faces.detect(frame) for frame in frames]
+    if old is not None:
+        old.check_source(identity.digest, frames[0].shape[1], frames[0].shape[0])
+        check_like(old, frames)
     scene = _judge_scene(frames, request, keys)
     fingerprint = enrol(
         frames,
         boxes,
-        camera=digest,
+        camera=identity.digest,
         enforce=request.enforce,
         mask_people=request.mask_people,
         scene=scene,
+        lights=lights,
+        enrolled_s=now_s,
     )
+    if old is not None:
+        fingerprint = renewed(old, fingerprint)
     overrider = request.override if scene is SceneCheck.OVERRIDDEN else None
+    if request.renew is not None and request.out.exists() and request.renew.samefile(request.out):
+        _keep(request.out)
     return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider))
+
+
+def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:
+    """The signed view that is to be renewed, if it may be."""
+    assert request.renew is not None
+    old = Fingerprint.from_bytes(keys.read_verified(request.renew, RecordKind.VIEW))
+    if request.mask_people:
+        raise UsageError("a renewal is made from the empty view: leave --mask-people out")
+    if request.enforce is not (old.enrolment is Enrolment.ENFORCED):
+        raise UsageError(
+            f"{request.renew} is {old.enrolment.value}, and so its renewal must be: "
+            f"{'leave --unenforced out' if not request.enforce else 'add --unenforced'}"
+        )
+    check_due(old, now_s)
+    return old
+
+
+def _look(request: Request) -> tuple[CameraIdentity, list[np.ndarray], list[int]]:
+    """Which camera it is, its frames, and under which light each was taken."""
+    identity: CameraIdentity | None = None
+    frames: list[np.ndarray] = []
+    lights: list[int] = []
+    for light, source in enumerate(request.sources):
+        camera = _open(source)
+        identity = identity or camera.identity
+        if camera.identity.digest != identity.digest:
+            camera.close()
+            raise EnrolmentError(f"{source} is another camera than {request.sources[0]}")
+        seen = _opening(camera, request.seconds)
+        frames += seen
+        lights += [light] * len(seen)
+    assert identity is not None
+    return identity, frames, lights
 
 
 def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> SceneCheck:
@@ -123,6 +165,19 @@ def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
         raise CameraError("the camera delivered no frame")
     step = max(1, len(frames) // _KEPT)
     return frames[::step]
+
+
+def _keep(out: Path) -> None:
+    """Keep the view that is about to be replaced, with its signatures: the way back."""
+    kept = out.with_name(f"{out.name}.before")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
+            for ending in ("", ".sig", ".override.sig"):
+                if Path(f"{out}{ending}").exists():
+                    staged = shutil.copy(f"{out}{ending}", Path(scratch) / f"view{ending}")
+                    os.replace(staged, f"{kept}{ending}")
+    except OSError as err:
+        raise UsageError(f"cannot write {kept}: {err.strerror}") from err
 
 
 def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore, overrider: KeyStore | None) -> Path:

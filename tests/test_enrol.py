@@ -12,6 +12,7 @@ from edge.decision.fingerprint import Enrolment
 from edge.decision.silhouette import covered_blocks, silhouettes
 from edge.errors import EnrolmentError
 from edge.frames import signs
+from edge.frames.camera import FileCamera
 from edge.frames.sentinel import Sentinel
 from tests import render
 
@@ -108,7 +109,7 @@ def test_what_only_one_light_shows_is_left_out(room):
     lamp = np.clip(room * np.linspace(0.15, 1.3, 640)[None, :, None], 0, 255).astype(np.uint8)
     day, evening = list(render.still(room, 10)), list(render.still(lamp, 10, seed=2))
 
-    both = _enrol(day + evening, [()] * 20, enforce=False)
+    both = _enrol(day + evening, [()] * 20, enforce=False, lights=[0] * 10 + [1] * 10)
     only_day = _enrol(day, enforce=False)
 
     evening_frame = render.with_noise(lamp, 77)
@@ -117,6 +118,80 @@ def test_what_only_one_light_shows_is_left_out(room):
         Sentinel(both).look(evening_frame).view_score
         > Sentinel(only_day).look(evening_frame).view_score
     )
+
+
+def _evening(frame):
+    """Half the light, from a lamp on the other side, and the tone curve of a camera at night."""
+    lamp = np.clip(frame * np.linspace(0.35, 0.9, frame.shape[1])[None, :, None], 0, 255)
+    return (255 * (lamp / 255) ** 0.8).astype(np.uint8)
+
+
+def test_lights_that_differ_are_not_unsteady_and_the_full_limits_hold(room):
+    day = list(render.still(room, 10))
+    evening = [_evening(frame) for frame in day]
+
+    both = _enrol(day + evening, [()] * 20, lights=[0] * 10 + [1] * 10)
+
+    assert both.pairs >= MIN_PAIRS
+    for frame in (*day, *evening):
+        assert Sentinel(both).look(frame).view_score >= 0.99
+
+
+def test_pairs_that_two_lights_see_differently_are_left_out_and_are_not_unsteady(room):
+    """A lamp that throws a pattern on a fifth of the picture turns the signs there."""
+    evening = room.copy()
+    evening[:, 500:] = 255 - evening[:, 500:]
+    day, late = list(render.still(room, 10)), list(render.still(evening, 10, seed=2))
+
+    both = _enrol(day + late, [()] * 20, lights=[0] * 10 + [1] * 10)
+
+    assert both.pairs >= MIN_PAIRS
+    assert not signs.as_blocks(both.blocks).reshape(signs.ROWS, signs.COLUMNS)[:, 7].any()
+    assert Sentinel(both).look(late[0]).view_score >= 0.99
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+@pytest.mark.parametrize("other", [render.room(5), render.street(), render.room()[:, ::-1]])
+def test_two_places_are_not_two_lights_of_one(room, other, enforce):
+    """What they happen to share would be a view that both of them match."""
+    frames = [*render.still(room, 10), *render.still(other, 10, seed=2)]
+
+    with pytest.raises(EnrolmentError, match=r"\d+% of their lasting contrasts .* at most 30%"):
+        _enrol(frames, [()] * 20, lights=[0] * 10 + [1] * 10, enforce=enforce)
+
+
+def test_each_light_must_hold_by_itself(room):
+    day, pan = list(render.still(room, 10)), list(render.pan(room, 10, px_per_frame=12))
+
+    with pytest.raises(EnrolmentError, match="not steady"):
+        _enrol(day + pan, [()] * 20, lights=[0] * 10 + [1] * 10)
+    with pytest.raises(EnrolmentError, match="each light needs at least 5 frames, got 2"):
+        _enrol(day, NOBODY, lights=[0] * 8 + [1] * 2)
+    with pytest.raises(EnrolmentError, match="lights named for 3"):
+        _enrol(day, NOBODY, lights=[0] * 3)
+
+
+def test_one_light_named_is_no_light_named(room):
+    frames = list(render.still(room, 10))
+
+    assert _enrol(frames).digest == _enrol(frames, lights=[7] * 10).digest
+
+
+@pytest.mark.parametrize("name", ["static_table_bottles", "static_room_one_person_at_a_time"])
+def test_a_real_view_under_two_lights_is_known_under_both(data_dir, name):
+    camera = FileCamera(data_dir / "video" / f"{name}.mp4")
+    frames = [shot.frame for _, shot in zip(range(60), camera.shots(), strict=False)]
+    camera.close()
+    evening = [_evening(frame) for frame in frames]
+    lights = [0] * 15 + [1] * 15
+
+    both = _enrol(frames[:15] + evening[:15], [()] * 30, enforce=False, lights=lights)
+    day = _enrol(frames[:15], [()] * 15, enforce=False)
+
+    scores = [[Sentinel(v).look(f).view_score for f in evening[15:]] for v in (both, day)]
+    assert min(scores[0]) >= 0.95
+    assert np.median(scores[0]) >= np.median(scores[1])
+    assert min(Sentinel(both).look(f).view_score for f in frames[15:]) >= 0.95
 
 
 def test_enrolling_twice_gives_the_same_file(room):

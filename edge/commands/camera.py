@@ -10,10 +10,14 @@ examples:
   framegate camera enroll --source 0 --out till-2.view
   framegate camera enroll --source day.mp4 --source evening.mp4 --out till-2.view
   framegate camera enroll --source kiosk.mp4 --mask-people --unenforced --out trial.view
+  framegate camera enroll --source 0 --renew till-2.view --out till-2.view
 
 Point the camera at the empty place and wait for the light to settle. Name a
 source more than once, or several, to enrol under several lights: only what
-holds under all of them is kept.
+holds under all of them is kept. --renew follows a view that drifts slowly: a
+day after the last time at the earliest, of the same camera, and never further
+from the first enrolment than one renewal may go. The view that is replaced is
+kept as NAME.before.
 """
 
 
@@ -53,6 +57,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="DIR",
         help="another holder's key store: sign although the scene model objects; it is recorded",
     )
+    enroll.add_argument(
+        "--renew",
+        type=Path,
+        metavar="VIEW",
+        help="the signed view that this one takes over from; refused if it is another view",
+    )
     enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
     enroll.set_defaults(handler=run_enroll)
 
@@ -70,12 +80,17 @@ def run_enroll(args: argparse.Namespace) -> int:
         mask_people=args.mask_people,
         enforce=not args.unenforced,
         override=KeyStore.open(args.override) if args.override is not None else None,
+        renew=args.renew,
     )
     result = enroll(request, keys)
     fingerprint = result.fingerprint
     blocks = int((fingerprint.counts > 0).sum())
     print(f"{args.out}: {fingerprint.pairs} lasting contrasts in {blocks} of 48 blocks")
     print(f"enrolment {fingerprint.enrolment.value}, scene {fingerprint.scene.value}")
+    if fingerprint.lineage is not None:
+        print(
+            f"renewal {fingerprint.lineage.renewals} of the view {fingerprint.first.digest.hex()}"
+        )
     print(f"signed in {result.signature.name}; name it in the device record:")
     print(f'[view]\nfingerprint = "{args.out.name}"')
     return 0

@@ -1,13 +1,15 @@
 """Enrolment: from frames of the empty view to its fingerprint, or a refusal.
 
 Kept are pairs and directions that survive what a fixed camera meets: a few
-pixels of shift, a little roll, uneven lamps, and time. People are left out by
-their silhouettes. A view too plain, too unsteady or peopled is refused.
+pixels of shift, a little roll, uneven lamps, and time. Under several lights only
+what holds under each is kept. People are left out by their silhouettes. A view
+too plain, too unsteady or peopled is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -30,6 +32,7 @@ PER_BLOCK = 12  # pairs kept in a block and direction
 MAX_ONE_WAY = 0.9  # share of a direction's pairs that fall the same way: a ramp is no place
 MIN_PER_BLOCK = 6  # a block with fewer pairs is not enrolled
 MAX_UNSTEADY = 0.3  # share of contrasting pairs that do not hold over the plain frames
+MAX_TURNED = 0.3  # share of lasting contrasts that two lights show the other way; 0.5 is chance
 MARGIN = 3  # thumbnail pixels left out around a person
 COPIES = 8  # frames that are altered
 PLAIN = 40  # frames that are compared as they are
@@ -48,6 +51,8 @@ def enrol(
     enforce: bool,
     mask_people: bool = True,
     scene: SceneCheck = SceneCheck.UNCHECKED,
+    lights: Sequence[int] | None = None,
+    enrolled_s: int = 0,
 ) -> Fingerprint:
     """Make the fingerprint of the view these frames show.
 
@@ -58,6 +63,9 @@ def enrol(
         enforce: apply the limits for a real site; otherwise those for a trial.
         mask_people: leave the places of people out; otherwise people are refused.
         scene: what the scene model said of the view.
+        lights: which light each frame was taken under, as a number; one if not given.
+            Steadiness is judged under each by itself.
+        enrolled_s: when, in seconds since 1970 UTC; 0 if that is not known.
 
     Raises:
         EnrolmentError: the view cannot be enrolled; says why and by how much.
@@ -70,19 +78,18 @@ def enrol(
         )
     people = (box for found in boxes for box in found)
     away = silhouettes(people, width, height, margin=MARGIN) == 0
-    plain = [signs.thumbnail(f) for f in _spread(frames, PLAIN)]
-    bits, contrast = _typical(plain)
-    candidates = (contrast >= MIN_CONTRAST) & _pairs_where(away)
-    _check_steady(plain, bits, candidates, enforce=enforce)
-
-    copies = plain + [c for f in _spread(frames, COPIES) for c in _altered(f)]
-    held = np.mean([signs.signs(copy) == bits for copy in copies], axis=0)
-    steady = np.mean([signs.signs(thumb) == bits for thumb in plain], axis=0)
-    robust = candidates & (held >= HELD) & (steady >= HELD)
+    takes = _by_light(frames, lights)
+    free = _pairs_where(away)
+    found = [_under_one_light(take, free, enforce=enforce) for take in takes]
+    _check_one_place(found)
+    bits = found[0].bits
+    contrast = np.min([one.contrast for one in found], axis=0)
+    held = np.min([one.held for one in found], axis=0)
+    robust = np.all([one.robust & (one.bits == bits) for one in found], axis=0)
     worth = np.where(robust, held * 1000 + np.minimum(contrast, 60), 0)
     mask = _enough_in_each_block(_balanced(_best_of_each_block(worth), bits, worth))
     _check_rich(mask, enforce=enforce)
-    directions, gradient_mask = _directions(_spread(frames, COPIES), away)
+    directions, gradient_mask = _directions([f for t in takes for f in _spread(t, COPIES)], away)
     return Fingerprint(
         camera=camera,
         width=width,
@@ -93,7 +100,59 @@ def enrol(
         mask=mask,
         directions=directions,
         gradient_mask=gradient_mask,
+        enrolled_s=enrolled_s,
     )
+
+
+@dataclass(frozen=True)
+class _Light:
+    """What the frames of one light say of each pair; arrays of the sign shape."""
+
+    bits: Pixels
+    contrast: Pixels  # grey levels
+    held: NDArray[np.float64]  # share of the plain and altered copies on which the sign stays
+    robust: NDArray[np.bool_]
+
+
+def _by_light(frames: Sequence[np.ndarray], lights: Sequence[int] | None) -> list[list[np.ndarray]]:
+    """The frames of each light, in the order in which the lights came."""
+    if lights is None:
+        return [list(frames)]
+    if len(lights) != len(frames):
+        raise EnrolmentError(f"{len(frames)} frames but lights named for {len(lights)}")
+    takes: dict[int, list[np.ndarray]] = {}
+    for frame, light in zip(frames, lights, strict=True):
+        takes.setdefault(light, []).append(frame)
+    for take in takes.values():
+        if len(take) < MIN_FRAMES:
+            raise EnrolmentError(f"each light needs at least {MIN_FRAMES} frames, got {len(take)}")
+    return list(takes.values())
+
+
+def _under_one_light(
+    frames: Sequence[np.ndarray], free: NDArray[np.bool_], *, enforce: bool
+) -> _Light:
+    plain = [signs.thumbnail(f) for f in _spread(frames, PLAIN)]
+    bits, contrast = _typical(plain)
+    candidates = (contrast >= MIN_CONTRAST) & free
+    steady = np.mean([signs.signs(thumb) == bits for thumb in plain], axis=0)
+    _check_steady(steady, candidates, enforce=enforce)
+    copies = plain + [c for f in _spread(frames, COPIES) for c in _altered(f)]
+    held = np.mean([signs.signs(copy) == bits for copy in copies], axis=0)
+    return _Light(bits, contrast, held, candidates & (held >= HELD) & (steady >= HELD))
+
+
+def _check_one_place(found: Sequence[_Light]) -> None:
+    """Refuse lights that show different places: a view of what these share matches both."""
+    for number, one in enumerate(found):
+        for other in range(number):
+            both = one.robust & found[other].robust
+            differ = float((one.bits != found[other].bits)[both].mean()) if both.any() else 1.0
+            if differ > MAX_TURNED:
+                raise EnrolmentError(
+                    f"lights {other + 1} and {number + 1} do not show one place: {differ:.0%} of "
+                    f"their lasting contrasts are turned round, at most {MAX_TURNED:.0%} may be"
+                )
 
 
 def _check_frames(frames: Sequence[np.ndarray], boxes: Sequence[Sequence[Box]]) -> tuple[int, int]:
@@ -159,11 +218,10 @@ def _altered(frame: np.ndarray) -> list[Pixels]:
 
 
 def _check_steady(
-    plain: Sequence[Pixels], bits: Pixels, candidates: NDArray[np.bool_], *, enforce: bool
+    steady: NDArray[np.float64], candidates: NDArray[np.bool_], *, enforce: bool
 ) -> None:
     if not candidates.any():
         return  # too plain: said with its numbers below
-    steady = np.mean([signs.signs(thumb) == bits for thumb in plain], axis=0)
     lost = float((steady[candidates] < HELD).mean())
     if lost > MAX_UNSTEADY and enforce:
         raise EnrolmentError(

@@ -17,6 +17,7 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import rfc8785
@@ -27,6 +28,7 @@ from edge.frames.signs import Pixels
 
 VERSION = 1
 CAMERA_BYTES = 16
+DIGEST_BYTES = 32
 DIRECTIONS = 8  # eighths of a turn
 GRADIENT_SHAPE = (signs.HEIGHT, signs.WIDTH)
 MAX_BYTES = 16_384
@@ -48,6 +50,15 @@ class SceneCheck(Enum):
 
 
 @dataclass(frozen=True, eq=False)
+class Lineage:
+    """Where a renewed fingerprint comes from."""
+
+    first: Fingerprint  # the first enrolment, whole: what every renewal is measured against
+    before: bytes  # 32 bytes: digest of the fingerprint that was renewed
+    renewals: int  # since the first enrolment, 1 or more
+
+
+@dataclass(frozen=True, eq=False)
 class Fingerprint:
     """One enrolled view of one camera."""
 
@@ -60,6 +71,13 @@ class Fingerprint:
     mask: Pixels  # (96, 64), 255 where the pair is enrolled
     directions: Pixels  # (48, 64), 0 to 7; 0 where not chosen
     gradient_mask: Pixels  # (48, 64), 255 where the direction is enrolled
+    enrolled_s: int  # when, in seconds since 1970 UTC; 0 if that is not known
+    lineage: Lineage | None = None  # none for the first enrolment of a view
+
+    @property
+    def first(self) -> Fingerprint:
+        """The first enrolment of this view: this one, unless it renews another."""
+        return self if self.lineage is None else self.lineage.first
 
     @property
     def trial(self) -> bool:
@@ -88,22 +106,32 @@ class Fingerprint:
 
     def to_bytes(self) -> bytes:
         """The fingerprint as a file."""
+        return rfc8785.dumps(self._as_json())
+
+    def _as_json(self) -> dict[str, Any]:
         planes = [np.packbits((self.directions >> bit) & 1) for bit in range(3)]
-        return rfc8785.dumps(
-            {
-                "kind": "framegate-view",
-                "version": VERSION,
-                "camera": self.camera.hex(),
-                "width": self.width,
-                "height": self.height,
-                "enrolment": self.enrolment.value,
-                "scene": self.scene.value,
-                "bits": _text(np.packbits(self.bits != 0)),
-                "mask": _text(np.packbits(self.mask != 0)),
-                "directions": [_text(plane) for plane in planes],
-                "gradient_mask": _text(np.packbits(self.gradient_mask != 0)),
+        lineage = None
+        if self.lineage is not None:
+            lineage = {
+                "first": self.lineage.first._as_json(),
+                "before": self.lineage.before.hex(),
+                "renewals": self.lineage.renewals,
             }
-        )
+        return {
+            "kind": "framegate-view",
+            "version": VERSION,
+            "camera": self.camera.hex(),
+            "width": self.width,
+            "height": self.height,
+            "enrolment": self.enrolment.value,
+            "scene": self.scene.value,
+            "bits": _text(np.packbits(self.bits != 0)),
+            "mask": _text(np.packbits(self.mask != 0)),
+            "directions": [_text(plane) for plane in planes],
+            "gradient_mask": _text(np.packbits(self.gradient_mask != 0)),
+            "enrolled_s": self.enrolled_s,
+            "lineage": lineage,
+        }
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fingerprint:
@@ -118,6 +146,13 @@ class Fingerprint:
             read = json.loads(data)
         except (ValueError, RecursionError) as err:
             raise RecordError(f"fingerprint is not JSON: {str(err)[:80]}") from err
+        found = cls._of_json(read)
+        if found.to_bytes() != data:
+            raise RecordError("fingerprint is not in its canonical form")
+        return found
+
+    @classmethod
+    def _of_json(cls, read: Any) -> Fingerprint:
         if not isinstance(read, dict) or read.get("kind") != "framegate-view":
             raise RecordError("fingerprint expected, but the file is something else")
         if read.get("version") != VERSION:
@@ -137,13 +172,25 @@ class Fingerprint:
                 mask=_plane(read["mask"], signs.SIGN_SHAPE),
                 directions=np.asarray(directions, np.uint8),
                 gradient_mask=_plane(read["gradient_mask"], GRADIENT_SHAPE),
+                enrolled_s=_count(read["enrolled_s"]),
+                lineage=cls._lineage(read["lineage"]),
             )
         except (KeyError, TypeError, ValueError) as err:
             raise RecordError(f"fingerprint has an odd field: {str(err)[:80]}") from err
         found._check()
-        if found.to_bytes() != data:
-            raise RecordError("fingerprint is not in its canonical form")
         return found
+
+    @classmethod
+    def _lineage(cls, read: Any) -> Lineage | None:
+        if read is None:
+            return None
+        if read["first"]["lineage"] is not None:
+            raise ValueError("a first enrolment that renews another")
+        return Lineage(
+            first=cls._of_json(read["first"]),
+            before=bytes.fromhex(read["before"]),
+            renewals=_count(read["renewals"]),
+        )
 
     def check_source(self, camera: bytes, width: int, height: int) -> None:
         """Refuse a fingerprint that was enrolled from another camera or picture size.
@@ -168,6 +215,17 @@ class Fingerprint:
             raise RecordError("fingerprint enrols a pair that does not exist")
         if (self.bits & ~self.mask).any() or (self.directions[self.gradient_mask == 0]).any():
             raise RecordError("fingerprint says something of places it did not enrol")
+        if self.lineage is not None:
+            self._check_lineage(self.lineage)
+
+    def _check_lineage(self, lineage: Lineage) -> None:
+        lineage.first.check_source(self.camera, self.width, self.height)
+        if lineage.first.enrolment is not self.enrolment:
+            raise RecordError("fingerprint renews one that was enrolled by other limits")
+        if len(lineage.before) != DIGEST_BYTES or lineage.renewals < 1:
+            raise RecordError("fingerprint has an odd lineage")
+        if (lineage.renewals == 1) != (lineage.before == lineage.first.digest):
+            raise RecordError("fingerprint renews another than its lineage says")
 
 
 def _text(packed: np.ndarray) -> str:
@@ -188,6 +246,12 @@ def _three(texts: object) -> list[object]:
     if not isinstance(texts, list) or len(texts) != 3:
         raise ValueError("expected three direction planes")
     return texts
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"number {value!r}")
+    return value
 
 
 def _side(value: object) -> int:
