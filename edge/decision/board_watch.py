@@ -24,6 +24,8 @@ GYRO_LIMIT_RAD_S = 40.0  # beyond what such sensors can report
 SPEED_STILL_M_S = 0.5
 SUNLIGHT_LUX = 20_000.0  # brighter than any lit room
 JUMP_M = 50.0  # between two fixes less than two seconds apart
+STUCK_NS = 2 * S  # of movement with the dock contact closed: the contact is not to be believed
+_PAUSE_NS = 300 * MS  # a shorter rest is part of the movement: a step, a turn of the wrist
 _WINDOW_NS = S
 _FLAT_SAMPLES = 20
 _EARTH_M = 111_320.0  # metres in a degree of latitude
@@ -39,6 +41,7 @@ class BoardWatch:
         self._imu: deque[tuple[int, tuple[Vector, Vector]]] = deque()
         self._imu_varied = False
         self._fix: tuple[int, float, float] | None = None
+        self._moving: tuple[int, int] | None = None  # since when, and when last
 
     def see(self, sample: BoardSample) -> tuple[Reading, ...]:
         """Readings for the sources this sample feeds."""
@@ -71,6 +74,10 @@ class BoardWatch:
             reasons.append(Reason.SENSOR_SILENT)
         elif not self._dock_id or dock_id != self._dock_id:
             reasons.append(Reason.DOCK_SITE)
+        if dock and self._moving is not None:
+            since_ns, last_ns = self._moving
+            if now_ns - last_ns <= _PAUSE_NS and last_ns - since_ns >= STUCK_NS:
+                reasons.append(Reason.DOCK_STUCK)
         return Reading(Source.DOCK, now_ns, tuple(reasons))
 
     def _stillness(self, now_ns: int) -> Reading:
@@ -90,6 +97,8 @@ class BoardWatch:
         low, high = GRAVITY_M_S2
         if math.hypot(*gyro) > GYRO_STILL_RAD_S or math.dist(accel, mean) > ACCEL_STILL_M_S2:
             reasons.append(Reason.MOTION)
+            since_ns, last_ns = self._moving or (now_ns, now_ns)
+            self._moving = (since_ns if now_ns - last_ns <= _PAUSE_NS else now_ns, now_ns)
         elif not low <= math.hypot(*mean) <= high:
             reasons.append(Reason.SENSOR_IMPLAUSIBLE)
         return Reading(Source.STILLNESS, now_ns, tuple(reasons))
