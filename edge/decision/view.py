@@ -36,9 +36,9 @@ MIN_GRADIENT = 0.5  # share of gradient blocks in seen blocks
 MAX_UNEXPLAINED = 0.15  # of the enrolled blocks, unseen and outside silhouettes, to open
 MIN_RECENT = 0.9  # of the enrolled blocks, seen within `RECENT_NS`, to open
 RECENT_NS = 600 * S
-BASELINE_NS = 1 * S
-MIN_LEVEL = 0.7  # contrast of the middle block, of the last second's: own recordings 0.88 and more,
-# and a cross-fade that is noticed at 0.7 has at most 0.4 of the other picture in it
+BASELINE_NS = 2 * S
+MIN_LEVEL = 0.75  # contrast of the middle block, of the last two seconds': own recordings keep
+# 0.83 and more, and a fade that is noticed in time has less than half of the other picture in it
 _BASELINE_READINGS = 3  # fewer are no level
 _FALLING = 0.97  # of the reading before: it goes on falling
 
@@ -54,7 +54,7 @@ class ViewReading:
     quadrants: int  # quarters of the picture with a seen block
     unexplained: float  # share of the enrolled blocks unseen and outside silhouettes
     recent: float  # share of the enrolled blocks seen within ten minutes
-    level: float  # contrast of the middle block, of its level in the last second
+    level: float  # contrast of the middle block, of its level in the last two seconds
     reasons_open: tuple[Reason, ...]  # why it is not good enough to begin
     reasons_continue: tuple[Reason, ...]  # why it is not even good enough to go on
 
@@ -135,7 +135,7 @@ class ViewCheck:
         return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
 
     def _level(self, captured_ns: int, pairs: NDArray[np.float64]) -> float:
-        """How much of the last second's contrast is left, in the middle block.
+        """How much of the last two seconds' contrast is left, in the middle block.
 
         A cross-fade takes contrast from every block, and goes on. A hand takes
         it from some, and the middle one keeps its own. A lamp or the exposure
