@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from edge.decision.enrol import enrol
 from edge.decision.fingerprint import Fingerprint
+from edge.decision.people import FaceBoxes
 from edge.frames import signs
+from edge.frames.camera import FileCamera
 from edge.frames.layout import Layout
 from edge.frames.sentinel import ALL, Sentinel
 from edge.lease import MIN_VIEW_SCORE
+from edge.offline import enrol_opening
 from tests import render
 
 CAMERA = bytes(range(16))
@@ -48,6 +53,21 @@ def test_brightness_finds_the_view_enrolled_by_green_and_no_other(
     assert min(own) >= 0.9
     for foreign in (render.street(), render.room(seed=7)):
         assert sentinel.look(render.planar(foreign, layout)).view_score < MIN_VIEW_SCORE
+
+
+@pytest.mark.parametrize("own", ["single_face.mp4", "carphone_pristine.mp4"])
+def test_on_real_footage_brightness_scores_as_green_does(clip, face_model, own):
+    view = enrol_opening(clip(own), 1.0, FaceBoxes(face_model))
+    green, luma = Sentinel(view), Sentinel(view, Layout.NV12)
+
+    for name in ("single_face.mp4", "carphone_pristine.mp4", "bikes.mp4"):
+        for shot in islice(FileCamera(clip(name)).shots(), 60):
+            score = luma.look(render.planar(shot.frame, Layout.NV12)).view_score
+            if name == own:
+                assert score >= 0.9
+                assert score == pytest.approx(green.look(shot.frame).view_score, abs=0.02)
+            else:
+                assert score < MIN_VIEW_SCORE
 
 
 @pytest.mark.parametrize("layout", list(Layout))
