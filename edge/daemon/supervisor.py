@@ -15,8 +15,6 @@ import os
 import secrets
 import select
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,8 +25,9 @@ from edge.audit.schema import Board
 from edge.clock import BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
 from edge.daemon import sandbox
+from edge.daemon.board import port_of, start_bridge, start_virtual_board
 from edge.daemon.keeper import Keeper
-from edge.daemon.processes import Child, key_pipe, spawn_module
+from edge.daemon.processes import Child, spawn_module
 from edge.daemon.recorder import Recorder
 from edge.daemon.run_folder import RunFolder, sweep
 from edge.decision.evidence import Source
@@ -395,42 +394,13 @@ class Guard:
         port = self.plan.board
         key = self.store.board_key()
         if port == VIRTUAL:
-            port = self._start_virtual_board(key)
-        decider_bridge, bridge_decider = ipc.pair()
-        key_fd = key_pipe(key)
-        numbers = ["--key-fd", key_fd, "--beats-fd", self.beats.fd]
-        numbers += ["--decider-fd", bridge_decider.fileno()]
-        if self.board_kind is Board.VIRTUAL:
-            numbers.append("--simulated")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "firmware_bridge.process", "--port", port]
-            + [str(n) for n in numbers],
-            pass_fds=(key_fd, self.beats.fd, bridge_decider.fileno()),
-            stdin=subprocess.DEVNULL,
-        )
-        os.close(key_fd)
-        bridge_decider.close()
-        self.children["bridge"] = Child("bridge", process)
-        return decider_bridge
-
-    def _start_virtual_board(self, key: bytes) -> str:
-        key_fd = key_pipe(key)
-        line_fd = self.plan.line_fd
-        command = [sys.executable, "-m", "firmware_bridge.board_process", "--key-fd", str(key_fd)]
-        command += [*self.plan.board_arguments, "--line-fd", str(line_fd)]
-        process = subprocess.Popen(
-            command,
-            pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        )
-        os.close(key_fd)
-        self.children["board"] = Child("virtual board", process)
-        assert process.stdout is not None
-        port = process.stdout.readline().decode().strip()
-        if not port:
-            raise GuardError("the virtual board did not start")
-        return port
+            board = start_virtual_board(key, self.plan.board_arguments, self.plan.line_fd)
+            self.children["board"] = board
+            port = port_of(board)
+        simulated = self.board_kind is Board.VIRTUAL
+        bridge, decider_end = start_bridge(port, key, self.beats.fd, simulated=simulated)
+        self.children["bridge"] = bridge
+        return decider_end
 
     def _await_ready(self) -> None:
         """Wait until gate and decider say that they are ready."""

@@ -1,0 +1,70 @@
+"""The board's side of a start: the bridge to its port, and a virtual board where one may be."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from edge import ipc
+from edge.daemon.processes import Child, key_pipe
+from edge.errors import GuardError
+
+
+def start_bridge(
+    port: str, key: bytes, beats_fd: int, *, simulated: bool
+) -> tuple[Child, socket.socket]:
+    """Start the bridge to `port`; (the process, the decider's end of its channel).
+
+    Args:
+        simulated: a virtual board may answer; otherwise only a real one counts.
+    """
+    decider_bridge, bridge_decider = ipc.pair()
+    key_fd = key_pipe(key)
+    numbers = ["--key-fd", key_fd, "--beats-fd", beats_fd]
+    numbers += ["--decider-fd", bridge_decider.fileno()]
+    if simulated:
+        numbers.append("--simulated")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "firmware_bridge.process", "--port", port]
+        + [str(n) for n in numbers],
+        pass_fds=(key_fd, beats_fd, bridge_decider.fileno()),
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(key_fd)
+    bridge_decider.close()
+    return Child("bridge", process), decider_bridge
+
+
+def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> Child:
+    """Start a virtual board; `port_of` tells where it listens.
+
+    Args:
+        line_fd: where it writes its interlock's transitions; -1 for nowhere.
+    """
+    key_fd = key_pipe(key)
+    command = [sys.executable, "-m", "firmware_bridge.board_process", "--key-fd", str(key_fd)]
+    command += [*arguments, "--line-fd", str(line_fd)]
+    process = subprocess.Popen(
+        command,
+        pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    os.close(key_fd)
+    return Child("virtual board", process)
+
+
+def port_of(board: Child) -> str:
+    """The serial port of a virtual board that was just started.
+
+    Raises:
+        GuardError: it did not start.
+    """
+    assert board.process.stdout is not None
+    port = board.process.stdout.readline().decode().strip()
+    if not port:
+        raise GuardError("the virtual board did not start")
+    return port
