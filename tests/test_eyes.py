@@ -8,11 +8,12 @@ import pytest
 from edge.clock import MS, S
 from edge.decision.enrol import enrol
 from edge.decision.evidence import Box, Reading, Source
-from edge.decision.eyes import Eyes, check_rate
+from edge.decision.eyes import Eyes, check_rate, check_room
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.people import PeopleRules
 from edge.decision.scene import SceneModel, SceneReading
 from edge.errors import ModelError
+from edge.frames.gate import Limits
 from edge.frames.sentinel import ALL
 from edge.reasons import Reason
 from tests import render
@@ -169,6 +170,30 @@ def test_a_detector_too_slow_for_the_waiting_frames_is_refused(spent_ms: int, fi
         return
     with pytest.raises(ModelError, match="takes 301 ms"):
         check_rate(spent_ms * MS, 500 * MS)
+
+
+@pytest.mark.parametrize(
+    "width,height,rate_hz,fits",
+    [
+        (640, 480, 60.0, True),
+        (1280, 720, 30.0, True),
+        (1920, 1080, 30.0, True),
+        (1920, 1080, 60.0, False),
+        (2560, 1440, 15.0, True),
+        (2560, 1440, 0.0, False),  # taken for 30
+        (3840, 2160, 30.0, False),
+        (3840, 2160, 4.0, True),
+    ],
+)
+def test_a_picture_too_large_for_the_waiting_frames_is_refused(
+    width: int, height: int, rate_hz: float, fits: bool
+) -> None:
+    size, room = width * height * 3, Limits().max_bytes
+    if fits:
+        check_room(15 * MS, size, rate_hz, room)
+        return
+    with pytest.raises(ModelError, match=r"\d+ frames of .* MiB wait for their evidence"):
+        check_room(15 * MS, size, rate_hz, room)
 
 
 def test_after_a_restart_what_is_covered_must_be_seen_before_the_first_opening(

@@ -261,6 +261,7 @@ class Guard:
             "slot_bytes": pool.slot_bytes,
             "height": height,
             "width": width,
+            "rate_hz": float(hello["rate_hz"]),
             "layout": layout.value,
             "camera": identity.digest.hex(),
             "view": base64.b64encode(self.view).decode(),

@@ -29,7 +29,7 @@ from edge.audit.schema import Board, Enrolment, Entry, Kind, Release, Stamp, Sta
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
 from edge.decision.evidence import BoardSample, Reading, Source
-from edge.decision.eyes import Eyes, check_rate
+from edge.decision.eyes import Eyes, check_rate, check_room
 from edge.decision.fingerprint import Enrolment as Standing
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.decision.judge import REPORT_NS, Action, Ask, Judge, Setup, Tell, Write
@@ -107,7 +107,14 @@ class Decider:
         blank = np.zeros((settings["height"], settings["width"], 3), np.uint8)
         looks = [_time(self._clock, lambda: faces.detect(blank)) for _ in range(4)]
         if settings["release"] == Release.BRACKETED.value:
-            check_rate(min(looks), Limits().max_age_ns)  # the first one warmed up
+            spent_ns = min(looks)  # the first one warmed up
+            check_rate(spent_ns, Limits().max_age_ns)
+            check_room(
+                spent_ns,
+                layout.bytes(settings["height"], settings["width"]),
+                settings["rate_hz"],
+                Limits().max_bytes,
+            )
         camera = bytes.fromhex(settings["camera"])
         self._binding = Binding(camera, boot_id(), policy.digest, session.operation)
         self._identifying = session.operation.identifying

@@ -8,6 +8,7 @@ only a small grey copy stays in memory, until the next one is compared with it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from edge.reasons import Reason
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
+USUAL_HZ = 30.0  # what a camera that does not tell its rate is taken to have
 SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
 UNSETTLED = 2  # blocks that turn bad from one view reading to the next: somebody may come in
 
@@ -45,6 +47,27 @@ def check_rate(spent_ns: int, patience_ns: int) -> None:
             f"looking for faces takes {spent_ns / MS:.0f} ms here and is due every "
             f"{PEOPLE_NS // MS} ms, but a frame waits {patience_ns // MS} ms at most: "
             "use a faster device, or release = immediate"
+        )
+
+
+def check_room(spent_ns: int, frame_bytes: int, rate_hz: float, room_bytes: int) -> None:
+    """See that the frames of one bracket fit where they wait.
+
+    Args:
+        spent_ns: what one look for faces costs on this device.
+        frame_bytes: of one picture, as the camera gives it.
+        rate_hz: frames a second; 0 if the camera does not tell, then `USUAL_HZ`.
+        room_bytes: that may wait.
+
+    Raises:
+        ModelError: frames would be given up before their bracket closes; nothing would flow.
+    """
+    waiting = math.floor((PEOPLE_NS + spent_ns) / S * (rate_hz or USUAL_HZ)) + 1
+    if waiting * frame_bytes > room_bytes:
+        raise ModelError(
+            f"{waiting} frames of {frame_bytes / 2**20:.1f} MiB wait for their evidence, and "
+            f"{room_bytes / 2**20:.0f} MiB is all that may wait: use a smaller picture, "
+            "fewer frames a second, or release = immediate"
         )
 
 

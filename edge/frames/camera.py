@@ -30,6 +30,7 @@ from edge.frames.layout import Layout
 
 _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
 MAX_SIDE_PX = 8192
+_MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _NETWORK = ("rtsp", "rtsps", "http", "https", "rtp", "udp", "tcp", "srt")
 
 
@@ -73,6 +74,7 @@ class Camera(Protocol):
     layout: Layout
     width: int  # of the picture, in pixels
     height: int
+    rate_hz: float  # frames a second, as far as it is told; 0 if it is not
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         """Frames in order of capture.
@@ -101,6 +103,7 @@ class FileCamera:
             raise CameraError(f"{path}: expected a video with frames, could decode none")
         self._first: Shot | None = first
         self.height, self.width = first.frame.shape[:2]
+        self.rate_hz = _rate_hz(self._capture)
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         shot, self._first = self._first, None
@@ -129,6 +132,7 @@ class PacedCamera:
         self._clock = clock
         self.identity = self._file.identity
         self.width, self.height = self._file.width, self._file.height
+        self.rate_hz = self._file.rate_hz
         self.dropped = 0
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
@@ -172,6 +176,7 @@ class LiveCamera:
         if not found:
             raise CameraError(f"{source}: the camera opens but delivers no frame")
         self.height, self.width = frame.shape[:2]
+        self.rate_hz = _rate_hz(self._capture)
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         while True:
@@ -182,6 +187,12 @@ class LiveCamera:
 
     def close(self) -> None:
         self._capture.release()
+
+
+def _rate_hz(capture: cv2.VideoCapture) -> float:
+    """Frames a second as the driver or the container tells it; 0 if it does not."""
+    told = capture.get(cv2.CAP_PROP_FPS)
+    return told if 0 < told <= _MAX_RATE_HZ else 0.0
 
 
 def open_camera(source: str, clock: Clock) -> Camera:

@@ -136,6 +136,7 @@ def main() -> int:
         "sha256": identity.sha256,
         "height": camera.height,
         "width": camera.width,
+        "rate_hz": camera.rate_hz,
         "layout": camera.layout.value,
     }
     parent.send(json.dumps(hello).encode())

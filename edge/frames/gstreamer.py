@@ -116,6 +116,7 @@ class PipelineCamera:
         )
         self._frames_fd, write_fd = os.pipe()
         self.layout = layout_of(words)
+        self.rate_hz = 0.0  # not told
         sink = ["fdsink", f"name={_NAME}", f"fd={write_fd}", "sync=false"]
         convert = ["!", "videoconvert", "!", f"video/x-raw,format={self.layout.value}", "!"]
         self._process = subprocess.Popen(
