@@ -71,6 +71,34 @@ def test_a_hand_held_photograph_of_the_view_is_noticed(room):
     assert np.mean(_moving(_readings(held)[1:])) > 0.6
 
 
+def _trembling(view, count, px, seed=0):
+    """A camera held as still as a hand can: it wanders about, and goes nowhere."""
+    rng = np.random.default_rng(seed)
+    place = np.zeros(2)
+    for i in range(count):
+        place = 0.6 * place + rng.normal(0, px, 2)
+        yield render.with_noise(render.panned(view, *place), i)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_hand_that_holds_the_camera_still_is_noticed_within_a_second(room, seed):
+    readings = _readings(_trembling(room, 30, px=1.2, seed=seed))
+
+    assert all(_moving(readings)[11:])
+    assert max(r.step for r in readings) < 3 * 0.008  # no single step would have told
+
+
+@pytest.mark.parametrize("sigma", [2.0, 8.0, 20.0])
+def test_noise_is_no_trembling_hand(room, sigma):
+    frames = [render.with_noise(room, i, sigma) for i in range(25)]
+
+    assert not any(_moving(_readings(frames)))
+
+
+def test_a_shelf_that_shakes_less_than_a_hand_is_fixed(room):
+    assert not any(_moving(_readings(_trembling(room, 25, px=0.2))))
+
+
 def test_a_camera_on_the_road_moves():
     assert np.mean(_moving(_readings(render.drive(16, m_per_frame=1.5))[11:])) > 0.5
 
@@ -129,6 +157,7 @@ def _clip_readings(path, seconds=6.0):
         ("static_cctv_campus_pedestrians", 0.0, 0.0),
         ("handheld_gopro_max_walk_path", 0.8, 1.0),
         ("handheld_shaky_city_sculpture", 0.9, 1.0),
+        ("handheld_pan_street_people", 0.8, 1.0),  # held still for four seconds, then turned
         ("handheld_walk_bedroom", 0.8, 1.0),
         ("dash_phone_city_gyro", 0.9, 1.0),
     ],

@@ -30,12 +30,16 @@ CARRY_LIMIT = 0.012  # widths over about a second
 SURELY = 3.0  # times the limit; less must be seen in two readings, for things get moved about
 CARRY_NS = 1 * S
 MAX_STEP_NS = 400 * MS  # readings further apart are not compared as one step
+TREMOR_LIMIT = 0.001  # widths a reading, in the middle reading of a second: what the stillest
+# fifth of the cells moves by. Fixed cameras 0.0007 at most, cameras held still by hand 0.0012
+TREMOR_SHARE = 0.2
 STILL_SHARE = 0.45  # cells at rest that show the camera is, whatever moves before it
 STILL = 0.0025  # widths
 MIN_CORNER = 2e-4  # least eigenvalue of a corner worth following, of 1
 NO_REST = 0.1  # fewer cells at rest: all moves, if not as one (things near and far)
 COHERENT = 0.5  # cells that one shift, roll and zoom explains, or it is not the camera
 COHERENT_PX = 1.5
+_TREMOR_READINGS = 6  # in a second, fewer say nothing
 _BACK_AND_FORTH = 1.0  # pixels a corner may miss by when followed back
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03)
 Points = NDArray[np.float32]
@@ -67,6 +71,7 @@ class EgoMotion:
     def __init__(self) -> None:
         self._past: deque[_Picture] = deque()
         self._suspected = False  # the last reading seemed to move
+        self._tremor: deque[tuple[int, float]] = deque()  # of the readings of a second
 
     def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> MotionReading:
         """Compare a BGR frame with the reading before it and the one a second ago."""
@@ -81,13 +86,14 @@ class EgoMotion:
         if last is None or first is None or captured_ns <= last.captured_ns:
             return MotionReading(captured_ns, 0.0, 0.0, 0.0, 0, False, ())
 
-        step, cells = _shift(last, now)
+        step, cells, least = _shift(last, now)
         carried = step if first is last else _shift(first, now)[0]
         elapsed_ns = captured_ns - last.captured_ns
         valid = cells >= MIN_CELLS
         limit = STEP_LIMIT if elapsed_ns <= MAX_STEP_NS else CARRY_LIMIT
         seems = valid and (step > limit or carried > CARRY_LIMIT)
         moving = seems and (self._suspected or step > SURELY * limit)
+        trembling = self._trembles(captured_ns, least if valid else 0.0)
         self._suspected = seems
         return MotionReading(
             captured_ns=captured_ns,
@@ -96,8 +102,17 @@ class EgoMotion:
             carried=carried,
             cells=cells,
             valid=valid,
-            reasons=(Reason.CAM_MOVING,) if moving else (),
+            reasons=(Reason.CAM_MOVING,) if moving or trembling else (),
         )
+
+    def _trembles(self, captured_ns: int, least: float) -> bool:
+        """Whether nothing has been at rest for a second: a hand holds the camera, if still."""
+        self._tremor.append((captured_ns, least))
+        while self._tremor[0][0] < captured_ns - CARRY_NS:
+            self._tremor.popleft()
+        whole = captured_ns - self._tremor[0][0] >= CARRY_NS * 8 // 10
+        middle = float(np.median([moved for _, moved in self._tremor]))
+        return whole and len(self._tremor) >= _TREMOR_READINGS and middle > TREMOR_LIMIT
 
 
 def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> _Picture:
@@ -124,22 +139,23 @@ def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
     return np.array(found, np.float32).reshape(-1, 1, 2)
 
 
-def _shift(before: _Picture, now: _Picture) -> tuple[float, int]:
-    """Motion of the median cell in widths, and how many cells could be followed."""
+def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
+    """Motion of the median cell in widths, how many could be followed, and the stillest fifth's."""
     if len(before.corners) < MIN_CELLS:
-        return 0.0, len(before.corners)
+        return 0.0, len(before.corners), 0.0
     ahead, ok = _follow(before.grey, now.grey, before.corners)
     back, again = _follow(now.grey, before.grey, ahead)
     missed = np.linalg.norm(back - before.corners, axis=2).ravel()
     kept = ok & again & (missed < _BACK_AND_FORTH)
     moved = np.linalg.norm(ahead - before.corners, axis=2).ravel()[kept] / WIDTH_PX
     if len(moved) < MIN_CELLS:
-        return 0.0, len(moved)
+        return 0.0, len(moved), 0.0
+    least = float(np.quantile(moved, TREMOR_SHARE))
     resting = float((moved < STILL).mean())
     as_one = resting < NO_REST or _coherent(before.corners[kept], ahead[kept])
     if resting >= STILL_SHARE or not as_one:
-        return float(min(np.quantile(moved, STILL_SHARE), STILL)), len(moved)
-    return float(np.median(moved)), len(moved)
+        return float(min(np.quantile(moved, STILL_SHARE), STILL)), len(moved), least
+    return float(np.median(moved)), len(moved), least
 
 
 def _follow(
