@@ -25,13 +25,21 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), flags=re.S | re.M)
 
 
+_SHELL = """
+import os, sys
+from edge.ipc import die_with_parent
+die_with_parent()
+os.execvp("bash", ["bash", "-euo", "pipefail", "-c", sys.argv[1]])
+"""
+
+
 def shell(commands: str, folder: Path, clips: Path) -> str:
     """Run commands as a reader would, in one shell; returns what they printed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     printed = folder / "printed.txt"  # a pipe would stay held by whatever is left running
     with printed.open("w") as out:
         run = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", commands],
+            [sys.executable, "-c", _SHELL, commands],  # it waits for nobody who is gone
             cwd=folder,
             env={**os.environ, "PATH": path, "CLIPS": str(clips)},
             stdout=out,
