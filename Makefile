@@ -53,8 +53,8 @@ soak: $(TESTED) clips ## an hour: the whole daemon with churn (MINUTES=60), 100,
 	@$(BIN)/python -m bench.audit_kills --kills 1000
 	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),60)
 
-mutants: $(BENCHED) ## change lease and gate in every small way; a test must notice
-	@$(BIN)/python -m bench.mutants
+mutants: $(BENCHED) ## change lease, gate and policy loader in every small way; a test must notice (ARGS='edge.lease.*')
+	@$(BIN)/python -m bench.mutants $(ARGS)
 
 clips: $(READY) ## fetch the demo clips and the face detector
 	@$(BIN)/framegate models check >/dev/null || $(BIN)/framegate models pull

@@ -1,18 +1,22 @@
-"""Change the lease and the gate in every small way and see that a test notices.
+"""Change the lease, the gate and the policy loader in every small way; a test must notice.
 
-    python -m bench.mutants
+    python -m bench.mutants [NAME...]
+    python -m bench.mutants 'edge.decision.*'
 
-Runs mutmut over the modules named in pyproject.toml. A change that no test
-notices must be listed in `bench/mutants_equivalent.txt` with the reason why it
-changes nothing; one that is not ends this with exit code 1.
+Runs mutmut over the modules named in pyproject.toml, an hour and more, or over
+the functions that a NAME with wildcards takes in. A change that no test notices
+must be listed in `bench/mutants_equivalent.txt` with the reason why it changes
+nothing; one that is not ends this with exit code 1.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,18 +40,32 @@ def unnoticed(lines: Iterable[str]) -> set[str]:
     return found
 
 
-def main() -> int:
-    """Run every mutant and print those that nobody noticed."""
+def chosen(lines: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The results of the mutants that any of `names` takes in; of all where there is none."""
+    results = [line.strip() for line in lines if ": " in line]
+    return [
+        line
+        for line in results
+        if not names or any(fnmatchcase(line.partition(": ")[0], name) for name in names)
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the mutants and print those that nobody noticed."""
+    parser = argparse.ArgumentParser(prog="bench.mutants", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these functions")
+    names = parser.parse_args(argv).names
     mutmut = [sys.executable, "-m", "mutmut"]
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # old results would be believed
-    run = subprocess.run([*mutmut, "run"], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([*mutmut, "run", *names], cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
         print(run.stdout[-2000:] + run.stderr[-2000:], file=sys.stderr)
         return 2
     results = subprocess.run(
         [*mutmut, "results", "--all", "true"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    lines = [line for line in results.stdout.splitlines() if ": " in line]
+    lines = chosen(results.stdout.splitlines(), names)
     survivors = unnoticed(lines)
     equivalent = listed(LISTED.read_text())
     for name in sorted(survivors):

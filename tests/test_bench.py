@@ -12,7 +12,7 @@ import pytest
 
 from bench import page, profiles
 from bench.figures import Basis, Figure, number, ratio
-from bench.mutants import listed, unnoticed
+from bench.mutants import chosen, listed, unnoticed
 from bench.publish import markdown, merged
 from bench.rig import Rig
 from bench.scenery import SIZES, fingerprint, takes, view
@@ -164,6 +164,10 @@ def test_a_mutant_that_survived_must_be_listed_with_a_reason():
     results = ["  a.x__mutmut_1: killed", "  a.x__mutmut_2: survived", "  a.y__mutmut_1: timeout"]
 
     assert unnoticed(results) == {"a.x__mutmut_2"}
+    assert chosen([*results, ""], []) == [line.strip() for line in results]
+    assert unnoticed(chosen(results, ["a.y*"])) == set()
+    assert chosen([*results, ""], []) == [line.strip() for line in results]
+    assert unnoticed(chosen(results, ["a.y*"])) == set()
     assert listed("# why\na.x__mutmut_2: the bound is never reached\nb.z__mutmut_1: \n") == {
         "a.x__mutmut_2": "the bound is never reached"
     }
