@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge.clock import MS
 from edge.config import Device
+from edge.decision.bundle import Floors
 from edge.decision.policy import Policy
 from edge.decision.tenure import Tenure
 from edge.lease import MIN_VIEW_SCORE
@@ -64,11 +65,14 @@ class Chosen:
         return default if self.tenure is None else self.tenure.bundle.thresholds.get(name, default)
 
 
-def choose(pack: str, store: Path | None) -> Chosen:
+def choose(pack: str, store: Path | None, known: Iterable[Floors] = ()) -> Chosen:
     """The bundle installed in the folder `store`, or the shipped `pack` if no keys are trusted.
+
+    Args:
+        known: what the audit log has seen; nothing older counts again.
 
     Raises:
         PolicyError: no such pack, or the installed bundle does not hold (any more).
     """
-    found = in_force(pack, PolicyStore(store), wall_s=int(time.time()), guard=VERSION)
+    found = in_force(pack, PolicyStore(store), wall_s=int(time.time()), guard=VERSION, known=known)
     return Chosen(*found)

@@ -188,12 +188,21 @@ def in_force(
     """The policy to decide by: the installed one, where somebody's keys are trusted.
 
     A device that trusts no keys yet decides by the pack that came with the
-    product, which has no term. One that does never falls back to it.
+    product, which has no term. One that does never falls back to it, nor one
+    whose log knows that a bundle was once in force.
 
     Raises:
         PolicyError: the installed policy is refused, or is another pack.
     """
+    known = tuple(known)
     if store.root() is None:
+        seen = newest(known).version
+        if seen:
+            raise BundleError(
+                Reason.POLICY_ROLLBACK,
+                f"version {seen} was in force on this device, none is installed in "
+                f"{store.directory}",
+            )
         return Policy.load(pack), None
     installed = store.load(wall_s=wall_s, guard=guard, known=known)
     found = installed.policy

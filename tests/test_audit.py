@@ -10,11 +10,13 @@ from edge.audit.journal import BadEntry
 from edge.audit.log import AuditLog
 from edge.audit.merkle import Frontier, leaf_hash
 from edge.audit.note import Signer, read_note, sign_note
-from edge.audit.schema import SchemaError
+from edge.audit.schema import Floor, SchemaError
 from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError, RollbackError
-from tests.audit_helpers import deny, end, permit, read_all, start, stop
+from tests.audit_helpers import NOON_NS, deny, end, permit, read_all, stamp, start, stop
+
+DAY_NS = 86_400 * 10**9
 
 
 @pytest.fixture
@@ -171,6 +173,29 @@ def test_a_log_shorter_than_its_floor_is_not_used(where, key):
     with pytest.raises(RollbackError):
         AuditLog.create_or_open(where, key, floor=3)
     AuditLog.create_or_open(where, key, floor=2).close()
+
+
+def test_the_newest_policy_and_time_are_read_back_from_the_log(where, key):
+    log = AuditLog.create_or_open(where, key)
+    assert (log.policy_floor, log.time_floor_ns) == (0, 0)
+    for seq, version, time_ns in ((1, 7, NOON_NS + DAY_NS), (2, 6, NOON_NS)):
+        log.append(Floor(stamp(seq), version, time_ns), durable=True)
+    assert (log.policy_floor, log.time_floor_ns) == (7, NOON_NS + DAY_NS)
+    log.close()
+
+    again = AuditLog.create_or_open(where, key)
+    assert (again.policy_floor, again.time_floor_ns) == (7, NOON_NS + DAY_NS)
+    again.close()
+
+
+def test_without_a_floor_the_newest_entry_is_the_latest_time_known(where, key):
+    log = AuditLog.create_or_open(where, key)
+    log.append(start(), durable=True)
+    log.close()
+
+    again = AuditLog.create_or_open(where, key)
+    assert (again.policy_floor, again.time_floor_ns) == (0, start().stamp.wall_ns)
+    again.close()
 
 
 def test_a_log_of_another_device_does_not_verify(where, key):

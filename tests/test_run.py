@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
+from edge.audit.verify import verify_log
 from edge.clock import S
 from edge.daemon import supervisor
 from edge.daemon.supervisor import Guard, Plan
@@ -25,7 +27,7 @@ from edge.errors import CameraError, GuardError, MatcherError, PolicyError, Sign
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
 from edge.frames.layout import Layout
-from edge.keys import KeyStore, Office, RecordKind
+from edge.keys import KeyStore, Office, RecordKind, read_verifier
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
@@ -435,12 +437,16 @@ def install(tmp_path: Path) -> Callable[..., Path]:
         command = [sys.executable, "-m", "edge.cli", "policy", *arguments]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
-    def install(*arguments: str) -> Path:
-        keys, bundle, store = (tmp_path / name for name in ("policy-keys", "p7.json", "policy"))
-        policy("keygen", "ann", "bob", "cyd", "--out", str(keys))
+    def install(*arguments: str, version: int = 7) -> Path:
+        keys, bundle = tmp_path / "policy-keys", tmp_path / f"p{version}.json"
+        store = tmp_path / f"policy-{version}"
+        if not keys.is_dir():
+            policy("keygen", "ann", "bob", "cyd", "--out", str(keys))
+        if store.is_dir():
+            return store
         public = [str(keys / f"{name}.pub") for name in ("ann", "bob", "cyd")]
         policy(
-            *("build", "--pack", "strict", "--version", "7", "--days", "9", *arguments),
+            *("build", "--pack", "strict", "--version", str(version), "--days", "9", *arguments),
             *("--key", *public, "--threshold", "2", "--out", str(bundle)),
         )
         for name in ("ann", "cyd"):
@@ -470,6 +476,51 @@ def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
     (store / "bundle.json").unlink()
     with pytest.raises(PolicyError, match="no policy is installed"):
         Guard(replace(plan(kiosk), policy=store), quiet)
+
+
+@pytest.mark.timeout(300)  # several whole runs
+def test_the_log_remembers_the_newest_policy_and_an_older_one_starts_nothing(
+    kiosk: Site, install: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As after a restored disk: the same log, and a policy folder from before, or none at all."""
+
+    def start(version: int | None) -> list[FrameDecision]:
+        store = tmp_path / "none" if version is None else install(version=version)
+        return finished(replace(plan(kiosk), policy=store, audit=tmp_path / "audit"))
+
+    assert released(start(7))
+    with pytest.raises(GuardError, match="POLICY_ROLLBACK: it is version 6, version 7 was seen"):
+        start(6)
+    with pytest.raises(GuardError, match="POLICY_ROLLBACK: version 7 was in force"):
+        start(None)
+    assert released(start(8))
+
+    floors: list[int] = []
+
+    def keep(index: int, _: bytes, fields: dict[str, Any]) -> None:
+        if fields["kind"] == "floor":
+            floors.append(fields["policy_version"])
+
+    verify_log(tmp_path / "audit", read_verifier(tmp_path / "audit" / "log.pub"), on_entry=keep)
+    assert floors == [7, 8]
+
+
+@pytest.mark.timeout(300)  # several whole runs
+@pytest.mark.parametrize("version", [6, None], ids=["older", "shipped"])
+def test_a_policy_older_than_the_board_remembers_blocks_every_frame(
+    kiosk: Site, install: Callable[..., Path], tmp_path: Path, version: int | None
+) -> None:
+    line = Line(kiosk.store.board_key())
+    try:
+        for number, again, flows in ((7, "a", True), (version, "b", False), (7, "a", True)):
+            store = tmp_path / "none" if number is None else install(version=number)
+            told = replace(plan(kiosk), policy=store, board=line.port, audit=tmp_path / again)
+            decisions = finished(told)
+            assert bool(released(decisions)) is flows, number
+            told_so = any(Reason.POLICY_ROLLBACK in d.reasons for d in decisions)
+            assert told_so is not flows, number
+    finally:
+        line.close()
 
 
 def test_the_dwell_that_a_bundle_asks_for_is_kept(

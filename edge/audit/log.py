@@ -32,6 +32,7 @@ CLOCK_SLACK_NS = 10**9  # a permit may be dated at most this much before the new
 _TAIL_MAX = 256  # entries that may wait for a sync
 # Kinds in stored entries; no field holds free text that could look like these.
 _STOPPED = re.compile(rb'"kind":"(stop|unclean_stop)"')
+_FLOOR = re.compile(rb'"kind":"floor"')
 _NEUTRAL = re.compile(rb'"kind":"(floor|gap|recovered)"')
 _STAMP = ("boot_id", "mono_ns", "wall", "camera", "policy")
 
@@ -48,6 +49,7 @@ class AuditLog:
         self._synced = Frontier()  # what a sync has confirmed
         self._tail: list[bytes] = []  # written but not yet synced
         self._newest_wall = ""
+        self._policy_floor = self._time_floor_ns = 0  # the highest of any `floor` entry
         self._unclean = False  # the last run never stopped; said before the next entry
         self._incidents: list[tuple[Incident, int]] = []
         self._closed = False
@@ -98,6 +100,17 @@ class AuditLog:
     def floor(self) -> int:
         """Entries that a sync has confirmed: what the board should remember."""
         return self._synced.size
+
+    @property
+    def policy_floor(self) -> int:
+        """The newest version of a policy bundle that was in force while this log was kept, or 0."""
+        return self._policy_floor
+
+    @property
+    def time_floor_ns(self) -> int:
+        """The latest wall time that the log knows to have passed, ns since 1970, or 0."""
+        newest_ns = wall_ns(self._newest_wall) if self._newest_wall else 0
+        return max(self._time_floor_ns, newest_ns)
 
     @property
     def root(self) -> bytes:
@@ -156,6 +169,8 @@ class AuditLog:
                 self._forget_last()
                 raise
         self._newest_wall = fields["wall"]
+        if kind is Kind.FLOOR:
+            self._raise_floors(fields)
         return index
 
     def sync(self) -> None:
@@ -209,6 +224,8 @@ class AuditLog:
             self._publisher.add(entry)
             self._publisher.settle()
             newest = entry
+            if _FLOOR.search(entry):
+                self._raise_floors(json.loads(entry))
             if not _NEUTRAL.search(entry):
                 self._unclean = _STOPPED.search(entry) is None
             if published is not None and tree.size == published[0]:
@@ -231,6 +248,10 @@ class AuditLog:
         if newest:
             self._newest_wall = json.loads(newest)["wall"]
         self._take_over(journal)
+
+    def _raise_floors(self, fields: Mapping[str, Any]) -> None:
+        self._policy_floor = max(self._policy_floor, fields["policy_version"])
+        self._time_floor_ns = max(self._time_floor_ns, wall_ns(fields["time_floor"]))
 
     def _take_over(self, journal: Journal) -> None:
         """Recover the end of the last segment; this run writes to a new one."""

@@ -25,9 +25,10 @@ import numpy as np
 from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
-from edge.audit.schema import Board, Enrolment, Entry, Kind, Release, Stamp, Start, Stop
+from edge.audit.schema import Board, Enrolment, Entry, Floor, Kind, Release, Stamp, Start, Stop
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
+from edge.decision.bundle import Floors
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes, check_rate, check_room
 from edge.decision.fingerprint import Enrolment as Standing
@@ -93,7 +94,14 @@ class Decider:
         view = base64.b64decode(settings["view"])
         fingerprint = Fingerprint.from_bytes(view) if view else None
         installed = settings["policy_store"]
-        chosen = choose(settings["pack"], Path(installed) if installed is not None else None)
+        store = KeyStore.open(Path(settings["keys"]))
+        log = AuditLog.create_or_open(Path(settings["audit"]), store.log_key())
+        self._clerk = Clerk(log)
+        chosen = choose(
+            settings["pack"],
+            Path(installed) if installed is not None else None,
+            [Floors(version=log.policy_floor, time_s=log.time_floor_ns // S)],
+        )
         policy = self._policy = chosen.policy
         device = chosen.device(device)
         self._min_view_score = chosen.min_view_score
@@ -137,10 +145,8 @@ class Decider:
         self._strikes = Strikes()
         self._late = False  # a model took too long since this was last told
         self._liveness = Liveness()
-        store = KeyStore.open(Path(settings["keys"]))
         self._reception = _reception(settings["desk"], store, device, session)
         self._known_s = 0  # the latest time known, UTC
-        self._clerk = Clerk(AuditLog.create_or_open(Path(settings["audit"]), store.log_key()))
         now_ns = self._clock.now_ns()
         start = Start(
             self._stamp(now_ns),
@@ -154,6 +160,10 @@ class Decider:
             Board(settings["board"]),
         )
         self._clerk.write(start, durable=True)
+        if self._tenure is not None:
+            known_ns = self._tenure.floors.time_s * S
+            floor = Floor(self._stamp(now_ns), self._policy_version, known_ns)
+            self._clerk.write(floor, durable=True)
         self._judge = Judge(setup, policy, now_ns)
         self._mirror_floor()
         self._monitor = Monitor(self._parent)
@@ -196,9 +206,7 @@ class Decider:
                 self._judge.board_status(message)
             elif isinstance(message, board.Floors):
                 self._rolled_back = self._rolled_back or message.log_size > self._clerk.size
-                self._superseded = (
-                    self._superseded or message.policy_version > self._policy_version > 0
-                )
+                self._superseded |= message.policy_version > self._policy_version
             elif isinstance(message, BoardSample):
                 readings = self._judge.board(message)
                 for reading in readings:
