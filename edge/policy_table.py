@@ -4,56 +4,99 @@ from __future__ import annotations
 
 import html
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 
+from edge.decision.facts import JURISDICTION
 from edge.decision.outcome import Decision, Outcome
 from edge.decision.policy import Policy
 from edge.decision.rules import Rule
 from edge.decision.survey import LANES, PLACINGS, USUAL, Row, differences
 
 _SIGN = {Outcome.PERMITTED: "+", Outcome.NOT_COVERED: "o", Outcome.FORBIDDEN: "#"}
+_PLACE = (
+    f"No rule names {USUAL[JURISDICTION]}, so this is what holds everywhere; "
+    "--set jurisdiction=US-WA adds the law of a place"
+)
 _LEGEND = "+ permitted by a rule   o allowed, no rule covers it   # forbidden"
 
 _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1c1c1c; background: #fff; }
 table { border-collapse: collapse; margin: 1.5rem 0; }
 th, td { border: 1px solid #bbb; padding: .3rem .5rem; text-align: left; vertical-align: top; }
+.wide { overflow: auto; max-height: 85vh; margin: 1.5rem 0; }
+.wide table { margin: 0; border-collapse: separate; border-spacing: 0; }
 thead th { position: sticky; top: 0; background: #f2f2f2; }
 td { min-width: 5.5rem; font-size: 12px; }
 .permitted { background: #d8efdb; }
 .not_covered { background: #fbf1cf; }
 .forbidden { background: #f4d9d7; }
-.note { max-width: 60rem; }
+.note { max-width: 60rem; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { body { margin: 1rem; } }
 """
 
 
-def table(policy: Policy, changes: Mapping[str, object], rows: Sequence[Row]) -> str:
-    """The matrix as text: one sign a lane, and which rules forbid in each line."""
+def table(
+    policy: Policy, changes: Mapping[str, object], rows: Sequence[Row], columns: int = 0
+) -> str:
+    """The matrix as text: one sign a lane, and which rules forbid in each line.
+
+    Args:
+        columns: of the terminal, 26 or more; text is folded to them and, where one
+            line is too narrow for a row, a row takes several. 0: as wide as it is.
+    """
     width = max(len(row.who) for row in rows)
     place = max(len(name) for name in PLACINGS)
-    lines = [_heading(policy, changes), _LEGEND, ""]
-    lines += [
-        f"{'':{width + place + 4}}{_column(number)}{lane}" for number, lane in enumerate(LANES)
-    ]
+    signs_at = width + place + 4
+    rules_at = signs_at + 2 * len(LANES) + 1
+    lines = [*_folded(_heading(policy, changes), columns), *_folded(_LEGEND, columns), ""]
+    if columns and columns < rules_at + 20:
+        return "\n".join([*lines, *_narrow(rows, columns)])
+    lines += [f"{'':{signs_at}}{'| ' * number}{lane}" for number, lane in enumerate(LANES)]
     for row in rows:
-        signs = " ".join(_SIGN[decision.outcome] for decision in row.decisions)
-        rules = sorted(
-            {rule for d in row.decisions if d.outcome is Outcome.FORBIDDEN for rule in d.rules}
-        )
-        lines.append(
-            f"{row.who:{width}}  {row.placing:{place}}  {signs}  {' '.join(rules)}".rstrip()
-        )
+        head = f"{row.who:{width}}  {row.placing:{place}}  {_signs(row)}  {_forbidding(row)}"
+        lines += _folded(head.rstrip(), columns, rules_at)
     return "\n".join(lines)
 
 
-def _column(number: int) -> str:
-    return "| " * number
+def _narrow(rows: Sequence[Row], columns: int) -> list[str]:
+    """A row below its name, the lanes by letters that stand over its signs."""
+    letters = "abcdefghijklmnopqrstuvwxyz"[: len(LANES)]
+    lines = [f"{letter} {lane}" for letter, lane in zip(letters, LANES, strict=True)]
+    for row in rows:
+        lines += ["", *_folded(f"{row.who}, {row.placing}", columns)]
+        lines += [" ".join(letters), _signs(row), *_folded(_forbidding(row), columns)]
+    return lines
+
+
+def _signs(row: Row) -> str:
+    return " ".join(_SIGN[decision.outcome] for decision in row.decisions)
+
+
+def _forbidding(row: Row) -> str:
+    found = {rule for d in row.decisions if d.outcome is Outcome.FORBIDDEN for rule in d.rules}
+    return " ".join(sorted(found))
+
+
+def _folded(text: str, columns: int, indent: int = 0) -> list[str]:
+    """The text in lines of at most so many columns; unchanged if that is 0."""
+    if not columns:
+        return [text]
+    return textwrap.wrap(
+        text,
+        columns,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
 
 
 def _heading(policy: Policy, changes: Mapping[str, object]) -> str:
     given = {key: value for key, value in USUAL.items() if key not in changes} | dict(changes)
     said = ", ".join(f"{key}={_word(value)}" for key, value in given.items())
-    return f"Pack {policy.pack.name} on {policy.day}: {said}"
+    place = "" if JURISDICTION in changes else f". {_PLACE}"
+    return f"Pack {policy.pack.name} on {policy.day}: {said}{place}"
 
 
 def _word(value: object) -> str:
@@ -71,6 +114,7 @@ def page(policy: Policy, changes: Mapping[str, object], rows: Sequence[Row]) -> 
     rules = "".join(_rule(rule, policy) for rule in policy.pack.rules)
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
         f"<title>framegate policy: {_text(policy.pack.name)}</title>\n<style>{_STYLE}</style>\n"
         f"<h1>{_text(policy.pack.title)}</h1>\n"
         f'<p class="note">{_text(_heading(policy, changes))}.</p>\n'
@@ -78,10 +122,11 @@ def page(policy: Policy, changes: Mapping[str, object], rows: Sequence[Row]) -> 
         "<span class=permitted>Permitted by a rule</span>, "
         "<span class=not_covered>allowed because no rule covers it</span>, "
         "<span class=forbidden>forbidden</span>.</p>\n"
-        f"<table><thead><tr><th>user<th>camera{heads}</thead>\n<tbody>\n"
+        f"<div class=wide><table><thead><tr><th>user<th>camera{heads}</thead>\n<tbody>\n"
         + "\n".join(body)
-        + "\n</tbody></table>\n<h2>Rules</h2>\n<table><thead><tr><th>rule<th>does<th>says<th>source"
-        f"<th>version<th>status<th>from<th>to</thead>\n<tbody>{rules}</tbody></table>\n</html>\n"
+        + "\n</tbody></table></div>\n<h2>Rules</h2>\n<div class=wide><table><thead><tr><th>rule"
+        "<th>does<th>says<th>source<th>version<th>status<th>from<th>to</thead>\n"
+        f"<tbody>{rules}</tbody></table></div>\n</html>\n"
     )
 
 

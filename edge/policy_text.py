@@ -25,17 +25,27 @@ def case_text(policy: Policy, name: str, facts: Mapping[str, object], decision: 
         f"{name}: {decision.verdict.value}, {decision.outcome.value} "
         f"({_MEANS[decision.outcome]}), pack {policy.pack.name} on {policy.day}"
     ]
+    read = policy.read(facts)
+    taken = {
+        key: "any place" if key == JURISDICTION else _word(read.values[key]) for key in read.unread
+    }
+    for key in read.unread:
+        if key in facts:
+            given = f"{facts[key]!r:.40}"
+            lines.append(
+                f"  {key}: {given} is not a known value; taken as {taken[key]}, the strictest"
+            )
     effect = Effect.FORBID if decision.verdict is Verdict.BLOCK else Effect.PERMIT
     lines += _rules(policy, decision.rules, (effect,))
-    read = policy.read(facts)
     if decision == NO_DECISION and not read.unread:
         lines.append("  Nothing permits this case, or its evidence is not healthy.")
     used = ", ".join(f"{key}={_word(value)}" for key, value in read.values.items())
     lines.append(f"  Decided on: {used}")
-    for key in read.unread:
-        given = f"{facts[key]!r:.40} is not a known value" if key in facts else "not said"
-        taken = "any place" if key == JURISDICTION else _word(read.values[key])
-        lines.append(f"  {key}: {given}; taken as {taken}, the strictest")
+    lines += [
+        f"  {key}: not said; taken as {taken[key]}, the strictest"
+        for key in read.unread
+        if key not in facts
+    ]
     lines += _flip_lines(flips(policy, facts))
     return "\n".join(lines)
 

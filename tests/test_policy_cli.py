@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 import yaml
@@ -234,7 +235,7 @@ RULE = b"""
 """
 
 
-def test_a_rule_is_added_by_editing_one_file(run, tmp_path, cases):
+def test_the_difference_a_new_rule_makes_is_shown(run, tmp_path, cases):
     text = (
         RULE + b'forbid (principal, action, resource) when { context.gallery == "licence_photos" };'
     )
@@ -289,6 +290,29 @@ def test_the_matrix_shows_every_user_and_lane(run, tmp_path):
     assert "consent=valid" in page
 
 
+@pytest.mark.parametrize("columns", [30, 40, 60, 80, 120, 200])
+def test_the_matrix_fits_the_terminal_and_says_the_same(run, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    whole = run("policy", "show", "--matrix")[1]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    narrow = run("policy", "show", "--matrix")[1]
+
+    assert max(map(len, narrow.splitlines())) <= columns
+    assert "No rule names NZ" in " ".join(narrow.split())
+    signs = re.compile("[+o#](?: [+o#]){12}")
+    assert signs.findall(narrow) == signs.findall(whole) != []
+    rules = re.compile(r"[A-Z]{2}-[A-Z0-9]{2}")
+    assert rules.findall(narrow) == rules.findall(whole)
+
+
+def test_the_page_scrolls_its_tables_and_not_itself(run, tmp_path):
+    run("policy", "show", "--html", "m.html")
+    page = (tmp_path / "m.html").read_text()
+
+    assert page.count("<div class=wide><table>") == page.count("<table>") == 2
+    assert 'name="viewport"' in page
+
+
 def test_show_prints_the_rules_of_a_day(run):
     _, today, _ = run("policy", "show")
     _, past, _ = run("policy", "show", "--as-of", "2022-06-30")
@@ -316,6 +340,34 @@ def test_a_rule_is_explained_with_its_source_words_and_dates(run):
     (found,) = json.loads(run("explain", "MS-02", "--json")[1])
     assert found["status"] == "verified"
     assert '"in the wild"' in found["says"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["view_foreign"], "did you mean VIEW_FOREIGN?"),
+        (["ms-02"], "did you mean MS-02?"),
+        (["MS-02", "--pack", "nope"], "'nope'"),
+        (["VIEW_FOREIGN", "--pack", "nope"], "'nope'"),
+        (["--set", "camera=fixed", "--pack", "nope"], "'nope'"),
+        (["MS-02", "--set", "camera=fixed"], "--set belongs to a case"),
+        (["VIEW_FOREIGN", "--id", "till"], "--id belongs to a case"),
+        (["MS-02", "--as-of", "soon"], "--as-of"),
+    ],
+)
+def test_what_cannot_be_explained_is_said_in_one_line(run, argv, says):
+    code, out, err = run("explain", *argv)
+
+    assert (code, out, says in err) == (2, "", True), err
+
+
+def test_a_word_nobody_knows_is_said_before_anything_else(run):
+    lines = run("explain", "--set", "camera=foo", "jurisdiction=QQ")[1].splitlines()
+
+    assert lines[1:3] == [
+        "  camera: 'foo' is not a known value; taken as unknown, the strictest",
+        "  jurisdiction: 'QQ' is not a known value; taken as any place, the strictest",
+    ]
 
 
 def test_a_rule_outside_the_pack_is_explained_all_the_same(run):

@@ -27,7 +27,7 @@ TODAY = "2026-11-01"
 PACKS = ("strict", "police")
 
 
-def _facts(case):
+def facts_of_case(case):
     facts = {**BASES[case["base"]], **case.get("change", {})}
     return {key: value for key, value in facts.items() if key not in case.get("without", ())}
 
@@ -50,7 +50,7 @@ def test_there_are_at_least_eighty_cases_each_with_its_own_id():
 @pytest.mark.parametrize("pack", PACKS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_both_packs_answer_every_case_as_written(case, pack, policies):
-    answer = policies[pack, case.get("as_of", TODAY)].decide(_facts(case))
+    answer = policies[pack, case.get("as_of", TODAY)].decide(facts_of_case(case))
 
     said = " ".join([answer.verdict.value, answer.outcome.value, *answer.rules])
     assert said == case[pack], case["title"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ examples:
   framegate explain cases.yaml --pack police --json     the policy alone, without sensors
   framegate explain cases.yaml --id till --set camera=handheld
                                                         one case, changed, in full
+  framegate explain cases.yaml --pack own               by a pack of your own, in a folder
+  framegate explain --set camera=body_worn operation=identify_1_n
+                                                        a case made up on the spot
   framegate explain out/audit --entry 12                a past decision in a log
 """
 
@@ -39,7 +43,12 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "target", nargs="?", metavar="CODE|RULE|FILE.yaml|AUDIT-DIR", help="what to explain"
     )
-    parser.add_argument("--pack", default="strict", help="strict (default) or police")
+    parser.add_argument(
+        "--pack",
+        default="strict",
+        metavar="PACK|DIR|BUNDLE",
+        help="strict (default), police, a directory with a pack's files, or a bundle",
+    )
     parser.add_argument("--as-of", metavar="DATE", help="decide under the rules of that day")
     parser.add_argument(
         "--set",
@@ -63,6 +72,8 @@ def _explain(args: argparse.Namespace) -> int:
         return _cases([("facts", {})], args, in_full=True)
     reason = next((r for r in Reason if r.value == args.target), None)
     if reason is not None:
+        _plain_only(args)
+        _rule_book(args)  # a pack that is none is a mistake here too
         return _reason(reason, args.json)
     path = Path(args.target)
     if path.is_dir():
@@ -73,11 +84,26 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def load_policy(pack: str, as_of: str | None) -> Policy:
-    """The named pack under the rules of the day given as YYYY-MM-DD, or of today."""
-    from edge.decision.policy import Policy
-    from edge.policy_files import day_of
+    """The pack, by name or place, under the rules of the day given as YYYY-MM-DD, or of today."""
+    from edge.policy_files import policy_in
 
-    return Policy.load(pack, day_of(as_of))
+    return policy_in(pack, as_of)
+
+
+def _rule_book(args: argparse.Namespace) -> Policy:
+    """The pack asked for; of the shipped ones the one that takes every rule."""
+    from edge.decision.pack import SHIPPED
+
+    return load_policy("strict" if args.pack in SHIPPED else args.pack, args.as_of)
+
+
+def _plain_only(args: argparse.Namespace) -> None:
+    """A code or a rule is explained by itself, so what belongs to a case is a mistake."""
+    for option in ("set", "id", "entry"):
+        if getattr(args, option) not in (None, []):
+            raise UsageError(
+                f"--{option} belongs to a case or a log; {args.target} is explained without"
+            )
 
 
 def _reason(reason: Reason, as_json: bool) -> int:
@@ -103,14 +129,17 @@ def _reason(reason: Reason, as_json: bool) -> int:
 def _rule(args: argparse.Namespace) -> int:
     from edge.decision.catalogue import catalogue
 
-    # every shipped rule, whether or not the pack asked for takes it
-    policy = load_policy("strict", args.as_of)
+    policy = _rule_book(args)
     rules = [rule for rule in policy.pack.rules if rule.id == args.target]
     note = catalogue().get(args.target)
     if not rules and note is None:
+        known = [*(reason.value for reason in Reason), *(rule.id for rule in policy.pack.rules)]
+        near = get_close_matches(args.target.upper(), [*known, *catalogue()], n=1)
         raise UsageError(
             f"expected a reason code, a rule id, a .yaml file or an audit log, got {args.target!r}"
+            + (f"; did you mean {near[0]}?" if near else "")
         )
+    _plain_only(args)
     if args.json:
         found = [rule_data(rule, policy.day) for rule in rules]
         print_json(
@@ -225,7 +254,7 @@ def _entry(path: Path, args: argparse.Namespace) -> int:
     if args.json:
         print_json(found[args.entry])
     else:
-        print(entry_text(load_policy("strict", args.as_of), args.entry, found[args.entry]))
+        print(entry_text(_rule_book(args), args.entry, found[args.entry]))
     return 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -252,7 +254,7 @@ def _show(args: argparse.Namespace) -> int:
             write(args.html, page(policy, changes, rows).encode())
             print(args.html)
         else:
-            print(table(policy, changes, rows))
+            print(table(policy, changes, rows, _columns()))
         return 0
     if args.json:
         print_json([rule_data(rule, policy.day) for rule in policy.pack.rules])
@@ -261,6 +263,13 @@ def _show(args: argparse.Namespace) -> int:
     for rule in policy.pack.rules:
         lapsed = "" if rule.in_force(policy.day) else f"  (decides nothing on {policy.day})"
         print(f"  {rule.id:7} {rule.effect.value:6}  {rule.says}{lapsed}")
+    return 0
+
+
+def _columns() -> int:
+    """Of the terminal; 0 where the text goes to a file and nobody has said how wide it is."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return max(30, shutil.get_terminal_size().columns)
     return 0
 
 
