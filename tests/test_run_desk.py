@@ -248,7 +248,7 @@ def test_without_a_desk_the_second_reference_is_a_search(reception: Reception) -
     without = replace(kept, desk=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reception, "plan", property(lambda self: without))
-        decisions = reception.run((20, report(ADA)), (30, report(ADA)), (40, report(BEN)))
+        decisions = reception.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
 
     assert max(reception.frames) > when[1] + AT_ONCE_NS
     assert max(reception.frames) < when[2] + AT_ONCE_NS
