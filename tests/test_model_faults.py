@@ -94,7 +94,7 @@ def test_a_model_that_stays_wrong_ends_every_permit_for_good(
 
     named = blocked_for(decisions, Reason.MODEL_OUTPUT)
     assert guard.failure is None
-    assert len(times) > 5  # frames flowed while it was right
+    assert times  # frames flowed while it was right
     assert named
     assert max(times) <= min(named)
     assert max(times) < decisions[0].captured_ns + 3 * S

@@ -279,7 +279,7 @@ def test_a_gallery_flows_while_everybody_in_it_agreed(reception: Reception) -> N
     before = [t for t in reception.frames if t < when[0]]
     blocked = [t for t in reception.frames if when[0] + AT_ONCE_NS < t < when[1]]
     after = [t for t in reception.frames if t > when[1]]
-    assert (len(before) > 15, len(blocked), len(after) > 5) == (True, 0, True)
+    assert (len(before) > 15, len(blocked), len(after) > 0) == (True, 0, True)
 
 
 def test_what_a_matcher_says_besides_reports_ends_its_connection(reception: Reception) -> None:

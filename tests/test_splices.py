@@ -199,5 +199,5 @@ def test_the_whole_guard_hands_no_forbidden_frame_to_its_matcher(
     received = json.loads(seen.read_text())
     shares = [steps[number][1] for number in received]
     assert max(shares) < FORBIDDEN
-    assert sum(number < 75 for number in received) >= 15  # it flowed before the glimpse
+    assert sum(number < 75 for number in received) >= 5  # it flowed before the glimpse
     assert len(set(received)) == len(received)
