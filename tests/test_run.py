@@ -31,6 +31,7 @@ from edge.keys import KeyStore, Office, RecordKind, read_verifier
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
+from tests.audit_helpers import read_all
 from tests.guards import DEVICE, SESSION, Line, Site, site
 from tests.test_policy_lanes import onnx_model
 
@@ -398,6 +399,28 @@ def test_the_results_of_a_run_are_complete(kiosk: Site, tmp_path: Path) -> None:
     assert summary.first_pass_s * S >= 1 * S
     for name in ("decisions.jsonl", "summary.json", "report.html"):
         assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("turns", [0, 7, 20])
+def test_a_run_that_is_stopped_counts_as_many_frames_as_its_log(
+    kiosk: Site, tmp_path: Path, turns: int
+) -> None:
+    from edge.results import finish_run
+
+    with Guard(plan(kiosk), quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        while len(released(guard.recorder.decisions)) < 5:
+            guard.turn()
+        for _ in range(turns):
+            guard.turn()
+    matcher.close()
+    summary = finish_run(guard, tmp_path / "out")
+    last = read_all(kiosk.folder / "audit", guard.store.log_verifier())[-1]
+
+    assert not guard.over
+    assert last["kind"] == "stop"
+    assert last["released"] == summary.passed >= 5
+    assert last["frames"] == summary.frames
 
 
 def test_the_digest_of_a_frame_is_that_of_the_file(footage: Path) -> None:

@@ -132,6 +132,7 @@ class Service:
                 with guard:
                     self._watch(guard)
             finally:
+                self._ledger.add(*guard.recorder.take())
                 self._ledger.dropped += guard.recorder.dropped
                 self._escaped |= guard.keeper.escaped
         except GuardError as err:

@@ -51,6 +51,7 @@ BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 START_S = 30.0
+LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
 MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
 VIRTUAL = "virtual"
 
@@ -203,6 +204,7 @@ class Guard:
     def close(self) -> None:
         """End every process in order: the decider writes the end of its log first."""
         scheduling.give_back()
+        self._hear_last_words()
         for channel in self._sockets:
             channel.close()
         for name in ("decider", "bridge", "gate"):
@@ -219,6 +221,24 @@ class Guard:
         if self._folder is not None:
             self._folder.close()
             self._folder = None
+
+    def _hear_last_words(self) -> None:
+        """Say that this is the end, and take what gate and decider still have to tell."""
+        hear = {"gate": self._gate_said, "decider": self.recorder.decider_said}
+        channels = {"gate": self._gate, "decider": self._decider}
+        speaking = {c: hear[name] for name, c in channels.items() if c and name in self.children}
+        for channel in speaking:
+            with contextlib.suppress(OSError):  # it is gone already
+                channel.shutdown(socket.SHUT_WR)
+        until_ns = self._clock.now_ns() + LAST_WORDS_NS
+        while speaking and self._clock.now_ns() < until_ns:
+            for channel in select.select(list(speaking), [], [], TURN_MS / 1000)[0]:
+                try:
+                    for data in ipc.drain(channel):
+                        speaking[channel](data)
+                except ipc.PeerGone:
+                    del speaking[channel]
+        self._gate = self._decider = None
 
     # starting
 

@@ -72,6 +72,7 @@ from firmware_bridge import messages as board
 
 TURN_MS = 10
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead
+LAST_WORDS_NS = 1 * S  # how long the end of the guard waits for the gate's
 GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell again
 
 
@@ -171,7 +172,8 @@ class Decider:
             (Role.BRIDGE,) if interlocked else ()
         )
         self._still = False
-        self._frames = 0
+        self._frames = 0  # heard of
+        self._judged = 0  # by the gate's own count; not every frame's note need get here
         self._superseded = False  # the board remembers a newer policy; stays so
         self._rolled_back = False  # the board remembers a longer log; stays so
         self._escaped = False  # the matcher tried to get out of its sandbox; stays so
@@ -222,7 +224,7 @@ class Decider:
                 case Offered() as offer:
                     self._examine(offer)
                 case Ended() as report:
-                    self._judge.ended(report)
+                    self._ended(report)
                     if report.drained:
                         self._end_well()
                 case Compared(gallery, references):
@@ -233,6 +235,10 @@ class Decider:
                         self._reception.compared(people[0])
                 case SourceEnd(End.LOST, _):
                     self._observe([self._lost()])
+
+    def _ended(self, report: Ended) -> None:
+        self._judge.ended(report)
+        self._judged = max(self._judged, report.judged)
 
     def _attend(self) -> None:
         """Hear what was handed in, and tell the judge how the people in the session stand."""
@@ -407,22 +413,25 @@ class Decider:
                     self._do(action)
 
     def _stop(self) -> None:
-        """End the permit, hear what the gate released under it, and close the log."""
+        """End the permit, hear the gate to its end, and close the log with its counts."""
         gone = False
+        until_ns = self._clock.now_ns() + LAST_WORDS_NS
         while True:
+            now_ns = self._clock.now_ns()
             late_ns = REPORT_NS if gone else 0  # nobody is left to wait for
-            for action in self._judge.stop(self._clock.now_ns() + late_ns):
+            for action in self._judge.stop(now_ns + late_ns):
                 self._do(action)
-            if not self._judge.ending:
+            if not self._judge.ending and (gone or now_ns > until_ns):
                 break
             try:
                 ipc_wait(self._gate)
                 for message in map(decode, ipc.drain(self._gate)):
                     if isinstance(message, Ended):
-                        self._judge.ended(message)
+                        self._ended(message)
             except ipc.PeerGone:
                 gone = True
-        stop = Stop(self._stamp(self._clock.now_ns()), self._judge.released, self._frames)
+        frames = max(self._frames, self._judged)
+        stop = Stop(self._stamp(self._clock.now_ns()), self._judge.released, frames)
         try:
             self._clerk.close(stop)
         except AuditError as err:

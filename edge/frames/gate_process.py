@@ -121,6 +121,7 @@ class GateProcess:
         self._tally = (0, -1)  # frames released in this epoch, capture time of the last
         self._tally_epoch = 0
         self._resolved: list[Resolved] = []
+        self._judged = 0  # frames with a final word
         self._sent_ns = 0
         self._end_ns: int | None = None  # when the stream ended
         self._final = False  # the last frame has been offered
@@ -254,8 +255,7 @@ class GateProcess:
                 self._frame(message)
                 return
             self._distrust(Reason.FRAME_MALFORMED)  # a slot that is not there, or not free
-            stated = message.sequence, message.captured_ns
-            self._resolved.append(Resolved(*stated, Reason.FRAME_MALFORMED, self._gate.epoch, 0))
+            self._judge(message.sequence, message.captured_ns, Reason.FRAME_MALFORMED)
 
     def _distrust(self, reason: Reason) -> None:
         """A message that no process of ours sends: nothing from before it may be released."""
@@ -366,7 +366,8 @@ class GateProcess:
         epoch = self._gate.epoch
         released, last_ns = self._tally if self._tally_epoch == epoch else (0, -1)
         final = self._over or self._left or self._gate.dead
-        ipc.send(self._decider, encode(Ended(epoch, released, last_ns, reason, self._over, final)))
+        ended = Ended(epoch, released, last_ns, reason, self._over, final, self._judged)
+        ipc.send(self._decider, encode(ended))
 
     def _pixels(self, frame: Pending) -> np.ndarray:
         return self._pool.frame(frame.slot, *self._size)
@@ -391,9 +392,14 @@ class GateProcess:
 
     def _resolve(self, frame: Pending, reason: Reason | None) -> None:
         step_ns = self._steps.pop(frame.sequence, 0)
-        self._resolved.append(
-            Resolved(frame.sequence, frame.captured_ns, reason, self._gate.epoch, step_ns)
-        )
+        self._judge(frame.sequence, frame.captured_ns, reason, step_ns)
+
+    def _judge(
+        self, sequence: int, captured_ns: int, reason: Reason | None, step_ns: int = 0
+    ) -> None:
+        """The final word on a frame; told to the parent soon."""
+        self._judged += 1
+        self._resolved.append(Resolved(sequence, captured_ns, reason, self._gate.epoch, step_ns))
 
     def _drop(self, slot: int) -> None:
         """One user of the slot less; the last one gives it back to capture."""

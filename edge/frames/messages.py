@@ -107,6 +107,7 @@ class Ended:
     )  # why the gate itself gave the lease up; None if it ran out or was revoked
     drained: bool  # the stream is over and nothing waits any more
     final: bool  # the epoch is over: nothing more will be released under it
+    judged: int = 0  # frames of the whole run with a final word
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ _SLOT = struct.Struct("<BH")
 _NOTED = struct.Struct("<BQqfffffQB")
 _OFFERED = struct.Struct("<BHQqHHB")
 _ANCHOR = struct.Struct("<BQ")
-_ENDED = struct.Struct("<BQQqiBB")
+_ENDED = struct.Struct("<BQQqiBBQ")
 _COMPARED = struct.Struct("<BB")
 _RESOLVED = struct.Struct("<QqiQI")
 _REASONS = tuple(Reason)
@@ -162,8 +163,8 @@ def encode(message: Message) -> bytes:
             return _ANCHOR.pack(7, blocks)
         case Compared(gallery, references):
             return _COMPARED.pack(9, gallery) + b"".join(references)
-        case Ended(epoch, released, last, reason, drained, final):
-            return _ENDED.pack(8, epoch, released, last, _number(reason), drained, final)
+        case Ended(epoch, released, last, reason, drained, final, judged):
+            return _ENDED.pack(8, epoch, released, last, _number(reason), drained, final, judged)
 
 
 def encode_note(
@@ -201,9 +202,9 @@ def decode(data: bytes) -> Message:
             case 7:
                 return Anchor(_ANCHOR.unpack(data)[1])
             case 8:
-                _, epoch, released, last, number, drained, final = _ENDED.unpack(data)
+                _, epoch, released, last, number, drained, final, judged = _ENDED.unpack(data)
                 reason = _reason(number)
-                return Ended(epoch, released, last, reason, bool(drained), bool(final))
+                return Ended(epoch, released, last, reason, bool(drained), bool(final), judged)
             case 9 if (len(data) - _COMPARED.size) % 32 == 0:
                 begins = range(_COMPARED.size, len(data), 32)
                 return Compared(bool(data[1]), tuple(data[i : i + 32] for i in begins))
