@@ -210,7 +210,7 @@ def test_the_payload_is_not_parsed_before_its_signatures_hold(monkeypatch):
             Reason.POLICY_MALFORMED,
         ),
     ],
-    ids=lambda value: value.value if isinstance(value, Reason) else str(value[:12]),
+    ids=lambda value: value.value if isinstance(value, Reason) else f"{len(value)} bytes",
 )
 def test_what_is_no_envelope_is_refused(envelope, reason):
     assert _refused(open_bundle, envelope, ROOT) is reason
