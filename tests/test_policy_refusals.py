@@ -11,7 +11,7 @@ import rfc8785
 from edge.decision import strict_json
 from edge.decision.bundle import Floors, admit, open_bundle, parse_payload, time_text
 from edge.decision.pack import read_pack, shipped_files
-from edge.decision.trust import Root
+from edge.decision.trust import PAYLOAD_TYPE, Root, open_envelope
 from edge.errors import PolicyError
 from tests.bundles import (
     ANN,
@@ -266,3 +266,82 @@ def test_a_list_beside_another_hides_nothing():
         strict_json.load(b'[["\\ud800"], [1]]', max_bytes=60, max_depth=3)
     with pytest.raises(ValueError, match="nested deeper than 3 levels"):
         strict_json.load(b"[[[[]]], [1]]", max_bytes=60, max_depth=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda found: found.__delitem__("signatures"),
+            "POLICY_UNSIGNED: it carries no signatures",
+        ),
+        (
+            lambda found: found.update(more=1),
+            "POLICY_MALFORMED: not an envelope: expected exactly payload, payloadType, signatures",
+        ),
+        (
+            lambda found: found.update(signatures={}),
+            "POLICY_MALFORMED: not an envelope: expected exactly payload, payloadType, signatures",
+        ),
+        (
+            lambda found: found.update(payloadType="text/plain"),
+            f"POLICY_MALFORMED: expected payload type {PAYLOAD_TYPE}",
+        ),
+        (
+            lambda found: found.update(signatures=[1]),
+            "POLICY_MALFORMED: expected exactly keyid and sig in each signature",
+        ),
+        (
+            lambda found: found["signatures"][0].pop("sig"),
+            "POLICY_MALFORMED: expected exactly keyid and sig in each signature",
+        ),
+        (
+            lambda found: found["signatures"][0].update(keyid=1),
+            "POLICY_MALFORMED: expected text as keyid",
+        ),
+        (
+            lambda found: found["signatures"].append(found["signatures"][0]),
+            "POLICY_THRESHOLD: one key id signed twice",
+        ),
+        (
+            lambda found: found.update(signatures=[]),
+            "POLICY_UNSIGNED: no trusted key signed it",
+        ),
+        (
+            lambda found: found["signatures"].pop(),
+            "POLICY_THRESHOLD: 1 of 2 needed keys signed it",
+        ),
+        (
+            lambda found: found.update(payload=[[[1]]]),
+            "POLICY_MALFORMED: not an envelope: nested deeper than 4 levels",
+        ),
+    ],
+    ids=range(11),
+)
+def test_a_refused_envelope_is_named(change, says):
+    found = json.loads(sign_all(make_bundle(), ANN, BOB))
+    change(found)
+    assert _says(open_envelope, json.dumps(found).encode(), ROOT) == says
+
+
+def test_what_is_no_mapping_is_no_envelope():
+    says = "POLICY_MALFORMED: not an envelope: expected a mapping"
+    assert _says(open_envelope, b"[]", ROOT) == says
+
+
+def test_the_bound_on_the_work_is_exact_and_counts_every_kind_of_part():
+    twenty_thousand = b"[" + b"1," * 19_999 + b"1]"
+    assert len(strict_json.load(twenty_thousand, max_bytes=50_000, max_depth=2)) == 20_000
+    with pytest.raises(ValueError, match="at most 20000 parts, got 20001"):
+        strict_json.load(b"[1," + twenty_thousand[1:], max_bytes=50_000, max_depth=2)
+    for text in (b"[[1],[1]]", b"[{},{}]", b"[1,1,1,1]"):
+        with pytest.raises(ValueError, match="parts"):
+            strict_json.load(text, max_bytes=60, max_depth=3, max_parts=3)
+        strict_json.load(text, max_bytes=60, max_depth=3, max_parts=4)
+
+
+def test_what_a_pack_is_made_of_names_every_file_by_its_digest():
+    plain = read_pack(FILES)
+    for name in FILES:
+        assert read_pack({**FILES, name: FILES[name] + b"\n"}).content != plain.content, name
+    assert read_pack(dict(reversed(FILES.items()))).content == plain.content
