@@ -30,6 +30,7 @@ class Monitor:
         self._told: dict[Source, tuple[int, tuple[Reason, ...]]] = {}
         self._outlook: Outlook | None = None
         self._outlook_ns = 0
+        self._checkpoint = ""
 
     def readings(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
@@ -53,6 +54,12 @@ class Monitor:
     def wrote(self, index: int, *, permitted: bool) -> None:
         """A change stands in the log as entry `index`."""
         self._send({"wrote": [index, permitted]})
+
+    def checkpoint(self, note: str) -> None:
+        """The log's newest checkpoint, as signed; told once each."""
+        if note != self._checkpoint:
+            self._checkpoint = note
+            self._send({"checkpoint": note})
 
     def _send(self, message: object) -> None:
         ipc.send(self._channel, json.dumps(message).encode())
@@ -84,7 +91,14 @@ class Wrote:
     permitted: bool
 
 
-def parse(data: bytes) -> Reading | Seen | Account | Wrote | None:
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The log's newest checkpoint."""
+
+    checkpoint: str
+
+
+def parse(data: bytes) -> Reading | Seen | Account | Wrote | Signed | None:
     """The parent's end; None for a message that is none of these."""
     message = json.loads(data)
     if "reading" in message:
@@ -95,6 +109,8 @@ def parse(data: bytes) -> Reading | Seen | Account | Wrote | None:
         return Seen(now_ns, Outlook(Context(setting), permitted, _reasons(codes), tuple(rules)))
     if "wrote" in message:
         return Wrote(*message["wrote"])
+    if "checkpoint" in message:
+        return Signed(message["checkpoint"])
     if "revoked" in message:
         epoch, setting, codes, rules = message["revoked"]
         return Account(epoch, Context(setting), _reasons(codes), tuple(rules))

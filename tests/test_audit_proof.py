@@ -21,6 +21,7 @@ from edge.audit.paths import (
 from edge.audit.proof import prove_entry, prove_span, verify_proof
 from edge.audit.schema import UncleanStop
 from edge.audit.span import NotProven
+from edge.audit.tiled import prove_from_tiles, size_of
 from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError
@@ -41,6 +42,53 @@ def written(where, entries):
     stored = []
     verify_log(where, KEY.verifier, on_entry=lambda i, entry, f: stored.append(entry))
     return stored, (where / "checkpoint").read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 255, 256, 257, 600])
+def test_a_proof_read_from_a_few_tiles_is_the_one_made_of_the_whole_log(tmp_path, size):
+    entries = [start(), *(deny(t) for t in range(1, size - 1)), *([stop(size)] if size > 1 else [])]
+    stored, note = written(tmp_path / "audit", entries)
+
+    assert size_of(note.decode()) == len(stored) == size
+    for index in {0, 1, size // 2, size - 2, size - 1, 255, 256, 511} & set(range(size)):
+        proof = prove_from_tiles(tmp_path / "audit" / "tile", note.decode(), index)
+        assert proof == prove_entry(stored, note, KEY.verifier, index)
+
+
+def test_a_checkpoint_that_the_log_has_outgrown_still_proves(tmp_path):
+    log = AuditLog.create_or_open(tmp_path / "audit", KEY)
+    notes = []
+    for t in range(300):
+        log.append(start() if t == 0 else deny(t), durable=True)
+        notes.append(log.checkpoint)
+    log.close()
+    for size in (255, 256, 257, 299):
+        proof = prove_from_tiles(tmp_path / "audit" / "tile", notes[size - 1], size - 1)
+        assert (verify_proof(proof, KEY.verifier).index, size_of(notes[size - 1])) == (
+            size - 1,
+            size,
+        )
+
+
+def test_tiles_that_are_not_the_checkpoints_own_prove_nothing(tmp_path):
+    _, note = written(tmp_path / "audit", DAY)
+    tiles = tmp_path / "audit" / "tile"
+    hashes = tiles / "0" / "000.p" / str(len(DAY))
+    good = hashes.read_bytes()
+    for damaged in (bytes([good[0] ^ 1]) + good[1:], good[:-32], b""):
+        hashes.write_bytes(damaged)
+        with pytest.raises(AuditError, match="the log"):
+            prove_from_tiles(tiles, note.decode(), 1)
+    hashes.write_bytes(good)
+
+    for index in (-1, len(DAY)):
+        with pytest.raises(AuditError, match=f"expected an entry from 0 to {len(DAY) - 1}"):
+            prove_from_tiles(tiles, note.decode(), index)
+    with pytest.raises(AuditError, match="no checkpoint"):
+        prove_from_tiles(tiles, "nonsense", 0)
+    with pytest.raises(AuditError, match="gone"):
+        prove_from_tiles(tmp_path / "tile", note.decode(), 0)
+    assert prove_from_tiles(tiles, note.decode(), 1)
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,13 @@ def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
         os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
         until(lambda: _proven(guard.get("/status.json")[1]) == {True, False}, "both entries")
         told = json.loads(guard.get("/status.json")[1])
+        page = guard.get("/")[1]
+        handed = {
+            change["entry"]: guard.get(f"/proof/{change['entry']}")[1]
+            for change in told["transitions"]
+            if change.get("entry") is not None
+        }
+        assert guard.get("/proof/100000")[0] == 404
         guard.stop()
 
     audit, key = str(kiosk.folder / "audit"), str(kiosk.store.directory / "log.pub")
@@ -148,6 +155,18 @@ def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
         assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 0
         kind = json.loads(capsys.readouterr().out)["entry"]["kind"]
         assert (kind == "permit") is change["permitted"]
+        assert f'href="/proof/{number}"' in page
+        Path(proof).write_text(handed[change["entry"]])
+        assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["entry"]["kind"] == kind
+        spot = handed[change["entry"]].index("extra ") + 20
+        Path(proof).write_bytes(_one_bit_flipped(handed[change["entry"]].encode(), spot))
+        assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 1
+        assert not json.loads(capsys.readouterr().out)["proven"]
+
+
+def _one_bit_flipped(data: bytes, spot: int) -> bytes:
+    return data[:spot] + bytes([data[spot] ^ 1]) + data[spot + 1 :]
 
 
 def test_the_watchdog_starves_when_the_board_falls_silent(kiosk: Site) -> None:

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 
 from bench.browser import Browser, chromium
+from edge.audit.log import AuditLog
+from edge.audit.note import Signer
+from edge.audit.proof import ProvenEntry, verify_proof
 from edge.audit.schema import Context
 from edge.clock import S
 from edge.commands import status
@@ -28,14 +31,17 @@ from edge.daemon.status_server import StatusServer
 from edge.daemon.web import Site
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
+from edge.errors import AuditError
 from edge.frames.messages import Resolved
 from edge.heartbeat import LEASED, Beats
 from edge.monitor import Wrote
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome, RuleNote
+from tests.audit_helpers import permit, start
 from tests.daemons import free_port, until
 
 NOW = 10_000 * S
+LOG_KEY = Signer.generate("framegate-test/log")
 WALL_S = 1_790_000_000.0
 FACTS = Facts(
     version="0.1.0",
@@ -93,6 +99,22 @@ def told(
     )
 
 
+def no_log(checkpoint: str, index: int) -> str:
+    raise AuditError("the log's files are gone")
+
+
+def signed(audit: Path) -> dict[str, Any]:
+    """A snapshot of a guard whose log, in `audit`, has a permit as its entry 1."""
+    log = AuditLog.create_or_open(audit, LOG_KEY)
+    for entry in (start(), permit(60)):
+        log.append(entry, durable=True)
+    found = told(permitted=True)
+    found["transitions"][0]["entry"] = 1
+    found["checkpoint"] = log.checkpoint
+    log.close()
+    return found
+
+
 def ask(
     snapshot_: dict[str, Any] | None,
     path: str = "/",
@@ -103,7 +125,7 @@ def ask(
 ) -> tuple[str, dict[str, str], str]:
     """(status, headers, body) of one request."""
     answered: list[Any] = []
-    site = Site(lambda: None if snapshot_ is None else (age_s, snapshot_))
+    site = Site(lambda: None if snapshot_ is None else (age_s, snapshot_), no_log)
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host}
     body = b"".join(site(environ, lambda *given: answered.append(given)))
     return answered[0][0], dict(answered[0][1]), body.decode()
@@ -190,6 +212,31 @@ def test_changes_follow_the_frames_and_name_the_entry_of_the_decider_only() -> N
         (True, [], None),
         (False, ["POLICY_DENY"], 5),
     ]
+
+
+def test_an_entry_leads_to_its_proof_once_the_log_has_signed_it(tmp_path: Path) -> None:
+    found = signed(tmp_path / "audit")
+
+    assert '<a href="/proof/1" download="1.proof"' in ask(found)[2]
+    assert (
+        "<a"
+        not in ask({**found, "checkpoint": ""})[2].partition("Changes")[2].partition("Health")[0]
+    )
+
+
+@pytest.mark.parametrize("number", ["2", "-1", "", "1.0", "0x1", "9" * 4000, "../1", "\u0661"])
+def test_a_proof_of_what_is_no_entry_is_one_line(tmp_path: Path, number: str) -> None:
+    status_, _, said = ask(signed(tmp_path / "audit"), f"/proof/{number}")
+
+    assert (status_, said) == ("404 Not Found", "expected /proof/N, N from 0 to 1\n")
+
+
+def test_a_proof_of_a_log_that_is_gone_or_not_begun_says_so(tmp_path: Path) -> None:
+    gone = ask(signed(tmp_path / "audit"), "/proof/1")
+    empty = ask(told(), "/proof/1")
+
+    assert (gone[0], gone[2]) == ("503 Service Unavailable", "the log's files are gone\n")
+    assert empty[0] == "404 Not Found" and empty[2].count("\n") == 1
 
 
 def test_a_silent_daemon_is_never_shown_as_passing() -> None:
@@ -332,7 +379,7 @@ def served(tmp_path: Path) -> Iterator[tuple[int, StatusServer]]:
     port = free_port()
     listener = bound(Listen("127.0.0.1", port))
     assert listener is not None
-    server = StatusServer(listener, tmp_path / "run" / "status.json")
+    server = StatusServer(listener, tmp_path / "run" / "status.json", tmp_path / "audit")
     server.start()
     try:
         until(lambda: _get(port, "/healthz") != 0, "an answer")
@@ -479,6 +526,28 @@ def test_the_script_keeps_the_page_fresh_and_leaves_alone_what_did_not_change(
         assert browser.value("document.title") == "framegate: blocked"
         assert browser.value("kept.isConnected") is True  # or a screen reader would not tell
         assert browser.value("document.activeElement.id") == "evidence"
+
+
+@needs_browser
+def test_a_change_leads_to_a_proof_that_the_public_key_confirms(
+    served: tuple[int, StatusServer], tmp_path: Path
+) -> None:
+    port, server = served
+    with telling(server, signed(tmp_path / "audit")), Browser() as browser:
+        browser.look(width=1280)
+        browser.go(f"http://127.0.0.1:{port}/")
+        until(lambda: browser.value("!!document.querySelector('a[download]')"), "the link")
+        proof = browser.value(
+            "(() => {const ask = new XMLHttpRequest();"
+            "ask.open('GET', document.querySelector('a[download]').href, false);"
+            "ask.send(); return ask.responseText})()"
+        )
+
+    found = verify_proof(proof, LOG_KEY.verifier)
+    assert isinstance(found, ProvenEntry)
+    assert (found.index, found.fields["kind"]) == (1, "permit")
+    with pytest.raises(AuditError):
+        verify_proof(proof.replace("index 1", "index 0"), LOG_KEY.verifier)
 
 
 @needs_browser

@@ -35,6 +35,11 @@ class Clerk:
         """Entries that are durable: what the board should remember."""
         return self._log.floor
 
+    @property
+    def checkpoint(self) -> str:
+        """The newest published checkpoint, as signed."""
+        return self._log.checkpoint
+
     def write(self, entry: Entry, durable: bool) -> int:
         """Write `entry` unless it comes too soon after another; returns the newest index."""
         index = self._log.size - 1

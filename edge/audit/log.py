@@ -113,6 +113,11 @@ class AuditLog:
         return max(self._time_floor_ns, newest_ns)
 
     @property
+    def checkpoint(self) -> str:
+        """The newest published checkpoint, as signed."""
+        return self._publisher.note.decode()
+
+    @property
     def root(self) -> bytes:
         return self._tree.root()
 

@@ -7,10 +7,12 @@ the one of the standard, from the leaf up. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from edge.audit.merkle import Frontier, node_hash
 from edge.errors import AuditError
+
+Root = Callable[[int, int], bytes]  # the root over leaves `low` to `high - 1`
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
@@ -23,14 +25,33 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The siblings of leaf `index`, from the leaf up."""
-    if not 0 <= index < len(leaves):
-        raise AuditError(f"no entry {index} in a tree of {len(leaves)}")
-    if len(leaves) == 1:
-        return []
-    split = _split(len(leaves))
-    if index < split:
-        return [*inclusion_path(leaves[:split], index), root_of(leaves[split:])]
-    return [*inclusion_path(leaves[split:], index - split), root_of(leaves[:split])]
+    return inclusion_path_of(len(leaves), index, lambda low, high: root_of(leaves[low:high]))
+
+
+def inclusion_path_of(size: int, index: int, root: Root) -> list[bytes]:
+    """The same in a tree of `size` leaves of which `root` gives any subtree's root."""
+    if not 0 <= index < size:
+        raise AuditError(f"no entry {index} in a tree of {size}")
+    siblings = []
+    low, high = 0, size
+    while high - low > 1:
+        middle = low + _split(high - low)
+        siblings.append((middle, high) if index < middle else (low, middle))
+        low, high = (low, middle) if index < middle else (middle, high)
+    return [root(*sibling) for sibling in reversed(siblings)]
+
+
+def subtree(perfect: Callable[[int, int], bytes]) -> Root:
+    """`Root` for a tree of which `perfect` gives the roots of (low, a power of two of leaves)."""
+
+    def root(low: int, high: int) -> bytes:
+        width = high - low
+        if width & (width - 1) == 0:
+            return perfect(low, width)
+        middle = low + _split(width)
+        return node_hash(root(low, middle), root(middle, high))
+
+    return root
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:

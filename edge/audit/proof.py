@@ -82,9 +82,14 @@ def prove_entry(entries: Sequence[bytes], note: bytes, key: Verifier, index: int
     """The proof that entry `index` is in the log."""
     entries = _covered(entries, note, key)
     path = inclusion_path([leaf_hash(entry) for entry in entries], index)
+    return entry_proof(index, entries[index], path, note.decode())
+
+
+def entry_proof(index: int, entry: bytes, path: Sequence[bytes], note: str) -> str:
+    """The text of an entry's proof, from its inclusion path and the signed checkpoint."""
     hashes = "".join(base64.b64encode(h).decode() + "\n" for h in path)
-    extra = base64.b64encode(entries[index]).decode()
-    return f"{ENTRY_FORMAT}\nextra {extra}\nindex {index}\n{hashes}\n{note.decode()}"
+    extra = base64.b64encode(entry).decode()
+    return f"{ENTRY_FORMAT}\nextra {extra}\nindex {index}\n{hashes}\n{note}"
 
 
 def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:

@@ -27,6 +27,7 @@ class Publisher:
     def __init__(self, files: Files, directory: Path) -> None:
         self.behind = True  # whether what is on disk is not the newest
         self.size = 0  # entries taken in
+        self.note = b""  # the checkpoint on disk, as signed
         self._files = files
         self._directory = directory
         self._tiles = TileBuffer()
@@ -79,6 +80,7 @@ class Publisher:
             self.behind = True
             return
         self.behind = False
+        self.note = note
         self._waiting = {}
         self._outgrown = self._partial - set(now)
         self._partial = set(now)

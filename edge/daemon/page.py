@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from html import escape
 from typing import Any
 
+from edge.audit.tiled import size_of
 from edge.clock import S
 from edge.daemon.snapshot import BUCKETS_US, STRIP_S
 from edge.report_style import CSS
@@ -205,6 +206,7 @@ def _latency(told: dict[str, Any]) -> str:
 
 
 def _transitions(told: dict[str, Any]) -> str:
+    signed = size_of(told["checkpoint"])
     rows = [
         (
             _time(t["at_s"]),
@@ -212,7 +214,7 @@ def _transitions(told: dict[str, Any]) -> str:
             t["context"],
             t.get("what") or ", ".join(t["reasons"]),
             ", ".join(t["rules"]),
-            "" if t.get("entry") is None else str(t["entry"]),
+            _proof(t.get("entry"), signed),
         )
         for t in told["transitions"]
     ]
@@ -220,13 +222,24 @@ def _transitions(told: dict[str, Any]) -> str:
     prove = ""
     if audit:
         prove = (
-            "<p>The signed log has them for good, under the number in the last column. "
+            "<p>The signed log has them for good, under the number in the last column, which leads "
+            "to the proof. Whoever has that and the public key checks it with "
+            "<code>framegate audit verify-proof N.proof --key log.pub</code>; "
             f"<code>framegate audit prove {escape(audit)} --entry N --out N.proof</code> writes "
-            "the proof of entry N; whoever has it and the public key checks it with "
-            "<code>framegate audit verify-proof N.proof --key log.pub</code>.</p>"
+            "the same.</p>"
         )
     heads = ("at", "verdict", "context", "why", "rules", "log entry")
     return f"<section><h2>Changes</h2>{_table(heads, rows)}{prove}</section>"
+
+
+def _proof(entry: int | None, signed: int) -> str:
+    """The entry's number; it leads to its proof once a checkpoint covers it."""
+    if entry is None or entry >= signed:
+        return "" if entry is None else str(entry)
+    return _Markup(
+        f'<a href="/proof/{entry:d}" download="{entry:d}.proof" '
+        f'aria-label="proof of entry {entry:d}">{entry:d}</a>'
+    )
 
 
 def _health(told: dict[str, Any]) -> str:
@@ -254,6 +267,10 @@ def _health(told: dict[str, Any]) -> str:
     return f"<section><h2>Health</h2><dl>{items}</dl></section>"
 
 
+class _Markup(str):
+    """HTML of our own making, which is not escaped again."""
+
+
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, keep: bool = False) -> str:
     """A table; on a phone each row becomes a list unless `keep`."""
     if not rows:
@@ -262,7 +279,8 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, keep: boo
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-head="{escape(name)}">{escape(cell)}</td>'
+            f'<td data-head="{escape(name)}">'
+            f"{cell if isinstance(cell, _Markup) else escape(cell)}</td>"
             for name, cell in zip(heads, row, strict=True)
         )
         + "</tr>"

@@ -13,7 +13,7 @@ from edge.clock import S
 from edge.decision.evidence import Reading, Source
 from edge.decision.judge import Outlook
 from edge.frames.messages import Resolved
-from edge.monitor import Account, Seen, Wrote, parse
+from edge.monitor import Account, Seen, Signed, Wrote, parse
 from edge.reasons import Reason, worst_first
 from edge.record import ContextChange, FrameDecision, Outcome
 
@@ -39,6 +39,7 @@ class Recorder:
     withheld: tuple[Reason, ...] = ()  # why the gate kept the newest frame that did not
     rules: tuple[str, ...] = ()  # of the newest permit
     wrote: list[Wrote] = field(default_factory=list)  # changes in the log, not yet taken
+    checkpoint: str = ""  # of the log, the newest
     _accounts: dict[int, Account] = field(default_factory=dict)
     _resolved: list[Resolved] = field(default_factory=list)
     _judged: int = 0  # frames with a final word
@@ -60,6 +61,8 @@ class Recorder:
                     self.rules = outlook.rules
             case Wrote() as wrote:
                 self.wrote.append(wrote)
+            case Signed(note):
+                self.checkpoint = note
             case Account() as account:
                 self._accounts[account.epoch] = account
 

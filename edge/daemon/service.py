@@ -86,7 +86,7 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._ledger = Ledger(time.time())
         listener = handed_listener(os.environ) or bound(self._settings.listen)
-        self._server = StatusServer(listener, self._settings.status_file)
+        self._server = StatusServer(listener, self._settings.status_file, self._settings.audit)
         self._stopping = False
         self._reloading = False
         self._ready = False
@@ -132,8 +132,7 @@ class Service:
                 with guard:
                     self._watch(guard)
             finally:
-                self._ledger.add(*guard.recorder.take())
-                self._ledger.dropped += guard.recorder.dropped
+                self._ledger.end(guard.recorder)
                 self._escaped |= guard.keeper.escaped
         except GuardError as err:
             self._lost(str(err))
@@ -198,6 +197,8 @@ class Service:
         settings = load_settings(self._config)
         if settings.listen != self._settings.listen:
             self._say("reload: [status] listen changes at the next start only")
+        if settings.audit != self._settings.audit:
+            self._server.show(settings.audit)
         self._settings = settings
         self._escaped = False
         self._ledger.reloads += 1

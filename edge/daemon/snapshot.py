@@ -40,6 +40,7 @@ class Ledger:
     by_reason: Counter[str] = field(default_factory=Counter)
     by_bucket: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_US) + 1))
     gate_sum_s: float = 0.0
+    checkpoint: str = ""  # of the log, the newest
     restarts: int = 0
     reloads: int = 0
     _times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_TIMES))
@@ -67,8 +68,15 @@ class Ledger:
 
     def note(self, recorder: Recorder, now_ns: int, wall_s: float) -> None:
         """Note that frames began or ceased to pass, and which entry of the log says so."""
+        self.checkpoint = recorder.checkpoint or self.checkpoint
         self._note_change(recorder, now_ns, wall_s)
         recorder.wrote = [wrote for wrote in recorder.wrote if not self._found(wrote)][-2:]
+
+    def end(self, recorder: Recorder) -> None:
+        """Take what a guard that has ended left."""
+        self.add(*recorder.take())
+        self.dropped += recorder.dropped
+        self.checkpoint = recorder.checkpoint or self.checkpoint
 
     def _found(self, wrote: Wrote) -> bool:
         """Give an entry to the newest transition it can be of; the other may be yet to come."""
@@ -202,6 +210,7 @@ def snapshot(
         "gate_buckets": list(ledger.by_bucket),
         "gate_sum_s": round(ledger.gate_sum_s, 6),
         "transitions": ledger.transitions,
+        "checkpoint": ledger.checkpoint,
         "health": {
             "restarts": ledger.restarts,
             "reloads": ledger.reloads,

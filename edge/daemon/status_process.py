@@ -3,9 +3,10 @@
     python -m edge.daemon.status_process < settings.json
 
 It listens on loopback, answers at most a hundred connections with two threads,
-runs behind everything else, and can neither read nor write any file but its
-own. What is done to it cannot reach the guard. Reading stays possible while
-the daemon pauses; when the daemon ends, so does this.
+runs behind everything else, and can read no file but its own and the log's
+public tiles, and write none but its own. What is done to it cannot reach the
+guard. Reading stays possible while the daemon pauses; when the daemon ends, so
+does this.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import waitress
 
 from edge import ipc
+from edge.audit.files import Files
+from edge.audit.tiled import prove_from_tiles
 from edge.clock import BootClock, S
 from edge.daemon import landlock, privileges, sandbox
 from edge.daemon.web import Site
@@ -84,9 +88,13 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_NOFILE, _NOFILE))
     file = Path(settings["file"])
     file.parent.mkdir(parents=True, exist_ok=True)
+    tiles = Path(settings["tiles"])
+    with contextlib.suppress(OSError):  # the rule below is for what is there
+        Files().make_directory(tiles)
     with contextlib.suppress(SandboxError):  # a second wall, where the kernel has it
         privileges.give_up()
-        landlock.restrict(map(Path, sandbox.interpreter_reads()), [file.parent])
+        reads = [*map(Path, sandbox.interpreter_reads()), tiles]
+        landlock.restrict(reads, [file.parent])
     mailbox = Mailbox(ipc.attach(settings["parent_fd"]), file)
     if settings["listen_fd"] < 0:
         mailbox.run()
@@ -94,7 +102,7 @@ def main() -> int:
     listener = socket.socket(fileno=settings["listen_fd"])
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # a flood must not fill the journal
     waitress.serve(
-        Site(mailbox.read),
+        Site(mailbox.read, partial(prove_from_tiles, tiles)),
         sockets=[listener],
         threads=THREADS,
         connection_limit=CONNECTIONS,

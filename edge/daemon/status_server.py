@@ -21,10 +21,11 @@ _AGAIN_NS = 5 * S
 class StatusServer:
     """At most one status process."""
 
-    def __init__(self, listener: socket.socket | None, file: Path) -> None:
-        """`listener` may be None: then only the file is written."""
+    def __init__(self, listener: socket.socket | None, file: Path, audit: Path) -> None:
+        """`listener` may be None: then only the file is written. `audit`: the log's folder."""
         self._listener = listener
         self._file = file
+        self._audit = audit
         self._clock = BootClock()
         self._child: Child | None = None
         self._channel: socket.socket | None = None
@@ -34,12 +35,20 @@ class StatusServer:
         self._channel, theirs = ipc.pair()
         self._started_ns = self._clock.now_ns()
         fds = [theirs.fileno()]
-        settings = {"parent_fd": theirs.fileno(), "listen_fd": -1, "file": str(self._file)}
+        settings: dict[str, Any] = {"parent_fd": theirs.fileno(), "listen_fd": -1}
+        settings |= {"file": str(self._file), "tiles": str(self._audit / "tile")}
         if self._listener is not None:
             settings["listen_fd"] = self._listener.fileno()
             fds.append(self._listener.fileno())
         self._child = spawn_module("status", "edge.daemon.status_process", settings, fds)
         theirs.close()
+
+    def show(self, audit: Path) -> None:
+        """From now on the log is in `audit`: only a new process may read there."""
+        self._audit = audit
+        if self._child is not None:
+            self.close()
+            self.start()
 
     def tell(self, told: dict[str, Any]) -> None:
         """Hand over a snapshot; starts a lost process again, seconds later."""

@@ -1,7 +1,8 @@
-"""The status site: four addresses, read only, for a browser or scraper on this machine.
+"""The status site: five addresses, read only, for a browser or scraper on this machine.
 
     /             the page          /status.json  the snapshot
     /metrics      for Prometheus    /healthz      200 while decisions and board are fresh
+    /proof/N      that entry N is in the log, for whoever has the public key
 
 A WSGI application; it knows nothing of sockets. A request whose Host is not a
 loopback name is refused, so that no page from elsewhere can read this one.
@@ -14,7 +15,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from edge.audit.segment import is_count
+from edge.audit.tiled import size_of
 from edge.daemon import metrics, page
+from edge.errors import AuditError
 
 STALE_S = 3.0  # a snapshot older than this says that the daemon has stopped
 _TEXT = "text/plain; charset=utf-8"
@@ -26,14 +30,17 @@ _HEADERS = [
 ]
 
 Read = Callable[[], tuple[float, dict[str, Any]] | None]
+Prove = Callable[[str, int], str]
 Start = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Site:
-    """The application; `read` gives (age in seconds, newest snapshot)."""
+    """The application."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, prove: Prove) -> None:
+        """`read` gives (age in seconds, newest snapshot), `prove` a checkpoint's entry's proof."""
         self._read = read
+        self._prove = prove
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         status, kind, body = self._answer(environ)
@@ -47,11 +54,15 @@ class Site:
             return "421 Misdirected Request", _TEXT, b"expected a loopback name as Host\n"
         found = self._read()
         path = environ.get("PATH_INFO", "")
-        if path not in ("/", "/status.json", "/metrics", "/healthz"):
-            return "404 Not Found", _TEXT, b"expected /, /status.json, /metrics or /healthz\n"
+        number = path.removeprefix("/proof/") if path.startswith("/proof/") else None
+        if number is None and path not in ("/", "/status.json", "/metrics", "/healthz"):
+            expected = b"expected /, /status.json, /metrics, /healthz or /proof/N\n"
+            return "404 Not Found", _TEXT, expected
         if found is None:
             return "503 Service Unavailable", _TEXT, b"the guard has said nothing yet\n"
         age_s, told = found
+        if number is not None:
+            return self._proof(number, told["checkpoint"])
         if path == "/status.json":
             return "200 OK", "application/json", json.dumps({**told, "age_s": age_s}).encode()
         if path == "/metrics":
@@ -60,6 +71,17 @@ class Site:
             return _health(age_s, told)
         html = page.render(told, age_s=age_s, stale=age_s > STALE_S)
         return "200 OK", "text/html; charset=utf-8", html.encode()
+
+    def _proof(self, number: str, checkpoint: str) -> tuple[str, str, bytes]:
+        size = size_of(checkpoint)
+        if not is_count(number) or not int(number) < size:
+            upto = f"N from 0 to {size - 1}" if size else "N once the log has an entry"
+            return "404 Not Found", _TEXT, f"expected /proof/N, {upto}\n".encode()
+        try:
+            proof = self._prove(checkpoint, int(number))
+        except AuditError as err:
+            return "503 Service Unavailable", _TEXT, f"{err}\n".encode()
+        return "200 OK", _TEXT, proof.encode()
 
 
 def _health(age_s: float, told: dict[str, Any]) -> tuple[str, str, bytes]:

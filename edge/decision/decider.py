@@ -325,6 +325,7 @@ class Decider:
             for action in actions:
                 self._do(action)
         self._monitor.outlook(self._judge.outlook, self._clock.now_ns())
+        self._monitor.checkpoint(self._clerk.checkpoint)
 
     def _do(self, action: Action) -> None:
         match action:
@@ -436,6 +437,7 @@ class Decider:
             self._clerk.close(stop)
         except AuditError as err:
             print(f"decider: {err}", file=sys.stderr)
+        self._monitor.checkpoint(self._clerk.checkpoint)
 
     def _stamp(self, now_ns: int) -> Stamp:
         binding = self._binding
