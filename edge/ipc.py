@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 
+EXHAUSTED = 3  # the exit code of a process that ran out of memory
 MAX_MESSAGE = 64 * 1024
 SHORT_MESSAGE = 2 * 1024  # enough between capture, gate and decider; costs less to receive
 

@@ -64,9 +64,7 @@ class Reason(Enum):
     DOCK_STUCK = "DOCK_STUCK"
     MOTION = "MOTION"
     SPEED = "SPEED"
-    POSITION = "POSITION"
     LIGHT = "LIGHT"
-    MARKER_UNBOUND = "MARKER_UNBOUND"
     # the signed records
     MOBILE_CLASS = "MOBILE_CLASS"
     MOUNT_UNSURVEYED = "MOUNT_UNSURVEYED"
@@ -101,7 +99,6 @@ class Reason(Enum):
     # the session
     DELAY_SIDESTEP = "DELAY_SIDESTEP"
     SESSION_MISSING = "SESSION_MISSING"
-    SESSION_STALE = "SESSION_STALE"
     CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
     DESK_UNREADABLE = "DESK_UNREADABLE"
     COMPARISONS_UNREPORTED = "COMPARISONS_UNREPORTED"
@@ -349,20 +346,10 @@ HELP: dict[Reason, Help] = {
         _ALL_OFF,
         "Nothing: a moving camera never matches faces.",
     ),
-    Reason.POSITION: Help(
-        "The board's position contradicts the enrolled site.",
-        _ALL_OFF,
-        "Use the camera at its site, or commission the new one.",
-    ),
     Reason.LIGHT: Help(
         "The board's light reading contradicts the enrolled site.",
         _ALL_OFF,
         "Check the light sensor and the site.",
-    ),
-    Reason.MARKER_UNBOUND: Help(
-        "A site marker was seen without the dock it belongs to.",
-        _ALL_OFF,
-        "Nothing: a marker alone is no evidence.",
     ),
     Reason.MOBILE_CLASS: Help(
         "The signed record says the camera is not of the fixed class.",
@@ -518,11 +505,6 @@ HELP: dict[Reason, Help] = {
         "There is no session claim.",
         _ALL_OFF,
         "Start a session with a signed claim.",
-    ),
-    Reason.SESSION_STALE: Help(
-        "The session claim has expired.",
-        _ALL_OFF,
-        "Start a new session.",
     ),
     Reason.CONSENT_WITHDRAWN: Help(
         "The person withdrew consent or opted out.",

@@ -8,6 +8,7 @@ Only the model is replaced; everything else is the decider as it ships.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -41,6 +42,9 @@ class Session:
         if FROM <= number < until:
             if self.how == "hang":
                 time.sleep(3600)
+            if self.how == "memory":  # a limit is met; what is asked for is not there
+                resource.setrlimit(resource.RLIMIT_AS, (in_use(), resource.RLIM_INFINITY))
+                np.ones(1 << 26, np.uint8)
             if self.how == "slow":
                 time.sleep(0.8)
             elif self.how == "raise":
@@ -50,6 +54,11 @@ class Session:
             else:
                 return [np.array(BAD[self.how], np.float32)]
         return [np.array(GOOD, np.float32)]
+
+
+def in_use() -> int:
+    """Bytes of address space that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def load(path: Path = MODEL) -> SceneModel:

@@ -19,6 +19,7 @@ from edge.heartbeat import Beats
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
+from tests.audit_helpers import read_all
 from tests.guards import Site, site
 
 GUARDED = 250 * MS  # from the bad reading to the last frame released
@@ -58,22 +59,26 @@ def _with_a_bad_model(name, module, settings, fds):
     return spawn_module(name, "tests.bad_model" if name == "decider" else module, settings, fds)
 
 
-def run(kiosk: Site) -> tuple[Guard, list[FrameDecision], list[int]]:
-    """The guard to its end; its decisions, and capture times of the frames a matcher got."""
-    plan = Plan(
+def plan(kiosk: Site) -> Plan:
+    return Plan(
         source=str(kiosk.clip),
         device=kiosk.device,
         session=kiosk.session,
         keys=kiosk.store.directory,
         audit=kiosk.folder / "audit",
     )
+
+
+def run(kiosk: Site) -> tuple[Guard, list[FrameDecision], list[int]]:
+    """The guard to its end; its decisions, and capture times of the frames a matcher got."""
     times = []
-    with Guard(plan, lambda line: None) as guard:
+    with Guard(plan(kiosk), lambda line: None) as guard:
         matcher = Connection(*guard.environment.values())
         while not guard.over and guard.failure is None:
             guard.turn()
             while (frame := matcher.read(timeout_s=0)) is not None:
                 times.append(frame.captured_ns)
+        matcher.close()
         decisions = guard.recorder.decisions
     return guard, sorted(decisions, key=lambda d: d.frame), times
 
@@ -140,6 +145,26 @@ def test_a_model_that_hangs_takes_its_process_with_it_and_the_guard_is_started_a
     assert times
     assert max(times) < decisions[0].captured_ns + 3 * S
     assert guard.children["decider"].process.returncode is not None
+
+    monkeypatch.undo()
+    _, _, again = run(kiosk)
+    assert len(again) > 60
+
+
+def test_a_model_that_gets_no_memory_ends_every_permit_and_the_guard_is_started_anew(
+    kiosk: Site, bad: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad("memory")
+
+    guard, decisions, times = run(kiosk)
+
+    log = read_all(kiosk.folder / "audit", guard.store.log_verifier())
+    ends = [entry for entry in log if entry["kind"] == "end"]
+    assert guard.failure == "RESOURCE: the decider process ran out of memory"
+    assert times
+    assert max(times) < decisions[0].captured_ns + 3 * S
+    assert ends[-1]["reasons"] == ["RESOURCE"]
+    assert sum(end["released"] for end in ends) == len(times)
 
     monkeypatch.undo()
     _, _, again = run(kiosk)

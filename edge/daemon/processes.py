@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge import ipc
 from edge.daemon import sandbox
 from edge.errors import GuardError
+from edge.reasons import Reason
 
 _GRACE_S = 3.0
 
@@ -46,6 +48,8 @@ class Child:
     def describe_end(self) -> str:
         """How it ended, in words."""
         code = self.process.wait()
+        if code == ipc.EXHAUSTED:
+            return f"{Reason.RESOURCE.value}: the {self.name} process ran out of memory"
         if code < 0:
             return f"the {self.name} process was ended by signal {-code}"
         return f"the {self.name} process ended with code {code}"

@@ -22,7 +22,7 @@ from typing import Any
 
 from edge import ipc, scheduling
 from edge.audit.schema import Board
-from edge.clock import BootClock, S, boot_id
+from edge.clock import MS, BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
 from edge.daemon import sandbox
 from edge.daemon.board import port_of, start_bridge, start_virtual_board
@@ -51,6 +51,7 @@ BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 START_S = 30.0
+ENDING_NS = 500 * MS  # for the cause of a loss to be seen behind what it took along
 LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
 MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
 VIRTUAL = "virtual"
@@ -480,10 +481,28 @@ class Guard:
         # whichever end is seen first: others may end of the gate's end before it is seen itself
         if self.ring is not None and ("gate" in lost or (lost and not self.over)):
             self.ring.wipe_all()
-        # one loss takes others along, which end in good order: name the one that did not
-        for child in sorted(ended, key=lambda child: child.process.wait() == 0):
-            if not self.over and self.failure is None:
-                self.failure = child.describe_end()
+        if ended and not self.over and self.failure is None:
+            self.failure = self._first_lost(ended).describe_end()
+
+    def _first_lost(self, ended: list[Child]) -> Child:
+        """One loss takes others along, which end in good order: the one that did not.
+
+        It may be seen last, for a large process takes its time to be gone.
+        """
+        until_ns = self._clock.now_ns() + ENDING_NS
+        poll = select.poll()
+        for child in self.children.values():
+            poll.register(child.pidfd, select.POLLIN)
+        while True:
+            for child in ended:
+                if child.process.wait() != 0:
+                    return child
+                poll.unregister(child.pidfd)
+            left_ms = (until_ns - self._clock.now_ns()) // MS
+            gone = {fd for fd, _ in poll.poll(max(0, left_ms))}
+            if not gone:
+                return ended[0]
+            ended = [child for child in self.children.values() if child.pidfd in gone]
 
     def _end_a_hung_model(self, now_ns: int) -> None:
         """A model that does not come back takes its process with it; leases ended long before."""

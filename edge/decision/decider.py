@@ -180,7 +180,11 @@ class Decider:
         self._over = False  # the stream ended and every released frame is accounted for
 
     def run(self) -> None:
-        """Turn until the parent or the gate is gone; then end the log in good order."""
+        """Turn until the parent or the gate is gone; then end the log in good order.
+
+        Raises:
+            MemoryError: there is none left; everything is revoked.
+        """
         last_ns = self._clock.now_ns()
         try:
             while True:
@@ -198,6 +202,11 @@ class Decider:
                     self._act()
         except ipc.PeerGone:
             self._stop()
+        except MemoryError:
+            self._judge.silent((Reason.RESOURCE,))
+            self._act()  # the gate first, then the board; the log says why
+            self._stop()
+            raise
 
     def _hear_bridge(self) -> None:
         if self._bridge is None:
@@ -383,6 +392,8 @@ class Decider:
     def _silent(self, gap: bool) -> tuple[Reason, ...]:
         """What is wrong with the guard itself."""
         reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
+        if self._rolled_back and self._superseded:  # not one file: an old image of the whole disk
+            reasons.append(Reason.STATE_ROLLBACK)
         if self._escaped:
             reasons.append(Reason.MATCHER_ESCAPE_ATTEMPT)
         reasons.extend(self._term_now(self._clock.now_ns()))
@@ -507,7 +518,11 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     ipc.send(parent, json.dumps({"ready": True}).encode())
-    decider.run()
+    try:
+        decider.run()
+    except MemoryError as err:
+        print(f"decider: {Reason.RESOURCE.value}: {err or 'out of memory'}", file=sys.stderr)
+        return ipc.EXHAUSTED
     return 0
 
 

@@ -64,6 +64,7 @@ class FaceBoxes:
 
         Raises:
             ModelError: the detector failed, or its output cannot be true.
+            MemoryError: it could get no memory.
         """
         width, height = self._size
         if (frame.shape[0] > frame.shape[1]) is not (height > width):
@@ -73,6 +74,8 @@ class FaceBoxes:
             self._net.setInput(blob)
             heat, scale, offset, _ = self._net.forward(_OUTPUTS)
         except cv2.error as err:
+            if err.code == cv2.Error.STS_NO_MEM:
+                raise MemoryError(f"face model: {err.err}") from err
             raise ModelError(f"face model failed: {err.err}") from err
         cells = (height // _STRIDE, width // _STRIDE)
         for name, output, channels in (

@@ -119,12 +119,15 @@ class SceneModel:
 
         Raises:
             ModelError: the model failed, or its answer cannot be true.
+            MemoryError: it could get no memory.
         """
         side = (self._side_px, self._side_px)
         small = cv2.resize(frame, side, interpolation=cv2.INTER_LINEAR_EXACT)
         try:
             answer = np.asarray(self._session.run(None, {"image": small[None]})[0], np.float64)
         except _ENGINE_ERRORS as err:
+            if "alloc" in str(err):  # the engine has one class for all that goes wrong inside
+                raise MemoryError(f"scene model: {str(err)[:80]}") from err
             raise ModelError(f"scene model failed: {str(err)[:80]}") from err
         if answer.shape != (1, len(Scene)):
             raise ModelError(f"scene model gave shape {answer.shape}, expected (1, {len(Scene)})")

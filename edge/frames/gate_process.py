@@ -433,7 +433,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: process.stop())
     granted = prepare_process()
     ipc.send(ipc.attach(os.dup(settings["parent_fd"])), b"ready " + granted.encode())
-    process.run()
+    try:
+        process.run()
+    except MemoryError as err:
+        process.leave()
+        print(f"gate: {Reason.RESOURCE.value}: {err or 'out of memory'}", file=sys.stderr)
+        return ipc.EXHAUSTED
     return 0
 
 

@@ -1,0 +1,42 @@
+"""The table of reasons: nothing in it that the guard never says, nothing without help."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import edge
+import firmware_bridge
+from edge.reasons import HELP, Family, Reason, worst_first
+
+PRODUCT = "".join(
+    path.read_text()
+    for package in (edge, firmware_bridge)
+    for path in sorted(Path(str(package.__file__)).parent.rglob("*.py"))
+    if path.name != "reasons.py"
+)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_every_reason_is_said_somewhere(reason: Reason) -> None:
+    """`Kind` is what the log's entries are called, `unclean_stop` among them."""
+    assert re.search(rf"\b(Reason|Kind)\.{reason.name}\b", PRODUCT)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
+def test_every_reason_says_what_happened_what_stays_off_and_what_to_do(reason: Reason) -> None:
+    told = HELP[reason]
+
+    assert all((told.happened, told.stays_off, told.next_step))
+
+
+def test_every_family_has_a_reason_and_no_cause_is_named_after_one_that_waits() -> None:
+    families = [reason.family for reason in Reason]
+
+    assert list(dict.fromkeys(families)) == list(Family)  # each in one piece, worst first
+    assert worst_first([Reason.DWELL, Reason.MOTION, Reason.STATE_ROLLBACK, Reason.MOTION]) == (
+        Reason.STATE_ROLLBACK,
+        Reason.MOTION,
+    )
