@@ -14,7 +14,7 @@ import pytest
 
 from bench import scenery
 from edge import ipc
-from edge.clock import MS, BootClock
+from edge.clock import MS, BootClock, Clock
 from edge.frames.client import Connection
 from edge.frames.form import Form, Shaper
 from edge.frames.gate_process import GateProcess
@@ -47,8 +47,14 @@ LEASE = Lease(1, scenery.CAMERA, bytes(16), bytes(32), Lane.VERIFY, 0, 1, 1, 0.8
 class Harness:
     """One gate process in this process, with the other ends of its channels."""
 
-    def __init__(self, path: str, layout: Layout = Layout.BGR, form: Form = WHOLE) -> None:
-        self.clock = BootClock()
+    def __init__(
+        self,
+        path: str,
+        layout: Layout = Layout.BGR,
+        form: Form = WHOLE,
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or BootClock()
         self.layout = layout
         self.picture = PICTURE if layout is Layout.BGR else render.planar(PICTURE, layout)
         self.pool = Pool.create(layout.bytes(HEIGHT, WIDTH), layout)
@@ -85,7 +91,8 @@ class Harness:
                 "decider_fd": decider.detach(),
                 "parent_fd": parent.detach(),
                 "listen_fd": listener.detach(),
-            }
+            },
+            self.clock,
         )
         self.sequence = 0
         self.matcher: Connection | None = None

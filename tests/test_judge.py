@@ -10,7 +10,7 @@ import pytest
 from edge.audit.schema import Deny, End, Permit, Release, Stamp
 from edge.clock import MS, S
 from edge.config import Device, Session
-from edge.decision.evidence import BoardSample, Reading, Source
+from edge.decision.evidence import BoardSample, Reading, Source, Vector
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
 from edge.decision.policy import Policy
 from edge.decision.tenure import of_the_day
@@ -68,10 +68,17 @@ class World:
 
     def step(self) -> None:
         now_ns = self.now_ns
-        imu = {"gyro_rad_s": (0.001, 0.0, now_ns % 7 / 1e4), "accel_m_s2": (0.0, 0.0, 9.8)}
+        gyro, accel = self.imu(now_ns)
         if Source.DOCK not in self.lost:
             self.judge.board(
-                BoardSample(now_ns, dock=True, dock_id="D-0017", tampered=False, **imu)
+                BoardSample(
+                    now_ns,
+                    dock=True,
+                    dock_id="D-0017",
+                    tampered=False,
+                    gyro_rad_s=gyro,
+                    accel_m_s2=accel,
+                )
             )
         sources = (Source.SIGN_MAP, Source.LIVENESS, Source.VIEW, Source.PEOPLE)
         for source in sources:
@@ -86,6 +93,10 @@ class World:
         while actions := self.judge.step(now_ns):
             for action in actions:
                 self.carry_out(action)
+
+    def imu(self, now_ns: int) -> tuple[Vector, Vector]:
+        """What the board feels: turning (rad/s) and acceleration (m/s^2)."""
+        return (0.001, 0.0, now_ns % 7 / 1e4), (0.0, 0.0, 9.8)
 
     def stop(self) -> list[Action]:
         """End in good order; returns what the judge did for it."""

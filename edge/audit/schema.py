@@ -42,6 +42,7 @@ class Kind(Enum):
     UNCLEAN_STOP = "unclean_stop"  # the run before this one did not
     FLOOR = "floor"  # newest policy and time known
     TOKEN = "token"  # consent or authorisation was handed in or taken back
+    CLOCK_JUMP = "clock_jump"  # the wall clock was set; leases know none
     GAP = "gap"  # transitions left out, at most one a second is written
     RECOVERED = "recovered"  # the log mended itself
 
@@ -269,6 +270,15 @@ class Token(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJump(Entry):
+    kind = Kind.CLOCK_JUMP
+    by_s: int  # forwards, or back if below 0
+
+    def _own(self) -> dict[str, Any]:
+        return {"by_s": self.by_s}
+
+
+@dataclass(frozen=True, slots=True)
 class Gap(Entry):
     kind = Kind.GAP
     suppressed: int
@@ -387,6 +397,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
     Kind.UNCLEAN_STOP: {},
     Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
     Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
+    Kind.CLOCK_JUMP: {"by_s": lambda v: type(v) is int and abs(v) <= _MAX_EXACT},
     Kind.GAP: {"suppressed": _count},
     Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
 }

@@ -25,10 +25,22 @@ import numpy as np
 from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
-from edge.audit.schema import Board, Enrolment, Entry, Floor, Kind, Release, Stamp, Start, Stop
+from edge.audit.schema import (
+    Board,
+    ClockJump,
+    Enrolment,
+    Entry,
+    Floor,
+    Kind,
+    Release,
+    Stamp,
+    Start,
+    Stop,
+)
 from edge.clock import MS, BootClock, S, boot_id
 from edge.config import Device, Session, parse_device, parse_session
 from edge.decision.bundle import Floors
+from edge.decision.drift import Drift
 from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.eyes import Eyes, check_rate, check_room
 from edge.decision.fingerprint import Enrolment as Standing
@@ -110,6 +122,7 @@ class Decider:
         self._tenure = chosen.tenure
         self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
         self._term_ns = 0  # when that was last asked
+        self._drift = Drift()
         if policy.digest.hex() != settings["policy"]:
             raise PolicyError("the policy changed while the guard started; start it again")
         faces = FaceBoxes(Path(settings["face_model"]))
@@ -357,24 +370,28 @@ class Decider:
         except AuditError as err:
             print(f"decider: {err}", file=sys.stderr)
             return
-        if index >= before:  # else it came too soon after another and is only counted
+        # a change that came too soon after another is only counted
+        if index >= before and made.kind in (Kind.PERMIT, Kind.END, Kind.DENY):
             self._monitor.wrote(index, permitted=made.kind is Kind.PERMIT)
         if durable:
             self._mirror_floor()
             self._judge.recorded(index, self._clock.now_ns())
 
     def _term_now(self, now_ns: int) -> tuple[Reason, ...]:
-        """What is wrong with the policy's dates, asked once a second; a jump alone is nothing.
+        """What is wrong with the policy's dates, asked once a second.
 
-        A new day's rules are taken here too, so none begins or ends with a restart.
+        A jump of the wall clock is only written down. A new day's rules are taken here
+        too, so none begins or ends with a restart.
         """
         if now_ns - self._term_ns < S:
             return self._term
         self._term_ns = now_ns
-        known_s = max(self._known_s, int(time.time()))
+        wall_s = time.time()
+        if jump_s := self._drift.jump_s(wall_s, now_ns):
+            self._write(lambda stamp: ClockJump(stamp, jump_s), durable=False)
+        known_s = max(self._known_s, int(wall_s))
         if self._tenure is not None:
-            found = self._tenure.check(known_s, now_ns)
-            self._term = tuple(r for r in found if r is not Reason.CLOCK_JUMP)
+            self._term = self._tenure.check(known_s)
             known_s = self._tenure.floors.time_s
         self._known_s = known_s
         policy = of_the_day(self._policy, known_s)

@@ -2,20 +2,16 @@
 
 The wall clock decides no lease, but it does decide dates. It is believed only
 forwards: a time that passed is a floor, and a clock that shows an earlier one
-blocks. A jump in either direction is told, since nobody jumps for no reason.
-`wall_s` is whole seconds of UTC since 1970, `boot_ns` is CLOCK_BOOTTIME.
+blocks. `wall_s` is whole seconds of UTC since 1970.
 """
 
 from __future__ import annotations
 
 import datetime
 
-from edge.clock import S
 from edge.decision.bundle import Bundle, Floors, expired, raised, set_back
 from edge.decision.policy import Policy
 from edge.reasons import Reason
-
-JUMP_S = 2  # more than this against the boot clock in one step is no slewing
 
 
 class Tenure:
@@ -25,7 +21,6 @@ class Tenure:
         """Take a bundle that was admitted, and the floors it left."""
         self._bundle = bundle
         self._floors = floors
-        self._ahead_s: float | None = None  # of the wall clock over the boot clock
 
     @property
     def bundle(self) -> Bundle:
@@ -37,15 +32,11 @@ class Tenure:
         """The newest known: for the audit log and the board."""
         return self._floors
 
-    def check(self, wall_s: int, boot_ns: int) -> tuple[Reason, ...]:
-        """What is wrong now, worst first; with `CLOCK_JUMP` alone nothing is blocked."""
+    def check(self, wall_s: int) -> tuple[Reason, ...]:
+        """What is wrong now, worst first."""
         found = []
         if set_back(self._floors, wall_s):
             found.append(Reason.CLOCK_BACKWARDS)
-        ahead_s = wall_s - boot_ns / S
-        if self._ahead_s is not None and abs(ahead_s - self._ahead_s) > JUMP_S:
-            found.append(Reason.CLOCK_JUMP)
-        self._ahead_s = ahead_s
         self._floors = raised(self._floors, wall_s)
         if expired(self._bundle, self._floors, wall_s):
             found.insert(0, Reason.POLICY_EXPIRED)

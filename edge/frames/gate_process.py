@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from edge import ipc, scheduling
-from edge.clock import MS, BootClock
+from edge.clock import MS, BootClock, Clock
 from edge.decision.fingerprint import Fingerprint
 from edge.errors import GuardError, LeaseError
 from edge.frames.form import Form, Shaper
@@ -73,8 +73,8 @@ _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 class GateProcess:
     """Everything the gate's one thread does."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._clock = BootClock()
+    def __init__(self, settings: dict[str, Any], clock: Clock | None = None) -> None:
+        self._clock = clock or BootClock()
         self._beats = Beats.attach(settings["beats_fd"])
         self._capture = ipc.attach(settings["capture_fd"])
         self._decider = ipc.attach(settings["decider_fd"])

@@ -1,0 +1,66 @@
+"""The wall clock is set while frames flow (attack D46): it is told, and no lease knows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.clock import S
+from edge.daemon import supervisor
+from edge.daemon.processes import spawn_module
+from edge.daemon.supervisor import Guard, Plan
+from edge.frames.client import Connection
+from tests import render
+from tests.audit_helpers import read_all
+from tests.guards import Site, site
+
+DAY_S = 86_400
+
+
+@pytest.fixture(scope="module")
+def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+    """A room for eight seconds."""
+    folder = tmp_path_factory.mktemp("kiosk")
+    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 240))
+    return site(folder / "site", clip, clip, face_model)
+
+
+def _with_a_clock_that_is_set(name, module, settings, fds):
+    return spawn_module(name, "tests.bad_clock" if name == "decider" else module, settings, fds)
+
+
+@pytest.mark.parametrize("by_s", [DAY_S, -365 * DAY_S, 0])
+def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
+    kiosk: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: int
+) -> None:
+    monkeypatch.setenv("SET_CLOCK_S", str(by_s))
+    monkeypatch.setenv("SET_CLOCK_AFTER_S", "6")  # the start takes some of it
+    monkeypatch.setattr(supervisor, "spawn_module", _with_a_clock_that_is_set)
+    plan = Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        audit=tmp_path / "audit",
+    )
+    times = []
+    with Guard(plan, lambda line: None) as guard:
+        matcher = Connection(*guard.environment.values())
+        while not guard.over and guard.failure is None:
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                times.append(frame.captured_ns)
+        matcher.close()
+    log = read_all(tmp_path / "audit", guard.store.log_verifier())
+
+    jumps = [entry for entry in log if entry["kind"] == "clock_jump"]
+    permits = [entry for entry in log if entry["kind"] == "permit"]
+    assert guard.failure is None
+    assert len(permits) == 1  # nobody's lease ended of it
+    assert max(times) - min(times) > 3 * S
+    if not by_s:
+        assert jumps == []
+        return
+    assert [entry["by_s"] for entry in jumps] == [by_s]
+    assert min(times) < int(jumps[0]["mono_ns"]) < max(times)
