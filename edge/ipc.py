@@ -8,10 +8,13 @@ act on a lost message counts it.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
 import struct
+import sys
+from typing import Any
 
 EXHAUSTED = 3  # the exit code of a process that ran out of memory
 MAX_MESSAGE = 64 * 1024
@@ -103,3 +106,15 @@ def die_with_parent(how: signal.Signals = signal.SIGKILL) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(1, how, 0, 0, 0)
     if os.getppid() != parent:  # it ended in between
         os._exit(1)
+
+
+def await_order() -> dict[str, Any]:
+    """The settings that the parent hands over on standard input.
+
+    Where it goes, or ends the start, before it hands any over, this process ends too.
+    """
+    text = sys.stdin.read()
+    if not text:
+        sys.exit(0)
+    settings: dict[str, Any] = json.loads(text)
+    return settings

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.decision import decider
-from edge.decision.scene import MODEL, SceneModel
+from edge.decision.scene import SceneModel
+from edge.models import SCENE
 from edge.models.runtime import onnxruntime
 
 GOOD = [[0.9, 0.1, 0.0, 0.0, 0.0]]
@@ -61,7 +62,7 @@ def in_use() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def load(path: Path = MODEL) -> SceneModel:
+def load(path: Path = SCENE) -> SceneModel:
     with open(os.environ["BAD_MODEL_LOADS"], "a") as file:
         file.write("loaded\n")
     return SceneModel(Session(), 160, _points)

@@ -10,7 +10,7 @@ import pytest
 
 from edge.clock import MS, S
 from edge.daemon import supervisor
-from edge.daemon.processes import spawn_module
+from edge.daemon.processes import bear_module
 from edge.daemon.supervisor import Guard, Plan
 from edge.decision.strikes import Consequence, Strikes
 from edge.errors import GuardError
@@ -21,6 +21,8 @@ from edge.record import FrameDecision, Outcome
 from tests import render
 from tests.audit_helpers import read_all
 from tests.guards import Site, site
+
+pytestmark = pytest.mark.xdist_group("guard")
 
 GUARDED = 250 * MS  # from the bad reading to the last frame released
 
@@ -50,13 +52,13 @@ def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
     def choose(how: str) -> None:
         monkeypatch.setenv("BAD_MODEL", how)
         monkeypatch.setenv("BAD_MODEL_LOADS", str(loads))
-        monkeypatch.setattr(supervisor, "spawn_module", _with_a_bad_model)
+        monkeypatch.setattr(supervisor, "bear_module", _with_a_bad_model)
 
     return choose
 
 
-def _with_a_bad_model(name, module, settings, fds):
-    return spawn_module(name, "tests.bad_model" if name == "decider" else module, settings, fds)
+def _with_a_bad_model(name, module, fds):
+    return bear_module(name, "tests.bad_model" if name == "decider" else module, fds)
 
 
 def plan(kiosk: Site) -> Plan:

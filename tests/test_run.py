@@ -22,18 +22,20 @@ from edge.clock import S
 from edge.daemon import supervisor
 from edge.daemon.supervisor import Guard, Plan
 from edge.decision.fingerprint import Fingerprint, SceneCheck
-from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
 from edge.frames.layout import Layout
 from edge.keys import KeyStore, Office, RecordKind, read_verifier
+from edge.models import SCENE
 from edge.reasons import Reason
 from edge.record import FrameDecision, Outcome
 from tests import render
 from tests.audit_helpers import read_all
 from tests.guards import DEVICE, SESSION, Line, Site, site
 from tests.test_policy_lanes import onnx_model
+
+pytestmark = pytest.mark.xdist_group("guard")
 
 SCRIPT = """\
 import hashlib
@@ -493,7 +495,7 @@ def finished(told: Plan) -> list[FrameDecision]:
 def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
     kiosk: Site, install: Callable[..., Path], face_model: Path
 ) -> None:
-    models = ("--model", str(face_model), str(SCENE_MODEL))
+    models = ("--model", str(face_model), str(SCENE))
     store = install(*models, "--limit", "min_view_score=0.81")
 
     assert released(finished(replace(plan(kiosk), policy=store)))

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from edge.clock import S
-from edge.decision.scene import LOOKS, MODEL, Points, Scene, SceneModel
+from edge.decision.scene import LOOKS, Points, Scene, SceneModel
 from edge.errors import ModelError
 from edge.frames.camera import FileCamera
+from edge.models import SCENE
 from edge.reasons import Reason
 from tests import render
 
@@ -117,7 +118,7 @@ def test_an_empty_view_is_judged_by_its_corners_too_where_the_point_was_chosen_s
 
 def _copy(tmp_path, **changes):
     for name in ("scene.onnx", "scene.json"):
-        shutil.copy(MODEL.with_name(name), tmp_path / name)
+        shutil.copy(SCENE.with_name(name), tmp_path / name)
     described = json.loads((tmp_path / "scene.json").read_text())
     described.update(changes)
     (tmp_path / "scene.json").write_text(json.dumps(described))

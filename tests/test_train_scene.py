@@ -16,7 +16,8 @@ from bench.scene_augment import SIZE, augment, plain
 from bench.scene_card import card
 from bench.scene_data import CLASSES, gather, read
 from bench.scene_judge import judge, operating_points, reliability, softmax, temperature
-from edge.decision.scene import LOOKS, MODEL, SceneModel, looks
+from edge.decision.scene import LOOKS, SceneModel, looks
+from edge.models import SCENE
 from tests import render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,9 +116,9 @@ def test_the_operating_point_keeps_what_it_promises_and_counts_the_rest() -> Non
 
 
 def test_the_shipped_card_is_what_its_figures_say() -> None:
-    described = json.loads(MODEL.with_suffix(".json").read_text())
+    described = json.loads(SCENE.with_suffix(".json").read_text())
 
-    assert MODEL.with_suffix(".card.md").read_text() == card(
+    assert SCENE.with_suffix(".card.md").read_text() == card(
         described, ROOT / "bench" / "scene_about.md"
     )
 

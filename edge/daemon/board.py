@@ -8,34 +8,32 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from edge import ipc
 from edge.daemon.processes import Child, key_pipe
 from edge.errors import GuardError
 
 
 def start_bridge(
-    port: str, key: bytes, beats_fd: int, *, simulated: bool
-) -> tuple[Child, socket.socket]:
-    """Start the bridge to `port`; (the process, the decider's end of its channel).
+    port: str, key: bytes, beats_fd: int, decider: socket.socket, *, simulated: bool
+) -> Child:
+    """Start the bridge between `port` and the decider.
 
     Args:
+        decider: the bridge's end of the channel to it.
         simulated: a virtual board may answer; otherwise only a real one counts.
     """
-    decider_bridge, bridge_decider = ipc.pair()
     key_fd = key_pipe(key)
     numbers = ["--key-fd", key_fd, "--beats-fd", beats_fd]
-    numbers += ["--decider-fd", bridge_decider.fileno()]
+    numbers += ["--decider-fd", decider.fileno()]
     if simulated:
         numbers.append("--simulated")
     process = subprocess.Popen(
         [sys.executable, "-m", "firmware_bridge.process", "--port", port]
         + [str(n) for n in numbers],
-        pass_fds=(key_fd, beats_fd, bridge_decider.fileno()),
+        pass_fds=(key_fd, beats_fd, decider.fileno()),
         stdin=subprocess.DEVNULL,
     )
     os.close(key_fd)
-    bridge_decider.close()
-    return Child("bridge", process), decider_bridge
+    return Child("bridge", process)
 
 
 def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> Child:

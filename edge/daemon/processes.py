@@ -1,8 +1,9 @@
 """Starting and ending the guard's processes.
 
 Every child is a fresh interpreter that reads its settings from standard input
-and inherits exactly the descriptors it is given. The kernel ends them when
-the parent ends.
+and inherits exactly the descriptors it is given. It may be born before its
+settings are known: what it imports takes longer than all else at a start, and
+so is done beside the rest. The kernel ends the children when the parent ends.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ class Child:
             return False
         return stat.rpartition(")")[2].split()[0] in "Tt"
 
+    def order(self, settings: Mapping[str, Any]) -> None:
+        """Tell a born child what to do; it begins then."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is gone; whoever waits for it finds out
+            self.process.stdin.write(json.dumps(settings).encode())
+            self.process.stdin.close()
+
     def describe_end(self) -> str:
         """How it ended, in words."""
         code = self.process.wait()
@@ -58,6 +66,9 @@ class Child:
         """Let it end by itself for `wait_s`, then end it; waits until it is gone."""
         if self.pidfd < 0:
             return
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # never told anything: it ends of that
+                self.process.stdin.close()
         try:
             self.process.wait(wait_s)
         except subprocess.TimeoutExpired:
@@ -71,19 +82,22 @@ class Child:
         self.pidfd = -1
 
 
-def spawn_module(name: str, module: str, settings: Mapping[str, Any], fds: Iterable[int]) -> Child:
-    """Start `python -m module` with its settings on standard input."""
+def bear_module(name: str, module: str, fds: Iterable[int]) -> Child:
+    """Start `python -m module`, which waits for its `order`."""
     process = subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         pass_fds=tuple(fds),
         start_new_session=True,  # so that its priority counts against other sessions
     )
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(settings).encode())
-        process.stdin.close()
     return Child(name, process)
+
+
+def spawn_module(name: str, module: str, settings: Mapping[str, Any], fds: Iterable[int]) -> Child:
+    """Start `python -m module` with its settings on standard input."""
+    child = bear_module(name, module, fds)
+    child.order(settings)
+    return child
 
 
 def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:

@@ -83,7 +83,7 @@ def main() -> int:
     ipc.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    settings: dict[str, Any] = json.load(sys.stdin)
+    settings = ipc.await_order()
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_NOFILE, _NOFILE))
     file = Path(settings["file"])

@@ -27,12 +27,11 @@ from edge.config import Device, Session, parse_device, parse_session
 from edge.daemon import sandbox
 from edge.daemon.board import port_of, start_bridge, start_virtual_board
 from edge.daemon.keeper import Keeper
-from edge.daemon.processes import Child, spawn_module
+from edge.daemon.processes import Child, bear_module
 from edge.daemon.recorder import Recorder
 from edge.daemon.run_folder import RunFolder, sweep
 from edge.decision.evidence import Source
 from edge.decision.fingerprint import Fingerprint, SceneCheck
-from edge.decision.scene import MODEL as SCENE_MODEL
 from edge.errors import CameraError, GuardError, UsageError
 from edge.frames.camera import CameraIdentity, is_live
 from edge.frames.form import Shaper
@@ -43,6 +42,7 @@ from edge.frames.ring import Ring
 from edge.heartbeat import Beats, Role
 from edge.keys import KeyStore, RecordKind
 from edge.matcher_models import check_matcher
+from edge.models import SCENE
 from edge.models.pull import asset
 from edge.policy_choice import choose
 
@@ -127,7 +127,7 @@ class Guard:
             for layer in without:
                 self._say(f"sandbox: {layer.value} is left out, as the signed record says")
         self._face_model = asset("centerface.onnx")
-        chosen.check_models([self._face_model, SCENE_MODEL])
+        chosen.check_models([self._face_model, SCENE])
         if plan.matcher:
             check_matcher(self.session.operation, self.device.matcher_models, chosen)
         self.children: dict[str, Child] = {}
@@ -143,8 +143,14 @@ class Guard:
         self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)
         self._sockets: list[socket.socket] = []
+        self._bridge_end: socket.socket | None = None
+        self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
         self._gate: socket.socket | None = None
         self._decider: socket.socket | None = None
+
+    @property
+    def _interlocked(self) -> bool:
+        return self.session.operation.identifying
 
     @property
     def environment(self) -> dict[str, str]:
@@ -248,80 +254,40 @@ class Guard:
         self._folder = RunFolder()
         scheduling.hold_real_time(RT_PRIORITY)
         ipc.hide_memory()
-        parent_capture, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        gate_capture, capture_gate = ipc.pair()
-        parent_capture.settimeout(START_S)
-        self._sockets.append(parent_capture)
-        self._spawn(
-            "capture",
-            "edge.frames.capture",
-            {"source": self.plan.source, "beats_fd": self.beats.fd},
-            {"parent_fd": capture_parent, "gate_fd": capture_gate},
-            [self.beats.fd],
-        )
-        hello = _hello(parent_capture)
+        pool_fd, ring_fd = Pool.memory(), Ring.memory()
+        self._memory += [pool_fd, ring_fd]
+        camera = self._bear_all(pool_fd, ring_fd)
+        if self._interlocked and self.plan.board == VIRTUAL:
+            self.children["board"] = start_virtual_board(
+                self.store.board_key(), self.plan.board_arguments, self.plan.line_fd
+            )
+        self._order("capture", {"source": self.plan.source})
+        hello = _hello(camera)
         identity = CameraIdentity(
             hello["kind"], hello["driver"], hello["card"], hello["bus"], hello["sha256"]
         )
         height, width = int(hello["height"]), int(hello["width"])
         fingerprint = Fingerprint.from_bytes(self.view) if self.view else None
         known = self._known(identity, fingerprint)
+        self.board_kind = self._board_kind(known and identity.kind == "virtual")
         layout = Layout(hello["layout"])
         shaper = Shaper(self.device.picture, layout, height, width)
-        pool = Pool.create(layout.bytes(height, width), layout)
-        self.ring = Ring.create(shaper.bytes)
-        self._memory += [pool.fd, self.ring.fd]
-        order = json.dumps({"slots": pool.slots, "slot_bytes": pool.slot_bytes}).encode()
-        socket.send_fds(parent_capture, [order], [pool.fd])
-        self.board_kind = self._board_kind(known and identity.kind == "virtual")
-        bridge_end = self._start_board()
+        pool = Pool.create(layout.bytes(height, width), layout, pool_fd)
+        self.ring = Ring.create(shaper.bytes, fd=ring_fd)
+        size = {"slots": pool.slots, "slot_bytes": pool.slot_bytes}
+        camera.send(json.dumps(size).encode())
         common = {
-            "beats_fd": self.beats.fd,
-            "pool_fd": pool.fd,
-            "slots": pool.slots,
-            "slot_bytes": pool.slot_bytes,
+            **size,
             "height": height,
             "width": width,
             "rate_hz": float(hello["rate_hz"]),
             "layout": layout.value,
             "camera": identity.digest.hex(),
             "view": base64.b64encode(self.view).decode(),
+            "policy": self.policy.digest.hex(),
         }
-        self._gate, gate_parent = ipc.pair()
-        self._decider, decider_parent = ipc.pair()
-        self._sockets += [self._gate, self._decider]
-        decider_gate, gate_decider = ipc.pair()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(self.environment["FRAMEGATE_SOCKET"])
-        listener.listen(4)
-        self._spawn(
-            "gate",
-            "edge.frames.gate_process",
-            {
-                **common,
-                "ring_fd": self.ring.fd,
-                "boot": boot_id().hex(),
-                "policy": self.policy.digest.hex(),
-                "lane": self.session.operation.value,
-                "token": self.token,
-                "uid": os.getuid(),
-                "min_view_score": self._min_view_score,
-                "picture": asdict(self.device.picture),
-            },
-            {
-                "capture_fd": gate_capture,
-                "decider_fd": gate_decider,
-                "parent_fd": gate_parent,
-                "listen_fd": listener,
-            },
-            [self.beats.fd, pool.fd, self.ring.fd],
-        )
-        ends = {"gate_fd": decider_gate, "parent_fd": decider_parent}
-        if bridge_end is not None:
-            ends["bridge_fd"] = bridge_end
-        self._spawn(
+        self._order(
             "decider",
-            "edge.decision.decider",
             {
                 "bridge_fd": None,
                 **common,
@@ -334,38 +300,76 @@ class Guard:
                 "audit": str(self.plan.audit),
                 "pack": self.plan.pack,
                 "policy_store": str(self.plan.policy) if self.plan.policy is not None else None,
-                "policy": self.policy.digest.hex(),
                 "release": self.plan.release,
                 "desk": str(self.plan.desk) if self.plan.desk is not None else None,
                 "camera_known": known,
                 "virtual": identity.kind == "virtual",
                 "board": self.board_kind.value,
             },
-            ends,
-            [self.beats.fd, pool.fd],
         )
-        self._await_ready()
+        self._order(
+            "gate",
+            {
+                **common,
+                "boot": boot_id().hex(),
+                "lane": self.session.operation.value,
+                "token": self.token,
+                "uid": os.getuid(),
+                "min_view_score": self._min_view_score,
+                "picture": asdict(self.device.picture),
+            },
+        )
+        self._start_bridge()
+        self._await_ready("gate")
         if not self.ring.sealed:
             raise GuardError("the gate did not seal the release ring")
         self.keeper.start(self.environment, self._clock.now_ns())
-        self._await_board(bridge_end is not None)
+        self._await_ready("decider")
+        self._await_board()
         self._await_matcher()
-        parent_capture.send(b"go")
+        camera.send(b"go")
 
-    def _spawn(
-        self,
-        name: str,
-        module: str,
-        settings: dict[str, Any],
-        ends: dict[str, socket.socket],
-        fds: list[int],
+    def _bear_all(self, pool_fd: int, ring_fd: int) -> socket.socket:
+        """Start the processes that need no more than descriptors; returns the camera's channel."""
+        camera, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        camera.settimeout(START_S)
+        gate_capture, capture_gate = ipc.pair()
+        self._gate, gate_parent = ipc.pair()
+        self._decider, decider_parent = ipc.pair()
+        decider_gate, gate_decider = ipc.pair()
+        self._sockets += [camera, self._gate, self._decider]
+        decider = {"gate_fd": decider_gate, "parent_fd": decider_parent}
+        if self._interlocked:
+            decider["bridge_fd"], self._bridge_end = ipc.pair()
+            self._sockets.append(self._bridge_end)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(self.environment["FRAMEGATE_SOCKET"])
+        listener.listen(4)
+        memory = {"beats_fd": self.beats.fd, "pool_fd": pool_fd}
+        ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
+        self._bear("capture", "edge.frames.capture", ends, memory)
+        self._bear("decider", "edge.decision.decider", decider, memory)
+        ends = {
+            "capture_fd": capture_gate,
+            "decider_fd": gate_decider,
+            "parent_fd": gate_parent,
+            "listen_fd": listener,
+        }
+        self._bear("gate", "edge.frames.gate_process", ends, {**memory, "ring_fd": ring_fd})
+        return camera
+
+    def _bear(
+        self, name: str, module: str, ends: dict[str, socket.socket], memory: dict[str, int]
     ) -> None:
-        """Start a process with sockets named in its settings; this side lets go of them."""
-        numbers = {key: end.fileno() for key, end in ends.items()}
-        child = spawn_module(name, module, {**settings, **numbers}, [*numbers.values(), *fds])
-        self.children[name] = child
+        """Start a process with these descriptors; this side lets go of the sockets."""
+        numbers = {**{key: end.fileno() for key, end in ends.items()}, **memory}
+        self.children[name] = bear_module(name, module, numbers.values())
+        self._numbers[name] = numbers
         for end in ends.values():
             end.close()
+
+    def _order(self, name: str, settings: dict[str, Any]) -> None:
+        self.children[name].order({**settings, **self._numbers[name]})
 
     def _known(self, identity: CameraIdentity, fingerprint: Fingerprint | None) -> bool:
         """Whether this is the camera that the signed record and the enrolled view name."""
@@ -402,55 +406,51 @@ class Guard:
 
     def _board_kind(self, recording: bool) -> Board:
         """Whether a simulated board may stand in: beside a named recording, or by the record."""
-        if not self.session.operation.identifying:
+        if not self._interlocked:
             return Board.NONE
         if not recording and not self.device.virtual_board:
             return Board.REAL
         self._say("virtual board: a simulated one may stand in; its sensors prove nothing")
         return Board.VIRTUAL
 
-    def _start_board(self) -> socket.socket | None:
-        """Start bridge and, if asked for, a virtual board; returns the decider's end."""
-        if not self.session.operation.identifying:
-            return None
+    def _start_bridge(self) -> None:
+        """Start the bridge to the board, the virtual one's port being known by now."""
+        if self._bridge_end is None:
+            return
         port = self.plan.board
-        key = self.store.board_key()
         if port == VIRTUAL:
-            board = start_virtual_board(key, self.plan.board_arguments, self.plan.line_fd)
-            self.children["board"] = board
-            port = port_of(board)
+            port = port_of(self.children["board"])
         simulated = self.board_kind is Board.VIRTUAL
-        bridge, decider_end = start_bridge(port, key, self.beats.fd, simulated=simulated)
-        self.children["bridge"] = bridge
-        return decider_end
+        self.children["bridge"] = start_bridge(
+            port, self.store.board_key(), self.beats.fd, self._bridge_end, simulated=simulated
+        )
+        self._bridge_end.close()
 
-    def _await_ready(self) -> None:
-        """Wait until gate and decider say that they are ready."""
-        assert self._gate is not None and self._decider is not None
-        waiting = {"gate": self._gate, "decider": self._decider}
+    def _await_ready(self, name: str) -> None:
+        """Wait until the gate or the decider says that it is ready."""
+        channel = self._gate if name == "gate" else self._decider
+        assert channel is not None
         deadline_ns = self._clock.now_ns() + round(START_S * 1e9)
-        while waiting:
+        while True:
             self.beats.beat(Role.PARENT, self._clock.now_ns())
-            select.select(list(waiting.values()), [], [], TURN_MS / 1000)
-            for name, channel in list(waiting.items()):
-                try:
-                    data = ipc.receive(channel)
-                except ipc.PeerGone as err:
-                    raise GuardError(self.children[name].describe_end()) from err
-                if data is None:
-                    continue
-                if data.startswith(b"ready"):
-                    self._say(f"gate: {data[6:].decode()}")
-                elif b'"error"' in data:
-                    raise GuardError(json.loads(data)["error"])
-                del waiting[name]
+            select.select([channel], [], [], TURN_MS / 1000)
+            try:
+                data = ipc.receive(channel)
+            except ipc.PeerGone as err:
+                raise GuardError(self.children[name].describe_end()) from err
+            if data is not None:
+                break
             if self._clock.now_ns() > deadline_ns:
-                raise GuardError(f"not ready within {START_S:g} s: {', '.join(waiting)}")
+                raise GuardError(f"not ready within {START_S:g} s: {name}")
+        if data.startswith(b"ready"):
+            self._say(f"{name}: {data[6:].decode()}")
+        elif b'"error"' in data:
+            raise GuardError(json.loads(data)["error"])
 
-    def _await_board(self, interlocked: bool) -> None:
+    def _await_board(self) -> None:
         """Give the board a moment to be heard, so that a camera's first frames count."""
         deadline_ns = self._clock.now_ns() + BOARD_WAIT_NS
-        while interlocked and not self.recorder.has_heard_of(Source.DOCK.value):
+        while self._interlocked and not self.recorder.has_heard_of(Source.DOCK.value):
             self.turn()
             if self._clock.now_ns() > deadline_ns or self.failure is not None:
                 self._say("LINK_LOST: the board has not answered; the guard starts blocked")

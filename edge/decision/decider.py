@@ -524,7 +524,7 @@ def main() -> int:
     ipc.die_with_parent()
     scheduling.prefer()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings: dict[str, Any] = json.load(sys.stdin)
+    settings = ipc.await_order()
     cv2.setNumThreads(1)
     parent = ipc.attach(settings["parent_fd"])
     try:

@@ -21,10 +21,10 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
+from edge.models import SCENE
 from edge.models.runtime import onnxruntime
 from edge.reasons import Reason, worst_first
 
-MODEL = Path(__file__).resolve().parent.parent / "models" / "scene.onnx"
 MAX_BYTES = 64 * 1024 * 1024
 LOOKS = 5  # the whole empty view and its four corners
 _CORNER = 0.72  # of width and height
@@ -86,7 +86,7 @@ class SceneModel:
         self.points = points
 
     @classmethod
-    def load(cls, path: Path = MODEL) -> SceneModel:
+    def load(cls, path: Path = SCENE) -> SceneModel:
         """The model at `path`, described by the JSON file of the same name.
 
         Raises:

@@ -2,7 +2,7 @@
 
     python -m edge.frames.capture < settings.json
 
-It says what camera it found, waits for the pool and a go, then delivers; a
+It says what camera it found, waits for the pool's size and a go, then delivers; a
 camera that can writes each frame straight into a slot of the pool. A
 stalled driver stalls only this process. A camera that goes away is looked for
 again with growing pauses; a file that ends is the end of the stream.
@@ -16,7 +16,6 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
 
 import numpy as np
 
@@ -118,7 +117,7 @@ def main() -> int:
     ipc.die_with_parent()
     scheduling.prefer()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings: dict[str, Any] = json.load(sys.stdin)
+    settings = ipc.await_order()
     clock = BootClock()
     parent = socket.socket(fileno=settings["parent_fd"])
     gate = ipc.attach(settings["gate_fd"])
@@ -140,11 +139,11 @@ def main() -> int:
         "layout": camera.layout.value,
     }
     parent.send(json.dumps(hello).encode())
-    data, fds, _, _ = socket.recv_fds(parent, 512, 1)
+    data = parent.recv(512)
     if not data:
         return 0
     order = json.loads(data)
-    pool = Pool(fds[0], order["slots"], order["slot_bytes"], camera.layout)
+    pool = Pool(settings["pool_fd"], order["slots"], order["slot_bytes"], camera.layout)
     Heart(Beats.attach(settings["beats_fd"]), clock).start()
     parent.recv(16)  # the go: everyone else is ready
     try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import gc
-import json
 import os
 import select
 import signal
@@ -428,7 +427,7 @@ def main() -> int:
     """Run until the guard ends."""
     ipc.die_with_parent(signal.SIGTERM)  # not at once: nobody else is left to wipe the ring
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings: dict[str, Any] = json.load(sys.stdin)
+    settings = ipc.await_order()
     process = GateProcess(settings)
     signal.signal(signal.SIGTERM, lambda number, frame: process.stop())
     granted = prepare_process()

@@ -40,8 +40,16 @@ class Pool:
         self._bytes = np.frombuffer(self._map, np.uint8).reshape(slots, slot_bytes)
 
     @classmethod
-    def create(cls, frame_bytes: int, layout: Layout = Layout.BGR) -> Pool:
+    def memory(cls) -> int:
+        """An empty memory for `create`, for children to inherit before its size is known."""
+        return os.memfd_create("framegate-pool", os.MFD_CLOEXEC)
+
+    @classmethod
+    def create(cls, frame_bytes: int, layout: Layout = Layout.BGR, fd: int | None = None) -> Pool:
         """A pool for frames of `frame_bytes`, as many slots as the budget allows.
+
+        Args:
+            fd: of `memory`; None to make one.
 
         Raises:
             CameraError: the frames are so large that fewer than four fit.
@@ -53,7 +61,7 @@ class Pool:
                 f"frames of {frame_bytes} bytes are too large: expected at most "
                 f"{BUDGET_BYTES // 4} bytes"
             )
-        fd = os.memfd_create("framegate-pool", os.MFD_CLOEXEC)
+        fd = cls.memory() if fd is None else fd
         os.ftruncate(fd, slots * slot_bytes)
         return cls(fd, slots, slot_bytes, layout)
 

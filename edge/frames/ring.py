@@ -79,10 +79,19 @@ class Ring:
         self._used: set[int] = set()
 
     @classmethod
-    def create(cls, frame_bytes: int, slots: int = 8) -> Ring:
-        """A fresh ring, not sealed yet; slots are fewer if the frames are very large."""
+    def memory(cls) -> int:
+        """An empty memory for `create`, for children to inherit before its size is known."""
+        return os.memfd_create("framegate-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+    @classmethod
+    def create(cls, frame_bytes: int, slots: int = 8, fd: int | None = None) -> Ring:
+        """A fresh ring, not sealed yet; slots are fewer if the frames are very large.
+
+        Args:
+            fd: of `memory`; None to make one.
+        """
         slots = max(2, min(slots, RING_BYTES // _stride(frame_bytes)))
-        fd = os.memfd_create("framegate-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = cls.memory() if fd is None else fd
         os.ftruncate(fd, _HEADER_BYTES + slots * _stride(frame_bytes))
         os.pwrite(fd, _HEADER.pack(_MAGIC, slots, frame_bytes, 0), 0)
         return cls(fd)

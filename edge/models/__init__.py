@@ -1,0 +1,7 @@
+"""Models: the scene classifier made here, and what is fetched by pinned digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SCENE = Path(__file__).with_name("scene.onnx")
