@@ -34,6 +34,8 @@ from tests import render
 from tests.daemons import configure, daemon, until
 from tests.guards import Site, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 NOW = 1_000 * S
 ALLOWED = Outlook(Setting.CONTROLLED, True, (), ("FA-03",))
 BLOCKED = Outlook(Setting.UNCONTROLLED, False, (Reason.VIEW_FOREIGN,), ())

@@ -16,6 +16,7 @@ import pytest
 
 from edge.daemon import sandbox
 
+pytestmark = pytest.mark.xdist_group("guard")
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 

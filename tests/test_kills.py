@@ -13,6 +13,8 @@ from edge.clock import MS
 from tests import render
 from tests.guards import Site, now_ns, running, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 ROLES = ["capture", "gate", "decider", "bridge", "parent"]
 BOUND_NS = 250 * MS  # the product's own promise, in the board's time
 

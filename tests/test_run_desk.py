@@ -25,6 +25,8 @@ from edge.record import FrameDecision
 from tests import render
 from tests.guards import DEVICE, SESSION, Site, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 ADA, BEN = "a" * 64, "b" * 64
 AT_ONCE_NS = 150 * MS  # the desk is read every 50 ms, and a frame may be on its way
 

@@ -15,6 +15,8 @@ from tests import render
 from tests.daemons import configure, free_port, until
 from tests.guards import site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 
 def life(*private_mib: float, fds: int = 0) -> Life:
     """A process looked at every ten seconds; it opens `fds` descriptors on the way."""

@@ -26,6 +26,8 @@ from edge.evaluation.trials import decode, enrol_view, play
 from tests import render
 from tests.guards import site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 SMALL = (320, 240)
 FACE = Box(130, 60, 190, 140, 0.9)
 MATCHER = """\

@@ -19,6 +19,8 @@ from edge.clock import S
 from tests import render
 from tests.guards import Running, Site, running, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 RING_SLOTS = 8
 
 

@@ -29,6 +29,7 @@ from tests.attacks.test_matcher_cage import MISSING, USEFUL
 from tests.guards import Site, site
 
 pytestmark = [
+    pytest.mark.xdist_group("guard"),
     pytest.mark.skipif(not seccomp.can_report(), reason="this kernel reports no refused calls"),
     pytest.mark.skipif(Layer.SECCOMP in MISSING, reason="no filter can be put on here"),
 ]

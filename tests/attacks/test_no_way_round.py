@@ -23,6 +23,8 @@ from edge.daemon.settings import KEYS
 from tests import render
 from tests.guards import Site, running, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 ENVIRONMENT = {
     "FRAMEGATE_FD": "the matcher's: its end of the socket",
     "FRAMEGATE_SOCKET": "the matcher's: where it connects",

@@ -17,6 +17,8 @@ from edge.frames.client import Connection
 from tests import render
 from tests.guards import Line, Site, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 
 @pytest.fixture(scope="module")
 def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:

@@ -29,6 +29,8 @@ from edge.record import FrameDecision, Outcome
 from tests import render
 from tests.guards import Line, Site, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 ALLOWED = "[board]\nvirtual = true\n"
 
 

@@ -16,6 +16,8 @@ from edge.errors import AuditError
 from tests import render
 from tests.guards import Running, Site, running, site
 
+pytestmark = pytest.mark.xdist_group("guard")
+
 
 def entries(place: Site, run: Running) -> list[dict[str, Any]]:
     """What the log holds."""

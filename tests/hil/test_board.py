@@ -10,7 +10,9 @@ from firmware_bridge.rigs import Rig
 pytestmark = pytest.mark.hil
 
 
-@pytest.mark.parametrize(("name", "check", "needs"), checks.CHECKS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("name", "check", "needs"), checks.CHECKS, ids=[duty[0] for duty in checks.CHECKS]
+)
 def test_a_board_does_its_duty(rig: Rig, board_root: bytes, name, check, needs):
     result = checks.run(name, check, needs, rig, board_root)
 
