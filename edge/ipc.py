@@ -16,6 +16,8 @@ import struct
 import sys
 from typing import Any
 
+from edge.errors import GuardError
+
 EXHAUSTED = 3  # the exit code of a process that ran out of memory
 MAX_MESSAGE = 64 * 1024
 SHORT_MESSAGE = 2 * 1024  # enough between capture, gate and decider; costs less to receive
@@ -30,8 +32,16 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def attach(fd: int) -> socket.socket:
-    """The channel behind an inherited descriptor, non-blocking."""
+    """The channel behind an inherited descriptor, non-blocking.
+
+    Raises:
+        GuardError: `PEER_UNKNOWN`: neither this process nor its parent made it, so
+            somebody else may hold its other end.
+    """
     channel = socket.socket(fileno=fd)
+    maker = peer_of(channel)[0]
+    if maker not in (os.getpid(), os.getppid()):
+        raise GuardError(f"PEER_UNKNOWN: expected a channel of the guard, got one of pid {maker}")
     channel.setblocking(False)
     return channel
 
@@ -85,7 +95,10 @@ def drain(channel: socket.socket, limit: int = 256, size: int = MAX_MESSAGE) -> 
 
 
 def peer_of(channel: socket.socket) -> tuple[int, int, int]:
-    """(pid, uid, gid) of the process at the other end, as the kernel saw it connect."""
+    """(pid, uid, gid) of the process at the other end, as the kernel saw it connect.
+
+    Of a pair it is the process that made both ends.
+    """
     raw = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, gid = struct.unpack("3i", raw)
     return pid, uid, gid
