@@ -1,4 +1,4 @@
-"""A decider whose scene model goes wrong at its third reading, as the environment says.
+"""A decider whose scene model goes wrong once frames flow, as the environment says.
 
     BAD_MODEL=hang python -m tests.bad_model < settings.json
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.clock import BootClock
 from edge.decision import decider
 from edge.decision.scene import SceneModel
 from edge.models import SCENE
@@ -27,20 +28,21 @@ BAD = {
     "three": [[1.0, 1.0, 1.0, 0.0, 0.0]],
     "shape": [[0.5, 0.5]],
 }
-FROM, ONCE = 2, 3  # the first bad reading, and the one after it
 
 
 class Session:
     """Stands in for the model's session; good, then bad for as long as `BAD_MODEL` says."""
 
-    readings = 0
+    bad = 0  # readings of all sessions: one that is loaded afresh goes on as bad
     how, _, lasting = os.environ["BAD_MODEL"].partition("-")
+    flowed = Path(os.environ["BAD_MODEL_LOADS"]).with_name("flowed")  # there once frames flowed
 
     def run(self, names: object, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        number = Session.readings  # of all sessions: one that is loaded afresh goes on as bad
-        Session.readings += 1
-        until = {"once": ONCE, "thrice": FROM + 3, "": sys.maxsize}[self.lasting]
-        if FROM <= number < until:
+        most = {"once": 1, "thrice": 3, "": sys.maxsize}[self.lasting]
+        if Session.bad < most and self.flowed.exists():
+            Session.bad += 1
+            if Session.bad == 1:
+                self.flowed.write_text(str(BootClock().now_ns()))
             if self.how == "hang":
                 time.sleep(3600)
             if self.how == "memory":  # a limit is met; what is asked for is not there
