@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.daemon.sandbox import LAYER_NAMES
 from edge.decision.people import PeopleRules
@@ -20,6 +20,9 @@ from edge.decision.vocabulary import VOCABULARY
 from edge.errors import RecordError
 from edge.frames.form import SHRINK, Form
 from edge.lease import Lane
+
+if TYPE_CHECKING:
+    from edge.frames.camera import CameraIdentity
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,6 +42,13 @@ class Identity:
     card: str = ""
     bus: str = ""
     virtual_sha256: tuple[str, ...] = ()  # files that may stand in for the camera
+
+    def names(self, camera: CameraIdentity) -> bool:
+        """Whether this is that camera; a loopback device never is."""
+        if camera.kind == "virtual":
+            return camera.sha256 in self.virtual_sha256
+        found = (camera.driver, camera.card, camera.bus)
+        return found == (self.driver, self.card, self.bus) and camera.driver != "loopback"
 
 
 @dataclass(frozen=True, slots=True)

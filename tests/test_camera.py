@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import cv2
 import pytest
 
 from edge.clock import MS, BootClock, S
+from edge.config import Identity
 from edge.errors import CameraError
 from edge.frames.camera import FileCamera, LiveCamera, PacedCamera, open_camera, v4l2_identity
 from tests import render
@@ -144,6 +146,44 @@ def test_a_device_is_known_by_its_number_whatever_its_node_is_called(tmp_path: P
 
     assert (found.driver, found.card, found.bus) == ("uvcvideo", "A camera", "usb2")
     assert other.driver == "loopback"
+
+
+@pytest.mark.parametrize(
+    ("other", "known"),
+    [
+        (("uvcvideo", "A camera", "1-1:1.0"), True),
+        (("uvcvideo", "Another camera", "1-1:1.0"), False),
+        (("uvcvideo", "A camera", "1-2:1.0"), False),  # the same model, plugged in elsewhere
+        (("v4l2 loopback", "A camera", ""), False),
+    ],
+    ids=["itself", "model", "place", "loopback"],
+)
+def test_a_device_that_took_another_ones_node_is_another_camera(
+    tmp_path: Path, other: tuple[str, str, str], known: bool
+) -> None:
+    """Unplugged and plugged in again: the node keeps its name and number, sysfs tells the rest."""
+    node = tmp_path / "video0"
+    node.symlink_to("/dev/null")
+
+    def plug_in(driver: str, card: str, bus: str) -> None:
+        shutil.rmtree(tmp_path / "sys", ignore_errors=True)
+        entry = tmp_path / "sys" / "dev" / "char" / "1:3"
+        entry.mkdir(parents=True)
+        (entry / "name").write_text(f"{card}\n")
+        if bus:  # a loopback device hangs on nothing
+            (tmp_path / "sys" / bus).mkdir()
+            (tmp_path / "sys" / driver).mkdir()
+            (tmp_path / "sys" / bus / "driver").symlink_to(tmp_path / "sys" / driver)
+            (entry / "device").symlink_to(tmp_path / "sys" / bus)
+
+    plug_in("uvcvideo", "A camera", "1-1:1.0")
+    enrolled = v4l2_identity(str(node), tmp_path / "sys")
+    plug_in(*other)
+    found = v4l2_identity(str(node), tmp_path / "sys")
+
+    assert (found.digest == enrolled.digest) is known
+    pinned = Identity(enrolled.driver, enrolled.card, enrolled.bus)
+    assert pinned.names(found) is known
 
 
 @pytest.mark.parametrize("source", ["/dev/video99", "77", "http://127.0.0.1:9/none"])

@@ -332,6 +332,20 @@ def test_a_file_that_the_record_does_not_name_is_blocked(
     assert all(Reason.CAM_IDENTITY in d.reasons for d in decisions[10:])
 
 
+def test_another_camera_in_its_place_between_two_starts_gets_nothing_and_the_right_one_does(
+    kiosk: Site, footage: Path, tmp_path: Path
+) -> None:
+    """The source keeps its name; what stands behind it is exchanged, and put back."""
+    place = tmp_path / "camera.avi"
+    other = render.write_clip(tmp_path / "other.avi", render.lived_in(render.room(), 60, seed=2))
+
+    for camera, flows in ((kiosk.clip, True), (other, False), (kiosk.clip, True)):
+        shutil.copyfile(camera, place)
+        decisions = finished(replace(plan(kiosk), source=str(place), audit=tmp_path / "audit"))
+        assert bool(released(decisions)) is flows
+        assert any(Reason.CAM_IDENTITY in d.reasons for d in decisions) is not flows
+
+
 def test_unsigned_or_altered_records_do_not_run(kiosk: Site) -> None:
     kiosk.session.write_text(SESSION.replace("valid", "none"))
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from edge.daemon.run_folder import RunFolder, sweep
+from edge.errors import UsageError
 
 HOLD = """
 import socket, sys, time
@@ -61,3 +64,13 @@ def test_what_is_not_a_leftover_is_left(tmp_path: Path) -> None:
     assert sweep(tmp_path) == 0
     assert (kept / "letter").read_text() == "mine"
     assert elsewhere.exists()
+
+
+def test_a_place_too_deep_for_a_socket_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+
+    with pytest.raises(UsageError, match="set TMPDIR to a shorter one"):
+        RunFolder(deep)
+
+    assert list(deep.iterdir()) == []

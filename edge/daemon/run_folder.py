@@ -13,21 +13,34 @@ import os
 import tempfile
 from pathlib import Path
 
+from edge.errors import UsageError
+
 _PREFIX = "framegate-run-"
 _SOCKET = "matcher.sock"
+_LONGEST = 107  # bytes of a socket's name, by the kernel
 
 
 class RunFolder:
     """A new folder, held until closed."""
 
     def __init__(self, place: Path | None = None) -> None:
-        """Make one in `place`, by default where temporary files go."""
+        """Make one in `place`, by default where temporary files go.
+
+        Raises:
+            UsageError: a socket in there would have too long a name.
+        """
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         held = _take(self.path)
         while held is None:  # somebody took it for a leftover before it was held
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
             held = _take(self.path)
         self._held = held
+        if len(os.fsencode(self.socket)) > _LONGEST:
+            self.close()
+            raise UsageError(
+                f"{self.path.parent}: expected a folder for temporary files whose name leaves room "
+                f"for a socket's ({_LONGEST} bytes in all); set TMPDIR to a shorter one"
+            )
 
     @property
     def socket(self) -> Path:

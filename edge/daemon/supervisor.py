@@ -377,17 +377,13 @@ class Guard:
             self._say("CAM_IDENTITY: the view was enrolled with another camera; all is blocked")
             return False
         pinned = self.device.identity
-        if identity.kind == "virtual":
-            known = identity.sha256 in pinned.virtual_sha256
-            if not known:
-                self._say(
-                    "CAM_IDENTITY: a file stands in for the camera, and the signed record "
-                    "does not name its SHA-256 (GD-05); everything is blocked"
-                )
-            return known
-        found = (identity.driver, identity.card, identity.bus)
-        known = found == (pinned.driver, pinned.card, pinned.bus) and identity.driver != "loopback"
-        if not known:
+        known = pinned.names(identity)
+        if not known and identity.kind == "virtual":
+            self._say(
+                "CAM_IDENTITY: a file stands in for the camera, and the signed record "
+                "does not name its SHA-256 (GD-05); everything is blocked"
+            )
+        elif not known:
             self._say(
                 f"CAM_IDENTITY: the signed record names {pinned}, the camera is {identity}; "
                 "everything is blocked"
