@@ -20,6 +20,7 @@ from edge.frames.form import Form, Shaper
 from edge.frames.gate_process import GateProcess
 from edge.frames.layout import Layout
 from edge.frames.messages import (
+    TOKEN,
     Captured,
     Ended,
     Noted,
@@ -106,6 +107,7 @@ class Harness:
         while thread.is_alive():
             self.gate.turn()
         self.matcher = found[0]
+        ipc.send(self.parent, TOKEN + b"t")  # for the next one, as the guard's parent does
         return found[0]
 
     def grant(self, **changes: object) -> None:

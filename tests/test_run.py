@@ -285,6 +285,28 @@ def test_a_stranger_or_another_lane_is_refused_and_the_right_one_is_not(
     assert code.value in said
 
 
+def test_a_token_that_was_used_admits_nobody_else(kiosk: Site) -> None:
+    """Another program of this user read it; the next matcher is given one of its own."""
+    with Guard(plan(kiosk), quiet) as guard:
+        path, spent, lane = guard.environment.values()
+        first = Connection(path, spent, lane)
+        while guard.environment["FRAMEGATE_TOKEN"] == spent and guard.failure is None:
+            guard.turn()
+        first.close()
+        guard.turn()
+        with pytest.raises(MatcherError, match="PEER_UNKNOWN"):
+            Connection(path, spent, lane)
+
+        got = 0
+        second = Connection(*guard.environment.values())
+        while not guard.over and guard.failure is None:
+            guard.turn()
+            got += second.read(timeout_s=0) is not None
+        second.close()
+
+    assert got > 30
+
+
 def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site) -> None:
     idle = [sys.executable, "-c", "from edge.frames.client import open_connection as o\nc = o()\n"]
     idle[2] += "import time; time.sleep(60)"

@@ -18,7 +18,8 @@ examples:
 
 The records must be signed (`framegate keys sign`). CMD runs in a sandbox: a user, a
 network and system calls of its own, and only its program's files. Without --matcher,
-the guard prints the file that holds what a matcher needs to connect.
+the guard prints the file that holds what a matcher needs to connect, once: then it
+holds what the next one needs.
 """
 
 
@@ -118,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     with Live() as live, guard:
         live.scene(f"{args.source}, lane {guard.session.operation.value}")
+        token = guard.token
         if not plan.matcher:
             _say(f"a matcher connects with what is in {_environment_file(args.out, guard)}")
         feed = Feed(live)
@@ -125,6 +127,9 @@ def run(args: argparse.Namespace) -> int:
             while not guard.over and guard.failure is None and not stopped:
                 guard.turn()
                 feed.show(guard.recorder)
+                if guard.token != token and not plan.matcher:  # spent: the next one needs another
+                    token = guard.token
+                    _environment_file(args.out, guard)
         except KeyboardInterrupt:
             stopped.append(signal.SIGINT)
         if guard.over:
@@ -145,10 +150,10 @@ def _say(line: str) -> None:
 
 
 def _environment_file(out: Path, guard: Any) -> Path:
-    """Write what a matcher needs to connect where only this user can read it."""
+    """Write what the next matcher needs to connect where only this user can read it."""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "matcher.env"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    path, new = out / "matcher.env", out / "matcher.env.new"
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:
         file.writelines(f"{key}={value}\n" for key, value in guard.environment.items())
-    return path
+    return new.replace(path)

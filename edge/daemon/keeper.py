@@ -41,18 +41,19 @@ class Keeper:
         self._command = command
         self._confinement = confinement
         self._say = say
-        self._environment: Mapping[str, str] = {}
+        self._environment: Callable[[], Mapping[str, str]] = dict
         self._warden: Warden | None = None
         self._losses = 0
         self._began_ns = 0
         self._again_ns: int | None = None
 
-    def start(self, environment: Mapping[str, str], now_ns: int) -> None:
-        """Start the matcher, if there is to be one; `environment` is what it connects with."""
-        self._environment = environment
+    def start(self, ask: Callable[[], Mapping[str, str]], now_ns: int) -> None:
+        """Start the matcher, if there is to be one; `ask` says what the next one connects with."""
+        self._environment = ask
         self._began_ns = now_ns
         if not self._command or self.escaped:
             return
+        environment = ask()
         if self._confinement is None:
             self.child = spawn_matcher(list(self._command), environment)
             return

@@ -36,7 +36,7 @@ from edge.errors import CameraError, GuardError, UsageError
 from edge.frames.camera import CameraIdentity, is_live
 from edge.frames.form import Shaper
 from edge.frames.layout import Layout
-from edge.frames.messages import ESCAPED, decode_resolved
+from edge.frames.messages import ESCAPED, TOKEN, decode_resolved
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.heartbeat import Beats, Role
@@ -141,7 +141,7 @@ class Guard:
         self._escape_told = False
         self._model_began_ns = self._model_seen_ns = 0
         self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
-        self.token = secrets.token_hex(16)
+        self.token = secrets.token_hex(16)  # what the next matcher shows
         self._sockets: list[socket.socket] = []
         self._bridge_end: socket.socket | None = None
         self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
@@ -154,7 +154,7 @@ class Guard:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a matcher of a started guard needs to connect."""
+        """What the next matcher of a started guard needs to connect, once."""
         assert self._folder is not None
         return {
             "FRAMEGATE_SOCKET": str(self._folder.socket),
@@ -323,7 +323,7 @@ class Guard:
         self._await_ready("gate")
         if not self.ring.sealed:
             raise GuardError("the gate did not seal the release ring")
-        self.keeper.start(self.environment, self._clock.now_ns())
+        self.keeper.start(lambda: self.environment, self._clock.now_ns())
         self._await_ready("decider")
         self._await_board()
         self._await_matcher()
@@ -469,6 +469,9 @@ class Guard:
             self.over = True
         elif data == b"matcher":
             self.keeper.connected = True
+            self.token = secrets.token_hex(16)  # the one it showed is spent
+            if self._gate is not None:
+                ipc.send(self._gate, TOKEN + self.token.encode())
         else:
             self.recorder.resolved(decode_resolved(data))
 

@@ -32,6 +32,7 @@ from edge.frames.form import Form, Shaper
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.layout import Layout
 from edge.frames.messages import (
+    TOKEN,
     Anchor,
     Captured,
     End,
@@ -168,7 +169,9 @@ class GateProcess:
         self._last_ns = now_ns
         self._beats.beat(Role.GATE, now_ns)
         if self._parent_fd in ready:
-            ipc.drain(self._parent)  # nothing is expected; raises when it is gone
+            for word in ipc.drain(self._parent):
+                if word.startswith(TOKEN):
+                    self._outlet.renew(word[len(TOKEN) :].decode(errors="replace"))
         if not self._watched.isdisjoint(ready) or self._outlet.overdue(now_ns):
             self._serve(now_ns)
             self._watch()

@@ -3,7 +3,8 @@
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
     gate -> decider     Noted, Offered, Ended,     decider -> gate   Returned, Anchor, edge.lease
                         Compared
-    gate -> parent      Resolved (batches)         parent -> decider ESCAPED
+    gate -> parent      Resolved (batches)         parent -> gate    TOKEN, and the token
+                                                   parent -> decider ESCAPED
 
 Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
 """
@@ -17,6 +18,7 @@ from enum import Enum
 from edge.errors import GuardError
 from edge.reasons import Reason
 
+TOKEN = b"token "  # what the next matcher shows at the door
 ESCAPED = b"escaped"  # the matcher tried to get out of its sandbox
 
 

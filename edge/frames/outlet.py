@@ -1,5 +1,7 @@
 """The matcher's door: one connection, admitted by token, lane and peer, and the ring behind it.
 
+A token admits once: whoever learns it later finds it spent, also when the matcher is gone.
+
 A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
 `{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
 `{"ok": true, "height": ..., "width": ..., "channels": 3}` (1: grey) with two
@@ -63,7 +65,7 @@ class Outlet:
         listener.setblocking(False)
         self._listener = listener
         self._ring = ring
-        self._token = token
+        self._token: str | None = token  # None: spent
         self._lane = lane
         self._uid = uid
         self._shaper = shaper
@@ -129,6 +131,10 @@ class Outlet:
     def wipe(self) -> None:
         self._ring.wipe()
 
+    def renew(self, token: str) -> None:
+        """The next matcher shows this token."""
+        self._token = token
+
     def show_out(self) -> None:
         """End the matcher's connection."""
         if self._matcher is not None:
@@ -158,7 +164,8 @@ class Outlet:
         if version != VERSION or not isinstance(token, str) or not isinstance(lane, str):
             raise MatcherError(Reason.MATCHER_PROTOCOL.value)
         _, uid, _ = peer_of(stranger)
-        known = hmac.compare_digest(token.encode(), self._token.encode())
+        due = self._token
+        known = due is not None and hmac.compare_digest(token.encode(), due.encode())
         if uid != self._uid or not known or self._matcher is not None:
             raise MatcherError(Reason.PEER_UNKNOWN.value)
         if lane != self._lane.value:
@@ -178,6 +185,7 @@ class Outlet:
         finally:
             os.close(ring_fd)
         self._matcher = stranger
+        self._token = None
 
     def _drop(self) -> None:
         assert self._matcher is not None

@@ -102,7 +102,22 @@ def test_a_second_matcher_stays_outside_until_the_first_is_gone(door: Door) -> N
     assert door.ask()["code"] == "PEER_UNKNOWN"
     first.close()
     door.outlet.serve(0)
+    door.outlet.renew("secret")
     assert door.ask()["ok"] is True
+
+
+def test_a_token_admits_once_and_the_next_one_again(door: Door) -> None:
+    """The matcher is gone, and somebody read its token where it was kept."""
+    door.ask(token="guess")  # what is refused spends nothing
+    door.ask(lane="detect")
+    assert door.ask()["ok"] is True
+
+    assert door.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
+    assert door.ask(token="") == {"ok": False, "code": "PEER_UNKNOWN"}
+
+    door.outlet.renew("another")
+    assert door.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
+    assert door.ask(token="another")["ok"] is True
 
 
 @pytest.mark.parametrize(
