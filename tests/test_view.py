@@ -11,7 +11,7 @@ from edge.decision.enrol import enrol
 from edge.decision.evidence import Box
 from edge.decision.fingerprint import Fingerprint
 from edge.decision.people import FaceBoxes
-from edge.decision.view import MIN_GRADIENT, MIN_SIGN, ViewCheck
+from edge.decision.view import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
 from edge.frames.camera import FileCamera
 from edge.offline import enrol_opening
 from edge.reasons import Reason
@@ -80,8 +80,21 @@ def test_a_person_explains_the_blocks_they_cover(fingerprint, room):
 
     assert explained.reasons_open == ()
     assert explained.seen_blocks != fingerprint.blocks
-    assert not_explained.reasons_open == (Reason.VIEW_COVERED,)
-    assert not_explained.reasons_continue == ()
+    assert not_explained.reasons_open == (Reason.VIEW_PARTIAL, Reason.VIEW_COVERED)
+    assert not_explained.reasons_continue == (Reason.VIEW_PARTIAL,)
+
+
+def test_a_person_who_looks_away_for_a_moment_is_still_a_person(fingerprint, room):
+    face = Box(270, 110, 370, 230, 0.9)
+    body = room.copy()
+    cv2.rectangle(body, (170, 90), (470, 480), (40, 60, 40), -1)
+    check = ViewCheck(fingerprint)
+    check.read(body, S, (face,))
+
+    away, gone = check.read(body, 2 * S, ()), check.read(body, 2 * S + 100 * MS, ())
+
+    assert away.reasons_continue == ()
+    assert gone.reasons_continue == (Reason.VIEW_PARTIAL,)
 
 
 def test_a_peephole_board_never_opens(fingerprint, room):
@@ -232,6 +245,105 @@ def test_the_peephole_rule_holds_for_any_size_of_board(fingerprint, room):
         assert reading.reasons_open or hidden <= 0.15 * enrolled
 
 
+def _placards(view, other, count, seed=1):
+    """The view behind `count` rectangles of another picture, with the share each one takes."""
+    height, width = view.shape[:2]
+    other = cv2.resize(other, (width, height))
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        area, aspect = rng.uniform(0.5, 0.8), np.exp(rng.uniform(-0.7, 0.7))
+        across = min(1.0, np.sqrt(area * aspect))
+        down = min(1.0, area / across)
+        x, y = rng.uniform(0, 1 - across), rng.uniform(0, 1 - down)
+        x, y = (round(x) * (1 - across), y) if rng.random() < 0.7 else (x, y)
+        part = np.s_[
+            int(y * height) : int((y + down) * height), int(x * width) : int((x + across) * width)
+        ]
+        out = view.copy()
+        out[part] = other[part]
+        yield out, out[part].size / out.size
+
+
+def _goes_on(fingerprint, view, placard) -> bool:
+    check = ViewCheck(fingerprint)
+    check.read(view, 0, ())
+    return check.read(placard, 100 * MS, ()).reasons_continue == ()
+
+
+def test_a_placard_before_most_of_the_view_closes_at_once(fingerprint, room):
+    found = list(_placards(room, render.street(), 150))
+
+    accepted = [share for placard, share in found if _goes_on(fingerprint, room, placard)]
+
+    assert len(accepted) <= 2
+    assert max(accepted, default=0.0) < 0.6
+
+
+def test_texture_where_the_view_was_plain_is_hidden_too(plain_sided, room):
+    fingerprint, view = plain_sided
+    placard = view.copy()
+    placard[:, 400:] = render.street()[:, 400:]
+    placard[300:, :] = render.street()[300:, :]
+    check = ViewCheck(fingerprint)
+    assert check.read(view, 0, ()).reasons_open == ()
+
+    reading = check.read(placard, 100 * MS, ())
+    dim = check.read((view * 0.6).astype(np.uint8), 200 * MS, ())
+
+    assert reading.seen_blocks.bit_count() >= 0.5 * fingerprint.blocks.bit_count()
+    assert reading.hidden > MAX_HIDDEN
+    assert Reason.VIEW_PARTIAL in reading.reasons_continue
+    assert dim.hidden == 0.0
+
+
+@pytest.fixture(scope="module")
+def plain_sided(room) -> tuple[Fingerprint, np.ndarray]:
+    """A view whose right third is a bare wall."""
+    view = room.copy()
+    view[:, 430:] = 140
+    frames = list(render.still(view, 12))
+    return enrol(frames, [()] * 12, camera=CAMERA, enforce=False), view
+
+
+def _over_time(check, pictures, start_ns=0):
+    return [
+        (start_ns + i * 200 * MS, check.read(picture, start_ns + i * 200 * MS, ()))
+        for i, picture in enumerate(pictures)
+    ]
+
+
+def test_what_nobody_explains_may_hide_a_part_for_ten_seconds(fingerprint, room):
+    check, board = ViewCheck(fingerprint), _board(room, 0.25)
+    _over_time(check, [room] * 5)
+
+    found = _over_time(check, [board] * 75, start_ns=S)
+
+    good = [t for t, reading in found if reading.reasons_continue == ()]
+    assert found[0][1].unexplained > 0.15
+    assert 9 * S <= max(good) - min(good) <= 11 * S
+    assert all(r.reasons_continue == (Reason.VIEW_COVERED,) for t, r in found if t > max(good))
+
+
+def test_lifting_the_board_for_a_moment_buys_no_more_time(fingerprint, room):
+    check, board = ViewCheck(fingerprint), _board(room, 0.25)
+    _over_time(check, [room] * 5)
+    _over_time(check, [board] * 60, start_ns=S)
+
+    lifted, again = _over_time(check, [room, board], start_ns=14 * S)
+
+    assert lifted[1].reasons_open == ()
+    assert again[1].reasons_continue == (Reason.VIEW_COVERED,)
+
+
+def test_hands_that_come_and_go_may_do_so_for_ever(fingerprint, room):
+    """The twin: a quarter of the view hidden for three seconds of every ten."""
+    check, board = ViewCheck(fingerprint), _board(room, 0.25)
+
+    found = _over_time(check, ([room] * 35 + [board] * 15) * 9)
+
+    assert all(reading.reasons_continue == () for _, reading in found)
+
+
 # the same rules on recordings; `framegate evaluate` counts far more of them
 
 
@@ -274,3 +386,25 @@ def test_a_car_and_a_street_are_never_the_kiosk(clip, kiosk, faces, name):
 
     assert readings
     assert all(r.reasons_continue for _, r in readings)
+
+
+ROOMS = ("static_room_one_person_at_a_time", "static_table_bottles")  # a site may enrol these
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_placards_of_real_streets_before_real_rooms(data_dir, faces, name):
+    own = data_dir / "video" / f"{name}.mp4"
+    fingerprint = enrol_opening(own, 1.0, faces)
+    view = next(FileCamera(own).shots()).frame
+    accepted = []
+    for seed, street in enumerate(("static_times_square_crowd", "static_station_stairs")):
+        other = next(FileCamera(data_dir / "video" / f"{street}.mp4").shots()).frame
+        for placard, share in _placards(view, other, 150, seed):
+            if _goes_on(fingerprint, view, placard):
+                accepted.append(share)
+
+    own_readings = list(_readings(own, fingerprint, faces))
+
+    assert len(accepted) <= 6  # of 300; before there was a limit for the picture, about 90
+    assert max(accepted, default=0.0) < 0.6
+    assert all(r.reasons_continue == () for _, r in own_readings)
