@@ -53,6 +53,12 @@ class Child:
             self.process.stdin.write(json.dumps(settings).encode())
             self.process.stdin.close()
 
+    def dismiss(self) -> None:
+        """A born child that was never told anything ends of that; no other minds."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
     def describe_end(self) -> str:
         """How it ended, in words."""
         code = self.process.wait()
@@ -66,9 +72,7 @@ class Child:
         """Let it end by itself for `wait_s`, then end it; waits until it is gone."""
         if self.pidfd < 0:
             return
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # never told anything: it ends of that
-                self.process.stdin.close()
+        self.dismiss()
         try:
             self.process.wait(wait_s)
         except subprocess.TimeoutExpired:

@@ -234,6 +234,8 @@ class Guard:
         hear = {"gate": self._gate_said, "decider": self.recorder.decider_said}
         channels = {"gate": self._gate, "decider": self._decider}
         speaking = {c: hear[name] for name, c in channels.items() if c and name in self.children}
+        for child in self.children.values():
+            child.dismiss()
         for channel in speaking:
             with contextlib.suppress(OSError):  # it is gone already
                 channel.shutdown(socket.SHUT_WR)

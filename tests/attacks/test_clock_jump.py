@@ -8,7 +8,7 @@ import pytest
 
 from edge.clock import S
 from edge.daemon import supervisor
-from edge.daemon.processes import spawn_module
+from edge.daemon.processes import bear_module
 from edge.daemon.supervisor import Guard, Plan
 from edge.frames.client import Connection
 from tests import render
@@ -26,8 +26,8 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
     return site(folder / "site", clip, clip, face_model)
 
 
-def _with_a_clock_that_is_set(name, module, settings, fds):
-    return spawn_module(name, "tests.bad_clock" if name == "decider" else module, settings, fds)
+def _with_a_clock_that_is_set(name, module, fds):
+    return bear_module(name, "tests.bad_clock" if name == "decider" else module, fds)
 
 
 @pytest.mark.parametrize("by_s", [DAY_S, -365 * DAY_S, 0])
@@ -36,7 +36,7 @@ def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
 ) -> None:
     monkeypatch.setenv("SET_CLOCK_S", str(by_s))
     monkeypatch.setenv("SET_CLOCK_AFTER_S", "6")  # the start takes some of it
-    monkeypatch.setattr(supervisor, "spawn_module", _with_a_clock_that_is_set)
+    monkeypatch.setattr(supervisor, "bear_module", _with_a_clock_that_is_set)
     plan = Plan(
         source=str(kiosk.clip),
         device=kiosk.device,
