@@ -1,6 +1,6 @@
-"""A decider whose wall clock is set, a while after its start, as the environment says.
+"""A decider whose wall clock is set once a file is there, as the environment says.
 
-    SET_CLOCK_S=86400 SET_CLOCK_AFTER_S=3 python -m tests.bad_clock < settings.json
+    SET_CLOCK_S=86400 SET_CLOCK_AT=/tmp/now python -m tests.bad_clock < settings.json
 
 Only the wall clock is replaced; everything else is the decider as it ships.
 """
@@ -18,11 +18,11 @@ class Wall:
     """The module `time` as the decider uses it."""
 
     def __init__(self) -> None:
-        self._until = time.monotonic() + float(os.environ["SET_CLOCK_AFTER_S"])
+        self._at = os.environ["SET_CLOCK_AT"]
         self._by_s = float(os.environ["SET_CLOCK_S"])
 
     def _ahead_s(self) -> float:
-        return self._by_s if time.monotonic() >= self._until else 0.0
+        return self._by_s if os.path.exists(self._at) else 0.0
 
     def time(self) -> float:
         return time.time() + self._ahead_s()
