@@ -51,6 +51,8 @@ class Result:
 def boots_silent(stand: Stand) -> None:
     """After a reset the line is down, and nothing is sent before a hello."""
     stand.rig.reset()
+    time.sleep(SETTLE_MS / 1000)  # what it was telling a host before is out by then
+    stand.rig.reset()
     stand.port.flush_input()
     end_ns = stand.clock.now_ns() + SETTLE_MS * 1_000_000
     while stand.clock.now_ns() < end_ns:
