@@ -17,7 +17,8 @@ from pathlib import Path
 
 from edge.clock import S
 from edge.daemon import sandbox
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.people import FaceBoxes
 from edge.errors import CameraError
 from edge.frames.camera import file_sha256

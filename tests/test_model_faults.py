@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from edge.clock import S
-from edge.daemon import supervisor
+from edge.daemon import launch
+from edge.daemon import plan as daemon_plan
+from edge.daemon.plan import Plan
 from edge.daemon.processes import bear_module
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.strikes import Consequence, Strikes
 from edge.errors import GuardError
 from edge.frames.client import Connection
@@ -50,7 +52,7 @@ def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
     def choose(how: str) -> None:
         monkeypatch.setenv("BAD_MODEL", how)
         monkeypatch.setenv("BAD_MODEL_LOADS", str(loads))
-        monkeypatch.setattr(supervisor, "bear_module", _with_a_bad_model)
+        monkeypatch.setattr(launch, "bear_module", _with_a_bad_model)
 
     return choose
 
@@ -189,7 +191,7 @@ def test_a_swapped_model_does_not_start(
     data = bytearray(face_model.read_bytes())
     data[len(data) // 2] ^= 1
     other.write_bytes(data)
-    monkeypatch.setattr(supervisor, "asset", lambda name: other)
+    monkeypatch.setattr(daemon_plan, "asset", lambda name: other)
 
     with pytest.raises(GuardError, match=r"face model centerface\.onnx has SHA-256"):
         run(kiosk)

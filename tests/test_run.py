@@ -19,8 +19,10 @@ import pytest
 
 from edge.audit.verify import verify_log
 from edge.clock import S
-from edge.daemon import supervisor
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon import plan as daemon_plan
+from edge.daemon.launch import Launch
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.fingerprint import Fingerprint, SceneCheck
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
 from edge.frames.camera import FileCamera
@@ -171,7 +173,7 @@ def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
         for view in render.lived_in(render.room(), 180):
             file.write(render.planar(view, Layout(layout)).tobytes())
     kiosk.sign(DEVICE + "[board]\nvirtual = true\n")
-    monkeypatch.setattr(supervisor, "is_live", lambda _: False)  # its view is a trial
+    monkeypatch.setattr(daemon_plan, "is_live", lambda _: False)  # its view is a trial
     sizes = f"format={layout.lower()} width=640 height=480 framerate=30/1"
     played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sleep-time=33000"
     pipeline = f"gst:{played} ! video/x-raw,format={layout}"
@@ -179,7 +181,7 @@ def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
     blocked = frames_through(told, lambda seen, decided: len(decided) > 30)
     assert not released(blocked)
     assert Reason.CAM_IDENTITY in blocked[-1].reasons
-    monkeypatch.setattr(Guard, "_known", lambda *_: True)
+    monkeypatch.setattr(Launch, "_known", lambda *_: True)
 
     decisions = frames_through(replace(told, audit=tmp_path / "audit"), lambda seen, _: seen > 30)
 

@@ -14,7 +14,8 @@ import pytest
 from edge.audit.note import Signer
 from edge.audit.verify import verify_log
 from edge.clock import MS, BootClock
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.tokens import DAY_S, Receipt, sign_token
 from edge.errors import UsageError
 from edge.frames.client import Connection

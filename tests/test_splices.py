@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from edge.audit.schema import Release
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.evidence import Box
 from edge.decision.people import FaceBoxes
 from edge.decision.policy import Policy

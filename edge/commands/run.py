@@ -93,8 +93,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Run until the stream ends or ^C; 1 if a process of the guard was lost."""
+    from edge.daemon.plan import Plan
     from edge.daemon.sandbox import Confinement
-    from edge.daemon.supervisor import Guard, Plan
+    from edge.daemon.supervisor import Guard
     from edge.live import Live
     from edge.live_feed import Feed
     from edge.reasons import Reason

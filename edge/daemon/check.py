@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from edge import ipc
+from edge.daemon.plan import check
 from edge.daemon.service import plan_of
 from edge.daemon.settings import load_settings
-from edge.daemon.supervisor import Guard
 from edge.errors import GuardError
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     """0 if configuration, records, keys, policy and sandbox hold; 2 with one line if not."""
     ipc.die_with_parent()
     try:
-        Guard(plan_of(load_settings(Path(sys.argv[1]))), say=lambda line: None).close()
+        check(plan_of(load_settings(Path(sys.argv[1]))), say=lambda line: None)
     except GuardError as err:
         print(err, file=sys.stderr)
         return 2

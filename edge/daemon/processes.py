@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from edge.errors import GuardError
 from edge.reasons import Reason
 
 _GRACE_S = 3.0
+_ENDING_S = 0.5  # for the cause of a loss to be seen behind what it took along
 
 
 class Child:
@@ -84,6 +87,27 @@ class Child:
                 self.process.wait()
         os.close(self.pidfd)
         self.pidfd = -1
+
+
+def first_lost(children: Collection[Child], ended: list[Child]) -> Child:
+    """Which of the children was lost by itself, some having `ended`.
+
+    One loss takes others along, which end in good order. It may be seen last, for
+    a large process takes its time to be gone.
+    """
+    until = time.monotonic() + _ENDING_S
+    poll = select.poll()
+    for child in children:
+        poll.register(child.pidfd, select.POLLIN)
+    while True:
+        for child in ended:
+            if child.process.wait() != 0:
+                return child
+            poll.unregister(child.pidfd)
+        gone = {fd for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)}
+        if not gone:
+            return ended[0]
+        ended = [child for child in children if child.pidfd in gone]
 
 
 def bear_module(name: str, module: str, fds: Iterable[int]) -> Child:

@@ -23,12 +23,13 @@ from typing import Any
 
 from edge.clock import MS, BootClock, S
 from edge.daemon.notify import Notifier, handed_listener
+from edge.daemon.plan import Plan
 from edge.daemon.recorder import Recorder
 from edge.daemon.sandbox import Confinement
 from edge.daemon.settings import Listen, Settings, load_settings
 from edge.daemon.snapshot import Facts, Ledger, snapshot
 from edge.daemon.status_server import StatusServer
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.evidence import Source
 from edge.errors import GuardError, UsageError
 from edge.rulebook import notes_for

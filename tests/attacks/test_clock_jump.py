@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, S
-from edge.daemon import supervisor
+from edge.daemon import launch
+from edge.daemon.plan import Plan
 from edge.daemon.processes import bear_module
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.supervisor import Guard
 from edge.frames.client import Connection
 from tests import render
 from tests.audit_helpers import read_all
@@ -36,7 +37,7 @@ def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
 ) -> None:
     monkeypatch.setenv("SET_CLOCK_S", str(by_s))
     monkeypatch.setenv("SET_CLOCK_AT", str(tmp_path / "now"))
-    monkeypatch.setattr(supervisor, "bear_module", _with_a_clock_that_is_set)
+    monkeypatch.setattr(launch, "bear_module", _with_a_clock_that_is_set)
     plan = Plan(
         source=str(kiosk.clip),
         device=kiosk.device,

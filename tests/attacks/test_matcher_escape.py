@@ -18,9 +18,10 @@ import pytest
 
 from edge.audit.verify import verify_log
 from edge.daemon import sandbox, seccomp
+from edge.daemon.plan import Plan
 from edge.daemon.processes import spawn_caged
 from edge.daemon.sandbox import LAYERS, Confinement, Layer
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.supervisor import Guard
 from edge.daemon.warden import Warden
 from edge.reasons import Reason
 from tests import render

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.frames.camera import FileCamera
 from edge.frames.client import Connection
 from edge.results import finish_run

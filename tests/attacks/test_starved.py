@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, S
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.frames.client import Connection
 from edge.lease import LIFE_NS
 from tests import render

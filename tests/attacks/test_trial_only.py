@@ -18,7 +18,8 @@ import pytest
 
 from edge.audit.verify import verify_log
 from edge.clock import BootClock, S
-from edge.daemon.supervisor import Guard, Plan
+from edge.daemon.plan import Plan
+from edge.daemon.supervisor import Guard
 from edge.decision.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.errors import UsageError
 from edge.frames.camera import CameraIdentity
