@@ -95,6 +95,7 @@ class Keeper:
             self.child.end()
             self._kill_all()
         self._let_go()
+        self._environment = dict  # the guard's own: it would keep the guard from being let go
 
     def _lost(self, child: Child, now_ns: int, *, over: bool) -> None:
         self._kill_all()  # while its number is still its own
