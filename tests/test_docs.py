@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.daemon import sandbox
+from tests.daemons import free_port
 
 pytestmark = pytest.mark.xdist_group("guard")
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,14 @@ def shell(commands: str, folder: Path, clips: Path) -> str:
     return said
 
 
+def elsewhere(commands: str, port: int) -> str:
+    """The same commands with the page on another port: the usual one may be taken here."""
+    listen = f'[status]\nlisten = "127.0.0.1:{port}"\nEND\n'
+    begin, config, rest = commands.partition("cat > guard.toml <<END\n")
+    assert config and "8321" in rest
+    return begin + config + rest.replace("END\n", listen, 1).replace("8321", str(port))
+
+
 @pytest.fixture(scope="module")
 def operated(
     tmp_path_factory: pytest.TempPathFactory, clip: Callable[[str], Path], face_model: Path
@@ -69,7 +78,8 @@ def operated(
         pytest.skip("the pages use curl, which is not installed")
     folder = tmp_path_factory.mktemp("operate")
     clips = clip("single_face.mp4").parent
-    return folder, clips, shell("".join(blocks("operate.md", "sh")), folder, clips)
+    commands = elsewhere("".join(blocks("operate.md", "sh")), free_port())
+    return folder, clips, shell(commands, folder, clips)
 
 
 @pytest.mark.footage
