@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,10 @@ def test_an_opencv_script_changed_in_one_line_sees_exactly_the_released_frames(
 @pytest.mark.parametrize("release", ["bracketed", "immediate"])
 def test_frames_flow_until_the_cut_and_none_after_it(cut_away: Site, release: str) -> None:
     times = []
-    with Guard(plan(cut_away, release=release), quiet) as guard:
-        matcher = Connection(*guard.environment.values())
+    with (
+        Guard(plan(cut_away, release=release), quiet) as guard,
+        closing(Connection(*guard.environment.values())) as matcher,
+    ):
         while not guard.over:
             guard.turn()
             while (frame := matcher.read(timeout_s=0)) is not None:
@@ -137,8 +140,10 @@ def test_frames_flow_until_the_cut_and_none_after_it(cut_away: Site, release: st
 def test_a_matcher_gets_of_each_released_frame_what_the_record_names(kiosk: Site) -> None:
     kiosk.sign(DEVICE + "[matcher.picture]\ncrop = [0.25, 0, 0.75, 1]\ngrey = true\nshrink = 2\n")
     seen = []
-    with Guard(plan(kiosk), quiet) as guard:
-        matcher = Connection(*guard.environment.values())
+    with (
+        Guard(plan(kiosk), quiet) as guard,
+        closing(Connection(*guard.environment.values())) as matcher,
+    ):
         while not guard.over:
             guard.turn()
             while (frame := matcher.read(timeout_s=0)) is not None:
@@ -194,8 +199,7 @@ def frames_through(
 ) -> list[FrameDecision]:
     """Run until it is enough, by how many frames a matcher got and what was decided."""
     seen = 0
-    with Guard(told, quiet) as guard:
-        matcher = Connection(*guard.environment.values())
+    with Guard(told, quiet) as guard, closing(Connection(*guard.environment.values())) as matcher:
         deadline = time.monotonic() + 30
         while not enough(seen, guard.recorder.decisions):
             assert time.monotonic() < deadline, (seen, guard.recorder.decisions[-1:])
@@ -209,8 +213,10 @@ def frames_through(
 def test_a_matcher_that_keeps_its_mapping_reads_zeros_after_a_revoke(cut_away: Site) -> None:
     held: list[bool] = []
     foreign_seen = 0
-    with Guard(plan(cut_away), quiet) as guard:
-        matcher = Connection(*guard.environment.values())
+    with (
+        Guard(plan(cut_away), quiet) as guard,
+        closing(Connection(*guard.environment.values())) as matcher,
+    ):
         while foreign_seen < 2:
             guard.turn()
             if matcher.read(timeout_s=0) is not None:
@@ -224,8 +230,10 @@ def test_a_matcher_that_keeps_its_mapping_reads_zeros_after_a_revoke(cut_away: S
 
 
 def test_the_parent_wipes_the_ring_when_the_gate_is_killed(kiosk: Site) -> None:
-    with Guard(plan(kiosk), quiet) as guard:
-        matcher = Connection(*guard.environment.values())
+    with (
+        Guard(plan(kiosk), quiet) as guard,
+        closing(Connection(*guard.environment.values())) as matcher,
+    ):
         while matcher.read(timeout_s=0) is None:
             guard.turn()
         held = bool(matcher.ring.pixels.any())
@@ -405,8 +413,10 @@ def test_a_port_that_is_no_board_leaves_the_guard_blocked(kiosk: Site) -> None:
 def test_a_lane_without_faces_flows_without_view_or_board(kiosk: Site) -> None:
     kiosk.sign(session=SESSION.replace("verify_1_1", "detect"))
     times = []
-    with Guard(plan(kiosk), quiet) as guard:
-        matcher = Connection(*guard.environment.values())
+    with (
+        Guard(plan(kiosk), quiet) as guard,
+        closing(Connection(*guard.environment.values())) as matcher,
+    ):
         while not guard.over:
             guard.turn()
             while (frame := matcher.read(timeout_s=0)) is not None:

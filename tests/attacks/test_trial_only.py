@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,8 +117,10 @@ def play(told: Plan, say: list[str]) -> tuple[list[FrameDecision], int]:
     """What the guard decided in seven seconds, and how many frames a matcher got."""
     got = 0
     clock = BootClock()
-    with Guard(told, say.append) as guard:
-        matcher = Connection(*guard.environment.values())
+    with (
+        Guard(told, say.append) as guard,
+        closing(Connection(*guard.environment.values())) as matcher,
+    ):
         end_ns = clock.now_ns() + 7 * S
         while not guard.over and clock.now_ns() < end_ns:
             guard.turn()
