@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -80,8 +81,11 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     for path in job.telemetry:
         if ignored := ", ".join(telemetry.ignored_columns(path)):
             say(f"note: {path}: no sensor is called {ignored}; ignored")
-    with tempfile.TemporaryDirectory(prefix="framegate-") as scratch:
-        folder = log or Path(scratch) / "audit"
+    with contextlib.ExitStack() as scratch:
+        folder = log
+        if folder is None:  # nobody keeps it
+            place = scratch.enter_context(tempfile.TemporaryDirectory(prefix="framegate-"))
+            folder = Path(place) / "audit"
         signer = Signer.generate("framegate/replay")
         clerk = Clerk(AuditLog.create_or_open(folder, signer))
         guard = Replay(
