@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.scene_judge import KEEP_PRIVATE
+
 UNSTATED = """\
 Not stated. Whoever ships this model says here whose pictures it was made from, under
 which licences, and what it does not know.
@@ -45,8 +47,8 @@ def card(description: Mapping[str, Any], about: Path | None) -> str:
     text.append(about.read_text(encoding="utf-8") if about is not None else UNSTATED)
     text.append(
         "\n## Figures\n"
-        f"Operating points: private {points['private']} (keeps 95 % of private interiors out of\n"
-        f"fold), outdoor veto {points['outdoor_veto']}, vehicle veto {points['vehicle_veto']}.\n"
+        f"Operating points: private {points['private']} (keeps {100 * KEEP_PRIVATE:g} % of private "
+        f"interiors out of\nfold), veto {points['veto']} for all that is no interior together.\n"
         f"An empty view is judged by {'itself' if looks == 1 else 'itself and its corners'}. "
         'Counts are of unaltered pictures;\n"scored private" is the error for every class but '
         "the first.\n\nFive folds, no house or drive in two folds:\n\n"
@@ -71,11 +73,13 @@ def _export(found: Mapping[str, Any]) -> Iterable[str]:
     yield f"difference\n{found['difference_from_torch']}.\n"
     if not found.get("int8"):
         return
-    yield f"\nINT8 against FP32 ({found['fp32_ms']} ms) on {found['judged_on']} pictures, both on "
-    yield "one core of the training\nmachine; points of accuracy lost, share of like answers:\n\n"
-    yield "| INT8 | points lost | agreement | ms |\n|---|---|---|---|\n"
+    yield f"\nINT8 against FP32 ({found['fp32_ms']} ms) on {found['judged_on']} pictures, on one "
+    yield "core of the training\nmachine; points of accuracy lost, share of like answers, time in "
+    yield "turns with FP32 and of it:\n\n"
+    yield "| INT8 | points lost | agreement | time |\n|---|---|---|---|\n"
     for told in found["int8"]:
-        yield f"| {told['recipe']} | {told['points_lost']} | {told['agreement']} | {told['ms']} |\n"
+        shown = (told[name] for name in ("recipe", "points_lost", "agreement", "of_fp32"))
+        yield "| " + " | ".join(map(str, shown)) + " |\n"
 
 
 def _table(found: Mapping[str, Any]) -> Iterable[str]:

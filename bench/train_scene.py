@@ -44,6 +44,7 @@ from edge.decision.scene import LOOKS
 
 COPIES = 5  # altered copies of each picture
 EPOCHS, BATCH, RATE, DECAY = 5, 512, 2e-3, 3e-3
+DROPPED = 0.8  # of the features in each step: what a few of them say of a collection is no place
 FOLDS = 5
 EXPORT_SAMPLE = 660  # pictures on which the export and INT8 are judged
 LAYOUT = f"""\
@@ -140,7 +141,7 @@ def train_head(features: np.ndarray, labels: np.ndarray, seed: int) -> torch.nn.
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(BATCH):
             optimiser.zero_grad()
-            dropped = torch.nn.functional.dropout(x[rows], 0.3)
+            dropped = torch.nn.functional.dropout(x[rows], DROPPED)
             weigh(head(dropped), y[rows]).backward()
             optimiser.step()
         schedule.step()

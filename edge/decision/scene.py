@@ -56,8 +56,7 @@ class Points:
     """Operating points, chosen on validation pictures when the model was trained."""
 
     private: float  # an empty view at or above is a private interior
-    outdoor_veto: float  # outdoor probability from which a frame is vetoed
-    vehicle_veto: float
+    veto: float  # probability of no interior, outdoors or vehicle, from which a frame is vetoed
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +162,9 @@ class SceneModel:
 
     def _veto(self, shares: tuple[float, ...]) -> tuple[Reason, ...]:
         _, _, urban, nature, vehicle = shares
-        reasons = []
-        if urban + nature >= self.points.outdoor_veto:
-            reasons.append(Reason.SCENE_OUTDOOR)
-        if vehicle >= self.points.vehicle_veto:
-            reasons.append(Reason.SCENE_VEHICLE)
-        return worst_first(reasons)
+        if urban + nature + vehicle < self.points.veto:
+            return ()
+        return (Reason.SCENE_VEHICLE if vehicle > urban + nature else Reason.SCENE_OUTDOOR,)
 
 
 def looks(picture: np.ndarray) -> list[np.ndarray]:
@@ -205,15 +201,13 @@ def _description(path: Path) -> _Described:
             raise ModelError(f"{path.name} does not describe a scene model of version 1")
         if read["labels"] != [scene.value for scene in Scene]:
             raise ModelError(f"{path.name} names other classes: {read['labels']}")
-        points = Points(
-            *(float(read["points"][name]) for name in ("private", "outdoor_veto", "vehicle_veto"))
-        )
+        points = Points(*(float(read["points"][name]) for name in ("private", "veto")))
         side_px = int(read["input"]["width"])
         seen = int(read.get("looks", 1))
         sha256 = str(read["sha256"])
     except (KeyError, TypeError, ValueError) as err:
         raise ModelError(f"{path.name} has an odd field: {str(err)[:60]}") from err
-    shares = (points.private, points.outdoor_veto, points.vehicle_veto)
+    shares = (points.private, points.veto)
     if not all(0.0 < share < 1.0 for share in shares) or not 32 <= side_px <= 1024:
         raise ModelError(f"{path.name} has an operating point or input size out of range")
     if seen not in (1, LOOKS):
