@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import faulthandler
 import json
 import os
 import signal
@@ -225,6 +226,8 @@ def survivors(library: Path, mutants: list[Mutant]) -> Iterator[Mutant]:
 def _killed(number: int, differs: Any) -> bool:
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a test runner's own waits for Python
+        faulthandler.disable()
         signal.alarm(TIMEOUT_S)
         code = 3
         try:
