@@ -22,7 +22,8 @@ demo: $(READY) clips ## set up, run the whole product on real footage, write the
 	@$(BIN)/framegate demo $(ARGS)
 
 test: lint clips ## set up, check the style and run every test (ARGS='-k gate' for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@base=$$(mktemp -dut fg.XXXXXX) && \
+	  $(BIN)/python -m pytest -n 2 --dist loadgroup --basetemp $$base $(ARGS) && rm -rf $$base
 
 lint: $(TESTED) ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

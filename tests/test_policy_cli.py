@@ -274,7 +274,8 @@ def test_a_pack_can_be_taken_out_edited_and_linted(run, tmp_path):
     assert (code, "exists already" in err) == (2, True)
 
 
-def test_the_matrix_shows_every_user_and_lane(run, tmp_path):
+def test_the_matrix_shows_every_user_and_lane(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     code, out, _ = run("policy", "show", "--matrix")
     assert code == 0
     lines = [line for line in out.splitlines() if line.startswith("us_state_local_police")]
