@@ -32,5 +32,5 @@ class Wall:
 
 
 if __name__ == "__main__":
-    decider.time = Wall()  # type: ignore[assignment]
+    decider.time = Wall()
     sys.exit(decider.main())

@@ -229,7 +229,7 @@ class Guard:
             self.recorder.resolved(decode_resolved(data))
 
     def _bury(self, ended: list[Child]) -> None:
-        lost = {child.name for child in ended} - {"matcher"}
+        lost = {child.name for child in ended}
         # whichever end is seen first: others may end of the gate's end before it is seen itself
         if self.ring is not None and ("gate" in lost or (lost and not self.over)):
             self.ring.wipe_all()
