@@ -111,7 +111,7 @@ class VirtualBoard:
     # what happens to a board
 
     def tick(self, now_us: int) -> None:
-        """Let time pass: leases end, challenges roll, packets fall due."""
+        """Let time pass: leases end, a challenge rolls or one packet that is due goes out."""
         self._expire(now_us)
         if self._sensed_us is not None and now_us - self._sensed_us > SENSOR_LIFE_US:
             self._sensed_us = None
@@ -123,9 +123,9 @@ class VirtualBoard:
             self._rolls += 1
             self._rolled_us = now_us
             self._challenge = self._draw(self._rolls)
-        if now_us - self._status_us >= STATUS_US:
+        elif now_us - self._status_us >= STATUS_US:
             self._send_status(now_us)
-        if now_us - self._evidence_us >= EVIDENCE_US:
+        elif now_us - self._evidence_us >= EVIDENCE_US:
             self._evidence_us = now_us
             if self._streaming and self._sensed_us is not None:
                 self._send(Kind.EVIDENCE, self._sensors.pack(now_us // MS), now_us)

@@ -338,6 +338,24 @@ def test_a_lease_recorded_before_a_reset_is_refused_after_it(host, make):
     assert again.refused[-1].refusal is Refusal.BOOT
 
 
+@pytest.mark.parametrize("tick_ms", [1, 2, 10])
+def test_time_sends_one_packet_at_a_tick_and_keeps_none_back(host, tick_ms):
+    sent: list[int] = []
+    for _ in range(2000 // tick_ms):
+        host.now_us += tick_ms * MS
+        host.board.sense(STILL, host.now_us)
+        host.listen()
+        before = len(host.heard)
+        host.board.tick(host.now_us)
+        host.listen()
+        kinds = [packet.kind for packet in host.heard[before:]]
+        assert len(kinds) <= 1
+        sent += kinds
+
+    assert 38 <= sent.count(Kind.STATUS.value) <= 42  # each 50 ms, in two seconds
+    assert 80 <= sent.count(Kind.EVIDENCE.value) <= 102  # each 20 ms, a tick later at times
+
+
 def test_the_challenge_rolls_each_second_and_the_one_before_is_good_once_more(host):
     first = host.challenge
     host.pass_ms(1050)

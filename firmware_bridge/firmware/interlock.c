@@ -414,6 +414,7 @@ static void roll(fg_board *board, uint64_t now_us) {
     board->challenge = draw(board);
 }
 
+/* At most one packet that is due falls to a tick: no look at the sensors waits for two. */
 void fg_tick(fg_board *board, uint64_t now_us) {
     expire(board, now_us);
     if (board->sensed && now_us - board->sensed_us > SENSOR_LIFE_US) {
@@ -422,11 +423,9 @@ void fg_tick(fg_board *board, uint64_t now_us) {
     }
     if (now_us - board->rolled_us >= ROLL_US) {
         roll(board, now_us);
-    }
-    if (now_us - board->status_us >= STATUS_US) {
+    } else if (now_us - board->status_us >= STATUS_US) {
         send_status(board, now_us);
-    }
-    if (now_us - board->evidence_us >= EVIDENCE_US) {
+    } else if (now_us - board->evidence_us >= EVIDENCE_US) {
         board->evidence_us = now_us;
         if (board->streaming && board->sensed) {
             send_evidence(board, now_us);

@@ -24,7 +24,7 @@
 #include "floors.h"
 #include "store.h"
 
-enum { TURN_MS = 1, SENSE_US = 2000, BOARD_KIND = 2, CHUNK = 4096, KEPT_SIZE = 256 };
+enum { TURN_MS = 1, SENSE_US = 500, BOARD_KIND = 2, CHUNK = 4096, KEPT_SIZE = 256 };
 
 static fg_board board;
 static fg_bench bench;
