@@ -2,7 +2,8 @@
 //
 //   node rp2040.cjs LIBRARY FLASH      (LIBRARY: folder of rp2040js; FLASH: 2 MiB from 0x10000000)
 //
-// In, a JSON object a line: {"us": how long, "uart": hex, "bench": letters of firmware/bench.h}.
+// In, a JSON object a line: {"us": how long, "uart": hex, "bench": letters of firmware/bench.h,
+// and f and g: the IMU answers, but its numbers stand still}.
 // Out: {"us": time since power, "uart": hex, "line": [[us, level]], "resets": [why]}.
 // The boot ROM is not part of it: its part in starting the second stage, and the six functions
 // that erase and write flash, are played here.
@@ -18,14 +19,16 @@ const LINE = 16, DOCK = 14, TAMPER = 15;
 const BOOT2_AT = 0x20041f00, LOOP_AT = 0x20041e00;
 const ROM_CODES = ["IF", "EX", "RE", "RP", "FC", "CX"];
 const LOOKUP = 0x100, FUNCTIONS = 0x200;
-const IMU = 0x6a, DOCK_CHIP = 0x50;
+const IMU = 0x6a, IMU_CTRL1 = 0x10, DOCK_CHIP = 0x50;
+const IMU_RATES_HZ = { 4: 104, 5: 208, 6: 416, 7: 833 };
 const dockId = Buffer.from("D-0017\0\0\0\0\0\0");
 
 const flash = fs.readFileSync(flashFile);
-const bench = { undocked: false, tampered: false, moving: false, silent: false };
+const bench = { undocked: false, tampered: false, moving: false, silent: false, frozen: false };
+const imu = { rate: 0, index: 0, news: false, axes: [0, 0, 0, 0, 0, 0] };
 let chip, memory, restartFor = null;
 let toBoard = [], heard = [], changes = [], resets = [];
-let elapsedNs = 0, nextByteNs = 0, level = 0, count = 0;
+let elapsedNs = 0, nextByteNs = 0, level = 0;
 
 function showLine(now) {
   if (now !== level) changes.push([Math.round(elapsedNs / 1000), now]);
@@ -48,6 +51,7 @@ function playI2c(bus) {
   };
   bus.onWriteByte = (value) => {
     if (first) at = value;
+    else if (target === IMU && at++ === IMU_CTRL1) imu.rate = value >> 4;
     first = false;
     bus.completeWrite(true);
   };
@@ -55,11 +59,22 @@ function playI2c(bus) {
   bus.onStop = () => bus.completeStop();
 }
 
+// The IMU samples at the rate it was set to, not at all before; asked more often, it repeats itself.
+function sampleImu() {
+  const index = Math.floor((elapsedNs * (IMU_RATES_HZ[imu.rate] ?? 0)) / 1e9);
+  if (index === imu.index || bench.frozen) return;
+  imu.index = index;
+  imu.news = true;
+  imu.axes = [bench.moving ? 3930 : (index % 7) * 2, 0, 0, 0, 0, 4020 + (index % 3)];
+}
+
 function imuByte(register) {
   if (register === 0x0f) return 0x6c;
-  const axes = [bench.moving ? 3930 : (++count % 7) * 2, 0, 0, 0, 0, 4020 + (count % 3)];
+  sampleImu();
+  if (register === 0x1e) return imu.news ? 3 : 0; // news of acceleration and of turning
+  if (register === 0x2d) imu.news = false;
   const value = Buffer.alloc(2);
-  value.writeInt16LE(axes[(register - 0x22) >> 1] ?? 0);
+  value.writeInt16LE(imu.axes[(register - 0x22) >> 1] ?? 0);
   return value[(register - 0x22) & 1];
 }
 
@@ -152,7 +167,8 @@ function step(end) {
 function play(letter) {
   const flags = { u: ["undocked", true], d: ["undocked", false], t: ["tampered", true],
     s: ["tampered", false], m: ["moving", true], r: ["moving", false], q: ["silent", true],
-    p: ["silent", false] };
+    p: ["silent", false], f: ["frozen", true], g: ["frozen", false] };
+  sampleImu(); // what it measured so far was measured before
   if (letter in flags) bench[flags[letter][0]] = flags[letter][1];
   if (letter === "z") restart("pin");
   if (letter === "w" || letter === "x") {

@@ -11,6 +11,7 @@ from firmware_bridge import pico
 from firmware_bridge.build import Target, build
 from firmware_bridge.messages import Floors
 from firmware_bridge.packets import Fault, Keys
+from firmware_bridge.sensors import Veto
 from firmware_bridge.session import Session
 from tests.boards import ROOT
 
@@ -43,13 +44,14 @@ class Bench:
     def line(self) -> bool:
         return bool(self.changes) and self.changes[-1][1]
 
-    def run(self, ms: int, uart: bytes = b"", bench: str = "") -> Bench:
-        for _ in range(0, ms * 1000, TURN_US):
+    def run(self, ms: float, uart: bytes = b"", bench: str = "") -> Bench:
+        end_us = self.now_us + round(ms * 1000)
+        while self.now_us < end_us:
             uart += self.session.due(self.now_ns)
             if self._decision is not None and self.now_us >= self._renew_us:
                 self._renew_us = self.now_us + 50_000
                 uart += self.lease(self._decision, 200)
-            told = self.board.run(TURN_US, uart, bench)
+            told = self.board.run(min(TURN_US, end_us - self.now_us), uart, bench)
             uart, bench = b"", ""
             self.now_us = told.us
             self.changes += told.line
@@ -71,13 +73,23 @@ class Bench:
         assert self.line, self.session.status
         return self
 
+    def permit_refused(self, decision: int) -> None:
+        self._decision, self._releasing = decision, False
+        self.run(120)
+        assert not self.line
+        assert self.session.status is not None
+        assert self.session.status.veto == Veto.SILENT
+        self.silence()
+
     def silence(self) -> None:
         self._decision = None
 
     def fell_after(self, since_us: int) -> float:
         """Milliseconds from then to the line's fall."""
         assert not self.line
-        return (self.changes[-1][0] - since_us) / 1000
+        at_us = self.changes[-1][0]
+        assert at_us >= since_us, "it was down before"
+        return (at_us - since_us) / 1000
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,30 @@ def test_a_revocation_and_each_veto_drop_the_line_in_time(bench):
         bench.run(30, bench=off)
         assert bench.session.status.fault in (Fault.VETO, Fault.TAMPER)
     assert bench.resets == []
+
+
+@pytest.mark.parametrize(("on", "off"), ["qp", "fg"])
+def test_an_imu_that_does_not_answer_or_stands_still_vetoes_until_it_is_back(bench, on, off):
+    bench.run(150).permit(7)
+    since_us = bench.now_us
+    bench.run(30, bench=on)
+    assert bench.fell_after(since_us) <= 15  # ten without news
+
+    bench.permit_refused(8)
+    bench.run(30, bench=off)
+    bench.permit(9)
+    assert bench.resets == []
+
+
+def test_motion_drops_the_line_in_time_wherever_in_the_round_it_begins(bench):
+    bench.run(150)
+    for decision in range(7, 15):
+        bench.permit(decision)
+        bench.run(1 + 0.37 * decision)  # against the millisecond and the IMU's own rate
+        since_us = bench.now_us
+        bench.run(10, bench="m")
+        assert bench.fell_after(since_us) <= 5
+        bench.run(30, bench="r")
 
 
 @pytest.mark.parametrize("hang", ["w", "x"])
