@@ -24,7 +24,7 @@ from edge.clock import MS, BootClock
 from edge.errors import CameraError, GuardError
 from edge.frames.camera import Camera, PacedCamera, Shot, open_camera
 from edge.frames.layout import Layout
-from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
+from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_captured
 from edge.frames.pool import Pool
 from edge.heartbeat import Beats, Role
 
@@ -72,16 +72,21 @@ class Deliverer:
             self.dropped += 1
             return
         slot, place = self._lent
-        size = self._layout.size(shot.frame.shape) if shot.frame.dtype == np.uint8 else None
-        size = size or (0, 0)  # no picture of this camera's layout: the gate will say so
-        if size == self._shape and shot.frame is not place:
-            place[:] = shot.frame
-        message = Captured(slot, sequence, shot.captured_ns, *size)
-        if ipc.send(self._gate, encode(message)):
+        size = self._shape
+        if shot.frame is not place:
+            size = self._copied(shot.frame, place)
+        if ipc.send(self._gate, encode_captured(slot, sequence, shot.captured_ns, *size)):
             self._lent = None
         else:
             self.dropped += 1
         self._reclaim()  # now that this frame is on its way
+
+    def _copied(self, frame: np.ndarray, place: np.ndarray) -> tuple[int, int]:
+        """The size of `frame`, which now lies in `place` if it is one of this camera's."""
+        size = self._layout.size(frame.shape) if frame.dtype == np.uint8 else None
+        if size == self._shape:
+            place[:] = frame
+        return size or (0, 0)  # no picture of this camera's layout: the gate will say so
 
     def _reclaim(self) -> None:
         for data in ipc.drain(self._gate, size=ipc.SHORT_MESSAGE):

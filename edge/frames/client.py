@@ -85,6 +85,10 @@ class Connection:
         os.close(fds[0])
         self.ring.skip_to_newest()
         self._channel.setblocking(False)
+        self._poll = select.poll()
+        for fd in (self._wake, self._channel.fileno()):
+            self._poll.register(fd, select.POLLIN)
+        self._closed = False
         self.ended = False  # nothing more will come, and everything that came has been read
         self._over = False  # the guard said that nothing more will come
 
@@ -98,7 +102,7 @@ class Connection:
         `intact` when done with it, and drop the result if the answer is no.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
+        while not self._closed:
             found = self.ring.next(copy=copy)
             if found is not None:
                 slot, pixels = found
@@ -115,6 +119,7 @@ class Connection:
             if wait_s is not None and wait_s <= 0:
                 return None
             self._wait(wait_s)
+        return None
 
     def intact(self, frame: Frame) -> bool:
         """Whether a frame read without `copy` was still whole and permitted just now."""
@@ -142,14 +147,13 @@ class Connection:
         """Leave; the guard releases nothing more to this matcher."""
         self._channel.close()
         os.close(self._wake)
-        self.ended = True
+        self.ended = self._closed = True
 
     def _wait(self, wait_s: float | None) -> None:
-        channel = self._channel.fileno()
-        ready, _, _ = select.select([self._wake, channel], [], [], wait_s)
-        if self._wake in ready:
-            os.eventfd_read(self._wake)
-        if channel in ready:
+        for fd, _ in self._poll.poll(None if wait_s is None else min(wait_s * 1000, 1e9)):
+            if fd == self._wake:
+                os.eventfd_read(fd)
+                continue
             with contextlib.suppress(OSError):  # the guard is gone: that ends the stream as well
                 self._channel.recv(512)
             self._over = True

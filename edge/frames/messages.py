@@ -169,6 +169,11 @@ def encode(message: Message) -> bytes:
             return _ENDED.pack(8, epoch, released, last, _number(reason), drained, final, judged)
 
 
+def encode_captured(slot: int, sequence: int, captured_ns: int, height: int, width: int) -> bytes:
+    """A `Captured` straight from its fields; made for each frame, which waits for it."""
+    return _CAPTURED.pack(1, slot, sequence, captured_ns, height, width)
+
+
 def encode_note(
     sequence: int,
     captured_ns: int,

@@ -18,7 +18,7 @@ import math
 import mmap
 import os
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,9 +45,8 @@ def _stride(frame_bytes: int) -> int:
     return _HEADER_BYTES + -(-frame_bytes // 64) * 64
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What a slot's header says of the frame in it."""
+class Slot(NamedTuple):
+    """What a slot's header says of the frame in it; a named tuple, made for every frame."""
 
     sequence: int  # 0: nothing is published here
     captured_ns: int
@@ -103,6 +102,12 @@ class Ring:
     @property
     def sealed(self) -> bool:
         return fcntl.fcntl(self.fd, _F_GET_SEALS) & _SEALS == _SEALS
+
+    @property
+    def newest(self) -> int:
+        """Sequence number of the frame published last, whoever did; 0 if there was none."""
+        (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
+        return int(newest)
 
     def read_only_fd(self) -> int:
         """A new descriptor that can only read; the one a matcher gets."""
