@@ -45,7 +45,7 @@ class PlaceOutlet(Outlet):
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
         offset = frame.__array_interface__["data"][0] - _pool_at[0]
-        return super().publish(slot, frame, captured_ns, offset)
+        return super().publish(slot, frame, captured_ns, max(offset, 0))  # rehearsed: of no pool
 
 
 if __name__ == "__main__":

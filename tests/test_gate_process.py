@@ -32,6 +32,7 @@ from edge.frames.messages import (
     encode,
 )
 from edge.frames.pool import Pool
+from edge.frames.rehearsal import Rehearsal
 from edge.frames.ring import Ring
 from edge.heartbeat import Beats
 from edge.lease import Lane, Lease, Revocation
@@ -54,6 +55,7 @@ class Harness:
         layout: Layout = Layout.BGR,
         form: Form = WHOLE,
         clock: Clock | None = None,
+        rehearse: bool = False,
     ) -> None:
         self.clock = clock or BootClock()
         self.layout = layout
@@ -61,7 +63,7 @@ class Harness:
         self.pool = Pool.create(layout.bytes(HEIGHT, WIDTH), layout)
         self.shaper = Shaper(form, layout, HEIGHT, WIDTH)
         self.ring = Ring.create(self.shaper.bytes)
-        beats = Beats.create()
+        self.beats = Beats.create()
         self.capture, capture = ipc.pair()
         self.decider, decider = ipc.pair()
         self.parent, parent = ipc.pair()
@@ -69,32 +71,31 @@ class Harness:
         listener.bind(path)
         listener.listen(1)
         self.path = path
-        self.gate = GateProcess(
-            {
-                "beats_fd": beats.fd,
-                "pool_fd": self.pool.fd,
-                "slots": self.pool.slots,
-                "slot_bytes": self.pool.slot_bytes,
-                "ring_fd": self.ring.fd,
-                "height": HEIGHT,
-                "width": WIDTH,
-                "layout": layout.value,
-                "picture": dataclasses.asdict(form),
-                "camera": LEASE.camera.hex(),
-                "boot": LEASE.boot.hex(),
-                "policy": LEASE.policy.hex(),
-                "lane": LEASE.lane.value,
-                "view": base64.b64encode(scenery.fingerprint(PICTURE).to_bytes()).decode(),
-                "token": "t",
-                "uid": os.getuid(),
-                "min_view_score": 0.0,
-                "capture_fd": capture.detach(),
-                "decider_fd": decider.detach(),
-                "parent_fd": parent.detach(),
-                "listen_fd": listener.detach(),
-            },
-            self.clock,
-        )
+        self.settings = {
+            "beats_fd": self.beats.fd,
+            "pool_fd": self.pool.fd,
+            "slots": self.pool.slots,
+            "slot_bytes": self.pool.slot_bytes,
+            "ring_fd": self.ring.fd,
+            "height": HEIGHT,
+            "width": WIDTH,
+            "layout": layout.value,
+            "picture": dataclasses.asdict(form),
+            "camera": LEASE.camera.hex(),
+            "boot": LEASE.boot.hex(),
+            "policy": LEASE.policy.hex(),
+            "lane": LEASE.lane.value,
+            "view": base64.b64encode(scenery.fingerprint(PICTURE).to_bytes()).decode(),
+            "token": "t",
+            "uid": os.getuid(),
+            "min_view_score": 0.0,
+            "capture_fd": capture.detach(),
+            "decider_fd": decider.detach(),
+            "parent_fd": parent.detach(),
+            "listen_fd": listener.detach(),
+        }
+        self.rehearsal = Rehearsal(GateProcess, self.settings, self.clock) if rehearse else None
+        self.gate = GateProcess(self.settings, self.clock, self.rehearsal)
         self.sequence = 0
         self.matcher: Connection | None = None
 
@@ -111,19 +112,27 @@ class Harness:
         return found[0]
 
     def grant(self, **changes: object) -> None:
+        self.send_lease(**changes)
+        self.gate.turn()
+
+    def send_lease(self, **changes: object) -> None:
         now_ns = self.clock.now_ns()
         times = {"to_ns": now_ns + 1000 * MS, "expires_ns": now_ns + 1000 * MS}
         ipc.send(self.decider, encode_lease(dataclasses.replace(LEASE, **{**times, **changes})))
-        self.gate.turn()
 
     def deliver(self, picture: np.ndarray | None = None, **changes: int) -> list[Resolved]:
         """Hand over one frame; returns the gate's last words on it and those before it."""
         slot = self.sequence % 4
         self.pool.frame(slot, HEIGHT, WIDTH)[:] = self.picture if picture is None else picture
+        self.shoot(**{"slot": slot, **changes})
+        self.gate.turn()
+        return self.words()
+
+    def shoot(self, slot: int, **changes: int) -> None:
+        """Say, as capture, that a frame lies in `slot`."""
         shot = Captured(slot, self.sequence, self.clock.now_ns(), HEIGHT, WIDTH)
         self.sequence += 1
-        self.send(encode(dataclasses.replace(shot, **changes)))
-        return self.words()
+        ipc.send(self.capture, encode(dataclasses.replace(shot, **changes)))
 
     def give_back(self) -> None:
         """Say, as the decider, that whatever frame was lent as evidence is needed no more."""
@@ -140,6 +149,13 @@ class Harness:
             self.gate.turn()
         batches = [data for data in ipc.drain(self.parent) if data != b"matcher"]
         return [word for batch in batches for word in decode_resolved(batch)]
+
+    def close(self) -> None:
+        """Give back what does not close itself."""
+        if self.matcher is not None:
+            self.matcher.close()
+        for memory in (self.pool, self.ring, self.beats):
+            os.close(memory.fd)
 
     def passes(self) -> bool:
         """Whether a fresh good frame under a fresh lease reaches the matcher."""
@@ -160,8 +176,7 @@ class Harness:
 def harness(tmp_path) -> Iterator[Harness]:
     harness = Harness(str(tmp_path / "m"))
     yield harness
-    if harness.matcher is not None:
-        harness.matcher.close()
+    harness.close()
 
 
 def test_a_good_frame_under_a_lease_reaches_the_matcher(harness):

@@ -49,6 +49,7 @@ from edge.frames.messages import (
 )
 from edge.frames.outlet import Outlet
 from edge.frames.pool import Pool
+from edge.frames.rehearsal import Rehearsal
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
 from edge.frames.sentinel import ALL, MALFORMED, Sentinel
@@ -73,8 +74,15 @@ _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 class GateProcess:
     """Everything the gate's one thread does."""
 
-    def __init__(self, settings: dict[str, Any], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        clock: Clock | None = None,
+        rehearsal: Rehearsal | None = None,
+    ) -> None:
+        """`rehearsal` is held before each frame that is due while there is a lease."""
         self._clock = clock or BootClock()
+        self._rehearsal = rehearsal
         self._beats = Beats.attach(settings["beats_fd"])
         self._capture = ipc.attach(settings["capture_fd"])
         self._decider = ipc.attach(settings["decider_fd"])
@@ -84,6 +92,7 @@ class GateProcess:
         self._pool = Pool(settings["pool_fd"], settings["slots"], settings["slot_bytes"], layout)
         ring = Ring(settings["ring_fd"])
         ring.seal()
+        ring.wipe_all()  # its memory is there before the first frame is in a hurry
         binding = Binding(
             bytes.fromhex(settings["camera"]),
             bytes.fromhex(settings["boot"]),
@@ -144,6 +153,10 @@ class GateProcess:
                 self.turn()
         self.leave()
 
+    def admit(self, matcher: socket.socket, hello: bytes) -> None:
+        """Admit or refuse a matcher that is connected already."""
+        self._outlet.greet(matcher, hello)
+
     def stop(self) -> None:
         """Leave after this turn; for a signal's handler."""
         self._stopping = True
@@ -162,7 +175,7 @@ class GateProcess:
         Raises:
             ipc.PeerGone: a process that the gate talks to is gone.
         """
-        ready = {fd for fd, _ in self._poll.poll(TURN_MS)}
+        ready = self._await()
         now_ns = self._clock.now_ns()
         if now_ns - self._last_ns > GAP_NS:
             self._doubt(now_ns)
@@ -185,6 +198,19 @@ class GateProcess:
             self._hear_decider()  # again, so that nothing is released past a revocation
         self._settle()
         self._tell()
+
+    def _await(self) -> set[int]:
+        """What is ready within 20 ms; a rehearsal may be held, and ends the waiting."""
+        rehearsal, wait_ms = self._rehearsal, TURN_MS
+        if rehearsal is not None and self._leased:
+            early_ms = rehearsal.pace.wait_ms(self._clock.now_ns())
+            if early_ms is not None and early_ms <= TURN_MS:
+                ready = {fd for fd, _ in self._poll.poll(early_ms)}
+                if ready:
+                    return ready
+                rehearsal.run()
+                wait_ms = 0
+        return {fd for fd, _ in self._poll.poll(wait_ms)}
 
     def _watch(self) -> None:
         """Poll the descriptors that the outlet has now."""
@@ -285,6 +311,8 @@ class GateProcess:
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
         self._untold = shot
+        if self._rehearsal is not None:
+            self._rehearsal.pace.arrived(self._last_ns)
 
     def _tell(self) -> None:
         """Tell the decider of the frame just looked at; after its release, which is in a hurry."""
@@ -431,7 +459,7 @@ def main() -> int:
     ipc.die_with_parent(signal.SIGTERM)  # not at once: nobody else is left to wipe the ring
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = ipc.await_order()
-    process = GateProcess(settings)
+    process = GateProcess(settings, rehearsal=Rehearsal(GateProcess, settings, BootClock()))
     signal.signal(signal.SIGTERM, lambda number, frame: process.stop())
     granted = prepare_process()
     ipc.send(ipc.attach(os.dup(settings["parent_fd"])), b"ready " + granted.encode())

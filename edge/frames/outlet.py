@@ -107,7 +107,7 @@ class Outlet:
                 continue
             del self._strangers[stranger]
             if hello:
-                self._greet(stranger, hello)
+                self.greet(stranger, hello)
             else:
                 stranger.close()
         if self._matcher is not None and (said := _read(self._matcher, MAX_REPORT)) is not None:
@@ -116,6 +116,16 @@ class Outlet:
                 self._drop()  # gone, or it said what is no report
             else:
                 self.reports.append(report)
+
+    def greet(self, stranger: socket.socket, hello: bytes) -> None:
+        """Admit or refuse whoever said `hello`."""
+        try:
+            self._admit(stranger, hello)
+        except MatcherError as err:
+            self.refusals += 1
+            with contextlib.suppress(OSError):
+                stranger.send(json.dumps({"ok": False, "code": str(err)}).encode())
+            stranger.close()
 
     def stage(self, frame: np.ndarray) -> int:
         slot, self._staged = self._ring.place(self._shaper.shape)
@@ -145,15 +155,6 @@ class Outlet:
         if self._matcher is not None:
             with contextlib.suppress(OSError):
                 self._matcher.send(json.dumps({"end": why}).encode())
-
-    def _greet(self, stranger: socket.socket, hello: bytes) -> None:
-        try:
-            self._admit(stranger, hello)
-        except MatcherError as err:
-            self.refusals += 1
-            with contextlib.suppress(OSError):
-                stranger.send(json.dumps({"ok": False, "code": str(err)}).encode())
-            stranger.close()
 
     def _admit(self, stranger: socket.socket, hello: bytes) -> None:
         try:
