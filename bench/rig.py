@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from bench.scenery import CAMERA, fingerprint
-from bench.timing import punctual
+from bench.timing import punctual, wait_until
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock, boot_id
 from edge.daemon.processes import Child, spawn_module
@@ -149,9 +149,7 @@ class Rig:
         due_ns = self._clock.now_ns() + 5 * MS
         for _ in range(count):
             picture = self._written()  # a frame is complete when it is due
-            wait_ns = due_ns - self._clock.now_ns()
-            if wait_ns > 0:
-                time.sleep(wait_ns / 1e9)
+            wait_until(due_ns, self._clock.now_ns)
             self._deliverer.deliver(Shot(picture, due_ns))
             self.sent += 1
             due_ns += period_ns

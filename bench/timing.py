@@ -17,6 +17,7 @@ from statistics import median
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
+AWAKE_NS = 500_000  # before a frame is due
 EVICT_BYTES = 96 * 1024 * 1024
 _LONGEST_NS = 60_000_000_000
 
@@ -51,6 +52,16 @@ def paced(
             taken[name].append(clock() - began_ns)
             due_ns = max(due_ns + period_ns, clock())
     return {name: np.array(times) for name, times in taken.items()}
+
+
+def wait_until(due_ns: int, now_ns: Callable[[], int]) -> None:
+    """Return when `now_ns` says `due_ns`, awake: a camera's frame is not late because a process
+    that plays the camera woke up late."""
+    wait_ns = due_ns - now_ns() - AWAKE_NS
+    if wait_ns > 0:
+        time.sleep(wait_ns / 1e9)
+    while now_ns() < due_ns:
+        pass
 
 
 def cold(call: Callable[[], object], count: int) -> np.ndarray:

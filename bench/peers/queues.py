@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import cv2
 import numpy as np
 
 from bench import scenery
-from bench.timing import punctual
+from bench.timing import punctual, wait_until
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.frames.gate import Gate, Pending, Verdict
@@ -102,9 +101,7 @@ class QueueRig:
         for _ in range(count):
             # written by the camera before it is due, as on the product's side
             picture = self._pictures[self.sent % len(self._pictures)].copy()
-            wait_ns = due_ns - self._clock.now_ns()
-            if wait_ns > 0:
-                time.sleep(wait_ns / 1e9)
+            wait_until(due_ns, self._clock.now_ns)
             self._first.put((due_ns, picture), timeout=_END_S)
             self.sent += 1
             due_ns += period_ns
