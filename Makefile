@@ -49,8 +49,8 @@ bench: $(BENCHED) ## measure the gate beside every peer that can run here (ARGS=
 bench-load: $(BENCHED) ## the gate with both cores saturated, minutes long
 	@$(BIN)/python -m bench.load $(ARGS)
 
-soak: $(TESTED) clips ## an hour: the whole daemon with churn (MINUTES=60), 100,000 gate steps, 1,000 kills
-	@FRAMEGATE_STEPS=100000 $(BIN)/python -m pytest tests/test_gate_machine.py $(ARGS)
+soak: $(TESTED) clips ## an hour: the whole daemon with churn (MINUTES=60), a million gate steps, 1,000 kills
+	@FRAMEGATE_STEPS=1000000 $(BIN)/python -m pytest tests/test_gate_machine.py $(ARGS)
 	@$(BIN)/python -m bench.audit_kills --kills 1000
 	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),60)
 
