@@ -80,15 +80,15 @@ def figures(found: Micro) -> list[Figure]:
         number("classifier INT8", [ns / 1e6 for ns in column("int8")], "ms"),
         number("classifier FP32", [ns / 1e6 for ns in column("fp32")], "ms"),
         number("Rego engine", [ns / 1e3 for ns in column("rego")], "us"),
-        number("GStreamer valve above the floor", _above(found, "valve"), "us"),
+        number("GStreamer valve above a sink alone", _above(found, "valve"), "us"),
         number("GStreamer valve switched for each buffer", _above(found, "toggled"), "us"),
-        number("GStreamer pad probe above the floor", [ns / 1e3 for ns in probe], "us"),
+        number("GStreamer pad probe above an element alone", [ns / 1e3 for ns in probe], "us"),
         number("memcpy of a VGA frame (canary)", [ns / 1e3 for ns in column("memcpy")], "us"),
     ]
 
 
 def _above(found: Micro, name: str) -> list[float]:
-    pairs = zip(found.column(f"gst {name}"), found.column("gst floor"), strict=True)
+    pairs = zip(found.column(f"gst {name}"), found.column("gst sink"), strict=True)
     return [(value - floor) / 1e3 for value, floor in pairs]
 
 
