@@ -2,8 +2,8 @@
 //
 //   node rp2040.cjs LIBRARY FLASH      (LIBRARY: folder of rp2040js; FLASH: 2 MiB from 0x10000000)
 //
-// In, a JSON object a line: {"us": how long, "uart": hex, "bench": letters of firmware/bench.h,
-// and f and g: the IMU answers, but its numbers stand still}.
+// In, a JSON object a line: {"us": how long, "uart": hex, "bench": letters of firmware/bench.h;
+// f, g: the IMU answers, but its numbers stand still; b: it forgets how it was set up}.
 // Out: {"us": time since power, "uart": hex, "line": [[us, level]], "resets": [why]}.
 // The boot ROM is not part of it: its part in starting the second stage, and the six functions
 // that erase and write flash, are played here.
@@ -170,6 +170,7 @@ function play(letter) {
     p: ["silent", false], f: ["frozen", true], g: ["frozen", false] };
   sampleImu(); // what it measured so far was measured before
   if (letter in flags) bench[flags[letter][0]] = flags[letter][1];
+  if (letter === "b") imu.rate = 0;
   if (letter === "z") restart("pin");
   if (letter === "w" || letter === "x") {
     chip.core.PC = LOOP_AT;

@@ -150,6 +150,16 @@ def test_an_imu_that_does_not_answer_or_stands_still_vetoes_until_it_is_back(ben
     assert bench.resets == []
 
 
+def test_an_imu_that_lost_its_settings_vetoes_and_is_set_up_anew(bench):
+    bench.run(150).permit(7)
+    since_us = bench.now_us
+    bench.run(30, bench="b")
+    assert bench.fell_after(since_us) <= 15
+
+    bench.permit(8)
+    assert bench.resets == []
+
+
 def test_motion_drops_the_line_in_time_wherever_in_the_round_it_begins(bench):
     bench.run(150)
     for decision in range(7, 15):

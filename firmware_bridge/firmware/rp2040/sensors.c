@@ -112,6 +112,7 @@ static void ask_imu(void) {
     }
     if ((raw[0] & IMU_NEWS) != IMU_NEWS) {
         imu_told = told && imu_us - news_us < IMU_LIFE_US;
+        imu_ready = imu_told; /* it may have lost its settings: it is set up anew */
         return;
     }
     imu_told = true;
