@@ -189,6 +189,22 @@ def test_a_good_frame_under_a_lease_reaches_the_matcher(harness):
     assert (matcher.read(timeout_s=0) == PICTURE).all()
 
 
+def test_a_closed_connection_reads_nothing_more_and_closes_no_stranger(harness):
+    matcher = harness.connect()
+    wake = matcher._wake
+    matcher.close()
+    stranger = os.eventfd(1)
+    os.dup2(stranger, wake)  # somebody else's, under the same number
+
+    matcher.close()
+
+    assert matcher.read() is None
+    assert matcher.ended
+    assert os.eventfd_read(wake) == 1
+    os.close(stranger)
+    os.close(wake)
+
+
 def test_a_frame_read_where_it_lies_is_gone_after_a_revocation(harness):
     matcher = harness.connect()
     harness.grant()

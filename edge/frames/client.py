@@ -144,7 +144,9 @@ class Connection:
             raise MatcherError(f"the guard takes no report: {err}") from err
 
     def close(self) -> None:
-        """Leave; the guard releases nothing more to this matcher."""
+        """Leave, once; the guard releases nothing more to this matcher."""
+        if self._closed:
+            return
         self._channel.close()
         os.close(self._wake)
         self.ended = self._closed = True
