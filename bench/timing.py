@@ -55,8 +55,10 @@ def paced(
 
 
 def wait_until(due_ns: int, now_ns: Callable[[], int]) -> None:
-    """Return when `now_ns` says `due_ns`, awake: a camera's frame is not late because a process
-    that plays the camera woke up late."""
+    """Return when `now_ns` says `due_ns`, awake half a millisecond before.
+
+    A camera's frame is not late because a process that plays the camera woke up late.
+    """
     wait_ns = due_ns - now_ns() - AWAKE_NS
     if wait_ns > 0:
         time.sleep(wait_ns / 1e9)
