@@ -47,12 +47,12 @@ bench: $(BENCHED) ## measure the gate beside every peer that can run here (ARGS=
 	@$(BIN)/framegate bench $(ARGS)
 
 bench-load: $(BENCHED) ## the gate with both cores saturated, minutes long
-	@$(BIN)/python -m bench.load $(ARGS)
+	@$(BIN)/python -m bench.gate.load $(ARGS)
 
 soak: $(TESTED) clips ## an hour: the whole daemon with churn (MINUTES=60), a million gate steps, 1,000 kills
-	@FRAMEGATE_STEPS=1000000 $(BIN)/python -m pytest tests/test_gate_machine.py $(ARGS)
-	@$(BIN)/python -m bench.audit_kills --kills 1000
-	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),60)
+	@FRAMEGATE_STEPS=1000000 $(BIN)/python -m pytest tests/frames/test_gate_machine.py $(ARGS)
+	@$(BIN)/python -m bench.audit.kills --kills 1000
+	@$(BIN)/python -m bench.soak.run --minutes $(or $(MINUTES),60)
 
 mutants: $(BENCHED) ## change lease, gate and policy loader in every small way; a test must notice (ARGS='edge.lease.*')
 	@$(BIN)/python -m bench.mutants $(ARGS)

@@ -3,7 +3,7 @@
     python -m bench.daemon [--rounds 3] [--permits 100] [--json]
 
 Each round starts a whole `framegate daemon` on a network camera at 30 frames a
-second with a virtual board and a caged matcher, as `bench.soak` does, and waits
+second with a virtual board and a caged matcher, as `bench.soak.run` does, and waits
 for its page, its first decision and its first permit. Power-on to first permit
 is the same as a start here, without the machine's own boot. How late a permit
 is, is measured in the last round's daemon by holding the board's word back and
@@ -28,8 +28,8 @@ from typing import Any
 
 from bench.environment import environment
 from bench.figures import Figure, number
-from bench.soak import Soak
-from bench.soak_watch import Life
+from bench.soak.run import Soak
+from bench.soak.watch import Life
 
 WAIT_S = 90.0
 IDLE_S = 10.0

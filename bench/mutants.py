@@ -1,7 +1,7 @@
 """Change the lease, the gate and the policy loader in every small way; a test must notice.
 
     python -m bench.mutants [NAME...]
-    python -m bench.mutants 'edge.decision.*'
+    python -m bench.mutants 'edge.policy.*'
 
 Runs mutmut over the modules named in pyproject.toml, an hour and more, or over
 the functions that a NAME with wildcards takes in. A change that no test notices

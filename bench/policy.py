@@ -20,12 +20,12 @@ from importlib.metadata import version
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.decision.bundle import Bundle, Floors, seal_bundle
-from edge.decision.lint import spread
-from edge.decision.pack import SHIPPED, shipped_files
-from edge.decision.policy import Policy
-from edge.decision.trust import MAX_BYTES, BundleError, Root, seal, sign
-from edge.policy_store import judge
+from edge.policy.bundle import Bundle, Floors, seal_bundle
+from edge.policy.engine import Policy
+from edge.policy.lint import spread
+from edge.policy.pack import SHIPPED, shipped_files
+from edge.policy.store import judge
+from edge.policy.trust import MAX_BYTES, BundleError, Root, seal, sign
 
 KEYS = [Ed25519PrivateKey.generate() for _ in range(3)]
 ROOT = Root(1, 2, {str(n): key.public_key().public_bytes_raw() for n, key in enumerate(KEYS)})

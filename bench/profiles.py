@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Basis, Figure
-from bench.timing import real_time
+from bench.gate.timing import real_time
 
 PERIOD_US = 10_000
 _MIB = 1024 * 1024

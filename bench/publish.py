@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.figures import Figure
-from edge.record import write_atomic
+from edge.report.record import write_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge.decision.enrol import enrol
-from edge.decision.fingerprint import Fingerprint
+from edge.view.enrol import enrol
+from edge.view.fingerprint import Fingerprint
 
 CAMERA = bytes(range(16))
 SIZES = {"VGA": (480, 640), "720p": (720, 1280), "1080p": (1080, 1920)}  # (height, width)

@@ -19,12 +19,12 @@ import numpy as np
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
-from edge.decision.people import FaceBoxes
+from edge.evidence.people import FaceBoxes
 from edge.frames.messages import Offered, Returned, decode, encode
 from edge.frames.pool import Pool
-from edge.frames.signs import ALL_BLOCKS
 from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Lane, Lease
 from edge.lease import encode as encode_lease
+from edge.view.signs import ALL_BLOCKS
 
 _AHEAD_NS = 1_000 * MS
 

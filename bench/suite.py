@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import endtoend, microbench, saturated
 from bench.environment import environment
 from bench.figures import Basis, Figure
+from bench.gate import endtoend, microbench, saturated
 from bench.profiles import Confinement
 from edge.errors import ModelError
 from edge.models.pull import asset

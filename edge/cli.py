@@ -53,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"framegate {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in sorted(pkgutil.iter_modules(edge.commands.__path__), key=lambda m: m.name):
-        importlib.import_module(f"edge.commands.{module.name}").register(commands)
+        if not module.name.startswith("_"):  # a part of another command
+            importlib.import_module(f"edge.commands.{module.name}").register(commands)
     return parser
 
 

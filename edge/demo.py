@@ -15,21 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge.cameras.opencv import file_sha256
 from edge.clock import S
-from edge.daemon import sandbox
-from edge.daemon.plan import Plan
-from edge.daemon.supervisor import Guard
-from edge.decision.people import FaceBoxes
+from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError
-from edge.frames.camera import file_sha256
-from edge.keys import KeyStore, RecordKind
-from edge.live import Live
-from edge.live_feed import Feed
+from edge.evidence.people import FaceBoxes
+from edge.guard.live_feed import Feed
+from edge.guard.plan import Plan
+from edge.guard.results import scene_record
+from edge.guard.supervisor import Guard
 from edge.models.pull import asset
-from edge.offline import enrol_opening
 from edge.reasons import Family, Reason
-from edge.record import Outcome, SceneRecord, write_atomic
-from edge.results import scene_record
+from edge.replay.files import enrol_opening
+from edge.report.live import Live
+from edge.report.record import Outcome, SceneRecord, write_atomic
+from edge.sandbox import spec as sandbox
 
 DWELL_S = 1.0
 SETTLE_NS = 600_000_000  # "after the dwell" begins this long after it, see docs/design.md

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from edge import ipc, scheduling
 from edge.clock import BootClock
-from edge.decision import telemetry
 from edge.errors import GuardError
+from edge.evidence import telemetry
 from firmware_bridge import motions
 from firmware_bridge.process import read_key
 from firmware_bridge.sensors import quantise

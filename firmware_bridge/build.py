@@ -4,7 +4,7 @@
     python -m firmware_bridge.build rp2040 OUT.uf2      (.uf2: for the boot loader; else ELF)
 
 The compiler is clang from the `ziglang` package, one tool for host and Cortex-M.
-The rule (`interlock.c`, `protocol.c`, `floors.c`) is the same source in every target.
+The rule (`interlock.c`, `protocol.c`, `rollback_counters.c`) is the same source in every target.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge.errors import UsageError
 from firmware_bridge.image import rp2040_uf2
 
 FIRMWARE = Path(__file__).parent / "firmware"
-RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c", FIRMWARE / "floors.c")
+RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c", FIRMWARE / "rollback_counters.c")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _BARE = (
     *(
@@ -50,7 +50,7 @@ def _cortex(name: str, triple: str, cpu: str) -> tuple[str, ...]:
     return (
         *("-target", triple, f"-mcpu={cpu}", *_BARE, f"-Wl,-T,{folder / 'memory.ld'}"),
         *(str(path) for path in (*sorted(folder.glob("*.c")), *sorted(folder.glob("*.S")))),
-        *(f"-I{folder}", str(FIRMWARE / "rounds.c"), str(FIRMWARE / "store.c")),
+        *(f"-I{folder}", str(FIRMWARE / "main_loop.c"), str(FIRMWARE / "store.c")),
     )
 
 
@@ -70,13 +70,13 @@ def _flags(target: Target) -> tuple[str, ...]:
             "-D_GNU_SOURCE",
             f"-I{FIRMWARE}",
             str(FIRMWARE / "host" / "main.c"),
-            str(FIRMWARE / "bench.c"),
+            str(FIRMWARE / "fault_injection.c"),
             str(FIRMWARE / "store.c"),
         )
     if target is Target.LM3S6965:
         return (
             *_cortex("lm3s6965", "thumb-freestanding-eabi", "cortex_m3"),
-            str(FIRMWARE / "bench.c"),
+            str(FIRMWARE / "fault_injection.c"),
         )
     return _cortex("rp2040", "thumb-freestanding-eabi", "cortex_m0plus")
 

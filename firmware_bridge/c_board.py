@@ -21,7 +21,7 @@ from firmware_bridge.virtual_board import TX_ROOM, VIRTUAL
 def load(library: Path) -> tuple[cffi.FFI, Any]:
     """The library and its declarations, which are read from the headers themselves."""
     ffi = cffi.FFI()
-    for name in ("protocol.h", "interlock.h", "floors.h"):
+    for name in ("protocol.h", "interlock.h", "rollback_counters.h"):
         lines = (FIRMWARE / name).read_text().splitlines()
         ffi.cdef("\n".join(line for line in lines if not line.startswith("#")))
     return ffi, ffi.dlopen(str(library))

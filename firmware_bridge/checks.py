@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
+from edge.evidence.board_link import Floors
 from firmware_bridge import faults
-from firmware_bridge.messages import Floors
+from firmware_bridge.board_harness import CheckFailed, Stand, exhaust
 from firmware_bridge.packets import Fault, Refusal
 from firmware_bridge.rigs import Rig
 from firmware_bridge.session import Trouble
-from firmware_bridge.stand import CheckFailed, Stand, exhaust
 
 SETTLE_MS = 300
 SLACK_MS = 250  # a busy machine's own delay, on top of the board's

@@ -16,11 +16,11 @@ from typing import Any
 
 from edge.clock import MS
 from edge.errors import UsageError
+from edge.evidence.board_link import Claim
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.build import Target, build
 from firmware_bridge.figures import Figure
 from firmware_bridge.image import segments, symbols
-from firmware_bridge.messages import Claim
 from firmware_bridge.packets import Keys
 from firmware_bridge.sensors import LAYOUT, Sensors
 from firmware_bridge.session import Session

@@ -2,7 +2,7 @@
 
 The interlock pin is watched by qtest on the emulated GPIO block itself, the
 watchdog and resets by QMP. UART0 is a pseudo-terminal for the bridge, UART1
-takes bench commands (`firmware/bench.h`). Nothing here is needed by the guard.
+takes bench commands (`firmware/fault_injection.h`). Nothing here is needed by the guard.
 
 A reset lets the pin float, and the pull-down that the wiring demands takes it
 low: the watch counts a reset as low. The emulator's own memory of the level is

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edge.clock import S
-from edge.decision.evidence import BoardSample, Vector
+from edge.evidence.readings import BoardSample, Vector
 
 G_M_S2 = 9.81
 GYRO_NOISE_RAD_S = 0.002

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.errors import BridgeError
+from edge.evidence import board_link as messages
 from edge.heartbeat import Beats, Role
-from firmware_bridge import messages
 from firmware_bridge.bridge import GAP_NS, Bridge
 from firmware_bridge.packets import ROOT_SIZE, Keys
 from firmware_bridge.port import BAUD, Port

@@ -34,7 +34,7 @@ class Rig(Protocol):
     has_watchdog: bool
 
     def bench(self, command: str) -> None:
-        """Letters of `firmware/bench.h`."""
+        """Letters of `firmware/fault_injection.h`."""
 
     def reset(self) -> None:
         """Reset the board."""

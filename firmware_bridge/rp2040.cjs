@@ -2,7 +2,7 @@
 //
 //   node rp2040.cjs LIBRARY FLASH      (LIBRARY: folder of rp2040js; FLASH: 2 MiB from 0x10000000)
 //
-// In, a JSON object a line: {"us": how long, "uart": hex, "bench": letters of firmware/bench.h;
+// In, a JSON object a line: {"us": how long, "uart": hex, "bench": letters of firmware/fault_injection.h;
 // f, g: the IMU answers, but its numbers stand still; b: it forgets how it was set up}.
 // Out: {"us": time since power, "uart": hex, "line": [[us, level]], "resets": [why]}.
 // The boot ROM is not part of it: its part in starting the second stage, and the six functions

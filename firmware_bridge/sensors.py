@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from enum import IntFlag
 
-from edge.decision.evidence import BoardSample, Vector
 from edge.errors import BridgeError
+from edge.evidence.readings import BoardSample, Vector
 
 GYRO_RAD_S = 0.0002
 ACCEL_M_S2 = 0.002

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge.clock import MS
-from edge.decision.evidence import BoardSample
 from edge.errors import BridgeError
+from edge.evidence.board_link import Floors
+from edge.evidence.readings import BoardSample
 from firmware_bridge import packets, payloads, sensors
 from firmware_bridge.framing import Deframer, frame
-from firmware_bridge.messages import Floors
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
 
 LINK_LIFE_NS = 200 * MS

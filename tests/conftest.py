@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.models.pull import asset
-from tests import render
+from tests.support import render
 
-pytest_plugins = ["tests.firmware"]
+pytest_plugins = ["tests.support.firmware"]
 
 settings.register_profile(
     "framegate",

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.daemon import sandbox
-from tests.daemons import free_port
+from edge.sandbox import spec as sandbox
+from tests.support.daemons import free_port
 
 pytestmark = pytest.mark.xdist_group("guard")
 ROOT = Path(__file__).resolve().parent.parent

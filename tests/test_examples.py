@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.config import load_device, load_session
+from edge.commissioning.records import load_device, load_session
 from edge.reasons import Family
-from edge.record import Outcome, read_decisions
+from edge.report.record import Outcome, read_decisions
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"

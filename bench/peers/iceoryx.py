@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench import scenery
-from bench.timing import real_time
+from bench.gate.timing import real_time
 from edge import scheduling
 from edge.clock import MS, BootClock
 from edge.frames.ring import Ring, RingReader

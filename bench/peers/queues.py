@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from bench import scenery
-from bench.timing import punctual, wait_until
+from bench.gate.timing import punctual, wait_until
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
 from edge.frames.gate import Gate, Pending, Verdict
@@ -29,7 +29,7 @@ _END_S = 10.0
 
 
 def _gate(incoming: Any, outgoing: Any, view: bytes) -> None:
-    from edge.decision.fingerprint import Fingerprint
+    from edge.view.fingerprint import Fingerprint
 
     ipc.die_with_parent()
     cv2.setNumThreads(1)

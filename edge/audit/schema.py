@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import rfc8785
 
-from edge.decision.evidence import Source
 from edge.errors import AuditError
+from edge.evidence.readings import Source
 from edge.lease import Lane
 from edge.reasons import Reason, worst_first
 

@@ -178,7 +178,7 @@ def _prove(args: argparse.Namespace) -> int:
 def _verify_proof(args: argparse.Namespace) -> int:
     from edge.audit.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
     from edge.audit.schema import wall_text
-    from edge.keys import read_verifier
+    from edge.commissioning.keys import read_verifier
 
     if args.key is None:
         raise UsageError("verify-proof: expected --key PUB, the device's public log key")
@@ -274,7 +274,7 @@ def _time(text: str, option: str) -> int:
 
 def _log_key(args: argparse.Namespace) -> Verifier:
     """The key to trust: the one given, or the one the log carries."""
-    from edge.keys import read_verifier
+    from edge.commissioning.keys import read_verifier
 
     if not (args.log / "segments").is_dir():
         raise UsageError(f"{args.log} holds no audit log (expected a directory with segments/)")

@@ -44,10 +44,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     """Measure, write both files, print the table; 1 if a target does not hold."""
     from edge.errors import UsageError
-    from edge.record import write_atomic
+    from edge.report.record import write_atomic
 
     try:
-        from bench import page, profiles, suite
+        from bench import profiles, suite
+        from bench.web import page
     except ImportError as err:
         raise UsageError(
             f"bench: expected what framegate[test,bench] installs, missing {err.name}"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import BridgeError, UsageError
 
 if TYPE_CHECKING:
+    from firmware_bridge.board_harness import Stand
     from firmware_bridge.checks import Result
     from firmware_bridge.figures import Figure
     from firmware_bridge.rigs import Rig
-    from firmware_bridge.stand import Stand
 
 EXAMPLES = """\
 examples:
@@ -75,15 +75,15 @@ def register(subparsers: Any) -> None:
 
 
 def _root(args: argparse.Namespace) -> bytes:
-    from edge.keys import KeyStore
+    from edge.commissioning.keys import KeyStore
 
     return KeyStore.open(args.keys).board_key()
 
 
 def _status(args: argparse.Namespace) -> int:
+    from firmware_bridge.board_harness import Stand
     from firmware_bridge.payloads import BOARDS
     from firmware_bridge.rigs import PortRig
-    from firmware_bridge.stand import Stand
 
     stand = Stand(PortRig(args.port), _root(args))
     try:
@@ -144,7 +144,7 @@ def _require_answer(stand: Stand) -> None:
 
 def _test(args: argparse.Namespace) -> int:
     from firmware_bridge import checks, figures
-    from firmware_bridge.stand import Stand
+    from firmware_bridge.board_harness import Stand
 
     if args.rounds < 0:
         raise UsageError(f"--rounds is {args.rounds}, expected 0 or more")
@@ -199,8 +199,8 @@ def _line(figure: Figure) -> str:
 
 def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
     from firmware_bridge import figures
+    from firmware_bridge.board_harness import CheckFailed
     from firmware_bridge.rigs import EmulatorRig
-    from firmware_bridge.stand import CheckFailed
 
     try:
         found = figures.measure(rig, root, args.rounds)

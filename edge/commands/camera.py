@@ -69,8 +69,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_enroll(args: argparse.Namespace) -> int:
     """Enrol, write and sign."""
-    from edge.enrolling import Request, enroll
-    from edge.keys import KeyStore
+    from edge.commissioning.enrol_view import Request, enroll
+    from edge.commissioning.keys import KeyStore
 
     keys = KeyStore.open(args.keys)
     request = Request(

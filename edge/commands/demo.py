@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from edge.demo import run_demo
-    from edge.live import Live, result_table
-    from edge.report import write_report
+    from edge.report.live import Live, result_table
+    from edge.report.page import write_report
 
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="framegate-demo-") as scratch:

@@ -35,8 +35,8 @@ def register(subparsers: Any) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from edge.doctor import summary
-    from edge.probes import examine
+    from edge.diagnosis.findings import summary
+    from edge.diagnosis.probes import examine
 
     findings = examine(args.keys, args.place.resolve(), args.audit)
     if args.json:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.evaluation.page import render
     from edge.evaluation.run import Settings, evaluate
     from edge.models.pull import asset
-    from edge.record import write_atomic
+    from edge.report.record import write_atomic
 
     if args.splices < 0 or args.jobs < 1 or args.seed < 0:
         raise UsageError("--splices and --seed must be 0 or more, --jobs 1 or more")

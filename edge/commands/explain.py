@@ -14,8 +14,8 @@ from edge.reasons import HELP, Reason
 if TYPE_CHECKING:
     import datetime
 
-    from edge.decision.policy import Policy
-    from edge.decision.rules import Rule
+    from edge.policy.engine import Policy
+    from edge.policy.rules import Rule
 
 EXAMPLES = """\
 examples:
@@ -85,14 +85,14 @@ def _explain(args: argparse.Namespace) -> int:
 
 def load_policy(pack: str, as_of: str | None) -> Policy:
     """The pack, by name or place, under the rules of the day given as YYYY-MM-DD, or of today."""
-    from edge.policy_files import policy_in
+    from edge.policy.files import policy_in
 
     return policy_in(pack, as_of)
 
 
 def _rule_book(args: argparse.Namespace) -> Policy:
     """The pack asked for; of the shipped ones the one that takes every rule."""
-    from edge.decision.pack import SHIPPED
+    from edge.policy.pack import SHIPPED
 
     return load_policy("strict" if args.pack in SHIPPED else args.pack, args.as_of)
 
@@ -127,7 +127,7 @@ def _reason(reason: Reason, as_json: bool) -> int:
 
 
 def _rule(args: argparse.Namespace) -> int:
-    from edge.decision.catalogue import catalogue
+    from edge.policy.catalogue import catalogue
 
     policy = _rule_book(args)
     rules = [rule for rule in policy.pack.rules if rule.id == args.target]
@@ -180,7 +180,7 @@ def rule_data(rule: Rule, day: datetime.date) -> dict[str, Any]:
 
 
 def _file(path: Path, args: argparse.Namespace) -> int:
-    from edge.decision.scenario import MAX_BYTES, read_scenarios
+    from edge.policy.scenario import MAX_BYTES, read_scenarios
 
     try:
         with path.open("rb") as file:
@@ -198,8 +198,8 @@ def _file(path: Path, args: argparse.Namespace) -> int:
 def _cases(
     cases: list[tuple[str, dict[str, object]]], args: argparse.Namespace, *, in_full: bool
 ) -> int:
-    from edge.policy_files import facts_of
-    from edge.policy_text import case_data, case_text
+    from edge.policy.files import facts_of
+    from edge.policy.text import case_data, case_text
 
     policy = load_policy(args.pack, args.as_of)
     changes = facts_of(args.set)
@@ -231,9 +231,9 @@ def _cases(
 
 def _entry(path: Path, args: argparse.Namespace) -> int:
     from edge.audit.verify import verify_log
+    from edge.commissioning.keys import read_verifier
     from edge.errors import AuditError
-    from edge.keys import read_verifier
-    from edge.policy_text import entry_text
+    from edge.policy.text import entry_text
 
     if not (path / "segments").is_dir():
         raise UsageError(f"{path} holds no audit log (expected a directory with segments/)")

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge import token_commands
-from edge.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
+from edge.commands import _tokens as token_commands
+from edge.commissioning.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
 
 EXAMPLES = """\
 examples:

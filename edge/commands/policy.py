@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
-    from edge.decision.policy import Policy
+    from edge.policy.engine import Policy
 
 EXAMPLES = """\
 examples, from new keys to a policy in force:
@@ -84,7 +84,7 @@ def _keygen_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _keygen(args: argparse.Namespace) -> int:
-    from edge import policy_keys
+    from edge.policy import keys as policy_keys
 
     for public in policy_keys.make(args.names, args.out):
         print(f"{public.with_suffix('.key')} (secret)  {public}")
@@ -113,9 +113,9 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 def _build(args: argparse.Namespace) -> int:
     import hashlib
 
-    from edge.decision.bundle import Bundle, parse_payload, read_time, seal_bundle
-    from edge.decision.lint import lint
-    from edge.policy_files import files_of, limit_of, root_of, write
+    from edge.policy.bundle import Bundle, parse_payload, read_time, seal_bundle
+    from edge.policy.files import files_of, limit_of, root_of, write
+    from edge.policy.lint import lint
 
     try:
         issued_s = int(time.time()) if args.issued is None else read_time(args.issued)
@@ -157,9 +157,9 @@ def _sign_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _sign(args: argparse.Namespace) -> int:
-    from edge import policy_keys
-    from edge.decision.trust import sign
-    from edge.policy_files import read, write
+    from edge.policy import keys as policy_keys
+    from edge.policy.files import read, write
+    from edge.policy.trust import sign
 
     signed = sign(read(args.bundle), policy_keys.read_secret(args.secret))
     write(args.bundle, signed)
@@ -175,10 +175,10 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from edge.decision.lint import lint
-    from edge.decision.trust import signers
-    from edge.policy_files import read, root_of
-    from edge.policy_store import PolicyStore, judge
+    from edge.policy.files import read, root_of
+    from edge.policy.lint import lint
+    from edge.policy.store import PolicyStore, judge
+    from edge.policy.trust import signers
     from edge.version import VERSION
 
     store = PolicyStore(args.state)
@@ -207,8 +207,8 @@ def _install_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _install(args: argparse.Namespace) -> int:
-    from edge.policy_files import read, root_of
-    from edge.policy_store import PolicyStore
+    from edge.policy.files import read, root_of
+    from edge.policy.store import PolicyStore
     from edge.version import VERSION
 
     store = PolicyStore(args.state)
@@ -240,9 +240,9 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
 
 def _show(args: argparse.Namespace) -> int:
     from edge.commands.explain import print_json, rule_data
-    from edge.decision.survey import matrix
-    from edge.policy_files import facts_of, files_of, policy_in, write
-    from edge.policy_table import page, table
+    from edge.policy.files import facts_of, files_of, policy_in, write
+    from edge.policy.matrix import matrix
+    from edge.policy.table import page, table
 
     policy = policy_in(args.source, args.as_of)
     if args.out:
@@ -287,8 +287,8 @@ def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
 
 
 def _lint(args: argparse.Namespace) -> int:
-    from edge.decision.lint import lint
-    from edge.policy_files import policy_in
+    from edge.policy.files import policy_in
+    from edge.policy.lint import lint
 
     pack = policy_in(args.source, None).pack
     wrong = lint(pack)
@@ -308,8 +308,8 @@ def _diff_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from edge.policy_files import policy_in
-    from edge.policy_table import difference
+    from edge.policy.files import policy_in
+    from edge.policy.table import difference
 
     if args.cases < 1:
         raise UsageError(f"--cases: expected 1 or more, got {args.cases}")

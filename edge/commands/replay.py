@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.record import Summary
+    from edge.report.record import Summary
 
 EXAMPLES = """\
 examples:
@@ -62,7 +62,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print the summary."""
-    from edge.offline import Job, replay
+    from edge.replay.files import Job, replay
 
     record = replay(
         Job(

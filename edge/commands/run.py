@@ -93,13 +93,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Run until the stream ends or ^C; 1 if a process of the guard was lost."""
-    from edge.daemon.plan import Plan
-    from edge.daemon.sandbox import Confinement
-    from edge.daemon.supervisor import Guard
-    from edge.live import Live
-    from edge.live_feed import Feed
+    from edge.guard.live_feed import Feed
+    from edge.guard.plan import Plan
+    from edge.guard.results import finish_run
+    from edge.guard.supervisor import Guard
     from edge.reasons import Reason
-    from edge.results import finish_run
+    from edge.report.live import Live
+    from edge.sandbox.spec import Confinement
 
     plan = Plan(
         source=args.source,

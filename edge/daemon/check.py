@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from edge import ipc
-from edge.daemon.plan import check
 from edge.daemon.service import plan_of
 from edge.daemon.settings import load_settings
 from edge.errors import GuardError
+from edge.guard.plan import check
 
 
 def main() -> int:

@@ -23,16 +23,16 @@ from typing import Any
 
 from edge.clock import MS, BootClock, S
 from edge.daemon.notify import Notifier, handed_listener
-from edge.daemon.plan import Plan
-from edge.daemon.recorder import Recorder
-from edge.daemon.sandbox import Confinement
 from edge.daemon.settings import Listen, Settings, load_settings
-from edge.daemon.snapshot import Facts, Ledger, snapshot
-from edge.daemon.status_server import StatusServer
-from edge.daemon.supervisor import Guard
-from edge.decision.evidence import Source
 from edge.errors import GuardError, UsageError
-from edge.rulebook import notes_for
+from edge.evidence.readings import Source
+from edge.guard.plan import Plan
+from edge.guard.recorder import Recorder
+from edge.guard.supervisor import Guard
+from edge.report.rule_notes import notes_for
+from edge.sandbox.spec import Confinement
+from edge.status.server import StatusServer
+from edge.status.snapshot import Facts, Ledger, snapshot
 from edge.version import VERSION
 
 FRESH_NS = 1 * S  # a decision or board sample older than this is not fresh

@@ -37,26 +37,25 @@ from edge.audit.schema import (
     Start,
     Stop,
 )
+from edge.cameras.layout import Layout
 from edge.clock import MS, BootClock, S, boot_id
-from edge.config import Device, Session, parse_device, parse_session
-from edge.decision.bundle import Floors
-from edge.decision.drift import Drift
-from edge.decision.evidence import BoardSample, Reading, Source
-from edge.decision.eyes import Eyes, check_rate, check_room
-from edge.decision.fingerprint import Enrolment as Standing
-from edge.decision.fingerprint import Fingerprint, SceneCheck
+from edge.commissioning.keys import KeyStore, Office
+from edge.commissioning.records import Device, Session, parse_device, parse_session
+from edge.consent.consent import Standing as People
+from edge.consent.inbox import Desk
+from edge.consent.state import Reception
+from edge.decision.clock_jump import Drift
 from edge.decision.judge import REPORT_NS, Action, Ask, Judge, Setup, Tell, Write
-from edge.decision.liveness import Liveness
-from edge.decision.people import FaceBoxes, PeopleRules
-from edge.decision.reception import Reception
-from edge.decision.scene import SceneModel
-from edge.decision.session import Standing as People
-from edge.decision.strikes import Consequence, Strikes
-from edge.decision.tenure import of_the_day
-from edge.desk import Desk
+from edge.decision.model_failures import Consequence, Strikes
+from edge.decision.monitor import Monitor
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
+from edge.evidence import board_link as board
+from edge.evidence.liveness import Liveness
+from edge.evidence.people import FaceBoxes, PeopleRules
+from edge.evidence.readings import BoardSample, Reading, Source
+from edge.evidence.scene import SceneModel
+from edge.evidence.vision import Eyes, check_rate, check_room
 from edge.frames.gate import Limits
-from edge.frames.layout import Layout
 from edge.frames.messages import (
     ESCAPED,
     Anchor,
@@ -73,14 +72,15 @@ from edge.frames.messages import (
 from edge.frames.pool import Pool
 from edge.frames.sentinel import Look
 from edge.heartbeat import Beats, Role
-from edge.keys import KeyStore, Office
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
-from edge.monitor import Monitor
-from edge.policy_choice import choose
+from edge.policy.bundle import Floors
+from edge.policy.selection import choose
+from edge.policy.term import of_the_day
 from edge.reasons import Reason
 from edge.version import VERSION
-from firmware_bridge import messages as board
+from edge.view.fingerprint import Enrolment as Standing
+from edge.view.fingerprint import Fingerprint, SceneCheck
 
 TURN_MS = 10
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead

@@ -4,7 +4,7 @@ Pure: readings, statuses and times come in, `Action`s go out in the order in
 which they must happen. On a permit that order is: durable audit record, board
 asked, board acknowledged, first lease. On any doubt it is: gate first, then
 board, then log. `edge.decision.decider` carries the actions out in the running
-guard; `edge.replay` does the same in virtual time. All times are nanoseconds
+guard; `edge.replay.engine` does the same in virtual time. All times are nanoseconds
 of CLOCK_BOOTTIME.
 """
 
@@ -17,16 +17,16 @@ from enum import Enum
 from edge.audit.schema import Context as Setting
 from edge.audit.schema import Deny, End, Entry, Permit, Release, Stamp
 from edge.clock import MS, S
-from edge.config import Device, Session
-from edge.decision.board_watch import BoardWatch
-from edge.decision.context import INTEGRITY_ONLY, REQUIRED, Context, ContextState
-from edge.decision.evidence import BoardSample, Reading, Source
-from edge.decision.policy import Decision, Policy
-from edge.decision.policy import Verdict as PolicyVerdict
+from edge.commissioning.records import Device, Session
+from edge.evidence.board import BoardWatch
+from edge.evidence.board_link import BoardStatus, Claim, Link
+from edge.evidence.context import INTEGRITY_ONLY, REQUIRED, Context, ContextState
+from edge.evidence.readings import BoardSample, Reading, Source
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Binding, Lease, Revocation
+from edge.policy.engine import Decision, Policy
+from edge.policy.engine import Verdict as PolicyVerdict
 from edge.reasons import Reason, worst_first
-from firmware_bridge.messages import BoardStatus, Claim, Link
 
 ACK_NS = 500 * MS  # the board must acknowledge a claim within this
 ASK_NS = 50 * MS  # an unanswered claim is repeated this often

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from edge.clock import S
-from edge.decision.eyes import PEOPLE_NS, SCENE_NS, VIEW_NS
-from edge.decision.fingerprint import Fingerprint
-from edge.decision.motion import EgoMotion
-from edge.decision.people import FaceBoxes
-from edge.decision.scene import SceneModel
-from edge.decision.view import ViewCheck
 from edge.evaluation.trials import Footage
+from edge.evidence.motion import EgoMotion
+from edge.evidence.people import FaceBoxes
+from edge.evidence.scene import SceneModel
+from edge.evidence.vision import PEOPLE_NS, SCENE_NS, VIEW_NS
+from edge.view.check import ViewCheck
+from edge.view.fingerprint import Fingerprint
 
 _ROUNDS = 30
 

@@ -10,10 +10,10 @@ import math
 from dataclasses import replace
 
 from edge.clock import MS
-from edge.config import Device, Session
-from edge.decision.evidence import BoardSample
-from edge.decision.people import PeopleRules
+from edge.commissioning.records import Device, Session
 from edge.evaluation.manifest import Clip, Mount
+from edge.evidence.people import PeopleRules
+from edge.evidence.readings import BoardSample
 from edge.lease import Lane
 
 DOCK_ID = "D-0017"

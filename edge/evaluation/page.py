@@ -14,7 +14,7 @@ from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
-from edge.report_style import CSS
+from edge.report.style import CSS
 
 _BINS = 50
 _WIDE, _HIGH = 720, 150

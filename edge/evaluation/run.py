@@ -20,11 +20,6 @@ import cv2
 import numpy as np
 
 from edge.clock import S
-from edge.decision.fingerprint import Fingerprint
-from edge.decision.people import FaceBoxes
-from edge.decision.policy import Policy
-from edge.decision.scene import SceneModel
-from edge.decision.view import ViewCheck
 from edge.errors import GuardError
 from edge.evaluation.cost import slow_loop
 from edge.evaluation.disturb import DISTURBANCES
@@ -33,8 +28,13 @@ from edge.evaluation.manifest import Clip
 from edge.evaluation.splices import KEPT_NS, Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import VIEW_NS, Footage, Trial, View, decode, enrol_view, play
+from edge.evidence.people import FaceBoxes
+from edge.evidence.scene import SceneModel
 from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE
+from edge.policy.engine import Policy
+from edge.view.check import ViewCheck
+from edge.view.fingerprint import Fingerprint
 
 _DISTURBED_STEP = 3  # every third frame is disturbed
 _WINDOW = 45  # frames of the other recording that a splice may need

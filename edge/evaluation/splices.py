@@ -15,18 +15,18 @@ import cv2
 import numpy as np
 
 from edge.audit.schema import Release
+from edge.cameras.opencv import Shot
 from edge.clock import S
-from edge.decision.evidence import Box
-from edge.decision.eyes import FaceFinder
-from edge.decision.fingerprint import Fingerprint
-from edge.decision.policy import Policy
 from edge.evaluation import watermark
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
 from edge.evaluation.transitions import FORBIDDEN, Kind, Person, Step, transition
 from edge.evaluation.trials import Footage
-from edge.frames.camera import Shot
+from edge.evidence.readings import Box
+from edge.evidence.vision import FaceFinder
 from edge.frames.ring import Ring, RingReader
-from edge.replay import Replay
+from edge.policy.engine import Policy
+from edge.replay.engine import Replay
+from edge.view.fingerprint import Fingerprint
 
 LATEST_NS = 5 * S // 2  # a splice begins no later, so that a trial stays short
 KEPT_NS = 7 * S // 2  # of the own recording

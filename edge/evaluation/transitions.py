@@ -14,8 +14,8 @@ from enum import Enum
 import cv2
 import numpy as np
 
-from edge.decision.evidence import Box
-from edge.decision.silhouette import silhouettes
+from edge.evidence.readings import Box
+from edge.view.silhouette import silhouettes
 
 FORBIDDEN = 0.5  # foreign share from which a frame may not be received
 GLIMPSE = (1, 6)  # frames

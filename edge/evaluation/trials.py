@@ -14,23 +14,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
-from edge.config import Device
-from edge.decision import view
-from edge.decision.enrol import enrol
-from edge.decision.evidence import BoardSample, Box
-from edge.decision.eyes import SceneFinder
-from edge.decision.fingerprint import Fingerprint
-from edge.decision.people import FaceBoxes
-from edge.decision.policy import Policy
+from edge.commissioning.records import Device
 from edge.errors import EnrolmentError
 from edge.evaluation.forge import PERFECT_SESSION
 from edge.evaluation.manifest import Clip
-from edge.frames.camera import FileCamera, Shot
+from edge.evidence.people import FaceBoxes
+from edge.evidence.readings import BoardSample, Box
+from edge.evidence.vision import SceneFinder
 from edge.frames.sentinel import ALL, Sentinel
+from edge.policy.engine import Policy
 from edge.reasons import Reason
-from edge.record import Outcome as FrameOutcome
-from edge.replay import Replay
+from edge.replay.engine import Replay
+from edge.report.record import Outcome as FrameOutcome
+from edge.view import check as view
+from edge.view.enrol import enrol
+from edge.view.fingerprint import Fingerprint
 
 SETTLE_NS = 600 * MS  # "after the dwell" begins this long after it
 ENROL_NS = 1 * S

@@ -20,10 +20,10 @@ import time
 import numpy as np
 
 from edge import ipc, scheduling
+from edge.cameras.layout import Layout
+from edge.cameras.opencv import Camera, PacedCamera, Shot, open_camera
 from edge.clock import MS, BootClock
 from edge.errors import CameraError, GuardError
-from edge.frames.camera import Camera, PacedCamera, Shot, open_camera
-from edge.frames.layout import Layout
 from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_captured
 from edge.frames.pool import Pool
 from edge.heartbeat import Beats, Role

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import MatcherError, UsageError
-from edge.frames.outlet import VERSION
+from edge.frames.matcher_endpoint import VERSION
 from edge.frames.ring import RingReader
 from edge.ipc import hide_memory
 from edge.lease import Lane

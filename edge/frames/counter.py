@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.clock import BootClock
 from edge.errors import GuardError
 from edge.frames.client import open_connection
-from edge.record import write_atomic
+from edge.report.record import write_atomic
 
 
 def main() -> int:

@@ -25,12 +25,11 @@ import cv2
 import numpy as np
 
 from edge import ipc, scheduling
+from edge.cameras.layout import Layout
 from edge.clock import MS, BootClock, Clock
-from edge.decision.fingerprint import Fingerprint
 from edge.errors import GuardError, LeaseError
-from edge.frames.form import Form, Shaper
 from edge.frames.gate import Blocked, Gate, Pending
-from edge.frames.layout import Layout
+from edge.frames.matcher_endpoint import Outlet
 from edge.frames.messages import (
     TOKEN,
     Anchor,
@@ -47,16 +46,17 @@ from edge.frames.messages import (
     encode_note,
     encode_resolved,
 )
-from edge.frames.outlet import Outlet
+from edge.frames.output_format import Form, Shaper
 from edge.frames.pool import Pool
-from edge.frames.rehearsal import Rehearsal
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
 from edge.frames.sentinel import ALL, MALFORMED, Sentinel
+from edge.frames.warm_up import Rehearsal
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
 from edge.lease import decode as decode_lease
 from edge.reasons import Reason
+from edge.view.fingerprint import Fingerprint
 
 TURN_MS = 20
 GAP_NS = 150 * MS  # a pause of this process longer than this is a doubt

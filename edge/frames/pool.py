@@ -12,8 +12,8 @@ import os
 
 import numpy as np
 
+from edge.cameras.layout import Layout
 from edge.errors import CameraError
-from edge.frames.layout import Layout
 
 BUDGET_BYTES = 64 * 1024 * 1024
 MAX_SLOTS = 96

@@ -17,7 +17,7 @@ from edge.reasons import Reason
 
 
 class Outlet(Protocol):
-    """Where released frames go; see `edge.frames.outlet.Outlet`."""
+    """Where released frames go; see `edge.frames.matcher_endpoint.Outlet`."""
 
     @property
     def listening(self) -> bool:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge.decision.fingerprint import Fingerprint
-from edge.frames import signs
-from edge.frames.layout import Layout
+from edge.cameras.layout import Layout
+from edge.view import signs
+from edge.view.fingerprint import Fingerprint
 
 ALL = signs.ALL_BLOCKS
 MIN_PAIRS = 60  # fewer enrolled pairs in the seen blocks say nothing about a place

@@ -17,17 +17,17 @@ import pytest
 
 from edge.audit.schema import Deny, Permit
 from edge.audit.throttle import Throttle
+from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
-from edge.decision.enrol import enrol
-from edge.decision.liveness import Liveness
-from edge.decision.policy import Policy
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
-from edge.frames.camera import FileCamera, Shot
+from edge.evidence.liveness import Liveness
 from edge.frames.sentinel import Sentinel
+from edge.policy.engine import Policy
 from edge.reasons import Reason
-from edge.record import Outcome
-from edge.replay import Replay
-from tests import render
+from edge.replay.engine import Replay
+from edge.report.record import Outcome
+from edge.view.enrol import enrol
+from tests.support import render
 
 SIZE = (320, 240)
 FPS = 30

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, S
-from edge.daemon import launch
-from edge.daemon.plan import Plan
-from edge.daemon.processes import bear_module
-from edge.daemon.supervisor import Guard
 from edge.frames.client import Connection
-from tests import render
-from tests.audit_helpers import read_all
-from tests.guards import Site, site
+from edge.guard import launch
+from edge.guard.plan import Plan
+from edge.guard.processes import bear_module
+from edge.guard.supervisor import Guard
+from tests.support import render
+from tests.support.audit_helpers import read_all
+from tests.support.guards import Site, site
 
 DAY_S = 86_400
 
@@ -28,7 +28,7 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
 
 
 def _with_a_clock_that_is_set(name, module, fds):
-    return bear_module(name, "tests.bad_clock" if name == "decider" else module, fds)
+    return bear_module(name, "tests.support.bad_clock" if name == "decider" else module, fds)
 
 
 @pytest.mark.parametrize("by_s", [DAY_S, -365 * DAY_S, 0])

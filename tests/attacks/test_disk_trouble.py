@@ -13,13 +13,13 @@ from edge.audit.log import AuditLog
 from edge.audit.note import Signer
 from edge.audit.schema import Stamp
 from edge.clock import MS, S
-from edge.decision.evidence import Source
 from edge.decision.judge import Action, Tell, Write
 from edge.errors import AuditError
+from edge.evidence.readings import Source
 from edge.lease import Lease
 from edge.reasons import Reason
-from tests.audit_disk import Disk
-from tests.test_judge import SETUP, World, leases
+from tests.decision.test_judge import SETUP, World, leases
+from tests.support.audit_disk import Disk
 
 WHERE = Path("/log")
 KEY = Signer.generate("framegate-test/log")

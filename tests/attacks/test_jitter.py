@@ -19,7 +19,7 @@ from edge.frames.messages import (
     encode,
 )
 from edge.reasons import Reason
-from tests.test_gate_process import HEIGHT, WIDTH, Harness
+from tests.frames.test_gate_process import HEIGHT, WIDTH, Harness
 
 
 class Held(Harness):

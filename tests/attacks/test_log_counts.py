@@ -16,8 +16,8 @@ from edge.audit.schema import wall_ns, wall_text
 from edge.audit.span import NotProven, judge_run
 from edge.audit.verify import verify_log
 from edge.clock import S
-from tests import render
-from tests.guards import Running, Site, running, site
+from tests.support import render
+from tests.support.guards import Running, Site, running, site
 
 pytestmark = pytest.mark.xdist_group("guard")
 

@@ -1,6 +1,6 @@
 """The writer is killed at random moments: nothing that was acknowledged is lost."""
 
-from bench import audit_kills
+from bench.audit import kills as audit_kills
 
 
 def test_a_killed_writer_loses_no_acknowledged_entry(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
 from edge.audit.schema import SchemaError
-from tests.audit_helpers import deny, end, permit, read_all, start, stop
+from tests.support.audit_helpers import deny, end, permit, read_all, start, stop
 
 KEY = Signer.generate("framegate-test/log")
 # What a careless caller might hand over, by the fields it might use.

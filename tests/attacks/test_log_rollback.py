@@ -10,7 +10,7 @@ from edge.audit.note import Signer
 from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError, RollbackError
-from tests.audit_helpers import deny, permit, start, stop
+from tests.support.audit_helpers import deny, permit, start, stop
 
 KEY = Signer.generate("framegate-test/log")
 

@@ -14,7 +14,7 @@ from edge.audit.schema import canonical
 from edge.audit.segment import Certificate
 from edge.audit.verify import verify_log
 from edge.errors import AuditError
-from tests.audit_helpers import deny, end, permit, start, stop
+from tests.support.audit_helpers import deny, end, permit, start, stop
 
 KEY = Signer.generate("framegate-test/log")
 RUN = [

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.daemon import landlock, sandbox
-from edge.daemon.sandbox import LAYERS, REFUSED, Confinement, Layer
 from edge.errors import SandboxError
-from tests.attacks.cages import in_cage, root, told
+from edge.sandbox import landlock
+from edge.sandbox import spec as sandbox
+from edge.sandbox.spec import LAYERS, REFUSED, Confinement, Layer
+from tests.support.sandboxes import in_cage, root, told
 
 MISSING = sandbox.missing()
 HERE = [layer for layer in LAYERS if layer not in MISSING]

@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from edge.daemon import seccomp
 from edge.errors import SandboxError
+from edge.sandbox import seccomp
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSE, ABSENT = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.daemon.sandbox import Layer
-from edge.frames.form import Form, Shaper
-from edge.frames.layout import Layout
-from edge.frames.outlet import HELLO_NS, MAX_HELLO, MAX_STRANGERS, VERSION, Outlet
+from edge.cameras.layout import Layout
+from edge.frames.matcher_endpoint import HELLO_NS, MAX_HELLO, MAX_STRANGERS, VERSION, Outlet
+from edge.frames.output_format import Form, Shaper
 from edge.frames.ring import Ring
 from edge.lease import Lane
-from tests.attacks.cages import in_cage, root, told
+from edge.sandbox.spec import Layer
+from tests.support.sandboxes import in_cage, root, told
 
 HELLO = {"v": VERSION, "token": "secret", "lane": "verify_1_1"}
 

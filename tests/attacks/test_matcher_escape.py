@@ -17,17 +17,18 @@ from pathlib import Path
 import pytest
 
 from edge.audit.verify import verify_log
-from edge.daemon import sandbox, seccomp
-from edge.daemon.plan import Plan
-from edge.daemon.processes import spawn_caged
-from edge.daemon.sandbox import LAYERS, Confinement, Layer
-from edge.daemon.supervisor import Guard
-from edge.daemon.warden import Warden
+from edge.guard.plan import Plan
+from edge.guard.processes import spawn_caged
+from edge.guard.supervisor import Guard
 from edge.reasons import Reason
-from tests import render
-from tests.attacks.cages import PRELUDE
+from edge.sandbox import seccomp
+from edge.sandbox import spec as sandbox
+from edge.sandbox.notifier import Warden
+from edge.sandbox.spec import LAYERS, Confinement, Layer
 from tests.attacks.test_matcher_cage import MISSING, USEFUL
-from tests.guards import Site, site
+from tests.support import render
+from tests.support.guards import Site, site
+from tests.support.sandboxes import PRELUDE
 
 pytestmark = [
     pytest.mark.xdist_group("guard"),
@@ -132,7 +133,7 @@ def test_where_there_is_no_listener_the_calls_are_refused_all_the_same() -> None
 
     with theirs:
         run = subprocess.run(
-            [sys.executable, "-m", "edge.daemon.cage", order.encode()],
+            [sys.executable, "-m", "edge.sandbox.launcher", order.encode()],
             env=sandbox.environment({}),
             capture_output=True,
             pass_fds=(theirs.fileno(),),

@@ -20,8 +20,8 @@ import edge
 import firmware_bridge
 from edge.cli import build_parser
 from edge.daemon.settings import KEYS
-from tests import render
-from tests.guards import Site, running, site
+from tests.support import render
+from tests.support.guards import Site, running, site
 
 pytestmark = pytest.mark.xdist_group("guard")
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.daemon.plan import Plan
-from edge.daemon.supervisor import Guard
-from edge.frames.camera import FileCamera
+from edge.cameras.opencv import FileCamera
 from edge.frames.client import Connection
-from edge.results import finish_run
-from tests import render
-from tests.guards import Site, site
+from edge.guard.plan import Plan
+from edge.guard.results import finish_run
+from edge.guard.supervisor import Guard
+from tests.support import render
+from tests.support.guards import Site, site
 
 LAT, LON = "47.376913", "8.541694"
 PIECE = 24  # bytes: eight pixels in a row

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from edge.frames.client import Connection
-from tests import render
-from tests.guards import Line, Site, site
+from tests.support import render
+from tests.support.guards import Line, Site, site
 
 pytestmark = pytest.mark.xdist_group("guard")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, S
-from edge.daemon.plan import Plan
-from edge.daemon.supervisor import Guard
 from edge.frames.client import Connection
+from edge.guard.plan import Plan
+from edge.guard.supervisor import Guard
 from edge.lease import LIFE_NS
-from tests import render
-from tests.audit_helpers import read_all
-from tests.guards import Site, site
+from tests.support import render
+from tests.support.audit_helpers import read_all
+from tests.support.guards import Site, site
 
 HOG = """
 import os, sys, time

@@ -10,12 +10,12 @@ import pytest
 
 from edge.audit.schema import End
 from edge.clock import S
-from edge.decision import telemetry
-from edge.decision.evidence import BoardSample, Vector
 from edge.decision.judge import Tell, Write
+from edge.evidence import telemetry
+from edge.evidence.readings import BoardSample, Vector
 from edge.lease import Lease
 from edge.reasons import Reason
-from tests.test_judge import STAMP, World
+from tests.decision.test_judge import STAMP, World
 
 Imu = tuple[Vector, Vector]  # turning (rad/s) and acceleration (m/s^2)
 

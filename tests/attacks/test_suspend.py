@@ -16,17 +16,17 @@ import pytest
 from edge import ipc
 from edge.clock import MS, S
 from edge.decision.decider import GAP_NS as DECIDER_GAP_NS
-from edge.decision.evidence import BoardSample, Reading, Source
 from edge.decision.judge import Ask, Judge, Tell, Write
+from edge.evidence.board_link import BoardStatus
+from edge.evidence.readings import BoardSample, Reading, Source
 from edge.frames.messages import Captured, Ended, Freed, Offered, Returned, decode, encode
 from edge.lease import Binding, Lane
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
 from firmware_bridge.bridge import GAP_NS as BRIDGE_GAP_NS
-from firmware_bridge.messages import BoardStatus
-from tests.test_bridge import Wire
-from tests.test_gate_process import HEIGHT, LEASE, WIDTH, Harness
-from tests.test_judge import POLICY, SETUP
+from tests.decision.test_judge import POLICY, SETUP
+from tests.firmware_bridge.test_bridge import Wire
+from tests.frames.test_gate_process import HEIGHT, LEASE, WIDTH, Harness
 
 TURN_MS = 10
 FRAME_MS = 30

@@ -18,18 +18,18 @@ import numpy as np
 import pytest
 
 from edge.audit.verify import verify_log
+from edge.cameras.opencv import CameraIdentity
 from edge.clock import BootClock, S
-from edge.daemon.plan import Plan
-from edge.daemon.supervisor import Guard
-from edge.decision.fingerprint import Enrolment, Fingerprint, SceneCheck
+from edge.commissioning.keys import RecordKind
 from edge.errors import UsageError
-from edge.frames.camera import CameraIdentity
 from edge.frames.client import Connection
-from edge.keys import RecordKind
+from edge.guard.plan import Plan
+from edge.guard.supervisor import Guard
 from edge.reasons import Reason
-from edge.record import FrameDecision, Outcome
-from tests import render
-from tests.guards import Line, Site, site
+from edge.report.record import FrameDecision, Outcome
+from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from tests.support import render
+from tests.support.guards import Line, Site, site
 
 pytestmark = pytest.mark.xdist_group("guard")
 

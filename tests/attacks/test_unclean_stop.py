@@ -13,8 +13,8 @@ import pytest
 
 from edge.audit.verify import verify_log
 from edge.errors import AuditError
-from tests import render
-from tests.guards import Running, Site, running, site
+from tests.support import render
+from tests.support.guards import Running, Site, running, site
 
 pytestmark = pytest.mark.xdist_group("guard")
 

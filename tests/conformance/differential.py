@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from edge.decision.policy import Policy
+from edge.policy.engine import Policy
 from tests.conformance import reference
 
 ODD = (None, "", "unheard_of", 1, 0, True, 2.5, [], {}, "LIVE", "None")

@@ -16,7 +16,7 @@ import pytest
 from firmware_bridge import emulator
 from firmware_bridge.build import Target, build
 from firmware_bridge.rigs import EmulatorRig, HostRig, PortRig, Rig
-from tests.boards import ROOT
+from tests.support.boards import ROOT
 
 TIERS = ["pty", "qemu", "port"]
 

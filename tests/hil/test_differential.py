@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.test_virtual_board_differential import compare
+from tests.firmware_bridge.test_virtual_board_differential import compare
 
 pytestmark = pytest.mark.hil
 

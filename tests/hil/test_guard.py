@@ -1,6 +1,6 @@
 """The whole guard, killed, stopped or cut off, drops the line of a real rule in time.
 
-Limits are held in board time; `python -m tests.hil.kills` measures by the wall as well.
+Limits are held in board time; `python -m tests.support.kills` measures by the wall as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.rigs import EmulatorRig, HostRig
-from tests.hil import kills
+from tests.support import kills
 
 pytestmark = pytest.mark.hil
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import mutants
+from tests.support import mutants
 
 pytestmark = pytest.mark.hil
 

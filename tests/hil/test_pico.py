@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from edge.clock import MS
+from edge.evidence.board_link import Floors
 from firmware_bridge import pico
 from firmware_bridge.build import Target, build
-from firmware_bridge.messages import Floors
 from firmware_bridge.packets import Fault, Keys
 from firmware_bridge.sensors import Veto
 from firmware_bridge.session import Session
-from tests.boards import ROOT
+from tests.support.boards import ROOT
 
 pytestmark = [pytest.mark.hil, pytest.mark.timeout(600)]
 TURN_US = 5000

@@ -20,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench.h"
-#include "floors.h"
+#include "fault_injection.h"
+#include "rollback_counters.h"
 #include "store.h"
 
 enum { TURN_MS = 1, SENSE_US = 500, BOARD_KIND = 2, CHUNK = 4096, KEPT_SIZE = 256 };

@@ -5,8 +5,8 @@
  * watchdog resets 2 x 200 ms after the last round of the main loop; the timer
  * of a millisecond lowers the line after 50 ms.
  */
-#include "bench.h"
-#include "chip.h"
+#include "fault_injection.h"
+#include "hal.h"
 #include "registers.h"
 
 enum {

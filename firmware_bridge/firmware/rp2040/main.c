@@ -5,7 +5,7 @@
  * resets 100 ms after the last round of the main loop; at a reset every pin
  * floats and the pull-down takes the line low.
  */
-#include "chip.h"
+#include "hal.h"
 #include "flash.h"
 #include "registers.h"
 #include "sensors.h"

@@ -1,0 +1,54 @@
+"""The limit: the gate process with a release that copies nothing. Never ships: not safe.
+
+    python -m bench.gate.unsafe_gate < settings.json
+
+The matcher is told where in the capture pool the frame lies and reads it
+there, through a mapping it would keep when the permission ends.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from edge.cameras.layout import Layout
+from edge.frames import gate_process
+from edge.frames.matcher_endpoint import Outlet
+from edge.frames.pool import Pool
+
+_pool_at = [0]
+
+
+class WatchedPool(Pool):
+    """A pool that says where it is mapped."""
+
+    def __init__(
+        self,
+        fd: int,
+        slots: int,
+        slot_bytes: int,
+        layout: Layout = Layout.BGR,
+        *,
+        writable: bool = True,
+    ) -> None:
+        super().__init__(fd, slots, slot_bytes, layout, writable=writable)
+        _pool_at[0] = self.frame(0, 1, 1).ctypes.data
+
+
+class PlaceOutlet(Outlet):
+    """An outlet of places: `epoch` holds the frame's offset in the pool."""
+
+    def stage(self, frame: np.ndarray) -> int:
+        slot, self._staged = self._ring.place(frame.shape)
+        return slot
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        offset = frame.__array_interface__["data"][0] - _pool_at[0]
+        return super().publish(slot, frame, captured_ns, max(offset, 0))  # rehearsed: of no pool
+
+
+if __name__ == "__main__":
+    gate_process.Pool = WatchedPool  # type: ignore[misc]
+    gate_process.Outlet = PlaceOutlet  # type: ignore[misc]
+    sys.exit(gate_process.main())

@@ -1,0 +1,197 @@
+"""Enrolling a view: from a camera or files to a signed fingerprint on disk.
+
+The fingerprint is written beside its final name, signed, and renamed into
+place, so a stopped enrolment leaves what was there before. A renewal that takes
+the name of the view it renews keeps that one beside it, as NAME.before.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.cameras.opencv import Camera, CameraIdentity, FileCamera, is_live, open_camera
+from edge.clock import BootClock, S
+from edge.commissioning.keys import KeyStore, RecordKind
+from edge.errors import CameraError, EnrolmentError, UsageError
+from edge.evidence.people import FaceBoxes
+from edge.evidence.scene import SceneModel
+from edge.models.pull import asset
+from edge.view.enrol import enrol
+from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from edge.view.renewal import check_due, check_like, renewed
+
+SECONDS = (0.2, 60.0)  # how long a source may be looked at
+_KEPT = 40  # frames a source
+_JUDGED = 5  # frames the scene model sees
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to enrol, and how strictly."""
+
+    sources: tuple[str, ...]  # camera index, device, URL or file; several for several lights
+    out: Path
+    seconds: float
+    mask_people: bool
+    enforce: bool
+    override: KeyStore | None = None  # whose signature sets the scene model's refusal aside
+    renew: Path | None = None  # the signed view that this one takes over from
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A fingerprint on disk and its signature."""
+
+    fingerprint: Fingerprint
+    signature: Path
+
+
+def enroll(request: Request, keys: KeyStore) -> Enrolled:
+    """Look at the view, make its fingerprint, write and sign it.
+
+    Raises:
+        EnrolmentError: the view is not fit; says why.
+        GuardError: a source, the model, the keys or the place to write is not usable.
+    """
+    if not SECONDS[0] <= request.seconds <= SECONDS[1]:
+        raise UsageError(
+            f"--seconds must be {SECONDS[0]:g} to {SECONDS[1]:g}, got {request.seconds:g}"
+        )
+    keys.record_signer()  # who cannot sign need not look
+    now_s = int(time.time())
+    old = _renewable(request, keys, now_s) if request.renew is not None else None
+    faces = FaceBoxes(asset("centerface.onnx"))
+    identity, frames, lights = _look(request)
+    boxes = [faces.detect(frame) for frame in frames]
+    if old is not None:
+        old.check_source(identity.digest, frames[0].shape[1], frames[0].shape[0])
+        check_like(old, frames)
+    scene = _judge_scene(frames, request, keys)
+    fingerprint = enrol(
+        frames,
+        boxes,
+        camera=identity.digest,
+        enforce=request.enforce,
+        mask_people=request.mask_people,
+        scene=scene,
+        lights=lights,
+        enrolled_s=now_s,
+    )
+    if old is not None:
+        fingerprint = renewed(old, fingerprint)
+    overrider = request.override if scene is SceneCheck.OVERRIDDEN else None
+    if request.renew is not None and request.out.exists() and request.renew.samefile(request.out):
+        _keep(request.out)
+    return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider))
+
+
+def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:
+    """The signed view that is to be renewed, if it may be."""
+    assert request.renew is not None
+    old = Fingerprint.from_bytes(keys.read_verified(request.renew, RecordKind.VIEW))
+    if request.mask_people:
+        raise UsageError("a renewal is made from the empty view: leave --mask-people out")
+    if request.enforce is not (old.enrolment is Enrolment.ENFORCED):
+        raise UsageError(
+            f"{request.renew} is {old.enrolment.value}, and so its renewal must be: "
+            f"{'leave --unenforced out' if not request.enforce else 'add --unenforced'}"
+        )
+    check_due(old, now_s)
+    return old
+
+
+def _look(request: Request) -> tuple[CameraIdentity, list[np.ndarray], list[int]]:
+    """Which camera it is, its frames, and under which light each was taken."""
+    identity: CameraIdentity | None = None
+    frames: list[np.ndarray] = []
+    lights: list[int] = []
+    for light, source in enumerate(request.sources):
+        camera = _open(source)
+        identity = identity or camera.identity
+        if camera.identity.digest != identity.digest:
+            camera.close()
+            raise EnrolmentError(f"{source} is another camera than {request.sources[0]}")
+        seen = _opening(camera, request.seconds)
+        frames += seen
+        lights += [light] * len(seen)
+    assert identity is not None
+    return identity, frames, lights
+
+
+def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> SceneCheck:
+    """Whether the view looks like a private interior; a trial is not asked."""
+    if not request.enforce:
+        return SceneCheck.UNCHECKED
+    reasons = SceneModel.load().judge_empty(frames[:: max(1, len(frames) // _JUDGED)])
+    if not reasons:
+        return SceneCheck.PRIVATE
+    said = ", ".join(reason.value for reason in reasons)
+    if request.override is None:
+        raise EnrolmentError(
+            f"the view does not look like a private interior ({said}): "
+            "a second key holder may override that with --override DIR"
+        )
+    if request.override.record_verifier().text == keys.record_verifier().text:
+        raise EnrolmentError("the override needs another key than the one that signs the view")
+    return SceneCheck.OVERRIDDEN
+
+
+def _open(source: str) -> Camera:
+    if is_live(source):
+        return open_camera(source, BootClock())
+    return FileCamera(Path(source))
+
+
+def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
+    """Frames spread evenly over the first seconds of a source."""
+    frames = []
+    first_ns = None
+    try:
+        for shot in camera.shots():
+            first_ns = shot.captured_ns if first_ns is None else first_ns
+            if shot.captured_ns - first_ns > seconds * S:
+                break
+            frames.append(camera.layout.bgr(shot.frame))
+    finally:
+        camera.close()
+    if not frames:
+        raise CameraError("the camera delivered no frame")
+    step = max(1, len(frames) // _KEPT)
+    return frames[::step]
+
+
+def _keep(out: Path) -> None:
+    """Keep the view that is about to be replaced, with its signatures: the way back."""
+    kept = out.with_name(f"{out.name}.before")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
+            for ending in ("", ".sig", ".override.sig"):
+                if Path(f"{out}{ending}").exists():
+                    staged = shutil.copy(f"{out}{ending}", Path(scratch) / f"view{ending}")
+                    os.replace(staged, f"{kept}{ending}")
+    except OSError as err:
+        raise UsageError(f"cannot write {kept}: {err.strerror}") from err
+
+
+def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore, overrider: KeyStore | None) -> Path:
+    try:
+        with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
+            staged = Path(scratch) / out.name
+            staged.write_bytes(fingerprint.to_bytes())
+            if overrider is not None:
+                second = overrider.sign_file(staged, RecordKind.VIEW)
+                os.replace(second, out.with_name(f"{out.name}.override.sig"))
+            signature = keys.sign_file(staged, RecordKind.VIEW)
+            final = out.with_name(signature.name)
+            os.replace(signature, final)
+            os.replace(staged, out)
+    except OSError as err:
+        raise UsageError(f"cannot write {out}: {err.strerror}") from err
+    return final

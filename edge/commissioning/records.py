@@ -1,0 +1,312 @@
+"""The two records an operator writes: the device (D.toml) and the session claim (S.toml).
+
+Both are read strictly: an unknown key or value is an error that names it and
+lists what is allowed. Keys and values are those of the policy's vocabulary, so
+that a record and a policy scenario are the same words.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import RecordError
+from edge.evidence.people import PeopleRules
+from edge.frames.output_format import SHRINK, Form
+from edge.lease import Lane
+from edge.policy.vocabulary import VOCABULARY
+from edge.sandbox.spec import LAYER_NAMES
+
+if TYPE_CHECKING:
+    from edge.cameras.opencv import CameraIdentity
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MAX_BYTES = 64 * 1024
+DWELL_S = (1.0, 30.0)
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What was pinned of the camera at enrolment; empty where nothing was."""
+
+    driver: str = ""
+    card: str = ""
+    bus: str = ""
+    virtual_sha256: tuple[str, ...] = ()  # files that may stand in for the camera
+
+    def names(self, camera: CameraIdentity) -> bool:
+        """Whether this is that camera; a loopback device never is."""
+        if camera.kind == "virtual":
+            return camera.sha256 in self.virtual_sha256
+        found = (camera.driver, camera.card, camera.bus)
+        return found == (self.driver, self.card, self.bus) and camera.driver != "loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The commissioning record."""
+
+    camera: str
+    mount: str = "unknown"
+    site: str = ""
+    dock_id: str = ""
+    publicly_accessible: bool = True
+    lanes: tuple[Lane, ...] = ()
+    dwell_s: float = 3.0
+    user: str = "unknown"
+    by_or_for: str = "unknown"
+    jurisdiction: str = "unknown"
+    people: PeopleRules = field(default_factory=PeopleRules)
+    fingerprint: Path | None = None
+    identity: Identity = field(default_factory=Identity)
+    virtual_board: bool = False  # a simulated board may stand in beside any camera
+    receipts: bool = False  # consent and authorisation are believed only with a token
+    matcher_counted: bool = False  # the matcher must report what it compares
+    matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
+    matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
+    picture: Form = field(default_factory=Form)  # what the matcher gets of each frame
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The claim under which the matcher asks for frames."""
+
+    operation: Lane
+    gallery: str
+    consent: str = "none"
+    active_involvement: bool = False
+    authorisation: str = "none"
+    inference_backend: str = "on_device"
+    result_sink: str = "local"
+
+
+def load_device(path: Path) -> Device:
+    """The device record in `path`; see `parse_device`."""
+    return parse_device(_read(path), path)
+
+
+def parse_device(data: bytes, path: Path) -> Device:
+    """The device record `data` of `path`; a relative fingerprint path starts at its folder.
+
+    Raises:
+        RecordError: unreadable, unknown key or value, or a value out of range.
+    """
+    table = _Table(_parse(data, path), str(path))
+    operator = table.table("operator")
+    people = table.table("people")
+    view = table.table("view")
+    identity = table.table("identity")
+    board = table.table("board")
+    matcher = table.table("matcher")
+    models = matcher.table("models")
+    picture = matcher.table("picture")
+    consent = table.table("consent")
+    fingerprint = view.text("fingerprint", "")
+    device = Device(
+        camera=table.word("camera"),
+        mount=table.word("mount", "unknown"),
+        site=table.text("site", ""),
+        dock_id=table.text("dock_id", ""),
+        publicly_accessible=table.flag("publicly_accessible", True),
+        lanes=tuple(Lane(name) for name in table.words("lanes", "operation")),
+        dwell_s=table.number("dwell_s", 3.0, *DWELL_S),
+        user=operator.word("user", "unknown"),
+        by_or_for=operator.word("by_or_for", "unknown"),
+        jurisdiction=operator.text("jurisdiction", "unknown"),
+        people=PeopleRules(
+            max=int(people.number("max", 1, 0, 2)),
+            min_height=people.number("min_height", 0.1, 0.02, 1.0),
+            zone=people.rectangle("zone"),
+        ),
+        fingerprint=path.parent / fingerprint if fingerprint else None,
+        identity=Identity(
+            driver=identity.text("driver", ""),
+            card=identity.text("card", ""),
+            bus=identity.text("bus", ""),
+            virtual_sha256=identity.digests("virtual_sha256"),
+        ),
+        virtual_board=board.flag("virtual", False),
+        receipts=consent.flag("receipts", False),
+        matcher_counted=matcher.flag("counted", False),
+        matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
+        matcher_without=matcher.subset("without", LAYER_NAMES),
+        picture=Form(
+            crop=picture.rectangle("crop"),
+            grey=picture.flag("grey", False),
+            shrink=picture.whole("shrink", 1, *SHRINK),
+        ),
+    )
+    for part in (operator, people, view, identity, board, models, picture, matcher, consent, table):
+        part.finish()
+    return device
+
+
+def load_session(path: Path) -> Session:
+    """The session claim in `path`; see `parse_session`."""
+    return parse_session(_read(path), path)
+
+
+def parse_session(data: bytes, path: Path) -> Session:
+    """The session claim `data` of `path`.
+
+    Raises:
+        RecordError: unreadable, or an unknown key or value.
+    """
+    table = _Table(_parse(data, path), str(path))
+    session = Session(
+        operation=Lane(table.word("operation")),
+        gallery=table.word("gallery"),
+        consent=table.word("consent", "none"),
+        active_involvement=table.flag("active_involvement", False),
+        authorisation=table.word("authorisation", "none"),
+        inference_backend=table.word("inference_backend", "on_device"),
+        result_sink=table.word("result_sink", "local"),
+    )
+    table.finish()
+    return session
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except OSError as err:
+        raise RecordError(f"{path}: cannot be read: {err.strerror}") from err
+
+
+def _parse(data: bytes, path: Path) -> Mapping[str, Any]:
+    if len(data) > _MAX_BYTES:
+        raise RecordError(f"{path}: expected at most {_MAX_BYTES} bytes")
+    try:
+        table: dict[str, Any] = tomllib.loads(data.decode())
+        return table
+    except UnicodeDecodeError as err:
+        raise RecordError(f"{path}: expected UTF-8 text: {err.reason} at byte {err.start}") from err
+    except tomllib.TOMLDecodeError as err:
+        raise RecordError(f"{path}: not TOML: {err}") from err
+
+
+class _Table:
+    """One TOML table, read key by key; `finish` refuses whatever was not asked for."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = values
+        self._where = where
+        self._known: list[str] = []
+
+    def table(self, key: str) -> _Table:
+        value = self._take(key, {})
+        if not isinstance(value, dict):
+            raise RecordError(f"{self._where}: {key} must be a table")
+        return _Table(value, f"{self._where} [{key}]")
+
+    def word(self, key: str, default: str | None = None) -> str:
+        value = self._take(key, default)
+        if default is not None and value == default:
+            return default
+        return self._allowed(key, value, VOCABULARY[key])
+
+    def words(self, key: str, vocabulary: str) -> list[str]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        return [self._allowed(key, value, VOCABULARY[vocabulary]) for value in values]
+
+    def subset(self, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        return tuple(self._allowed(key, value, words) for value in values)
+
+    def text(self, key: str, default: str) -> str:
+        value = self._take(key, default)
+        if not isinstance(value, str):
+            raise RecordError(f"{self._where}: {key} must be a text, got {value!r}")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._take(key, default)
+        if not isinstance(value, bool):
+            raise RecordError(f"{self._where}: {key} must be true or false, got {value!r}")
+        return value
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        value = self._take(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RecordError(f"{self._where}: {key} must be a number, got {value!r}")
+        if not low <= value <= high:
+            raise RecordError(f"{self._where}: {key} must be {low:g} to {high:g}, got {value!r}")
+        return float(value)
+
+    def whole(self, key: str, default: int, low: int, high: int) -> int:
+        value = self._take(key, default)
+        if type(value) is not int or not low <= value <= high:
+            raise RecordError(
+                f"{self._where}: {key} must be a whole number, {low} to {high}, got {value!r}"
+            )
+        return value
+
+    def rectangle(self, key: str) -> tuple[float, float, float, float] | None:
+        self._known.append(key)
+        value = self._values.get(key)
+        if value is None:
+            return None
+        numbers = isinstance(value, list) and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1 for v in value
+        )
+        if not numbers or len(value) != 4 or value[0] >= value[2] or value[1] >= value[3]:
+            raise RecordError(
+                f"{self._where}: {key} must be [left, top, right, bottom] in 0 to 1, got {value!r}"
+            )
+        left, top, right, bottom = (float(v) for v in value)
+        return left, top, right, bottom
+
+    def digests(self, key: str) -> tuple[str, ...]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        for value in values:
+            if not isinstance(value, str) or not _SHA256.fullmatch(value):
+                raise RecordError(f"{self._where}: {key} must hold SHA-256 digests, got {value!r}")
+        return tuple(values)
+
+    def every_digest(self) -> tuple[tuple[str, str], ...]:
+        """Every key of the table with its value, a SHA-256 digest."""
+        self._known.extend(self._values)
+        for key, value in self._values.items():
+            if not isinstance(value, str) or not _SHA256.fullmatch(value):
+                raise RecordError(
+                    f"{self._where}: {key} must be a SHA-256 digest of 64 hexadecimal digits, "
+                    f"got {value!r}"
+                )
+        return tuple(self._values.items())
+
+    def finish(self) -> None:
+        for key in self._values:
+            if key not in self._known:
+                raise RecordError(
+                    f"{self._where}: unknown key {key!r}; allowed: {', '.join(self._known)}"
+                )
+
+    def _take(self, key: str, default: Any) -> Any:
+        self._known.append(key)
+        value = self._values.get(key, default)
+        if value is None:
+            raise RecordError(f"{self._where}: {key} is missing")
+        return value
+
+    def _allowed(self, key: str, value: Any, words: tuple[str, ...]) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise RecordError(
+                f"{self._where}: {key} = {value!r} is not known; allowed: {', '.join(words)}"
+            )
+        return value

@@ -1,0 +1,172 @@
+"""The desk: a watched folder where a session's tokens are handed in and taken back.
+
+    NAME.token       a receipt or an authorisation: a signed note
+    NAME.withdrawn   the number of a receipt that is taken back
+    NAME.optout      the digest of a person who said no
+    claim            the digest of the person who now says who they are (card, PIN, code)
+
+Each holds one line but the token. Files are to be moved in whole. What closes
+needs no signature. A file is read once; taking it away again changes nothing
+while the guard runs, except that a claim that is gone is over. A claim counts
+only if it is made while the guard runs: a file that was there before is of
+another session. The folder belongs to the reception's program: whoever writes
+there can end a session, and name a person, but agree for nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.audit.note import Verifier
+from edge.audit.schema import Handing, Stamp, Token
+from edge.clock import MS
+from edge.consent.consent import Standing
+from edge.consent.tokens import read_authorisation, read_receipt
+from edge.errors import RecordError, SignatureError
+
+LOOK_NS = 50 * MS  # the folder is read this often
+MAX_FILES = 4096
+_MAX_BYTES = 4096
+_PERSON = re.compile("[0-9a-f]{64}")
+_CLAIM = "claim"
+_Mark = tuple[int, int, int]  # inode, time of change, size
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One file, taken or refused; `digest` is the SHA-256 of its bytes."""
+
+    handing: Handing
+    digest: bytes
+    said: str  # for the operator, never for the log
+
+    def entry(self, stamp: Stamp) -> Token:
+        """What the log keeps of it."""
+        return Token(stamp, self.handing, self.digest)
+
+
+class Desk:
+    """Reads the folder into a `Standing`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        standing: Standing,
+        *,
+        desks: Sequence[Verifier],
+        authorities: Sequence[Verifier],
+    ) -> None:
+        """`desks` sign receipts, `authorities` sign authorisations."""
+        self._folder = folder
+        self._standing = standing
+        self._desks = tuple(desks)
+        self._authorities = tuple(authorities)
+        self._seen: dict[str, _Mark] = {}
+        self._first = True
+        self._looked_ns: int | None = None
+        self.readable = False  # a desk nobody has looked at yet says nothing
+
+    def look(self, now_ns: int) -> tuple[Handed, ...]:
+        """Take what is new; cheap to ask at every turn, the folder is read every 50 ms."""
+        if self._looked_ns is not None and now_ns - self._looked_ns < LOOK_NS:
+            return ()
+        self._looked_ns = now_ns
+        found: dict[str, _Mark] = {}
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if entry.name == _CLAIM or entry.name.endswith(tuple(_TAKES)):
+                        status = entry.stat()
+                        found[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
+        except OSError:
+            self.readable = False
+            return ()
+        self.readable = len(found) <= MAX_FILES
+        if not self.readable:
+            return ()
+        self._claim(found.pop(_CLAIM, None), now_ns)
+        # what closes comes first: a receipt and its withdrawal may arrive together
+        fresh = sorted(
+            (name for name, mark in found.items() if self._seen.get(name) != mark),
+            key=lambda name: (name.endswith(".token"), name),
+        )
+        handed = []
+        for name in fresh:
+            data = self._read(name)
+            if data is None:
+                self.readable = False  # it may be a withdrawal; look again
+                continue
+            self._seen[name] = found[name]
+            handed.append(self._take(name, data))
+        self._first = False
+        return tuple(handed)
+
+    def _claim(self, mark: _Mark | None, now_ns: int) -> None:
+        before = self._seen.get(_CLAIM)
+        if mark == before:
+            return
+        if mark is None:
+            del self._seen[_CLAIM]
+            self._standing.unclaim()
+            return
+        self._seen[_CLAIM] = mark
+        person = (self._read(_CLAIM) or b"").decode(errors="replace").strip()
+        if self._first or not _PERSON.fullmatch(person):
+            self._standing.unclaim()
+        else:
+            self._standing.claim(person, now_ns)
+
+    def _take(self, name: str, data: bytes) -> Handed:
+        digest = hashlib.sha256(data).digest()
+        suffix = os.path.splitext(name)[1]
+        try:
+            handing = _TAKES[suffix](self, data)
+        except (RecordError, SignatureError) as err:
+            return Handed(Handing.REFUSED, digest, f"{name} is refused: {err}")
+        return Handed(handing, digest, f"{name} is taken: {handing.value}")
+
+    def _token(self, data: bytes) -> Handing:
+        try:
+            receipt = read_receipt(data, self._desks)
+        except (RecordError, SignatureError) as not_receipt:
+            try:
+                authorisation = read_authorisation(data, self._authorities)
+            except SignatureError:
+                raise not_receipt from None
+            self._standing.hand_in(authorisation)
+            return Handing.AUTHORISATION
+        self._standing.hand_in(receipt)
+        return Handing.RECEIPT
+
+    def _withdrawn(self, data: bytes) -> Handing:
+        self._standing.withdraw(_line(data))
+        return Handing.WITHDRAWAL
+
+    def _optout(self, data: bytes) -> Handing:
+        person = _line(data)
+        if not _PERSON.fullmatch(person):
+            raise RecordError("expected the digest of a person, 64 hexadecimal digits")
+        self._standing.opt_out(person)
+        return Handing.OPT_OUT
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            with (self._folder / name).open("rb") as file:
+                return file.read(_MAX_BYTES + 1)
+        except OSError:
+            return None
+
+
+_TAKES = {".token": Desk._token, ".withdrawn": Desk._withdrawn, ".optout": Desk._optout}
+
+
+def _line(data: bytes) -> str:
+    lines = data.decode(errors="replace").split()
+    if len(lines) != 1:
+        raise RecordError("expected one word on one line")
+    return lines[0]

@@ -1,0 +1,87 @@
+"""The reception: what the policy is told of the people in this session, now.
+
+Puts together the desk (tokens, claims, withdrawals), the faces that were seen
+and the comparisons that the matcher reports. Its answer goes over the session
+record's own words. Times are nanoseconds of CLOCK_BOOTTIME, or whole seconds of
+UTC (`known_s`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge.clock import S
+from edge.consent.comparisons import Comparisons
+from edge.consent.consent import Standing
+from edge.consent.inbox import Desk, Handed
+from edge.lease import Lane
+from edge.reasons import Reason
+
+EMPTY_NS = 2 * S  # a picture without faces for this long ends a claim and a probe
+UNREPORTED_NS = 3 * S  # a face may be released for this long before a comparison is reported
+
+
+class Reception:
+    """One session's; without a desk it only counts."""
+
+    def __init__(self, lane: Lane, standing: Standing, desk: Desk | None, *, counted: bool) -> None:
+        """`counted`: the device record asks that the matcher reports what it compares."""
+        self._lane = lane
+        self._standing = standing
+        self._desk = desk
+        self._counted = counted and lane is Lane.VERIFY
+        self._comparisons = Comparisons()
+        self._claimed: str | None = None
+        self._face_ns: int | None = None  # when a face was last seen
+        self._owed_ns: int | None = None  # since when a face was released unreported
+
+    def look(self, now_ns: int) -> tuple[Handed, ...]:
+        """Take what was handed in at the desk."""
+        handed = () if self._desk is None else self._desk.look(now_ns)
+        claimed = self._standing.claimed
+        if claimed is not None and claimed != self._claimed:
+            self._comparisons.claim(claimed)
+        self._claimed = claimed
+        return handed
+
+    def faces(self, count: int, captured_ns: int, *, permitted: bool) -> None:
+        """So many faces were found in a frame, captured while a permit held or not."""
+        if count:
+            self._face_ns = captured_ns
+            self._standing.saw_face(captured_ns)
+            if permitted and self._owed_ns is None:
+                self._owed_ns = captured_ns
+        elif self._face_ns is not None and captured_ns - self._face_ns >= EMPTY_NS:
+            self._face_ns = self._owed_ns = None
+            self._standing.nobody()
+            self._comparisons.nobody()
+
+    def compared(self, reference: str) -> None:
+        """The matcher reports that it compared the face with this reference."""
+        self._owed_ns = None
+        if self._lane is Lane.VERIFY:
+            if self._desk is None and not self._comparisons.counting:
+                self._comparisons.claim(reference)  # no desk to claim at: the first one stands
+            self._comparisons.compare(reference)
+
+    def gallery(self, people: tuple[str, ...]) -> None:
+        """The matcher reports whom it compares every face with."""
+        self._standing.people = people
+
+    def reasons(self, now_ns: int) -> tuple[Reason, ...]:
+        """What blocks besides the policy."""
+        found = []
+        if self._desk is not None and not self._desk.readable:
+            found.append(Reason.DESK_UNREADABLE)
+        if self._counted and self._owed_ns is not None and now_ns - self._owed_ns > UNREPORTED_NS:
+            found.append(Reason.COMPARISONS_UNREPORTED)
+        return tuple(found)
+
+    def facts(self, known_s: int) -> Mapping[str, object]:
+        """What to tell the policy in place of the session record's words."""
+        facts: dict[str, object] = {}
+        if self._desk is not None:
+            facts.update(self._standing.words_for(self._lane, known_s).facts())
+        if self._comparisons.split_search:
+            facts["injected_fault"] = "split_search"
+        return facts

@@ -1,0 +1,196 @@
+"""Tokens: what others sign for a session: an authorisation, or a person's consent.
+
+A token is a signed note (see `edge.audit.note`) around one line of canonical
+JSON. An authorisation names the person, purpose, period, area and the one rule
+it lifts, and lasts a month at most (the worked model is Sweden's Lag 2026:806).
+A receipt says that a person agreed to one lane at one site. Persons are 32-byte
+digests; names never come near the device. Pure: bytes and keys in. Times are
+whole seconds of UTC since 1970.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
+from edge.errors import RecordError, SignatureError
+from edge.lease import Lane
+from edge.policy import strict_json
+
+DAY_S = 86_400
+MONTH_S = 31 * DAY_S
+URGENT_S = DAY_S  # an urgent start holds until the request must have been answered
+RECEIPT_S = 366 * DAY_S
+# which rule each kind of authorisation may lift; it lifts that one and no other
+LIFTS = {
+    "rt_rbi_valid": "EU-01",
+    "urgent_pending": "EU-01",
+    "post_rbi_valid": "EU-05",
+    "warrant": "ST-WA",
+    "court_order": "ST-WA",
+}
+_DIGEST = re.compile("[0-9a-f]{64}")
+_WORDS = re.compile(r"[ -~]{1,120}")
+_MAX_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """A court's or authority's leave for one named person."""
+
+    kind: str  # a value of the policy's `authorisation`
+    lifts: str  # the rule it names
+    person: str  # digest, hexadecimal
+    purpose: str
+    area: str  # the site it holds for
+    from_s: int
+    to_s: int  # first second after it
+
+    def holds(self, person: str, area: str, now_s: int) -> bool:
+        """Whether it covers this person, here, now."""
+        return (person, area) == (self.person, self.area) and self.from_s <= now_s < self.to_s
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One person's consent to one lane at one site."""
+
+    number: str  # the receipt's own id, so that it can be withdrawn
+    person: str  # digest, hexadecimal
+    lane: Lane
+    site: str
+    from_s: int
+    to_s: int  # first second after it
+
+    def holds(self, person: str, lane: Lane, site: str, now_s: int) -> bool:
+        """Whether it covers this person, lane and site, now."""
+        same = (person, lane, site) == (self.person, self.lane, self.site)
+        return same and self.from_s <= now_s < self.to_s
+
+
+def sign_token(token: Authorisation | Receipt, signer: Signer) -> bytes:
+    """The token as its signer hands it out."""
+    if isinstance(token, Authorisation):
+        fields: dict[str, Any] = {
+            "token": "authorisation",
+            "kind": token.kind,
+            "lifts": token.lifts,
+            "person": token.person,
+            "purpose": token.purpose,
+            "area": token.area,
+            "from_s": token.from_s,
+            "to_s": token.to_s,
+        }
+    else:
+        fields = {
+            "token": "receipt",
+            "number": token.number,
+            "person": token.person,
+            "lane": token.lane.value,
+            "site": token.site,
+            "from_s": token.from_s,
+            "to_s": token.to_s,
+        }
+    return sign_note(rfc8785.dumps(fields) + b"\n", [signer])
+
+
+def read_authorisation(note: bytes, authorities: Iterable[Verifier]) -> Authorisation:
+    """The authorisation in a note signed by one of `authorities`.
+
+    Raises:
+        SignatureError: none of them signed it as it stands.
+        RecordError: it is not an authorisation, lasts too long, or names a rule
+            that its kind cannot lift.
+    """
+    fields = _read(note, authorities, "authorisation", _AUTHORISATION)
+    kind, lifts = fields["kind"], fields["lifts"]
+    if LIFTS.get(kind) != lifts:
+        raise RecordError(
+            f"an authorisation of kind {kind!r} cannot lift {lifts!r}; "
+            f"it could lift {LIFTS.get(kind, 'nothing')}"
+        )
+    _period(fields, URGENT_S if kind == "urgent_pending" else MONTH_S)
+    del fields["token"]
+    return Authorisation(**fields)
+
+
+def read_receipt(note: bytes, desks: Iterable[Verifier]) -> Receipt:
+    """The receipt in a note signed by one of the enrolment `desks`.
+
+    Raises:
+        SignatureError: none of them signed it as it stands.
+        RecordError: it is not a receipt, or lasts longer than a year.
+    """
+    fields = _read(note, desks, "receipt", _RECEIPT)
+    _period(fields, RECEIPT_S)
+    del fields["token"]
+    return Receipt(**{**fields, "lane": Lane(fields["lane"])})
+
+
+def _text(pattern: re.Pattern[str]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _seconds(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _lane(value: object) -> bool:
+    return value in {lane.value for lane in Lane}
+
+
+_AUTHORISATION = {
+    "kind": _text(_WORDS),
+    "lifts": _text(_WORDS),
+    "person": _text(_DIGEST),
+    "purpose": _text(_WORDS),
+    "area": _text(_WORDS),
+    "from_s": _seconds,
+    "to_s": _seconds,
+}
+_RECEIPT = {
+    "number": _text(_WORDS),
+    "person": _text(_DIGEST),
+    "lane": _lane,
+    "site": _text(_WORDS),
+    "from_s": _seconds,
+    "to_s": _seconds,
+}
+
+
+def _read(
+    note: bytes,
+    keys: Iterable[Verifier],
+    token: str,
+    form: dict[str, Callable[[object], bool]],
+) -> dict[str, Any]:
+    try:
+        text, _ = read_note(note, keys)
+    except NoteError as err:
+        raise SignatureError(f"{token}: {err}") from err
+    try:
+        fields = strict_json.load(text, max_bytes=_MAX_BYTES, max_depth=2)
+    except ValueError as err:
+        raise RecordError(f"{token}: {err}") from err
+    if not isinstance(fields, dict) or fields.get("token") != token:
+        raise RecordError(f"expected a token of kind {token}")
+    if set(fields) != {"token", *form}:
+        raise RecordError(f"{token}: expected exactly the keys {', '.join(sorted(form))}")
+    for key, good in form.items():
+        if not good(fields[key]):
+            raise RecordError(f"{token}: {key} cannot be {fields[key]!r:.60}")
+    return fields
+
+
+def _period(fields: dict[str, Any], longest_s: int) -> None:
+    lasts_s = fields["to_s"] - fields["from_s"]
+    if not 0 < lasts_s <= longest_s:
+        raise RecordError(
+            f"{fields['token']}: expected a period of up to {longest_s // DAY_S} days, "
+            f"got {lasts_s} s"
+        )

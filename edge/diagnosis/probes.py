@@ -1,0 +1,180 @@
+"""Takes the facts about this machine that `edge.diagnosis.findings` judges. Changes nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.diagnosis import findings as doctor
+from edge.diagnosis.findings import Finding
+from edge.errors import GuardError
+
+_F_ADD_SEALS = 1033
+_SEALS = 0x0002 | 0x0004 | 0x0010  # shrink, grow, future write
+_TIME_ERROR = 5  # ntp_adjtime: the clock is not synchronised
+_TIMEX_BYTES = 512  # more than any struct timex
+_BUILT_S = 1_767_225_600  # 2026-01-01, before which no release was made
+_PORTS = ("ttyACM*", "ttyUSB*", "ttyAMA*", "ttyTHS*")
+
+
+def examine(keys_dir: Path | None, place: Path, log: Path | None) -> list[Finding]:
+    """Every finding about this machine.
+
+    Args:
+        keys_dir: the key store; the default one if None.
+        place: where the guard is to write.
+        log: an audit log to verify, if there is one.
+    """
+    findings = [
+        doctor.sealed_memory(_sealed_memory()),
+        doctor.process_handles(_works(_pidfd)),
+        doctor.sandbox(_sandbox()),
+        doctor.escape_reports(_escape_reports()),
+        doctor.boot_clock(_works(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))),
+        doctor.wall_clock(_synchronised(), time.time() < _BUILT_S),
+        doctor.scheduling(_real_time(), len(os.sched_getaffinity(0))),
+        doctor.memory(_available_bytes()),
+        _disk(place),
+        _keys(keys_dir),
+        _models(),
+        _policy(),
+        _cameras(),
+        _board(),
+    ]
+    if log is not None:
+        findings.append(_audit(log))
+    return findings
+
+
+def _works(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def _sealed_memory() -> bool:
+    def work() -> None:
+        fd = os.memfd_create("framegate-doctor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS)
+        finally:
+            os.close(fd)
+
+    return _works(work)
+
+
+def _pidfd() -> None:
+    os.close(os.pidfd_open(os.getpid()))
+
+
+def _sandbox() -> dict[str, str]:
+    from edge.sandbox.spec import missing
+
+    return {layer.value: why for layer, why in missing().items()}
+
+
+def _escape_reports() -> bool:
+    from edge.sandbox.seccomp import can_report
+
+    return can_report()
+
+
+def _synchronised() -> bool:
+    libc = ctypes.CDLL(None, use_errno=True)
+    asked = ctypes.create_string_buffer(_TIMEX_BYTES)  # zero: ask only
+    return int(libc.ntp_adjtime(asked)) in range(_TIME_ERROR)
+
+
+def _real_time() -> bool:
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    if not _works(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))):
+        return False
+    os.sched_setscheduler(0, policy, parameters)
+    return True
+
+
+def _available_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _disk(place: Path) -> Finding:
+    there = place
+    while not there.exists():
+        there = there.parent
+    room = os.statvfs(there)
+    free = room.f_bavail * room.f_frsize
+    return doctor.disk(
+        str(place), free, os.access(there, os.W_OK) and not room.f_flag & os.ST_RDONLY
+    )
+
+
+def _keys(directory: Path | None) -> Finding:
+    from edge.commissioning.keys import KeyStore
+
+    try:
+        store = KeyStore.open(directory)
+        store.record_verifier()
+        store.log_key()
+        store.board_key()
+    except GuardError as err:
+        return doctor.keys("", str(err))
+    return doctor.keys(str(store.directory), None)
+
+
+def _models() -> Finding:
+    from edge.models.catalogue import WHEELS, Kind
+    from edge.models.pull import State, state
+
+    wanted = [asset for wheel in WHEELS for asset in wheel.assets if asset.kind is Kind.MODEL]
+    states = {asset.name: state(asset) for asset in wanted}
+    return doctor.models(
+        tuple(name for name, found in states.items() if found is State.ABSENT),
+        tuple(name for name, found in states.items() if found is State.ALTERED),
+    )
+
+
+def _policy() -> Finding:
+    from datetime import datetime, timezone
+
+    from edge.policy.engine import Policy
+    from edge.policy.pack import read_pack, shipped_files
+
+    today = datetime.now(timezone.utc).date()
+    try:
+        digests = {
+            name: Policy(read_pack(shipped_files(name)), today).digest.hex()
+            for name in ("strict", "police")
+        }
+    except GuardError as err:
+        return doctor.policy({}, str(err))
+    return doctor.policy(digests, None)
+
+
+def _cameras() -> Finding:
+    nodes = sorted(str(p) for p in Path("/dev").glob("video*"))
+    return doctor.cameras(tuple(nodes), tuple(n for n in nodes if os.access(n, os.R_OK)))
+
+
+def _board() -> Finding:
+    ports = sorted(str(p) for pattern in _PORTS for p in Path("/dev").glob(pattern))
+    return doctor.board(tuple(ports), tuple(p for p in ports if os.access(p, os.W_OK)))
+
+
+def _audit(log: Path) -> Finding:
+    from edge.audit.verify import verify_log
+    from edge.commissioning.keys import read_verifier
+
+    try:
+        found = verify_log(log, read_verifier(log / "log.pub"))
+    except GuardError as err:
+        return doctor.audit(str(log), 0, str(err))
+    return doctor.audit(str(log), found.entries, None)

@@ -1,0 +1,157 @@
+"""What bridge and decider tell each other: one message a datagram.
+
+Decider to bridge: `Claim`, `Floors`. Bridge to decider: `BoardStatus`,
+`BoardSample`, `Floors`. Times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.errors import BridgeError
+from edge.evidence.readings import BoardSample, Vector
+from edge.reasons import Reason
+from firmware_bridge.packets import Fault
+
+
+class Link(Enum):
+    """How far the link to the board has come."""
+
+    DOWN = 0  # no port
+    HELLO = 1  # a port, and no board that answers as it should
+    UP = 2  # authenticated, and heard from within the last 200 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Decider: frames may be released under `decision`, or (`releasing` false) may not."""
+
+    decision: int  # 1 to 2**32 - 1
+    releasing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """Largest audit log size and policy version: told to the board, or told by it."""
+
+    log_size: int
+    policy_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardStatus:
+    """Bridge: the state of board and link."""
+
+    captured_ns: int
+    link: Link
+    permitted: bool
+    decision: int  # the one the board permits; 0 while it inhibits
+    fault: Fault
+    reasons: tuple[Reason, ...] = ()  # why no permit should be asked for or relied on
+
+
+Message = Claim | Floors | BoardStatus | BoardSample
+
+_CLAIM = struct.Struct("<cI?")
+_FLOORS = struct.Struct("<cQQ")
+_STATUS = struct.Struct("<cqB?IBB")
+_SAMPLE = struct.Struct("<cqHB10d")
+_REASONS = tuple(Reason)
+_INDEX = {reason: i for i, reason in enumerate(_REASONS)}
+
+
+def encode(message: Message) -> bytes:
+    """The datagram for `message`."""
+    if isinstance(message, Claim):
+        return _CLAIM.pack(b"C", message.decision, message.releasing)
+    if isinstance(message, Floors):
+        return _FLOORS.pack(b"F", message.log_size, message.policy_version)
+    if isinstance(message, BoardStatus):
+        head = _STATUS.pack(
+            b"B",
+            message.captured_ns,
+            message.link.value,
+            message.permitted,
+            message.decision,
+            message.fault.value,
+            len(message.reasons),
+        )
+        return head + bytes(_INDEX[reason] for reason in message.reasons)
+    return _encode_sample(message)
+
+
+def decode(data: bytes) -> Message:
+    """The message in `data`.
+
+    Raises:
+        BridgeError: it is none of the messages above.
+    """
+    try:
+        if data[:1] == b"C":
+            _, decision, releasing = _CLAIM.unpack(data)
+            return Claim(decision, releasing)
+        if data[:1] == b"F":
+            _, log_size, policy_version = _FLOORS.unpack(data)
+            return Floors(log_size, policy_version)
+        if data[:1] == b"B":
+            return _decode_status(data)
+        if data[:1] == b"S":
+            return _decode_sample(data)
+    except (struct.error, ValueError, IndexError) as err:
+        raise BridgeError(f"malformed bridge message of {len(data)} bytes: {err}") from err
+    raise BridgeError(f"expected a bridge message, got {len(data)} bytes of another kind")
+
+
+def _decode_status(data: bytes) -> BoardStatus:
+    _, captured_ns, link, permitted, decision, fault, count = _STATUS.unpack_from(data)
+    named = data[_STATUS.size :]
+    if len(named) != count:
+        raise ValueError(f"{count} reasons announced, {len(named)} given")
+    reasons = tuple(_REASONS[i] for i in named)
+    return BoardStatus(captured_ns, Link(link), permitted, decision, Fault(fault), reasons)
+
+
+def _encode_sample(sample: BoardSample) -> bytes:
+    dock_id = (sample.dock_id or "").encode()
+    parts: tuple[tuple[float | None, ...], ...] = (
+        sample.gyro_rad_s or (None, None, None),
+        sample.accel_m_s2 or (None, None, None),
+        (sample.lux, sample.speed_m_s, sample.lat_deg, sample.lon_deg),
+    )
+    values = [value for part in parts for value in part]
+    has = sum(1 << i for i, value in enumerate(values) if value is not None)
+    flags = (
+        (sample.dock is not None)
+        | (bool(sample.dock) << 1)
+        | ((sample.tampered is not None) << 2)
+        | (bool(sample.tampered) << 3)
+        | ((sample.dock_id is not None) << 4)
+    )
+    numbers = [0.0 if value is None else value for value in values]
+    return _SAMPLE.pack(b"S", sample.captured_ns, has, flags, *numbers) + dock_id
+
+
+def _decode_sample(data: bytes) -> BoardSample:
+    _, captured_ns, has, flags, *numbers = _SAMPLE.unpack_from(data)
+    if has >= 1 << 10 or flags >= 1 << 5:
+        raise ValueError("unknown flags")
+    values = [number if has >> i & 1 else None for i, number in enumerate(numbers)]
+    return BoardSample(
+        captured_ns=captured_ns,
+        dock=bool(flags & 2) if flags & 1 else None,
+        dock_id=data[_SAMPLE.size :].decode() if flags & 16 else None,
+        tampered=bool(flags & 8) if flags & 4 else None,
+        gyro_rad_s=_vector(values[0:3]),
+        accel_m_s2=_vector(values[3:6]),
+        lux=values[6],
+        speed_m_s=values[7],
+        lat_deg=values[8],
+        lon_deg=values[9],
+    )
+
+
+def _vector(values: list[float | None]) -> Vector | None:
+    x, y, z = values
+    return None if x is None or y is None or z is None else (x, y, z)

@@ -1,0 +1,186 @@
+"""The capture context: controlled only while every required source says so.
+
+Readings come in with the time they describe; `state` says at any moment
+whether the context is controlled, why not, and from when on frames may be
+leased. Worse wins: a bad, missing or stale reading closes at once, and a
+source is trusted again only after the dwell. A failure of the enrolled view of
+at most 200 ms, with everything else steady, costs half a second instead, at
+most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from edge.clock import MS, S
+from edge.evidence.readings import Reading, Source
+from edge.reasons import Reason, worst_first
+
+GLITCH_NS = 200 * MS
+GLITCH_DWELL_NS = 500 * MS
+GLITCHES = 3
+GLITCH_WINDOW_NS = 60 * S
+FOREVER_NS = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a source owes the context."""
+
+    valid_ns: int  # a reading older than this is stale
+    silent: Reason  # what is said when there is no reading
+    brackets: bool = False  # frames are released only between two of its good readings
+
+
+REQUIRED: dict[Source, Duty] = {
+    Source.COMMISSIONING: Duty(FOREVER_NS, Reason.MOBILE_CLASS),
+    Source.CAMERA: Duty(FOREVER_NS, Reason.CAM_IDENTITY),
+    Source.SESSION: Duty(FOREVER_NS, Reason.SESSION_MISSING),
+    Source.INTEGRITY: Duty(300 * MS, Reason.PROCESS_SILENT),
+    Source.DOCK: Duty(300 * MS, Reason.SENSOR_SILENT, brackets=True),
+    Source.STILLNESS: Duty(300 * MS, Reason.SENSOR_SILENT, brackets=True),
+    Source.SIGN_MAP: Duty(300 * MS, Reason.CAM_STALLED),
+    Source.LIVENESS: Duty(300 * MS, Reason.CAM_STALLED),
+    Source.VIEW: Duty(400 * MS, Reason.VIEW_SILENT, brackets=True),
+    Source.PEOPLE: Duty(600 * MS, Reason.PEOPLE_SILENT, brackets=True),
+}
+VETO_NS: dict[Source, int] = {  # how long a bad reading of a veto counts
+    Source.SCENE: 3 * S,
+    Source.POSITION: 1 * S,
+    Source.EGO_MOTION: 500 * MS,
+}
+INTEGRITY_ONLY = frozenset({Source.CAMERA, Source.SESSION, Source.INTEGRITY, Source.LIVENESS})
+_GLITCHES_OF = frozenset({Source.SIGN_MAP, Source.VIEW})
+
+
+@dataclass(frozen=True, slots=True)
+class ContextState:
+    """The context at one moment."""
+
+    controlled: bool  # every required source is good and fresh, no veto holds
+    reasons: tuple[Reason, ...]  # why not, worst first
+    ready_ns: int  # the dwell is over from here on; FOREVER_NS while not controlled
+    seen_ns: int  # every bracketing source has a good reading at or after this time
+
+
+@dataclass(slots=True)
+class _Channel:
+    last: Reading | None = None
+    last_good_ns: int = -1
+    ready_ns: int = FOREVER_NS
+
+
+class Context:
+    """Fuses readings; one object with one owner."""
+
+    def __init__(
+        self,
+        dwell_ns: int,
+        required: frozenset[Source] | None = None,
+        *,
+        max_age_ns: int | None = None,
+    ) -> None:
+        """`required` narrows the sources, for lanes that need no controlled context.
+
+        `max_age_ns` is how old any timed reading may be, where that is stricter.
+        Where none of those left brackets by itself, liveness does.
+        """
+        sources = frozenset(REQUIRED) if required is None else required
+        self._valid_ns = {
+            source: duty.valid_ns
+            if max_age_ns is None or duty.valid_ns == FOREVER_NS
+            else min(duty.valid_ns, max_age_ns)
+            for source, duty in REQUIRED.items()
+        }
+        self._dwell_ns = dwell_ns
+        bracketing = {source for source in sources if REQUIRED[source].brackets}
+        self._bracketing = bracketing or {Source.LIVENESS}
+        self._required = {source: _Channel() for source in REQUIRED if source in sources}
+        self._vetoes: dict[Source, Reading] = {}
+        self._ready_ns = 0  # the dwell after the last veto is over
+        self._glitch_ns: int | None = None  # when a forgivable failure began
+        self._forgiven: deque[int] = deque()
+
+    def observe(self, reading: Reading) -> None:
+        """Take one reading; an older good one than already seen changes nothing."""
+        if reading.source in VETO_NS:
+            self._account(reading.source, reading.captured_ns)
+            self._vetoes[reading.source] = reading
+            return
+        channel = self._required.get(reading.source)
+        if channel is None:
+            return
+        last = channel.last
+        if reading.good and last is not None and reading.captured_ns < last.captured_ns:
+            return
+        if reading.good:
+            self._good(reading, channel)
+        else:
+            self._bad(reading, channel)
+        channel.last = reading
+
+    def state(self, now_ns: int) -> ContextState:
+        """What holds at `now_ns`; a reading of a later time is none."""
+        reasons: list[Reason] = []
+        seen_ns = FOREVER_NS
+        for source, channel in self._required.items():
+            duty = REQUIRED[source]
+            age_ns = -1 if channel.last is None else now_ns - channel.last.captured_ns
+            if channel.last is None or not 0 <= age_ns <= self._valid_ns[source]:
+                reasons.append(duty.silent)
+            else:
+                reasons.extend(channel.last.reasons)
+            if source in self._bracketing:
+                seen_ns = min(seen_ns, channel.last_good_ns)
+        for source, veto in self._vetoes.items():
+            self._account(source, now_ns)
+            if now_ns - veto.captured_ns <= VETO_NS[source]:
+                reasons.extend(veto.reasons)
+        if reasons:
+            return ContextState(False, worst_first(reasons), FOREVER_NS, -1)
+        ready_ns = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
+        return ContextState(True, (), ready_ns, seen_ns)
+
+    def _good(self, reading: Reading, channel: _Channel) -> None:
+        now_ns = reading.captured_ns
+        last = channel.last
+        valid_ns = self._valid_ns[reading.source]
+        steady = last is not None and last.good and now_ns - last.captured_ns <= valid_ns
+        if not steady:
+            dwell_ns = GLITCH_DWELL_NS if self._forgive(reading) else self._dwell_ns
+            channel.ready_ns = now_ns + dwell_ns
+        channel.last_good_ns = now_ns
+
+    def _bad(self, reading: Reading, channel: _Channel) -> None:
+        now_ns = reading.captured_ns
+        if reading.source not in _GLITCHES_OF:
+            self._glitch_ns = None
+        elif self._glitch_ns is None or now_ns - self._glitch_ns > GLITCH_NS:
+            ready = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
+            self._glitch_ns = now_ns if ready <= now_ns else None
+        channel.ready_ns = FOREVER_NS
+
+    def _forgive(self, reading: Reading) -> bool:
+        now_ns = reading.captured_ns
+        began_ns = self._glitch_ns
+        if reading.source not in _GLITCHES_OF or began_ns is None:
+            return False
+        if now_ns - began_ns > GLITCH_NS:
+            return False
+        while self._forgiven and self._forgiven[0] <= now_ns - GLITCH_WINDOW_NS:
+            self._forgiven.popleft()
+        if began_ns not in self._forgiven:
+            if len(self._forgiven) >= GLITCHES:
+                return False
+            self._forgiven.append(began_ns)
+        return True
+
+    def _account(self, source: Source, now_ns: int) -> None:
+        """While a veto holds, up to `now_ns`, the dwell begins again for every source."""
+        veto = self._vetoes.get(source)
+        if veto is None or veto.good:
+            return
+        held_ns = min(now_ns, veto.captured_ns + VETO_NS[source])
+        self._glitch_ns = None
+        self._ready_ns = max(self._ready_ns, held_ns + self._dwell_ns)

@@ -1,0 +1,231 @@
+"""The matcher's door: one connection, admitted by token, lane and peer, and the ring behind it.
+
+A token admits once: whoever learns it later finds it spent, also when the matcher is gone.
+
+A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
+`{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
+`{"ok": true, "height": ..., "width": ..., "channels": 3}` (1: grey) with two
+descriptors, the ring (read-only) and an eventfd that counts published frames.
+Refused, it gets
+`{"ok": false, "code": ...}`. Admitted, it may report whom it compares, by
+digests of 64 hexadecimal digits: `{"compared": DIGEST}` or `{"gallery": [DIGEST, ...]}`.
+Anything else it ever sends ends the connection. So does silence for a second before
+the hello, except on a connection that the guard itself made for a matcher in a
+sandbox, which may take its time to load.
+The guard sends `{"end": ...}` when no more frames will come. Nothing waits.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import hmac
+import json
+import os
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.clock import S
+from edge.errors import MatcherError
+from edge.frames.messages import Compared
+from edge.frames.ring import Ring
+from edge.ipc import peer_of
+from edge.lease import Lane
+from edge.reasons import Reason
+
+if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
+    from edge.frames.output_format import Shaper
+
+VERSION = 1
+MAX_HELLO = 512
+MAX_STRANGERS = 8  # that have not said hello yet
+HELLO_NS = 1 * S  # a stranger's time to say it
+FOREVER_NS = 1 << 62
+_DIGEST = re.compile("[0-9a-f]{64}")
+MAX_REPORT = 32 * 1024  # a gallery of some 480 people
+
+
+class Outlet:
+    """Admits at most one matcher at a time and releases frames to it."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        ring: Ring,
+        *,
+        token: str,
+        lane: Lane,
+        uid: int,
+        shaper: Shaper,
+    ) -> None:
+        """`uid` is the user id that the matcher must have; `shaper` makes what it gets."""
+        listener.setblocking(False)
+        self._listener = listener
+        self._ring = ring
+        self._token: str | None = token  # None: spent
+        self._lane = lane
+        self._uid = uid
+        self._shaper = shaper
+        self._staged = np.zeros(0, np.uint8)  # where the released form was written
+        self._matcher: socket.socket | None = None
+        self._wake = -1
+        self._strangers: dict[socket.socket, int] = {}  # and when it must have said hello
+        self.refusals = 0
+        self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
+
+    @property
+    def listening(self) -> bool:
+        return self._matcher is not None
+
+    def fds(self) -> list[int]:
+        """Descriptors whose readiness means that `serve` has work."""
+        sockets = [*self._strangers]
+        if len(sockets) < MAX_STRANGERS:  # else nobody can be let in, and the poll would not wait
+            sockets.append(self._listener)
+        if self._matcher is not None:
+            sockets.append(self._matcher)
+        return [s.fileno() for s in sockets]
+
+    def overdue(self, now_ns: int) -> bool:
+        """Whether `serve` has work although nothing is ready: a stranger has been silent."""
+        return bool(self._strangers) and now_ns >= min(self._strangers.values())
+
+    def serve(self, now_ns: int) -> None:
+        """Accept, greet and refuse whoever is waiting; drop a matcher that is gone."""
+        with contextlib.suppress(BlockingIOError):
+            while len(self._strangers) < MAX_STRANGERS:
+                stranger, _ = self._listener.accept()
+                stranger.setblocking(False)
+                ours = peer_of(stranger)[0] == os.getppid()
+                self._strangers[stranger] = FOREVER_NS if ours else now_ns + HELLO_NS
+        for stranger, due_ns in list(self._strangers.items()):
+            hello = _read(stranger)
+            if hello is None and now_ns < due_ns:
+                continue
+            del self._strangers[stranger]
+            if hello:
+                self.greet(stranger, hello)
+            else:
+                stranger.close()
+        if self._matcher is not None and (said := _read(self._matcher, MAX_REPORT)) is not None:
+            report = _report(said)
+            if report is None:
+                self._drop()  # gone, or it said what is no report
+            else:
+                self.reports.append(report)
+
+    def greet(self, stranger: socket.socket, hello: bytes) -> None:
+        """Admit or refuse whoever said `hello`."""
+        try:
+            self._admit(stranger, hello)
+        except MatcherError as err:
+            self.refusals += 1
+            with contextlib.suppress(OSError):
+                stranger.send(json.dumps({"ok": False, "code": str(err)}).encode())
+            stranger.close()
+
+    def stage(self, frame: np.ndarray) -> int:
+        slot, self._staged = self._ring.place(self._shaper.shape)
+        self._shaper.write(frame, self._staged)
+        return slot
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        sequence = self._ring.publish(slot, self._staged, captured_ns, epoch)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_write(self._wake, 1)
+        return sequence
+
+    def wipe(self) -> None:
+        self._ring.wipe()
+
+    def renew(self, token: str) -> None:
+        """The next matcher shows this token."""
+        self._token = token
+
+    def show_out(self) -> None:
+        """End the matcher's connection."""
+        if self._matcher is not None:
+            self._drop()
+
+    def finish(self, why: str) -> None:
+        """Tell the matcher that nothing more will come."""
+        if self._matcher is not None:
+            with contextlib.suppress(OSError):
+                self._matcher.send(json.dumps({"end": why}).encode())
+
+    def _admit(self, stranger: socket.socket, hello: bytes) -> None:
+        try:
+            said = json.loads(hello)
+            version, token, lane = said["v"], said["token"], said["lane"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise MatcherError(Reason.MATCHER_PROTOCOL.value) from err
+        if version != VERSION or not isinstance(token, str) or not isinstance(lane, str):
+            raise MatcherError(Reason.MATCHER_PROTOCOL.value)
+        _, uid, _ = peer_of(stranger)
+        due = self._token
+        known = due is not None and hmac.compare_digest(token.encode(), due.encode())
+        if uid != self._uid or not known or self._matcher is not None:
+            raise MatcherError(Reason.PEER_UNKNOWN.value)
+        if lane != self._lane.value:
+            raise MatcherError(Reason.LANE_MISMATCH.value)
+        self._ring.wipe()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        ring_fd = self._ring.read_only_fd()
+        height, width, *colours = self._shaper.shape
+        told = {"ok": True, "height": height, "width": width, "channels": 3 if colours else 1}
+        answer = json.dumps(told).encode()
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ring_fd, self._wake]))
+        try:
+            stranger.sendmsg([answer], [rights])
+        except OSError as err:
+            os.close(self._wake)
+            raise MatcherError(Reason.MATCHER_LOST.value) from err
+        finally:
+            os.close(ring_fd)
+        self._matcher = stranger
+        self._token = None
+
+    def _drop(self) -> None:
+        assert self._matcher is not None
+        self._matcher.close()
+        self._matcher = None
+        os.close(self._wake)
+        self._ring.wipe()
+
+
+def _report(said: bytes) -> Compared | None:
+    """The matcher's report, or None if it is not one."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+    match found:
+        case {"compared": str(reference), **rest} if not rest and _DIGEST.fullmatch(reference):
+            return Compared(False, (bytes.fromhex(reference),))
+        case {"gallery": [*people], **rest} if not rest and all(
+            isinstance(person, str) and _DIGEST.fullmatch(person) for person in people
+        ):
+            return Compared(True, tuple(bytes.fromhex(person) for person in people))
+    return None
+
+
+def _read(channel: socket.socket, most: int = MAX_HELLO) -> bytes | None:
+    """One waiting message, b"" if the peer is gone or oversteps, None if there is none.
+
+    Descriptors that come along are refused: none is ever taken in.
+    """
+    try:
+        data, rights, flags, _ = channel.recvmsg(most, socket.CMSG_SPACE(16 * 4))
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+    for _level, _kind, payload in rights:
+        for fd in array.array("i", payload[: len(payload) // 4 * 4]):
+            os.close(fd)
+    if rights or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        return b""
+    return data

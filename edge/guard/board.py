@@ -1,0 +1,68 @@
+"""The board's side of a start: the bridge to its port, and a virtual board where one may be."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from edge.errors import GuardError
+from edge.guard.processes import Child, key_pipe
+
+
+def start_bridge(
+    port: str, key: bytes, beats_fd: int, decider: socket.socket, *, simulated: bool
+) -> Child:
+    """Start the bridge between `port` and the decider.
+
+    Args:
+        decider: the bridge's end of the channel to it.
+        simulated: a virtual board may answer; otherwise only a real one counts.
+    """
+    key_fd = key_pipe(key)
+    numbers = ["--key-fd", key_fd, "--beats-fd", beats_fd]
+    numbers += ["--decider-fd", decider.fileno()]
+    if simulated:
+        numbers.append("--simulated")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "firmware_bridge.process", "--port", port]
+        + [str(n) for n in numbers],
+        pass_fds=(key_fd, beats_fd, decider.fileno()),
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(key_fd)
+    return Child("bridge", process)
+
+
+def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> Child:
+    """Start a virtual board; `port_of` tells where it listens.
+
+    Args:
+        line_fd: where it writes its interlock's transitions; -1 for nowhere.
+    """
+    key_fd = key_pipe(key)
+    command = [sys.executable, "-m", "firmware_bridge.board_process", "--key-fd", str(key_fd)]
+    command += [*arguments, "--line-fd", str(line_fd)]
+    process = subprocess.Popen(
+        command,
+        pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    os.close(key_fd)
+    return Child("virtual board", process)
+
+
+def port_of(board: Child) -> str:
+    """The serial port of a virtual board that was just started.
+
+    Raises:
+        GuardError: it did not start.
+    """
+    assert board.process.stdout is not None
+    port = board.process.stdout.readline().decode().strip()
+    if not port:
+        raise GuardError("the virtual board did not start")
+    return port

@@ -1,0 +1,261 @@
+"""A guard's start: its processes are born beside each other, told what to do, and waited for.
+
+They load what they import while nobody waits for them, and get their settings
+when those are known. What was started is held here, so that whoever ends the
+guard, also in the middle of its start, finds all of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge import ipc
+from edge.audit.schema import Board
+from edge.cameras.layout import Layout
+from edge.cameras.opencv import CameraIdentity
+from edge.clock import BootClock, boot_id
+from edge.errors import CameraError, GuardError
+from edge.frames.output_format import Shaper
+from edge.frames.pool import Pool
+from edge.frames.ring import Ring
+from edge.guard.board import port_of, start_bridge, start_virtual_board
+from edge.guard.plan import VIRTUAL, Papers
+from edge.guard.processes import Child, bear_module
+from edge.heartbeat import Beats, Role
+from edge.view.fingerprint import Fingerprint
+
+START_S = 30.0
+_TURN_S = 0.015
+
+
+class Launch:
+    """One guard's processes, channels and shared memory."""
+
+    def __init__(self, papers: Papers, beats: Beats, say: Callable[[str], None]) -> None:
+        """Nothing is started yet."""
+        self._papers = papers
+        self._beats = beats
+        self._say = say
+        self._clock = BootClock()
+        self.children: dict[str, Child] = {}
+        self.sockets: list[socket.socket] = []  # this process's ends
+        self.memory = [beats.fd]  # shared memory to let go of at the end
+        self.ring: Ring | None = None
+        self.board_kind = Board.NONE  # what the log's start says, known when the camera is
+        self.gate: socket.socket | None = None
+        self.decider: socket.socket | None = None
+        self._bridge_end: socket.socket | None = None
+        self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
+
+    def bear(self, door: Path) -> None:
+        """Start the processes that need no more than descriptors.
+
+        Args:
+            door: where the matcher's socket is to be.
+        """
+        self._pool_fd, self._ring_fd = Pool.memory(), Ring.memory()
+        self.memory += [self._pool_fd, self._ring_fd]
+        self._camera, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._camera.settimeout(START_S)
+        gate_capture, capture_gate = ipc.pair()
+        self.gate, gate_parent = ipc.pair()
+        self.decider, decider_parent = ipc.pair()
+        decider_gate, gate_decider = ipc.pair()
+        self.sockets += [self._camera, self.gate, self.decider]
+        decider = {"gate_fd": decider_gate, "parent_fd": decider_parent}
+        if self._papers.interlocked:
+            decider["bridge_fd"], self._bridge_end = ipc.pair()
+            self.sockets.append(self._bridge_end)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(door))
+        listener.listen(4)
+        memory = {"beats_fd": self._beats.fd, "pool_fd": self._pool_fd}
+        ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
+        self._bear("capture", "edge.frames.capture", ends, memory)
+        self._bear("decider", "edge.decision.decider", decider, memory)
+        ends = {
+            "capture_fd": capture_gate,
+            "decider_fd": gate_decider,
+            "parent_fd": gate_parent,
+            "listen_fd": listener,
+        }
+        self._bear("gate", "edge.frames.gate_process", ends, {**memory, "ring_fd": self._ring_fd})
+        plan = self._papers.plan
+        if self._papers.interlocked and plan.board == VIRTUAL:
+            self.children["board"] = start_virtual_board(
+                self._papers.store.board_key(), plan.board_arguments, plan.line_fd
+            )
+
+    def brief(self, token: str) -> None:
+        """Open the camera, and tell each process what to do.
+
+        Args:
+            token: what the matcher is to show.
+
+        Raises:
+            CameraError: the camera cannot be used.
+        """
+        papers, plan = self._papers, self._papers.plan
+        self._order("capture", {"source": plan.source})
+        hello = _hello(self._camera)
+        identity = CameraIdentity(
+            hello["kind"], hello["driver"], hello["card"], hello["bus"], hello["sha256"]
+        )
+        height, width = int(hello["height"]), int(hello["width"])
+        fingerprint = Fingerprint.from_bytes(papers.view) if papers.view else None
+        known = self._known(identity, fingerprint)
+        self.board_kind = self._board_kind(known and identity.kind == "virtual")
+        layout = Layout(hello["layout"])
+        shaper = Shaper(papers.device.picture, layout, height, width)
+        pool = Pool.create(layout.bytes(height, width), layout, self._pool_fd)
+        self.ring = Ring.create(shaper.bytes, fd=self._ring_fd)
+        size = {"slots": pool.slots, "slot_bytes": pool.slot_bytes}
+        self._camera.send(json.dumps(size).encode())
+        common = {
+            **size,
+            "height": height,
+            "width": width,
+            "rate_hz": float(hello["rate_hz"]),
+            "layout": layout.value,
+            "camera": identity.digest.hex(),
+            "view": base64.b64encode(papers.view).decode(),
+            "policy": papers.policy.digest.hex(),
+        }
+        self._order(
+            "decider",
+            {
+                "bridge_fd": None,
+                **common,
+                "device": papers.records[0],
+                "session": papers.records[1],
+                "device_path": str(plan.device),
+                "session_path": str(plan.session),
+                "keys": str(papers.store.directory),
+                "face_model": str(papers.face_model),
+                "audit": str(plan.audit),
+                "pack": plan.pack,
+                "policy_store": str(plan.policy) if plan.policy is not None else None,
+                "release": plan.release,
+                "desk": str(plan.desk) if plan.desk is not None else None,
+                "camera_known": known,
+                "virtual": identity.kind == "virtual",
+                "board": self.board_kind.value,
+            },
+        )
+        self._order(
+            "gate",
+            {
+                **common,
+                "boot": boot_id().hex(),
+                "lane": papers.session.operation.value,
+                "token": token,
+                "uid": os.getuid(),
+                "min_view_score": papers.min_view_score,
+                "picture": asdict(papers.device.picture),
+            },
+        )
+        self._start_bridge()
+
+    def go(self) -> None:
+        """All are ready: let the camera deliver."""
+        self._camera.send(b"go")
+
+    def await_ready(self, name: str) -> None:
+        """Wait until the gate or the decider says that it is ready."""
+        channel = self.gate if name == "gate" else self.decider
+        assert channel is not None
+        deadline_ns = self._clock.now_ns() + round(START_S * 1e9)
+        while True:
+            self._beats.beat(Role.PARENT, self._clock.now_ns())
+            select.select([channel], [], [], _TURN_S)
+            try:
+                data = ipc.receive(channel)
+            except ipc.PeerGone as err:
+                raise GuardError(self.children[name].describe_end()) from err
+            if data is not None:
+                break
+            if self._clock.now_ns() > deadline_ns:
+                raise GuardError(f"not ready within {START_S:g} s: {name}")
+        if data.startswith(b"ready"):
+            self._say(f"{name}: {data[6:].decode()}")
+        elif b'"error"' in data:
+            raise GuardError(json.loads(data)["error"])
+
+    def _bear(
+        self, name: str, module: str, ends: dict[str, socket.socket], memory: dict[str, int]
+    ) -> None:
+        """Start a process with these descriptors; this side lets go of the sockets."""
+        numbers = {**{key: end.fileno() for key, end in ends.items()}, **memory}
+        self.children[name] = bear_module(name, module, numbers.values())
+        self._numbers[name] = numbers
+        for end in ends.values():
+            end.close()
+
+    def _order(self, name: str, settings: dict[str, Any]) -> None:
+        self.children[name].order({**settings, **self._numbers[name]})
+
+    def _known(self, identity: CameraIdentity, fingerprint: Fingerprint | None) -> bool:
+        """Whether this is the camera that the signed record and the enrolled view name."""
+        if fingerprint is not None and fingerprint.camera != identity.digest:
+            self._say("CAM_IDENTITY: the view was enrolled with another camera; all is blocked")
+            return False
+        pinned = self._papers.device.identity
+        known = pinned.names(identity)
+        if not known and identity.kind == "virtual":
+            self._say(
+                "CAM_IDENTITY: a file stands in for the camera, and the signed record "
+                "does not name its SHA-256 (GD-05); everything is blocked"
+            )
+        elif not known:
+            self._say(
+                f"CAM_IDENTITY: the signed record names {pinned}, the camera is {identity}; "
+                "everything is blocked"
+            )
+        return known
+
+    def _board_kind(self, recording: bool) -> Board:
+        """Whether a simulated board may stand in: beside a named recording, or by the record."""
+        if not self._papers.interlocked:
+            return Board.NONE
+        if not recording and not self._papers.device.virtual_board:
+            return Board.REAL
+        self._say("virtual board: a simulated one may stand in; its sensors prove nothing")
+        return Board.VIRTUAL
+
+    def _start_bridge(self) -> None:
+        """Start the bridge to the board, the virtual one's port being known by now."""
+        if self._bridge_end is None:
+            return
+        port = self._papers.plan.board
+        if port == VIRTUAL:
+            port = port_of(self.children["board"])
+        simulated = self.board_kind is Board.VIRTUAL
+        self.children["bridge"] = start_bridge(
+            port,
+            self._papers.store.board_key(),
+            self._beats.fd,
+            self._bridge_end,
+            simulated=simulated,
+        )
+        self._bridge_end.close()
+
+
+def _hello(channel: socket.socket) -> dict[str, Any]:
+    try:
+        data = channel.recv(4096)
+    except TimeoutError as err:
+        raise CameraError(f"the camera said nothing for {START_S:g} s") from err
+    if not data:
+        raise CameraError("the capture process ended without a word")
+    hello: dict[str, Any] = json.loads(data)
+    if "error" in hello:
+        raise CameraError(hello["error"])
+    return hello

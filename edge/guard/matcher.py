@@ -1,0 +1,126 @@
+"""The matcher's keeper: starts it, in its cage where it has one, and again when it is lost.
+
+A matcher that tries to get out is ended with all that came from it, and is not
+started again by this guard: somebody has to look at it first. The kernel tells
+of attempts through the cage's filter, see `edge.sandbox.notifier`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+
+from edge.clock import MS, S
+from edge.guard.processes import Child, spawn_caged, spawn_matcher
+from edge.sandbox import spec as sandbox
+from edge.sandbox.notifier import Warden
+
+_PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
+_HEALTHY_NS = 60 * S  # a matcher that ran for this long has made good what was before
+
+
+class Keeper:
+    """At most one matcher at a time."""
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        confinement: sandbox.Confinement | None,
+        say: Callable[[str], None],
+        *,
+        escaped: bool = False,
+    ) -> None:
+        """`escaped`: a matcher of this command tried to get out before; none is started."""
+        self.child: Child | None = None
+        self.connected = False  # a matcher has connected at least once
+        self.escaped = escaped
+        self.failure = ""  # why there can be none at all
+        self._command = command
+        self._confinement = confinement
+        self._say = say
+        self._environment: Callable[[], Mapping[str, str]] = dict
+        self._warden: Warden | None = None
+        self._losses = 0
+        self._began_ns = 0
+        self._again_ns: int | None = None
+
+    def start(self, ask: Callable[[], Mapping[str, str]], now_ns: int) -> None:
+        """Start the matcher, if there is to be one; `ask` says what the next one connects with."""
+        self._environment = ask
+        self._began_ns = now_ns
+        if not self._command or self.escaped:
+            return
+        environment = ask()
+        if self._confinement is None:
+            self.child = spawn_matcher(list(self._command), environment)
+            return
+        given = {k: v for k, v in environment.items() if k != "FRAMEGATE_SOCKET"}
+        ours, theirs = socket.socketpair()
+        self._warden = Warden(ours)
+        self._warden.start()
+        with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+            channel.connect(environment["FRAMEGATE_SOCKET"])
+            self.child = spawn_caged(
+                self._command, self._confinement, given, channel.fileno(), theirs.fileno()
+            )
+
+    def fds(self) -> list[int]:
+        """Descriptors whose readiness means that `turn` has work."""
+        found = [] if self.child is None else [self.child.pidfd]
+        if self._warden is not None and not self.escaped:
+            found.append(self._warden.fd)
+        return found
+
+    def turn(self, ready: set[int], now_ns: int, *, over: bool) -> None:
+        """See to what happened; `over`: the stream ended, a matcher may end with it."""
+        if self._warden is not None and self._warden.fd in ready and not self.escaped:
+            self.escaped = True
+            self._say(
+                f"MATCHER_ESCAPE_ATTEMPT: the matcher tried: {self._warden.attempt}; it is ended "
+                "and not started again until the guard is restarted or reloaded"
+            )
+            self._kill_all()
+        if self.child is not None and self.child.pidfd in ready:
+            self._lost(self.child, now_ns, over=over)
+        if self._again_ns is not None and now_ns >= self._again_ns:
+            self._again_ns = None
+            self.start(self._environment, now_ns)
+
+    def close(self) -> None:
+        """End the matcher, and what it left."""
+        if self.child is not None:
+            self.child.end()
+            self._kill_all()
+        self._let_go()
+        self._environment = dict  # the guard's own: it would keep the guard from being let go
+
+    def _lost(self, child: Child, now_ns: int, *, over: bool) -> None:
+        self._kill_all()  # while its number is still its own
+        how = child.describe_end()
+        self._let_go()
+        if over or self.escaped or child.process.returncode == 0:
+            return
+        if self._confinement is not None and child.process.returncode == sandbox.REFUSED:
+            self.failure = "the matcher was not started: its sandbox refused"
+            return
+        if now_ns - self._began_ns > _HEALTHY_NS:
+            self._losses = 0
+        self._again_ns = now_ns + _PAUSES_NS[min(self._losses, len(_PAUSES_NS) - 1)]
+        self._losses += 1
+        self._say(f"MATCHER_LOST: {how}; frames are withheld, starting it again")
+
+    def _kill_all(self) -> None:
+        """A caged matcher cannot leave its process group: this ends it and all its children."""
+        if self.child is not None and self._confinement is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+
+    def _let_go(self) -> None:
+        if self.child is not None:
+            self.child.end()
+        if self._warden is not None:
+            self._warden.close()
+        self.child = self._warden = None

@@ -1,0 +1,148 @@
+"""What a guard is to run, and the papers that must hold before any of it is started.
+
+`check` reads every record, key, view, policy and model by its signature or
+digest; nothing runs yet, and a guard that is only checked leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.cameras.opencv import is_live
+from edge.commissioning.keys import KeyStore, RecordKind
+from edge.commissioning.matcher_models import check_matcher
+from edge.commissioning.records import Device, Session, parse_device, parse_session
+from edge.errors import UsageError
+from edge.models import SCENE
+from edge.models.pull import asset
+from edge.policy.engine import Policy
+from edge.policy.selection import choose
+from edge.sandbox import spec as sandbox
+from edge.view.fingerprint import Fingerprint, SceneCheck
+
+VIRTUAL = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run; the arguments of `framegate run`."""
+
+    source: str
+    device: Path
+    session: Path
+    keys: Path | None = None
+    board: str = VIRTUAL
+    board_arguments: tuple[str, ...] = ("--still",)
+    matcher: tuple[str, ...] = ()
+    confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
+    escaped: bool = False  # a matcher tried to get out: none is started, all is blocked
+    pack: str = "strict"
+    policy: Path | None = None  # folder of the installed bundle, if not the usual one
+    release: str = "bracketed"
+    audit: Path = Path("audit")
+    desk: Path | None = None  # folder where consent is handed in and taken back
+    line_fd: int = -1  # where a virtual board writes its interlock's transitions
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What was found to hold."""
+
+    plan: Plan
+    store: KeyStore
+    device: Device
+    session: Session
+    records: tuple[str, str]  # the text of device and session
+    view: bytes  # the enrolled view as signed; empty for none
+    policy: Policy
+    min_view_score: float
+    face_model: Path
+    confinement: sandbox.Confinement | None  # of the matcher, with what the record leaves out
+
+    @property
+    def interlocked(self) -> bool:
+        """Whether a board must hold its line up for frames to be released."""
+        return self.session.operation.identifying
+
+
+def check(plan: Plan, say: Callable[[str], None]) -> Papers:
+    """Check everything; `say` hears what an operator should know.
+
+    Raises:
+        GuardError: a record, key, view, policy or model is not what it should be.
+    """
+    store = KeyStore.open(plan.keys)
+    device_bytes = store.read_verified(plan.device, RecordKind.DEVICE)
+    session_bytes = store.read_verified(plan.session, RecordKind.SESSION)
+    device = parse_device(device_bytes, plan.device)
+    session = parse_session(session_bytes, plan.session)
+    _require_real_board(plan, device, session)
+    if device.receipts and plan.desk is None:
+        raise UsageError(
+            f"{plan.device} asks for receipts of consent: name the folder where they are "
+            "handed in with --desk DIR"
+        )
+    if plan.desk is not None and not plan.desk.is_dir():
+        raise UsageError(f"--desk {plan.desk}: expected a folder")
+    view = _view(plan, store, device)
+    chosen = choose(plan.pack, plan.policy)
+    confinement = _confinement(plan, device, say)
+    face_model = asset("centerface.onnx")
+    chosen.check_models([face_model, SCENE])
+    if plan.matcher:
+        check_matcher(session.operation, device.matcher_models, chosen)
+    return Papers(
+        plan,
+        store,
+        device,
+        session,
+        (device_bytes.decode(), session_bytes.decode()),
+        view,
+        chosen.policy,
+        chosen.min_view_score,
+        face_model,
+        confinement,
+    )
+
+
+def _require_real_board(plan: Plan, device: Device, session: Session) -> None:
+    """A virtual board says what it is told to: beside a camera only a signed record lets it."""
+    wanted = plan.board == VIRTUAL and session.operation.identifying
+    if wanted and is_live(plan.source) and not device.virtual_board:
+        raise UsageError(
+            "a camera needs a real board: expected its serial port in --board, or board in the "
+            "daemon's configuration, got virtual; "
+            f"{plan.device} does not say [board] virtual = true"
+        )
+
+
+def _view(plan: Plan, store: KeyStore, device: Device) -> bytes:
+    """The enrolled view, fit for this source."""
+    if device.fingerprint is None:
+        return b""
+    view = store.read_verified(device.fingerprint, RecordKind.VIEW)
+    fingerprint = Fingerprint.from_bytes(view)
+    if is_live(plan.source) and fingerprint.trial:
+        raise UsageError(
+            f"{device.fingerprint} is a trial (--unenforced), good for recordings "
+            "only: a camera needs a view enrolled by the full limits"
+        )
+    if fingerprint.scene is SceneCheck.OVERRIDDEN:
+        store.check_override(view, device.fingerprint)
+    return view
+
+
+def _confinement(
+    plan: Plan, device: Device, say: Callable[[str], None]
+) -> sandbox.Confinement | None:
+    """The matcher's sandbox, all of whose layers this machine has."""
+    if not plan.matcher or plan.confinement is None:
+        return plan.confinement
+    without = frozenset(sandbox.Layer(name) for name in device.matcher_without)
+    confinement = replace(plan.confinement, without=without)
+    sandbox.require(confinement)
+    for layer in without:
+        say(f"sandbox: {layer.value} is left out, as the signed record says")
+    return confinement

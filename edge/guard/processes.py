@@ -1,0 +1,174 @@
+"""Starting and ending the guard's processes.
+
+Every child is a fresh interpreter that reads its settings from standard input
+and inherits exactly the descriptors it is given. It may be born before its
+settings are known: what it imports takes longer than all else at a start, and
+so is done beside the rest. The kernel ends the children when the parent ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge import ipc
+from edge.errors import GuardError
+from edge.reasons import Reason
+from edge.sandbox import spec as sandbox
+
+_GRACE_S = 3.0
+_ENDING_S = 0.5  # for the cause of a loss to be seen behind what it took along
+
+
+class Child:
+    """One process of the guard."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        self.name = name
+        self.process = process
+        self.pidfd = os.pidfd_open(process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped by a signal or a debugger, and so cannot make progress."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] in "Tt"
+
+    def order(self, settings: Mapping[str, Any]) -> None:
+        """Tell a born child what to do; it begins then."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is gone; whoever waits for it finds out
+            self.process.stdin.write(json.dumps(settings).encode())
+            self.process.stdin.close()
+
+    def dismiss(self) -> None:
+        """A born child that was never told anything ends of that; no other minds."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def describe_end(self) -> str:
+        """How it ended, in words."""
+        code = self.process.wait()
+        if code == ipc.EXHAUSTED:
+            return f"{Reason.RESOURCE.value}: the {self.name} process ran out of memory"
+        if code < 0:
+            return f"the {self.name} process was ended by signal {-code}"
+        return f"the {self.name} process ended with code {code}"
+
+    def end(self, *, wait_s: float = 0.0) -> None:
+        """Let it end by itself for `wait_s`, then end it; waits until it is gone."""
+        if self.pidfd < 0:
+            return
+        self.dismiss()
+        try:
+            self.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            try:
+                self.process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        os.close(self.pidfd)
+        self.pidfd = -1
+
+
+def first_lost(children: Collection[Child], ended: list[Child]) -> Child:
+    """Which of the children was lost by itself, some having `ended`.
+
+    One loss takes others along, which end in good order. It may be seen last, for
+    a large process takes its time to be gone.
+    """
+    until = time.monotonic() + _ENDING_S
+    poll = select.poll()
+    for child in children:
+        poll.register(child.pidfd, select.POLLIN)
+    while True:
+        for child in ended:
+            if child.process.wait() != 0:
+                return child
+            poll.unregister(child.pidfd)
+        gone = {fd for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)}
+        if not gone:
+            return ended[0]
+        ended = [child for child in children if child.pidfd in gone]
+
+
+def bear_module(name: str, module: str, fds: Iterable[int]) -> Child:
+    """Start `python -m module`, which waits for its `order`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        pass_fds=tuple(fds),
+        start_new_session=True,  # so that its priority counts against other sessions
+    )
+    return Child(name, process)
+
+
+def spawn_module(name: str, module: str, settings: Mapping[str, Any], fds: Iterable[int]) -> Child:
+    """Start `python -m module` with its settings on standard input."""
+    child = bear_module(name, module, fds)
+    child.order(settings)
+    return child
+
+
+def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
+    """Start the matcher; it inherits nothing but its environment and standard streams.
+
+    Raises:
+        GuardError: the command cannot be started.
+    """
+    try:
+        process = subprocess.Popen(command, env={**os.environ, **environment})
+    except OSError as err:
+        raise GuardError(f"matcher {command[0]!r} cannot be started: {err.strerror}") from err
+    return Child("matcher", process)
+
+
+def spawn_caged(
+    command: tuple[str, ...],
+    confinement: sandbox.Confinement,
+    given: Mapping[str, str],
+    fd: int,
+    report: int = -1,
+) -> Child:
+    """Start the matcher in its sandbox; it inherits the standard streams and `fd`.
+
+    Its cage sends the listener of its filter to `report`.
+
+    Raises:
+        SandboxError: the command names no program.
+    """
+    order = sandbox.order(command, confinement, fd, report)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge.sandbox.launcher", order.encode()],
+        env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
+        stdin=subprocess.DEVNULL,
+        pass_fds=tuple(number for number in (fd, report) if number >= 0),
+        start_new_session=True,  # its filter keeps it in this process group
+    )
+    return Child("matcher", process)
+
+
+def key_pipe(key: bytes) -> int:
+    """A descriptor from which `key` can be read once; it never touches a disk or a command line."""
+    read_fd, write_fd = os.pipe()
+    os.write(write_fd, key)
+    os.close(write_fd)
+    return read_fd

@@ -1,0 +1,154 @@
+"""The recorder: puts together what the gate resolved and what the decider said.
+
+Feeds the live display, the report and `decisions.jsonl` of a running guard.
+It lives in the parent and decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge.audit.schema import Context
+from edge.clock import S
+from edge.decision.judge import Outlook
+from edge.decision.monitor import Account, Seen, Signed, Wrote, parse
+from edge.evidence.readings import Reading, Source
+from edge.frames.messages import Resolved
+from edge.reasons import Reason, worst_first
+from edge.report.record import ContextChange, FrameDecision, Outcome
+
+PASS_NS = 1 * S  # frames pass while one of at most this age did
+_KEPT_CHANGES = 200  # of those handed over before
+
+_UNTOLD = Account(0, Context.UNCONTROLLED, (), ())
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Everything seen of one run; times are CLOCK_BOOTTIME nanoseconds until `finish`."""
+
+    decisions: list[FrameDecision] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    changes: list[tuple[int, Outlook]] = field(default_factory=list)
+    gate_ns: list[int] = field(default_factory=list)
+    newest: dict[Source, Reading] = field(default_factory=dict)
+    outlook: Outlook | None = None
+    outlook_ns: int = 0  # when the decider last said so; it repeats itself
+    permit_ns: int = 0  # since when the decider permits, if it does
+    passed_ns: int = -PASS_NS  # capture of the newest frame that passed
+    withheld: tuple[Reason, ...] = ()  # why the gate kept the newest frame that did not
+    rules: tuple[str, ...] = ()  # of the newest permit
+    wrote: list[Wrote] = field(default_factory=list)  # changes in the log, not yet taken
+    checkpoint: str = ""  # of the log, the newest
+    _accounts: dict[int, Account] = field(default_factory=dict)
+    _resolved: list[Resolved] = field(default_factory=list)
+    _judged: int = 0  # frames with a final word
+    _newest: int = -1  # the highest number of one
+
+    def decider_said(self, data: bytes) -> None:
+        match parse(data):
+            case Reading() as reading:
+                self.readings.append(reading)
+                self.newest[reading.source] = reading
+            case Seen(now_ns, outlook):
+                if self.outlook is None or outlook.setting is not self.outlook.setting:
+                    self.changes.append((now_ns, outlook))
+                if outlook.permitted and (self.outlook is None or not self.outlook.permitted):
+                    self.permit_ns = now_ns
+                self.outlook = outlook
+                self.outlook_ns = now_ns
+                if outlook.permitted:
+                    self.rules = outlook.rules
+            case Wrote() as wrote:
+                self.wrote.append(wrote)
+            case Signed(note):
+                self.checkpoint = note
+            case Account() as account:
+                self._accounts[account.epoch] = account
+
+    def resolved(self, batch: list[Resolved]) -> None:
+        """Take final words of the gate, in any order of frames."""
+        for word in batch:
+            self._resolved.append(word)
+            self._judged += 1
+            self._newest = max(self._newest, word.sequence)
+            self.decisions.append(self._decision(word))
+            if word.reason is None:
+                self.passed_ns = max(self.passed_ns, word.captured_ns)
+            else:
+                self.withheld = (word.reason,)
+            if word.step_ns:
+                self.gate_ns.append(word.step_ns)
+
+    def passes(self, now_ns: int) -> bool:
+        """Whether frames are released: the decider permits it, and the gate just did."""
+        permitted = self.outlook is not None and self.outlook.permitted
+        return permitted and now_ns - self.passed_ns < PASS_NS
+
+    def why_not(self, now_ns: int) -> tuple[Reason, ...]:
+        """Why no frame is released: the decider's reasons, or the gate's where it goes on alone."""
+        if self.outlook is None or self.passes(now_ns):
+            return ()
+        return self.withheld if self.outlook.permitted else self.outlook.reasons
+
+    def settles(self, now_ns: int) -> bool:
+        """Whether a permit is so new that its first frame may be on its way."""
+        permitted = self.outlook is not None and self.outlook.permitted
+        return permitted and not self.passes(now_ns) and now_ns - self.permit_ns < PASS_NS
+
+    @property
+    def dropped(self) -> int:
+        """Frames captured for which no buffer was free, so that the gate never saw them."""
+        return max(0, self._newest + 1 - self._judged)
+
+    def has_heard_of(self, source: str) -> bool:
+        """Whether any reading of `source` came."""
+        return Source(source) in self.newest
+
+    def take(self) -> tuple[list[FrameDecision], list[int]]:
+        """Hand over decisions and gate times, and forget them: for a guard that runs for good."""
+        taken = self.decisions, self.gate_ns
+        self.decisions, self.gate_ns, self._resolved = [], [], []
+        self.readings.clear()
+        del self.changes[:-_KEPT_CHANGES]
+        for epoch in sorted(self._accounts)[:-_KEPT_CHANGES]:
+            del self._accounts[epoch]
+        return taken
+
+    def finish(self) -> tuple[list[FrameDecision], list[Reading], list[ContextChange]]:
+        """Decisions in order of frames, readings and changes, timed from the first frame."""
+        decisions = sorted((self._decision(w) for w in self._resolved), key=lambda d: d.frame)
+        start_ns = decisions[0].captured_ns if decisions else 0
+        shifted = [
+            FrameDecision(
+                d.frame, d.captured_ns - start_ns, d.verdict, d.context, d.reasons, d.rules
+            )
+            for d in decisions
+        ]
+        readings = [
+            Reading(r.source, r.captured_ns - start_ns, r.reasons)
+            for r in self.readings
+            if r.captured_ns >= start_ns
+        ]
+        changes = [
+            ContextChange(max(0, at_ns - start_ns) / 1e9, outlook.setting, outlook.reasons)
+            for at_ns, outlook in self.changes
+        ]
+        return shifted, readings, changes
+
+    def _decision(self, word: Resolved) -> FrameDecision:
+        if word.reason is None:
+            return FrameDecision(
+                word.sequence,
+                word.captured_ns,
+                Outcome.PASS,
+                Context.CONTROLLED,
+                (),
+                self.rules,
+            )
+        account = self._accounts.get(word.epoch, _UNTOLD)
+        reasons: tuple[Reason, ...] = worst_first((*account.reasons, word.reason))
+        context = account.setting
+        return FrameDecision(
+            word.sequence, word.captured_ns, Outcome.BLOCK, context, reasons, account.rules
+        )

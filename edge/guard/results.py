@@ -1,0 +1,68 @@
+"""What a run of the guard leaves behind: decisions, summary, report, verified log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edge.audit.note import Verifier
+from edge.audit.verify import verify_log
+from edge.clock import S
+from edge.errors import AuditError
+from edge.evidence.readings import Source
+from edge.guard.supervisor import Guard
+from edge.report.page import write_report
+from edge.report.record import (
+    GateTimes,
+    SceneRecord,
+    Summary,
+    summarise,
+    write_decisions,
+    write_summary,
+)
+from edge.report.rule_notes import notes_for
+from edge.view.fingerprint import Fingerprint
+
+
+def finish_run(guard: Guard, out: Path) -> Summary:
+    """Write a finished guard's results into `out` and return the summary."""
+    record = scene_record(guard, name=out.name, footage=guard.plan.source)
+    write_decisions(out / "decisions.jsonl", record.decisions)
+    write_summary(out / "summary.json", record.summary)
+    write_report(out / "report.html", [record])
+    return record.summary
+
+
+def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = "") -> SceneRecord:
+    """A finished guard's run as the report wants it; the log must be complete by now."""
+    decisions, readings, changes = guard.recorder.finish()
+    span_s = decisions[-1].captured_ns / S if decisions else 0.0
+    views = sum(reading.source is Source.VIEW for reading in readings)
+    enrolment = Fingerprint.from_bytes(guard.view).enrolment.value if guard.view else None
+    summary = summarise(
+        decisions,
+        dwell_s=guard.device.dwell_s,
+        gate_us=GateTimes.of(guard.recorder.gate_ns),
+        evidence_hz=round(views / span_s, 3) if span_s else None,
+        audit_verified=verified(guard.plan.audit, guard.store.log_verifier()),
+        release=guard.plan.release,
+        enrolment=enrolment,
+    )
+    return SceneRecord(
+        name=name,
+        footage=footage,
+        must_happen=must_happen,
+        decisions=decisions,
+        summary=replace(summary, context_changes=tuple(changes), board=guard.board_kind.value),
+        readings=readings,
+        rules=notes_for(guard.policy, (rule for d in decisions for rule in d.rules)),
+    )
+
+
+def verified(audit: Path, key: Verifier) -> bool:
+    """Whether the log in `audit` verifies from end to end."""
+    try:
+        verify_log(audit, key)
+    except AuditError:
+        return False
+    return True

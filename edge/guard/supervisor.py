@@ -1,0 +1,260 @@
+"""The parent: watches over the processes of a guard, and wipes the ring.
+
+It gives its own heartbeat, so that stopping it drops the interlock like
+stopping any other. When the gate dies it zeroes the release ring through its
+own mapping. A lost matcher is started again; the loss of any other process
+ends the guard, blocked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import socket
+from collections.abc import Callable
+
+from edge import ipc, scheduling
+from edge.audit.schema import Board
+from edge.clock import BootClock, S
+from edge.errors import GuardError
+from edge.evidence.readings import Source
+from edge.frames.messages import ESCAPED, TOKEN, decode_resolved
+from edge.frames.ring import Ring
+from edge.guard.launch import Launch
+from edge.guard.matcher import Keeper
+from edge.guard.plan import Plan, check
+from edge.guard.processes import Child, first_lost
+from edge.guard.recorder import Recorder
+from edge.guard.run_folder import RunFolder, sweep
+from edge.heartbeat import Beats, Role
+
+TURN_MS = 15
+BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
+RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
+MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
+LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
+MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
+
+
+class Guard:
+    """A running guard; use as a context manager."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        """Check every record; `say` hears what an operator should know.
+
+        Raises:
+            GuardError: a record, key, view, policy or model is not what it should be.
+        """
+        self.plan = plan
+        self._say = say
+        self._clock = BootClock()
+        papers = check(plan, say)
+        self.store, self.device, self.session = papers.store, papers.device, papers.session
+        self.view, self.policy = papers.view, papers.policy
+        self.recorder = Recorder()
+        self.beats = Beats.create()
+        self._launch = Launch(papers, self.beats, say)
+        self.children = self._launch.children
+        self.over = False
+        self.failure: str | None = None
+        self.keeper = Keeper(plan.matcher, papers.confinement, say, escaped=plan.escaped)
+        self._escape_told = False
+        self._model_began_ns = self._model_seen_ns = 0
+        self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
+        self.token = secrets.token_hex(16)  # what the next matcher shows
+        self._gate: socket.socket | None = None
+        self._decider: socket.socket | None = None
+
+    @property
+    def ring(self) -> Ring | None:
+        """The release ring, once the camera's picture is known."""
+        return self._launch.ring
+
+    @property
+    def board_kind(self) -> Board:
+        """What the log's start says; known when the camera is."""
+        return self._launch.board_kind
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the next matcher of a started guard needs to connect, once."""
+        assert self._folder is not None
+        return {
+            "FRAMEGATE_SOCKET": str(self._folder.socket),
+            "FRAMEGATE_TOKEN": self.token,
+            "FRAMEGATE_LANE": self.session.operation.value,
+        }
+
+    def __enter__(self) -> Guard:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def turn(self) -> None:
+        """One turn of the parent's loop, a few milliseconds."""
+        now_ns = self._clock.now_ns()
+        self.beats.beat(Role.PARENT, now_ns)
+        assert self._gate is not None and self._decider is not None
+        poll = select.poll()
+        for channel in (self._gate, self._decider):
+            poll.register(channel, select.POLLIN)
+        for child in self.children.values():
+            poll.register(child.pidfd, select.POLLIN)
+        for fd in self.keeper.fds():
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(TURN_MS)}
+        self.beats.beat(Role.PARENT, self._clock.now_ns())
+        self._bury([child for child in self.children.values() if child.pidfd in ready])
+        self._end_a_hung_model(now_ns)
+        with contextlib.suppress(ipc.PeerGone):
+            for data in ipc.drain(self._decider):
+                self.recorder.decider_said(data)
+            for data in ipc.drain(self._gate):
+                self._gate_said(data)
+        self.keeper.turn(ready, now_ns, over=self.over)
+        if self.keeper.escaped and not self._escape_told:
+            with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
+                self._escape_told = ipc.send(self._decider, ESCAPED)
+        if self.keeper.failure and self.failure is None:
+            self.failure = self.keeper.failure
+
+    def run(self, each_turn: Callable[[Recorder], None] = lambda recorder: None) -> None:
+        """Turn until the stream is over or a process is lost (see `failure`)."""
+        while not self.over and self.failure is None:
+            self.turn()
+            each_turn(self.recorder)
+        self._let_matcher_finish()
+
+    def close(self) -> None:
+        """End every process in order: the decider writes the end of its log first."""
+        scheduling.give_back()
+        self._hear_last_words()
+        for channel in self._launch.sockets:
+            channel.close()
+        for name in ("decider", "bridge", "gate"):
+            if name in self.children:
+                self.children[name].end(wait_s=3.0)
+        for child in self.children.values():
+            child.end()
+        self.keeper.close()
+        if self.ring is not None:
+            self.ring.wipe_all()
+        for fd in self._launch.memory:
+            os.close(fd)
+        self._launch.memory.clear()
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    def _hear_last_words(self) -> None:
+        """Say that this is the end, and take what gate and decider still have to tell."""
+        hear = {"gate": self._gate_said, "decider": self.recorder.decider_said}
+        channels = {"gate": self._gate, "decider": self._decider}
+        speaking = {c: hear[name] for name, c in channels.items() if c and name in self.children}
+        for child in self.children.values():
+            child.dismiss()
+        for channel in speaking:
+            with contextlib.suppress(OSError):  # it is gone already
+                channel.shutdown(socket.SHUT_WR)
+        until_ns = self._clock.now_ns() + LAST_WORDS_NS
+        while speaking and self._clock.now_ns() < until_ns:
+            for channel in select.select(list(speaking), [], [], TURN_MS / 1000)[0]:
+                try:
+                    for data in ipc.drain(channel):
+                        speaking[channel](data)
+                except ipc.PeerGone:
+                    del speaking[channel]
+        self._gate = self._decider = None
+
+    # starting
+
+    def _start(self) -> None:
+        sweep()
+        self._folder = RunFolder()
+        scheduling.hold_real_time(RT_PRIORITY)
+        ipc.hide_memory()
+        launch = self._launch
+        launch.bear(self._folder.socket)
+        self._gate, self._decider = launch.gate, launch.decider
+        launch.brief(self.token)
+        launch.await_ready("gate")
+        if self.ring is None or not self.ring.sealed:
+            raise GuardError("the gate did not seal the release ring")
+        self.keeper.start(lambda: self.environment, self._clock.now_ns())
+        launch.await_ready("decider")
+        self._await_board()
+        self._await_matcher()
+        launch.go()
+
+    def _await_board(self) -> None:
+        """Give the board a moment to be heard, so that a camera's first frames count."""
+        deadline_ns = self._clock.now_ns() + BOARD_WAIT_NS
+        while self.session.operation.identifying and not self.recorder.has_heard_of(
+            Source.DOCK.value
+        ):
+            self.turn()
+            if self._clock.now_ns() > deadline_ns or self.failure is not None:
+                self._say("LINK_LOST: the board has not answered; the guard starts blocked")
+                return
+
+    def _await_matcher(self) -> None:
+        """Give a matcher the time to load what it needs, so that it misses nothing."""
+        deadline_ns = self._clock.now_ns() + MATCHER_WAIT_NS
+        keeper = self.keeper
+        while keeper.child is not None and not keeper.connected and self.failure is None:
+            self.turn()
+            if self._clock.now_ns() > deadline_ns:
+                self._say("MATCHER_LOST: the matcher has not connected yet; starting without it")
+                return
+
+    # watching
+
+    def _gate_said(self, data: bytes) -> None:
+        if data == b"over":
+            self.over = True
+        elif data == b"matcher":
+            self.keeper.connected = True
+            self.token = secrets.token_hex(16)  # the one it showed is spent
+            if self._gate is not None:
+                ipc.send(self._gate, TOKEN + self.token.encode())
+        else:
+            self.recorder.resolved(decode_resolved(data))
+
+    def _bury(self, ended: list[Child]) -> None:
+        lost = {child.name for child in ended}
+        # whichever end is seen first: others may end of the gate's end before it is seen itself
+        if self.ring is not None and ("gate" in lost or (lost and not self.over)):
+            self.ring.wipe_all()
+        if ended and not self.over and self.failure is None:
+            self.failure = first_lost(self.children.values(), ended).describe_end()
+
+    def _end_a_hung_model(self, now_ns: int) -> None:
+        """A model that does not come back takes its process with it; leases ended long before."""
+        began_ns, decider = self.beats.model_began_ns, self.children["decider"]
+        if began_ns == 0 or began_ns != self._model_began_ns:
+            self._model_began_ns, self._model_seen_ns = began_ns, now_ns
+        elif now_ns - self._model_seen_ns > MODEL_LIMIT_NS and self.failure is None:
+            if decider.stopped:  # by someone: it may go on yet, and finds a gap in time then
+                self._model_seen_ns = now_ns
+                return
+            decider.process.kill()
+            limit_s = MODEL_LIMIT_NS / S
+            self.failure = f"MODEL_TIMEOUT: a model did not answer for {limit_s:g} s"
+
+    def _let_matcher_finish(self) -> None:
+        """The stream is over: a matcher that reads to the end gets the time to say so."""
+        deadline_ns = self._clock.now_ns() + 3 * S
+        while (
+            self.keeper.child is not None
+            and self.failure is None
+            and self._clock.now_ns() < deadline_ns
+        ):
+            self.turn()

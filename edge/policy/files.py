@@ -1,0 +1,92 @@
+"""What the policy commands read: packs, bundles, keys and facts from the command line."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge.errors import UsageError
+from edge.policy import keys as policy_keys
+from edge.policy.bundle import parse_payload
+from edge.policy.engine import Policy, utc_today
+from edge.policy.facts import JURISDICTION
+from edge.policy.pack import read_pack, shipped_files
+from edge.policy.store import read_bounded, write_whole
+from edge.policy.trust import Root, peek
+from edge.policy.vocabulary import VOCABULARY
+
+_FLAGS = ("publicly_accessible", "session_open", "active_involvement")
+_IGNORED = "capture_to_match_s"  # accepted, and never decides
+
+
+def policy_in(source: str, as_of: str | None) -> Policy:
+    """The policy in a shipped pack, a directory of pack files, or a bundle (not verified)."""
+    return Policy(read_pack(files_of(source)), day_of(as_of))
+
+
+def files_of(source: str) -> Mapping[str, bytes]:
+    """The files of a pack, from wherever it is."""
+    path = Path(source)
+    if path.is_dir():
+        return {entry.name: read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
+    if path.is_file():
+        return parse_payload(peek(read(path))).files
+    return shipped_files(source)
+
+
+def day_of(as_of: str | None) -> datetime.date:
+    """The day given as YYYY-MM-DD, or today."""
+    try:
+        return utc_today() if as_of is None else datetime.date.fromisoformat(as_of)
+    except ValueError as err:
+        raise UsageError(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}") from err
+
+
+def root_of(keys: list[Path], threshold: int, version: int) -> Root:
+    """The root that trusts these public key files."""
+    if not keys:
+        raise UsageError("name the public keys with --key")
+    public = {path.stem: policy_keys.read_public(path).hex() for path in keys}
+    if len(public) != len(keys):
+        raise UsageError("two of the public keys have the same name")
+    return Root.parse({"version": version, "threshold": threshold, "keys": public})
+
+
+def facts_of(assignments: list[str]) -> dict[str, object]:
+    """Facts written as KEY=VALUE; `true` and `false` are booleans."""
+    known = (*VOCABULARY, *_FLAGS, JURISDICTION, _IGNORED)
+    facts: dict[str, object] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or key not in known:
+            raise UsageError(
+                f"--set expects KEY=VALUE with one of {', '.join(known)}; got {text!r}"
+            )
+        facts[key] = {"true": True, "false": False}.get(value, value) if key in _FLAGS else value
+    return facts
+
+
+def limit_of(text: str) -> tuple[str, float]:
+    """A limit written as NAME=NUMBER."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as err:
+        raise UsageError(f"--limit expects NAME=NUMBER, got {text!r}") from err
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes, of which no more are read than a bundle may have."""
+    try:
+        return read_bounded(path)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        write_whole(path, data)
+    except OSError as err:
+        raise UsageError(f"cannot write {path}: {err.strerror}") from err

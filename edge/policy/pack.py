@@ -1,0 +1,132 @@
+"""A pack: the files a policy is made of, as bytes, and which rules it takes.
+
+The packs shipped with the product lie in `edge/policies`; a signed bundle
+carries the same files. A pack names its rules by id, `GD-*` or `*`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.resources import files
+
+import rfc8785
+
+from edge.errors import PolicyError
+from edge.policy.facts import Vocabulary
+from edge.policy.rules import Effect, Rule, parse
+
+SHIPPED = ("strict", "police")
+DEFAULT = "strict"
+SCHEMA = "schema.cedarschema"
+VOCABULARY = "vocabulary.json"
+PLACES = "places.json"
+_KEYS = {"name", "title", "version", "forbid", "permit"}  # of pack.json
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Rules, the words they use and the schema they are checked against."""
+
+    name: str
+    title: str
+    version: int
+    rules: tuple[Rule, ...]  # those the pack takes, in file order
+    vocabulary: Vocabulary
+    schema: str
+    text: str  # every rule of the files, taken or not, in Cedar
+    content: bytes  # canonical JSON: the digest of every file the pack is made of
+
+
+def shipped_files(name: str) -> dict[str, bytes]:
+    """The files of a pack that comes with the product.
+
+    Raises:
+        PolicyError: no such pack.
+    """
+    if name not in SHIPPED:
+        raise PolicyError(f"expected a pack named {' or '.join(SHIPPED)}, got {name!r}")
+    found = {
+        entry.name: entry.read_bytes()
+        for entry in files("edge.policies").iterdir()
+        if entry.name.endswith(".cedar") or entry.name in (SCHEMA, VOCABULARY, PLACES)
+    }
+    found["pack.json"] = files("edge.policies").joinpath(f"{name}.json").read_bytes()
+    return found
+
+
+def read_pack(content: Mapping[str, bytes]) -> Pack:
+    """The pack made of these files, by name.
+
+    Raises:
+        PolicyError: a file is missing, unknown or malformed, or no rule is left.
+    """
+    families = sorted(name for name in content if name.endswith(".cedar"))
+    wanted = {"pack.json", SCHEMA, VOCABULARY, PLACES, *families}
+    if set(content) != wanted:
+        raise PolicyError(
+            f"expected the files {', '.join(sorted(wanted))}; "
+            f"missing {sorted(wanted - set(content))}, unknown {sorted(set(content) - wanted)}"
+        )
+    about = _about(content["pack.json"])
+    rules = [rule for f in families for rule in parse(f.removesuffix(".cedar"), content[f])]
+    taken = tuple(rule for rule in rules if about.takes(rule))
+    if not taken:
+        raise PolicyError(f"pack {about.name} takes no rule at all")
+    try:
+        schema = content[SCHEMA].decode()
+    except UnicodeDecodeError as err:
+        raise PolicyError(f"{SCHEMA} is not text: {err}") from err
+    return Pack(
+        about.name,
+        about.title,
+        about.version,
+        taken,
+        Vocabulary.from_json(content[VOCABULARY], content[PLACES]),
+        schema,
+        "\n".join(content[family].decode() for family in families),
+        rfc8785.dumps({name: hashlib.sha256(content[name]).hexdigest() for name in content}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    name: str
+    title: str
+    version: int
+    forbid: tuple[str, ...]  # patterns of rule ids
+    permit: tuple[str, ...]
+
+    def takes(self, rule: Rule) -> bool:
+        patterns = self.forbid if rule.effect is Effect.FORBID else self.permit
+        return any(fnmatchcase(rule.id, pattern) for pattern in patterns)
+
+
+def _about(text: bytes) -> _About:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise PolicyError(f"pack.json is not JSON: {err}") from err
+    if not isinstance(found, dict) or set(found) != _KEYS:
+        raise PolicyError(f"pack.json: expected exactly the keys {', '.join(sorted(_KEYS))}")
+    about = _About(
+        found["name"],
+        found["title"],
+        found["version"],
+        _patterns(found["forbid"]),
+        _patterns(found["permit"]),
+    )
+    if not isinstance(about.name, str) or not isinstance(about.title, str):
+        raise PolicyError("pack.json: expected text as name and title")
+    if type(about.version) is not int or about.version < 1:
+        raise PolicyError(f"pack.json: expected a version of 1 or more, got {about.version!r}")
+    return about
+
+
+def _patterns(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise PolicyError(f"pack.json: expected a list of rule ids, got {found!r}")
+    return tuple(found)

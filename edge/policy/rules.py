@@ -1,0 +1,135 @@
+"""Rules: Cedar policies with the annotations that say whose words they are.
+
+A rule id may stand on several policies (FA-06 has two legs; EU-05 both forbids
+and permits). Each policy must carry every annotation, so nothing is decided
+that cannot be explained.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import cedarpy
+
+from edge.errors import PolicyError
+from edge.policy.outcome import Outcome
+
+
+class Effect(Enum):
+    """What a policy does when its conditions hold."""
+
+    FORBID = "forbid"
+    PERMIT = "permit"
+
+
+class Status(Enum):
+    """How well the source's words are known."""
+
+    VERIFIED = "verified"  # read in the source named
+    VERIFIED_IN_PART = "verified in part"
+    SECONDARY = "secondary"  # a report of the text
+    OWN = "own"  # the guard's own rule
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One Cedar policy, and where it comes from."""
+
+    id: str
+    effect: Effect
+    source: str
+    version: str
+    effective_from: datetime.date | None  # None: always
+    effective_to: datetime.date | None  # last day in force; None: no end
+    status: Status
+    says: str
+    outcome: Outcome  # FORBIDDEN for a forbid; of a permit, what it says when it decides
+    family: str  # the file it stands in, without its suffix
+    number: int  # place in that file, from 0
+    body: dict[str, Any]  # the policy in Cedar's JSON form
+
+    @property
+    def key(self) -> str:
+        """Unique among all rules of a pack; the policy's id in the engine."""
+        return f"{self.family}.{self.number}:{self.id}"
+
+    def in_force(self, day: datetime.date) -> bool:
+        """Whether the rule decides on `day`."""
+        begun = self.effective_from is None or self.effective_from <= day
+        return begun and (self.effective_to is None or day <= self.effective_to)
+
+
+_REQUIRED = frozenset(
+    {"id", "source", "version", "effective_from", "effective_to", "status", "says"}
+)
+
+
+def parse(family: str, text: bytes) -> tuple[Rule, ...]:
+    """The rules in one `.cedar` file.
+
+    Raises:
+        PolicyError: not Cedar, or a policy lacks an annotation or has an odd one.
+    """
+    try:
+        found = json.loads(cedarpy.policies_to_json_str(text.decode()))
+    except (ValueError, RecursionError) as err:
+        reason = " ".join(str(err).split())
+        raise PolicyError(f"{family}.cedar is not Cedar: {reason[:200]}") from err
+    if found.get("templates") or found.get("templateLinks"):
+        raise PolicyError(f"{family}.cedar holds a template; expected plain policies")
+    bodies = found["staticPolicies"]
+    numbered = sorted(bodies, key=lambda name: int(name.removeprefix("policy")))
+    return tuple(_rule(family, i, bodies[name]) for i, name in enumerate(numbered))
+
+
+def policy_set(rules: Iterable[Rule]) -> cedarpy.PolicySet:
+    """The rules as the engine takes them; each policy's id is its rule's key."""
+    bodies = {rule.key: rule.body for rule in rules}
+    text = json.dumps({"templates": {}, "staticPolicies": bodies, "templateLinks": []})
+    return cedarpy.PolicySet.from_json_str(text)
+
+
+def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
+    notes = body.get("annotations", {})
+    effect = Effect(body["effect"])
+    name = f"{family}.cedar, policy {number + 1} ({notes.get('id') or 'no id'})"
+    wanted = _REQUIRED | {"outcome"} if effect is Effect.PERMIT else _REQUIRED
+    if set(notes) != wanted:
+        raise PolicyError(
+            f"{name}: expected annotations {', '.join(sorted(wanted))}; "
+            f"missing {sorted(wanted - set(notes))}, unknown {sorted(set(notes) - wanted)}"
+        )
+    if not all(notes.values()):
+        raise PolicyError(f"{name}: an annotation is empty")
+    try:
+        status = Status(notes["status"])
+        begins = _day(notes["effective_from"], "always")
+        ends = _day(notes["effective_to"], "none")
+        outcome = Outcome(notes.get("outcome", "forbidden"))
+    except ValueError as err:
+        raise PolicyError(f"{name}: {err}") from err
+    if (effect is Effect.PERMIT) is (outcome is Outcome.FORBIDDEN):
+        raise PolicyError(f"{name}: a {effect.value} cannot have outcome {outcome.value}")
+    return Rule(
+        notes["id"],
+        effect,
+        notes["source"],
+        notes["version"],
+        begins,
+        ends,
+        status,
+        notes["says"],
+        outcome,
+        family,
+        number,
+        body,
+    )
+
+
+def _day(text: str, unbounded: str) -> datetime.date | None:
+    return None if text == unbounded else datetime.date.fromisoformat(text)

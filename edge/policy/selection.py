@@ -1,0 +1,78 @@
+"""Which policy a guard runs under: the installed bundle, or a shipped pack where none is trusted.
+
+Parent and decider each choose for themselves from the same words, and compare
+digests, so a policy that changes between the two readings starts nothing. What
+a bundle says beside its rules, limits and model digests, is applied here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.clock import MS
+from edge.commissioning.records import Device
+from edge.lease import MIN_VIEW_SCORE
+from edge.policy.bundle import Floors
+from edge.policy.engine import Policy
+from edge.policy.store import PolicyStore, check_model, in_force
+from edge.policy.term import Tenure
+from edge.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A policy, and for one from a bundle what watches over its term."""
+
+    policy: Policy
+    tenure: Tenure | None
+
+    @property
+    def version(self) -> int:
+        """Of the bundle; 0 for a shipped pack."""
+        return 0 if self.tenure is None else self.tenure.floors.version
+
+    @property
+    def min_view_score(self) -> float:
+        """Share of agreeing signs that a frame needs: the bundle's where it is stricter."""
+        return max(MIN_VIEW_SCORE, self._limit("min_view_score", 0.0))
+
+    @property
+    def max_age_ns(self) -> int | None:
+        """How old evidence may be, where the bundle says so."""
+        age_ms = self._limit("evidence_max_age_ms", 0.0)
+        return round(age_ms * MS) or None
+
+    def device(self, device: Device) -> Device:
+        """The commissioning record with the bundle's dwell, where that is longer."""
+        return replace(device, dwell_s=max(device.dwell_s, self._limit("dwell_s", 0.0)))
+
+    def check_models(self, models: Iterable[Path]) -> None:
+        """See that every model file in use is one the bundle names.
+
+        A bundle that names none leaves them to the digests pinned in the product.
+
+        Raises:
+            BundleError: `MODEL_DIGEST`, and which file.
+        """
+        if self.tenure is not None and self.tenure.bundle.models:
+            for path in models:
+                check_model(self.tenure.bundle, path)
+
+    def _limit(self, name: str, default: float) -> float:
+        return default if self.tenure is None else self.tenure.bundle.thresholds.get(name, default)
+
+
+def choose(pack: str, store: Path | None, known: Iterable[Floors] = ()) -> Chosen:
+    """The bundle installed in the folder `store`, or the shipped `pack` if no keys are trusted.
+
+    Args:
+        known: what the audit log has seen; nothing older counts again.
+
+    Raises:
+        PolicyError: no such pack, or the installed bundle does not hold (any more).
+    """
+    found = in_force(pack, PolicyStore(store), wall_s=int(time.time()), guard=VERSION, known=known)
+    return Chosen(*found)

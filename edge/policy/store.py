@@ -1,0 +1,260 @@
+"""The installed policy: one directory with the bundle, the trusted root and the floors.
+
+    bundle.json   the bundle in force, as it was signed
+    root.json     whose signatures count
+    floors.json   the newest version and time seen here
+
+Files are written beside their place and renamed, the bundle first: whatever
+moment the power goes, the old policy or the new one is in force. A refused
+bundle changes nothing. Without a policy that loads, everything is blocked.
+Floors from the audit log and the board are passed in and count as well.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.errors import PolicyError, UsageError
+from edge.policy import strict_json
+from edge.policy.bundle import Bundle, Floors, admit, open_bundle
+from edge.policy.engine import Policy
+from edge.policy.lint import lint
+from edge.policy.term import Tenure
+from edge.policy.trust import MAX_BYTES, BundleError, Root, malformed
+from edge.reasons import Reason
+
+DEFAULT_DIR = Path("~/.local/state/framegate/policy")
+_BUNDLE, _ROOT, _FLOORS = "bundle.json", "root.json", "floors.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A policy ready to decide, the bundle it came in, and the floors it leaves."""
+
+    policy: Policy
+    bundle: Bundle
+    floors: Floors
+
+
+def newest(floors: Iterable[Floors]) -> Floors:
+    """The highest of several floors; a digest counts only with its version."""
+    known = [Floors(), *floors]
+    top = max(known, key=lambda f: (f.version, f.digest))
+    return Floors(
+        top.version,
+        top.digest,
+        max(f.root_version for f in known),
+        max(f.time_s for f in known),
+    )
+
+
+def judge(envelope: bytes, trusted: Root, floors: Floors, *, wall_s: int, guard: str) -> Installed:
+    """The policy in `envelope`, if it is signed, whole, fresh and new enough.
+
+    Raises:
+        BundleError: it is refused, and why.
+    """
+    bundle = open_bundle(envelope, trusted)
+    after = admit(bundle, floors, wall_s=wall_s, guard=guard)
+    day = datetime.datetime.fromtimestamp(after.time_s, datetime.timezone.utc).date()
+    try:
+        policy = Policy(bundle.pack(), day)
+    except BundleError:
+        raise
+    except PolicyError as err:
+        raise malformed(str(err)) from err
+    return Installed(policy, bundle, after)
+
+
+class PolicyStore:
+    """The directory that holds the installed policy."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = (directory or DEFAULT_DIR).expanduser()
+
+    def root(self) -> Root | None:
+        """Whose signatures count, or None if nobody has said yet."""
+        text = self._read(_ROOT)
+        return None if text is None else Root.parse(_json(text, _ROOT))
+
+    def floors(self) -> Floors:
+        """The newest seen here; nothing at all before the first bundle."""
+        text = self._read(_FLOORS)
+        if text is None:
+            return Floors()
+        found = _json(text, _FLOORS)
+        try:
+            floors = Floors(
+                found["version"],
+                bytes.fromhex(found["digest"]),
+                found["root_version"],
+                found["time_s"],
+            )
+        except (KeyError, TypeError, ValueError) as err:
+            raise malformed(f"{_FLOORS}: {err}") from err
+        if any(type(n) is not int for n in (floors.version, floors.root_version, floors.time_s)):
+            raise malformed(f"{_FLOORS}: expected whole numbers")
+        return floors
+
+    def load(self, *, wall_s: int, guard: str, known: Iterable[Floors] = ()) -> Installed:
+        """The installed policy; `known` are the floors of the log and the board.
+
+        Raises:
+            BundleError: none is installed, or it does not hold any more.
+        """
+        root, envelope = self.root(), self._read(_BUNDLE)
+        if root is None or envelope is None:
+            raise BundleError(Reason.POLICY_UNSIGNED, f"no policy is installed in {self.directory}")
+        floors = newest([self.floors(), *known])
+        return judge(envelope, root, floors, wall_s=wall_s, guard=guard)
+
+    def install(
+        self,
+        envelope: bytes,
+        *,
+        wall_s: int,
+        guard: str,
+        trust: Root | None = None,
+        known: Iterable[Floors] = (),
+    ) -> Installed:
+        """Put a bundle in force; refused, it leaves everything as it was.
+
+        Args:
+            trust: whose signatures count, for the first bundle only.
+
+        Raises:
+            BundleError: it is refused, and why.
+            UsageError: there is no trusted root, or there is one already.
+        """
+        root = self.root()
+        if root is not None and trust not in (None, root):
+            raise UsageError("keys are trusted already; they change by a bundle that both sign")
+        trusted = root or trust
+        if trusted is None:
+            raise UsageError("no key is trusted yet: the first bundle needs --key and --threshold")
+        floors = newest([self.floors(), *known])
+        installed = judge(envelope, trusted, floors, wall_s=wall_s, guard=guard)
+        wrong = lint(installed.policy.pack)
+        if wrong:
+            raise BundleError(Reason.POLICY_LINT, str(wrong[0]))
+        after = installed.floors
+        self._write(_BUNDLE, envelope)
+        self._write(_ROOT, _text(installed.bundle.root.data()))
+        self._write(
+            _FLOORS,
+            _text(
+                {
+                    "version": after.version,
+                    "digest": after.digest.hex(),
+                    "root_version": after.root_version,
+                    "time_s": after.time_s,
+                }
+            ),
+        )
+        return installed
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return read_bounded(self.directory / name)
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            raise UsageError(f"cannot read {self.directory / name}: {err.strerror}") from err
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(self.directory / name, data)
+        except OSError as err:
+            raise UsageError(f"cannot write {self.directory / name}: {err.strerror}") from err
+
+
+def in_force(
+    pack: str,
+    store: PolicyStore,
+    *,
+    wall_s: int,
+    guard: str,
+    known: Iterable[Floors] = (),
+) -> tuple[Policy, Tenure | None]:
+    """The policy to decide by: the installed one, where somebody's keys are trusted.
+
+    A device that trusts no keys yet decides by the pack that came with the
+    product, which has no term. One that does never falls back to it, nor one
+    whose log knows that a bundle was once in force.
+
+    Raises:
+        PolicyError: the installed policy is refused, or is another pack.
+    """
+    known = tuple(known)
+    if store.root() is None:
+        seen = newest(known).version
+        if seen:
+            raise BundleError(
+                Reason.POLICY_ROLLBACK,
+                f"version {seen} was in force on this device, none is installed in "
+                f"{store.directory}",
+            )
+        return Policy.load(pack), None
+    installed = store.load(wall_s=wall_s, guard=guard, known=known)
+    found = installed.policy
+    if found.pack.name != pack:
+        raise PolicyError(f"expected the pack {pack}, the installed bundle holds {found.pack.name}")
+    return found, Tenure(installed.bundle, installed.floors)
+
+
+def check_model(bundle: Bundle, path: Path) -> None:
+    """See that a model file is the one the bundle names.
+
+    Raises:
+        BundleError: it is not, or the bundle names no such model.
+    """
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as err:
+        raise BundleError(Reason.MODEL_DIGEST, f"cannot read {path}: {err.strerror}") from err
+    if bundle.models.get(path.name) != found:
+        raise BundleError(Reason.MODEL_DIGEST, f"{path} is not the model the policy names")
+
+
+def read_bounded(path: Path) -> bytes:
+    """The file's bytes, or one more than a bundle may have: what follows is not read."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file so that there is never half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def _json(text: bytes, name: str) -> dict[str, Any]:
+    try:
+        found = strict_json.load(text, max_bytes=MAX_BYTES, max_depth=4)
+    except ValueError as err:
+        raise malformed(f"{name}: {err}") from err
+    if not isinstance(found, dict):
+        raise malformed(f"{name}: expected a mapping")
+    return found
+
+
+def _text(data: object) -> bytes:
+    return json.dumps(data, indent=1, sort_keys=True).encode() + b"\n"

@@ -1,0 +1,199 @@
+"""How `framegate policy show` and `diff` look: a text table, an HTML page, a list."""
+
+from __future__ import annotations
+
+import html
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from edge.policy.engine import Policy
+from edge.policy.facts import JURISDICTION
+from edge.policy.matrix import LANES, PLACINGS, USUAL, Row, differences
+from edge.policy.outcome import Decision, Outcome
+from edge.policy.rules import Rule
+
+_SIGN = {Outcome.PERMITTED: "+", Outcome.NOT_COVERED: "o", Outcome.FORBIDDEN: "#"}
+_PLACE = (
+    f"No rule names {USUAL[JURISDICTION]}, so this is what holds everywhere; "
+    "--set jurisdiction=US-WA adds the law of a place"
+)
+_LEGEND = "+ permitted by a rule   o allowed, no rule covers it   # forbidden"
+
+_STYLE = """
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1c1c1c; background: #fff; }
+table { border-collapse: collapse; margin: 1.5rem 0; }
+th, td { border: 1px solid #bbb; padding: .3rem .5rem; text-align: left; vertical-align: top; }
+.wide { overflow: auto; max-height: 85vh; margin: 1.5rem 0; }
+.wide table { margin: 0; border-collapse: separate; border-spacing: 0; }
+thead th { position: sticky; top: 0; background: #f2f2f2; }
+td { min-width: 5.5rem; font-size: 12px; }
+.permitted { background: #d8efdb; }
+.not_covered { background: #fbf1cf; }
+.forbidden { background: #f4d9d7; }
+.note { max-width: 60rem; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { body { margin: 1rem; } }
+"""
+
+
+def table(
+    policy: Policy, changes: Mapping[str, object], rows: Sequence[Row], columns: int = 0
+) -> str:
+    """The matrix as text: one sign a lane, and which rules forbid in each line.
+
+    Args:
+        columns: of the terminal, 26 or more; text is folded to them and, where one
+            line is too narrow for a row, a row takes several. 0: as wide as it is.
+    """
+    width = max(len(row.who) for row in rows)
+    place = max(len(name) for name in PLACINGS)
+    signs_at = width + place + 4
+    rules_at = signs_at + 2 * len(LANES) + 1
+    lines = [*_folded(_heading(policy, changes), columns), *_folded(_LEGEND, columns), ""]
+    if columns and columns < rules_at + 20:
+        return "\n".join([*lines, *_narrow(rows, columns)])
+    lines += [f"{'':{signs_at}}{'| ' * number}{lane}" for number, lane in enumerate(LANES)]
+    for row in rows:
+        head = f"{row.who:{width}}  {row.placing:{place}}  {_signs(row)}  {_forbidding(row)}"
+        lines += _folded(head.rstrip(), columns, rules_at)
+    return "\n".join(lines)
+
+
+def _narrow(rows: Sequence[Row], columns: int) -> list[str]:
+    """A row below its name, the lanes by letters that stand over its signs."""
+    letters = "abcdefghijklmnopqrstuvwxyz"[: len(LANES)]
+    lines = [f"{letter} {lane}" for letter, lane in zip(letters, LANES, strict=True)]
+    for row in rows:
+        lines += ["", *_folded(f"{row.who}, {row.placing}", columns)]
+        lines += [" ".join(letters), _signs(row), *_folded(_forbidding(row), columns)]
+    return lines
+
+
+def _signs(row: Row) -> str:
+    return " ".join(_SIGN[decision.outcome] for decision in row.decisions)
+
+
+def _forbidding(row: Row) -> str:
+    found = {rule for d in row.decisions if d.outcome is Outcome.FORBIDDEN for rule in d.rules}
+    return " ".join(sorted(found))
+
+
+def _folded(text: str, columns: int, indent: int = 0) -> list[str]:
+    """The text in lines of at most so many columns; unchanged if that is 0."""
+    if not columns:
+        return [text]
+    return textwrap.wrap(
+        text,
+        columns,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
+
+
+def _heading(policy: Policy, changes: Mapping[str, object]) -> str:
+    given = {key: value for key, value in USUAL.items() if key not in changes} | dict(changes)
+    said = ", ".join(f"{key}={_word(value)}" for key, value in given.items())
+    place = "" if JURISDICTION in changes else f". {_PLACE}"
+    return f"Pack {policy.pack.name} on {policy.day}: {said}{place}"
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def page(policy: Policy, changes: Mapping[str, object], rows: Sequence[Row]) -> str:
+    """The matrix as a page that needs nothing else: every rule in every cell."""
+    says = {rule.id: rule.says for rule in reversed(policy.pack.rules)}
+    body = []
+    for row in rows:
+        cells = "".join(_cell(decision, says) for decision in row.decisions)
+        body.append(f"<tr><th>{_text(row.who)}<td>{_text(row.placing)}{cells}")
+    heads = "".join(f"<th>{lane}" for lane in LANES)
+    rules = "".join(_rule(rule, policy) for rule in policy.pack.rules)
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>framegate policy: {_text(policy.pack.name)}</title>\n<style>{_STYLE}</style>\n"
+        f"<h1>{_text(policy.pack.title)}</h1>\n"
+        f'<p class="note">{_text(_heading(policy, changes))}.</p>\n'
+        '<p class="note">Published rules adopted as device policy; not legal advice. '
+        "<span class=permitted>Permitted by a rule</span>, "
+        "<span class=not_covered>allowed because no rule covers it</span>, "
+        "<span class=forbidden>forbidden</span>.</p>\n"
+        f"<div class=wide><table><thead><tr><th>user<th>camera{heads}</thead>\n<tbody>\n"
+        + "\n".join(body)
+        + "\n</tbody></table></div>\n<h2>Rules</h2>\n<div class=wide><table><thead><tr><th>rule"
+        "<th>does<th>says<th>source<th>version<th>status<th>from<th>to</thead>\n"
+        f"<tbody>{rules}</tbody></table></div>\n</html>\n"
+    )
+
+
+def _cell(decision: Decision, says: Mapping[str, str]) -> str:
+    rules = " ".join(
+        f'<abbr title="{_text(says.get(rule, "no permit held"))}">{_text(rule)}</abbr>'
+        for rule in decision.rules
+    )
+    return f"<td class={decision.outcome.value}>{rules}"
+
+
+def _rule(rule: Rule, policy: Policy) -> str:
+    words = (
+        rule.id,
+        rule.effect.value,
+        rule.says,
+        rule.source,
+        rule.version,
+        rule.status.value,
+        str(rule.effective_from or "always"),
+        str(rule.effective_to or "no end")
+        + ("" if rule.in_force(policy.day) else f" (decides nothing on {policy.day})"),
+    )
+    return "\n<tr>" + "".join(f"<td>{_text(word)}" for word in words)
+
+
+def _text(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
+    """Which rules differ between two policies, and what changes for `count` cases."""
+    old, new = ({rule.key: rule for rule in policy.pack.rules} for policy in (before, after))
+    added = sorted(new.keys() - old.keys())
+    removed = sorted(old.keys() - new.keys())
+    edited = sorted(key for key in old.keys() & new.keys() if old[key] != new[key])
+    changes = differences(before, after, count)
+    if as_json:
+        cases = [
+            {"facts": dict(c.facts), "before": _data(c.before), "after": _data(c.after)}
+            for c in changes
+        ]
+        return json.dumps(
+            {"added": added, "removed": removed, "changed": edited, "of": count, "cases": cases},
+            indent=1,
+        )
+    lines = [f"+ {key}" for key in added]
+    lines += [f"- {key}" for key in removed]
+    lines += [f"~ {key}" for key in edited]
+    lines.append(f"{len(changes)} of {count} cases change their answer")
+    for change in changes[:3]:
+        said = ", ".join(f"{key}={_word(value)}" for key, value in change.facts.items())
+        lines += [
+            f"  {said}",
+            f"    before: {_line(change.before)}",
+            f"    after:  {_line(change.after)}",
+        ]
+    return "\n".join(lines)
+
+
+def _data(decision: Decision) -> dict[str, object]:
+    return {
+        "verdict": decision.verdict.value,
+        "outcome": decision.outcome.value,
+        "rules": list(decision.rules),
+    }
+
+
+def _line(decision: Decision) -> str:
+    return f"{decision.verdict.value} {decision.outcome.value} {' '.join(decision.rules)}"

@@ -1,0 +1,308 @@
+"""Replay: judge a recording as if it were a live camera, in virtual time.
+
+The same sentinel, gate, eyes and judge as in the running guard, driven by the
+file's own timestamps, as fast as the machine allows and with the same result
+every time. Evidence costs no time here and the board answers at once, so a
+replay says what the rules decide, not how fast. Nothing is ever released to a
+matcher: the outlet only counts, or is a ring that the evaluation reads itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from edge.audit.schema import Entry, Release, Stamp
+from edge.cameras.opencv import Shot
+from edge.clock import MS, VirtualClock
+from edge.commissioning.records import Device, Session
+from edge.decision.judge import Action, Ask, Judge, Outlook, Setup, Tell, Write
+from edge.evidence.liveness import Liveness
+from edge.evidence.readings import BoardSample, Reading, Source
+from edge.evidence.vision import VIEW_NS, Eyes, FaceFinder, SceneFinder
+from edge.frames.gate import Blocked, Gate, Pending
+from edge.frames.messages import Ended
+from edge.frames.releaser import Outlet, Releaser
+from edge.frames.sentinel import ALL, Look, Sentinel
+from edge.lease import MIN_VIEW_SCORE, Binding, Lease
+from edge.policy.engine import Policy
+from edge.reasons import Reason, worst_first
+from edge.report.record import ContextChange, FrameDecision
+from edge.report.record import Outcome as FrameOutcome
+from edge.view.fingerprint import Fingerprint
+
+START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
+_DUE_NS = VIEW_NS * 9 // 10  # an evidence frame is due; 10 % early is on time
+_TURN_NS = 100 * MS  # between two turns where no frame and no sample comes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything a replay found."""
+
+    decisions: list[FrameDecision] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    changes: list[ContextChange] = field(default_factory=list)
+    gate_ns: list[int] = field(default_factory=list)
+    evidence_frames: int = 0
+    last_ns: int = START_NS
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    at_ns: int  # from the clip's first frame
+    outlook: Outlook
+
+
+class _Nothing:
+    """An outlet from which nobody reads: a replay releases no pixels."""
+
+    listening = True  # as if a matcher were there: what would have been released is counted
+
+    def stage(self, frame: np.ndarray) -> int:
+        return 0
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        return 0
+
+    def wipe(self) -> None:
+        """Nothing was kept."""
+
+
+class Replay:
+    """One recording, one device, one session."""
+
+    def __init__(
+        self,
+        device: Device,
+        session: Session,
+        policy: Policy,
+        fingerprint: Fingerprint | None,
+        faces: FaceFinder,
+        *,
+        release: Release = Release.BRACKETED,
+        camera: bytes = bytes(16),
+        log: Callable[[Entry, bool], int] | None = None,
+        wall_ns: int = 0,
+        scene: SceneFinder | None = None,
+        outlet: Outlet | None = None,
+    ) -> None:
+        """Begin blocked.
+
+        Args:
+            log: appends one entry durably or not and returns its index.
+            outlet: gets the pixels of what passes; without one they are not even kept.
+        """
+        lane = session.operation
+        self._binding = Binding(camera, bytes(16), policy.digest, lane)
+        setup = Setup(device, session, self._binding, release, False, True)
+        self._identifying = lane.identifying
+        self._clock = VirtualClock(START_NS)
+        self._judge = Judge(setup, policy, START_NS)
+        self._eyes = Eyes(fingerprint, faces, device.people, scene)
+        self._sentinel = Sentinel(fingerprint)
+        self._liveness = Liveness()
+        self._gate = Gate(self._binding, min_view_score=MIN_VIEW_SCORE if lane.identifying else 0.0)
+        self._releaser = Releaser(
+            self._gate,
+            outlet or _Nothing(),
+            self._clock,
+            lambda frame: self._pictures.get(frame.sequence, _NO_PIXELS),
+            self._passed,
+            self._blocked,
+        )
+        self._keeps = outlet is not None
+        self._pictures: dict[int, np.ndarray] = {}  # of the frames that wait
+        self._log = log
+        self._wall_ns = wall_ns
+        self._anchor = ALL
+        self._evidence_ns: int | None = None
+        self._released = (0, -1)
+        self._still = False
+        self._accounts: dict[int, _Account] = {}
+        self._records = 0
+        self.outcome = Outcome()
+
+    def run(self, shots: Iterable[Shot], samples: Sequence[BoardSample]) -> Outcome:
+        """Play the frames and the board samples in order of time, then drain."""
+        waiting = list(samples)
+        waiting.reverse()
+        last: Shot | None = None
+        for shot in shots:
+            at_ns = START_NS + shot.captured_ns
+            while waiting and START_NS + waiting[-1].captured_ns <= at_ns:
+                self._sample(waiting.pop())
+            self._pass_time(at_ns)
+            self._frame(shot.frame, at_ns)
+            last = shot
+        if last is not None:
+            self._finish(last, waiting)
+        return self.outcome
+
+    def _finish(self, last: Shot, waiting: list[BoardSample]) -> None:
+        """A final reading of every class for the last frame, then the FIFO drains."""
+        at_ns = START_NS + last.captured_ns
+        self._examine(last.frame, at_ns, final=True)
+        while waiting and START_NS + waiting[-1].captured_ns <= at_ns + 100 * MS:
+            self._sample(waiting.pop())
+        self._turn()
+        for blocked in self._gate.bar(self._clock.now_ns(), Reason.BRACKET):
+            self._blocked(blocked)
+        self.outcome.decisions.sort(key=lambda d: d.frame)
+        self.outcome.last_ns = self._clock.now_ns()
+
+    def _pass_time(self, at_ns: int) -> None:
+        """Let the clock go on to `at_ns`; like a guard, the judge does not sleep in between."""
+        while at_ns - self._clock.now_ns() > _TURN_NS:
+            self._clock.move_to(self._clock.now_ns() + _TURN_NS)
+            self._turn()
+        if at_ns > self._clock.now_ns():
+            self._clock.move_to(at_ns)
+
+    def _sample(self, sample: BoardSample) -> None:
+        at_ns = max(START_NS + sample.captured_ns, 0)
+        self._pass_time(at_ns)
+        moved = replace(sample, captured_ns=at_ns)
+        readings = self._judge.board(moved)
+        for reading in readings:
+            if reading.source is Source.STILLNESS:
+                self._still = reading.good
+        self.outcome.readings.extend(readings)
+        self._turn()
+
+    def _frame(self, frame: np.ndarray, at_ns: int) -> None:
+        sequence = len(self._accounts)
+        began = time.perf_counter_ns()
+        lease = self._gate.lease
+        look = self._sentinel.look(frame, self._anchor if lease is None else lease.seen_blocks)
+        score = look.view_score if self._identifying else 1.0
+        pending = Pending(sequence, at_ns, score, sequence, frame.nbytes)
+        if self._keeps:
+            self._pictures[sequence] = frame
+        stopped = self._gate.admit(pending, self._clock.now_ns())
+        self.outcome.gate_ns.append(time.perf_counter_ns() - began)
+        self._account(sequence, at_ns)
+        self._notice(look, at_ns)
+        due = self._evidence_ns is None or at_ns - self._evidence_ns >= _DUE_NS
+        if due and not look.malformed:
+            self._examine(frame, at_ns, final=False)
+        self._turn()
+        self._account(sequence, at_ns)  # again: now its own evidence has been heard
+        for blocked in stopped:
+            self._blocked(blocked)
+        for blocked in self._gate.tick(self._clock.now_ns()):
+            self._blocked(blocked)
+
+    def _notice(self, look: Look, at_ns: int) -> None:
+        readings = [Reading(Source.LIVENESS, at_ns, self._liveness.see(look, at_ns))]
+        if self._identifying:
+            foreign = look.view_score < MIN_VIEW_SCORE
+            reasons = (Reason.VIEW_FOREIGN,) if foreign else ()
+            readings.append(Reading(Source.SIGN_MAP, at_ns, reasons))
+        self._judge.observe(readings)
+        self.outcome.readings.extend(readings)
+
+    def _examine(self, frame: np.ndarray, at_ns: int, *, final: bool) -> None:
+        sight = self._eyes.examine(
+            frame, at_ns, opening=self._judge.opening, still=self._still, final=final
+        )
+        self._evidence_ns = at_ns
+        self._anchor = sight.seen_blocks
+        self._judge.observe(
+            sight.readings,
+            sight.seen_blocks,
+            unsettled_ns=at_ns if sight.unsettled else None,
+        )
+        self.outcome.readings.extend(sight.readings)
+        self.outcome.evidence_frames += 1
+
+    def _turn(self) -> None:
+        """Let the judge act until it has nothing more to do, then release what passes."""
+        now_ns = self._clock.now_ns()
+        while actions := self._judge.step(now_ns):
+            for action in actions:
+                self._act(action, now_ns)
+        self._note_change(now_ns)
+        self._releaser.drain()
+
+    def _act(self, action: Action, now_ns: int) -> None:
+        match action:
+            case Tell(Lease() as lease):
+                self._gate.grant(lease, now_ns)
+            case Tell(revocation):
+                assert not isinstance(revocation, Lease)
+                for blocked in self._gate.revoke(revocation):
+                    self._blocked(blocked)
+                report = Ended(revocation.epoch, *self._released, None, False, True)
+                self._judge.ended(report)
+                self._released = (0, -1)
+            case Write(entry, durable):
+                index = self._record(entry, durable, now_ns)
+                if durable:
+                    self._judge.recorded(index, now_ns)
+            case Ask():
+                raise AssertionError("a replay has no board to ask")
+
+    def _record(self, entry: Callable[[Stamp], Entry], durable: bool, now_ns: int) -> int:
+        self._records += 1
+        if self._log is None:
+            return self._records
+        return self._log(entry(self.stamp(now_ns)), durable)
+
+    def stamp(self, now_ns: int) -> Stamp:
+        """The stamp of a log entry at this virtual time."""
+        binding = self._binding
+        return Stamp(
+            binding.boot, now_ns, self._wall_ns + now_ns - START_NS, binding.camera, binding.policy
+        )
+
+    def _account(self, sequence: int, at_ns: int) -> None:
+        """Note what the judge thinks while this frame is the newest."""
+        outlook = self._judge.outlook
+        self._accounts[sequence] = _Account(at_ns - START_NS, outlook)
+
+    def _passed(self, frame: Pending) -> None:
+        account = self._accounts[frame.sequence]
+        self._pictures.pop(frame.sequence, None)
+        self._released = (self._released[0] + 1, frame.captured_ns)
+        rules = self._judge.outlook.rules
+        self.outcome.decisions.append(
+            FrameDecision(
+                frame.sequence,
+                account.at_ns,
+                FrameOutcome.PASS,
+                account.outlook.setting,
+                (),
+                rules,
+            )
+        )
+
+    def _blocked(self, blocked: Blocked) -> None:
+        sequence = blocked.frame.sequence
+        self._pictures.pop(sequence, None)
+        then, now = self._accounts[sequence].outlook, self._judge.outlook
+        reasons = worst_first((*then.reasons, *now.reasons, blocked.reason))
+        context = then.setting if then.reasons else now.setting
+        self.outcome.decisions.append(
+            FrameDecision(
+                sequence,
+                self._accounts[sequence].at_ns,
+                FrameOutcome.BLOCK,
+                context,
+                reasons,
+                then.rules or now.rules,
+            )
+        )
+
+    def _note_change(self, now_ns: int) -> None:
+        outlook = self._judge.outlook
+        changes = self.outcome.changes
+        if not changes or changes[-1].to.value != outlook.setting.value:
+            at_s = max(0, now_ns - START_NS) / 1e9
+            changes.append(ContextChange(at_s, outlook.setting, outlook.reasons))
+
+
+_NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

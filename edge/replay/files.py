@@ -1,0 +1,236 @@
+"""A replay from files to files: records, telemetry and clip in, decisions and report out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from pathlib import Path
+
+import numpy as np
+
+from edge.audit.clerk import Clerk
+from edge.audit.log import AuditLog
+from edge.audit.note import Signer
+from edge.audit.schema import Board, Enrolment, Release, Start, Stop
+from edge.cameras.opencv import FileCamera
+from edge.clock import S
+from edge.commissioning.records import DWELL_S, Device, load_device, load_session
+from edge.errors import RecordError, UsageError
+from edge.evidence import telemetry
+from edge.evidence.people import FaceBoxes
+from edge.evidence.scene import SceneModel
+from edge.guard.results import verified
+from edge.models.pull import asset
+from edge.policy.engine import Policy
+from edge.replay.engine import START_NS, Outcome, Replay
+from edge.report import record
+from edge.report.page import write_report
+from edge.report.rule_notes import notes_for
+from edge.version import VERSION
+from edge.view.enrol import enrol
+from edge.view.fingerprint import Fingerprint
+
+_ENROL_FRAMES = 30  # spread over the opening seconds
+_RESULTS = ("decisions.jsonl", "summary.json", "report.html")
+_ENROL_S = (0.2, 60.0)
+"""Bounds of the opening seconds from which a view may be enrolled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to replay, and how; the arguments of `framegate replay`."""
+
+    clip: Path
+    device: Path
+    session: Path
+    telemetry: tuple[Path, ...] = ()
+    pack: str = "strict"
+    dwell_s: float | None = None
+    enroll_view: str | None = None
+    release: str = "bracketed"
+    out: Path | None = None
+
+
+def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
+    """Judge the clip; `say` hears what a reader of the result should know.
+
+    Raises:
+        GuardError: any input is not what it should be; then nothing was written.
+    """
+    device = load_device(job.device)
+    session = load_session(job.session)
+    if job.dwell_s is not None:
+        if not DWELL_S[0] <= job.dwell_s <= DWELL_S[1]:
+            raise UsageError(
+                f"--dwell must be {DWELL_S[0]:g} to {DWELL_S[1]:g} seconds, got {job.dwell_s:g}"
+            )
+        device = changed(device, dwell_s=job.dwell_s)
+    samples = telemetry.load(job.telemetry)
+    policy = Policy.load(job.pack)
+    faces = FaceBoxes(asset("centerface.onnx"))
+    camera = FileCamera(job.clip)
+    digest = camera.identity.digest
+    fingerprint = _view(job, device, faces, digest)
+    log = None if job.out is None else _fresh_log(job.out)
+    say("replay: the records are taken unsigned; nothing is released to any matcher")
+    for path in job.telemetry:
+        if ignored := ", ".join(telemetry.ignored_columns(path)):
+            say(f"note: {path}: no sensor is called {ignored}; ignored")
+    with contextlib.ExitStack() as scratch:
+        folder = log
+        if folder is None:  # nobody keeps it
+            place = scratch.enter_context(tempfile.TemporaryDirectory(prefix="framegate-"))
+            folder = Path(place) / "audit"
+        signer = Signer.generate("framegate/replay")
+        clerk = Clerk(AuditLog.create_or_open(folder, signer))
+        guard = Replay(
+            device,
+            session,
+            policy,
+            fingerprint,
+            faces,
+            release=Release(job.release),
+            camera=digest,
+            log=clerk.write,
+            scene=SceneModel.load(),
+        )
+        enrolment = fingerprint.enrolment.value if fingerprint is not None else "none"
+        start = Start(
+            guard.stamp(START_NS),
+            VERSION,
+            job.pack,
+            session.operation,
+            device.dwell_s,
+            Release(job.release),
+            True,
+            Enrolment(enrolment),
+            Board.VIRTUAL,
+        )
+        clerk.write(start, durable=False)
+        outcome = guard.run(camera.shots(), samples)
+        camera.close()
+        summary = _summary(job, device, outcome, enrolment)
+        stop = Stop(guard.stamp(outcome.last_ns), summary.passed, summary.frames)
+        clerk.close(stop)
+        summary = changed(
+            summary, board="virtual", audit_verified=verified(folder, signer.verifier)
+        )
+    result = record.SceneRecord(
+        name=job.clip.name,
+        footage=job.clip.name,
+        must_happen="",
+        decisions=outcome.decisions,
+        summary=summary,
+        readings=tuple(changed(r, captured_ns=r.captured_ns - START_NS) for r in outcome.readings),
+        notes=("Offline replay with unsigned records: nothing was released to any matcher.",),
+        rules=notes_for(policy, (rule for d in outcome.decisions for rule in d.rules)),
+    )
+    _warn(summary, outcome, say)
+    if job.out is not None:
+        record.write_decisions(job.out / "decisions.jsonl", outcome.decisions)
+        record.write_summary(job.out / "summary.json", summary)
+        write_report(job.out / "report.html", [result])
+    return result
+
+
+def opening(clip: Path, seconds: float) -> tuple[list[np.ndarray], bytes]:
+    """Frames spread over the clip's first `seconds`, and the digest of its camera."""
+    camera = FileCamera(clip)
+    frames = []
+    for shot in camera.shots():
+        if shot.captured_ns > seconds * S:
+            break
+        frames.append(shot.frame)
+    camera.close()
+    step = max(1, len(frames) // _ENROL_FRAMES)
+    return frames[::step], camera.identity.digest
+
+
+def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
+    """A trial fingerprint from a clip's first seconds, people masked, limits not enforced."""
+    frames, digest = opening(clip, seconds)
+    boxes = [faces.detect(frame) for frame in frames]
+    return enrol(frames, boxes, camera=digest, enforce=False)
+
+
+def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerprint | None:
+    if job.enroll_view is not None:
+        clip, seconds = _clip_and_seconds(job.enroll_view)
+        return enrol_opening(clip, seconds, faces)
+    if device.fingerprint is None:
+        return None
+    try:
+        data = device.fingerprint.read_bytes()
+    except OSError as err:
+        raise RecordError(
+            f"{device.fingerprint}: expected the enrolled view that {job.device} names: "
+            f"{err.strerror}"
+        ) from err
+    return Fingerprint.from_bytes(data)
+
+
+def _clip_and_seconds(text: str) -> tuple[Path, float]:
+    if not text:
+        raise UsageError("--enroll-view: expected CLIP[:SECONDS], got nothing")
+    clip, colon, seconds = text.rpartition(":")
+    if not colon or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        value = float(seconds)
+    except ValueError as err:
+        raise UsageError(f"--enroll-view: expected CLIP[:SECONDS], got {text!r}") from err
+    if not _ENROL_S[0] <= value <= _ENROL_S[1]:
+        raise UsageError(
+            f"--enroll-view: expected {_ENROL_S[0]:g} to {_ENROL_S[1]:g} seconds, got {seconds}"
+        )
+    return Path(clip), value
+
+
+def _summary(job: Job, device: Device, outcome: Outcome, enrolment: str) -> record.Summary:
+    frames = outcome.decisions
+    span_s = (frames[-1].captured_ns - frames[0].captured_ns) / S if len(frames) > 1 else 0.0
+    summary = record.summarise(
+        frames,
+        dwell_s=device.dwell_s,
+        gate_us=record.GateTimes.of(outcome.gate_ns),
+        evidence_hz=round(outcome.evidence_frames / span_s, 3) if span_s else None,
+        release=job.release,
+        enrolment=enrolment,
+    )
+    return changed(summary, context_changes=tuple(outcome.changes))
+
+
+def _warn(summary: record.Summary, outcome: Outcome, say: Callable[[str], None]) -> None:
+    last_ns = outcome.decisions[-1].captured_ns if outcome.decisions else 0
+    if last_ns < summary.dwell_s * S:
+        say(
+            f"warning: the clip lasts {last_ns / S:.1f} s, less than the dwell of "
+            f"{summary.dwell_s:g} s: no frame can pass"
+        )
+
+
+def _fresh_log(out: Path) -> Path:
+    """A folder for a new log in `out`; an old replay's log there is moved out of the way first."""
+    folder = out / "audit"
+    try:
+        if not folder.exists():
+            foreign = next((name for name in _RESULTS if (out / name).exists()), None)
+            if foreign is not None:
+                raise UsageError(
+                    f"--out {out} holds a {foreign} that no replay wrote: expected a new folder, "
+                    "an empty one, or one with earlier results"
+                )
+        out.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            tag = hashlib.sha256(str(os.stat(folder).st_mtime_ns).encode()).hexdigest()[:8]
+            folder.rename(folder.with_name(f"audit-before-{tag}"))
+    except (FileExistsError, NotADirectoryError) as err:
+        raise UsageError(f"--out {out}: expected a folder, but a file is in its place") from err
+    except OSError as err:
+        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
+    return folder

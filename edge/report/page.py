@@ -1,0 +1,274 @@
+"""`report.html`: what happened in each scene, as one file that needs nothing else.
+
+No scripts, no fonts, no links out: the page carries a policy that forbids
+them. It follows the reader's light or dark setting and fits a phone. Every
+picture stands beside a table that says the same in words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from pathlib import Path
+
+from edge.clock import S
+from edge.evidence.readings import Reading, Source
+from edge.reasons import HELP, Family
+from edge.report.record import FrameDecision, Outcome, SceneRecord, write_atomic
+from edge.report.style import CSS
+from edge.report.timeline import (
+    DEFS,
+    MARK_PX,
+    STRIP_PX,
+    Run,
+    Span,
+    axis,
+    context_runs,
+    evidence_runs,
+    reason_runs,
+    span_of,
+    strip,
+    verdict_runs,
+)
+
+TITLE = "framegate report"
+_MAX_ROWS = 40  # stretches listed per scene; the rest are in decisions.jsonl
+
+
+def write_report(path: Path, scenes: Sequence[SceneRecord]) -> None:
+    """Write the report of `scenes` to `path`, whole or not at all."""
+    write_atomic(path, render(scenes))
+
+
+def render(scenes: Sequence[SceneRecord]) -> str:
+    """The report as text of an HTML page."""
+    body = "".join(_scene(i, scene) for i, scene in enumerate(scenes, 1))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{TITLE}</title><style>{CSS}</style></head><body>{DEFS}"
+        f"<header><h1>{TITLE}</h1><p>Which frames passed the gate, which did not, and why. "
+        f"framegate {escape(_version())}.</p></header><main>{_overview(scenes)}{body}</main>"
+        "<footer><p>Times are seconds from the first frame of a scene. No picture, face or "
+        "position is stored in this file.</p></footer></body></html>\n"
+    )
+
+
+def _overview(scenes: Sequence[SceneRecord]) -> str:
+    if len(scenes) < 2:
+        return ""
+    rows = [
+        [
+            f'<a href="#scene-{i}">{escape(scene.name)}</a>',
+            escape(scene.must_happen),
+            str(scene.summary.frames),
+            str(scene.summary.passed),
+            "-" if scene.received is None else str(scene.received),
+            _ok(scene),
+        ]
+        for i, scene in enumerate(scenes, 1)
+    ]
+    heads = ["Scene", "What must happen", "Frames", "Passed", "Received by the matcher", "Result"]
+    return _table("All scenes", heads, rows, numbers=(2, 3, 4))
+
+
+def _scene(number: int, scene: SceneRecord) -> str:
+    key = f"s{number}"
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in scene.notes)
+    must = f"<p>{escape(scene.must_happen)}</p>" if scene.must_happen else ""
+    return (
+        f'<section id="scene-{number}" aria-labelledby="{key}-h">'
+        f'<h2 id="{key}-h">{escape(scene.name)} {_ok(scene)}</h2>'
+        f"{must}{notes}{_facts(scene)}{_picture(key, scene)}"
+        f"{_reasons(scene)}{_rules(scene)}{_stretches(scene)}</section>"
+    )
+
+
+def _facts(scene: SceneRecord) -> str:
+    summary = scene.summary
+    times = summary.gate_us
+    facts = [
+        ("Footage", scene.footage),
+        ("Frames", f"{summary.frames}: {summary.passed} passed, {summary.blocked} blocked"),
+        ("Received by the matcher", "no matcher" if scene.received is None else scene.received),
+        ("First passed", _or_never(summary.first_pass_s)),
+        ("Dwell", f"{summary.dwell_s:g} s"),
+        ("Release", summary.release),
+        ("Enrolment", summary.enrolment or "-"),
+        ("Board", summary.board or "-"),
+        ("Gate, p50 / p99", f"{times.p50:.0f} / {times.p99:.0f} µs" if times else "-"),
+        ("Evidence", f"{summary.evidence_hz:.1f} a second" if summary.evidence_hz else "-"),
+        ("Audit log", _AUDIT[summary.audit_verified]),
+    ]
+    items = "".join(f"<div><dt>{k}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
+    return f"<dl>{items}</dl>"
+
+
+def _picture(key: str, scene: SceneRecord) -> str:
+    """Verdict, context, the reasons in force and each evidence source over one time axis."""
+    span = span_of(scene.decisions)
+    rows = [
+        _row(f"{key}-v", "Verdict", verdict_runs(scene.decisions, span), span),
+        _row(f"{key}-c", "Context", context_runs(scene.decisions, span), span),
+    ]
+    for reason in scene.summary.blocked_by_reason:
+        runs = reason_runs(scene.decisions, reason, span)
+        rows.append(_row(f"{key}-{reason.value}", reason.value, runs, span, small=True))
+    for source in Source:
+        readings = [r for r in scene.readings if r.source is source]
+        if readings:
+            runs = evidence_runs(readings, span)
+            label = f"Evidence: {source.value}"
+            rows.append(_row(f"{key}-{source.name}", label, runs, span, said=_said(readings)))
+    keys = "".join(
+        f'<span class="key"><i class="k-{mark}"></i>{text}</span> ' for mark, text in _KEY
+    )
+    return (
+        f'<figure><div class="strips">{"".join(rows)}{axis(span)}</div>'
+        f"<figcaption>{keys}</figcaption></figure>"
+    )
+
+
+def _row(
+    key: str, label: str, runs: Sequence[Run], span: Span, *, small: bool = False, said: str = ""
+) -> str:
+    note = f" <small>{escape(said)}</small>" if said else ""
+    size = MARK_PX if small else STRIP_PX
+    return (
+        f'<div class="row{" small" if small else ""}"><span>{escape(label)}{note}</span>'
+        f"{strip(key, label, runs, span, size)}</div>"
+    )
+
+
+def _said(readings: Sequence[Reading]) -> str:
+    """The complaints of one source, most frequent first; three at most."""
+    counted = Counter(reason for reading in readings for reason in reading.reasons)
+    said = ", ".join(reason.value for reason, _ in counted.most_common(3))
+    return said + (f" and {len(counted) - 3} more" if len(counted) > 3 else "")
+
+
+def _reasons(scene: SceneRecord) -> str:
+    blocked = scene.summary.blocked_by_reason
+    if not blocked:
+        return "<p>No frame was blocked.</p>"
+    rows = [
+        [
+            f"<code>{reason.value}</code>",
+            str(count),
+            escape(_FAMILY[reason.family]),
+            escape(HELP[reason].happened),
+            escape(HELP[reason].next_step),
+        ]
+        for reason, count in blocked.items()
+    ]
+    heads = ["Reason", "Frames", "Said by", "What happened", "What to do"]
+    return _table("Blocked frames by reason; one frame may have several", heads, rows, numbers=(1,))
+
+
+def _rules(scene: SceneRecord) -> str:
+    counted: dict[str, int] = {}
+    for decision in scene.decisions:
+        for rule in decision.rules:
+            counted[rule] = counted.get(rule, 0) + 1
+    if not counted:
+        return ""
+    rows = []
+    for rule, frames in counted.items():
+        note = scene.rules.get(rule)
+        says = f"{escape(note.says)}<br>" if note else ""
+        known = f", {note.status}" if note and note.status else ""
+        source = f"<small>{escape(note.source + known)}</small>" if note else ""
+        effect = f" {escape(note.effect)}s" if note else ""
+        rows.append([f"<code>{escape(rule)}</code>{effect}", str(frames), f"{says}{source}"])
+    return _table("Rules that decided", ["Rule", "Frames", "What it says"], rows, numbers=(1,))
+
+
+def _stretches(scene: SceneRecord) -> str:
+    """The verdict strip in words: one row for each stretch of equal decisions."""
+    rows = []
+    for _, stretch in groupby(scene.decisions, _said_of):
+        first, *others = stretch
+        at_s = (first.captured_ns - scene.decisions[0].captured_ns) / S
+        rows.append(
+            [
+                f"{at_s:.2f}",
+                str(first.frame),
+                str(1 + len(others)),
+                "passed" if first.verdict is Outcome.PASS else "blocked",
+                first.context.value,
+                " ".join(f"<code>{r.value}</code>" for r in first.reasons) or "-",
+                escape(" ".join(first.rules)) or "-",
+            ]
+        )
+    heads = ["From, s", "First frame", "Frames", "Verdict", "Context", "Reasons", "Rules"]
+    more = len(rows) - _MAX_ROWS
+    rest = f"<p>{more} more stretches are in decisions.jsonl.</p>" if more > 0 else ""
+    table = _table("Stretches of equal decisions", heads, rows[:_MAX_ROWS], numbers=(0, 1, 2))
+    return (
+        f"<details><summary>The same in words, stretch by stretch</summary>{table}{rest}</details>"
+    )
+
+
+def _said_of(decision: FrameDecision) -> tuple[object, ...]:
+    return decision.verdict, decision.context, decision.reasons, decision.rules
+
+
+def _table(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()
+) -> str:
+    """A table of cells that are already HTML; on a phone each cell carries its heading."""
+    head = "".join(f'<th scope="col" role="columnheader">{escape(h)}</th>' for h in heads)
+    lines = []
+    for row in rows:
+        cells = "".join(
+            f'<td role="cell" data-head="{escape(heads[i])}"{" class=num" if i in numbers else ""}>'
+            f"<div>{cell}</div></td>"
+            for i, cell in enumerate(row)
+        )
+        lines.append(f'<tr role="row">{cells}</tr>')
+    return (
+        f'<table role="table"><caption>{escape(caption)}</caption>'
+        f'<thead><tr role="row">{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    )
+
+
+def _ok(scene: SceneRecord) -> str:
+    if scene.ok is None:
+        return ""
+    return '<b class="ok">✓ as it must</b>' if scene.ok else '<b class="no">✗ not as it must</b>'
+
+
+def _or_never(at_s: float | None) -> str:
+    return "never" if at_s is None else f"{at_s:.2f} s"
+
+
+def _version() -> str:
+    try:
+        return version("framegate")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+_KEY = (
+    ("good", "tall, plain: passed, controlled or good"),
+    ("bad", "lower, hatched: blocked, uncontrolled or bad"),
+    ("wait", "lowest, dotted: blocked while waiting"),
+    ("none", "empty: nothing known"),
+)
+_AUDIT = {True: "verified", False: "does not verify", None: "-"}
+_FAMILY = {
+    Family.INTEGRITY: "integrity",
+    Family.BOARD: "board",
+    Family.RECORD: "signed record",
+    Family.VISION: "picture",
+    Family.SESSION: "session",
+    Family.POLICY: "policy",
+    Family.MATCHER: "matcher",
+    Family.WAITING: "waiting, no cause",
+}

@@ -1,0 +1,273 @@
+"""What a run leaves behind: one decision a frame, a summary, and how both are stored.
+
+`decisions.jsonl` has one line a frame, keys always in the same order, so two
+equal runs give equal bytes. `summary.json` counts them. Readers are strict:
+a line that is not what the writer would have written is refused. Times are
+integer nanoseconds as the clip or CLOCK_BOOTTIME counts them; `t_s` is seconds
+from the first frame.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from edge.audit.schema import Context
+from edge.clock import S
+from edge.errors import RecordError, UsageError
+from edge.evidence.readings import Reading
+from edge.reasons import Reason
+
+
+class Outcome(Enum):
+    """What became of one frame; the value is what `decisions.jsonl` stores."""
+
+    PASS = "pass"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDecision:
+    """The final word on one frame: it passed, or every reason why not, worst first."""
+
+    frame: int
+    captured_ns: int
+    verdict: Outcome
+    context: Context
+    reasons: tuple[Reason, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.verdict is Outcome.PASS) == bool(self.reasons):
+            raise ValueError(
+                f"frame {self.frame}: a frame either passes or has reasons, "
+                f"got {self.verdict.value} with {len(self.reasons)} reasons"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ContextChange:
+    """The context became `to` at `t_s` seconds; the reasons are why it is not controlled."""
+
+    t_s: float
+    to: Context
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateTimes:
+    """Time the gate spent on a frame, in microseconds."""
+
+    p50: float
+    p99: float
+    p999: float
+
+    @classmethod
+    def of(cls, times_ns: Sequence[int]) -> GateTimes | None:
+        """The percentiles of these times; None if there are none."""
+        if not times_ns:
+            return None
+        ordered = sorted(times_ns)
+        p50, p99, p999 = (
+            round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1000, 1)
+            for share in (0.5, 0.99, 0.999)
+        )
+        return cls(p50, p99, p999)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The counts and settings of one run; `as_json` is the layout of `summary.json`."""
+
+    frames: int
+    passed: int
+    blocked: int
+    blocked_by_reason: Mapping[Reason, int]  # a frame with two causes counts under both
+    context_changes: tuple[ContextChange, ...]
+    first_pass_s: float | None
+    dwell_s: float
+    gate_us: GateTimes | None = None
+    evidence_hz: float | None = None
+    audit_verified: bool | None = None
+    release: str = "bracketed"
+    enrolment: str | None = None
+    board: str | None = None  # "real", "virtual" or "none"
+
+    def as_json(self) -> dict[str, Any]:
+        times = self.gate_us
+        return {
+            "frames": self.frames,
+            "passed": self.passed,
+            "blocked": self.blocked,
+            "blocked_by_reason": {r.value: n for r, n in self.blocked_by_reason.items()},
+            "context_changes": [
+                {"t_s": c.t_s, "to": c.to.value, "reasons": [r.value for r in c.reasons]}
+                for c in self.context_changes
+            ],
+            "first_pass_s": self.first_pass_s,
+            "dwell_s": self.dwell_s,
+            "gate_us": times and {"p50": times.p50, "p99": times.p99, "p999": times.p999},
+            "evidence_hz": self.evidence_hz,
+            "audit_verified": self.audit_verified,
+            "release": self.release,
+            "enrolment": self.enrolment,
+            "board": self.board,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNote:
+    """What the report prints of a rule that decided."""
+
+    rule: str
+    effect: str  # "forbid" or "permit"
+    says: str
+    source: str
+    status: str = ""  # how well the source's words are known
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """One scene of a demo or one replay, with all the report needs to draw it."""
+
+    name: str
+    footage: str
+    must_happen: str
+    decisions: Sequence[FrameDecision]
+    summary: Summary
+    readings: Sequence[Reading] = ()
+    received: int | None = None  # counted by the matcher; None without one
+    ok: bool | None = None  # whether what must happen did; None where nothing must
+    notes: tuple[str, ...] = ()
+    rules: Mapping[str, RuleNote] = field(default_factory=dict)
+
+
+def summarise(
+    decisions: Sequence[FrameDecision],
+    *,
+    dwell_s: float,
+    context_changes: Sequence[ContextChange] | None = None,
+    gate_us: GateTimes | None = None,
+    evidence_hz: float | None = None,
+    audit_verified: bool | None = None,
+    release: str = "bracketed",
+    enrolment: str | None = None,
+) -> Summary:
+    """Count decisions, given in frame order; everything else is passed through.
+
+    Changes of context are read off the frames unless they are given.
+    """
+    start_ns = decisions[0].captured_ns if decisions else 0
+    blocked: Counter[Reason] = Counter()
+    changes: list[ContextChange] = []
+    context: Context | None = None
+    first_pass_s: float | None = None
+    for decision in decisions:
+        t_s = round((decision.captured_ns - start_ns) / S, 6)
+        blocked.update(decision.reasons)
+        if decision.verdict is Outcome.PASS and first_pass_s is None:
+            first_pass_s = t_s
+        if decision.context is not context:
+            context = decision.context
+            changes.append(ContextChange(t_s, context, decision.reasons))
+    passed = sum(d.verdict is Outcome.PASS for d in decisions)
+    return Summary(
+        frames=len(decisions),
+        passed=passed,
+        blocked=len(decisions) - passed,
+        blocked_by_reason={r: blocked[r] for r in sorted(blocked, key=lambda r: r.rank)},
+        context_changes=tuple(changes if context_changes is None else context_changes),
+        first_pass_s=first_pass_s,
+        dwell_s=dwell_s,
+        gate_us=gate_us,
+        evidence_hz=evidence_hz,
+        audit_verified=audit_verified,
+        release=release,
+        enrolment=enrolment,
+    )
+
+
+def write_decisions(path: Path, decisions: Iterable[FrameDecision]) -> None:
+    """Write `decisions.jsonl`."""
+    write_atomic(path, "".join(decision_line(d) + "\n" for d in decisions))
+
+
+def write_summary(path: Path, summary: Summary) -> None:
+    """Write `summary.json`."""
+    write_atomic(path, json.dumps(summary.as_json(), indent=2) + "\n")
+
+
+def decision_line(decision: FrameDecision) -> str:
+    """One decision as one line of JSON, without the line's end."""
+    return json.dumps(
+        {
+            "frame": decision.frame,
+            "captured_ns": decision.captured_ns,
+            "verdict": decision.verdict.value,
+            "context": decision.context.value,
+            "reasons": [reason.value for reason in decision.reasons],
+            "rules": list(decision.rules),
+        }
+    )
+
+
+def read_decisions(path: Path) -> list[FrameDecision]:
+    """The decisions in a `decisions.jsonl`.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is not a decision.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as err:
+        raise RecordError(f"cannot read decisions from {path}: {err}") from err
+    return [_decision(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Put a whole file at `path`, or leave what is there.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            scratch.write_text(text, encoding="utf-8")
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as err:
+        raise UsageError(f"cannot write {path}: {err.strerror or err}") from err
+
+
+_KEYS = ["frame", "captured_ns", "verdict", "context", "reasons", "rules"]
+
+
+def _decision(line: str, where: str) -> FrameDecision:
+    try:
+        found = json.loads(line)
+        if list(found) != _KEYS:
+            raise ValueError(f"expected the keys {', '.join(_KEYS)}")
+        if type(found["frame"]) is not int or type(found["captured_ns"]) is not int:
+            raise ValueError("expected whole numbers for frame and captured_ns")
+        decision = FrameDecision(
+            found["frame"],
+            found["captured_ns"],
+            Outcome(found["verdict"]),
+            Context(found["context"]),
+            tuple(Reason(code) for code in found["reasons"]),
+            tuple(str(rule) for rule in found["rules"]),
+        )
+    except (ValueError, TypeError) as err:
+        raise RecordError(f"{where}: not a decision: {err}") from err
+    if decision_line(decision) != line:
+        raise RecordError(f"{where}: not a decision: expected {decision_line(decision)}")
+    return decision

@@ -1,0 +1,198 @@
+"""The cage: puts the sandbox on this process, then becomes the matcher.
+
+    python -m edge.sandbox.launcher ORDER        (JSON, see `edge.sandbox.spec.Order`)
+    python -m edge.sandbox.launcher --probe      which layers are missing here, as JSON
+
+The layers go on from the outside in: what needs privileges first, then the
+privileges go, then files and system calls. One that cannot be put on ends the
+process before the matcher's first instruction. This process has one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.errors import SandboxError
+from edge.sandbox import landlock, privileges, seccomp
+from edge.sandbox import mounts as reach
+from edge.sandbox.spec import LAYERS, NOBODY, REFUSED, Layer, Order
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_DEVICES = (Path("/dev/null"),)
+
+
+def main() -> int:
+    """Become the matcher; returns only if it cannot."""
+    if sys.argv[1:] == ["--probe"]:
+        print(json.dumps(_probe()))
+        return 0
+    order = Order.decode(sys.argv[1])
+    parent = os.getppid()
+    try:
+        if order.report >= 0:
+            os.set_inheritable(order.report, False)
+        for layer in _in_order(order.layers):
+            _put_on(layer, order)
+        if os.getppid() != parent:
+            raise SandboxError("the guard ended meanwhile")
+        environment = {k: v for k, v in os.environ.items() if k not in order.drop}
+        os.execve(order.command[0], list(order.command), environment)
+    except SandboxError as err:
+        print(f"framegate: the matcher was not started: {err}", file=sys.stderr)
+    except OSError as err:
+        print(f"framegate: {order.command[0]} cannot be started: {err.strerror}", file=sys.stderr)
+    return REFUSED
+
+
+def _in_order(layers: tuple[Layer, ...]) -> list[Layer]:
+    """The network takes root's rights, or else a user namespace, in which no user can be changed:
+    so it comes before the change of user for root and after it for anyone else."""
+    ordered = [layer for layer in LAYERS if layer in layers]
+    if os.geteuid() != 0 and Layer.NETWORK in layers and Layer.OWN_UID in layers:
+        ordered.remove(Layer.NETWORK)
+        ordered.insert(ordered.index(Layer.OWN_UID) + 1, Layer.NETWORK)
+    return ordered
+
+
+def _put_on(layer: Layer, order: Order) -> None:
+    match layer:
+        case Layer.DESCRIPTORS:
+            _only_descriptors(order.fd, order.report)
+        case Layer.NETWORK:
+            _own_network()
+        case Layer.OWN_UID:
+            reach.open_ways(order.uid, (*order.reads, *order.writes))
+            _own_uid(order.uid)
+        case Layer.NO_NEW_PRIVS:
+            privileges.give_up()
+        case Layer.NO_CORE:
+            _no_core()
+        case Layer.LANDLOCK:
+            landlock.restrict(map(Path, order.reads), map(Path, order.writes), _DEVICES)
+        case Layer.SECCOMP:
+            reports = order.report >= 0
+            _hand_over(seccomp.apply(os.getpid(), report=reports), order.report)
+
+
+def _only_descriptors(fd: int, report: int) -> None:
+    """Close everything but the standard streams, the matcher's `fd` and this process's `report`."""
+    below = 3
+    for kept in sorted(number for number in (fd, report) if number >= 0):
+        os.closerange(below, kept)
+        below = kept + 1
+    os.closerange(below, os.sysconf("SC_OPEN_MAX"))
+    if fd >= 0:
+        os.set_inheritable(fd, True)
+
+
+def _hand_over(listener: int | None, report: int) -> None:
+    """Give the filter's listener to the guard, who alone may answer it."""
+    if report < 0:
+        return
+    with socket.socket(fileno=report) as channel:
+        fds = [] if listener is None else [listener]
+        socket.send_fds(channel, [b"."], fds)
+        for fd in fds:
+            os.close(fd)
+
+
+def _own_network() -> None:
+    """Move into a network with nothing in it; without rights, in a user namespace of its own."""
+    if _unshare(_CLONE_NEWNET) == 0:
+        return
+    uid, gid = os.getuid(), os.getgid()
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self is root's after setuid
+    if _unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        why = os.strerror(ctypes.get_errno())
+        raise SandboxError(f"network_namespace: the kernel refused a network of its own: {why}")
+    try:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    except OSError as err:
+        raise SandboxError(f"network_namespace: no user map: {err.strerror}") from err
+
+
+def _own_uid(uid: int) -> None:
+    if uid < 1 or uid == os.getuid():  # -1 would mean: leave it as it is
+        raise SandboxError(f"own_uid: expected a user that is not root or the guard's, got {uid}")
+    try:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    except OSError as err:
+        raise SandboxError(
+            f"own_uid: only root can give the matcher a user of its own: {err.strerror}"
+        ) from err
+
+
+def _no_core() -> None:
+    """Leave no core file, not even through a pipe (a limit of 1 says so), and end with the guard.
+
+    An exec makes a process readable to its own user again; the client library
+    takes that back before the first frame.
+    """
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    except (OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise SandboxError(f"no_core: {os.strerror(ctypes.get_errno())}")
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _probe() -> dict[str, str]:
+    """Each layer tried by itself in a child that ends at once."""
+    order = Order((), uid=NOBODY, reads=("/usr",))
+    lacking = {}
+    for layer in LAYERS:
+        why = _in_child(lambda layer=layer: _put_on(layer, order))  # type: ignore[misc]
+        if why:
+            lacking[layer.value] = why
+    return lacking
+
+
+def _in_child(work: Callable[[], None]) -> str:
+    """What kept `work` from being done in a forked child; empty if nothing did."""
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 0
+        os.dup2(write_fd, 2)  # the one descriptor that stays when all others are closed
+        try:
+            _no_new_privs_for_probe()
+            work()
+        except SandboxError as err:
+            os.write(2, str(err).encode())
+        except OSError as err:
+            os.write(2, f"{err.strerror}".encode())
+        finally:
+            os._exit(code)
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    _, status = os.waitpid(pid, 0)
+    return said or ("" if status == 0 else f"ended with status {status}")
+
+
+def _no_new_privs_for_probe() -> None:
+    """What Landlock and seccomp ask for before they let themselves be put on."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _unshare(flags: int) -> int:
+    return int(ctypes.CDLL(None, use_errno=True).unshare(flags))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The warden: hears of a caged matcher's attempts to get out, refuses them, tells the guard.
+
+The cage hands over the listener of its seccomp filter. A thread waits at it,
+because the kernel's read may wait; it answers every attempt with EPERM, and an
+open of anything but a camera with *go on*, so that Landlock and the file's
+rights decide. Nothing is allowed here that they refuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import platform
+import re
+import select
+import socket
+import struct
+import threading
+
+from edge.sandbox import seccomp
+
+_RECEIVE, _ANSWER, _STILL_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_*
+_NOTICE = struct.Struct("QIIiIQ6Q")  # id, thread, flags; call: number, machine, where, arguments
+_REPLY = struct.Struct("QqiI")  # id, value, error, flags
+_GO_ON = 1
+_CAMERA = re.compile(r"/dev/(video|media|v4l-subdev)[0-9]+|/dev/v4l/.*")
+_MAX_PATH = 4096
+
+
+class Warden(threading.Thread):
+    """Waits for one matcher's attempts; `fd` becomes readable at the first."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        """`channel` is where the cage sends its listener; closed by the warden."""
+        super().__init__(daemon=True, name="warden")
+        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.attempt = ""  # what was tried first, in words
+        self._channel = channel
+        self._machine = seccomp.MACHINES.get(platform.machine())
+
+    def run(self) -> None:
+        """Until the matcher and all that came from it have ended."""
+        with self._channel:
+            _, fds, _, _ = socket.recv_fds(self._channel, 1, 1)
+        if not fds:
+            return  # the cage did not start the matcher, or has no listener to give
+        listener = fds[0]
+        try:
+            poll = select.poll()
+            poll.register(listener, select.POLLIN)
+            while not any(event & select.POLLHUP for _, event in poll.poll()):
+                self._answer(listener)
+        finally:
+            os.close(listener)
+
+    def close(self) -> None:
+        """Once the matcher has ended."""
+        self.join(1.0)
+        os.close(self.fd)
+
+    def _answer(self, listener: int) -> None:
+        notice = bytearray(_NOTICE.size)
+        with contextlib.suppress(FileNotFoundError):  # its thread is gone meanwhile
+            fcntl.ioctl(listener, _RECEIVE, notice)
+            number, thread, _, call, _, _, *arguments = _NOTICE.unpack(notice)
+            what = self._judge(listener, number, thread, call, arguments)
+            reply = bytearray(_REPLY.pack(number, 0, 0, _GO_ON))
+            if what:
+                self._tell(what)
+                reply = bytearray(_REPLY.pack(number, 0, -errno.EPERM, 0))
+            fcntl.ioctl(listener, _ANSWER, reply)
+
+    def _judge(self, listener: int, number: int, thread: int, call: int, args: list[int]) -> str:
+        """What was tried, in words; empty for a file that is no camera."""
+        assert self._machine is not None
+        opens = seccomp.opens(self._machine)
+        if call in opens:
+            path = _path(thread, args[opens[call]])
+            fcntl.ioctl(listener, _STILL_VALID, struct.pack("Q", number))  # it was that thread's
+            return f"open {path}" if _CAMERA.fullmatch(path) else ""
+        if call == seccomp.SOCKET[self._machine.column]:
+            return f"socket of family {args[0] & 0xFFFFFFFF}"
+        column = self._machine.column
+        names = (name for name, ns in seccomp.REPORTED.items() if ns[column] == call)
+        return next(names, "a new namespace")
+
+    def _tell(self, what: str) -> None:
+        if not self.attempt:
+            self.attempt = what
+            os.eventfd_write(self.fd, 1)
+
+
+def _path(thread: int, address: int) -> str:
+    """The file a thread names at `address`; empty where it cannot be read."""
+    try:
+        with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
+            memory.seek(address)
+            text = memory.read(_MAX_PATH)  # as much of it as is mapped
+        name = os.fsdecode(text.partition(b"\0")[0])
+        return os.path.realpath(os.path.join(os.readlink(f"/proc/{thread}/cwd"), name))
+    except (OSError, OverflowError, ValueError):
+        return ""

@@ -1,0 +1,206 @@
+"""The matcher's cage: what it is made of, what of it this machine has, and its order form.
+
+The guard starts the matcher through `edge.sandbox.launcher`, which puts the layers
+on itself and then becomes the matcher. Every layer is asked for by name; one
+that is missing means that the matcher is not started, unless the signed
+device record goes without it by name (`[matcher] without`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import edge
+from edge.errors import SandboxError
+
+NOBODY = 65534
+REFUSED = 77  # exit code of the cage when it did not start the matcher
+_PROBE_S = 30.0
+_SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime reports to nobody, and does not try
+
+
+class Layer(Enum):
+    """One wall of the cage; the value is its name in records and messages."""
+
+    DESCRIPTORS = "descriptors"  # standard streams and the one socket, nothing else
+    NETWORK = "network_namespace"  # a network of its own, with nothing in it
+    OWN_UID = "own_uid"  # a user of its own, who owns nothing
+    NO_NEW_PRIVS = "no_new_privs"  # none gained at exec, none of the old kept
+    NO_CORE = "no_core"  # no core file, ended with the guard, memory closed to its like
+    LANDLOCK = "landlock"  # files by name; TCP, where the kernel can
+    SECCOMP = "seccomp"  # system calls by name
+
+
+LAYERS = tuple(Layer)
+LAYER_NAMES = tuple(layer.value for layer in Layer)
+
+_SYSTEM_READS = (
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/localtime",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/sys/devices/system/cpu",
+)
+_KEPT = ("PATH", "LANG", "TZ", "VIRTUAL_ENV", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_KEPT_PREFIXES = ("LC_", "PYTHON", "FRAMEGATE_")
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a matcher is given inside its cage."""
+
+    uid: int = NOBODY
+    without: frozenset[Layer] = frozenset()  # only what a signed record says
+    reads: tuple[Path, ...] = ()  # besides the system's and its interpreter's files
+    writes: tuple[Path, ...] = ()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(layer for layer in LAYERS if layer not in self.without)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the cage is told, as one JSON argument."""
+
+    command: tuple[str, ...]
+    layers: tuple[Layer, ...] = LAYERS
+    uid: int = NOBODY
+    fd: int = -1  # the control socket; -1 for none
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    report: int = -1  # where the cage sends its listener; closed before the matcher begins
+    drop: tuple[str, ...] = field(default=())  # environment names that end with the cage
+
+    def encode(self) -> str:
+        return json.dumps(
+            {
+                "command": self.command,
+                "layers": [layer.value for layer in self.layers],
+                "uid": self.uid,
+                "fd": self.fd,
+                "reads": self.reads,
+                "writes": self.writes,
+                "report": self.report,
+                "drop": self.drop,
+            }
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> Order:
+        told = json.loads(text)
+        return cls(
+            tuple(told["command"]),
+            tuple(Layer(name) for name in told["layers"]),
+            told["uid"],
+            told["fd"],
+            tuple(told["reads"]),
+            tuple(told["writes"]),
+            told["report"],
+            tuple(told["drop"]),
+        )
+
+
+def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: int = -1) -> Order:
+    """The order for `command`, with every file it may read named.
+
+    Raises:
+        SandboxError: there is no such program.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise SandboxError(f"matcher {command[0]!r}: expected a program, found none of that name")
+    program = os.path.abspath(program)
+    reads = [*interpreter_reads(program)]
+    reads += [os.path.abspath(part) for part in command[1:] if os.path.isfile(part)]
+    reads += [os.path.abspath(path) for path in confinement.reads]
+    return Order(
+        (program, *command[1:]),
+        confinement.layers,
+        confinement.uid,
+        fd,
+        tuple(dict.fromkeys(reads)),
+        tuple(os.path.abspath(path) for path in confinement.writes),
+        report,
+        () if "OPENBLAS_NUM_THREADS" in os.environ else ("OPENBLAS_NUM_THREADS",),
+    )
+
+
+def interpreter_reads(program: str = sys.executable) -> tuple[str, ...]:
+    """What a program needs to read to run here at all: the system's files and its own."""
+    own = [*_home_of(program), *_home_of(os.path.realpath(program))]
+    return (*_SYSTEM_READS, *own, *_packages())
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a caged matcher: what it needs to run, and `given`."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key in _KEPT or key.startswith(_KEPT_PREFIXES)
+    }
+    kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a cage with threads could not be closed
+    return {"HOME": "/", _SILENCE: "1", **kept, **given}
+
+
+def missing() -> dict[Layer, str]:
+    """The layers this machine cannot put on, each with why; tried in a process of its own."""
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-m", "edge.sandbox.launcher", "--probe"],
+            env=environment({}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PROBE_S,
+            check=True,
+        )
+        told: dict[str, str] = json.loads(tried.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as err:
+        return dict.fromkeys(LAYERS, f"the layers could not be tried: {err}")
+    return {Layer(name): why for name, why in told.items()}
+
+
+def require(confinement: Confinement) -> None:
+    """See that every layer asked for is there.
+
+    Raises:
+        SandboxError: one is missing and the signed record does not go without it.
+    """
+    lacking = {k: why for k, why in missing().items() if k not in confinement.without}
+    if lacking:
+        named = ", ".join(f'"{layer.value}"' for layer in lacking)
+        raise SandboxError(
+            f"{'; '.join(lacking.values())}. The matcher is not started; to go without, the "
+            f"signed device record must say so by name: [matcher] without = [{named}]"
+        )
+
+
+def _home_of(program: str) -> list[str]:
+    """The program, and the folder it is installed in where that is its own: `X` of `X/bin/it`."""
+    folder = os.path.dirname(program)
+    home = os.path.dirname(folder)
+    own = os.path.basename(folder) == "bin" and home not in ("/", "/usr", "/usr/local", "")
+    return [program, home] if own else [program]
+
+
+def _packages() -> list[str]:
+    """The client library, which an editable installation keeps elsewhere, and PYTHONPATH."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [*(str(Path(path)) for path in edge.__path__), *(os.path.abspath(p) for p in named if p)]

@@ -1,0 +1,105 @@
+"""The status site: five addresses, read only, for a browser or scraper on this machine.
+
+    /             the page          /status.json  the snapshot
+    /metrics      for Prometheus    /healthz      200 while decisions and board are fresh
+    /proof/N      that entry N is in the log, for whoever has the public key
+
+A WSGI application; it knows nothing of sockets. A request whose Host is not a
+loopback name is refused, so that no page from elsewhere can read this one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from edge.audit.segment import is_count
+from edge.audit.tiled import size_of
+from edge.errors import AuditError
+from edge.status import metrics, page
+
+STALE_S = 3.0  # a snapshot older than this says that the daemon has stopped
+_TEXT = "text/plain; charset=utf-8"
+_HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", page.CONTENT_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+]
+
+Read = Callable[[], tuple[float, dict[str, Any]] | None]
+Prove = Callable[[str, int], str]
+Start = Callable[[str, list[tuple[str, str]]], object]
+
+
+class Site:
+    """The application."""
+
+    def __init__(self, read: Read, prove: Prove) -> None:
+        """`read` gives (age in seconds, newest snapshot), `prove` a checkpoint's entry's proof."""
+        self._read = read
+        self._prove = prove
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        status, kind, body = self._answer(environ)
+        start(status, [*_HEADERS, ("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _answer(self, environ: dict[str, Any]) -> tuple[str, str, bytes]:
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", _TEXT, b"this site is only read\n"
+        if not loopback(environ.get("HTTP_HOST", "")):
+            return "421 Misdirected Request", _TEXT, b"expected a loopback name as Host\n"
+        found = self._read()
+        path = environ.get("PATH_INFO", "")
+        number = path.removeprefix("/proof/") if path.startswith("/proof/") else None
+        if number is None and path not in ("/", "/status.json", "/metrics", "/healthz"):
+            expected = b"expected /, /status.json, /metrics, /healthz or /proof/N\n"
+            return "404 Not Found", _TEXT, expected
+        if found is None:
+            return "503 Service Unavailable", _TEXT, b"the guard has said nothing yet\n"
+        age_s, told = found
+        if number is not None:
+            return self._proof(number, told["checkpoint"])
+        if path == "/status.json":
+            return "200 OK", "application/json", json.dumps({**told, "age_s": age_s}).encode()
+        if path == "/metrics":
+            return "200 OK", metrics.CONTENT_TYPE, metrics.metrics(told, age_s)
+        if path == "/healthz":
+            return _health(age_s, told)
+        html = page.render(told, age_s=age_s, stale=age_s > STALE_S)
+        return "200 OK", "text/html; charset=utf-8", html.encode()
+
+    def _proof(self, number: str, checkpoint: str) -> tuple[str, str, bytes]:
+        size = size_of(checkpoint)
+        if not is_count(number) or not int(number) < size:
+            upto = f"N from 0 to {size - 1}" if size else "N once the log has an entry"
+            return "404 Not Found", _TEXT, f"expected /proof/N, {upto}\n".encode()
+        try:
+            proof = self._prove(checkpoint, int(number))
+        except AuditError as err:
+            return "503 Service Unavailable", _TEXT, f"{err}\n".encode()
+        return "200 OK", _TEXT, proof.encode()
+
+
+def _health(age_s: float, told: dict[str, Any]) -> tuple[str, str, bytes]:
+    """Healthy is not the same as permitted: a guard that blocks for a reason is well."""
+    if age_s > STALE_S:
+        return "503 Service Unavailable", _TEXT, f"no word for {age_s:.0f} s\n".encode()
+    if not told["verified"]:
+        return "503 Service Unavailable", _TEXT, f"{told['phase']}: not verified\n".encode()
+    return "200 OK", _TEXT, b"ok\n"
+
+
+def loopback(host: str) -> bool:
+    """Whether a Host header names this machine itself."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,195 @@
+/* The main loop of a bare chip. See hal.h. */
+#include "hal.h"
+#include "registers.h"
+#include "store.h"
+
+enum {
+    RX_RING = 1024, /* a power of two */
+    SENSE_US = 500,
+    WINDOW_US = 200, /* the watchdog is not fed more often than this */
+    STALL_MS = 50
+};
+
+extern uint32_t data_start[], data_end[], data_image[], bss_start[], bss_end[];
+extern const uint8_t image_start[], image_end[];
+
+static fg_board board;
+static fg_floors kept;
+static uint8_t rx[RX_RING];
+static volatile uint32_t rx_head;
+static uint32_t rx_tail;
+static volatile uint32_t unfed_ms;
+
+void *memcpy(void *to, const void *from, size_t size);
+void *memset(void *to, int value, size_t size);
+void __aeabi_memcpy(void *to, const void *from, size_t size);
+void __aeabi_memcpy4(void *to, const void *from, size_t size);
+void __aeabi_memclr(void *to, size_t size);
+void __aeabi_memclr4(void *to, size_t size);
+void __aeabi_memclr8(void *to, size_t size);
+
+void uart0_interrupt(void) {
+    REG(UART0 + 0x44) = 0x7FF;
+    while (!(REG(UART0 + 0x18) & 0x10)) {
+        uint32_t head = rx_head;
+        uint8_t byte = (uint8_t)REG(UART0);
+        if (head - rx_tail < RX_RING) {
+            rx[head % RX_RING] = byte;
+            rx_head = head + 1;
+        }
+    }
+}
+
+/* Lowers the line while the rule says so, though the main loop be busy with a
+ * packet, and when that loop makes no rounds. Never raises it. */
+void rounds_millisecond(void) {
+    unfed_ms++;
+    if (unfed_ms > STALL_MS || !fg_line(&board)) {
+        chip_line(false);
+    }
+}
+
+static void feed(uint64_t at_us) {
+    static uint64_t fed_us;
+    if (at_us - fed_us >= WINDOW_US && board.fault != FG_FAULT_SEQUENCE) {
+        fed_us = at_us;
+        unfed_ms = 0;
+        chip_feed();
+    }
+}
+
+/* Before the answer goes out, so that what the host was told outlives a reset. */
+static void keep_floors(void) {
+    uint8_t record[FG_RECORD];
+    if (board.log_floor == kept.log && board.policy_floor == kept.policy) {
+        return;
+    }
+    if (kept.free == KEPT_SIZE) {
+        if (fg_line(&board)) {
+            return; /* to erase takes long: not while the line is up */
+        }
+        chip_erase(kept.stale);
+        fg_floors_read((const uint8_t *)(uintptr_t)KEPT, KEPT_SIZE, &kept);
+    }
+    fg_floors_record(board.log_floor, board.policy_floor, record);
+    chip_write(kept.free, record);
+    fg_floors_read((const uint8_t *)(uintptr_t)KEPT, KEPT_SIZE, &kept);
+    kept.log = board.log_floor; /* memory that does not hold is not worn out by trying again */
+    kept.policy = board.policy_floor;
+}
+
+static void send(void) {
+    static uint8_t out[FG_TX_ROOM];
+    static uint32_t out_size;
+    static uint32_t out_at;
+    if (out_at == out_size) {
+        out_size = fg_take(&board, out, sizeof out);
+        out_at = 0;
+    }
+    while (out_at < out_size && !(REG(UART0 + 0x18) & 0x20)) {
+        REG(UART0) = out[out_at];
+        out_at++;
+    }
+}
+
+/* Asked between any two packets taken or sent, so that no more than one of them holds up a veto. */
+static void sense(void) {
+    static uint64_t sensed_us;
+    fg_sensors reading;
+    uint64_t at_us = chip_now_us();
+    if (at_us - sensed_us < SENSE_US) {
+        return;
+    }
+    if (chip_sense(&reading, at_us)) {
+        fg_sense(&board, at_us, &reading);
+    }
+    sensed_us = chip_now_us(); /* sensors that make it wait leave time for the rest */
+}
+
+static void round_of_main(void) {
+    while (rx_tail != rx_head) {
+        fg_receive(&board, chip_now_us(), &rx[rx_tail % RX_RING], 1);
+        rx_tail++;
+        sense();
+    }
+    sense();
+    fg_tick(&board, chip_now_us());
+    sense();
+    chip_line(fg_line(&board));
+    keep_floors();
+    send();
+    feed(chip_now_us());
+}
+
+void rounds_memory(void) {
+    for (uint32_t i = 0; data_start + i < data_end; i++) {
+        data_start[i] = data_image[i];
+    }
+    for (uint32_t *word = bss_start; word < bss_end; word++) {
+        *word = 0;
+    }
+}
+
+void rounds_run(void) {
+    const uint8_t *store = (const uint8_t *)(uintptr_t)STORE;
+    uint8_t firmware[FG_DIGEST];
+    fg_sha256 hash;
+    while (!fg_store_valid(store)) { /* not provisioned: line down, silent */
+        feed(chip_now_us());
+        __asm__ volatile("wfi");
+    }
+    fg_sha256_init(&hash);
+    fg_sha256_add(&hash, image_start, (uint32_t)((uintptr_t)image_end - (uintptr_t)image_start));
+    fg_sha256_end(&hash, firmware);
+    fg_init(&board, chip_now_us(), fg_store_root(store), fg_boot_id(store, chip_fresh()),
+            BOARD_KIND, firmware);
+    fg_floors_read((const uint8_t *)(uintptr_t)KEPT, KEPT_SIZE, &kept);
+    fg_restore(&board, &kept);
+    for (;;) {
+        round_of_main();
+        __asm__ volatile("wfi");
+    }
+}
+
+/* what the compiler calls by itself */
+
+void *memcpy(void *to, const void *from, size_t size) {
+    uint8_t *out = to;
+    const uint8_t *in = from;
+    while (size > 0) {
+        size--;
+        *out++ = *in++;
+        __asm__ volatile("");
+    }
+    return to;
+}
+
+void *memset(void *to, int value, size_t size) {
+    uint8_t *out = to;
+    while (size > 0) {
+        size--;
+        *out++ = (uint8_t)value;
+        __asm__ volatile("");
+    }
+    return to;
+}
+
+void __aeabi_memcpy(void *to, const void *from, size_t size) {
+    (void)memcpy(to, from, size);
+}
+
+void __aeabi_memcpy4(void *to, const void *from, size_t size) {
+    (void)memcpy(to, from, size);
+}
+
+void __aeabi_memclr(void *to, size_t size) {
+    (void)memset(to, 0, size);
+}
+
+void __aeabi_memclr4(void *to, size_t size) {
+    (void)memset(to, 0, size);
+}
+
+void __aeabi_memclr8(void *to, size_t size) {
+    (void)memset(to, 0, size);
+}

@@ -1,0 +1,192 @@
+"""Cameras: frames with the time of their capture, from files, in real time, and from streams."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edge.cameras.opencv import FileCamera, LiveCamera, PacedCamera, open_camera, v4l2_identity
+from edge.clock import MS, BootClock, S
+from edge.commissioning.records import Identity
+from edge.errors import CameraError
+from tests.support import render
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("camera")
+    return render.write_clip(folder / "room.avi", render.lived_in(render.room(), 20))
+
+
+def test_a_file_has_its_own_times_from_zero(recording: Path) -> None:
+    camera = FileCamera(recording)
+
+    times = [shot.captured_ns for shot in camera.shots()]
+
+    assert times[0] == 0
+    assert len(times) == 20
+    assert times == sorted(set(times))
+    assert abs(times[-1] - 19 * S // 30) < 2 * MS
+
+
+def test_a_variable_rate_file_keeps_its_uneven_times(clip: Callable[[str], Path]) -> None:
+    times = [shot.captured_ns for shot in FileCamera(clip("face_noface.mov")).shots()]
+    steps = {round((b - a) / MS) for a, b in itertools.pairwise(times)}
+
+    assert len(times) == 169
+    assert len(steps) > 1
+
+
+def test_two_files_stand_in_for_the_same_camera_but_are_told_apart(
+    recording: Path, tmp_path: Path
+) -> None:
+    other = render.write_clip(tmp_path / "other.avi", render.lived_in(render.room(), 3))
+
+    one, two = FileCamera(recording).identity, FileCamera(other).identity
+
+    assert one.digest == two.digest
+    assert one.sha256 != two.sha256
+
+
+def test_a_paced_file_plays_in_real_time(recording: Path) -> None:
+    clock = BootClock()
+    camera = PacedCamera(recording, clock)
+
+    late = [clock.now_ns() - shot.captured_ns for shot in camera.shots()]
+
+    assert min(late) >= 0  # never before its time
+    assert len(late) + camera.dropped == 20
+
+
+def test_a_paced_file_drops_what_comes_too_late_instead_of_queueing_it(recording: Path) -> None:
+    camera = PacedCamera(recording, BootClock())
+
+    seen = 0
+    for shot in camera.shots():
+        seen += 1
+        if seen == 2:
+            time.sleep(0.4)  # the process stood still
+        assert shot.frame.shape == (480, 640, 3)
+
+    assert camera.dropped > 0
+    assert seen + camera.dropped == 20
+
+
+class _Stream(BaseHTTPRequestHandler):
+    """A network camera: Motion JPEG over HTTP, as many frames as the server says."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for frame in render.lived_in(render.room(), 15):
+            _, jpeg = cv2.imencode(".jpg", frame)
+            part = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg.tobytes() + b"\r\n"
+            try:
+                self.wfile.write(part)
+            except OSError:
+                return
+            time.sleep(0.01)
+
+    def log_message(self, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def stream() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://user:secret@127.0.0.1:{server.server_address[1]}/live.mjpg"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_network_stream_delivers_until_it_ends_and_never_shows_its_password(stream: str) -> None:
+    clock = BootClock()
+    camera = open_camera(stream, clock)
+
+    shots = list(camera.shots())
+    camera.close()
+
+    assert isinstance(camera, LiveCamera)
+    assert len(shots) > 5
+    assert all(a.captured_ns < b.captured_ns for a, b in itertools.pairwise(shots))
+    assert "secret" not in repr(camera.identity)
+
+
+@pytest.mark.parametrize("scheme", ["file", "async:file", "concat", "cache:http"])
+def test_a_recording_by_address_is_no_network_camera(scheme: str, recording: Path) -> None:
+    with pytest.raises(CameraError, match="recording by its path"):
+        open_camera(f"{scheme}://{recording}", BootClock())
+
+
+def test_a_device_is_known_by_its_number_whatever_its_node_is_called(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    node.symlink_to("/dev/null")  # number 1:3
+    for name, device in (("class/video4linux/null", "usb1"), ("dev/char/1:3", "usb2")):
+        folder = tmp_path / "sys" / name
+        driver = tmp_path / "sys" / device / "uvcvideo"
+        driver.mkdir(parents=True)
+        (tmp_path / "sys" / device / "driver").symlink_to(driver)
+        folder.mkdir(parents=True)
+        (folder / "name").write_text("A camera\n")
+        (folder / "device").symlink_to(tmp_path / "sys" / device)
+
+    found = v4l2_identity(str(node), tmp_path / "sys")
+    (tmp_path / "sys" / "dev" / "char" / "1:3" / "device").unlink()
+    other = v4l2_identity(str(node), tmp_path / "sys")
+
+    assert (found.driver, found.card, found.bus) == ("uvcvideo", "A camera", "usb2")
+    assert other.driver == "loopback"
+
+
+@pytest.mark.parametrize(
+    ("other", "known"),
+    [
+        (("uvcvideo", "A camera", "1-1:1.0"), True),
+        (("uvcvideo", "Another camera", "1-1:1.0"), False),
+        (("uvcvideo", "A camera", "1-2:1.0"), False),  # the same model, plugged in elsewhere
+        (("v4l2 loopback", "A camera", ""), False),
+    ],
+    ids=["itself", "model", "place", "loopback"],
+)
+def test_a_device_that_took_another_ones_node_is_another_camera(
+    tmp_path: Path, other: tuple[str, str, str], known: bool
+) -> None:
+    """Unplugged and plugged in again: the node keeps its name and number, sysfs tells the rest."""
+    node = tmp_path / "video0"
+    node.symlink_to("/dev/null")
+
+    def plug_in(driver: str, card: str, bus: str) -> None:
+        shutil.rmtree(tmp_path / "sys", ignore_errors=True)
+        entry = tmp_path / "sys" / "dev" / "char" / "1:3"
+        entry.mkdir(parents=True)
+        (entry / "name").write_text(f"{card}\n")
+        if bus:  # a loopback device hangs on nothing
+            (tmp_path / "sys" / bus).mkdir()
+            (tmp_path / "sys" / driver).mkdir()
+            (tmp_path / "sys" / bus / "driver").symlink_to(tmp_path / "sys" / driver)
+            (entry / "device").symlink_to(tmp_path / "sys" / bus)
+
+    plug_in("uvcvideo", "A camera", "1-1:1.0")
+    enrolled = v4l2_identity(str(node), tmp_path / "sys")
+    plug_in(*other)
+    found = v4l2_identity(str(node), tmp_path / "sys")
+
+    assert (found.digest == enrolled.digest) is known
+    pinned = Identity(enrolled.driver, enrolled.card, enrolled.bus)
+    assert pinned.names(found) is known
+
+
+@pytest.mark.parametrize("source", ["/dev/video99", "77", "http://127.0.0.1:9/none"])
+def test_a_camera_that_is_not_there_is_named(source: str) -> None:
+    with pytest.raises(CameraError, match=source.rpartition("/")[2].rpartition(":")[2]):
+        open_camera(source, BootClock())

@@ -1,0 +1,88 @@
+"""The command line itself: one line for what is wrong, an exit code that means something."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = str(ROOT / "examples" / "cases.yaml")
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    """Run one line of shell in which $G is the command."""
+    script = f'set -o pipefail; G="{sys.executable} -m edge.cli"; {command}'
+    return subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "COMMAND"),
+        (["nosuch"], "'nosuch'"),
+        (["audit"], "ACTION"),
+        (["replay", "clip.mp4"], "--device"),
+        (["replay", "clip.mp4", "--dwell", "abc"], "'abc'"),
+        (["camera", "enroll", "--out"], "--out"),
+        (["bench", "--profile", "pi-9"], "'pi-9'"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(arguments, named, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.count("\n") == 1
+    assert said.startswith("framegate: ")
+    assert named in said
+    assert "--help)" in said
+
+
+def test_the_version_is_the_installed_one(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"framegate {VERSION}\n"
+
+
+def test_a_reader_that_has_read_enough_is_no_failure():
+    run = shell(f"$G explain {CASES} --json | head -n 1")
+
+    assert (run.returncode, run.stdout, run.stderr) == (0, "[\n", "")
+
+
+def test_a_full_disk_is_told_in_one_line():
+    run = shell(f"$G explain {CASES} > /dev/full")
+
+    assert run.returncode == 2
+    assert run.stderr == "framegate: cannot write the output: No space left on device\n"
+
+
+def test_a_configuration_that_is_not_there_is_bad_usage_not_a_failed_check(tmp_path, capsys):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("colour = 1\n")
+
+    assert main(["config", "check", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in capsys.readouterr().err
+    assert main(["config", "check", str(wrong)]) == 1
+
+
+def test_the_example_cases_are_one_permit_one_ban_and_one_redaction(capsys):
+    assert main(["explain", CASES]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["till", "ALLOW"],
+        ["patrol", "BLOCK"],
+        ["redaction", "ALLOW"],
+    ]

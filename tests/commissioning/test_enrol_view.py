@@ -1,0 +1,97 @@
+"""`framegate camera enroll`: a signed view on disk, or one line that says why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.cli import main
+from edge.commissioning import enrol_view as enrolling
+from edge.commissioning.keys import KeyStore, RecordKind
+from edge.reasons import Reason
+from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from tests.support import render
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return KeyStore.init(tmp_path / "keys")
+
+
+@pytest.fixture
+def scene(monkeypatch):
+    """Sets what the scene model says of the view."""
+
+    def says(*reasons):
+        class Model:
+            def judge_empty(self, frames):
+                assert frames
+                return reasons
+
+        monkeypatch.setattr(enrolling.SceneModel, "load", classmethod(lambda cls: Model()))
+
+    return says
+
+
+def _enroll(tmp_path, source, *options):
+    return main(
+        ["camera", "enroll", "--source", str(source), "--out", str(tmp_path / "till.view"),
+         "--keys", str(tmp_path / "keys"), "--seconds", "1", *options]
+    )  # fmt: skip
+
+
+def test_a_private_view_is_written_and_signed(tmp_path, keys, face_model, room_clip, scene):
+    scene()
+
+    assert _enroll(tmp_path, room_clip) == 0
+
+    data = keys.read_verified(tmp_path / "till.view", RecordKind.VIEW)
+    fingerprint = Fingerprint.from_bytes(data)
+    assert fingerprint.enrolment is Enrolment.ENFORCED
+    assert fingerprint.scene is SceneCheck.PRIVATE
+
+
+def test_a_view_that_looks_public_needs_a_second_key(
+    tmp_path, keys, face_model, room_clip, scene, capsys
+):
+    scene(Reason.SCENE_PUBLIC)
+    other = KeyStore.init(tmp_path / "other")
+
+    assert _enroll(tmp_path, room_clip) == 2
+    assert "SCENE_PUBLIC" in capsys.readouterr().err
+    assert _enroll(tmp_path, room_clip, "--override", str(tmp_path / "keys")) == 2
+    assert not (tmp_path / "till.view").exists()
+
+    assert _enroll(tmp_path, room_clip, "--override", str(tmp_path / "other")) == 0
+    data = keys.read_verified(tmp_path / "till.view", RecordKind.VIEW)
+    assert Fingerprint.from_bytes(data).scene is SceneCheck.OVERRIDDEN
+    second = (tmp_path / "till.view.override.sig").read_bytes()
+    other.verify_bytes(data, second, RecordKind.VIEW, "till.view")
+
+
+def test_a_trial_is_not_asked_and_is_marked(tmp_path, keys, face_model, room_clip, scene):
+    scene(Reason.SCENE_OUTDOOR)
+
+    assert _enroll(tmp_path, room_clip, "--unenforced") == 0
+
+    fingerprint = Fingerprint.from_bytes((tmp_path / "till.view").read_bytes())
+    assert fingerprint.enrolment is Enrolment.UNENFORCED
+    assert fingerprint.scene is SceneCheck.UNCHECKED
+
+
+def test_a_refused_view_leaves_the_old_one_in_place(
+    tmp_path, keys, face_model, room_clip, scene, capsys
+):
+    scene()
+    _enroll(tmp_path, room_clip)
+    before = (tmp_path / "till.view").read_bytes()
+    wall = render.write_clip(tmp_path / "wall.avi", [render.with_light(render.room(), 0, 90)] * 30)
+
+    assert _enroll(tmp_path, wall) == 2
+    assert "too plain" in capsys.readouterr().err
+    assert (tmp_path / "till.view").read_bytes() == before
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.1", "100"])
+def test_odd_seconds_are_named(tmp_path, keys, room_clip, capsys, seconds):
+    assert _enroll(tmp_path, room_clip, "--seconds", seconds) == 2
+    assert "--seconds" in capsys.readouterr().err

@@ -1,0 +1,61 @@
+"""The reception adds up faces, claims and comparisons; only what was reported is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.clock import MS, S
+from edge.consent.consent import Standing
+from edge.consent.state import EMPTY_NS, UNREPORTED_NS, Reception
+from edge.lease import Lane
+from edge.reasons import Reason
+
+ADA, BEN = "a" * 64, "b" * 64
+
+
+def reception(lane: Lane = Lane.VERIFY, *, counted: bool = False) -> Reception:
+    return Reception(lane, Standing(lane, "till-2"), None, counted=counted)
+
+
+def test_a_face_that_is_released_must_be_reported_in_time() -> None:
+    counting = reception(counted=True)
+    counting.faces(1, S, permitted=True)
+
+    assert counting.reasons(S + UNREPORTED_NS) == ()
+    assert counting.reasons(S + UNREPORTED_NS + 1) == (Reason.COMPARISONS_UNREPORTED,)
+    counting.compared(ADA)
+    assert counting.reasons(S + UNREPORTED_NS + 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("counted", "permitted", "count"), [(False, True, 1), (True, False, 1), (True, True, 0)]
+)
+def test_nothing_is_owed_where_nothing_was_released_or_asked(
+    counted: bool, permitted: bool, count: int
+) -> None:
+    counting = reception(counted=counted)
+    counting.faces(count, S, permitted=permitted)
+
+    assert counting.reasons(60 * S) == ()
+
+
+def test_a_search_is_over_when_the_picture_has_been_empty_for_long_enough() -> None:
+    counting = reception()
+    counting.faces(1, S, permitted=True)
+    counting.compared(ADA)
+    counting.compared(BEN)
+    assert counting.facts(0) == {"injected_fault": "split_search"}
+
+    counting.faces(0, S + EMPTY_NS - MS, permitted=False)
+    assert counting.facts(0) == {"injected_fault": "split_search"}
+
+    counting.faces(0, S + EMPTY_NS, permitted=False)
+    assert counting.facts(0) == {}
+
+
+def test_a_gallery_lane_may_compare_with_many() -> None:
+    searching = reception(Lane.IDENTIFY, counted=True)
+    for person in (ADA, BEN):
+        searching.compared(person)
+
+    assert searching.facts(0) == {}

@@ -1,0 +1,301 @@
+"""The daemon: what it runs is watched, what is lost means blocked, what is reloaded is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.audit.schema import Context as Setting
+from edge.audit.verify import verify_log
+from edge.cli import main
+from edge.clock import MS, S
+from edge.commissioning.keys import KeyStore, RecordKind
+from edge.daemon.notify import Notifier, handed_listener
+from edge.daemon.service import bound, plan_of, verified
+from edge.daemon.settings import Listen, load_settings
+from edge.decision.judge import Outlook
+from edge.errors import SandboxError, SignatureError, UsageError
+from edge.evidence.readings import Reading, Source
+from edge.guard.recorder import Recorder
+from edge.guard.supervisor import Guard
+from edge.reasons import Reason
+from edge.sandbox import spec as sandbox
+from edge.sandbox.spec import Layer
+from tests.support import render
+from tests.support.daemons import configure, daemon, until
+from tests.support.guards import Site, site
+
+pytestmark = pytest.mark.xdist_group("guard")
+
+NOW = 1_000 * S
+ALLOWED = Outlook(Setting.CONTROLLED, True, (), ("FA-03",))
+BLOCKED = Outlook(Setting.UNCONTROLLED, False, (Reason.VIEW_FOREIGN,), ())
+
+
+def recorder(outlook_ns: int = NOW, dock_ns: int | None = NOW) -> Recorder:
+    found = Recorder(outlook=ALLOWED, outlook_ns=outlook_ns)
+    if dock_ns is not None:
+        found.newest[Source.DOCK] = Reading(Source.DOCK, dock_ns)
+    return found
+
+
+def test_fresh_decisions_and_a_fresh_board_are_verified() -> None:
+    assert verified(recorder(), NOW, board=True)
+    blocked = recorder()
+    blocked.outlook = BLOCKED
+    assert verified(blocked, NOW, board=True)  # a guard that blocks is well
+    assert verified(recorder(dock_ns=None), NOW, board=False)
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        Recorder(),
+        recorder(outlook_ns=NOW - 1 * S),
+        recorder(outlook_ns=NOW + 1 * MS),
+        recorder(dock_ns=NOW - 1 * S),
+        recorder(dock_ns=NOW + 1 * MS),
+        recorder(dock_ns=None),
+    ],
+    ids=["nothing", "old decision", "future decision", "old board", "future board", "no board"],
+)
+def test_silence_is_not_verified(silent: Recorder) -> None:
+    assert not verified(silent, NOW, board=True)
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"127.0.0.1:{port} cannot be used"):
+            bound(Listen("127.0.0.1", port))
+    free = bound(Listen("127.0.0.1", port))
+    assert free is not None
+    free.close()
+
+
+def test_only_a_socket_meant_for_this_process_is_taken() -> None:
+    assert handed_listener({}) is None
+    assert handed_listener({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) is None
+    assert handed_listener({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"}) is None
+
+
+def test_without_a_service_manager_nothing_is_told(tmp_path: Path) -> None:
+    Notifier({}).tell("READY=1")
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell("READY=1")
+
+
+@pytest.fixture(scope="module")
+def commissioned(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+    """A kiosk in a room somebody lives in, half a minute long."""
+    folder = tmp_path_factory.mktemp("commissioned")
+    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 900))
+    return site(folder / "site", clip, clip, face_model)
+
+
+@pytest.fixture
+def kiosk(commissioned: Site, tmp_path: Path) -> Site:
+    folder = shutil.copytree(commissioned.folder, tmp_path / "site")
+    return Site(folder, KeyStore.open(folder / "keys"), commissioned.clip)
+
+
+def test_a_running_daemon_is_ready_watched_seen_and_stops_in_good_order(
+    kiosk: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with daemon(kiosk) as guard:
+        until(guard.ready, "readiness")
+        until(lambda: guard.manager.listen().count("WATCHDOG=1") >= 3, "the watchdog's food")
+        assert guard.manager.heard[0] == "READY=1"
+        assert main(["status", "--config", str(guard.config), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["phase"] == "running"
+        assert {reading["source"] for reading in told["evidence"]} >= {"dock", "people", "view"}
+        assert main(["status", "--config", str(guard.config)]) == 0
+        assert "framegate_running 1.0" in guard.get("/metrics")[1]
+        assert guard.get("/")[0] == 200
+
+        assert guard.stop() == 0
+
+        assert guard.manager.listen()[-1] == "STOPPING=1"
+        assert main(["status", "--config", str(guard.config)]) == 1
+    verify_log(kiosk.folder / "audit", kiosk.store.log_verifier())
+
+
+def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
+    kiosk: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with daemon(kiosk) as guard:
+        until(lambda: '"permitted": true' in guard.get("/status.json")[1], "a permit")
+        os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
+        until(lambda: _proven(guard.get("/status.json")[1]) == {True, False}, "both entries")
+        told = json.loads(guard.get("/status.json")[1])
+        numbers = [change["entry"] for change in told["transitions"] if change.get("entry")]
+        links = [f'href="/proof/{number}"' for number in numbers]
+        until(lambda: all(link in guard.get("/")[1] for link in links), "a checkpoint over both")
+        handed = {number: guard.get(f"/proof/{number}")[1] for number in numbers}
+        assert guard.get("/proof/100000")[0] == 404
+        guard.stop()
+
+    audit, key = str(kiosk.folder / "audit"), str(kiosk.store.directory / "log.pub")
+    proven = [change for change in told["transitions"] if change.get("entry") is not None]
+    assert {change["permitted"] for change in proven} == {True, False}
+    for change in proven:
+        proof = str(tmp_path / f"{change['entry']}.proof")
+        number = str(change["entry"])
+        assert main(["audit", "prove", audit, "--key", key, "--entry", number, "--out", proof]) == 0
+        capsys.readouterr()
+        assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 0
+        kind = json.loads(capsys.readouterr().out)["entry"]["kind"]
+        assert (kind == "permit") is change["permitted"]
+        Path(proof).write_text(handed[change["entry"]])
+        assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["entry"]["kind"] == kind
+        spot = handed[change["entry"]].index("extra ") + 20
+        Path(proof).write_bytes(_one_bit_flipped(handed[change["entry"]].encode(), spot))
+        assert main(["audit", "verify-proof", proof, "--key", key, "--json"]) == 1
+        assert not json.loads(capsys.readouterr().out)["proven"]
+
+
+def _one_bit_flipped(data: bytes, spot: int) -> bytes:
+    return data[:spot] + bytes([data[spot] ^ 1]) + data[spot + 1 :]
+
+
+def test_the_watchdog_starves_when_the_board_falls_silent(kiosk: Site) -> None:
+    with daemon(kiosk, matcher=False) as guard:
+        until(guard.ready, "readiness")
+        os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
+        until(lambda: guard.get("/healthz")[0] == 503, "unhealthiness")
+        guard.manager.listen().clear()
+        before = guard.get("/status.json")[1]
+        until(lambda: _at(guard.get("/status.json")[1]) > _at(before) + 1.5, "more snapshots")
+
+        assert "WATCHDOG=1" not in guard.manager.listen()
+        assert '"permitted": false' in guard.get("/status.json")[1]
+
+
+def test_a_lost_process_means_blocked_and_then_a_new_guard(kiosk: Site) -> None:
+    with daemon(kiosk, matcher=False) as guard:
+        until(guard.ready, "readiness")
+        held = descriptors(guard.process.pid)
+        for losses, module in enumerate(("edge.frames.gate_process", "edge.decision.decider"), 1):
+            first = guard.pid(module)
+
+            os.kill(first, signal.SIGKILL)
+
+            until(lambda n=losses: guard.said().count("starting again") == n, "the loss")
+            until(lambda: not guard.ready(), "unhealthiness")
+            until(guard.ready, "readiness after the loss")
+            assert guard.pid(module) != first
+            told = json.loads(guard.get("/status.json")[1])
+            assert told["health"]["restarts"] == losses
+            assert not told["transitions"][-1]["permitted"]
+            assert descriptors(guard.process.pid) == held  # nothing of the lost guard is left
+
+
+def test_a_lost_status_process_comes_back_and_the_guard_goes_on(kiosk: Site) -> None:
+    with daemon(kiosk, matcher=False) as guard:
+        until(guard.ready, "readiness")
+        gate, first = guard.pid("edge.frames.gate_process"), guard.pid("edge.status.process")
+
+        os.kill(first, signal.SIGKILL)
+
+        until(lambda: guard.pid("edge.status.process") not in (0, first), "a new page")
+        until(guard.ready, "the page's return")
+        assert guard.pid("edge.frames.gate_process") == gate
+
+
+def test_a_reload_is_checked_first_and_revokes_before_it_begins(kiosk: Site) -> None:
+    with daemon(kiosk, matcher=False) as guard:
+        until(guard.ready, "readiness")
+        gate = guard.pid("edge.frames.gate_process")
+        good = guard.config.read_text()
+
+        guard.config.write_text(good + "[extra]\n")
+        guard.process.send_signal(signal.SIGHUP)
+        until(lambda: "reload refused" in guard.said(), "the refusal")
+        assert "stays in force" in guard.said()
+        assert guard.ready()
+        assert guard.pid("edge.frames.gate_process") == gate
+
+        guard.config.write_text(good)
+        guard.process.send_signal(signal.SIGHUP)
+        until(lambda: "starting with the new files" in guard.said(), "the reload")
+        until(lambda: '"reloads": 1' in guard.get("/status.json")[1], "the new guard's word")
+        until(guard.ready, "readiness")
+        assert guard.pid("edge.frames.gate_process") != gate
+        told = json.loads(guard.get("/status.json")[1])
+        assert told["health"]["reloads"] == 1
+        assert told["health"]["restarts"] == 0
+
+
+def test_a_recording_that_is_over_leaves_the_daemon_blocked_to_be_looked_at(
+    kiosk: Site, tmp_path: Path
+) -> None:
+    brief = render.write_clip(tmp_path / "brief.avi", render.still(render.room(), 15))
+    site_ = Site(kiosk.folder, kiosk.store, brief)
+    site_.sign()
+
+    with daemon(site_, matcher=False) as guard:
+        until(lambda: '"phase": "over"' in guard.get("/status.json")[1], "the end")
+
+        assert not guard.ready()
+        assert "Everything is blocked" in guard.get("/")[1]
+        assert guard.stop() == 0
+
+
+def test_a_missing_layer_stops_the_guard_unless_the_signed_record_names_it(
+    kiosk: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "missing", lambda: {Layer.SECCOMP: "seccomp: not here"})
+    plan = plan_of(load_settings(configure(kiosk, 1)))
+    text = re.sub(r"without = .*", "without = []", kiosk.device.read_text())
+    heard: list[str] = []
+
+    kiosk.device.write_text(text)
+    kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
+    with pytest.raises(SandboxError, match='without = \\["seccomp"\\]'):
+        Guard(plan, heard.append)
+    kiosk.device.write_text(text.replace("without = []", 'without = ["seccomp"]'))
+    with pytest.raises(SignatureError):
+        Guard(plan, heard.append)
+    kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
+    Guard(plan, heard.append).close()
+
+    assert heard == ["sandbox: seccomp is left out, as the signed record says"]
+
+
+def test_unsigned_records_end_the_daemon_at_its_start(kiosk: Site) -> None:
+    kiosk.device.write_text(kiosk.device.read_text().replace("till-2", "till-3"))
+
+    with daemon(kiosk, matcher=False) as guard:
+        assert guard.process.wait(60) == 2
+
+        assert len(guard.said().splitlines()) == 1
+        assert "D.toml" in guard.said()
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def _proven(body: str) -> set[bool]:
+    """Which kinds of change name their entry in the log."""
+    with contextlib.suppress(ValueError, KeyError):
+        changes = json.loads(body)["transitions"]
+        return {c["permitted"] for c in changes if c.get("entry") is not None}
+    return set()
+
+
+def _at(body: str) -> float:
+    try:
+        return float(json.loads(body)["at_s"])
+    except (ValueError, KeyError):
+        return time.time()

@@ -1,0 +1,220 @@
+"""A model that goes wrong in the running guard: blocked, named, and started afresh."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.clock import S
+from edge.decision.model_failures import Consequence, Strikes
+from edge.errors import GuardError
+from edge.frames.client import Connection
+from edge.guard import launch
+from edge.guard import plan as daemon_plan
+from edge.guard.plan import Plan
+from edge.guard.processes import bear_module
+from edge.guard.supervisor import Guard
+from edge.heartbeat import Beats
+from edge.reasons import Reason
+from edge.report.record import FrameDecision, Outcome
+from tests.support import render
+from tests.support.audit_helpers import read_all
+from tests.support.guards import Site, site
+
+pytestmark = pytest.mark.xdist_group("guard")
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine seconds of a room."""
+    clip = tmp_path_factory.mktemp("footage") / "room.avi"
+    render.write_clip(clip, render.lived_in(render.room(), 270))
+    return clip
+
+
+@pytest.fixture
+def kiosk(footage: Path, tmp_path: Path, face_model: Path) -> Site:
+    return site(tmp_path / "site", footage, footage, face_model)
+
+
+@pytest.fixture
+def loads(tmp_path: Path) -> Path:
+    return tmp_path / "loads"
+
+
+@pytest.fixture
+def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
+    """Have the decider run with a model that goes wrong."""
+
+    def choose(how: str) -> None:
+        monkeypatch.setenv("BAD_MODEL", how)
+        monkeypatch.setenv("BAD_MODEL_LOADS", str(loads))
+        monkeypatch.setattr(launch, "bear_module", _with_a_bad_model)
+
+    return choose
+
+
+def _with_a_bad_model(name, module, fds):
+    return bear_module(name, "tests.support.bad_model" if name == "decider" else module, fds)
+
+
+def plan(kiosk: Site) -> Plan:
+    return Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        audit=kiosk.folder / "audit",
+    )
+
+
+def run(kiosk: Site) -> tuple[Guard, list[FrameDecision], list[int]]:
+    """The guard to its end; its decisions, and capture times of the frames a matcher got.
+
+    The model may go wrong when ten frames have come.
+    """
+    times: list[int] = []
+    flowed = kiosk.folder.parent / "flowed"
+    with Guard(plan(kiosk), lambda line: None) as guard:
+        matcher = Connection(*guard.environment.values())
+        while not guard.over and guard.failure is None:
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                times.append(frame.captured_ns)
+                if len(times) == 10:
+                    flowed.touch()
+        matcher.close()
+        decisions = guard.recorder.decisions
+    return guard, sorted(decisions, key=lambda d: d.frame), times
+
+
+def wrong_ns(kiosk: Site) -> int:
+    """When the model first went wrong."""
+    return int((kiosk.folder.parent / "flowed").read_text())
+
+
+def blocked_for(decisions: list[FrameDecision], reason: Reason) -> list[int]:
+    return [
+        d.captured_ns for d in decisions if d.verdict is not Outcome.PASS and reason in d.reasons
+    ]
+
+
+@pytest.mark.parametrize("how", ["nan", "inf", "three", "shape", "raise"])
+def test_a_model_that_stays_wrong_ends_every_permit_for_good(
+    kiosk: Site, bad: Callable[[str], None], loads: Path, how: str
+) -> None:
+    bad(how)
+
+    guard, decisions, times = run(kiosk)
+
+    named = blocked_for(decisions, Reason.MODEL_OUTPUT)
+    assert guard.failure is None
+    assert times  # frames flowed while it was right
+    assert named
+    assert max(times) <= min(named)
+    assert max(times) < wrong_ns(kiosk)
+    assert loads.read_text().count("loaded") == 2  # loaded afresh once
+
+
+@pytest.mark.parametrize("how", ["nan-once", "raise-thrice"])
+def test_frames_flow_again_when_the_model_is_right_again(
+    kiosk: Site, bad: Callable[[str], None], loads: Path, how: str
+) -> None:
+    bad(how)
+
+    guard, decisions, times = run(kiosk)
+
+    named = blocked_for(decisions, Reason.MODEL_OUTPUT)
+    assert guard.failure is None
+    assert min(times) < min(named) < max(times)
+    assert max(times) > decisions[-1].captured_ns - S
+    assert loads.read_text().count("loaded") == (1 if how == "nan-once" else 2)
+
+
+def test_a_slow_answer_is_no_answer(kiosk: Site, bad: Callable[[str], None]) -> None:
+    bad("slow-once")
+
+    guard, decisions, times = run(kiosk)
+
+    assert guard.failure is None
+    named = blocked_for(decisions, Reason.MODEL_TIMEOUT)
+    assert named
+    assert not [t for t in times if min(named) < t < min(named) + S]
+    assert max(times) > max(named)
+
+
+def test_a_model_that_hangs_takes_its_process_with_it_and_the_guard_is_started_anew(
+    kiosk: Site, bad: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad("hang")
+
+    guard, _, times = run(kiosk)
+
+    assert guard.failure is not None
+    assert guard.failure.startswith("MODEL_TIMEOUT")
+    assert times
+    assert max(times) < wrong_ns(kiosk)
+    assert guard.children["decider"].process.returncode is not None
+
+    monkeypatch.undo()
+    _, _, again = run(kiosk)
+    assert len(again) > 60
+
+
+def test_a_model_that_gets_no_memory_ends_every_permit_and_the_guard_is_started_anew(
+    kiosk: Site, bad: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad("memory")
+
+    guard, _, times = run(kiosk)
+
+    log = read_all(kiosk.folder / "audit", guard.store.log_verifier())
+    ends = [entry for entry in log if entry["kind"] == "end"]
+    assert guard.failure == "RESOURCE: the decider process ran out of memory"
+    assert times
+    assert max(times) < wrong_ns(kiosk)
+    assert ends[-1]["reasons"] == ["RESOURCE"]
+    assert sum(end["released"] for end in ends) == len(times)
+
+    monkeypatch.undo()
+    _, _, again = run(kiosk)
+    assert len(again) > 60
+
+
+def test_a_swapped_model_does_not_start(
+    kiosk: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, face_model: Path
+) -> None:
+    other = tmp_path / face_model.name
+    data = bytearray(face_model.read_bytes())
+    data[len(data) // 2] ^= 1
+    other.write_bytes(data)
+    monkeypatch.setattr(daemon_plan, "asset", lambda name: other)
+
+    with pytest.raises(GuardError, match=r"face model centerface\.onnx has SHA-256"):
+        run(kiosk)
+
+
+def test_three_in_a_row_load_the_models_afresh_once() -> None:
+    strikes = Strikes()
+
+    assert [strikes.bad() for _ in range(2)] == [Consequence.BLOCK] * 2
+    strikes.good()
+    assert [strikes.bad() for _ in range(3)] == [Consequence.BLOCK] * 2 + [Consequence.REBUILD]
+    strikes.good()
+    assert not strikes.out
+    assert [strikes.bad() for _ in range(3)] == [Consequence.BLOCK] * 2 + [Consequence.GIVE_UP]
+    strikes.good()
+    assert strikes.out
+
+
+def test_the_page_says_since_when_a_model_is_at_work() -> None:
+    beats = Beats.create()
+
+    assert beats.model_began_ns == 0
+    beats.begin_model(7)
+    assert Beats.attach(os.dup(beats.fd)).model_began_ns == 7
+    beats.end_model()
+    assert beats.model_began_ns == 0

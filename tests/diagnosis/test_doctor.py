@@ -1,0 +1,103 @@
+"""The doctor: what it says of good and of poor machines, and that it says it here."""
+
+import json
+
+import pytest
+
+from edge.audit.log import AuditLog
+from edge.audit.note import Signer
+from edge.cli import main
+from edge.commissioning.keys import KeyStore
+from edge.diagnosis import findings as doctor
+from edge.diagnosis.findings import MIB, State
+from tests.support.audit_helpers import start
+
+GOOD = [
+    doctor.sealed_memory(True),
+    doctor.process_handles(True),
+    doctor.sandbox({}),
+    doctor.escape_reports(True),
+    doctor.boot_clock(True),
+    doctor.wall_clock(True, False),
+    doctor.scheduling(True, 4),
+    doctor.memory(4096 * MIB),
+    doctor.disk("/data", 4096 * MIB, True),
+    doctor.keys("/keys", None),
+    doctor.models((), ()),
+    doctor.policy({"strict": "ab" * 32}, None),
+    doctor.cameras(("/dev/video0",), ("/dev/video0",)),
+    doctor.board(("/dev/ttyACM0",), ("/dev/ttyACM0",)),
+    doctor.audit("/log", 12, None),
+]
+POOR = [
+    (doctor.sealed_memory(False), State.MISSING, True),
+    (doctor.process_handles(False), State.MISSING, True),
+    (doctor.sandbox({"landlock": "this kernel has none"}), State.DEGRADED, False),
+    (doctor.escape_reports(False), State.DEGRADED, False),
+    (doctor.boot_clock(False), State.MISSING, True),
+    (doctor.wall_clock(False, False), State.DEGRADED, False),
+    (doctor.wall_clock(True, True), State.MISSING, False),
+    (doctor.scheduling(False, 4), State.DEGRADED, False),
+    (doctor.scheduling(True, 1), State.DEGRADED, False),
+    (doctor.memory(300 * MIB), State.DEGRADED, False),
+    (doctor.memory(100 * MIB), State.MISSING, True),
+    (doctor.disk("/data", 100 * MIB, True), State.DEGRADED, False),
+    (doctor.disk("/data", 1 * MIB, True), State.MISSING, True),
+    (doctor.disk("/data", 4096 * MIB, False), State.MISSING, True),
+    (doctor.keys("", "no keys"), State.MISSING, False),
+    (doctor.models(("face.onnx",), ()), State.MISSING, True),
+    (doctor.models((), ("face.onnx",)), State.MISSING, True),
+    (doctor.policy({}, "no schema"), State.MISSING, True),
+    (doctor.cameras((), ()), State.MISSING, False),
+    (doctor.cameras(("/dev/video0",), ()), State.DEGRADED, False),
+    (doctor.board((), ()), State.MISSING, False),
+    (doctor.board(("/dev/ttyACM0",), ()), State.DEGRADED, False),
+    (doctor.audit("/log", 0, "entry 3: not what was signed"), State.MISSING, True),
+]
+
+
+@pytest.mark.parametrize("finding", GOOD, ids=lambda f: f.part)
+def test_what_is_good_asks_for_nothing(finding):
+    assert finding.state is State.OK
+    assert finding.todo == ""
+    assert not finding.stops
+
+
+@pytest.mark.parametrize(("finding", "state", "stops"), POOR)
+def test_what_is_poor_says_what_to_do(finding, state, stops):
+    assert finding.state is state
+    assert finding.todo
+    assert finding.stops is stops
+
+
+def test_the_last_line_says_whether_the_guard_can_run_and_what_only_some_uses_need():
+    assert doctor.summary(GOOD) == "the guard can run here"
+    for finding, state, stops in POOR:
+        said = doctor.summary([*GOOD, finding])
+        assert ("cannot run here" in said) is stops
+        assert said.endswith(finding.part) is (state is State.MISSING)
+
+
+def test_the_command_names_every_part_with_its_state(tmp_path, capsys):
+    keys = KeyStore.init(tmp_path / "keys").directory
+
+    code = main(["doctor", "--keys", str(keys), "--place", str(tmp_path), "--json"])
+
+    rows = {row["part"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {"sealed memory", "matcher sandbox", "boot clock", "keys", "policy"} <= set(rows)
+    assert rows["keys"]["state"] == rows["policy"]["state"] == "ok"
+    assert code == int(any(r["needed"] and r["state"] == "missing" for r in rows.values()))
+
+
+def test_the_command_fails_on_a_log_that_does_not_verify(tmp_path, capsys):
+    where = tmp_path / "audit"
+    log = AuditLog.create_or_open(where, Signer.generate("framegate-test/log"))
+    log.append(start(), durable=True)
+    log.close()
+    asked = ["doctor", "--place", str(tmp_path), "--audit", str(where)]
+
+    main(asked)
+    assert "1 entry verifies" in capsys.readouterr().out
+    (where / "segments/000000.log").write_bytes(b"")
+    assert main(asked) == 1
+    assert "entry 0" in capsys.readouterr().out

@@ -1,0 +1,213 @@
+"""The slow loop's eyes: what is read of a frame, how often, and by which rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.clock import MS, S
+from edge.errors import ModelError
+from edge.evidence.people import PeopleRules
+from edge.evidence.readings import Box, Reading, Source
+from edge.evidence.scene import SceneModel, SceneReading
+from edge.evidence.vision import Eyes, check_rate, check_room
+from edge.frames.gate import Limits
+from edge.frames.sentinel import ALL
+from edge.reasons import Reason
+from edge.view.enrol import enrol
+from edge.view.fingerprint import Fingerprint
+from tests.support import render
+
+RULES = PeopleRules(max=1, min_height=0.1)
+
+
+class Nobody:
+    """A face finder that finds nobody, or whom it is told to find."""
+
+    def __init__(self, *boxes: Box) -> None:
+        self.boxes = boxes
+        self.asked = 0
+
+    def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
+        self.asked += 1
+        return self.boxes
+
+
+class Outdoors:
+    """A scene finder that is sure of being outdoors."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def read(self, frame: np.ndarray, captured_ns: int) -> SceneReading:
+        self.asked.append(captured_ns)
+        return SceneReading(captured_ns, (0.0, 0.0, 1.0, 0.0, 0.0), (Reason.SCENE_OUTDOOR,))
+
+
+@pytest.fixture(scope="module")
+def room_frames() -> list[np.ndarray]:
+    return list(render.lived_in(render.room(), 40))
+
+
+@pytest.fixture(scope="module")
+def fingerprint(room_frames: list[np.ndarray]) -> Fingerprint:
+    frames = room_frames[:20]
+    return enrol(frames, [() for _ in frames], camera=bytes(16), enforce=False)
+
+
+def look(eyes: Eyes, frames: list[np.ndarray], **changed: bool) -> dict[Source, list[Reading]]:
+    """Ten evidence frames a second; readings by source."""
+    found: dict[Source, list[Reading]] = {}
+    rules = {"opening": True, "still": True, **changed}
+    for i, frame in enumerate(frames):
+        for reading in eyes.examine(frame, S + i * 100 * MS, **rules).readings:  # type: ignore[arg-type]
+            found.setdefault(reading.source, []).append(reading)
+    return found
+
+
+def test_the_enrolled_room_is_good_in_every_class(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    found = look(Eyes(fingerprint, Nobody(), RULES), room_frames[20:])
+
+    for source in (Source.VIEW, Source.PEOPLE, Source.EGO_MOTION):
+        assert all(reading.good for reading in found[source]), source
+
+
+def test_without_an_enrolled_view_the_view_is_never_right(room_frames: list[np.ndarray]) -> None:
+    eyes = Eyes(None, Nobody(), RULES)
+
+    assert look(eyes, room_frames[:3])[Source.VIEW][0].reasons == (Reason.NO_VIEW,)
+
+
+def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    finder = Nobody()
+    eyes = Eyes(fingerprint, finder, RULES)
+
+    look(eyes, room_frames[:10])
+    asked = finder.asked
+    eyes.examine(room_frames[10], S + 905 * MS, opening=True, still=True, final=True)
+
+    assert asked == 5
+    assert finder.asked == 6
+
+
+def test_two_people_are_a_crowd(fingerprint: Fingerprint, room_frames: list[np.ndarray]) -> None:
+    two = Nobody(Box(100, 100, 200, 220, 0.9), Box(400, 100, 500, 220, 0.9))
+
+    found = look(Eyes(fingerprint, two, RULES), room_frames[:3])
+
+    assert found[Source.PEOPLE][0].reasons == (Reason.PEOPLE_CROWD,)
+
+
+def test_the_scene_is_asked_once_a_second_and_vetoes(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    scene = Outdoors()
+
+    found = look(Eyes(fingerprint, Nobody(), RULES, scene), room_frames[:25])
+
+    assert scene.asked == [S, 2 * S, 3 * S]
+    assert found[Source.SCENE][0].reasons == (Reason.SCENE_OUTDOOR,)
+
+
+def test_the_shipped_scene_model_does_not_veto_the_room_it_was_not_trained_on(
+    room_frames: list[np.ndarray],
+) -> None:
+    assert SceneModel.load().read(room_frames[0], 0).reasons == ()
+
+
+def test_a_street_is_foreign_and_says_so_by_both_rules(fingerprint: Fingerprint) -> None:
+    street = list(render.drive(4))
+    for opening in (True, False):
+        found = look(Eyes(fingerprint, Nobody(), RULES), street, opening=opening)
+
+        assert Reason.VIEW_FOREIGN in found[Source.VIEW][0].reasons
+
+
+def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -> None:
+    eyes = Eyes(fingerprint, Nobody(), RULES)
+    street = next(iter(render.drive(1)))
+
+    assert eyes.examine(street, S, opening=True, still=True).seen_blocks == ALL
+
+
+def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Fingerprint) -> None:
+    panning = list(render.pan(render.room(), 6, px_per_frame=12.0))
+
+    with_board = look(Eyes(fingerprint, Nobody(), RULES), panning, still=True)
+    without = look(Eyes(fingerprint, Nobody(), RULES), panning, still=False)
+
+    said = {reason for reading in with_board[Source.EGO_MOTION] for reason in reading.reasons}
+    assert said == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
+    said = {reason for reading in without[Source.EGO_MOTION] for reason in reading.reasons}
+    assert said == {Reason.CAM_MOVING}
+
+
+def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """Frames 0, 2 and 4 are looked at for people; what comes in at 3 has to wait for 4."""
+    covered = [frame.copy() for frame in room_frames[20:25]]
+    for frame in covered[3:]:
+        frame[240:, 320:] = 0
+    eyes = Eyes(fingerprint, Nobody(), RULES)
+
+    told = [
+        eyes.examine(frame, S + i * 100 * MS, opening=False, still=True).unsettled
+        for i, frame in enumerate(covered)
+    ]
+
+    assert told == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("spent_ms,fits", [(15, True), (300, True), (301, False)])
+def test_a_detector_too_slow_for_the_waiting_frames_is_refused(spent_ms: int, fits: bool) -> None:
+    if fits:
+        check_rate(spent_ms * MS, 500 * MS)
+        return
+    with pytest.raises(ModelError, match="takes 301 ms"):
+        check_rate(spent_ms * MS, 500 * MS)
+
+
+@pytest.mark.parametrize(
+    "width,height,rate_hz,fits",
+    [
+        (640, 480, 60.0, True),
+        (1280, 720, 30.0, True),
+        (1920, 1080, 30.0, True),
+        (1920, 1080, 60.0, False),
+        (2560, 1440, 15.0, True),
+        (2560, 1440, 0.0, False),  # taken for 30
+        (3840, 2160, 30.0, False),
+        (3840, 2160, 4.0, True),
+    ],
+)
+def test_a_picture_too_large_for_the_waiting_frames_is_refused(
+    width: int, height: int, rate_hz: float, fits: bool
+) -> None:
+    size, room = width * height * 3, Limits().max_bytes
+    if fits:
+        check_room(15 * MS, size, rate_hz, room)
+        return
+    with pytest.raises(ModelError, match=r"\d+ frames of .* MiB wait for their evidence"):
+        check_room(15 * MS, size, rate_hz, room)
+
+
+def test_after_a_restart_what_is_covered_must_be_seen_before_the_first_opening(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """A board that hides the same fifth before and after the restart owes that fifth."""
+    face = Box(10, 150, 90, 260, 0.9)  # whoever stands there explains it, and yet
+    covered = room_frames[20].copy()
+    covered[:, :160] = 0
+
+    before = look(Eyes(fingerprint, Nobody(face), RULES), [covered])
+    after = look(Eyes(fingerprint, Nobody(face), RULES, fresh=False), [covered])
+    empty = look(Eyes(fingerprint, Nobody(), RULES, fresh=False), [room_frames[20]])
+
+    assert Reason.VIEW_UNSEEN not in before[Source.VIEW][0].reasons
+    assert Reason.VIEW_UNSEEN in after[Source.VIEW][0].reasons
+    assert empty[Source.VIEW][0].good

@@ -1,0 +1,671 @@
+"""The interlock rule, asked of the Python board and of the firmware's C alike."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from firmware_bridge import packets
+from firmware_bridge.build import FIRMWARE
+from firmware_bridge.c_board import CBoard
+from firmware_bridge.packets import Fault, Keys, Kind, Refusal
+from firmware_bridge.payloads import FloorPayload, FloorsPayload
+from firmware_bridge.sensors import Sensors, Veto, unpack
+from firmware_bridge.virtual_board import MAX_LIFE_MS, TX_ROOM
+from tests.support.boards import BOOT_ID, KEYS, MS, ROOT, STILL, Host
+
+
+@pytest.fixture
+def host(make):
+    return Host(make()).ready()
+
+
+def test_a_board_boots_silent_and_inhibits(make):
+    host = Host(make())
+
+    host.pass_ms(3000)
+
+    assert not host.board.line
+    assert host.heard == []
+
+
+def test_a_fresh_lease_on_a_still_docked_board_permits(host):
+    host.lease(decision=7)
+
+    assert host.board.line
+    assert host.status.permitted and host.status.decision == 7
+    assert host.status.life_left_ms == 200
+
+
+def test_a_lease_before_any_hello_is_refused_for_want_of_the_challenge(make):
+    host = Host(make())
+    host.pass_ms(10)
+
+    host.lease()
+
+    assert not host.board.line
+    assert host.refused[-1].refusal is Refusal.CHALLENGE
+
+
+@pytest.mark.parametrize("life_ms", [1, 20, 200, 499, 500])
+def test_the_line_drops_when_the_lease_ends_and_not_before(host, life_ms):
+    host.lease(life_ms=life_ms)
+
+    host.pass_ms(life_ms - 1)
+    assert host.board.line
+    host.pass_ms(1)
+
+    assert not host.board.line
+    assert host.status.fault is Fault.NONE
+
+
+@pytest.mark.parametrize("life_ms", [501, 1000, 65535])
+def test_no_lease_lives_longer_than_the_boards_own_limit(host, life_ms):
+    host.lease(life_ms=life_ms)
+
+    host.pass_ms(MAX_LIFE_MS - 1)
+    assert host.board.line
+    host.pass_ms(1)
+
+    assert not host.board.line
+
+
+def test_renewal_keeps_the_line_up_and_its_end_lets_it_drop(host):
+    host.lease()
+    for _ in range(40):
+        host.pass_ms(50)
+        host.lease(releasing=True)
+        assert host.board.line
+
+    host.pass_ms(200)
+
+    assert not host.board.line
+
+
+def test_a_lease_that_ended_cannot_be_renewed_even_before_the_board_looks(host):
+    host.lease(life_ms=10)
+
+    host.now_us += 10 * MS  # bytes come in the very turn in which the lease ends
+    host.lease(releasing=True)
+
+    assert not host.board.line
+    assert host.status.mismatches == 1
+
+
+def test_the_newest_lease_decides_even_if_shorter(host):
+    host.lease(life_ms=500)
+    host.lease(life_ms=20)
+
+    host.pass_ms(20)
+
+    assert not host.board.line
+
+
+def test_a_revocation_drops_the_line_at_once(host):
+    host.lease()
+
+    host.revoke()
+
+    assert not host.board.line
+    assert not host.status.permitted
+
+
+def test_after_a_revocation_a_lease_permits_again(host):
+    host.lease()
+    host.revoke()
+
+    host.lease(decision=2)
+
+    assert host.board.line
+
+
+def test_a_lease_for_no_decision_is_refused(host):
+    host.lease(decision=0)
+
+    assert not host.board.line
+    assert host.refused[-1].refusal is Refusal.FIELD
+
+
+VETOES = {
+    "undocked": (replace(STILL, docked=False), Veto.NOT_DOCKED),
+    "turning": (replace(STILL, gyro=(0, 751, 0)), Veto.MOTION),
+    "falling": (replace(STILL, accel=(0, 0, 4154)), Veto.MOTION),
+    "pushed": (replace(STILL, accel=(0, 0, 5656)), Veto.MOTION),
+    "driving": (replace(STILL, speed=201), Veto.SPEED),
+    "no dock contact": (replace(STILL, docked=None), Veto.SILENT),
+    "no dock id": (replace(STILL, dock_id=None), Veto.SILENT),
+    "no tamper switch": (replace(STILL, tampered=None), Veto.SILENT),
+    "no gyro": (replace(STILL, gyro=None), Veto.SILENT),
+    "no accelerometer": (replace(STILL, accel=None), Veto.SILENT),
+}
+HARMLESS = {
+    "gyro at the limit": replace(STILL, gyro=(0, 750, 0)),
+    "light at the low limit": replace(STILL, accel=(0, 0, 4155)),
+    "heavy at the high limit": replace(STILL, accel=(0, 0, -5655)),
+    "drifting fix": replace(STILL, speed=200, position=(1, 2)),
+    "dark": replace(STILL, lux=None),
+}
+
+
+@pytest.mark.parametrize("name", VETOES)
+def test_the_boards_own_sensors_drop_the_line_at_once_and_latch(host, name):
+    reading, veto = VETOES[name]
+    host.lease(decision=5)
+
+    host.sense(reading)
+
+    assert not host.board.line
+    assert host.status.fault is Fault.VETO
+    assert host.status.veto == veto
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_readings_within_the_limits_leave_the_line_up(host, name):
+    host.lease()
+
+    host.sense(HARMLESS[name])
+
+    assert host.board.line
+
+
+@pytest.mark.parametrize("name", VETOES)
+def test_no_lease_permits_while_the_boards_sensors_object(host, name):
+    host.sense(VETOES[name][0])
+
+    host.lease()
+
+    assert not host.board.line
+    assert host.status.fault is Fault.NONE, "nothing was permitted, so nothing is latched"
+
+
+def test_a_latched_veto_ends_only_with_a_new_decision(host):
+    host.lease(decision=5)
+    host.sense(replace(STILL, docked=False))
+    host.sense(STILL)
+
+    for _ in range(5):
+        host.pass_ms(50)
+        host.lease(decision=5)
+        assert not host.board.line
+    host.lease(decision=6)
+
+    assert host.board.line
+    assert host.status.fault is Fault.NONE
+
+
+def test_an_older_decision_does_not_end_a_latched_veto(host):
+    host.lease(decision=5)
+    host.sense(replace(STILL, docked=False))
+    host.sense(STILL)
+
+    for decision in (4, 5, 4, 5):
+        host.lease(decision=decision)
+        assert not host.board.line
+        assert host.status.fault is Fault.VETO
+    host.lease(decision=6)
+
+    assert host.board.line
+
+
+def test_a_new_decision_does_not_help_while_the_veto_lasts(host):
+    host.lease(decision=5)
+    host.sense(replace(STILL, docked=False))
+
+    host.lease(decision=6)
+    host.sense(STILL)
+    host.lease(decision=6)
+
+    assert host.board.line, "decision 6 is new since the veto and the board is docked again"
+
+
+def test_tamper_latches_without_a_permit_and_outranks_a_veto(host):
+    host.lease(decision=5)
+    host.sense(replace(STILL, docked=False))
+    host.sense(replace(STILL, tampered=True))
+    host.sense(STILL)
+
+    host.lease(decision=5)
+
+    assert not host.board.line
+    assert host.status.fault is Fault.TAMPER
+    host.lease(decision=6)
+    assert host.board.line
+
+
+def test_a_veto_after_a_tamper_does_not_hide_it(host):
+    host.sense(replace(STILL, tampered=True))
+    host.sense(STILL)
+    host.lease(decision=5)
+    assert host.board.line
+    host.sense(replace(STILL, tampered=True))
+
+    host.sense(replace(STILL, docked=False))
+
+    assert host.status.fault is Fault.TAMPER
+
+
+def test_sensors_that_fall_silent_drop_the_line(host):
+    host.lease(life_ms=500)
+
+    host.pass_ms(100, sense=False)
+    assert host.board.line
+    host.pass_ms(1, sense=False)
+
+    assert not host.board.line
+    assert host.status.veto == Veto.SILENT
+    assert host.status.fault is Fault.VETO
+
+
+def test_three_claims_of_a_release_the_line_does_not_permit_latch_it_off(host):
+    for expected in (1, 2, 3):
+        host.lease(decision=5, releasing=True)
+        assert not host.board.line
+        assert host.status.mismatches == expected
+
+    assert host.status.fault is Fault.CLAIM
+    host.lease(decision=5)
+    assert not host.board.line
+    host.lease(decision=6)
+    assert host.board.line
+
+
+def test_two_false_claims_are_forgiven_by_a_permit(host):
+    host.lease(decision=5, releasing=True)
+    host.lease(decision=5, releasing=True)
+
+    host.lease(decision=5)
+
+    assert host.board.line
+    assert host.status.mismatches == 0
+
+
+def test_a_revocation_forgives_false_claims(host):
+    host.lease(releasing=True)
+    host.lease(releasing=True)
+    host.revoke()
+
+    host.lease(releasing=True)
+
+    assert host.status.mismatches == 1
+    assert host.status.fault is Fault.NONE
+
+
+def test_more_false_claims_than_three_change_nothing_more(host):
+    for _ in range(300):
+        host.lease(decision=5, releasing=True)
+
+    assert host.status.mismatches == 3
+
+
+def test_claiming_to_release_under_another_decision_drops_the_line(host):
+    host.lease(decision=5)
+
+    host.lease(decision=6, releasing=True)
+
+    assert not host.board.line
+    assert host.status.mismatches == 1
+
+
+def test_a_new_decision_may_replace_the_one_in_force(host):
+    host.lease(decision=5)
+
+    host.lease(decision=6)
+
+    assert host.board.line
+    assert host.status.decision == 6
+
+
+def test_a_repeated_lease_is_refused_and_renews_nothing(host):
+    wire = host.lease(life_ms=50)
+    host.pass_ms(40)
+
+    host.raw(wire)
+    host.pass_ms(10)
+
+    assert not host.board.line
+    assert host.refused[-1].refusal is Refusal.SEQUENCE
+
+
+def test_a_lease_recorded_before_a_reset_is_refused_after_it(host, make):
+    wire = host.lease()
+    again = Host(make(boot_id=BOOT_ID + 1), boot_id=BOOT_ID + 1).ready()
+
+    again.raw(wire)
+
+    assert not again.board.line
+    assert again.refused[-1].refusal is Refusal.BOOT
+
+
+@pytest.mark.parametrize("tick_ms", [1, 2, 10])
+def test_time_sends_one_packet_at_a_tick_and_keeps_none_back(host, tick_ms):
+    sent: list[int] = []
+    for _ in range(2000 // tick_ms):
+        host.now_us += tick_ms * MS
+        host.board.sense(STILL, host.now_us)
+        host.listen()
+        before = len(host.heard)
+        host.board.tick(host.now_us)
+        host.listen()
+        kinds = [packet.kind for packet in host.heard[before:]]
+        assert len(kinds) <= 1
+        sent += kinds
+
+    assert 38 <= sent.count(Kind.STATUS.value) <= 42  # each 50 ms, in two seconds
+    assert 80 <= sent.count(Kind.EVIDENCE.value) <= 102  # each 20 ms, a tick later at times
+
+
+def test_the_challenge_rolls_each_second_and_the_one_before_is_good_once_more(host):
+    first = host.challenge
+    host.pass_ms(1050)
+    assert host.challenge != first
+
+    host.lease(challenge=first)
+    assert host.board.line
+    host.pass_ms(1000)
+    host.lease(challenge=first)
+
+    assert not host.board.line
+    assert host.refused[-1].refusal is Refusal.CHALLENGE
+
+
+def test_a_board_that_slept_over_a_roll_forgets_the_old_challenge(host):
+    first = host.challenge
+
+    host.now_us += 2000 * MS
+    host.board.tick(host.now_us)
+    host.sense(STILL)
+    host.lease(challenge=first)
+
+    assert not host.board.line
+
+
+@pytest.mark.parametrize(("age_ms", "permits"), [(0, True), (250, True), (251, False), (-1, False)])
+def test_a_lease_held_back_too_long_or_from_the_future_is_refused(host, age_ms, permits):
+    host.pass_ms(400)
+
+    host.lease(echo_ms=host.now_us // MS - age_ms)
+
+    assert host.board.line is permits
+    if not permits:
+        assert host.refused[-1].refusal is Refusal.STALE
+
+
+def test_board_time_may_pass_the_end_of_its_32_bits(make):
+    start_us = ((1 << 32) - 100) * MS
+    host = Host(make(now_us=start_us), now_us=start_us).ready()
+
+    host.lease(life_ms=500)
+    host.pass_ms(300)
+    host.lease(releasing=True, echo_ms=host.now_us // MS - 250)
+
+    assert host.board.line
+
+
+def test_every_single_bit_flip_of_a_valid_lease_is_refused(host):
+    host.sequence += 1
+    wire = host.wire(Kind.LEASE.value, host.lease_payload())
+
+    for bit in range(len(wire) * 8):
+        changed = bytearray(wire)
+        changed[bit // 8] ^= 1 << bit % 8
+        host.raw(bytes(changed) + b"\0")
+        assert not host.board.line
+    host.raw(wire)
+
+    assert host.board.line, "the unharmed lease still permits"
+
+
+def test_every_command_outside_the_allow_list_is_refused_and_reported(host):
+    allowed = {Kind.HELLO.value, Kind.LEASE.value, Kind.PING.value}
+    allowed |= {Kind.LOG_FLOOR.value, Kind.POLICY_FLOOR.value}
+
+    for kind in set(range(256)) - allowed:
+        for size in (0, 8, 19, 46):
+            before = host.status.refused
+            host.send(kind, bytes(size))
+            assert host.refused[-1].kind == kind
+            assert host.refused[-1].refusal is Refusal.KIND
+            assert host.refused[-1].sequence == host.sequence
+            host.send(Kind.PING.value, b"")
+            assert host.status.refused == before + 1
+            assert not host.board.line
+
+
+@pytest.mark.parametrize("kind", [k for k in Kind if k.value < 0x80], ids=lambda k: k.name)
+def test_an_allowed_command_of_any_other_length_is_refused(host, kind):
+    right = {Kind.HELLO: 10, Kind.LEASE: 19, Kind.PING: 0}.get(kind, 8)
+
+    for size in set(range(47)) - {right}:
+        host.refused.clear()
+        host.send(kind.value, bytes(size))
+        assert [r.refusal for r in host.refused] == [Refusal.LENGTH], size
+
+
+@pytest.mark.parametrize("claim", [2, 128, 255])
+def test_a_claim_that_is_neither_yes_nor_no_is_refused(host, claim):
+    host.send(Kind.LEASE.value, host.lease_payload()[:-1] + bytes([claim]))
+
+    assert not host.board.line
+    assert host.refused[-1].refusal is Refusal.FIELD
+
+
+def test_packets_that_do_not_authenticate_are_reported_but_not_too_often(host):
+    payload = host.lease_payload()
+    host.refused.clear()
+
+    for _ in range(50):
+        host.send(Kind.LEASE.value, payload, key=bytes(32))
+        host.pass_ms(1)
+    assert [r.refusal for r in host.refused] == [Refusal.TAG]
+    host.pass_ms(100)
+    host.send(Kind.LEASE.value, payload, key_id=5)
+
+    assert [r.refusal for r in host.refused] == [Refusal.TAG, Refusal.KEY_ID]
+    assert not host.board.line
+
+
+def test_our_own_words_sent_back_to_us_are_refused_without_an_answer(host):
+    host.refused.clear()
+
+    host.send(Kind.STATUS.value, b"", key=KEYS.from_board, from_board=True)
+    host.pass_ms(60)
+
+    assert host.refused == []
+    assert host.status.refusal is Refusal.DIRECTION
+
+
+def test_a_packet_whose_length_byte_lies_is_refused_without_an_answer(host):
+    from firmware_bridge.framing import Deframer, frame
+
+    (content,) = Deframer().feed(host.wire(Kind.PING.value, b""))
+    host.refused.clear()
+
+    for wrong in (content[:20], content[:3] + b"\x01" + content[4:], content + b"\0"):
+        host.raw(frame(wrong))
+    host.pass_ms(60)
+
+    assert host.refused == []
+    assert host.status.refusal is Refusal.LAYOUT
+    assert host.status.refused == 3
+
+
+def test_a_packet_of_another_version_is_refused_and_reported(host):
+    from firmware_bridge.framing import Deframer, frame
+
+    (content,) = Deframer().feed(host.wire(Kind.PING.value, b""))
+
+    host.raw(frame(b"\x02" + content[1:]))
+
+    assert host.refused[-1].refusal is Refusal.VERSION
+
+
+@pytest.mark.parametrize(("low", "high", "speaks"), [(1, 1, True), (0, 9, True), (2, 9, False)])
+def test_only_a_host_that_shares_a_version_makes_the_board_speak(make, low, high, speaks):
+    host = Host(make())
+
+    host.hello(low, high)
+    host.pass_ms(200)
+
+    assert host.greeting.min_version == host.greeting.max_version == packets.VERSION
+    assert (host.status is not None) is speaks
+
+
+def test_a_host_older_than_the_board_is_told_so(make):
+    host = Host(make())
+
+    host.hello(0, 0)
+
+    assert host.refused[-1].refusal is Refusal.VERSION
+
+
+def test_the_greeting_echoes_the_nonce_and_says_where_to_go_on(host):
+    host.lease()
+
+    host.hello(nonce=424242)
+
+    assert host.greeting.nonce == 424242
+    assert host.greeting.host_sequence == 1
+    assert host.board.line, "a hello changes nothing"
+
+
+def test_the_wrong_key_permits_nothing(make):
+    host = Host(make(root=bytes(32)), keys=KEYS)
+    host.pass_ms(10)
+
+    host.board.receive(host.wire(Kind.HELLO.value, bytes(10), boot_id=0, sequence=0), host.now_us)
+
+    assert not host.board.line
+    assert not host.board.streaming
+
+
+@pytest.mark.parametrize("kind", [Kind.LOG_FLOOR, Kind.POLICY_FLOOR], ids=lambda k: k.name)
+def test_floors_only_rise_and_zero_only_asks(host, kind):
+    told = []
+    for value in (5, 3, 0, 1 << 63):
+        host.send(kind.value, FloorPayload(value).pack())
+        packet = [p for p in host.heard if p.kind == Kind.FLOORS.value][-1]
+        floors = FloorsPayload.unpack(packet.payload)
+        told.append(floors.log_size if kind is Kind.LOG_FLOOR else floors.policy_version)
+
+    assert told == [5, 5, 5, 1 << 63]
+    assert max(host.board.floors) == 1 << 63
+    assert min(host.board.floors) == 0
+
+
+def test_evidence_and_status_come_at_their_rates_after_a_hello(host):
+    host.heard.clear()
+    host.reading = replace(STILL, position=(525000000, -134000000), speed=12)
+
+    host.pass_ms(1000)
+
+    evidence = [p for p in host.heard if p.kind == Kind.EVIDENCE.value]
+    assert 45 <= len(evidence) <= 51
+    assert 19 <= len(host.heard) - len(evidence) <= 22
+    assert unpack(evidence[-1].payload)[1] == host.reading
+    assert [p.sequence for p in host.heard] == sorted({p.sequence for p in host.heard})
+
+
+def test_no_evidence_is_sent_that_was_not_sensed(host):
+    host.pass_ms(200, sense=False)
+    host.heard.clear()
+
+    host.pass_ms(200, sense=False)
+
+    assert {p.kind for p in host.heard} == {Kind.STATUS.value}
+
+
+def test_what_nobody_takes_is_bounded(host):
+    for _ in range(1000):
+        host.now_us += 20 * MS
+        host.board.sense(STILL, host.now_us)
+        host.board.tick(host.now_us)
+
+    assert 0 < len(host.board.take()) <= TX_ROOM
+
+
+def test_a_million_fuzzed_bytes_change_no_state(host):
+    rng = random.Random(3)
+    good = host.wire(Kind.LEASE.value, host.lease_payload(), sequence=1)
+    before = host.board.floors
+
+    for _ in range(250):
+        host.raw(rng.randbytes(2000))
+        for _ in range(40):
+            piece = bytearray(good)
+            piece[rng.randrange(len(piece) - 1)] ^= rng.randrange(1, 256)
+            host.raw(bytes(piece))
+        assert not host.board.line
+
+    host.pass_ms(60)
+    assert host.board.floors == before
+    assert host.status.fault is Fault.NONE
+    assert host.status.host_sequence == 0
+    assert host.status.noise > 0
+
+
+def test_sequence_numbers_that_are_used_up_end_the_link_not_the_rule(host):
+    host.sequence = packets.MAX_SEQUENCE - 1
+    host.lease()
+    assert host.board.line
+
+    host.send(Kind.LEASE.value, host.lease_payload(), sequence=0)
+    host.pass_ms(200)
+
+    assert host.refused[-1].refusal is Refusal.SEQUENCE
+    assert not host.board.line
+
+
+def _use_up_sequence(board, left: int) -> None:
+    if isinstance(board, CBoard):
+        board.state.tx_sequence = packets.MAX_SEQUENCE - left
+    else:
+        board._tx_sequence = packets.MAX_SEQUENCE - left
+
+
+def test_a_board_with_no_sequence_number_left_inhibits_until_reset(host):
+    host.lease()
+    _use_up_sequence(host.board, left=2)
+
+    host.pass_ms(100)
+
+    assert not host.board.line
+    assert host.board.fault is Fault.SEQUENCE
+    host.heard.clear()
+    host.lease(decision=77)
+    assert not host.board.line
+    assert host.heard == []
+
+
+def test_a_silent_hour_is_told_without_overflow(host):
+    host.now_us += (1 << 33) * 1000
+    host.pass_ms(60)
+
+    assert host.status.host_age_us == 0xFFFF_FFFF
+
+
+def test_the_keys_of_both_sides_are_the_same(library):
+    ffi, lib = library
+    key, digest = ffi.new("fg_key *"), ffi.new("uint8_t[32]")
+    for info, ours in ((b"host to board", KEYS.to_board), (b"board to host", KEYS.from_board)):
+        lib.fg_derive(ROOT, info, key)
+        lib.fg_hmac(key, b"text", 4, digest)
+        assert bytes(digest)[:16] == packets.tag(ours, b"text")
+    assert Keys.derive(ROOT) == KEYS
+
+
+@pytest.mark.parametrize("name", ["interlock.c", "virtual_board.py"])
+def test_one_function_alone_raises_the_line(name):
+    path = FIRMWARE / name if name.endswith(".c") else FIRMWARE.parent / name
+    text = path.read_text()
+
+    raising = "permitted = true" if name.endswith(".c") else "_permitted = True"
+
+    assert text.count(raising) == 1
+
+
+def test_a_reading_of_nothing_is_every_required_sensor_silent(host):
+    host.sense(Sensors())
+
+    assert host.status.veto == Veto.SILENT

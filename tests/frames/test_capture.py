@@ -1,0 +1,147 @@
+"""The capture process: frames go into the pool, written there by the camera where it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import ipc
+from edge.cameras.layout import Layout
+from edge.cameras.opencv import FileCamera, Shot
+from edge.frames.capture import Deliverer
+from edge.frames.messages import Captured, Freed, decode, encode
+from edge.frames.pool import Pool
+
+HEIGHT, WIDTH = 48, 64
+PICTURE = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+class Line:
+    """A deliverer and the gate's end of its channel."""
+
+    def __init__(self, slots: int = 4, layout: Layout = Layout.BGR) -> None:
+        whole = Pool.create(HEIGHT * WIDTH * 3)
+        self.pool = Pool(whole.fd, slots, whole.slot_bytes, layout)
+        mine, self.gate = ipc.pair()
+        self.deliverer = Deliverer(mine, self.pool, HEIGHT, WIDTH, layout)
+
+    def heard(self) -> list[Captured]:
+        found = [decode(data) for data in ipc.drain(self.gate)]
+        return [message for message in found if isinstance(message, Captured)]
+
+    def picture(self, told: Captured) -> np.ndarray:
+        return self.pool.frame(told.slot, told.height, told.width)
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+def test_a_frame_written_where_it_was_asked_for_is_delivered_as_it_lies(line):
+    place = line.deliverer.room()
+    place[:] = PICTURE
+    line.deliverer.deliver(Shot(place, 7))
+
+    (told,) = line.heard()
+
+    assert (told.captured_ns, told.height, told.width) == (7, HEIGHT, WIDTH)
+    assert (line.picture(told) == PICTURE).all()
+
+
+def test_a_frame_from_elsewhere_is_copied_in(line):
+    line.deliverer.deliver(Shot(PICTURE, 7))
+
+    (told,) = line.heard()
+
+    assert (told.height, told.width) == (HEIGHT, WIDTH)
+    assert (line.picture(told) == PICTURE).all()
+
+
+@pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
+def test_a_frame_of_another_layout_is_copied_as_it_comes(layout):
+    line = Line(layout=layout)
+    picture = np.arange(HEIGHT * WIDTH * 3 // 2, dtype=np.uint8).reshape(-1, WIDTH)
+    line.deliverer.deliver(Shot(picture, 7))
+
+    (told,) = line.heard()
+
+    assert (told.height, told.width) == (HEIGHT, WIDTH)
+    assert (line.picture(told) == picture).all()
+
+
+@pytest.mark.parametrize(
+    ("layout", "frame", "size"),
+    [
+        (Layout.BGR, np.zeros((40, 32, 3), np.uint8), (40, 32)),
+        (Layout.BGR, np.zeros((480, 640, 3), np.uint8), (480, 640)),
+        (Layout.BGR, np.zeros((HEIGHT, WIDTH), np.uint8), (0, 0)),
+        (Layout.BGR, np.zeros((HEIGHT, WIDTH, 4), np.uint8), (0, 0)),
+        (Layout.BGR, np.zeros((HEIGHT, WIDTH, 3), np.float32), (0, 0)),
+        (Layout.NV12, PICTURE, (0, 0)),
+        (Layout.NV12, np.zeros((HEIGHT, WIDTH), np.uint8), (32, WIDTH)),  # Y without chroma
+        (Layout.I420, np.zeros((HEIGHT * 3 // 2, WIDTH + 64), np.uint8), (HEIGHT, WIDTH + 64)),
+        (Layout.I420, np.zeros((HEIGHT * 3 // 2 + 1, WIDTH), np.uint8), (0, 0)),
+        (Layout.I420, np.zeros((HEIGHT * 3 // 2, WIDTH - 1), np.uint8), (0, 0)),
+    ],
+)
+def test_a_frame_unlike_the_cameras_is_told_to_the_gate_and_never_written(layout, frame, size):
+    line = Line(layout=layout)
+    place = line.deliverer.room()
+    place.fill(7)
+    line.deliverer.deliver(Shot(frame, 7))
+
+    (told,) = line.heard()
+
+    assert (told.height, told.width) == size != (HEIGHT, WIDTH)
+    assert (place == 7).all()
+
+
+def test_a_slot_in_the_gates_hands_is_never_written_to(line):
+    for i in range(line.pool.slots):
+        line.deliverer.deliver(Shot(PICTURE, i))
+    slots = [told.slot for told in line.heard()]
+
+    assert sorted(slots) == list(range(line.pool.slots))
+    assert line.deliverer.room() is None
+    line.deliverer.deliver(Shot(PICTURE, 99))
+    assert line.deliverer.dropped == 1
+    assert line.heard() == []
+
+    ipc.send(line.gate, encode(Freed(slots[1])))
+    line.deliverer.deliver(Shot(PICTURE, 100))
+
+    assert [(told.slot, told.sequence) for told in line.heard()] == [
+        (slots[1], line.pool.slots + 1)
+    ]
+
+
+def test_a_frame_that_the_gate_does_not_take_is_counted_and_its_slot_used_again(line):
+    line.gate.close()
+    place = line.deliverer.room()
+
+    with pytest.raises(ipc.PeerGone):
+        line.deliverer.deliver(Shot(place, 1))
+
+    assert line.deliverer.dropped == 1
+    assert line.deliverer.room() is place
+
+
+def test_a_file_is_decoded_into_the_pool(line, tmp_path: Path):
+    path = str(tmp_path / "grey.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 30, (WIDTH, HEIGHT))
+    for level in (40, 80, 120):
+        writer.write(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
+    writer.release()
+
+    in_place = []
+    for shot in FileCamera(Path(path)).shots(line.deliverer.room):
+        in_place.append(shot.frame is line.deliverer.room())
+        line.deliverer.deliver(shot)
+
+    levels = [round(float(line.picture(told).mean())) for told in line.heard()]
+    assert in_place == [False, True, True]  # the first was read to learn the size
+    assert levels == pytest.approx([40, 80, 120], abs=3)

@@ -1,0 +1,260 @@
+"""The rehearsal before a frame: when it is held, and that it can reach no real frame."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from edge import ipc
+from edge.cameras.layout import Layout
+from edge.clock import MS, Clock, VirtualClock
+from edge.errors import GuardError
+from edge.frames.gate_process import GateProcess
+from edge.frames.warm_up import LONGEST_NS, SHORTEST_NS, Pace, Rehearsal
+from edge.lease import Revocation
+from edge.lease import encode as encode_lease
+from edge.reasons import Reason
+from tests.frames.test_gate_process import HEIGHT, PICTURE, WIDTH, Harness
+
+PERIOD_NS = 33 * MS
+
+
+def paced(period_ns: int = PERIOD_NS) -> Pace:
+    """Two frames, the second at `period_ns`."""
+    pace = Pace()
+    pace.arrived(period_ns)
+    pace.arrived(2 * period_ns)
+    return pace
+
+
+@pytest.fixture
+def rehearsed(tmp_path) -> Iterator[Harness]:
+    """A gate with a rehearsal and a matcher, in time that stands still."""
+    harness = Harness(str(tmp_path / "m"), clock=VirtualClock(10_000 * MS), rehearse=True)
+    harness.connect()
+    yield harness
+    harness.close()
+
+
+def test_the_next_frame_is_foreseen_from_the_last_two():
+    pace = paced()
+
+    assert pace.wait_ms(2 * PERIOD_NS) == 32
+    assert pace.wait_ms(3 * PERIOD_NS - 1500_000) == 0
+    assert pace.wait_ms(3 * PERIOD_NS - 900_000) is None, "too late: the frame is nearly there"
+    assert pace.wait_ms(5 * PERIOD_NS) is None, "the frame did not come"
+
+
+def test_one_rehearsal_is_enough_for_a_frame():
+    pace = paced()
+    pace.rehearsed()
+
+    assert pace.wait_ms(2 * PERIOD_NS) is None
+    pace.arrived(3 * PERIOD_NS)
+    assert pace.wait_ms(3 * PERIOD_NS) == 32
+
+
+@pytest.mark.parametrize("period_ns", [SHORTEST_NS - 1, LONGEST_NS + 1])
+def test_frames_too_fast_or_too_slow_are_not_rehearsed(period_ns):
+    assert paced(period_ns).wait_ms(2 * period_ns) is None
+
+
+@pytest.mark.parametrize("period_ns", [SHORTEST_NS, LONGEST_NS])
+def test_the_bounds_themselves_are(period_ns):
+    assert paced(period_ns).wait_ms(2 * period_ns) is not None
+
+
+def test_the_first_frame_foresees_nothing():
+    pace = Pace()
+    pace.arrived(10_000 * MS)
+
+    assert pace.wait_ms(10_000 * MS) is None
+
+
+def test_each_rehearsal_goes_the_whole_way_to_a_ring_that_nobody_reads(rehearsed):
+    rehearsal = rehearsed.rehearsal
+    for count in range(2, 200):  # one was held at the start
+        rehearsed.clock.advance(ms=33)
+        rehearsal.run()
+        assert rehearsal.released == count
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_it_is_held_for_each_layout(tmp_path, layout):
+    harness = Harness(str(tmp_path / "m"), layout, rehearse=True)
+    harness.rehearsal.run()
+
+    assert harness.rehearsal.released == 2
+    harness.close()
+
+
+def test_after_a_long_pause_the_second_gate_doubts_once_and_goes_on(rehearsed):
+    rehearsed.clock.advance(ms=151)
+    rehearsed.rehearsal.run()
+    assert rehearsed.rehearsal.released == 1
+
+    rehearsed.clock.advance(ms=33)
+    rehearsed.rehearsal.run()
+    assert rehearsed.rehearsal.released == 2
+
+
+def test_a_gate_that_cannot_be_rehearsed_is_told_at_the_start(rehearsed):
+    class Deaf(GateProcess):
+        def admit(self, matcher: socket.socket, hello: bytes) -> None:
+            """Lets nobody in."""
+
+    with pytest.raises(GuardError, match="released no black frame"):
+        Rehearsal(Deaf, rehearsed.settings, rehearsed.clock)
+
+
+def test_it_is_told_of_no_memory_no_channel_and_no_name_of_the_real_gate(rehearsed):
+    found: list[dict[str, object]] = []
+
+    def make(settings: dict[str, object], clock: Clock) -> GateProcess:
+        found.append(settings)
+        return GateProcess(settings, clock)
+
+    real = {**rehearsed.settings, "boot": "11" * 16, "policy": "22" * 32}
+    Rehearsal(make, real, rehearsed.clock)
+
+    same = {name for name, value in found[0].items() if value == real[name]}
+    assert same <= {"layout", "view", "uid", "picture", "min_view_score", "slots", "slot_bytes"}
+
+
+def test_a_rehearsal_leaves_the_real_gate_as_it_is(rehearsed):
+    rehearsed.grant()
+    rehearsed.shoot(0)
+    rehearsed.gate.turn()
+    before = memories(rehearsed)
+    said(rehearsed)
+
+    for _ in range(20):
+        rehearsed.clock.advance(ms=7)
+        rehearsed.rehearsal.run()
+
+    assert rehearsed.rehearsal.released == 21
+    assert memories(rehearsed) == before
+    assert said(rehearsed) == []
+
+
+def test_it_is_held_while_a_lease_holds_and_a_frame_is_due(rehearsed):
+    for slot in range(3):
+        rehearsed.grant()
+        rehearsed.pool.frame(slot, HEIGHT, WIDTH)[:] = PICTURE
+        rehearsed.shoot(slot)
+        rehearsed.gate.turn()
+        rehearsed.clock.advance(ms=20)
+
+    before = rehearsed.rehearsal.released
+    rehearsed.gate.turn()  # the time stands at the moment a frame is due: too late
+    assert rehearsed.rehearsal.released == before
+    rehearsed.pool.frame(3, HEIGHT, WIDTH)[:] = PICTURE
+    rehearsed.shoot(3)
+    rehearsed.gate.turn()
+    rehearsed.clock.advance(ms=18)
+    rehearsed.gate.turn()
+
+    assert rehearsed.rehearsal.released == before + 1
+    rehearsed.clock.advance(ms=0.1)
+    rehearsed.gate.turn()
+    assert rehearsed.rehearsal.released == before + 1, "once for each frame"
+
+
+def test_nothing_is_rehearsed_without_a_lease(rehearsed):
+    for slot in range(3):
+        rehearsed.shoot(slot)
+        rehearsed.gate.turn()
+        rehearsed.clock.advance(ms=18)
+        rehearsed.gate.turn()
+        rehearsed.clock.advance(ms=2)
+
+    assert rehearsed.rehearsal.released == 1
+
+
+class Stub:
+    """A rehearsal during which something happens."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        self.pace = Pace()
+        self.run = happens
+
+
+@pytest.fixture
+def due(rehearsed) -> Callable[[Callable[[], None]], Harness]:
+    """A gate under a lease, three frames seen, about to rehearse what it is given."""
+
+    def ready(happens: Callable[[], None]) -> Harness:
+        rehearsed.gate._rehearsal = Stub(happens)
+        rehearsed.grant(to_ns=1 << 62, expires_ns=1 << 62)
+        for slot in range(3):
+            rehearsed.pool.frame(slot, HEIGHT, WIDTH)[:] = PICTURE
+            rehearsed.shoot(slot)
+            rehearsed.gate.turn()
+            assert rehearsed.matcher.read(timeout_s=0) is not None
+            rehearsed.clock.advance(ms=20 if slot < 2 else 18)
+        return rehearsed
+
+    return ready
+
+
+def test_a_turn_with_a_rehearsal_waits_no_longer_than_any_other(due, rehearsed):
+    waits: list[float] = []
+    gate = due(lambda: None).gate
+    poll = gate._poll.poll
+
+    class Noting:
+        def poll(self, wait_ms: float) -> list[tuple[int, int]]:
+            waits.append(wait_ms)
+            return poll(wait_ms)
+
+    gate._poll = Noting()
+    gate.turn()
+
+    assert waits == [1, 0]
+
+
+def test_a_frame_that_comes_during_a_rehearsal_is_released_after_it(due, rehearsed):
+    def frame() -> None:
+        rehearsed.pool.frame(5, HEIGHT, WIDTH)[:] = PICTURE
+        rehearsed.shoot(5)
+
+    due(frame).gate.turn()
+
+    assert (rehearsed.matcher.read(timeout_s=0) == PICTURE).all()
+
+
+def test_a_revocation_that_comes_during_a_rehearsal_goes_before_the_frame_behind_it(due, rehearsed):
+    def revocation_and_frame() -> None:
+        rehearsed.pool.frame(5, HEIGHT, WIDTH)[:] = PICTURE
+        rehearsed.shoot(5)
+        ipc.send(rehearsed.decider, encode_lease(Revocation(1, (Reason.NO_LEASE,))))
+
+    due(revocation_and_frame).gate.turn()
+
+    assert rehearsed.matcher.read(timeout_s=0) is None
+    assert not rehearsed.matcher.ring.pixels.any()
+
+
+def test_a_rehearsal_that_takes_too_long_is_a_doubt_as_any_standstill_is(due, rehearsed):
+    def standstill() -> None:
+        rehearsed.clock.advance(ms=151)
+        rehearsed.shoot(5)
+
+    due(standstill).gate.turn()
+
+    assert rehearsed.matcher.read(timeout_s=0) is None
+    assert not rehearsed.matcher.ring.pixels.any()
+
+
+def memories(harness: Harness) -> list[bytes]:
+    """All there is in the pool and in the ring."""
+    return [os.pread(m.fd, os.fstat(m.fd).st_size, 0) for m in (harness.pool, harness.ring)]
+
+
+def said(harness: Harness) -> list[bytes]:
+    """What the gate told the processes around it since it was last asked."""
+    channels = (harness.capture, harness.decider, harness.parent)
+    return [data for channel in channels for data in ipc.drain(channel)]

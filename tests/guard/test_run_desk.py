@@ -1,0 +1,296 @@
+"""Consent in the running guard: receipts, claims, withdrawals, and comparisons that are counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from edge.audit.note import Signer
+from edge.audit.verify import verify_log
+from edge.clock import MS, BootClock
+from edge.commissioning.keys import Office, read_verifier
+from edge.consent.tokens import DAY_S, Receipt, sign_token
+from edge.errors import UsageError
+from edge.frames.client import Connection
+from edge.guard.plan import Plan
+from edge.guard.supervisor import Guard
+from edge.lease import Lane
+from edge.reasons import Reason
+from edge.report.record import FrameDecision
+from tests.support import render
+from tests.support.guards import DEVICE, SESSION, Site, site
+
+pytestmark = pytest.mark.xdist_group("guard")
+
+ADA, BEN = "a" * 64, "b" * 64
+AT_ONCE_NS = 150 * MS  # the desk is read every 50 ms, and a frame may be on its way
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five seconds of a room, nobody in it."""
+    clip = tmp_path_factory.mktemp("footage") / "room.avi"
+    render.write_clip(clip, render.lived_in(render.room(), 150))
+    return clip
+
+
+@dataclass
+class Reception:
+    """A site with a desk, the key that signs there, and a guard that listens to it."""
+
+    site: Site
+    desk: Path
+    signer: Signer
+    frames: list[int] = field(default_factory=list)  # capture times, as the matcher got them
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(
+            source=str(self.site.clip),
+            device=self.site.device,
+            session=self.site.session,
+            keys=self.site.store.directory,
+            audit=self.site.folder / "audit",
+            desk=self.desk,
+        )
+
+    def put(self, name: str, data: bytes | str) -> int:
+        """Move a file into the desk; returns when."""
+        beside = self.site.folder / name
+        beside.write_bytes(data.encode() if isinstance(data, str) else data)
+        os.replace(beside, self.desk / name)
+        return BootClock().now_ns()
+
+    def receipt(self, signer: Signer | None = None, **changes: object) -> bytes:
+        now_s = int(time.time())
+        plain = Receipt("r-1", ADA, Lane.VERIFY, "till-2", now_s - DAY_S, now_s + DAY_S)
+        return sign_token(replace(plain, **changes), signer or self.signer)
+
+    def run(self, *acts: tuple[float, Callable[[Connection], object]]) -> list[FrameDecision]:
+        """Run to the end of the clip.
+
+        Each act in turn is done so many seconds after the start, or, given as a
+        whole number, once so many frames have come.
+        """
+        waiting = list(acts)
+        with Guard(self.plan, lambda line: None) as guard:
+            matcher = Connection(*guard.environment.values())
+            began = time.monotonic()
+            while not guard.over and guard.failure is None:
+                guard.turn()
+                while waiting and self._due(waiting[0][0], time.monotonic() - began):
+                    waiting.pop(0)[1](matcher)
+                while (frame := matcher.read(timeout_s=0)) is not None:
+                    self.frames.append(frame.captured_ns)
+            matcher.close()
+        return guard.recorder.decisions
+
+    def _due(self, when: float, passed_s: float) -> bool:
+        return len(self.frames) >= when if isinstance(when, int) else passed_s >= when
+
+    def claim(self, person: str = ADA) -> Callable[[Connection], object]:
+        return lambda matcher: self.put("claim", person)
+
+    def logged(self) -> Iterator[tuple[bytes, dict[str, object]]]:
+        kept: list[tuple[bytes, dict[str, object]]] = []
+        audit = self.site.folder / "audit"
+        key = read_verifier(self.site.store.directory / "log.pub")
+        verify_log(audit, key, on_entry=lambda _, raw, fields: kept.append((raw, fields)))
+        return iter(kept)
+
+
+@pytest.fixture
+def reception(room: Path, tmp_path: Path, face_model: Path) -> Reception:
+    """A till whose record asks for receipts, and whose session claims consent nobody gave."""
+    kiosk = site(tmp_path / "site", room, room, face_model)
+    kiosk.sign(device=DEVICE + "[consent]\nreceipts = true\n")
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    signer = Signer.generate("reception")
+    public = tmp_path / "reception.pub"
+    public.write_text(signer.verifier.text + "\n")
+    kiosk.store.trust(Office.DESK, public)
+    return Reception(kiosk, desk, signer)
+
+
+def test_frames_flow_for_a_person_with_a_receipt_who_claimed(reception: Reception) -> None:
+    reception.put("ada.token", reception.receipt())
+    claimed: list[int] = []
+
+    decisions = reception.run((0.5, lambda m: claimed.append(reception.put("claim", ADA))))
+
+    last = max(d.captured_ns for d in decisions)
+    assert len(reception.frames) > 30
+    assert min(reception.frames) > claimed[0]
+    assert max(reception.frames) > last - 500 * MS  # to the end of the clip: see the next test
+
+
+@pytest.mark.parametrize("name", ["ada.withdrawn", "ada.optout"])
+def test_a_withdrawal_counts_at_once(reception: Reception, name: str) -> None:
+    reception.put("ada.token", reception.receipt())
+    said = "r-1" if name.endswith("withdrawn") else ADA
+    when: list[int] = []
+
+    decisions = reception.run(
+        (0.5, reception.claim()), (20, lambda m: when.append(reception.put(name, said)))
+    )
+
+    assert len(reception.frames) >= 20
+    assert max(reception.frames) < when[0] + AT_ONCE_NS
+    after = [d for d in decisions if d.captured_ns > when[0] + AT_ONCE_NS]
+    assert after
+    assert all(Reason.CONSENT_WITHDRAWN in d.reasons and "GD-08" in d.rules for d in after[:-1])
+
+
+def test_the_log_keeps_what_was_handed_in_and_names_nobody(reception: Reception) -> None:
+    reception.put("ada.token", reception.receipt())
+    reception.put("ben.token", reception.receipt(Signer.generate("nobody"), number="r-2"))
+
+    reception.run((0.5, reception.claim()), (20, lambda m: reception.put("a.withdrawn", "r-1")))
+
+    entries = list(reception.logged())
+    handed = [f["handing"] for _, f in entries if f["kind"] == "token"]
+    assert sorted(map(str, handed)) == ["receipt", "refused", "withdrawal"]
+    assert not any(ADA.encode() in raw or b"r-1" in raw for raw, _ in entries)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"person": BEN}, {"site": "till-3"}, {"lane": Lane.IDENTIFY}, {"to_s": 0}],
+    ids=["untrusted", "another person", "another site", "another lane", "over"],
+)
+def test_a_receipt_that_does_not_hold_is_none(
+    reception: Reception, changes: dict[str, object]
+) -> None:
+    """The session record says `valid`; with a desk its word is not asked for."""
+    signer = None if changes else Signer.generate("somebody-else")
+    if "to_s" in changes:
+        now_s = int(time.time())
+        changes = {"from_s": now_s - 2 * DAY_S, "to_s": now_s - DAY_S}
+    reception.put("ada.token", reception.receipt(signer, **changes))
+
+    decisions = reception.run((0.5, reception.claim()))
+
+    assert reception.frames == []
+    assert {"FA-08", "MS-08"} <= set(decisions[-2].rules)
+
+
+def test_a_claim_left_over_from_before_is_none(reception: Reception) -> None:
+    reception.put("ada.token", reception.receipt())
+    reception.put("claim", ADA)
+
+    reception.run()
+
+    assert reception.frames == []
+
+
+def test_a_desk_that_goes_away_blocks(reception: Reception) -> None:
+    reception.put("ada.token", reception.receipt())
+    gone = reception.desk.with_name("gone")
+    when: list[int] = []
+
+    def remove(matcher: Connection) -> None:
+        reception.desk.rename(gone)
+        when.append(BootClock().now_ns())
+
+    decisions = reception.run((0.5, reception.claim()), (20, remove))
+
+    assert len(reception.frames) >= 20
+    assert max(reception.frames) < when[0] + AT_ONCE_NS
+    assert Reason.DESK_UNREADABLE in decisions[-2].reasons
+
+
+def test_a_record_that_asks_for_receipts_does_not_start_without_a_desk(
+    reception: Reception,
+) -> None:
+    with pytest.raises(UsageError, match="--desk DIR"):
+        Guard(replace(reception.plan, desk=None), lambda line: None)
+    with pytest.raises(UsageError, match="expected a folder"):
+        Guard(replace(reception.plan, desk=reception.desk / "none"), lambda line: None)
+
+
+@pytest.mark.parametrize(("compared", "flows"), [(ADA, True), (BEN, False)])
+def test_a_comparison_with_anybody_but_the_claimed_person_ends_it(
+    reception: Reception, compared: str, flows: bool
+) -> None:
+    reception.put("ada.token", reception.receipt())
+    when: list[int] = []
+
+    def report(matcher: Connection) -> None:
+        matcher.compared(compared)
+        when.append(BootClock().now_ns())
+
+    decisions = reception.run((0.5, reception.claim()), (20, report))
+
+    assert len(reception.frames) >= 20
+    assert (max(reception.frames) > when[0] + AT_ONCE_NS) is flows
+    assert ("GD-09" in decisions[-2].rules) is not flows
+
+
+def test_without_a_desk_the_second_reference_is_a_search(reception: Reception) -> None:
+    """The first stands for the claim nobody could make; the record's own word is consent."""
+    reception.site.sign(session=SESSION)
+    reception.site.sign(device=DEVICE)
+    kept = reception.plan
+    reception.desk.rmdir()
+    when: list[int] = []
+
+    def report(reference: str) -> Callable[[Connection], object]:
+        def act(matcher: Connection) -> None:
+            matcher.compared(reference)
+            when.append(BootClock().now_ns())
+
+        return act
+
+    without = replace(kept, desk=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reception, "plan", property(lambda self: without))
+        decisions = reception.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
+
+    assert max(reception.frames) > when[1] + AT_ONCE_NS
+    assert max(reception.frames) < when[2] + AT_ONCE_NS
+    assert "GD-09" in decisions[-2].rules
+
+
+def test_a_gallery_flows_while_everybody_in_it_agreed(reception: Reception) -> None:
+    """Somebody withdraws: blocked, until the matcher reports a gallery without that person."""
+    staff = DEVICE.replace('lanes = ["verify_1_1", "detect"]', 'lanes = ["identify_1_n"]')
+    session = SESSION.replace("verify_1_1", "identify_1_n").replace("self_only", "consented_staff")
+    reception.site.sign(staff + "[consent]\nreceipts = true\n", session)
+    for name, person in (("r-1", ADA), ("r-2", BEN)):
+        receipt = reception.receipt(number=name, person=person, lane=Lane.IDENTIFY)
+        reception.put(f"{name}.token", receipt)
+    when: list[int] = []
+
+    def withdraw(matcher: Connection) -> None:
+        when.append(reception.put("ben.withdrawn", "r-2"))
+
+    def without_ben(matcher: Connection) -> None:
+        matcher.gallery([ADA])
+        when.append(BootClock().now_ns())
+
+    reception.run(
+        (0.3, lambda matcher: matcher.gallery([ADA, BEN])), (16, withdraw), (3.6, without_ben)
+    )
+
+    before = [t for t in reception.frames if t < when[0]]
+    blocked = [t for t in reception.frames if when[0] + AT_ONCE_NS < t < when[1]]
+    after = [t for t in reception.frames if t > when[1]]
+    assert (len(before) > 15, len(blocked), len(after) > 0) == (True, 0, True)
+
+
+def test_what_a_matcher_says_besides_reports_ends_its_connection(reception: Reception) -> None:
+    reception.put("ada.token", reception.receipt())
+
+    def speak(matcher: Connection) -> None:
+        matcher._channel.send(json.dumps({"compared": ADA, "name": "Ada"}).encode())
+
+    reception.run((0.5, reception.claim()), (20, speak))
+
+    assert 20 <= len(reception.frames) < 60

@@ -1,0 +1,36 @@
+"""A decider whose wall clock is set once a file is there, as the environment says.
+
+    SET_CLOCK_S=86400 SET_CLOCK_AT=/tmp/now python -m tests.support.bad_clock < settings.json
+
+Only the wall clock is replaced; everything else is the decider as it ships.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from edge.decision import decider
+
+
+class Wall:
+    """The module `time` as the decider uses it."""
+
+    def __init__(self) -> None:
+        self._at = os.environ["SET_CLOCK_AT"]
+        self._by_s = float(os.environ["SET_CLOCK_S"])
+
+    def _ahead_s(self) -> float:
+        return self._by_s if os.path.exists(self._at) else 0.0
+
+    def time(self) -> float:
+        return time.time() + self._ahead_s()
+
+    def time_ns(self) -> int:
+        return time.time_ns() + int(self._ahead_s() * 1e9)
+
+
+if __name__ == "__main__":
+    decider.time = Wall()
+    sys.exit(decider.main())

@@ -1,0 +1,68 @@
+"""Programs in a cage of chosen layers, and the attacks they try."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge.sandbox import spec as sandbox
+from edge.sandbox.spec import Confinement, Layer
+
+PRELUDE = """
+import ctypes, errno, json, os, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(work):
+    ctypes.set_errno(0)
+    try:
+        found = work()
+    except OSError as err:
+        return errno.errorcode[err.errno]
+    if isinstance(found, int) and found < 0:
+        return errno.errorcode[ctypes.get_errno()]
+    return "done"
+def call(number, *arguments):
+    return libc.syscall(number, *arguments)
+def tell(said):
+    print(json.dumps(said))
+"""
+
+
+def in_cage(
+    code: str,
+    layers: Iterable[Layer],
+    *arguments: str,
+    reads: tuple[Path, ...] = (),
+    writes: tuple[Path, ...] = (),
+    fds: tuple[int, ...] = (),
+    fd: int = -1,
+    uid: int = sandbox.NOBODY,
+) -> subprocess.CompletedProcess[str]:
+    """Run Python `code` behind exactly these layers."""
+    without = frozenset(Layer) - frozenset(layers)
+    confinement = Confinement(uid, without, reads, writes)
+    command = (sys.executable, "-I", "-c", PRELUDE + code, *arguments)
+    order = sandbox.order(command, confinement, fd)
+    return subprocess.run(
+        [sys.executable, "-m", "edge.sandbox.launcher", order.encode()],
+        env=sandbox.environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        pass_fds=(*fds, *((fd,) if fd >= 0 else ())),
+    )
+
+
+def told(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """What the program said of its attempts."""
+    assert run.returncode == 0, run.stderr
+    found: dict[str, str] = json.loads(run.stdout)
+    return found
+
+
+def root() -> bool:
+    return os.geteuid() == 0
