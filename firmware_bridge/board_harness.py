@@ -20,7 +20,7 @@ from firmware_bridge.port import Port
 from firmware_bridge.rigs import Rig
 from firmware_bridge.session import Session
 
-Fault = Callable[[bytes], list[bytes]]
+LineFault = Callable[[bytes], list[bytes]]
 _TURN_S = 0.002
 _RENEW_NS = 50 * MS
 
@@ -42,8 +42,8 @@ class Stand:
         self.clock = BootClock()
         self.port = Port(rig.port)
         self.session = Session(Keys.derive(root))
-        self.to_board: Fault = _clean
-        self.to_host: Fault = _clean
+        self.to_board: LineFault = _clean
+        self.to_host: LineFault = _clean
         self.samples: list[BoardSample] = []
         self.floors: list[Floors] = []  # as the board told them
         self.life_ms = 200

@@ -10,10 +10,9 @@ CLOCK_BOOTTIME.
 from __future__ import annotations
 
 from edge.clock import MS
-from edge.evidence.board_link import BoardStatus, Claim, Floors, Link, Message
+from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link, Message
 from edge.lease import LIFE_NS, RENEW_NS
 from edge.reasons import Reason, worst_first
-from firmware_bridge.packets import Fault
 from firmware_bridge.sensors import Veto
 from firmware_bridge.session import Session, Trouble
 

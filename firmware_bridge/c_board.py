@@ -11,8 +11,8 @@ from typing import Any
 
 import cffi
 
+from edge.evidence.board_link import Fault
 from firmware_bridge.build import FIRMWARE
-from firmware_bridge.packets import Fault
 from firmware_bridge.sensors import LAYOUT, Sensors
 from firmware_bridge.virtual_board import FIRMWARE as FIRMWARE_HASH
 from firmware_bridge.virtual_board import TX_ROOM, VIRTUAL

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from edge.evidence.board_link import Floors
+from edge.evidence.board_link import Fault, Floors
 from firmware_bridge import faults
 from firmware_bridge.board_harness import CheckFailed, Stand, exhaust
-from firmware_bridge.packets import Fault, Refusal
+from firmware_bridge.packets import Refusal
 from firmware_bridge.rigs import Rig
 from firmware_bridge.session import Trouble
 
@@ -350,7 +350,7 @@ def held_back_lease_is_refused(stand: Stand) -> None:
     stand.expect_stays(False, 150, "a lease held back for 330 ms")
 
 
-def bad_line_drops(fault: Callable[[], faults.Fault]) -> Check:
+def bad_line_drops(fault: Callable[[], faults.LineFault]) -> Check:
     """With this fault on the line to the board, the line drops within one lease."""
 
     def check(stand: Stand) -> float:
@@ -365,7 +365,7 @@ def bad_line_drops(fault: Callable[[], faults.Fault]) -> Check:
     return check
 
 
-def bad_line_holds(fault: Callable[[], faults.Fault]) -> Check:
+def bad_line_holds(fault: Callable[[], faults.LineFault]) -> Check:
     """With this fault whole packets still come, so the permit stays."""
 
     def check(stand: Stand) -> None:

@@ -9,25 +9,25 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-Fault = Callable[[bytes], list[bytes]]
+LineFault = Callable[[bytes], list[bytes]]
 
 
-def none() -> Fault:
+def none() -> LineFault:
     """A line as it should be."""
     return lambda chunk: [chunk]
 
 
-def drop() -> Fault:
+def drop() -> LineFault:
     """Nothing arrives."""
     return lambda chunk: []
 
 
-def repeat() -> Fault:
+def repeat() -> LineFault:
     """Everything arrives twice."""
     return lambda chunk: [chunk, chunk]
 
 
-def reorder() -> Fault:
+def reorder() -> LineFault:
     """Chunks arrive in pairs, the later one first."""
     held: list[bytes] = []
 
@@ -42,7 +42,7 @@ def reorder() -> Fault:
     return swap
 
 
-def flip_one_bit() -> Fault:
+def flip_one_bit() -> LineFault:
     """One bit of each chunk arrives wrong, another one each time."""
     rng = random.Random(7)
 
@@ -57,12 +57,12 @@ def flip_one_bit() -> Fault:
     return flip
 
 
-def cut() -> Fault:
+def cut() -> LineFault:
     """Only the first half of each chunk arrives."""
     return lambda chunk: [chunk[: len(chunk) // 2]]
 
 
-def delay(chunks: int = 8) -> Fault:
+def delay(chunks: int = 8) -> LineFault:
     """Each chunk arrives only when `chunks` later ones have been written."""
     held: list[bytes] = []
 
@@ -73,18 +73,18 @@ def delay(chunks: int = 8) -> Fault:
     return hold
 
 
-def one_byte_at_a_time() -> Fault:
+def one_byte_at_a_time() -> LineFault:
     """Every byte arrives by itself; nothing is lost."""
     return lambda chunk: [chunk[i : i + 1] for i in range(len(chunk))]
 
 
-def line_noise() -> Fault:
+def line_noise() -> LineFault:
     """Random bytes arrive in front of and behind each chunk."""
     rng = random.Random(11)
     return lambda chunk: [rng.randbytes(40) + b"\0", chunk, rng.randbytes(40)]
 
 
-def replace_with_garbage() -> Fault:
+def replace_with_garbage() -> LineFault:
     """Random bytes arrive in place of each chunk."""
     rng = random.Random(13)
     return lambda chunk: [rng.randbytes(max(len(chunk), 64))]

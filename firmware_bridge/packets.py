@@ -60,16 +60,6 @@ class Refusal(Enum):
     STALE = 12  # echoes a board time too long ago
 
 
-class Fault(Enum):
-    """What the board has latched; a later member outranks an earlier one."""
-
-    NONE = 0
-    VETO = 1  # its own sensors spoke against a running permit
-    CLAIM = 2  # three leases claimed a release that the line did not permit
-    TAMPER = 3
-    SEQUENCE = 4  # sequence numbers are used up: only a reset helps
-
-
 @dataclass(frozen=True, slots=True)
 class Keys:
     """One key per direction, derived from the device's 32-byte root key."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edge.errors import BridgeError
-from firmware_bridge.packets import Fault, Refusal
+from edge.evidence.board_link import Fault
+from firmware_bridge.packets import Refusal
 
 WORD = 0xFFFF_FFFF
 BOARDS = {1: "virtual", 2: "process", 3: "lm3s6965", 4: "rp2040"}

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edge.evidence.board_link import Fault
 from firmware_bridge import packets, payloads, store
 from firmware_bridge.framing import crc16, frame
-from firmware_bridge.packets import Fault, Keys, Kind, Packet, Refusal
+from firmware_bridge.packets import Keys, Kind, Packet, Refusal
 from firmware_bridge.sensors import Sensors
 
 PATH = Path(__file__).parent / "vectors.json"

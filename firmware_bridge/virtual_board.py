@@ -14,9 +14,10 @@ import hmac
 from dataclasses import dataclass
 
 from edge.errors import BridgeError
+from edge.evidence.board_link import Fault
 from firmware_bridge import packets, payloads, sensors
 from firmware_bridge.framing import Deframer, frame
-from firmware_bridge.packets import Fault, Keys, Kind, Packet, Refusal
+from firmware_bridge.packets import Keys, Kind, Packet, Refusal
 from firmware_bridge.sensors import Sensors, Veto
 
 MS = 1000

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,6 @@ from edge.frames.messages import (
     encode,
 )
 from edge.frames.pool import Pool
-from edge.frames.sentinel import Look
 from edge.heartbeat import Beats, Role
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
@@ -81,6 +81,7 @@ from edge.reasons import Reason
 from edge.version import VERSION
 from edge.view.fingerprint import Enrolment as Standing
 from edge.view.fingerprint import Fingerprint, SceneCheck
+from edge.view.look import Look
 
 TURN_MS = 10
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead
@@ -116,7 +117,7 @@ class Decider:
             [Floors(version=log.policy_floor, time_s=log.time_floor_ns // S)],
         )
         policy = self._policy = chosen.policy
-        device = chosen.device(device)
+        device = replace(device, dwell_s=chosen.dwell_s(device.dwell_s))
         self._min_view_score = chosen.min_view_score
         self._policy_version = chosen.version
         self._tenure = chosen.tenure

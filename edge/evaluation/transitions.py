@@ -14,7 +14,7 @@ from enum import Enum
 import cv2
 import numpy as np
 
-from edge.evidence.readings import Box
+from edge.view.box import Box
 from edge.view.silhouette import silhouettes
 
 FORBIDDEN = 0.5  # foreign share from which a frame may not be received

@@ -21,16 +21,18 @@ from edge.errors import EnrolmentError
 from edge.evaluation.forge import PERFECT_SESSION
 from edge.evaluation.manifest import Clip
 from edge.evidence.people import FaceBoxes
-from edge.evidence.readings import BoardSample, Box
+from edge.evidence.readings import BoardSample
 from edge.evidence.vision import SceneFinder
-from edge.frames.sentinel import ALL, Sentinel
+from edge.frames.sentinel import Sentinel
 from edge.policy.engine import Policy
 from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import Outcome as FrameOutcome
 from edge.view import check as view
+from edge.view.box import Box
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
+from edge.view.signs import ALL_BLOCKS
 
 SETTLE_NS = 600 * MS  # "after the dwell" begins this long after it
 ENROL_NS = 1 * S
@@ -159,7 +161,7 @@ def _nearness(footage: Footage, fingerprint: Fingerprint) -> tuple[tuple[float, 
     needed = max(view.MIN_SEEN, fingerprint.blocks.bit_count() / 2)
     scores, best, last_ns = [], -1.0, -S
     for shot in footage.shots:
-        scores.append(sentinel.look(shot.frame, ALL).view_score)
+        scores.append(sentinel.look(shot.frame, ALL_BLOCKS).view_score)
         if shot.captured_ns - last_ns < VIEW_NS:
             continue
         last_ns = shot.captured_ns

@@ -13,7 +13,6 @@ from enum import Enum
 from edge.errors import BridgeError
 from edge.evidence.readings import BoardSample, Vector
 from edge.reasons import Reason
-from firmware_bridge.packets import Fault
 
 
 class Link(Enum):
@@ -22,6 +21,16 @@ class Link(Enum):
     DOWN = 0  # no port
     HELLO = 1  # a port, and no board that answers as it should
     UP = 2  # authenticated, and heard from within the last 200 ms
+
+
+class Fault(Enum):
+    """What the board has latched; a later member outranks an earlier one."""
+
+    NONE = 0
+    VETO = 1  # its own sensors spoke against a running permit
+    CLAIM = 2  # three leases claimed a release that the line did not permit
+    TAMPER = 3
+    SEQUENCE = 4  # sequence numbers are used up: only a reset helps
 
 
 @dataclass(frozen=True, slots=True)

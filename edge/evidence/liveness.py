@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from edge.clock import MS, S
-from edge.frames.sentinel import Look
 from edge.reasons import Reason, worst_first
+from edge.view.look import Look
 
 BAD_FOR_NS = 300 * MS  # a covered or blank picture this long, so that 500 ms holds
 DARK_MEAN, BLANK_STD = 12.0, 7.0  # grey levels of the thumbnail

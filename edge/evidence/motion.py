@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.clock import MS, S
-from edge.evidence.readings import Box
 from edge.reasons import Reason
+from edge.view.box import Box
 from edge.view.silhouette import silhouettes
 
 WIDTH_PX = 320  # the picture is followed at this width

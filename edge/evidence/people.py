@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
-from edge.evidence.readings import Box
 from edge.reasons import Reason, worst_first
+from edge.view.box import Box
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 MIN_SCORE = 0.5  # the detector's confidence

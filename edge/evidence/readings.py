@@ -60,18 +60,3 @@ class BoardSample:
     speed_m_s: float | None = None
     lat_deg: float | None = None
     lon_deg: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A detected face, in pixels of the frame it was found in; never a vector."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float  # the detector's own, 0 to 1
-
-    @property
-    def height(self) -> float:
-        return self.bottom - self.top

@@ -18,12 +18,13 @@ from edge.clock import MS, S
 from edge.errors import ModelError
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules, judge
-from edge.evidence.readings import Box, Reading, Source
+from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneReading
-from edge.frames.sentinel import ALL
 from edge.reasons import Reason
+from edge.view.box import Box
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
+from edge.view.signs import ALL_BLOCKS
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
@@ -147,7 +148,7 @@ class Eyes:
         readings = []
         if final or self._people_ns is None or captured_ns - self._people_ns >= PEOPLE_NS * 0.9:
             readings.append(self._people(frame, captured_ns))
-        seen_blocks, unsettled = ALL, False
+        seen_blocks, unsettled = ALL_BLOCKS, False
         if self._view is None:
             readings.append(Reading(Source.VIEW, captured_ns, (Reason.NO_VIEW,)))
         else:

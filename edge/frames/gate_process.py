@@ -50,13 +50,15 @@ from edge.frames.output_format import Form, Shaper
 from edge.frames.pool import Pool
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
-from edge.frames.sentinel import ALL, MALFORMED, Sentinel
+from edge.frames.sentinel import Sentinel
 from edge.frames.warm_up import Rehearsal
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
 from edge.lease import decode as decode_lease
 from edge.reasons import Reason
 from edge.view.fingerprint import Fingerprint
+from edge.view.look import MALFORMED
+from edge.view.signs import ALL_BLOCKS
 
 TURN_MS = 20
 GAP_NS = 150 * MS  # a pause of this process longer than this is a doubt
@@ -124,7 +126,7 @@ class GateProcess:
         self._untold: Captured | None = None  # the frame just looked at
         self._lent: int | None = None
         self._offered_ns = -EVIDENCE_NS
-        self._anchor = ALL
+        self._anchor = ALL_BLOCKS
         self._leased = False
         self._refusals = 0  # of leases, in a row
         self._tally = (0, -1)  # frames released in this epoch, capture time of the last

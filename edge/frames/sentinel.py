@@ -9,7 +9,6 @@ what a frame contains: a frame that is no picture gives a `Look` that says so.
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,26 +16,12 @@ import numpy as np
 from edge.cameras.layout import Layout
 from edge.view import signs
 from edge.view.fingerprint import Fingerprint
+from edge.view.look import MALFORMED, Look
+from edge.view.signs import ALL_BLOCKS
 
-ALL = signs.ALL_BLOCKS
 MIN_PAIRS = 60  # fewer enrolled pairs in the seen blocks say nothing about a place
 _UINT8 = np.dtype(np.uint8)
 _PIXELS = signs.WIDTH * signs.HEIGHT
-
-
-class Look(NamedTuple):
-    """What one glance found; a named tuple because one is made for every frame."""
-
-    view_score: float  # share of enrolled signs that agree, 0 to 1; 0.0 if too few to judge
-    mean: float  # of the thumbnail, 0 to 255
-    std: float
-    sharpness: float  # mean absolute Laplacian of the thumbnail
-    difference: float  # mean absolute change from the previous thumbnail; 255 at the first
-    digest: int  # CRC-32 of the thumbnail: the same for the same pixels
-    malformed: bool
-
-
-MALFORMED = Look(0.0, 0.0, 0.0, 0.0, 255.0, 0, True)
 
 
 class Sentinel:
@@ -66,12 +51,12 @@ class Sentinel:
         self._mean = np.zeros((1, 1))
         self._std = np.zeros((1, 1))
 
-    def look(self, frame: np.ndarray, seen_blocks: int = ALL) -> Look:
+    def look(self, frame: np.ndarray, seen_blocks: int = ALL_BLOCKS) -> Look:
         """Look at one frame, all of it: `glance`, then `note`."""
         self.glance(frame, seen_blocks)
         return self.note()
 
-    def glance(self, frame: np.ndarray, seen_blocks: int = ALL) -> float | None:
+    def glance(self, frame: np.ndarray, seen_blocks: int = ALL_BLOCKS) -> float | None:
         """What the gate must know before it decides; `note` gives the rest.
 
         Args:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.clock import MS
-from edge.commissioning.records import Device
 from edge.lease import MIN_VIEW_SCORE
 from edge.policy.bundle import Floors
 from edge.policy.engine import Policy
@@ -45,9 +44,9 @@ class Chosen:
         age_ms = self._limit("evidence_max_age_ms", 0.0)
         return round(age_ms * MS) or None
 
-    def device(self, device: Device) -> Device:
-        """The commissioning record with the bundle's dwell, where that is longer."""
-        return replace(device, dwell_s=max(device.dwell_s, self._limit("dwell_s", 0.0)))
+    def dwell_s(self, recorded_s: float) -> float:
+        """The dwell of the commissioning record, or the bundle's where that is longer."""
+        return max(recorded_s, self._limit("dwell_s", 0.0))
 
     def check_models(self, models: Iterable[Path]) -> None:
         """See that every model file in use is one the bundle names.

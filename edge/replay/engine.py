@@ -26,13 +26,15 @@ from edge.evidence.vision import VIEW_NS, Eyes, FaceFinder, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
 from edge.frames.releaser import Outlet, Releaser
-from edge.frames.sentinel import ALL, Look, Sentinel
+from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
 from edge.policy.engine import Policy
 from edge.reasons import Reason, worst_first
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
 from edge.view.fingerprint import Fingerprint
+from edge.view.look import Look
+from edge.view.signs import ALL_BLOCKS
 
 START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
 _DUE_NS = VIEW_NS * 9 // 10  # an evidence frame is due; 10 % early is on time
@@ -118,7 +120,7 @@ class Replay:
         self._pictures: dict[int, np.ndarray] = {}  # of the frames that wait
         self._log = log
         self._wall_ns = wall_ns
-        self._anchor = ALL
+        self._anchor = ALL_BLOCKS
         self._evidence_ns: int | None = None
         self._released = (0, -1)
         self._still = False

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.clock import MS, S
-from edge.evidence.readings import Box
 from edge.reasons import Reason, worst_first
 from edge.view import signs
+from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.gradients import GradientMap
 from edge.view.signs import Pixels

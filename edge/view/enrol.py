@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EnrolmentError
-from edge.evidence.readings import Box
 from edge.view import gradients, signs
+from edge.view.box import Box
 from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.view.signs import Pixels
 from edge.view.silhouette import silhouettes

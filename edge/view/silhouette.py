@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from edge.evidence.readings import Box
 from edge.view import signs
+from edge.view.box import Box
 from edge.view.signs import Pixels
 
 HEAD_ASIDE = 0.35  # of the face's width, to each side of the face: ears, hair, headphones

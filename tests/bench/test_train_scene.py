@@ -119,7 +119,7 @@ def test_the_shipped_card_is_what_its_figures_say() -> None:
     described = json.loads(SCENE.with_suffix(".json").read_text())
 
     assert SCENE.with_suffix(".card.md").read_text() == card(
-        described, ROOT / "bench" / "scene_about.md"
+        described, ROOT / "training" / "about.md"
     )
 
 

@@ -11,14 +11,13 @@ from edge.audit.schema import Deny, End, Permit, Release, Stamp
 from edge.clock import MS, S
 from edge.commissioning.records import Device, Session
 from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
-from edge.evidence.board_link import BoardStatus, Link
+from edge.evidence.board_link import BoardStatus, Fault, Link
 from edge.evidence.readings import BoardSample, Reading, Source, Vector
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, Binding, Lane, Lease, Revocation
 from edge.policy.engine import Policy
 from edge.policy.term import of_the_day
 from edge.reasons import Reason
-from firmware_bridge.packets import Fault
 
 STEP_NS = 20 * MS
 POLICY = Policy.load("strict")

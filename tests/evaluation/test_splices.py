@@ -20,10 +20,10 @@ from edge.evaluation.splices import Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import FORBIDDEN, Kind, transition
 from edge.evaluation.trials import decode, enrol_view, play
 from edge.evidence.people import FaceBoxes
-from edge.evidence.readings import Box
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.policy.engine import Policy
+from edge.view.box import Box
 from tests.support import render
 from tests.support.guards import site
 

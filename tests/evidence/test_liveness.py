@@ -9,8 +9,9 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, S
 from edge.evidence.liveness import Liveness
-from edge.frames.sentinel import Look, Sentinel
+from edge.frames.sentinel import Sentinel
 from edge.reasons import Reason
+from edge.view.look import Look
 from tests.support import render
 
 FRAME_NS = 33_333_333

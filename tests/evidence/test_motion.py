@@ -12,9 +12,10 @@ from edge.cameras.opencv import FileCamera
 from edge.clock import MS
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules
-from edge.evidence.readings import Box, Source
+from edge.evidence.readings import Source
 from edge.evidence.vision import Eyes
 from edge.reasons import Reason
+from edge.view.box import Box
 from tests.support import render
 
 STEP_NS = 100 * MS

@@ -8,8 +8,8 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.errors import ModelError
 from edge.evidence.people import FaceBoxes, PeopleRules, judge
-from edge.evidence.readings import Box
 from edge.reasons import Reason
+from edge.view.box import Box
 
 ONE = Box(100, 100, 180, 200, 0.9)
 TINY = Box(10, 10, 30, 40, 0.9)

@@ -8,14 +8,15 @@ import pytest
 from edge.clock import MS, S
 from edge.errors import ModelError
 from edge.evidence.people import PeopleRules
-from edge.evidence.readings import Box, Reading, Source
+from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneModel, SceneReading
 from edge.evidence.vision import Eyes, check_rate, check_room
 from edge.frames.gate import Limits
-from edge.frames.sentinel import ALL
 from edge.reasons import Reason
+from edge.view.box import Box
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
+from edge.view.signs import ALL_BLOCKS
 from tests.support import render
 
 RULES = PeopleRules(max=1, min_height=0.1)
@@ -131,7 +132,7 @@ def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -
     eyes = Eyes(fingerprint, Nobody(), RULES)
     street = next(iter(render.drive(1)))
 
-    assert eyes.examine(street, S, opening=True, still=True).seen_blocks == ALL
+    assert eyes.examine(street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
 
 
 def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Fingerprint) -> None:

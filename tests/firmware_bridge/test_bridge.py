@@ -18,13 +18,13 @@ from edge import ipc
 from edge.clock import MS, BootClock
 from edge.errors import BridgeError
 from edge.evidence import board_link as messages
-from edge.evidence.board_link import BoardStatus, Claim, Floors, Link
+from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link
 from edge.evidence.readings import BoardSample
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
 from edge.reasons import Reason
 from firmware_bridge import faults, packets
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.packets import Fault, Keys
+from firmware_bridge.packets import Keys
 from firmware_bridge.port import MAX_READ, Port
 from firmware_bridge.sensors import Sensors
 from firmware_bridge.session import LINK_LIFE_NS, Session, Trouble
@@ -50,8 +50,8 @@ class Wire:
         self.bridge.port_came()
         self.reading: Sensors | None = STILL
         self.oldest_age_ns = 0
-        self.to_board: faults.Fault = faults.none()
-        self.to_host: faults.Fault = faults.none()
+        self.to_board: faults.LineFault = faults.none()
+        self.to_host: faults.LineFault = faults.none()
         self.told: list[messages.Message] = []
         self.sent: list[bytes] = []
 
@@ -75,7 +75,7 @@ class Wire:
         return self
 
     @staticmethod
-    def _through(fault: faults.Fault, data: bytes) -> Iterator[bytes]:
+    def _through(fault: faults.LineFault, data: bytes) -> Iterator[bytes]:
         for packet in data.split(b"\0")[:-1]:
             yield from fault(packet + b"\0")
 

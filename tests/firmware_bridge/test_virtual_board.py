@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from edge.evidence.board_link import Fault
 from firmware_bridge import packets
 from firmware_bridge.build import FIRMWARE
 from firmware_bridge.c_board import CBoard
-from firmware_bridge.packets import Fault, Keys, Kind, Refusal
+from firmware_bridge.packets import Keys, Kind, Refusal
 from firmware_bridge.payloads import FloorPayload, FloorsPayload
 from firmware_bridge.sensors import Sensors, Veto, unpack
 from firmware_bridge.virtual_board import MAX_LIFE_MS, TX_ROOM

@@ -350,9 +350,9 @@ def test_frames_are_released_in_exactly_one_place():
         return [place for place in calls_of(name, package) if not place.startswith(elsewhere)]
 
     # the releaser decides, the outlet hands what it is told to the ring, and there is one of each
-    assert places("publish") == ["frames/outlet.py", "frames/releaser.py"]
+    assert places("publish") == ["frames/matcher_endpoint.py", "frames/releaser.py"]
     assert places("stage") == ["frames/releaser.py"]
-    assert places("place") == ["frames/outlet.py", "frames/ring.py"]
+    assert places("place") == ["frames/matcher_endpoint.py", "frames/ring.py"]
 
 
 def test_the_log_never_sees_a_picture():

@@ -10,12 +10,13 @@ import pytest
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera
 from edge.evidence.people import FaceBoxes
-from edge.frames.sentinel import ALL, Sentinel
+from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE
 from edge.replay.files import enrol_opening
 from edge.view import signs
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
+from edge.view.signs import ALL_BLOCKS
 from tests.support import render
 
 CAMERA = bytes(range(16))
@@ -124,9 +125,9 @@ def test_covered_blocks_count_only_where_they_are_asked_for(fingerprint, room):
     half_gone[:, :320] = render.street()[:, :320]
     sentinel = Sentinel(fingerprint)
 
-    assert sentinel.look(half_gone, ALL).view_score < MIN_VIEW_SCORE
+    assert sentinel.look(half_gone, ALL_BLOCKS).view_score < MIN_VIEW_SCORE
     assert sentinel.look(half_gone, right_half).view_score >= 0.9
-    assert sentinel.look(half_gone, ALL & ~right_half).view_score < 0.75
+    assert sentinel.look(half_gone, ALL_BLOCKS & ~right_half).view_score < 0.75
 
 
 def test_too_few_pairs_say_nothing(fingerprint, room):
@@ -210,7 +211,7 @@ def test_a_wiped_sentinel_keeps_no_pixels(fingerprint, room):
     assert sentinel.look(room).difference == 255.0
 
 
-@pytest.mark.parametrize("bits", [0, 1, 0b1010, ALL, 1 << 47])
+@pytest.mark.parametrize("bits", [0, 1, 0b1010, ALL_BLOCKS, 1 << 47])
 def test_blocks_and_bits_are_two_forms_of_one_thing(bits):
     assert signs.as_bits(signs.as_blocks(bits)) == bits
 
@@ -218,5 +219,5 @@ def test_blocks_and_bits_are_two_forms_of_one_thing(bits):
 @pytest.mark.parametrize("place,quarters", [(0, 1), (3, 1), (4, 1), (47, 1)])
 def test_one_block_lies_in_one_quadrant(place, quarters):
     assert signs.quadrants(1 << place) == quarters
-    assert signs.quadrants(ALL) == 4
+    assert signs.quadrants(ALL_BLOCKS) == 4
     assert signs.quadrants(0) == 0

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from edge.clock import MS
-from edge.evidence.board_link import Floors
+from edge.evidence.board_link import Fault, Floors
 from firmware_bridge import pico
 from firmware_bridge.build import Target, build
-from firmware_bridge.packets import Fault, Keys
+from firmware_bridge.packets import Keys
 from firmware_bridge.sensors import Veto
 from firmware_bridge.session import Session
 from tests.support.boards import ROOT

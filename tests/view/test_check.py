@@ -9,9 +9,9 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, S
 from edge.evidence.people import FaceBoxes
-from edge.evidence.readings import Box
 from edge.reasons import Reason
 from edge.replay.files import enrol_opening
+from edge.view.box import Box
 from edge.view.check import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint

@@ -8,9 +8,9 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.errors import EnrolmentError
-from edge.evidence.readings import Box
 from edge.frames.sentinel import Sentinel
 from edge.view import signs
+from edge.view.box import Box
 from edge.view.enrol import MIN_BLOCKS, MIN_PAIRS, PER_BLOCK, enrol
 from edge.view.fingerprint import Enrolment
 from edge.view.silhouette import covered_blocks, silhouettes

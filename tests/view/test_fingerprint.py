@@ -148,7 +148,7 @@ def test_the_best_reconstruction_is_a_coarse_outline_and_no_picture(fingerprint,
 
 
 def test_a_masked_person_leaves_no_trace_in_the_file(room):
-    from edge.evidence.readings import Box
+    from edge.view.box import Box
 
     peopled = render.with_person(room)
     box = Box(255, 140, 385, 220, 0.9)
