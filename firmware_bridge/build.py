@@ -12,11 +12,13 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
+from firmware_bridge import memory_map
 from firmware_bridge.image import rp2040_uf2
 
 FIRMWARE = Path(__file__).parent / "firmware"
@@ -45,10 +47,13 @@ class Target(Enum):
     RP2040 = "rp2040"  # Cortex-M0+, real boards
 
 
+CHIPS = {Target.LM3S6965: memory_map.LM3S6965, Target.RP2040: memory_map.RP2040}
+
+
 def _cortex(name: str, triple: str, cpu: str) -> tuple[str, ...]:
     folder = FIRMWARE / name
     return (
-        *("-target", triple, f"-mcpu={cpu}", *_BARE, f"-Wl,-T,{folder / 'memory.ld'}"),
+        *("-target", triple, f"-mcpu={cpu}", *_BARE, *CHIPS[Target(name)].macros()),
         *(str(path) for path in (*sorted(folder.glob("*.c")), *sorted(folder.glob("*.S")))),
         *(f"-I{folder}", str(FIRMWARE / "main_loop.c"), str(FIRMWARE / "store.c")),
     )
@@ -96,7 +101,12 @@ def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:
         return out
     command = [sys.executable, "-m", "ziglang", "cc", *STRICT, *map(str, RULE)]
     command += [*_flags(target), *extra, "-o", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory(prefix="framegate-build-") as folder:
+        if target in CHIPS:
+            script = Path(folder, "memory.ld")
+            script.write_text(CHIPS[target].linker_script())
+            command.append(f"-Wl,-T,{script}")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UsageError(f"cannot build {target.value}: {done.stderr.strip()}")
     return out

@@ -18,7 +18,7 @@ from edge.clock import MS
 from edge.errors import UsageError
 from edge.evidence.board_link import Claim
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.build import Target, build
+from firmware_bridge.build import CHIPS, Target, build
 from firmware_bridge.figures import Figure
 from firmware_bridge.image import segments, symbols
 from firmware_bridge.packets import Keys
@@ -30,7 +30,6 @@ ROOT = bytes(range(32))
 STILL = Sensors(docked=True, dock_id=b"D-0017", tampered=False, gyro=(8, -5, 3), accel=(0, 0, 4905))
 LEASE_LIMIT = 62_500  # 5 ms of a Cortex-M3 at 12.5 MHz, an instruction a cycle
 _RAM, _RAM_SIZE = 0x2000_0000, 0x42000
-_FLASH_SIZE = {Target.LM3S6965: (0, 0x40000), Target.RP2040: (0x1000_0000, 0x20_0000)}
 _SCRATCH = 0x2003_0000  # in RAM of the emulated core alone: arguments, buffers
 _STACK = 0x2003_F000
 _END = 0x2004_1000
@@ -50,7 +49,7 @@ class Core:
             model = self._arm.UC_CPU_ARM_CORTEX_M0
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(model)
-        self._uc.mem_map(*_FLASH_SIZE[target])
+        self._uc.mem_map(CHIPS[target].flash, CHIPS[target].flash_size)
         self._uc.mem_map(_RAM, _RAM_SIZE)
         elf = image.read_bytes()
         self.symbols = symbols(elf)

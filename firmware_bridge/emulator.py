@@ -34,11 +34,10 @@ from typing import Any
 from edge.clock import BootClock
 from edge.errors import BridgeError
 from firmware_bridge import store
+from firmware_bridge.memory_map import LM3S6965
 
 QEMU = "qemu-system-arm"
-_STORE_ADDRESS = 0x0003FC00
-_SEED_ADDRESS = 0x2000FF00
-_PORT_F = 0x40025000
+_PORT_F = 0x40025000  # GPIOF in lm3s6965/registers.h
 _START_S = 10.0
 _PACE = 6  # 2^6 ns an instruction: 12.5 MHz at 0.8 of an instruction a cycle
 _TICK_MS = 1 / 12_500
@@ -149,7 +148,7 @@ class Emulator:
         for name in ("qtest", "qmp"):
             command += [f"-{name}", f"unix:{self._folder / name},server=on,wait=off"]
         command += ["-qtest-log", "/dev/null", "-watchdog-action", "reset"]
-        for name, address in (("store", _STORE_ADDRESS), ("seed", _SEED_ADDRESS)):
+        for name, address in (("store", LM3S6965.store), ("seed", LM3S6965.survives)):
             file = self._folder / name
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
         if paced:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import UsageError
+from firmware_bridge.memory_map import RP2040
 from firmware_bridge.provision import uf2
 
 _ELF = struct.Struct("<16sHHIIIIIHHHHHH")
@@ -16,7 +17,6 @@ _SYMBOL = struct.Struct("<IIIBBH")
 _LOAD = 1
 _SYMBOLS = 2
 _FUNCTION = 2
-BOOT2_SIZE = 256
 
 
 def _head(elf: bytes) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ def boot_crc(boot2: bytes) -> int:
 
 def rp2040_uf2(elf: Path) -> bytes:
     """The UF2 file of a linked image, its second stage sealed with the boot ROM's CRC."""
-    flash = flash_bytes(elf.read_bytes(), 0x1000_0000, 0x1020_0000)
-    boot2 = flash[: BOOT2_SIZE - 4]
-    sealed = boot2 + boot_crc(boot2).to_bytes(4, "little") + flash[BOOT2_SIZE:]
-    return uf2(sealed.ljust(-(-len(sealed) // 256) * 256, b"\xff"), 0x1000_0000)
+    flash = flash_bytes(elf.read_bytes(), RP2040.flash, RP2040.flash + RP2040.flash_size)
+    boot2 = flash[: RP2040.boot2_size - 4]
+    sealed = boot2 + boot_crc(boot2).to_bytes(4, "little") + flash[RP2040.boot2_size :]
+    return uf2(sealed.ljust(-(-len(sealed) // 256) * 256, b"\xff"), RP2040.flash)

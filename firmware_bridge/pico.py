@@ -19,9 +19,9 @@ from pathlib import Path
 
 from edge.errors import BridgeError
 from firmware_bridge import store
+from firmware_bridge.memory_map import RP2040
 from firmware_bridge.provision import PLACES, Platform, uf2
 
-_FLASH, _FLASH_SIZE = 0x1000_0000, 0x20_0000
 _HARNESS = Path(__file__).with_name("rp2040.cjs")
 
 
@@ -52,11 +52,11 @@ class Pico:
         if found is None:
             raise BridgeError("no emulated Pico: npm install --prefix .venv rp2040js")
         key = store.block(root).ljust(256, b"\xff")
-        flash = bytearray(b"\xff" * _FLASH_SIZE)
+        flash = bytearray(b"\xff" * RP2040.flash_size)
         for file in (image, uf2(key, PLACES[Platform.RP2040].address)):
             for at in range(0, len(file), 512):
                 address, size = struct.unpack_from("<II", file, at + 12)
-                start = address - _FLASH
+                start = address - RP2040.flash
                 flash[start : start + size] = file[at + 32 : at + 32 + size]
         path = folder / "flash.bin"
         path.write_bytes(flash)

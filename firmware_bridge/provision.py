@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
-from firmware_bridge import store
+from firmware_bridge import memory_map, store
 
 _UF2_MAGIC = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
 _UF2_FAMILY_PRESENT = 0x2000
@@ -38,9 +38,9 @@ class Place:
 
 
 PLACES = {
-    Platform.RP2040: Place(0x101FF000, "uf2", ("picotool", "load", "-v", "{file}")),
+    Platform.RP2040: Place(memory_map.RP2040.store, "uf2", ("picotool", "load", "-v", "{file}")),
     Platform.LM3S6965: Place(
-        0x0003FC00,
+        memory_map.LM3S6965.store,
         "bin",
         ("openocd", "-f", "board/ek-lm3s6965.cfg", "-c", "program {file} {address} verify exit"),
     ),

@@ -29,10 +29,10 @@ void __aeabi_memclr4(void *to, size_t size);
 void __aeabi_memclr8(void *to, size_t size);
 
 void uart0_interrupt(void) {
-    REG(UART0 + 0x44) = 0x7FF;
-    while (!(REG(UART0 + 0x18) & 0x10)) {
+    UART0->ICR = UART_ICR_ALL;
+    while (!(UART0->FR & UART_FR_RXFE)) {
         uint32_t head = rx_head;
-        uint8_t byte = (uint8_t)REG(UART0);
+        uint8_t byte = (uint8_t)UART0->DR;
         if (head - rx_tail < RX_RING) {
             rx[head % RX_RING] = byte;
             rx_head = head + 1;
@@ -42,10 +42,10 @@ void uart0_interrupt(void) {
 
 /* Lowers the line while the rule says so, though the main loop be busy with a
  * packet, and when that loop makes no rounds. Never raises it. */
-void rounds_millisecond(void) {
+void main_loop_millisecond(void) {
     unfed_ms++;
     if (unfed_ms > STALL_MS || !fg_line(&board)) {
-        chip_line(false);
+        hal_line(false);
     }
 }
 
@@ -54,7 +54,7 @@ static void feed(uint64_t at_us) {
     if (at_us - fed_us >= WINDOW_US && board.fault != FG_FAULT_SEQUENCE) {
         fed_us = at_us;
         unfed_ms = 0;
-        chip_feed();
+        hal_feed();
     }
 }
 
@@ -64,16 +64,16 @@ static void keep_floors(void) {
     if (board.log_floor == kept.log && board.policy_floor == kept.policy) {
         return;
     }
-    if (kept.free == KEPT_SIZE) {
+    if (kept.free == FG_COUNTERS_SIZE) {
         if (fg_line(&board)) {
             return; /* to erase takes long: not while the line is up */
         }
-        chip_erase(kept.stale);
-        fg_floors_read((const uint8_t *)(uintptr_t)KEPT, KEPT_SIZE, &kept);
+        hal_erase(kept.stale);
+        fg_floors_read((const uint8_t *)(uintptr_t)FG_COUNTERS_ADDRESS, FG_COUNTERS_SIZE, &kept);
     }
     fg_floors_record(board.log_floor, board.policy_floor, record);
-    chip_write(kept.free, record);
-    fg_floors_read((const uint8_t *)(uintptr_t)KEPT, KEPT_SIZE, &kept);
+    hal_write(kept.free, record);
+    fg_floors_read((const uint8_t *)(uintptr_t)FG_COUNTERS_ADDRESS, FG_COUNTERS_SIZE, &kept);
     kept.log = board.log_floor; /* memory that does not hold is not worn out by trying again */
     kept.policy = board.policy_floor;
 }
@@ -86,8 +86,8 @@ static void send(void) {
         out_size = fg_take(&board, out, sizeof out);
         out_at = 0;
     }
-    while (out_at < out_size && !(REG(UART0 + 0x18) & 0x20)) {
-        REG(UART0) = out[out_at];
+    while (out_at < out_size && !(UART0->FR & UART_FR_TXFF)) {
+        UART0->DR = out[out_at];
         out_at++;
     }
 }
@@ -96,32 +96,32 @@ static void send(void) {
 static void sense(void) {
     static uint64_t sensed_us;
     fg_sensors reading;
-    uint64_t at_us = chip_now_us();
+    uint64_t at_us = hal_now_us();
     if (at_us - sensed_us < SENSE_US) {
         return;
     }
-    if (chip_sense(&reading, at_us)) {
+    if (hal_sense(&reading, at_us)) {
         fg_sense(&board, at_us, &reading);
     }
-    sensed_us = chip_now_us(); /* sensors that make it wait leave time for the rest */
+    sensed_us = hal_now_us(); /* sensors that make it wait leave time for the rest */
 }
 
 static void round_of_main(void) {
     while (rx_tail != rx_head) {
-        fg_receive(&board, chip_now_us(), &rx[rx_tail % RX_RING], 1);
+        fg_receive(&board, hal_now_us(), &rx[rx_tail % RX_RING], 1);
         rx_tail++;
         sense();
     }
     sense();
-    fg_tick(&board, chip_now_us());
+    fg_tick(&board, hal_now_us());
     sense();
-    chip_line(fg_line(&board));
+    hal_line(fg_line(&board));
     keep_floors();
     send();
-    feed(chip_now_us());
+    feed(hal_now_us());
 }
 
-void rounds_memory(void) {
+void main_loop_memory(void) {
     for (uint32_t i = 0; data_start + i < data_end; i++) {
         data_start[i] = data_image[i];
     }
@@ -130,20 +130,20 @@ void rounds_memory(void) {
     }
 }
 
-void rounds_run(void) {
-    const uint8_t *store = (const uint8_t *)(uintptr_t)STORE;
+void main_loop_run(void) {
+    const uint8_t *store = (const uint8_t *)(uintptr_t)FG_STORE_ADDRESS;
     uint8_t firmware[FG_DIGEST];
     fg_sha256 hash;
     while (!fg_store_valid(store)) { /* not provisioned: line down, silent */
-        feed(chip_now_us());
+        feed(hal_now_us());
         __asm__ volatile("wfi");
     }
     fg_sha256_init(&hash);
     fg_sha256_add(&hash, image_start, (uint32_t)((uintptr_t)image_end - (uintptr_t)image_start));
     fg_sha256_end(&hash, firmware);
-    fg_init(&board, chip_now_us(), fg_store_root(store), fg_boot_id(store, chip_fresh()),
-            BOARD_KIND, firmware);
-    fg_floors_read((const uint8_t *)(uintptr_t)KEPT, KEPT_SIZE, &kept);
+    fg_init(&board, hal_now_us(), fg_store_root(store), fg_boot_id(store, hal_fresh()),
+            FG_BOARD_KIND, firmware);
+    fg_floors_read((const uint8_t *)(uintptr_t)FG_COUNTERS_ADDRESS, FG_COUNTERS_SIZE, &kept);
     fg_restore(&board, &kept);
     for (;;) {
         round_of_main();

@@ -10,12 +10,17 @@
 #include "registers.h"
 
 enum {
+    PIN_LINE = 0,
     CYCLES_PER_US_X2 = 25, /* 12.5 MHz */
-    TICK_MASK = 0xFFFFFF,
     WATCHDOG_LOAD = 2500000 /* 200 ms; the second time it resets */
 };
 
 extern uint32_t stack_top[];
+
+/* RAM that a reset leaves alone: the seed, the boots since power came, the rollback counters
+ * (QEMU models no flash that can be written). */
+#define boots ((reg32 *)(FG_SURVIVES_ADDRESS + 8))
+#define counters ((reg32 *)FG_COUNTERS_ADDRESS)
 
 static fg_bench bench;
 static volatile uint32_t host_ticks;  /* when the host's last byte came */
@@ -33,86 +38,86 @@ void watchdog_interrupt(void);
 void stop(void);
 
 void stop(void) {
-    chip_line(false);
+    hal_line(false);
     for (;;) { /* the watchdog resets */
     }
 }
 
 void host_interrupt(void) {
-    host_ticks = REG(SYSTICK + 8);
+    host_ticks = SysTick->VAL;
     uart0_interrupt();
 }
 
 static uint32_t since(uint32_t then_ticks, uint32_t now_ticks) {
-    return (then_ticks - now_ticks) & TICK_MASK; /* counts down */
+    return (then_ticks - now_ticks) & SYSTICK_MAX; /* counts down */
 }
 
 void bench_interrupt(void) {
-    bench_ticks = REG(SYSTICK + 8);
+    bench_ticks = SysTick->VAL;
     pause_ticks = bench.curious ? pause_ticks : 0;
-    REG(UART1 + 0x44) = 0x7FF;
-    while (!(REG(UART1 + 0x18) & 0x10)) {
-        fg_bench_command(&bench, (uint8_t)REG(UART1));
+    UART1->ICR = UART_ICR_ALL;
+    while (!(UART1->FR & UART_FR_RXFE)) {
+        fg_bench_command(&bench, (uint8_t)UART1->DR);
     }
 }
 
 void timer0_interrupt(void) {
-    uint32_t now_ticks = REG(SYSTICK + 8);
+    uint32_t now_ticks = SysTick->VAL;
     uint32_t paused = since(timer_ticks, now_ticks);
-    REG(TIMER0 + 0x24) = 1;
+    TIMER0->ICR = TIMER_ICR_TATOCINT;
     timer_ticks = now_ticks;
     pause_ticks = paused > pause_ticks ? paused : pause_ticks;
-    rounds_millisecond();
+    main_loop_millisecond();
 }
 
 void watchdog_interrupt(void) {
-    chip_line(false);
+    hal_line(false);
     for (;;) { /* left pending, so that the second timeout resets */
     }
 }
 
 static void tell(uint32_t ticks) {
     for (uint32_t shift = 32; shift > 0; shift -= 4) {
-        REG(UART1) = (uint8_t) "0123456789abcdef"[(ticks >> (shift - 4)) & 15];
+        UART1->DR = (uint8_t) "0123456789abcdef"[(ticks >> (shift - 4)) & 15];
     }
 }
 
 /* When the bench is curious, it hears how long ago the host and it spoke last, and how long
  * the timer paused: more than a millisecond, and it was the emulator that stood still. */
-void chip_line(bool up) {
+void hal_line(bool up) {
     static volatile bool is_up;
-    uint32_t now_ticks = REG(SYSTICK + 8);
-    REG(PORT_F + (1U << 2)) = up ? 1U : 0U;
+    uint32_t now_ticks = SysTick->VAL;
+    GPIOF->DATA[1U << PIN_LINE] = up ? 1U << PIN_LINE : 0U;
     if (is_up != up && bench.curious) {
         uint32_t paused = since(timer_ticks, now_ticks);
         bench.curious = false;
         tell(since(host_ticks, now_ticks));
         tell(since(bench_ticks, now_ticks));
         tell(paused > pause_ticks ? paused : pause_ticks);
-        REG(UART1) = '\n';
+        UART1->DR = '\n';
     }
     is_up = up;
 }
 
-uint64_t chip_now_us(void) {
-    uint32_t ticks = REG(SYSTICK + 8);
+uint64_t hal_now_us(void) {
+    uint32_t ticks = SysTick->VAL;
     elapsed_ticks += since(before_ticks, ticks);
     before_ticks = ticks;
     return elapsed_ticks * 2 / CYCLES_PER_US_X2;
 }
 
-uint64_t chip_fresh(void) {
-    return fg_get64((const uint8_t *)(uintptr_t)SURVIVES) + REG(SURVIVES + 8);
+uint64_t hal_fresh(void) {
+    return fg_get64((const uint8_t *)(uintptr_t)FG_SURVIVES_ADDRESS) + boots[0];
 }
 
-bool chip_sense(fg_sensors *reading, uint64_t now_us) {
+bool hal_sense(fg_sensors *reading, uint64_t now_us) {
     (void)now_us;
     if (bench.restarted) {
-        chip_line(false);
-        REG(RESET_CONTROL) = 0x05FA0004;
+        hal_line(false);
+        SCB->AIRCR = SCB_AIRCR_RESET;
     }
     if (bench.dead) {
-        REG(NVIC_CLEAR) = 0xFFFFFFFF;
+        NVIC->ICER[0] = 0xFFFFFFFF;
     }
     if (bench.wedged || bench.dead) {
         for (;;) {
@@ -122,59 +127,63 @@ bool chip_sense(fg_sensors *reading, uint64_t now_us) {
     return !bench.silent;
 }
 
-void chip_feed(void) {
-    REG(WATCHDOG + 0xC00) = 0x1ACCE551;
-    REG(WATCHDOG + 0x0C) = 1;
-    REG(WATCHDOG + 0xC00) = 0;
+void hal_feed(void) {
+    WATCHDOG0->LOCK = WATCHDOG_UNLOCK;
+    WATCHDOG0->ICR = 1;
+    WATCHDOG0->LOCK = 0;
 }
 
-void chip_erase(uint32_t at) {
-    for (uint32_t i = 0; i < KEPT_SIZE / 2; i += 4) {
-        REG(KEPT + at + i) = 0xFFFFFFFF;
+void hal_erase(uint32_t at) {
+    for (uint32_t i = 0; i < FG_COUNTERS_SIZE / 2; i += 4) {
+        counters[(at + i) / 4] = 0xFFFFFFFF;
     }
 }
 
-void chip_write(uint32_t at, const uint8_t record[FG_RECORD]) {
+void hal_write(uint32_t at, const uint8_t record[FG_RECORD]) {
     for (uint32_t i = 0; i < FG_RECORD; i += 4) {
-        REG(KEPT + at + i) = fg_get32(record + i);
+        counters[(at + i) / 4] = fg_get32(record + i);
     }
+}
+
+static void start_uart(UART_Type *uart) {
+    uart->CTL = 0;
+    uart->IBRD = 6; /* 12.5 MHz / (16 * 115200) */
+    uart->FBRD = 50;
+    uart->LCRH = UART_LCRH_WLEN_8 | UART_LCRH_FEN; /* 8N1 */
+    uart->CTL = UART_CTL_UARTEN | UART_CTL_TXE | UART_CTL_RXE;
+    uart->IM = UART_IM_RXIM | UART_IM_RTIM;
 }
 
 static void start_hardware(void) {
-    REG(SYSCTL + 0x104) = 0x00010003; /* clocks: timer 0, UART 0 and 1 */
-    REG(SYSCTL + 0x108) = 0x00000020; /* port F */
-    REG(PORT_F + 0x400) = 0x01;
-    chip_line(false); /* before the pin drives */
-    REG(PORT_F + 0x51C) = 0x01;
-    REG(SYSTICK + 4) = TICK_MASK;
-    REG(SYSTICK + 8) = 0;
-    REG(SYSTICK) = 5; /* core clock, no interrupt */
-    before_ticks = REG(SYSTICK + 8);
-    for (uint32_t uart = UART0; uart <= UART1; uart += 0x1000) {
-        REG(uart + 0x30) = 0;
-        REG(uart + 0x24) = 6; /* 12.5 MHz / (16 * 115200) */
-        REG(uart + 0x28) = 50;
-        REG(uart + 0x2C) = 0x70; /* 8N1, FIFO */
-        REG(uart + 0x30) = 0x301;
-        REG(uart + 0x38) = 0x50; /* received, receive timeout */
-    }
-    REG(TIMER0) = 0;
-    REG(TIMER0 + 4) = 2;
-    REG(TIMER0 + 0x28) = 12500 - 1;
-    REG(TIMER0 + 0x18) = 1;
-    REG(TIMER0 + 0x0C) = 1;
-    REG(WATCHDOG + 0xC00) = 0x1ACCE551;
-    REG(WATCHDOG) = WATCHDOG_LOAD;
-    REG(WATCHDOG + 8) = 3; /* interrupt, then reset */
-    REG(WATCHDOG + 0xC00) = 0;
-    REG(NVIC_ENABLE) = (1U << 5) | (1U << 6) | (1U << 18) | (1U << 19);
+    SYSCTL->RCGC1 = SYSCTL_RCGC1_TIMER0 | SYSCTL_RCGC1_UART0 | SYSCTL_RCGC1_UART1;
+    SYSCTL->RCGC2 = SYSCTL_RCGC2_GPIOF;
+    GPIOF->DIR = 1U << PIN_LINE;
+    hal_line(false); /* before the pin drives */
+    GPIOF->DEN = 1U << PIN_LINE;
+    SysTick->LOAD = SYSTICK_MAX;
+    SysTick->VAL = 0;
+    SysTick->CTRL = SYSTICK_CTRL_ENABLE | SYSTICK_CTRL_CLKSOURCE; /* no interrupt */
+    before_ticks = SysTick->VAL;
+    start_uart(UART0);
+    start_uart(UART1);
+    TIMER0->CFG = 0;
+    TIMER0->TAMR = TIMER_TAMR_PERIODIC;
+    TIMER0->TAILR = 12500 - 1; /* a millisecond */
+    TIMER0->IMR = TIMER_IMR_TATOIM;
+    TIMER0->CTL = TIMER_CTL_TAEN;
+    WATCHDOG0->LOCK = WATCHDOG_UNLOCK;
+    WATCHDOG0->LOAD = WATCHDOG_LOAD;
+    WATCHDOG0->CTL = WATCHDOG_CTL_INTEN | WATCHDOG_CTL_RESEN; /* interrupt, then reset */
+    WATCHDOG0->LOCK = 0;
+    NVIC->ISER[0] = (1U << UART0_IRQn) | (1U << UART1_IRQn) | (1U << WATCHDOG_IRQn) |
+                    (1U << TIMER0A_IRQn);
 }
 
 void reset(void) {
-    rounds_memory();
+    main_loop_memory();
     start_hardware();
-    REG(SURVIVES + 8) += 1; /* boots since power came */
-    rounds_run();
+    boots[0] += 1;
+    main_loop_run();
 }
 
 #define HANDLER(name) (uintptr_t)(name)
@@ -190,8 +199,8 @@ __attribute__((section(".vectors"), used)) static const uintptr_t vectors[16 + 2
     [11] = HANDLER(stop),
     [14] = HANDLER(stop),
     [15] = HANDLER(stop),
-    [16 + 5] = HANDLER(host_interrupt),
-    [16 + 6] = HANDLER(bench_interrupt),
-    [16 + 18] = HANDLER(watchdog_interrupt),
-    [16 + 19] = HANDLER(timer0_interrupt),
+    [16 + UART0_IRQn] = HANDLER(host_interrupt),
+    [16 + UART1_IRQn] = HANDLER(bench_interrupt),
+    [16 + WATCHDOG_IRQn] = HANDLER(watchdog_interrupt),
+    [16 + TIMER0A_IRQn] = HANDLER(timer0_interrupt),
 };

@@ -44,15 +44,15 @@ __attribute__((section(".data.busy"), noinline)) static void busy(const rom *cal
     call->connect();
     call->leave_xip();
     if (page) {
-        call->program(at, page, FLASH_PAGE);
+        call->program(at, page, FLASH_PAGE_SIZE);
     } else {
-        call->erase(at, FLASH_SECTOR, BLOCK_64K, ERASE_64K);
+        call->erase(at, FLASH_SECTOR_SIZE, BLOCK_64K, ERASE_64K);
     }
     call->flush();
     call->enter_xip();
-    REG(FLASH_SSI + 8) = 0;
-    REG(FLASH_SSI + 0x14) = 4; /* as boot2.S has it */
-    REG(FLASH_SSI + 8) = 1;
+    ssi_hw->ssienr = 0;
+    ssi_hw->baudr = 4; /* as boot2.S has it */
+    ssi_hw->ssienr = 1;
 }
 
 static void undisturbed(uint32_t at, const uint8_t *page) {
@@ -65,14 +65,14 @@ static void undisturbed(uint32_t at, const uint8_t *page) {
 }
 
 void flash_erase(uint32_t address) {
-    undisturbed(address - XIP, 0);
+    undisturbed(address - FG_FLASH_ADDRESS, 0);
 }
 
 void flash_write(uint32_t address, const uint8_t *data, uint32_t size) {
-    uint8_t page[FLASH_PAGE]; /* ones leave what is there as it is */
-    uint32_t offset = address % FLASH_PAGE;
-    for (uint32_t i = 0; i < FLASH_PAGE; i++) {
+    uint8_t page[FLASH_PAGE_SIZE]; /* ones leave what is there as it is */
+    uint32_t offset = address % FLASH_PAGE_SIZE;
+    for (uint32_t i = 0; i < FLASH_PAGE_SIZE; i++) {
         page[i] = i >= offset && i - offset < size ? data[i - offset] : 0xFF;
     }
-    undisturbed(address - offset - XIP, page);
+    undisturbed(address - offset - FG_FLASH_ADDRESS, page);
 }

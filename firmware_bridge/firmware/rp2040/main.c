@@ -19,114 +19,118 @@ void stop(void);
 void systick_interrupt(void);
 
 void stop(void) {
-    chip_line(false);
+    hal_line(false);
     for (;;) { /* the watchdog resets */
     }
 }
 
 void systick_interrupt(void) {
-    rounds_millisecond();
+    main_loop_millisecond();
 }
 
-void chip_line(bool up) {
-    REG(SIO + (up ? 0x14 : 0x18)) = 1U << PIN_LINE;
+void hal_line(bool up) {
+    *(up ? &sio_hw->gpio_set : &sio_hw->gpio_clr) = 1U << PIN_LINE;
 }
 
-uint64_t chip_now_us(void) {
+uint64_t hal_now_us(void) {
     for (;;) {
-        uint32_t high = REG(TIMER + 0x24);
-        uint32_t low = REG(TIMER + 0x28);
-        if (high == REG(TIMER + 0x24)) {
+        uint32_t high = timer_hw->timerawh;
+        uint32_t low = timer_hw->timerawl;
+        if (high == timer_hw->timerawh) {
             return ((uint64_t)high << 32) | low;
         }
     }
 }
 
-static void until(uint32_t address, uint32_t mask) {
-    while ((REG(address) & mask) != mask) {
+static void until(reg32 *at, uint32_t mask) {
+    while ((*at & mask) != mask) {
     }
 }
 
 static void start_clocks(void) {
-    REG(XOSC) = 0xAA0;
-    REG(XOSC + 0x0C) = 47; /* about a millisecond */
-    REG(XOSC) = 0xFABAA0;
-    until(XOSC + 4, 1U << 31);
-    REG(CLOCKS + 0x30) = 2; /* reference: crystal */
-    until(CLOCKS + 0x38, 4);
-    REG(CLOCKS + 0x3C) = 0; /* system: reference, while the PLL starts */
-    until(CLOCKS + 0x44, 1);
-    REG(RESETS + CLEAR_BITS) = 1U << 12;
-    until(RESETS + 8, 1U << 12);
-    REG(PLL_SYS) = 1;
-    REG(PLL_SYS + 8) = 125; /* 1500 MHz */
-    REG(PLL_SYS + 4 + CLEAR_BITS) = 0x21;
-    until(PLL_SYS, 1U << 31);
-    REG(PLL_SYS + 0x0C) = (6U << 16) | (2U << 12); /* 125 MHz */
-    REG(PLL_SYS + 4 + CLEAR_BITS) = 8;
-    REG(CLOCKS + 0x3C) = 1;
-    until(CLOCKS + 0x44, 2);
-    REG(CLOCKS + 0x48) = 1U << 11;                 /* peripherals: system clock */
-    REG(CLOCKS + 0x60) = (1U << 11) | (3U << 5);   /* ADC: crystal */
-    REG(WATCHDOG + 0x2C) = 12 | (1U << 9);         /* one tick a microsecond */
+    xosc_hw->ctrl = XOSC_CTRL_1_15MHZ;
+    xosc_hw->startup = 47; /* about a millisecond */
+    xosc_hw->ctrl = XOSC_CTRL_ENABLE | XOSC_CTRL_1_15MHZ;
+    until(&xosc_hw->status, XOSC_STATUS_STABLE);
+    clocks_hw->clk[CLK_REF].ctrl = CLK_REF_SRC_XOSC;
+    until(&clocks_hw->clk[CLK_REF].selected, CLK_REF_XOSC_SELECTED);
+    clocks_hw->clk[CLK_SYS].ctrl = CLK_SYS_SRC_REF; /* while the PLL starts */
+    until(&clocks_hw->clk[CLK_SYS].selected, CLK_SYS_REF_SELECTED);
+    hw_clear_bits(&resets_hw->reset, RESETS_PLL_SYS);
+    until(&resets_hw->reset_done, RESETS_PLL_SYS);
+    pll_sys_hw->cs = PLL_CS_REFDIV_1;
+    pll_sys_hw->fbdiv_int = 125; /* 1500 MHz */
+    hw_clear_bits(&pll_sys_hw->pwr, PLL_PWR_PD | PLL_PWR_VCOPD);
+    until(&pll_sys_hw->cs, PLL_CS_LOCK);
+    pll_sys_hw->prim = (6U << PLL_PRIM_POSTDIV1_LSB) | (2U << PLL_PRIM_POSTDIV2_LSB); /* 125 MHz */
+    hw_clear_bits(&pll_sys_hw->pwr, PLL_PWR_POSTDIVPD);
+    clocks_hw->clk[CLK_SYS].ctrl = CLK_SYS_SRC_AUX; /* the PLL */
+    until(&clocks_hw->clk[CLK_SYS].selected, CLK_SYS_AUX_SELECTED);
+    clocks_hw->clk[CLK_PERI].ctrl = CLK_ENABLE; /* from the system clock */
+    clocks_hw->clk[CLK_ADC].ctrl = CLK_ENABLE | CLK_ADC_AUXSRC_XOSC;
+    watchdog_hw->tick = 12 | WATCHDOG_TICK_ENABLE; /* one tick a microsecond */
 }
 
 static void start_hardware(void) {
-    uint32_t parts = (1U << 0) | (1U << 3) | (1U << 5) | (1U << 8) | (1U << 21) | (1U << 22);
-    REG(RESETS + CLEAR_BITS) = 1U << 5 | 1U << 8;
-    until(RESETS + 8, 1U << 5 | 1U << 8);
-    chip_line(false); /* before the pin drives */
-    pin(PIN_LINE, FUNCTION_SIO, 0x56);
-    REG(SIO + 0x24) = 1U << PIN_LINE;
+    uint32_t pins = RESETS_IO_BANK0 | RESETS_PADS_BANK0;
+    uint32_t parts = pins | RESETS_ADC | RESETS_I2C0 | RESETS_TIMER | RESETS_UART0;
+    hw_clear_bits(&resets_hw->reset, pins);
+    until(&resets_hw->reset_done, pins);
+    hal_line(false); /* before the pin drives */
+    gpio_set_function(PIN_LINE, GPIO_FUNC_SIO,
+                      PAD_INPUT | PAD_DRIVE_4MA | PAD_PULL_DOWN | PAD_SCHMITT);
+    sio_hw->gpio_oe_set = 1U << PIN_LINE;
     start_clocks();
-    REG(RESETS + CLEAR_BITS) = parts;
-    until(RESETS + 8, parts);
-    REG(UART0 + 0x24) = 67; /* 125 MHz / (16 * 115200) */
-    REG(UART0 + 0x28) = 52;
-    REG(UART0 + 0x2C) = 0x70; /* 8N1, FIFO */
-    REG(UART0 + 0x30) = 0x301;
-    REG(UART0 + 0x38) = 0x50;
-    pin(PIN_UART_TX, FUNCTION_UART, 0x56);
-    pin(PIN_UART_RX, FUNCTION_UART, 0xCA);
-    REG(PSM + 8) = 0x1FFFC; /* a watchdog reset resets all but the oscillators */
-    REG(WATCHDOG + 4) = WATCHDOG_HALF_US;
-    REG(WATCHDOG) = 1U << 30; /* on, also under a debugger */
-    REG(NVIC_ENABLE) = 1U << 20;
-    REG(SYSTICK + 4) = 125000 - 1; /* a millisecond */
-    REG(SYSTICK + 8) = 0;
-    REG(SYSTICK) = 7;
+    hw_clear_bits(&resets_hw->reset, parts);
+    until(&resets_hw->reset_done, parts);
+    UART0->IBRD = 67; /* 125 MHz / (16 * 115200) */
+    UART0->FBRD = 52;
+    UART0->LCRH = UART_LCRH_WLEN_8 | UART_LCRH_FEN; /* 8N1 */
+    UART0->CTL = UART_CTL_UARTEN | UART_CTL_TXE | UART_CTL_RXE;
+    UART0->IM = UART_IM_RXIM | UART_IM_RTIM;
+    gpio_set_function(PIN_UART_TX, GPIO_FUNC_UART,
+                      PAD_INPUT | PAD_DRIVE_4MA | PAD_PULL_DOWN | PAD_SCHMITT);
+    gpio_set_function(PIN_UART_RX, GPIO_FUNC_UART,
+                      PAD_OUTPUT_OFF | PAD_INPUT | PAD_PULL_UP | PAD_SCHMITT);
+    psm_hw->wdsel = PSM_WDSEL_ALL_BUT_OSCILLATORS;
+    watchdog_hw->load = WATCHDOG_HALF_US;
+    watchdog_hw->ctrl = WATCHDOG_CTRL_ENABLE; /* also under a debugger */
+    nvic_iser[0] = 1U << UART0_IRQ;
+    systick_hw->rvr = 125000 - 1; /* a millisecond */
+    systick_hw->cvr = 0;
+    systick_hw->csr = SYSTICK_CSR_ENABLE | SYSTICK_CSR_TICKINT | SYSTICK_CSR_CLKSOURCE;
     sensors_start();
 }
 
-void chip_feed(void) {
-    REG(WATCHDOG + 4) = WATCHDOG_HALF_US;
+void hal_feed(void) {
+    watchdog_hw->load = WATCHDOG_HALF_US;
 }
 
-bool chip_sense(fg_sensors *reading, uint64_t now_us) {
+bool hal_sense(fg_sensors *reading, uint64_t now_us) {
     sensors_read(reading, now_us);
     return true;
 }
 
 /* A tenth of a second is too short for a flash sector, and the line is down. */
-void chip_erase(uint32_t at) {
-    REG(WATCHDOG + 4) = 10 * WATCHDOG_HALF_US;
-    flash_erase(KEPT + at);
-    chip_feed();
+void hal_erase(uint32_t at) {
+    watchdog_hw->load = 10 * WATCHDOG_HALF_US;
+    flash_erase(FG_COUNTERS_ADDRESS + at);
+    hal_feed();
 }
 
-void chip_write(uint32_t at, const uint8_t record[FG_RECORD]) {
-    flash_write(KEPT + at, record, FG_RECORD);
+void hal_write(uint32_t at, const uint8_t record[FG_RECORD]) {
+    flash_write(FG_COUNTERS_ADDRESS + at, record, FG_RECORD);
 }
 
 /* Bits of the ring oscillator, far apart, hashed: enough to tell boots apart. */
-uint64_t chip_fresh(void) {
+uint64_t hal_fresh(void) {
     fg_sha256 hash;
     uint8_t digest[FG_DIGEST];
     fg_sha256_init(&hash);
     for (uint32_t i = 0; i < 512; i++) {
         uint8_t byte = 0;
         for (uint32_t bit = 0; bit < 8; bit++) {
-            byte = (uint8_t)((uint32_t)byte << 1 | (REG(ROSC + 0x1C) & 1));
+            byte = (uint8_t)((uint32_t)byte << 1 | (rosc_hw->randombit & 1));
         }
         fg_sha256_add(&hash, &byte, 1);
     }
@@ -135,9 +139,9 @@ uint64_t chip_fresh(void) {
 }
 
 void reset(void) {
-    rounds_memory();
+    main_loop_memory();
     start_hardware();
-    rounds_run();
+    main_loop_run();
 }
 
 __attribute__((section(".vectors"), used)) static const uintptr_t vectors[16 + 26] = {
@@ -148,5 +152,5 @@ __attribute__((section(".vectors"), used)) static const uintptr_t vectors[16 + 2
     [11] = (uintptr_t)stop,
     [14] = (uintptr_t)stop,
     [15] = (uintptr_t)systick_interrupt,
-    [16 + 20] = (uintptr_t)uart0_interrupt,
+    [16 + UART0_IRQ] = (uintptr_t)uart0_interrupt,
 };

@@ -31,13 +31,13 @@ static bool dock_known;
 static uint8_t dock_id[FG_DOCK_ID];
 static uint64_t dock_us;
 
-static bool i2c_wait(uint32_t reg, uint32_t mask) {
+static bool i2c_wait(uint32_t mask) {
     for (uint32_t i = 0; i < PATIENCE; i++) {
-        if (REG(I2C0 + 0x34) & 0x40) { /* nobody answered */
-            (void)REG(I2C0 + 0x54);
+        if (i2c0_hw->raw_intr_stat & I2C_RAW_TX_ABRT) { /* nobody answered */
+            (void)i2c0_hw->clr_tx_abrt;
             return false;
         }
-        if (REG(I2C0 + reg) & mask) {
+        if (i2c0_hw->status & mask) {
             return true;
         }
     }
@@ -46,23 +46,24 @@ static bool i2c_wait(uint32_t reg, uint32_t mask) {
 
 /* Write `count` bytes, then read `size`; false if the chip did not answer. */
 static bool i2c(uint8_t chip, const uint8_t *out, uint32_t count, uint8_t *in, uint32_t size) {
-    REG(I2C0 + 0x6C) = 0;
-    REG(I2C0 + 0x04) = chip;
-    REG(I2C0 + 0x6C) = 1;
-    (void)REG(I2C0 + 0x54);
+    i2c0_hw->enable = 0;
+    i2c0_hw->tar = chip;
+    i2c0_hw->enable = 1;
+    (void)i2c0_hw->clr_tx_abrt;
     for (uint32_t i = 0; i < count; i++) {
         bool last = i + 1 == count && size == 0;
-        REG(I2C0 + 0x10) = out[i] | (last ? 0x200U : 0U);
-        if (!i2c_wait(0x70, 0x04)) { /* sent */
+        i2c0_hw->data_cmd = out[i] | (last ? I2C_CMD_STOP : 0U);
+        if (!i2c_wait(I2C_STATUS_TFE)) { /* sent */
             return false;
         }
     }
     for (uint32_t i = 0; i < size; i++) {
-        REG(I2C0 + 0x10) = 0x100U | (i == 0 ? 0x400U : 0U) | (i + 1 == size ? 0x200U : 0U);
-        if (!i2c_wait(0x70, 0x08)) { /* received */
+        i2c0_hw->data_cmd = I2C_CMD_READ | (i == 0 ? I2C_CMD_RESTART : 0U) |
+                            (i + 1 == size ? I2C_CMD_STOP : 0U);
+        if (!i2c_wait(I2C_STATUS_RFNE)) { /* received */
             return false;
         }
-        in[i] = (uint8_t)REG(I2C0 + 0x10);
+        in[i] = (uint8_t)i2c0_hw->data_cmd;
     }
     return true;
 }
@@ -83,17 +84,19 @@ static void start_imu(void) {
 }
 
 void sensors_start(void) {
-    pin(PIN_I2C_SDA, FUNCTION_I2C, 0x4A);
-    pin(PIN_I2C_SCL, FUNCTION_I2C, 0x4A);
-    pin(PIN_DOCK, FUNCTION_SIO, 0xCA); /* pulled up: a cut wire is undocked */
-    pin(PIN_TAMPER, FUNCTION_SIO, 0xCA);
-    pin(PIN_LIGHT, FUNCTION_NONE, 0x80);
-    REG(I2C0 + 0x6C) = 0;
-    REG(I2C0) = 0x65;        /* master, fast, restart, no slave */
-    REG(I2C0 + 0x1C) = 125;  /* 400 kHz of 125 MHz */
-    REG(I2C0 + 0x20) = 187;
-    REG(I2C0 + 0xA0) = 4;
-    REG(ADC) = 1;
+    uint32_t pulled_up = PAD_INPUT | PAD_PULL_UP | PAD_SCHMITT;
+    gpio_set_function(PIN_I2C_SDA, GPIO_FUNC_I2C, pulled_up);
+    gpio_set_function(PIN_I2C_SCL, GPIO_FUNC_I2C, pulled_up);
+    /* pulled up, so that a cut wire reads as undocked, and as tampered with */
+    gpio_set_function(PIN_DOCK, GPIO_FUNC_SIO, PAD_OUTPUT_OFF | pulled_up);
+    gpio_set_function(PIN_TAMPER, GPIO_FUNC_SIO, PAD_OUTPUT_OFF | pulled_up);
+    gpio_set_function(PIN_LIGHT, GPIO_FUNC_NULL, PAD_OUTPUT_OFF);
+    i2c0_hw->enable = 0;
+    i2c0_hw->con = I2C_CON_MASTER | I2C_CON_FAST | I2C_CON_RESTART_EN | I2C_CON_SLAVE_OFF;
+    i2c0_hw->fs_scl_hcnt = 125; /* 400 kHz of 125 MHz */
+    i2c0_hw->fs_scl_lcnt = 187;
+    i2c0_hw->fs_spklen = 4;
+    adc_hw->cs = ADC_CS_EN;
     start_imu();
 }
 
@@ -140,7 +143,7 @@ static void read_imu(fg_sensors *reading, uint64_t now_us) {
 static void read_dock(fg_sensors *reading, uint64_t now_us) {
     static const uint8_t from = 0;
     reading->has |= FG_HAS_DOCK;
-    if (REG(SIO + 4) & (1U << PIN_DOCK)) {
+    if (sio_hw->gpio_in & (1U << PIN_DOCK)) {
         dock_known = false;
         return;
     }
@@ -161,13 +164,13 @@ static void read_dock(fg_sensors *reading, uint64_t now_us) {
 void sensors_read(fg_sensors *reading, uint64_t now_us) {
     *reading = (fg_sensors){0};
     reading->has = FG_HAS_TAMPER | FG_HAS_LUX;
-    if (REG(SIO + 4) & (1U << PIN_TAMPER)) {
+    if (sio_hw->gpio_in & (1U << PIN_TAMPER)) {
         reading->has |= FG_TAMPER_ON;
     }
     read_dock(reading, now_us);
     read_imu(reading, now_us);
-    REG(ADC) = 5; /* one conversion of input 0: 2 us */
-    for (uint32_t i = 0; i < PATIENCE && !(REG(ADC) & 0x100); i++) {
+    adc_hw->cs = ADC_CS_EN | ADC_CS_START_ONCE; /* one conversion of input 0: 2 us */
+    for (uint32_t i = 0; i < PATIENCE && !(adc_hw->cs & ADC_CS_READY); i++) {
     }
-    reading->lux = (REG(ADC + 4) & 0xFFF) * 25; /* 0 to 1023 lux; not calibrated */
+    reading->lux = (adc_hw->result & 0xFFF) * 25; /* 0 to 1023 lux; not calibrated */
 }
