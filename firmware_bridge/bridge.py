@@ -13,8 +13,8 @@ from edge.clock import MS
 from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link, Message
 from edge.lease import LIFE_NS, RENEW_NS
 from edge.reasons import Reason, worst_first
-from firmware_bridge.sensors import Veto
 from firmware_bridge.session import Session, Trouble
+from firmware_bridge.virtual.sensors import Veto
 
 STATUS_NS = 40 * MS  # the decider hears at least every 50 ms
 GAP_NS = 100 * MS  # a loop that stood still this long trusts nothing it had waiting

@@ -13,7 +13,8 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
-from firmware_bridge import memory_map, store
+from firmware_bridge import store
+from firmware_bridge.images import memory_map
 
 _UF2_MAGIC = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
 _UF2_FAMILY_PRESENT = 0x2000

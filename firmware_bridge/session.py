@@ -18,9 +18,10 @@ from edge.clock import MS
 from edge.errors import BridgeError
 from edge.evidence.board_link import Floors
 from edge.evidence.readings import BoardSample
-from firmware_bridge import packets, payloads, sensors
+from firmware_bridge import packets, payloads
 from firmware_bridge.framing import Deframer, frame
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
+from firmware_bridge.virtual import sensors
 
 LINK_LIFE_NS = 200 * MS
 HELLO_NS = 100 * MS

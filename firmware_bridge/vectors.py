@@ -14,7 +14,7 @@ from edge.evidence.board_link import Fault
 from firmware_bridge import packets, payloads, store
 from firmware_bridge.framing import crc16, frame
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
-from firmware_bridge.sensors import Sensors
+from firmware_bridge.virtual.sensors import Sensors
 
 PATH = Path(__file__).parent / "vectors.json"
 ROOT = bytes(range(32))

@@ -28,7 +28,7 @@ SHIPPED = (
     + [("edge/models", suffix) for suffix in ("*.onnx", "*.json", "*.md")]
     + [("edge/daemon/deploy", "*")]
     + [("firmware_bridge", suffix) for suffix in ("*.md", "*.json")]
-    + [("firmware_bridge/firmware", suffix) for suffix in ("*.c", "*.h", "*/*.c", "*/*.ld")]
+    + [("firmware_bridge/firmware", suffix) for suffix in ("*.c", "*.h", "*/*.c", "*.ld.in")]
 )
 
 

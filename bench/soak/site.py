@@ -60,7 +60,7 @@ class Board:
 
     def power_on(self) -> None:
         key_fd = key_pipe(self._key)
-        command = [sys.executable, "-m", "firmware_bridge.board_process", "--still"]
+        command = [sys.executable, "-m", "firmware_bridge.virtual.process", "--still"]
         self.process = subprocess.Popen(
             [*command, "--key-fd", str(key_fd)], pass_fds=(key_fd,), stdout=subprocess.PIPE
         )

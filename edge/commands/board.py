@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import BridgeError, UsageError
 
 if TYPE_CHECKING:
-    from firmware_bridge.board_harness import Stand
-    from firmware_bridge.checks import Result
-    from firmware_bridge.figures import Figure
-    from firmware_bridge.rigs import Rig
+    from firmware_bridge.checks.duties import Result
+    from firmware_bridge.checks.figures import Figure
+    from firmware_bridge.checks.harness import Stand
+    from firmware_bridge.checks.rigs import Rig
 
 EXAMPLES = """\
 examples:
@@ -81,9 +81,9 @@ def _root(args: argparse.Namespace) -> bytes:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from firmware_bridge.board_harness import Stand
+    from firmware_bridge.checks.harness import Stand
+    from firmware_bridge.checks.rigs import PortRig
     from firmware_bridge.payloads import BOARDS
-    from firmware_bridge.rigs import PortRig
 
     stand = Stand(PortRig(args.port), _root(args))
     try:
@@ -115,7 +115,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _objections(bits: int) -> list[str]:
-    from firmware_bridge.sensors import Veto
+    from firmware_bridge.virtual.sensors import Veto
 
     return [str(veto.name) for veto in Veto if bits & veto]
 
@@ -143,8 +143,9 @@ def _require_answer(stand: Stand) -> None:
 
 
 def _test(args: argparse.Namespace) -> int:
-    from firmware_bridge import checks, figures
-    from firmware_bridge.board_harness import Stand
+    from firmware_bridge.checks import duties as checks
+    from firmware_bridge.checks import figures
+    from firmware_bridge.checks.harness import Stand
 
     if args.rounds < 0:
         raise UsageError(f"--rounds is {args.rounds}, expected 0 or more")
@@ -180,7 +181,8 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _cost(args: argparse.Namespace) -> int:
-    from firmware_bridge import cost, figures
+    from firmware_bridge.checks import figures
+    from firmware_bridge.images import cost
 
     with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
         found = cost.measure(Path(folder))
@@ -198,9 +200,9 @@ def _line(figure: Figure) -> str:
 
 
 def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
-    from firmware_bridge import figures
-    from firmware_bridge.board_harness import CheckFailed
-    from firmware_bridge.rigs import EmulatorRig
+    from firmware_bridge.checks import figures
+    from firmware_bridge.checks.harness import CheckFailed
+    from firmware_bridge.checks.rigs import EmulatorRig
 
     try:
         found = figures.measure(rig, root, args.rounds)
@@ -216,8 +218,8 @@ def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
 
 
 def _rig(args: argparse.Namespace, folder: Path, root: bytes) -> Rig:
-    from firmware_bridge.build import Target, build
-    from firmware_bridge.rigs import EmulatorRig, HostRig, PortRig
+    from firmware_bridge.checks.rigs import EmulatorRig, HostRig, PortRig
+    from firmware_bridge.images.build import Target, build
 
     if args.port:
         return PortRig(args.port)

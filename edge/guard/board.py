@@ -43,7 +43,7 @@ def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> C
         line_fd: where it writes its interlock's transitions; -1 for nowhere.
     """
     key_fd = key_pipe(key)
-    command = [sys.executable, "-m", "firmware_bridge.board_process", "--key-fd", str(key_fd)]
+    command = [sys.executable, "-m", "firmware_bridge.virtual.process", "--key-fd", str(key_fd)]
     command += [*arguments, "--line-fd", str(line_fd)]
     process = subprocess.Popen(
         command,

@@ -14,8 +14,10 @@ import pytest
 
 from edge.cli import main
 from edge.commissioning.keys import KeyStore
-from firmware_bridge import checks, store
-from firmware_bridge.image import BOOT2_SIZE, boot_crc, flash_bytes, rp2040_uf2
+from firmware_bridge import store
+from firmware_bridge.checks import duties as checks
+from firmware_bridge.images.elf import boot_crc, flash_bytes, rp2040_uf2
+from firmware_bridge.images.memory_map import RP2040
 from firmware_bridge.provision import PLACES, Platform, uf2
 
 
@@ -29,7 +31,7 @@ def _board(root: bytes) -> tuple[subprocess.Popen[str], str]:
     os.write(write, root)
     os.close(write)
     process = subprocess.Popen(
-        [sys.executable, "-m", "firmware_bridge.board_process", "--still", "--key-fd", str(read)],
+        [sys.executable, "-m", "firmware_bridge.virtual.process", "--still", "--key-fd", str(read)],
         pass_fds=[read],
         stdout=subprocess.PIPE,
         text=True,
@@ -96,7 +98,7 @@ def test_a_port_with_something_else_behind_it_is_named_as_such(keys, terminal, c
     echo = terminal[0]
     os.set_blocking(echo, False)
     monkeypatch.setattr(
-        "firmware_bridge.board_harness.Stand.write",
+        "firmware_bridge.checks.harness.Stand.write",
         lambda self, data: os.write(echo, b"$GPGGA,081836\r\n\0") and None,
     )
 
@@ -187,7 +189,7 @@ def test_provisioning_without_its_flash_tool_says_so(keys, tmp_path, capsys, mon
 def test_the_firmware_accepts_the_provisioned_block_and_no_damaged_one(library, tmp_path):
     block = store.block(bytes(range(32)))
     ffi, _ = library
-    from firmware_bridge.build import FIRMWARE, STRICT
+    from firmware_bridge.images.build import FIRMWARE, STRICT
 
     out = tmp_path / "store.so"
     command = [sys.executable, "-m", "ziglang", "cc", *STRICT, "-shared", "-fPIC", "-o", str(out)]
@@ -234,15 +236,15 @@ def test_the_key_lies_where_the_image_does_not():
 def test_the_rp2040_image_fits_and_starts_with_a_sealed_second_stage(request, tmp_path):
     if not request.config.getoption("--emulated"):
         pytest.skip("ARM images are built in `make hil`")
-    from firmware_bridge.build import Target, build
+    from firmware_bridge.images.build import Target, build
 
     elf = build(Target.RP2040, tmp_path / "board.elf")
     image = rp2040_uf2(elf)
 
     flash = flash_bytes(elf.read_bytes(), 0x1000_0000, 0x1020_0000)
     assert len(flash) < PLACES[Platform.RP2040].address - 0x1000_0000
-    boot2 = image[32 : 32 + BOOT2_SIZE]
+    boot2 = image[32 : 32 + RP2040.boot2_size]
     assert int.from_bytes(boot2[-4:], "little") == boot_crc(boot2[:-4])
-    stack, entry = struct.unpack_from("<2I", flash, BOOT2_SIZE)
+    stack, entry = struct.unpack_from("<2I", flash, RP2040.boot2_size)
     assert 0x2000_0000 < stack <= 0x2004_0000
     assert 0x1000_0100 < entry < 0x1000_0000 + len(flash) and entry & 1

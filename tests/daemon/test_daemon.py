@@ -134,7 +134,7 @@ def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
 ) -> None:
     with daemon(kiosk) as guard:
         until(lambda: '"permitted": true' in guard.get("/status.json")[1], "a permit")
-        os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
+        os.kill(guard.pid("firmware_bridge.virtual.process"), signal.SIGSTOP)
         until(lambda: _proven(guard.get("/status.json")[1]) == {True, False}, "both entries")
         told = json.loads(guard.get("/status.json")[1])
         numbers = [change["entry"] for change in told["transitions"] if change.get("entry")]
@@ -171,7 +171,7 @@ def _one_bit_flipped(data: bytes, spot: int) -> bytes:
 def test_the_watchdog_starves_when_the_board_falls_silent(kiosk: Site) -> None:
     with daemon(kiosk, matcher=False) as guard:
         until(guard.ready, "readiness")
-        os.kill(guard.pid("firmware_bridge.board_process"), signal.SIGSTOP)
+        os.kill(guard.pid("firmware_bridge.virtual.process"), signal.SIGSTOP)
         until(lambda: guard.get("/healthz")[0] == 503, "unhealthiness")
         guard.manager.listen().clear()
         before = guard.get("/status.json")[1]

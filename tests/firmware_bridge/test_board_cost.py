@@ -7,8 +7,8 @@ import json
 import pytest
 
 from edge.cli import main
-from firmware_bridge import cost
-from firmware_bridge.build import Target, build
+from firmware_bridge.images import cost
+from firmware_bridge.images.build import Target, build
 
 
 @pytest.mark.parametrize("target", [Target.LM3S6965, Target.RP2040])

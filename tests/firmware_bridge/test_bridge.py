@@ -22,13 +22,14 @@ from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link
 from edge.evidence.readings import BoardSample
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
 from edge.reasons import Reason
-from firmware_bridge import faults, packets
+from firmware_bridge import packets
 from firmware_bridge.bridge import Bridge
+from firmware_bridge.checks import faults
 from firmware_bridge.packets import Keys
 from firmware_bridge.port import MAX_READ, Port
-from firmware_bridge.sensors import Sensors
 from firmware_bridge.session import LINK_LIFE_NS, Session, Trouble
-from firmware_bridge.virtual_board import VirtualBoard
+from firmware_bridge.virtual.board import VirtualBoard
+from firmware_bridge.virtual.sensors import Sensors
 from tests.support.boards import KEYS, ROOT, STILL
 
 

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from firmware_bridge.build import CHIPS, FIRMWARE
-from firmware_bridge.memory_map import LM3S6965, RP2040, MemoryMap
+from firmware_bridge.images.build import CHIPS, FIRMWARE
+from firmware_bridge.images.memory_map import LM3S6965, RP2040, MemoryMap
 from firmware_bridge.provision import PLACES, Platform
 from firmware_bridge.store import SIZE
 

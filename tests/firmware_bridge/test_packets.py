@@ -13,8 +13,9 @@ from edge.evidence import board_link as messages
 from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link
 from edge.evidence.readings import BoardSample
 from edge.reasons import Reason
-from firmware_bridge import packets, payloads, sensors
+from firmware_bridge import packets, payloads
 from firmware_bridge.packets import Keys, Packet, Refusal, seal, unseal
+from firmware_bridge.virtual import sensors
 
 KEY = bytes(range(32))
 PACKET = Packet(2, 0x1122334455667788, 7, b"payload")

@@ -5,7 +5,7 @@ The long run, 100,000 lives, is `tests/hil/test_differential.py`.
 
 from __future__ import annotations
 
-from firmware_bridge.virtual_board import VirtualBoard
+from firmware_bridge.virtual.board import VirtualBoard
 from tests.support import sequences
 from tests.support.boards import BOOT_ID, ROOT
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge import emulator
-from firmware_bridge.build import Target, build
-from firmware_bridge.rigs import EmulatorRig, HostRig, PortRig, Rig
+from firmware_bridge.checks.rigs import EmulatorRig, HostRig, PortRig, Rig
+from firmware_bridge.emulated import lm3s6965 as emulator
+from firmware_bridge.images.build import Target, build
 from tests.support.boards import ROOT
 
 TIERS = ["pty", "qemu", "port"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_bridge import checks
-from firmware_bridge.rigs import Rig
+from firmware_bridge.checks import duties as checks
+from firmware_bridge.checks.rigs import Rig
 
 pytestmark = pytest.mark.hil
 

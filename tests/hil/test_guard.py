@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.rigs import EmulatorRig, HostRig
+from firmware_bridge.checks.rigs import EmulatorRig, HostRig
 from tests.support import kills
 
 pytestmark = pytest.mark.hil

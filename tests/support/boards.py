@@ -14,7 +14,7 @@ from firmware_bridge import packets, payloads
 from firmware_bridge.framing import Deframer, frame
 from firmware_bridge.packets import Keys, Kind, Packet
 from firmware_bridge.payloads import Greeting, LeaseRequest, Refused, Status
-from firmware_bridge.sensors import Sensors
+from firmware_bridge.virtual.sensors import Sensors
 
 ROOT = bytes(range(100, 132))
 KEYS = Keys.derive(ROOT)

@@ -1,6 +1,6 @@
 """Faults of a serial line, for tests; `framegate board test` uses the same ones."""
 
-from firmware_bridge.faults import (
+from firmware_bridge.checks.faults import (
     DEADLY,
     EVERY,
     HARMLESS,

@@ -101,7 +101,7 @@ class Line:
         key_fd = key_pipe(key)
         self._read_fd, write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
-        command = [sys.executable, "-m", "firmware_bridge.board_process", "--still"]
+        command = [sys.executable, "-m", "firmware_bridge.virtual.process", "--still"]
         command += ["--key-fd", str(key_fd), "--line-fd", str(write_fd)]
         self.process = subprocess.Popen(
             command, pass_fds=(key_fd, write_fd), stdout=subprocess.PIPE, text=True

@@ -38,13 +38,14 @@ from typing import Any
 from edge.clock import MS, BootClock
 from edge.models.pull import asset
 from edge.sandbox.spec import NOBODY
-from firmware_bridge import faults, packets
-from firmware_bridge.build import Target, build
+from firmware_bridge import packets
+from firmware_bridge.checks import faults
+from firmware_bridge.checks.rigs import EmulatorRig, HostRig, Rig, Tap
 from firmware_bridge.framing import Deframer
+from firmware_bridge.images.build import Target, build
 from firmware_bridge.packets import Keys, Kind, Packet
 from firmware_bridge.payloads import LeaseRequest, Status
-from firmware_bridge.rigs import EmulatorRig, HostRig, Rig, Tap
-from firmware_bridge.virtual_board import MAX_LIFE_MS
+from firmware_bridge.virtual.board import MAX_LIFE_MS
 from tests.support import guards, render
 
 ROLES = ("capture", "gate", "decider", "bridge", "parent")

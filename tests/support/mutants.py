@@ -27,9 +27,9 @@ from typing import Any
 
 from pycparser import c_ast, c_generator, c_parser
 
-from firmware_bridge.build import RULE
-from firmware_bridge.c_board import CBoard, load
-from firmware_bridge.virtual_board import VirtualBoard
+from firmware_bridge.images.build import RULE
+from firmware_bridge.images.c_board import CBoard, load
+from firmware_bridge.virtual.board import VirtualBoard
 from tests.firmware_bridge import test_floors
 from tests.support import mutant_traces
 

@@ -14,7 +14,7 @@ from typing import Any
 from firmware_bridge import packets, payloads
 from firmware_bridge.framing import Deframer, frame
 from firmware_bridge.packets import Kind, Packet
-from firmware_bridge.sensors import Sensors
+from firmware_bridge.virtual.sensors import Sensors
 from tests.support.boards import BOOT_ID, KEYS, MS, STILL, random_reading
 
 TIMES_MS = (0, 1, 2, 10, 19, 20, 49, 50, 99, 100, 101, 150, 200, 249, 250, 251, 499, 500, 501)

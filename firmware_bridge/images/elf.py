@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import UsageError
-from firmware_bridge.memory_map import RP2040
+from firmware_bridge.images.memory_map import RP2040
 from firmware_bridge.provision import uf2
 
 _ELF = struct.Struct("<16sHHIIIIIHHHHHH")

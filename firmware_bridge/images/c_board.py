@@ -12,10 +12,10 @@ from typing import Any
 import cffi
 
 from edge.evidence.board_link import Fault
-from firmware_bridge.build import FIRMWARE
-from firmware_bridge.sensors import LAYOUT, Sensors
-from firmware_bridge.virtual_board import FIRMWARE as FIRMWARE_HASH
-from firmware_bridge.virtual_board import TX_ROOM, VIRTUAL
+from firmware_bridge.images.build import FIRMWARE
+from firmware_bridge.virtual.board import FIRMWARE as FIRMWARE_HASH
+from firmware_bridge.virtual.board import TX_ROOM, VIRTUAL
+from firmware_bridge.virtual.sensors import LAYOUT, Sensors
 
 
 def load(library: Path) -> tuple[cffi.FFI, Any]:

@@ -14,10 +14,10 @@ from edge.clock import MS, BootClock
 from edge.evidence.board_link import Floors
 from edge.evidence.readings import BoardSample
 from firmware_bridge import packets
+from firmware_bridge.checks.rigs import Rig
 from firmware_bridge.packets import Keys
 from firmware_bridge.payloads import Status
 from firmware_bridge.port import Port
-from firmware_bridge.rigs import Rig
 from firmware_bridge.session import Session
 
 LineFault = Callable[[bytes], list[bytes]]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from edge.errors import BridgeError
 from firmware_bridge import store
-from firmware_bridge.memory_map import RP2040
+from firmware_bridge.images.memory_map import RP2040
 from firmware_bridge.provision import PLACES, Platform, uf2
 
 _HARNESS = Path(__file__).with_name("rp2040.cjs")

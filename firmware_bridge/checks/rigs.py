@@ -19,7 +19,7 @@ from typing import Protocol
 
 from edge.errors import BridgeError
 from firmware_bridge import store
-from firmware_bridge.emulator import Emulator
+from firmware_bridge.emulated.lm3s6965 import Emulator
 
 Change = tuple[int, bool]  # CLOCK_BOOTTIME ns, level of the line
 

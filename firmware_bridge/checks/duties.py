@@ -16,10 +16,10 @@ from enum import Enum
 from functools import partial
 
 from edge.evidence.board_link import Fault, Floors
-from firmware_bridge import faults
-from firmware_bridge.board_harness import CheckFailed, Stand, exhaust
+from firmware_bridge.checks import faults
+from firmware_bridge.checks.harness import CheckFailed, Stand, exhaust
+from firmware_bridge.checks.rigs import Rig
 from firmware_bridge.packets import Refusal
-from firmware_bridge.rigs import Rig
 from firmware_bridge.session import Trouble
 
 SETTLE_MS = 300

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-_LINKER_SCRIPT = Path(__file__).parent / "firmware" / "memory.ld.in"
+_LINKER_SCRIPT = Path(__file__).parents[1] / "firmware" / "memory.ld.in"
 
 
 @dataclass(frozen=True, slots=True)

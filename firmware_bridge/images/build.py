@@ -1,7 +1,7 @@
 """Builds the firmware: host library, host process, emulated board, RP2040 image.
 
-    python -m firmware_bridge.build lm3s6965 OUT.elf
-    python -m firmware_bridge.build rp2040 OUT.uf2      (.uf2: for the boot loader; else ELF)
+    python -m firmware_bridge.images.build lm3s6965 OUT.elf
+    python -m firmware_bridge.images.build rp2040 OUT.uf2      (.uf2: for the boot loader; else ELF)
 
 The compiler is clang from the `ziglang` package, one tool for host and Cortex-M.
 The rule (`interlock.c`, `protocol.c`, `rollback_counters.c`) is the same source in every target.
@@ -18,10 +18,10 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
-from firmware_bridge import memory_map
-from firmware_bridge.image import rp2040_uf2
+from firmware_bridge.images import memory_map
+from firmware_bridge.images.elf import rp2040_uf2
 
-FIRMWARE = Path(__file__).parent / "firmware"
+FIRMWARE = Path(__file__).parents[1] / "firmware"
 RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c", FIRMWARE / "rollback_counters.c")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _BARE = (
@@ -116,7 +116,10 @@ def main(argv: Sequence[str]) -> int:
     """Build one target from the command line."""
     names = [target.value for target in Target]
     if len(argv) != 2 or argv[0] not in names:
-        print(f"usage: python -m firmware_bridge.build {{{','.join(names)}}} OUT", file=sys.stderr)
+        print(
+            f"usage: python -m firmware_bridge.images.build {{{','.join(names)}}} OUT",
+            file=sys.stderr,
+        )
         return 2
     try:
         print(build(Target(argv[0]), Path(argv[1])))

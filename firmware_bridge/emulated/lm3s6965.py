@@ -34,7 +34,7 @@ from typing import Any
 from edge.clock import BootClock
 from edge.errors import BridgeError
 from firmware_bridge import store
-from firmware_bridge.memory_map import LM3S6965
+from firmware_bridge.images.memory_map import LM3S6965
 
 QEMU = "qemu-system-arm"
 _PORT_F = 0x40025000  # GPIOF in lm3s6965/registers.h

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.errors import BridgeError
-from firmware_bridge.board_harness import Stand
-from firmware_bridge.emulator import Emulator
+from firmware_bridge.checks.harness import Stand
+from firmware_bridge.checks.rigs import EmulatorRig, Rig
+from firmware_bridge.emulated.lm3s6965 import Emulator
 from firmware_bridge.port import BAUD
-from firmware_bridge.rigs import EmulatorRig, Rig
 
 _BITS = 10  # a byte on the wire: start, eight, stop
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from edge.errors import BridgeError
 from edge.evidence.board_link import Fault
-from firmware_bridge import packets, payloads, sensors
+from firmware_bridge import packets, payloads
 from firmware_bridge.framing import Deframer, frame
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
-from firmware_bridge.sensors import Sensors, Veto
+from firmware_bridge.virtual import sensors
+from firmware_bridge.virtual.sensors import Sensors, Veto
 
 MS = 1000
 MAX_LIFE_MS = 500

@@ -18,13 +18,13 @@ from edge.clock import MS
 from edge.errors import UsageError
 from edge.evidence.board_link import Claim
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.build import CHIPS, Target, build
-from firmware_bridge.figures import Figure
-from firmware_bridge.image import segments, symbols
+from firmware_bridge.checks.figures import Figure
+from firmware_bridge.images.build import CHIPS, Target, build
+from firmware_bridge.images.elf import segments, symbols
 from firmware_bridge.packets import Keys
-from firmware_bridge.sensors import LAYOUT, Sensors
 from firmware_bridge.session import Session
-from firmware_bridge.virtual_board import TX_ROOM, VirtualBoard
+from firmware_bridge.virtual.board import TX_ROOM, VirtualBoard
+from firmware_bridge.virtual.sensors import LAYOUT, Sensors
 
 ROOT = bytes(range(32))
 STILL = Sensors(docked=True, dock_id=b"D-0017", tampered=False, gyro=(8, -5, 3), accel=(0, 0, 4905))

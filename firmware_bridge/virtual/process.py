@@ -1,6 +1,6 @@
 """A virtual board in its own process, on a pseudo-terminal.
 
-    python -m firmware_bridge.board_process --key-fd N
+    python -m firmware_bridge.virtual.process --key-fd N
         [--telemetry CSV ... | --dock-id D-0017 --still | --walking] [--line-fd M]
 
 Prints the path of the serial port to use as its only line. A recording is
@@ -27,10 +27,10 @@ from edge import ipc, scheduling
 from edge.clock import BootClock
 from edge.errors import GuardError
 from edge.evidence import telemetry
-from firmware_bridge import motions
 from firmware_bridge.process import read_key
-from firmware_bridge.sensors import quantise
-from firmware_bridge.virtual_board import VirtualBoard
+from firmware_bridge.virtual import motions
+from firmware_bridge.virtual.board import VirtualBoard
+from firmware_bridge.virtual.sensors import quantise
 
 TURN_MS = 2
 SENSE_US = 10_000
@@ -89,7 +89,7 @@ def _motion(args: argparse.Namespace) -> motions.Motion:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until killed; 2 if the key or the recording cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m firmware_bridge.board_process")
+    parser = argparse.ArgumentParser(prog="python -m firmware_bridge.virtual.process")
     parser.add_argument("--key-fd", type=int, required=True)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--telemetry", nargs="+", metavar="CSV")
