@@ -516,7 +516,7 @@ class Guard:
         self.line_read, line_write = os.pipe()
         os.set_blocking(self.line_read, False)
         self.board = self._start(
-            "board_process", [*board_options, "--line-fd", str(line_write)], [line_write]
+            "virtual.process", [*board_options, "--line-fd", str(line_write)], [line_write]
         )
         os.close(line_write)
         self.port = self.board.stdout.readline().decode().strip()
