@@ -14,9 +14,8 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +38,22 @@ from edge.audit.schema import (
     Stop,
 )
 from edge.cameras.layout import Layout
-from edge.clock import MS, BootClock, S, boot_id
+from edge.clock import MS, BootClock, Clock, S, boot_id
 from edge.commissioning.keys import KeyStore, Office
 from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.consent.consent import Standing as People
 from edge.consent.inbox import Desk
 from edge.consent.state import Reception
 from edge.decision.clock_jump import Drift
-from edge.decision.judge import REPORT_NS, Action, Ask, Judge, Setup, Tell, Write
-from edge.decision.model_failures import Consequence, Strikes
+from edge.decision.engine import Engine, Models
+from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
 from edge.decision.monitor import Monitor
-from edge.errors import AuditError, GuardError, ModelError, PolicyError
+from edge.errors import AuditError, GuardError, PolicyError
 from edge.evidence import board_link as board
-from edge.evidence.liveness import Liveness
-from edge.evidence.people import FaceBoxes, PeopleRules
+from edge.evidence.people import FaceBoxes
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.scene import SceneModel
-from edge.evidence.vision import Eyes, check_rate, check_room
+from edge.evidence.vision import check_rate, check_room
 from edge.frames.gate import Limits
 from edge.frames.messages import (
     ESCAPED,
@@ -79,7 +77,6 @@ from edge.policy.selection import choose
 from edge.policy.term import of_the_day
 from edge.reasons import Reason
 from edge.version import VERSION
-from edge.view.fingerprint import Enrolment as Standing
 from edge.view.fingerprint import Fingerprint, SceneCheck
 from edge.view.look import Look
 
@@ -92,9 +89,9 @@ GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell a
 class Decider:
     """Carries messages between the sockets and the judge."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], clock: Clock | None = None) -> None:
         """Load everything; raises GuardError where something is not what it should be."""
-        self._clock = BootClock()
+        self._clock = clock or BootClock()
         self._beats = Beats.attach(settings["beats_fd"])
         self._gate = ipc.attach(settings["gate_fd"])
         self._parent = ipc.attach(settings["parent_fd"])
@@ -118,7 +115,6 @@ class Decider:
         )
         policy = self._policy = chosen.policy
         device = replace(device, dwell_s=chosen.dwell_s(device.dwell_s))
-        self._min_view_score = chosen.min_view_score
         self._policy_version = chosen.version
         self._tenure = chosen.tenure
         self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
@@ -140,9 +136,8 @@ class Decider:
             )
         camera = bytes.fromhex(settings["camera"])
         self._binding = Binding(camera, boot_id(), policy.digest, session.operation)
-        self._identifying = session.operation.identifying
         release = Release(settings["release"])
-        interlocked = self._bridge is not None and self._identifying
+        interlocked = self._bridge is not None and session.operation.identifying
         setup = Setup(
             device,
             session,
@@ -153,13 +148,8 @@ class Decider:
             chosen.min_view_score,
             chosen.max_age_ns,
         )
-        self._open_eyes = partial(_eyes, fingerprint, Path(settings["face_model"]), device.people)
-        self._eyes = Eyes(
-            fingerprint, faces, device.people, SceneModel.load(), fresh=_just_enrolled(fingerprint)
-        )
-        self._strikes = Strikes()
+        models = Models(faces, SceneModel.load())
         self._late = False  # a model took too long since this was last told
-        self._liveness = Liveness()
         self._reception = _reception(settings["desk"], store, device, session)
         self._known_s = 0  # the latest time known, UTC
         now_ns = self._clock.now_ns()
@@ -179,18 +169,25 @@ class Decider:
             known_ns = self._tenure.floors.time_s * S
             floor = Floor(self._stamp(now_ns), self._policy_version, known_ns)
             self._clerk.write(floor, durable=True)
-        self._judge = Judge(setup, policy, now_ns)
+        self._engine = Engine(
+            setup,
+            policy,
+            fingerprint,
+            models,
+            now_ns,
+            reload=lambda: Models(FaceBoxes(Path(settings["face_model"])), SceneModel.load()),
+        )
         self._mirror_floor()
         self._monitor = Monitor(self._parent)
         self._roles = (Role.CAPTURE, Role.GATE, Role.PARENT) + (
             (Role.BRIDGE,) if interlocked else ()
         )
-        self._still = False
         self._frames = 0  # heard of
         self._judged = 0  # by the gate's own count; not every frame's note need get here
         self._superseded = False  # the board remembers a newer policy; stays so
         self._rolled_back = False  # the board remembers a longer log; stays so
         self._escaped = False  # the matcher tried to get out of its sandbox; stays so
+        self._turn_ns = now_ns  # when the last turn began
         self._over = False  # the stream ended and every released frame is accounted for
 
     def run(self) -> None:
@@ -199,28 +196,36 @@ class Decider:
         Raises:
             MemoryError: there is none left; everything is revoked.
         """
-        last_ns = self._clock.now_ns()
+        self._turn_ns = self._clock.now_ns()
         try:
             while True:
                 ipc_wait(self._gate, self._bridge, self._parent)
-                now_ns = self._clock.now_ns()
-                self._beats.beat(Role.DECIDER, now_ns)
-                gap = now_ns - last_ns > GAP_NS
-                last_ns = now_ns
-                self._escaped |= ESCAPED in ipc.drain(self._parent)
-                self._hear_gate()
-                self._hear_bridge()  # after the gate: reading a frame takes its time
-                self._attend()
-                self._judge.silent(self._silent(gap))
-                if not self._over:
-                    self._act()
+                self.turn()
         except ipc.PeerGone:
             self._stop()
         except MemoryError:
-            self._judge.silent((Reason.RESOURCE,))
+            self._engine.silent((Reason.RESOURCE,))
             self._act()  # the gate first, then the board; the log says why
             self._stop()
             raise
+
+    def turn(self) -> None:
+        """Hear everybody once, then let the engine act.
+
+        Raises:
+            ipc.PeerGone: the parent or the gate is gone.
+        """
+        now_ns = self._clock.now_ns()
+        self._beats.beat(Role.DECIDER, now_ns)
+        gap = now_ns - self._turn_ns > GAP_NS
+        self._turn_ns = now_ns
+        self._escaped |= ESCAPED in ipc.drain(self._parent)
+        self._hear_gate()
+        self._hear_bridge()  # after the gate: reading a frame takes its time
+        self._attend()
+        self._engine.silent(self._silent(gap))
+        if not self._over:
+            self._act()
 
     def _hear_bridge(self) -> None:
         if self._bridge is None:
@@ -228,16 +233,12 @@ class Decider:
         for data in ipc.drain(self._bridge):
             message = board.decode(data)
             if isinstance(message, board.BoardStatus):
-                self._judge.board_status(message)
+                self._engine.board_status(message)
             elif isinstance(message, board.Floors):
                 self._rolled_back = self._rolled_back or message.log_size > self._clerk.size
                 self._superseded |= message.policy_version > self._policy_version
             elif isinstance(message, BoardSample):
-                readings = self._judge.board(message)
-                for reading in readings:
-                    if reading.source is Source.STILLNESS:
-                        self._still = reading.good
-                self._monitor.readings(readings)
+                self._monitor.readings(self._engine.board(message))
 
     def _hear_gate(self) -> None:
         for data in ipc.drain(self._gate):
@@ -257,10 +258,10 @@ class Decider:
                     else:
                         self._reception.compared(people[0])
                 case SourceEnd(End.LOST, _):
-                    self._observe([self._lost()])
+                    self._monitor.readings(self._engine.observe([self._lost()]))
 
     def _ended(self, report: Ended) -> None:
-        self._judge.ended(report)
+        self._engine.ended(report)
         self._judged = max(self._judged, report.judged)
 
     def _attend(self) -> None:
@@ -270,7 +271,7 @@ class Decider:
             print(f"desk: {handed.said}", file=sys.stderr)
             self._write(handed.entry, durable=False)
         self._known_s = max(self._known_s, int(time.time()))
-        self._judge.people(self._reception.facts(self._known_s))
+        self._engine.people(self._reception.facts(self._known_s))
 
     def _note(self, note: Noted) -> None:
         self._frames += 1
@@ -283,71 +284,33 @@ class Decider:
             note.digest,
             note.malformed,
         )
-        reasons = self._liveness.see(look, note.captured_ns)
-        readings = [Reading(Source.LIVENESS, note.captured_ns, reasons)]
-        if self._identifying:
-            foreign = note.view_score < self._min_view_score
-            score = (Reason.VIEW_FOREIGN,) if foreign else ()
-            readings.append(Reading(Source.SIGN_MAP, note.captured_ns, score))
-        self._observe(readings)
+        self._monitor.readings(self._engine.saw(look, note.captured_ns))
 
     def _examine(self, offer: Offered) -> None:
         lent = self._pool.frame(offer.slot, offer.height, offer.width)
         picture = self._layout.bgr(lent)
         began_ns = self._clock.now_ns()
         self._beats.begin_model(began_ns)
-        try:
-            sight = self._eyes.examine(
-                picture,
-                offer.captured_ns,
-                opening=self._judge.opening,
-                still=self._still,
-                final=offer.final,
-            )
-        except ModelError as err:
-            self._observe([Reading(Source.PEOPLE, offer.captured_ns, (Reason.MODEL_OUTPUT,))])
-            self._model_failed(err)
-        else:
-            self._strikes.good()
-            unsettled_ns = offer.captured_ns if sight.unsettled else None
-            self._observe(sight.readings, sight.seen_blocks, unsettled_ns)
-            if any(reading.source is Source.PEOPLE for reading in sight.readings):
-                permitted = self._judge.outlook.permitted
-                self._reception.faces(self._eyes.faces, offer.captured_ns, permitted=permitted)
-            ipc.send(self._gate, encode(Anchor(sight.seen_blocks)))
+        found = self._engine.examine(picture, offer.captured_ns, final=offer.final)
+        self._monitor.readings(found.readings)
+        if found.failure:
+            print(f"decider: {found.failure}", file=sys.stderr)
+        if found.faces is not None:
+            permitted = self._engine.outlook.permitted
+            self._reception.faces(found.faces, offer.captured_ns, permitted=permitted)
+        if found.seen_blocks is not None:
+            ipc.send(self._gate, encode(Anchor(found.seen_blocks)))
         self._beats.end_model()
         self._late = self._late or self._clock.now_ns() - began_ns > GAP_NS
         ipc.send(self._gate, encode(Returned(offer.slot)))
         self._beats.beat(Role.DECIDER, self._clock.now_ns())
 
-    def _model_failed(self, how: ModelError) -> None:
-        """Load the models afresh if it is time; if that fails too, permit nothing any more."""
-        if self._strikes.out:
-            return
-        print(f"decider: {how}", file=sys.stderr)
-        if self._strikes.bad() is Consequence.REBUILD:
-            try:
-                self._eyes = self._open_eyes()
-            except ModelError as err:
-                print(f"decider: {err}", file=sys.stderr)
-                self._strikes.give_up()
-
-    def _observe(
-        self,
-        readings: Iterable[Reading],
-        seen_blocks: int | None = None,
-        unsettled_ns: int | None = None,
-    ) -> None:
-        readings = tuple(readings)
-        self._judge.observe(readings, seen_blocks, unsettled_ns=unsettled_ns)
-        self._monitor.readings(readings)
-
     def _act(self) -> None:
         """Let the judge act until it has nothing more to do."""
-        while actions := self._judge.step(self._clock.now_ns()):
+        while actions := self._engine.step(self._clock.now_ns()):
             for action in actions:
                 self._do(action)
-        self._monitor.outlook(self._judge.outlook, self._clock.now_ns())
+        self._monitor.outlook(self._engine.outlook, self._clock.now_ns())
         self._monitor.checkpoint(self._clerk.checkpoint)
 
     def _do(self, action: Action) -> None:
@@ -355,7 +318,7 @@ class Decider:
             case Tell(message):
                 ipc.send(self._gate, encode_lease(message))
                 if isinstance(message, Revocation):
-                    self._monitor.revoked(message, self._judge.outlook)
+                    self._monitor.revoked(message, self._engine.outlook)
             case Ask(claim):
                 if self._bridge is not None:
                     ipc.send(self._bridge, board.encode(claim))
@@ -376,7 +339,7 @@ class Decider:
             self._monitor.wrote(index, permitted=made.kind is Kind.PERMIT)
         if durable:
             self._mirror_floor()
-            self._judge.recorded(index, self._clock.now_ns())
+            self._engine.recorded(index, self._clock.now_ns())
 
     def _term_now(self, now_ns: int) -> tuple[Reason, ...]:
         """What is wrong with the policy's dates, asked once a second.
@@ -398,7 +361,7 @@ class Decider:
         policy = of_the_day(self._policy, known_s)
         if policy is not self._policy:
             self._policy = policy
-            self._judge.rule_by(policy)
+            self._engine.rule_by(policy)
         return self._term
 
     def _mirror_floor(self) -> None:
@@ -423,7 +386,7 @@ class Decider:
         if self._late:
             reasons.append(Reason.MODEL_TIMEOUT)
             self._late = False
-        if self._strikes.out:
+        if self._engine.models_failed:
             reasons.append(Reason.MODEL_OUTPUT)
         if not self._clerk.tend(self._clock.now_ns()):
             reasons.append(Reason.AUDIT_UNAVAILABLE)
@@ -437,7 +400,7 @@ class Decider:
     def _end_well(self) -> None:
         """The stream is over: the permit ends, but what was released may still be read."""
         self._over = True
-        while actions := self._judge.stop(self._clock.now_ns()):
+        while actions := self._engine.stop(self._clock.now_ns()):
             for action in actions:
                 if not isinstance(action, Tell):
                     self._do(action)
@@ -449,9 +412,9 @@ class Decider:
         while True:
             now_ns = self._clock.now_ns()
             late_ns = REPORT_NS if gone else 0  # nobody is left to wait for
-            for action in self._judge.stop(now_ns + late_ns):
+            for action in self._engine.stop(now_ns + late_ns):
                 self._do(action)
-            if not self._judge.ending and (gone or now_ns > until_ns):
+            if not self._engine.ending and (gone or now_ns > until_ns):
                 break
             try:
                 ipc_wait(self._gate)
@@ -461,7 +424,7 @@ class Decider:
             except ipc.PeerGone:
                 gone = True
         frames = max(self._frames, self._judged)
-        stop = Stop(self._stamp(self._clock.now_ns()), self._judge.released, frames)
+        stop = Stop(self._stamp(self._clock.now_ns()), self._engine.released, frames)
         try:
             self._clerk.close(stop)
         except AuditError as err:
@@ -474,22 +437,11 @@ class Decider:
         return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, digest)
 
 
-def _time(clock: BootClock, work: Callable[[], object]) -> int:
+def _time(clock: Clock, work: Callable[[], object]) -> int:
     """How long `work` takes, in nanoseconds."""
     began_ns = clock.now_ns()
     work()
     return clock.now_ns() - began_ns
-
-
-def _eyes(fingerprint: Fingerprint | None, face_model: Path, rules: PeopleRules) -> Eyes:
-    """Load and check the models afresh."""
-    fresh = _just_enrolled(fingerprint)
-    return Eyes(fingerprint, FaceBoxes(face_model), rules, SceneModel.load(), fresh=fresh)
-
-
-def _just_enrolled(fingerprint: Fingerprint | None) -> bool:
-    """Whether enrolment counts as a sighting of the whole view: only a trial begins with one."""
-    return fingerprint is None or fingerprint.enrolment is Standing.UNENFORCED
 
 
 def _reception(folder: str | None, store: KeyStore, device: Device, session: Session) -> Reception:

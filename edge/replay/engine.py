@@ -19,10 +19,10 @@ from edge.audit.schema import Entry, Release, Stamp
 from edge.cameras.opencv import Shot
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import Device, Session
-from edge.decision.judge import Action, Ask, Judge, Outlook, Setup, Tell, Write
-from edge.evidence.liveness import Liveness
-from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import VIEW_NS, Eyes, FaceFinder, SceneFinder
+from edge.decision.engine import Engine, Models
+from edge.decision.judge import Action, Ask, Outlook, Setup, Tell, Write
+from edge.evidence.readings import BoardSample, Reading
+from edge.evidence.vision import VIEW_NS, FaceFinder, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
 from edge.frames.releaser import Outlet, Releaser
@@ -33,7 +33,6 @@ from edge.reasons import Reason, worst_first
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
 from edge.view.fingerprint import Fingerprint
-from edge.view.look import Look
 from edge.view.signs import ALL_BLOCKS
 
 START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
@@ -91,23 +90,27 @@ class Replay:
         wall_ns: int = 0,
         scene: SceneFinder | None = None,
         outlet: Outlet | None = None,
+        min_view_score: float = MIN_VIEW_SCORE,
+        max_age_ns: int | None = None,
     ) -> None:
         """Begin blocked.
 
         Args:
             log: appends one entry durably or not and returns its index.
             outlet: gets the pixels of what passes; without one they are not even kept.
+            min_view_score: share of agreeing signs that a frame needs, as the policy says.
+            max_age_ns: how old evidence may be, where the policy says so.
         """
         lane = session.operation
         self._binding = Binding(camera, bytes(16), policy.digest, lane)
-        setup = Setup(device, session, self._binding, release, False, True)
+        setup = Setup(
+            device, session, self._binding, release, False, True, min_view_score, max_age_ns
+        )
         self._identifying = lane.identifying
         self._clock = VirtualClock(START_NS)
-        self._judge = Judge(setup, policy, START_NS)
-        self._eyes = Eyes(fingerprint, faces, device.people, scene)
+        self._engine = Engine(setup, policy, fingerprint, Models(faces, scene), START_NS)
         self._sentinel = Sentinel(fingerprint)
-        self._liveness = Liveness()
-        self._gate = Gate(self._binding, min_view_score=MIN_VIEW_SCORE if lane.identifying else 0.0)
+        self._gate = Gate(self._binding, min_view_score=min_view_score if lane.identifying else 0.0)
         self._releaser = Releaser(
             self._gate,
             outlet or _Nothing(),
@@ -123,7 +126,6 @@ class Replay:
         self._anchor = ALL_BLOCKS
         self._evidence_ns: int | None = None
         self._released = (0, -1)
-        self._still = False
         self._accounts: dict[int, _Account] = {}
         self._records = 0
         self.outcome = Outcome()
@@ -168,11 +170,7 @@ class Replay:
         at_ns = max(START_NS + sample.captured_ns, 0)
         self._pass_time(at_ns)
         moved = replace(sample, captured_ns=at_ns)
-        readings = self._judge.board(moved)
-        for reading in readings:
-            if reading.source is Source.STILLNESS:
-                self._still = reading.good
-        self.outcome.readings.extend(readings)
+        self.outcome.readings.extend(self._engine.board(moved))
         self._turn()
 
     def _frame(self, frame: np.ndarray, at_ns: int) -> None:
@@ -187,7 +185,7 @@ class Replay:
         stopped = self._gate.admit(pending, self._clock.now_ns())
         self.outcome.gate_ns.append(time.perf_counter_ns() - began)
         self._account(sequence, at_ns)
-        self._notice(look, at_ns)
+        self.outcome.readings.extend(self._engine.saw(look, at_ns))
         due = self._evidence_ns is None or at_ns - self._evidence_ns >= _DUE_NS
         if due and not look.malformed:
             self._examine(frame, at_ns, final=False)
@@ -198,33 +196,18 @@ class Replay:
         for blocked in self._gate.tick(self._clock.now_ns()):
             self._blocked(blocked)
 
-    def _notice(self, look: Look, at_ns: int) -> None:
-        readings = [Reading(Source.LIVENESS, at_ns, self._liveness.see(look, at_ns))]
-        if self._identifying:
-            foreign = look.view_score < MIN_VIEW_SCORE
-            reasons = (Reason.VIEW_FOREIGN,) if foreign else ()
-            readings.append(Reading(Source.SIGN_MAP, at_ns, reasons))
-        self._judge.observe(readings)
-        self.outcome.readings.extend(readings)
-
     def _examine(self, frame: np.ndarray, at_ns: int, *, final: bool) -> None:
-        sight = self._eyes.examine(
-            frame, at_ns, opening=self._judge.opening, still=self._still, final=final
-        )
+        found = self._engine.examine(frame, at_ns, final=final)
         self._evidence_ns = at_ns
-        self._anchor = sight.seen_blocks
-        self._judge.observe(
-            sight.readings,
-            sight.seen_blocks,
-            unsettled_ns=at_ns if sight.unsettled else None,
-        )
-        self.outcome.readings.extend(sight.readings)
+        if found.seen_blocks is not None:
+            self._anchor = found.seen_blocks
+        self.outcome.readings.extend(found.readings)
         self.outcome.evidence_frames += 1
 
     def _turn(self) -> None:
         """Let the judge act until it has nothing more to do, then release what passes."""
         now_ns = self._clock.now_ns()
-        while actions := self._judge.step(now_ns):
+        while actions := self._engine.step(now_ns):
             for action in actions:
                 self._act(action, now_ns)
         self._note_change(now_ns)
@@ -239,12 +222,12 @@ class Replay:
                 for blocked in self._gate.revoke(revocation):
                     self._blocked(blocked)
                 report = Ended(revocation.epoch, *self._released, None, False, True)
-                self._judge.ended(report)
+                self._engine.ended(report)
                 self._released = (0, -1)
             case Write(entry, durable):
                 index = self._record(entry, durable, now_ns)
                 if durable:
-                    self._judge.recorded(index, now_ns)
+                    self._engine.recorded(index, now_ns)
             case Ask():
                 raise AssertionError("a replay has no board to ask")
 
@@ -263,14 +246,14 @@ class Replay:
 
     def _account(self, sequence: int, at_ns: int) -> None:
         """Note what the judge thinks while this frame is the newest."""
-        outlook = self._judge.outlook
+        outlook = self._engine.outlook
         self._accounts[sequence] = _Account(at_ns - START_NS, outlook)
 
     def _passed(self, frame: Pending) -> None:
         account = self._accounts[frame.sequence]
         self._pictures.pop(frame.sequence, None)
         self._released = (self._released[0] + 1, frame.captured_ns)
-        rules = self._judge.outlook.rules
+        rules = self._engine.outlook.rules
         self.outcome.decisions.append(
             FrameDecision(
                 frame.sequence,
@@ -285,7 +268,7 @@ class Replay:
     def _blocked(self, blocked: Blocked) -> None:
         sequence = blocked.frame.sequence
         self._pictures.pop(sequence, None)
-        then, now = self._accounts[sequence].outlook, self._judge.outlook
+        then, now = self._accounts[sequence].outlook, self._engine.outlook
         reasons = worst_first((*then.reasons, *now.reasons, blocked.reason))
         context = then.setting if then.reasons else now.setting
         self.outcome.decisions.append(
@@ -300,7 +283,7 @@ class Replay:
         )
 
     def _note_change(self, now_ns: int) -> None:
-        outlook = self._judge.outlook
+        outlook = self._engine.outlook
         changes = self.outcome.changes
         if not changes or changes[-1].to.value != outlook.setting.value:
             at_s = max(0, now_ns - START_NS) / 1e9

@@ -656,14 +656,16 @@ def test_the_keys_of_both_sides_are_the_same(library):
     assert Keys.derive(ROOT) == KEYS
 
 
-@pytest.mark.parametrize("name", ["interlock.c", "virtual_board.py"])
-def test_one_function_alone_raises_the_line(name):
-    path = FIRMWARE / name if name.endswith(".c") else FIRMWARE.parent / name
-    text = path.read_text()
-
-    raising = "permitted = true" if name.endswith(".c") else "_permitted = True"
-
-    assert text.count(raising) == 1
+@pytest.mark.parametrize(
+    ("source", "raising"),
+    [
+        (FIRMWARE / "interlock.c", "permitted = true"),
+        (FIRMWARE.parent / "virtual" / "board.py", "_permitted = True"),
+    ],
+    ids=["C", "twin"],
+)
+def test_one_function_alone_raises_the_line(source, raising):
+    assert source.read_text().count(raising) == 1
 
 
 def test_a_reading_of_nothing_is_every_required_sensor_silent(host):

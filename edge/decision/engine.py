@@ -1,0 +1,193 @@
+"""The decision engine: evidence in, actions out.
+
+The running decider and replay drive the same engine, so a replay decides what
+the guard would have decided. Pure wiring: looks, pictures, board messages and
+times come in, the judge's actions come out; whoever drives it carries them out.
+All times are nanoseconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.decision.judge import Action, Judge, Outlook, Setup
+from edge.decision.model_failures import Consequence, Strikes
+from edge.errors import ModelError
+from edge.evidence.board_link import BoardStatus
+from edge.evidence.liveness import Liveness
+from edge.evidence.readings import BoardSample, Reading, Source
+from edge.evidence.vision import Eyes, FaceFinder, SceneFinder
+from edge.frames.messages import Ended
+from edge.policy.engine import Policy
+from edge.reasons import Reason
+from edge.view.fingerprint import Enrolment, Fingerprint
+from edge.view.look import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What looks at evidence frames."""
+
+    faces: FaceFinder
+    scene: SceneFinder | None = None  # without it no veto
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of one evidence frame."""
+
+    readings: tuple[Reading, ...]
+    seen_blocks: int | None = None  # to compare the next frames over; None if a model failed
+    faces: int | None = None  # None if nobody was looked for
+    failure: str = ""  # what was wrong with a model
+
+
+class Engine:
+    """One session's evidence and decisions; a new engine blocks."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        policy: Policy,
+        fingerprint: Fingerprint | None,
+        models: Models,
+        now_ns: int,
+        *,
+        reload: Callable[[], Models] | None = None,
+    ) -> None:
+        """Begin blocked.
+
+        Args:
+            reload: loads the models afresh after bad answers; may raise ModelError.
+                Without it the same models are asked again.
+        """
+        self._setup = setup
+        self._fingerprint = fingerprint
+        self._reload = reload or (lambda: models)
+        self._identifying = setup.binding.lane.identifying
+        self._judge = Judge(setup, policy, now_ns)
+        self._eyes = self._open(models)
+        self._liveness = Liveness()
+        self._failures = Strikes()
+        self._still = False  # the board says that the camera does not move
+
+    @property
+    def outlook(self) -> Outlook:
+        """What the judge thinks now."""
+        return self._judge.outlook
+
+    @property
+    def models_failed(self) -> bool:
+        """Whether the models failed too often; stays so."""
+        return self._failures.out
+
+    @property
+    def released(self) -> int | None:
+        """Frames released under all permits; None if the gate did not say."""
+        return self._judge.released
+
+    @property
+    def ending(self) -> bool:
+        """Whether the gate still owes its report on a permit that ended."""
+        return self._judge.ending
+
+    def saw(self, look: Look, captured_ns: int) -> tuple[Reading, ...]:
+        """Hear what the sentinel found in one frame."""
+        reasons = self._liveness.see(look, captured_ns)
+        readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
+        if self._identifying:
+            foreign = look.view_score < self._setup.min_view_score
+            score = (Reason.VIEW_FOREIGN,) if foreign else ()
+            readings.append(Reading(Source.SIGN_MAP, captured_ns, score))
+        return self.observe(readings)
+
+    def examine(self, picture: np.ndarray, captured_ns: int, *, final: bool = False) -> Examined:
+        """Read one evidence frame.
+
+        Args:
+            picture: BGR uint8, shape (H, W, 3); only read.
+            captured_ns: when it was captured; frames come in order.
+            final: the last frame of the stream: every class reads it.
+        """
+        opening, still = self._judge.opening, self._still
+        try:
+            sight = self._eyes.examine(
+                picture, captured_ns, opening=opening, still=still, final=final
+            )
+        except ModelError as err:
+            bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
+            return Examined(self.observe([bad]), failure=self._failed(err))
+        self._failures.good()
+        unsettled_ns = captured_ns if sight.unsettled else None
+        self._judge.observe(sight.readings, sight.seen_blocks, unsettled_ns=unsettled_ns)
+        looked = any(reading.source is Source.PEOPLE for reading in sight.readings)
+        faces = self._eyes.faces if looked else None
+        return Examined(sight.readings, sight.seen_blocks, faces)
+
+    def observe(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
+        """Take other readings as they are."""
+        taken = tuple(readings)
+        self._judge.observe(taken)
+        return taken
+
+    def board(self, sample: BoardSample) -> tuple[Reading, ...]:
+        """Hear the board's sensors."""
+        readings = self._judge.board(sample)
+        for reading in readings:
+            if reading.source is Source.STILLNESS:
+                self._still = reading.good
+        return readings
+
+    def board_status(self, status: BoardStatus) -> None:
+        """Hear the state of board and link."""
+        self._judge.board_status(status)
+
+    def people(self, facts: Mapping[str, object]) -> None:
+        """Hear what is known of the people in the session, over the record's words."""
+        self._judge.people(facts)
+
+    def silent(self, reasons: tuple[Reason, ...]) -> None:
+        """Hear what is wrong with the guard itself; replaces what was said before."""
+        self._judge.silent(reasons)
+
+    def rule_by(self, policy: Policy) -> None:
+        """Go on under another day's rules."""
+        self._judge.rule_by(policy)
+
+    def ended(self, report: Ended) -> None:
+        """Hear the gate's report on an epoch."""
+        self._judge.ended(report)
+
+    def recorded(self, index: int, now_ns: int) -> None:
+        """Hear that a durable entry is on disk."""
+        self._judge.recorded(index, now_ns)
+
+    def step(self, now_ns: int) -> list[Action]:
+        """What must be done now, in order; ask again until there is nothing."""
+        return self._judge.step(now_ns)
+
+    def stop(self, now_ns: int) -> list[Action]:
+        """What must be done to end well."""
+        return self._judge.stop(now_ns)
+
+    def _open(self, models: Models) -> Eyes:
+        fingerprint = self._fingerprint
+        # enrolment counts as a sighting of the whole view in a trial only: that begins with one
+        fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
+        rules = self._setup.device.people
+        return Eyes(fingerprint, models.faces, rules, models.scene, fresh=fresh)
+
+    def _failed(self, how: ModelError) -> str:
+        """Load the models afresh if it is time; if that fails too, permit nothing any more."""
+        if self._failures.out:
+            return ""
+        if self._failures.bad() is Consequence.REBUILD:
+            try:
+                self._eyes = self._open(self._reload())
+            except ModelError as err:
+                self._failures.give_up()
+                return f"{how}; loading the models afresh: {err}"
+        return str(how)
