@@ -1,0 +1,103 @@
+"""Replay and the running decider decide alike: one recording through both, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.cameras.opencv import FileCamera
+from edge.clock import MS, VirtualClock
+from edge.commissioning.records import load_device, load_session
+from edge.evidence.people import FaceBoxes
+from edge.evidence.readings import BoardSample
+from edge.evidence.scene import SceneModel
+from edge.policy.engine import Policy
+from edge.replay.engine import Replay
+from edge.report.record import Outcome
+from edge.view.fingerprint import Fingerprint
+from tests.support import render
+from tests.support.decider_rig import DeciderRig
+from tests.support.guards import Site, site
+
+SECONDS = 4
+
+
+def _board(undocked_at_ns: int | None) -> list[BoardSample]:
+    """The board's word each 20 ms; from `undocked_at_ns` on it stands beside its dock."""
+    times = range(0, SECONDS * 1000 * MS + 200 * MS, 20 * MS)
+    samples = []
+    for number, at_ns in enumerate(times):
+        docked = undocked_at_ns is None or at_ns < undocked_at_ns
+        samples.append(
+            BoardSample(
+                at_ns,
+                dock=docked,
+                dock_id="D-0017" if docked else None,
+                tampered=False,
+                gyro_rad_s=(0.0, 0.0, 0.001 + 0.0001 * (number % 3)),
+                accel_m_s2=(0.0, 0.01 * (number % 5), 9.81),
+            )
+        )
+    return samples
+
+
+@pytest.fixture(scope="module")
+def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+    folder = tmp_path_factory.mktemp("kiosk")
+    room = render.room()
+    frames = list(render.lived_in(room, SECONDS * 30))
+    clip = render.write_clip(folder / "room.avi", frames)
+    return site(folder / "site", clip, clip, face_model)
+
+
+def _replay(kiosk: Site, face_model: Path) -> tuple[Replay, FileCamera]:
+    camera = FileCamera(kiosk.clip)
+    view = Fingerprint.from_bytes((kiosk.folder / "site.view").read_bytes())
+    guard = Replay(
+        load_device(kiosk.device),
+        load_session(kiosk.session),
+        Policy.load("strict"),
+        view,
+        FaceBoxes(face_model),
+        camera=camera.identity.digest,
+        scene=SceneModel.load(),
+    )
+    return guard, camera
+
+
+@contextmanager
+def _decider(
+    kiosk: Site, face_model: Path, guard: Replay, camera: FileCamera, audit: Path
+) -> Iterator[None]:
+    """Put the running decider where the replay has its engine."""
+    clock = guard._clock
+    assert isinstance(clock, VirtualClock)
+    size = next(iter(FileCamera(kiosk.clip).shots())).frame.shape[:2]
+    rig = DeciderRig(kiosk, face_model, camera.identity.digest, size, clock, audit)
+    guard._engine = rig  # the same surface, behind real channels
+    try:
+        yield
+    finally:
+        rig.close()
+
+
+@pytest.mark.parametrize("undocked_s", [None, 2.5], ids=["docked throughout", "undocked"])
+def test_replay_and_the_running_decider_decide_each_frame_alike(
+    kiosk: Site, face_model: Path, undocked_s: float | None, tmp_path: Path
+) -> None:
+    samples = _board(None if undocked_s is None else round(undocked_s * 1000) * MS)
+    alone, camera = _replay(kiosk, face_model)
+    replayed = alone.run(camera.shots(), samples).decisions
+    through, camera = _replay(kiosk, face_model)
+
+    with _decider(kiosk, face_model, through, camera, tmp_path / "audit"):
+        decided = through.run(camera.shots(), samples).decisions
+
+    assert [d.verdict for d in decided] == [d.verdict for d in replayed]
+    assert [d.reasons for d in decided] == [d.reasons for d in replayed]
+    assert [d.context for d in decided] == [d.context for d in replayed]
+    passed = sum(d.verdict is Outcome.PASS for d in replayed)
+    assert passed > 40 if undocked_s is None else 20 < passed < 60  # frames flowed, and ceased
