@@ -1,18 +1,23 @@
 """The clerk: writes a run's entries in order, thinned out by `Throttle`.
 
-The guard's decider and a replay both keep their log through one of these.
+The guard's decider and a replay both keep their log through one of these. What
+could not be written waits and is written once the log is well again, but for a
+permit: nothing rests on one that was not recorded.
 """
 
 from __future__ import annotations
 
+import contextlib
+
 from edge.audit.log import AuditLog
-from edge.audit.schema import Entry
+from edge.audit.schema import Entry, Permit
 from edge.audit.throttle import Throttle
 from edge.clock import S
 from edge.errors import AuditError
 
 SYNC_NS = S  # an entry that need not be durable at once is durable after this
 MEND_NS = S  # a log that failed is tried again this often
+UNWRITTEN_MAX = 256  # entries that may wait for a log that failed
 
 
 class Clerk:
@@ -21,6 +26,7 @@ class Clerk:
     def __init__(self, log: AuditLog) -> None:
         self._log = log
         self._throttle = Throttle()
+        self._unwritten: list[Entry] = []  # admitted, but the log has failed
         self._unsynced_ns: int | None = None  # since when an entry has waited for a sync
         self._tended_ns = 0
         self._failed = False  # since `tend` last told of it
@@ -41,27 +47,26 @@ class Clerk:
         return self._log.checkpoint
 
     def write(self, entry: Entry, durable: bool) -> int:
-        """Write `entry` unless it comes too soon after another; returns the newest index."""
-        index = self._log.size - 1
-        for written in self._throttle.admit(entry):
-            try:
-                index = self._log.append(written, durable=durable and written is entry)
-            except AuditError:
-                self._failed = True
-                raise
-            if self._unsynced_ns is None:
-                self._unsynced_ns = entry.stamp.mono_ns
+        """Write `entry`, unless it has to wait for its second; returns the newest index.
+
+        Raises:
+            AuditError: it could not be written. It is tried again, if it is no permit.
+        """
+        self._take(self._throttle.admit(entry, hold=bool(self._unwritten)))
+        index = self._put(entry if durable else None)
         if durable:
             self._unsynced_ns = None
         return index
 
     def tend(self, now_ns: int) -> bool:
-        """Sync what has waited long enough and mend what failed; whether a permit may hold.
+        """Write what has waited, sync it, mend what failed; whether a permit may hold.
 
         For a caller that asks often; it costs nothing between two dues. A failure
         is told at least once, also where it was mended meanwhile, and no longer
         than it lasts.
         """
+        if not self._unwritten:
+            self._take(self._throttle.due(now_ns))
         due = self._unsynced_ns is not None and now_ns - self._unsynced_ns >= SYNC_NS
         if due:
             self._unsynced_ns = None
@@ -72,10 +77,35 @@ class Clerk:
         if not self._log.ready and now_ns - self._tended_ns >= MEND_NS:
             self._tended_ns = now_ns
             self._log.recover()
+        if self._unwritten and self._log.ready:
+            with contextlib.suppress(AuditError):  # it is told below, and tried again
+                self._put(None)
         told, self._failed = self._failed, self._failed and not self._log.ready
         return self._log.ready and not told
 
     def close(self, last: Entry) -> None:
-        """Write the run's last entry, make everything durable and close the log."""
-        self.write(last, durable=True)
-        self._log.close()
+        """Write what waits and the run's last entry, make all durable and close the log."""
+        try:
+            self.write(last, durable=True)
+        finally:
+            self._log.close()
+
+    def _take(self, entries: tuple[Entry, ...]) -> None:
+        self._unwritten += entries
+        del self._unwritten[UNWRITTEN_MAX:]
+
+    def _put(self, durable: Entry | None) -> int:
+        """Write everything that is not written yet, in order; `durable` is synced at once."""
+        index = self._log.size - 1
+        while self._unwritten:
+            entry = self._unwritten[0]
+            try:
+                index = self._log.append(entry, durable=entry is durable)
+            except AuditError:
+                self._failed = True
+                self._unwritten = [e for e in self._unwritten if not isinstance(e, Permit)]
+                raise
+            del self._unwritten[0]
+            if self._unsynced_ns is None:
+                self._unsynced_ns = entry.stamp.mono_ns
+        return index

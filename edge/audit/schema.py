@@ -43,7 +43,7 @@ class Kind(Enum):
     FLOOR = "floor"  # newest policy and time known
     TOKEN = "token"  # consent or authorisation was handed in or taken back
     CLOCK_JUMP = "clock_jump"  # the wall clock was set; leases know none
-    GAP = "gap"  # transitions left out, at most one a second is written
+    GAP = "gap"  # denials left out of the log, and their reasons
     RECOVERED = "recovered"  # the log mended itself
 
 
@@ -282,9 +282,11 @@ class ClockJump(Entry):
 class Gap(Entry):
     kind = Kind.GAP
     suppressed: int
+    reasons: tuple[Reason, ...]  # every reason that those left out had
 
     def _own(self) -> dict[str, Any]:
-        return {"suppressed": self.suppressed}
+        held = sorted(set(self.reasons), key=lambda reason: reason.rank)
+        return {"suppressed": self.suppressed, "reasons": [reason.value for reason in held]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,9 +400,11 @@ _OWN: dict[Kind, dict[str, Check]] = {
     Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
     Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
     Kind.CLOCK_JUMP: {"by_s": lambda v: type(v) is int and abs(v) <= _MAX_EXACT},
-    Kind.GAP: {"suppressed": _count},
+    Kind.GAP: {"suppressed": _count, "reasons": _reasons},
     Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
 }
+
+_LATER = {Kind.GAP: frozenset({"reasons"})}  # fields that entries of older versions lack
 
 
 def validate(fields: Mapping[str, Any]) -> Kind:
@@ -421,6 +425,8 @@ def validate(fields: Mapping[str, Any]) -> Kind:
             raise SchemaError(f"audit entry of kind {kind.value} has an unknown field")
     for name, check in checks.items():
         if name not in fields:
+            if name in _LATER.get(kind, ()):
+                continue
             raise SchemaError(f"audit entry of kind {kind.value} has no field {name}")
         if not check(fields[name]):
             raise SchemaError(f"field {name} of a {kind.value} entry is not what it should be")

@@ -9,6 +9,7 @@ themselves when this process stops or stalls.
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import json
 import signal
@@ -334,7 +335,7 @@ class Decider:
         except AuditError as err:
             print(f"decider: {err}", file=sys.stderr)
             return
-        # a change that came too soon after another is only counted
+        # a change that came too soon after another is written later
         if index >= before and made.kind in (Kind.PERMIT, Kind.END, Kind.DENY):
             self._monitor.wrote(index, permitted=made.kind is Kind.PERMIT)
         if durable:
@@ -407,6 +408,7 @@ class Decider:
 
     def _stop(self) -> None:
         """End the permit, hear the gate to its end, and close the log with its counts."""
+        self._hear_last_words()
         gone = False
         until_ns = self._clock.now_ns() + LAST_WORDS_NS
         while True:
@@ -430,6 +432,14 @@ class Decider:
         except AuditError as err:
             print(f"decider: {err}", file=sys.stderr)
         self._monitor.checkpoint(self._clerk.checkpoint)
+
+    def _hear_last_words(self) -> None:
+        """Act on an escape that the parent told of while the gate was already gone."""
+        with contextlib.suppress(ipc.PeerGone):
+            self._escaped |= ESCAPED in ipc.drain(self._parent)
+        if self._escaped and not self._over:
+            self._engine.silent((Reason.MATCHER_ESCAPE_ATTEMPT,))
+            self._act()
 
     def _stamp(self, now_ns: int) -> Stamp:
         binding = self._binding

@@ -32,6 +32,7 @@ ACK_NS = 500 * MS  # the board must acknowledge a claim within this
 ASK_NS = 50 * MS  # an unanswered claim is repeated this often
 REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
 STATUS_NS = 200 * MS  # a board status older than this is a lost link
+RETRY_NS = (1 * S, 64 * S)  # a permit that could not be recorded is tried again; doubles
 _NEVER = (-1, -1)
 
 
@@ -127,6 +128,8 @@ class Judge:
         )
         self._end: tuple[tuple[Reason, ...], tuple[str, ...]] = ((), ())
         self._denied: tuple[Setting, tuple[Reason, ...]] | None = None
+        self._retry_ns: int | None = None  # the last permit was not recorded: the next try
+        self._pause_ns = 0  # between the last try and the next
         self.outlook = Outlook(Setting.UNCONTROLLED, False, (Reason.NO_LEASE,), ())
         for reading in _static(setup, now_ns):
             self.context.observe(reading)
@@ -207,6 +210,7 @@ class Judge:
     def recorded(self, index: int, now_ns: int) -> None:
         """The permit is durable as entry `index`."""
         if self._phase is _Phase.RECORDING:
+            self._retry_ns, self._pause_ns = None, 0
             self._decision = index
             self._ask_ns = now_ns
             self._enter(_Phase.ASKING if self._setup.interlocked else _Phase.PERMITTED, now_ns)
@@ -233,6 +237,8 @@ class Judge:
             self._allowed_ns = None
         elif self._allowed_ns is None:
             self._allowed_ns = now_ns
+        if self._waits_to_retry(causes, now_ns):
+            setting, causes = Setting.UNCONTROLLED, (Reason.AUDIT_UNAVAILABLE,)
         actions: list[Action] = []
         if causes:
             actions += self._deny(setting, causes, decision.rules, now_ns)
@@ -329,6 +335,8 @@ class Judge:
     ) -> list[Action]:
         if self._phase is _Phase.ENDING:  # the gate answers for the epoch that ends, no newer one
             return self._finish_end(now_ns)
+        if self._phase is _Phase.RECORDING:
+            self._not_recorded(now_ns)
         if self._phase is not _Phase.BLOCKED:
             return self._revoke(reasons, rules, now_ns)
         actions = self._explain(reasons, rules)
@@ -336,6 +344,23 @@ class Judge:
             self._denied = (setting, reasons)
             actions.append(Write(lambda stamp: Deny(stamp, setting, reasons, rules), durable=False))
         return actions
+
+    def _not_recorded(self, now_ns: int) -> None:
+        """Give up a permit that is not in the log: it never began, so it has no end to write."""
+        first_ns, most_ns = RETRY_NS
+        self._pause_ns = min(max(first_ns, 2 * self._pause_ns), most_ns)
+        self._retry_ns = now_ns + self._pause_ns
+        self._allowed_ns = None
+        self._enter(_Phase.BLOCKED, now_ns)
+
+    def _waits_to_retry(self, causes: tuple[Reason, ...], now_ns: int) -> bool:
+        """Whether a permit that could not be recorded is all that blocks.
+
+        The cause stands until a permit is recorded, so tries without end write one entry.
+        """
+        if self._retry_ns is None or self._phase is not _Phase.BLOCKED:
+            return False
+        return causes == (Reason.DWELL,) or (not causes and now_ns < self._retry_ns)
 
     def _explain(self, reasons: tuple[Reason, ...], rules: tuple[str, ...]) -> list[Action]:
         """Keep the gate's account of why it blocks up to date."""

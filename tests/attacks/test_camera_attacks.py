@@ -7,7 +7,6 @@ attack is on them. Times are from the first frame of the attack.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.audit.schema import Deny, Permit
+from edge.audit.schema import Deny, Gap, Permit
 from edge.audit.throttle import Throttle
 from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
@@ -281,7 +280,8 @@ def test_a_context_that_flaps_at_five_hertz_stays_closed_and_does_not_flood_the_
     throttle = Throttle()
     written = [e for entry in seen.log for e in throttle.admit(entry)]
     denies = [e.stamp.mono_ns for e in written if isinstance(e, Deny)]
-    assert all(b - a >= S for a, b in itertools.pairwise(denies))
+    changes = sum(not isinstance(e, (Deny, Gap)) for e in written)  # each with the state before it
+    assert len(denies) <= (denies[-1] - denies[0]) // S + 1 + changes < len(seen.log)
     assert sum(isinstance(e, Permit) for e in written) <= 3
 
 

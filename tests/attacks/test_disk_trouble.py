@@ -11,7 +11,7 @@ import pytest
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.audit.schema import Stamp
+from edge.audit.schema import Context, Deny, Stamp
 from edge.clock import MS, S
 from edge.decision.judge import Action, Tell, Write
 from edge.errors import AuditError
@@ -133,3 +133,26 @@ def told(world: Logged) -> set[Reason]:
     """Every reason that the gate was told to block for."""
     messages = [action.message for action in world.done if isinstance(action, Tell)]
     return {r for m in messages if not isinstance(m, Lease) for r in m.reasons}
+
+
+def test_a_permit_that_can_never_be_recorded_is_tried_again_without_filling_the_log() -> None:
+    world = Logged()
+    late_ns = 4_000_000_000 * S  # a clock that stood in the future for one moment
+    world.clerk.write(
+        Deny(
+            Stamp(bytes(16), world.now_ns, late_ns, bytes(16), bytes(32)),
+            Context.UNCONTROLLED,
+            (Reason.NO_LEASE,),
+            (),
+        ),
+        durable=True,
+    )
+    world.run(30 * S)
+    size = world.clerk.size
+    tries = world.run(130 * S)
+
+    assert world.clerk.size == size < 12
+    assert world.judge.outlook.reasons == (Reason.AUDIT_UNAVAILABLE,)
+    permits = [a for a in tries if isinstance(a, Write) and a.durable]
+    assert 1 <= len(permits) <= 5
+    assert leases(world.done) == []
