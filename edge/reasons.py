@@ -467,19 +467,19 @@ HELP: dict[Reason, Help] = {
         "Check light and focus.",
     ),
     Reason.CAM_FROZEN: Help(
-        "The same picture comes again and again.",
+        "The same picture comes again and again, or most of it does: a part may move over it.",
         _ALL_OFF,
         "Restart the camera; a still offered as a camera looks like this.",
     ),
     Reason.CAM_LOOP: Help(
-        "A stretch of pictures that was seen before came again.",
+        "Pictures or movements that were seen before came again in the same order.",
         _ALL_OFF,
         "Use a live camera; a looped recording looks like this.",
     ),
     Reason.LIVENESS_UNCERTAIN: Help(
-        "The picture lacks the noise a live sensor has.",
+        "The picture does not change as a live one does: even noise, or a face that never moves.",
         _ALL_OFF,
-        "Use a live camera; a still with noise added looks like this.",
+        "Use a live camera and look at it for a moment; a still with noise added looks like this.",
     ),
     Reason.FRAME_MALFORMED: Help(
         "A frame had the wrong size, format or time.",

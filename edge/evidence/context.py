@@ -49,6 +49,7 @@ VETO_NS: dict[Source, int] = {  # how long a bad reading of a veto counts
     Source.SCENE: 3 * S,
     Source.POSITION: 1 * S,
     Source.EGO_MOTION: 500 * MS,
+    Source.FRESHNESS: 1 * S,
 }
 INTEGRITY_ONLY = frozenset({Source.CAMERA, Source.SESSION, Source.INTEGRITY, Source.LIVENESS})
 _GLITCHES_OF = frozenset({Source.SIGN_MAP, Source.VIEW})

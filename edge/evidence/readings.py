@@ -26,7 +26,8 @@ class Source(Enum):
     EGO_MOTION = "ego-motion"
     SCENE = "scene"
     PEOPLE = "people"
-    LIVENESS = "liveness"
+    LIVENESS = "liveness"  # in every frame
+    FRESHNESS = "freshness"  # in the slow loop: noise, movement, repetition
     CAMERA = "camera"
     POSITION = "position"
     SESSION = "session"

@@ -1,6 +1,6 @@
 """The eyes: everything the slow loop reads from one evidence frame.
 
-View and ego-motion are read in every evidence frame, people a little less
+View, ego-motion and freshness are read in every evidence frame, people a little less
 often because the detector is dearer, and the scene once a second because it can
 only veto; the last frame of a stream gets a reading of every class. Of a frame
 only a small grey copy stays in memory, until the next one is compared with it.
@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.clock import MS, S
 from edge.errors import ModelError
+from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules, judge
 from edge.evidence.readings import Reading, Source
@@ -118,6 +119,7 @@ class Eyes:
         self._scene = scene
         self._scene_ns: int | None = None
         self._motion = EgoMotion()
+        self._freshness = Freshness()
         self._boxes: tuple[Box, ...] = ()
         self._people_ns: int | None = None
         self._seen_blocks = 0  # of the last view reading
@@ -165,6 +167,8 @@ class Eyes:
         if Reason.CAM_MOVING in moving and still:
             moving.append(Reason.SENSOR_VISION_DISAGREE)
         readings.append(Reading(Source.EGO_MOTION, captured_ns, tuple(moving)))
+        fresh = self._freshness.read(frame, captured_ns, self._boxes)
+        readings.append(Reading(Source.FRESHNESS, captured_ns, fresh))
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
         if self._scene is not None and due:
             veto = self._scene.read(frame, captured_ns)
