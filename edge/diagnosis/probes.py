@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge.diagnosis import findings as doctor
 from edge.diagnosis.findings import Finding
-from edge.errors import GuardError
+from edge.errors import GuardError, SandboxError
 
 _F_ADD_SEALS = 1033
 _SEALS = 0x0002 | 0x0004 | 0x0010  # shrink, grow, future write
@@ -76,7 +76,10 @@ def _pidfd() -> None:
 def _sandbox() -> dict[str, str]:
     from edge.sandbox.spec import missing
 
-    return {layer.value: why for layer, why in missing().items()}
+    try:
+        return {layer.value: why for layer, why in missing().items()}
+    except SandboxError as err:
+        return {"no layer": str(err)}
 
 
 def _escape_reports() -> bool:

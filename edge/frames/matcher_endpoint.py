@@ -159,14 +159,15 @@ class Outlet:
     def _admit(self, stranger: socket.socket, hello: bytes) -> None:
         try:
             said = json.loads(hello)
-            version, token, lane = said["v"], said["token"], said["lane"]
-        except (ValueError, KeyError, TypeError) as err:
+            version, shown, lane = said["v"], said["token"], said["lane"]
+            token = shown.encode()  # JSON may carry a lone surrogate, which is no text
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
             raise MatcherError(Reason.MATCHER_PROTOCOL.value) from err
-        if version != VERSION or not isinstance(token, str) or not isinstance(lane, str):
+        if version != VERSION or not isinstance(lane, str):
             raise MatcherError(Reason.MATCHER_PROTOCOL.value)
         _, uid, _ = peer_of(stranger)
         due = self._token
-        known = due is not None and hmac.compare_digest(token.encode(), due.encode())
+        known = due is not None and hmac.compare_digest(token, due.encode())
         if uid != self._uid or not known or self._matcher is not None:
             raise MatcherError(Reason.PEER_UNKNOWN.value)
         if lane != self._lane.value:

@@ -1,7 +1,7 @@
 """The cage: puts the sandbox on this process, then becomes the matcher.
 
     python -m edge.sandbox.launcher ORDER        (JSON, see `edge.sandbox.spec.Order`)
-    python -m edge.sandbox.launcher --probe      which layers are missing here, as JSON
+    python -m edge.sandbox.launcher --probe      by layer what keeps it from going on, as JSON
 
 The layers go on from the outside in: what needs privileges first, then the
 privileges go, then files and system calls. One that cannot be put on ends the
@@ -17,7 +17,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge.errors import SandboxError
@@ -28,6 +28,7 @@ from edge.sandbox.spec import LAYERS, NOBODY, REFUSED, Layer, Order
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _DEVICES = (Path("/dev/null"),)
+_DONE, _NOT_DONE = 42, 1  # of a child of the probe; done is said, never taken from silence
 
 
 def main() -> int:
@@ -54,10 +55,14 @@ def main() -> int:
 
 
 def _in_order(layers: tuple[Layer, ...]) -> list[Layer]:
-    """The network takes root's rights, or else a user namespace, in which no user can be changed:
-    so it comes before the change of user for root and after it for anyone else."""
+    """The network takes CAP_SYS_ADMIN, or else a user namespace, in which no user can be changed:
+    with it the network comes before the change of user, without it after."""
     ordered = [layer for layer in LAYERS if layer in layers]
-    if os.geteuid() != 0 and Layer.NETWORK in layers and Layer.OWN_UID in layers:
+    if (
+        not privileges.has(privileges.CAP_SYS_ADMIN)
+        and Layer.NETWORK in layers
+        and Layer.OWN_UID in layers
+    ):
         ordered.remove(Layer.NETWORK)
         ordered.insert(ordered.index(Layer.OWN_UID) + 1, Layer.NETWORK)
     return ordered
@@ -152,37 +157,53 @@ def _no_core() -> None:
 
 
 def _probe() -> dict[str, str]:
-    """Each layer tried by itself in a child that ends at once."""
+    """What keeps each layer from being put on behind those before it; empty: nothing does.
+
+    Layers are tried together, as the matcher gets them: one may take away what the
+    next one needs. One that is missing is left out of the tries after it.
+    """
     order = Order((), uid=NOBODY, reads=("/usr",))
-    lacking = {}
-    for layer in LAYERS:
-        why = _in_child(lambda layer=layer: _put_on(layer, order))  # type: ignore[misc]
-        if why:
-            lacking[layer.value] = why
-    return lacking
+    found: dict[str, str] = {}
+    held: list[Layer] = []
+    for layer in _in_order(LAYERS):
+        why = _in_child(lambda layers=(*held, layer): _put_on_all(layers, order))  # type: ignore[misc]
+        found[layer.value] = why
+        if not why:
+            held.append(layer)
+    return found
+
+
+def _put_on_all(layers: Iterable[Layer], order: Order) -> None:
+    for layer in layers:
+        _put_on(layer, order)
 
 
 def _in_child(work: Callable[[], None]) -> str:
-    """What kept `work` from being done in a forked child; empty if nothing did."""
+    """What kept `work` from being done in a forked child; empty only if the child did it all."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
-        code = 0
-        os.dup2(write_fd, 2)  # the one descriptor that stays when all others are closed
+        status = _NOT_DONE
         try:
+            os.dup2(write_fd, 2)  # the one descriptor that stays when all others are closed
             _no_new_privs_for_probe()
             work()
+            status = _DONE
         except SandboxError as err:
-            os.write(2, str(err).encode())
+            os.write(2, str(err).encode(errors="replace"))
         except OSError as err:
-            os.write(2, f"{err.strerror}".encode())
+            os.write(2, f"{err.strerror or err}".encode(errors="replace"))
+        except BaseException as err:
+            os.write(2, f"{type(err).__name__}: {err}".encode(errors="replace"))
         finally:
-            os._exit(code)
+            os._exit(status)  # no answer of the child's but this one counts as success
     os.close(write_fd)
     with os.fdopen(read_fd, "rb") as pipe:
         said = pipe.read().decode(errors="replace")
-    _, status = os.waitpid(pid, 0)
-    return said or ("" if status == 0 else f"ended with status {status}")
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == _DONE:
+        return ""
+    return said or (f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
 
 
 def _no_new_privs_for_probe() -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 from edge.errors import SandboxError
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+CAP_SYS_ADMIN = 21
 _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION_3 = 0x20080522
+
+
+def has(capability: int) -> bool:
+    """Whether this process may use `capability` now. Being root does not say so."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> capability & 1)
+    return False
 
 
 def give_up() -> None:

@@ -24,6 +24,7 @@ from edge.errors import SandboxError
 NOBODY = 65534
 REFUSED = 77  # exit code of the cage when it did not start the matcher
 _PROBE_S = 30.0
+_UNTRIED = "the matcher's sandbox could not be tried"
 _SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime reports to nobody, and does not try
 
 
@@ -161,7 +162,11 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def missing() -> dict[Layer, str]:
-    """The layers this machine cannot put on, each with why; tried in a process of its own."""
+    """The layers this machine cannot put on, each with why; tried in a process of its own.
+
+    Raises:
+        SandboxError: they could not be tried, which says nothing of any layer.
+    """
     try:
         tried = subprocess.run(
             [sys.executable, "-m", "edge.sandbox.launcher", "--probe"],
@@ -169,25 +174,47 @@ def missing() -> dict[Layer, str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PROBE_S,
-            check=True,
         )
-        told: dict[str, str] = json.loads(tried.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as err:
-        return dict.fromkeys(LAYERS, f"the layers could not be tried: {err}")
-    return {Layer(name): why for name, why in told.items()}
+    except subprocess.TimeoutExpired as err:
+        raise SandboxError(f"{_UNTRIED}: no answer within {_PROBE_S:.0f} s") from err
+    except OSError as err:
+        raise SandboxError(f"{_UNTRIED}: {sys.executable}: {err.strerror}") from err
+    if tried.returncode != 0:
+        said = tried.stderr.decode(errors="replace").strip().splitlines()
+        code = tried.returncode
+        how = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise SandboxError(f"{_UNTRIED}: the trial {how}: {said[-1] if said else 'no word'}")
+    return lacking(tried.stdout)
+
+
+def lacking(answer: bytes) -> dict[Layer, str]:
+    """The missing layers by the trial's answer; one it does not speak of counts as missing.
+
+    Raises:
+        SandboxError: that is no answer.
+    """
+    try:
+        told = json.loads(answer)
+    except ValueError as err:
+        raise SandboxError(f"{_UNTRIED}: expected an answer in JSON, got {answer[:80]!r}") from err
+    if not isinstance(told, dict):
+        raise SandboxError(f"{_UNTRIED}: expected an object, got {answer[:80]!r}")
+    found = {layer: told.get(layer.value, f"{layer.value}: not tried") for layer in LAYERS}
+    return {layer: str(why) for layer, why in found.items() if why != ""}
 
 
 def require(confinement: Confinement) -> None:
     """See that every layer asked for is there.
 
     Raises:
-        SandboxError: one is missing and the signed record does not go without it.
+        SandboxError: one is missing and the signed record does not go without it, or
+            none could be tried.
     """
-    lacking = {k: why for k, why in missing().items() if k not in confinement.without}
-    if lacking:
-        named = ", ".join(f'"{layer.value}"' for layer in lacking)
+    short = {k: why for k, why in missing().items() if k not in confinement.without}
+    if short:
+        named = ", ".join(f'"{layer.value}"' for layer in short)
         raise SandboxError(
-            f"{'; '.join(lacking.values())}. The matcher is not started; to go without, the "
+            f"{'; '.join(short.values())}. The matcher is not started; to go without, the "
             f"signed device record must say so by name: [matcher] without = [{named}]"
         )
 
