@@ -6,6 +6,7 @@ while the device is suspended and never jumps with the wall clock.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Protocol
 
 MS = 1_000_000
 S = 1_000_000_000
+_TIME_ERROR = 5  # ntp_adjtime: the clock is not synchronised
+_TIMEX_BYTES = 512  # more than any struct timex
 
 
 class Clock(Protocol):
@@ -49,6 +52,16 @@ class VirtualClock:
         if now_ns < self._now_ns:
             raise ValueError(f"a boot-time clock cannot go back to {now_ns}")
         self._now_ns = now_ns
+
+
+def synchronised() -> bool:
+    """Whether the kernel says that a time service keeps the wall clock.
+
+    Setting the clock by hand takes this away until the service has confirmed it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    asked = ctypes.create_string_buffer(_TIMEX_BYTES)  # zero: ask only
+    return int(libc.ntp_adjtime(asked)) in range(_TIME_ERROR)
 
 
 def boot_id() -> bytes:

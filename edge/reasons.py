@@ -43,6 +43,7 @@ class Reason(Enum):
     MODEL_LANE = "MODEL_LANE"
     MODEL_OUTPUT = "MODEL_OUTPUT"
     MODEL_TIMEOUT = "MODEL_TIMEOUT"
+    TIME_UNTRUSTED = "TIME_UNTRUSTED"
     CLOCK_BACKWARDS = "CLOCK_BACKWARDS"
     CLOCK_JUMP = "CLOCK_JUMP"
     RESOURCE = "RESOURCE"
@@ -97,7 +98,6 @@ class Reason(Enum):
     CAM_LOST = "CAM_LOST"
     CAM_STALLED = "CAM_STALLED"
     # the session
-    DELAY_SIDESTEP = "DELAY_SIDESTEP"
     SESSION_MISSING = "SESSION_MISSING"
     CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
     DESK_UNREADABLE = "DESK_UNREADABLE"
@@ -134,7 +134,7 @@ _FIRST_OF = {
     Reason.TAMPER: Family.BOARD,
     Reason.MOBILE_CLASS: Family.RECORD,
     Reason.SENSOR_VISION_DISAGREE: Family.VISION,
-    Reason.DELAY_SIDESTEP: Family.SESSION,
+    Reason.SESSION_MISSING: Family.SESSION,
     Reason.POLICY_DENY: Family.POLICY,
     Reason.PEER_UNKNOWN: Family.MATCHER,
     Reason.FRAME_STALE: Family.WAITING,
@@ -246,10 +246,15 @@ HELP: dict[Reason, Help] = {
         _ALL_OFF,
         "Look at the load of the device with `framegate doctor`.",
     ),
+    Reason.TIME_UNTRUSTED: Help(
+        "Nothing proves what time it is, so nobody knows which dated rules hold.",
+        "Face matching stays off; every rule is read as on its strictest day.",
+        "Let a time service set the clock; `framegate doctor` says whether one does.",
+    ),
     Reason.CLOCK_BACKWARDS: Help(
-        "The wall clock shows a time before one already recorded.",
+        "The wall clock shows a time before one that is known to have passed.",
         _ALL_OFF,
-        "Set the clock; times already recorded are the floor.",
+        "Set the clock; if the recorded time was wrong, sign it away under [clock].",
     ),
     Reason.CLOCK_JUMP: Help(
         "The wall clock jumped. Leases are not affected; dates are judged again.",
@@ -495,11 +500,6 @@ HELP: dict[Reason, Help] = {
         "The camera delivers no frames.",
         _ALL_OFF,
         "Check cable and driver of the camera.",
-    ),
-    Reason.DELAY_SIDESTEP: Help(
-        "Frames were held back and offered later as if that made them not real-time.",
-        "Those frames are never released.",
-        "Nothing: the verdict belongs to the moment of capture.",
     ),
     Reason.SESSION_MISSING: Help(
         "There is no session claim.",

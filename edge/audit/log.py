@@ -33,6 +33,7 @@ _TAIL_MAX = 256  # entries that may wait for a sync
 # Kinds in stored entries; no field holds free text that could look like these.
 _STOPPED = re.compile(rb'"kind":"(stop|unclean_stop)"')
 _FLOOR = re.compile(rb'"kind":"floor"')
+_RESET = re.compile(rb'"kind":"clock_reset"')
 _NEUTRAL = re.compile(rb'"kind":"(floor|gap|recovered)"')
 _STAMP = ("boot_id", "mono_ns", "wall", "camera", "policy")
 
@@ -50,6 +51,7 @@ class AuditLog:
         self._tail: list[bytes] = []  # written but not yet synced
         self._newest_wall = ""
         self._policy_floor = self._time_floor_ns = 0  # the highest of any `floor` entry
+        self._not_yet = ""  # dates from here on are wrong, by the newest `clock_reset`
         self._unclean = False  # the last run never stopped; said before the next entry
         self._incidents: list[tuple[Incident, int]] = []
         self._closed = False
@@ -109,8 +111,14 @@ class AuditLog:
     @property
     def time_floor_ns(self) -> int:
         """The latest wall time that the log knows to have passed, ns since 1970, or 0."""
-        newest_ns = wall_ns(self._newest_wall) if self._newest_wall else 0
-        return max(self._time_floor_ns, newest_ns)
+        if not self._newest_wall or self._dated_wrong:
+            return self._time_floor_ns
+        return max(self._time_floor_ns, wall_ns(self._newest_wall))
+
+    @property
+    def _dated_wrong(self) -> bool:
+        """Whether the newest entry bears a date that was signed away: entries repeat it."""
+        return bool(self._not_yet) and self._newest_wall >= self._not_yet
 
     @property
     def checkpoint(self) -> str:
@@ -176,6 +184,8 @@ class AuditLog:
         self._newest_wall = fields["wall"]
         if kind is Kind.FLOOR:
             self._raise_floors(fields)
+        elif kind is Kind.CLOCK_RESET:
+            self._reset_clock(fields)
         return index
 
     def sync(self) -> None:
@@ -231,6 +241,8 @@ class AuditLog:
             newest = entry
             if _FLOOR.search(entry):
                 self._raise_floors(json.loads(entry))
+            if _RESET.search(entry):
+                self._reset_clock(json.loads(entry))
             if not _NEUTRAL.search(entry):
                 self._unclean = _STOPPED.search(entry) is None
             if published is not None and tree.size == published[0]:
@@ -258,6 +270,10 @@ class AuditLog:
         self._policy_floor = max(self._policy_floor, fields["policy_version"])
         self._time_floor_ns = max(self._time_floor_ns, wall_ns(fields["time_floor"]))
 
+    def _reset_clock(self, fields: Mapping[str, Any]) -> None:
+        self._not_yet = fields["not_yet"]
+        self._time_floor_ns = wall_ns(fields["at_least"])
+
     def _take_over(self, journal: Journal) -> None:
         """Recover the end of the last segment; this run writes to a new one."""
         store = self._store
@@ -284,7 +300,7 @@ class AuditLog:
         if fields["wall"] >= self._newest_wall:
             return
         behind_ns = wall_ns(self._newest_wall) - wall_ns(fields["wall"])
-        if permit and behind_ns > CLOCK_SLACK_NS:
+        if permit and behind_ns > CLOCK_SLACK_NS and not self._dated_wrong:
             raise AuditError(
                 f"permit dated {fields['wall']}, but the log has reached {self._newest_wall}"
             )

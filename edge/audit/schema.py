@@ -43,6 +43,7 @@ class Kind(Enum):
     FLOOR = "floor"  # newest policy and time known
     TOKEN = "token"  # consent or authorisation was handed in or taken back
     CLOCK_JUMP = "clock_jump"  # the wall clock was set; leases know none
+    CLOCK_RESET = "clock_reset"  # a signed record says that recorded times were wrong
     GAP = "gap"  # denials left out of the log, and their reasons
     RECOVERED = "recovered"  # the log mended itself
 
@@ -279,6 +280,21 @@ class ClockJump(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockReset(Entry):
+    """Dates from `not_yet_ns` on are wrong, wherever in the log they stand."""
+
+    kind = Kind.CLOCK_RESET
+    not_yet_ns: int
+    at_least_ns: int  # this has passed, so the record says
+
+    def _own(self) -> dict[str, Any]:
+        return {
+            "not_yet": wall_text(self.not_yet_ns),
+            "at_least": wall_text(self.at_least_ns),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Gap(Entry):
     kind = Kind.GAP
     suppressed: int
@@ -400,6 +416,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
     Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
     Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
     Kind.CLOCK_JUMP: {"by_s": lambda v: type(v) is int and abs(v) <= _MAX_EXACT},
+    Kind.CLOCK_RESET: {"not_yet": _wall, "at_least": _wall},
     Kind.GAP: {"suppressed": _count, "reasons": _reasons},
     Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
 }

@@ -49,7 +49,13 @@ def find_run(entries: Sequence[Fields], from_ns: int, to_ns: int) -> tuple[int, 
             first = index
     if first is None:
         raise NotProven("the log has no entry from before the span that says frames were blocked")
+    wrong = [wall_ns(e["not_yet"]) for e in entries if Kind(e["kind"]) is Kind.CLOCK_RESET]
     for index in range(first, len(entries)):
+        if any(wall_ns(entries[index]["wall"]) >= not_yet_ns for not_yet_ns in wrong):
+            raise NotProven(
+                "the clock was wrong, and a signed record says so: entries from "
+                f"{entries[index]['wall']} on bear dates that prove nothing"
+            )
         if wall_ns(entries[index]["wall"]) >= to_ns + SLACK_NS:
             return first, index + 1
     newest = entries[-1]["wall"]
@@ -71,6 +77,8 @@ def judge_run(run: Sequence[Fields], from_ns: int, to_ns: int) -> Span:
         raise NotProven("the run ends before the span does")
     if walls != sorted(walls):
         raise NotProven("the run's times go back")
+    if any(Kind(entry["kind"]) is Kind.CLOCK_RESET for entry in run):
+        raise NotProven("the run holds dates that a signed record says are wrong")
     permits = 0
     counted: int | None = None  # frames released since a start, as the ends of permits say
     held: Fields | None = None

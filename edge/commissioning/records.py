@@ -18,6 +18,7 @@ from edge.errors import RecordError
 from edge.evidence.people import PeopleRules
 from edge.frames.output_format import SHRINK, Form
 from edge.lease import Lane
+from edge.policy.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
 from edge.sandbox.spec import LAYER_NAMES
 
@@ -70,6 +71,9 @@ class Device:
     identity: Identity = field(default_factory=Identity)
     virtual_board: bool = False  # a simulated board may stand in beside any camera
     receipts: bool = False  # consent and authorisation are believed only with a token
+    clock_unproven: bool = False  # a wall clock that no time service keeps may be used
+    clock_not_yet_s: int | None = None  # a recorded time at or after this UTC second is wrong
+    clock_at_least_s: int = 0  # this UTC second has passed
     matcher_counted: bool = False  # the matcher must report what it compares
     matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
@@ -110,6 +114,7 @@ def parse_device(data: bytes, path: Path) -> Device:
     models = matcher.table("models")
     picture = matcher.table("picture")
     consent = table.table("consent")
+    clock = table.table("clock")
     fingerprint = view.text("fingerprint", "")
     device = Device(
         camera=table.word("camera"),
@@ -136,6 +141,9 @@ def parse_device(data: bytes, path: Path) -> Device:
         ),
         virtual_board=board.flag("virtual", False),
         receipts=consent.flag("receipts", False),
+        clock_unproven=clock.flag("unproven", False),
+        clock_not_yet_s=clock.time("not_yet"),
+        clock_at_least_s=clock.time("at_least") or 0,
         matcher_counted=matcher.flag("counted", False),
         matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
         matcher_without=matcher.subset("without", LAYER_NAMES),
@@ -145,7 +153,8 @@ def parse_device(data: bytes, path: Path) -> Device:
             shrink=picture.whole("shrink", 1, *SHRINK),
         ),
     )
-    for part in (operator, people, view, identity, board, models, picture, matcher, consent, table):
+    parts = (operator, people, view, identity, board, clock, models, picture, matcher, consent)
+    for part in (*parts, table):
         part.finish()
     return device
 
@@ -238,6 +247,14 @@ class _Table:
         if not isinstance(value, bool):
             raise RecordError(f"{self._where}: {key} must be true or false, got {value!r}")
         return value
+
+    def time(self, key: str) -> int | None:
+        """A moment in UTC as a text, in whole seconds since 1970; None where it is not given."""
+        value = self._take(key, "")
+        try:
+            return None if value == "" else read_time(value)
+        except ValueError as err:
+            raise RecordError(f"{self._where}: {key}: {err}") from err
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
         value = self._take(key, default)

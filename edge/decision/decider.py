@@ -29,6 +29,7 @@ from edge.audit.log import AuditLog
 from edge.audit.schema import (
     Board,
     ClockJump,
+    ClockReset,
     Enrolment,
     Entry,
     Floor,
@@ -39,15 +40,15 @@ from edge.audit.schema import (
     Stop,
 )
 from edge.cameras.layout import Layout
-from edge.clock import MS, BootClock, Clock, S, boot_id
+from edge.clock import MS, BootClock, Clock, S, boot_id, synchronised
 from edge.commissioning.keys import KeyStore, Office
 from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.consent.consent import Standing as People
 from edge.consent.inbox import Desk
 from edge.consent.state import Reception
-from edge.decision.clock_jump import Drift
 from edge.decision.engine import Engine, Models
 from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
+from edge.decision.known_time import KnownTime, Moment
 from edge.decision.monitor import Monitor
 from edge.errors import AuditError, GuardError, PolicyError
 from edge.evidence import board_link as board
@@ -84,6 +85,7 @@ from edge.view.look import Look
 TURN_MS = 10
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead
 LAST_WORDS_NS = 1 * S  # how long the end of the guard waits for the gate's
+KEEP_FLOOR_S = 3600  # how far the log's floor may lie behind the proven time
 GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell again
 
 
@@ -113,6 +115,8 @@ class Decider:
             settings["pack"],
             Path(installed) if installed is not None else None,
             [Floors(version=log.policy_floor, time_s=log.time_floor_ns // S)],
+            not_yet_s=device.clock_not_yet_s,
+            at_least_s=device.clock_at_least_s,
         )
         policy = self._policy = chosen.policy
         device = replace(device, dwell_s=chosen.dwell_s(device.dwell_s))
@@ -120,7 +124,11 @@ class Decider:
         self._tenure = chosen.tenure
         self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
         self._term_ns = 0  # when that was last asked
-        self._drift = Drift()
+        self._first_day, floor_s = chosen.first_day, chosen.floor_s
+        self._time = KnownTime(
+            floor_s, accepts_unproven=device.clock_unproven or settings["virtual"]
+        )
+        self._kept_floor_s = floor_s  # what the log was last told
         if policy.digest.hex() != settings["policy"]:
             raise PolicyError("the policy changed while the guard started; start it again")
         faces = FaceBoxes(Path(settings["face_model"]))
@@ -152,8 +160,8 @@ class Decider:
         models = Models(faces, SceneModel.load())
         self._late = False  # a model took too long since this was last told
         self._reception = _reception(settings["desk"], store, device, session)
-        self._known_s = 0  # the latest time known, UTC
         now_ns = self._clock.now_ns()
+        self._moment = self._look_at_clocks(now_ns)
         start = Start(
             self._stamp(now_ns),
             VERSION,
@@ -166,10 +174,12 @@ class Decider:
             Board(settings["board"]),
         )
         self._clerk.write(start, durable=True)
+        not_yet_s = device.clock_not_yet_s
+        if not_yet_s is not None and log.time_floor_ns >= not_yet_s * S:
+            reset = ClockReset(self._stamp(now_ns), not_yet_s * S, floor_s * S)
+            self._clerk.write(reset, durable=True)
         if self._tenure is not None:
-            known_ns = self._tenure.floors.time_s * S
-            floor = Floor(self._stamp(now_ns), self._policy_version, known_ns)
-            self._clerk.write(floor, durable=True)
+            self._keep_floor(now_ns)
         self._engine = Engine(
             setup,
             policy,
@@ -271,8 +281,7 @@ class Decider:
         for handed in self._reception.look(now_ns):
             print(f"desk: {handed.said}", file=sys.stderr)
             self._write(handed.entry, durable=False)
-        self._known_s = max(self._known_s, int(time.time()))
-        self._engine.people(self._reception.facts(self._known_s))
+        self._engine.people(self._reception.facts(self._moment.now_s))
 
     def _note(self, note: Noted) -> None:
         self._frames += 1
@@ -343,27 +352,37 @@ class Decider:
             self._engine.recorded(index, self._clock.now_ns())
 
     def _term_now(self, now_ns: int) -> tuple[Reason, ...]:
-        """What is wrong with the policy's dates, asked once a second.
+        """What is wrong with the time and with the policy's dates, asked once a second.
 
-        A jump of the wall clock is only written down. A new day's rules are taken here
-        too, so none begins or ends with a restart.
+        Which day's rules hold is settled here too, so none begins or ends with a restart.
         """
         if now_ns - self._term_ns < S:
             return self._term
         self._term_ns = now_ns
-        wall_s = time.time()
-        if jump_s := self._drift.jump_s(wall_s, now_ns):
-            self._write(lambda stamp: ClockJump(stamp, jump_s), durable=False)
-        known_s = max(self._known_s, int(wall_s))
+        moment = self._moment = self._look_at_clocks(now_ns)
+        if moment.jump_s:
+            self._write(lambda stamp: ClockJump(stamp, moment.jump_s), durable=False)
+        if self._time.floor_s - self._kept_floor_s > KEEP_FLOOR_S:
+            self._keep_floor(now_ns)
+        found = moment.reasons if self._binding.lane.identifying else ()
         if self._tenure is not None:
-            self._term = self._tenure.check(known_s)
-            known_s = self._tenure.floors.time_s
-        self._known_s = known_s
-        policy = of_the_day(self._policy, known_s)
+            found = (*self._tenure.check(moment.now_s, moment.at_least_s), *found)
+        self._term = found
+        policy = of_the_day(self._policy, moment.now_s, proven=moment.proven, floor=self._first_day)
         if policy is not self._policy:
             self._policy = policy
             self._engine.rule_by(policy)
         return self._term
+
+    def _look_at_clocks(self, now_ns: int) -> Moment:
+        self._looked_ns = now_ns
+        return self._time.look(time.time(), now_ns, synchronised=synchronised())
+
+    def _keep_floor(self, now_ns: int) -> None:
+        """Write the time that is proven to have passed into the log, for later starts."""
+        self._kept_floor_s = self._time.floor_s
+        floor = Floor(self._stamp(now_ns), self._policy_version, self._kept_floor_s * S)
+        self._clerk.write(floor, durable=True)
 
     def _mirror_floor(self) -> None:
         """Let the board remember how long the log is; it answers with what it knows."""
@@ -444,7 +463,11 @@ class Decider:
     def _stamp(self, now_ns: int) -> Stamp:
         binding = self._binding
         digest = self._policy.digest  # of today's rules; the binding names the guard's first day
-        return Stamp(binding.boot, now_ns, time.time_ns(), binding.camera, digest)
+        return Stamp(binding.boot, now_ns, self._wall_ns(now_ns), binding.camera, digest)
+
+    def _wall_ns(self, now_ns: int) -> int:
+        """UTC as the log dates its entries, counted on from the last look at the clocks."""
+        return self._moment.now_ns + max(0, now_ns - self._looked_ns)
 
 
 def _time(clock: Clock, work: Callable[[], object]) -> int:

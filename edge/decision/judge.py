@@ -440,7 +440,11 @@ class Judge:
             self._decisions.clear()
         controlled = self._setting(state) is Setting.CONTROLLED
         if controlled not in self._decisions:
-            facts = {**policy_facts(self._setup, controlled, fault), **self._told_facts}
+            facts = {
+                **policy_facts(self._setup, controlled, fault),
+                **self._told_facts,
+                **realtime_facts(self._setup),
+            }
             if fault != "none":
                 facts["injected_fault"] = fault  # failing evidence is the worse of two faults
             self._decisions[controlled] = self._policy.decide(facts)
@@ -466,14 +470,26 @@ def policy_facts(setup: Setup, controlled: bool, fault: str) -> Mapping[str, obj
         "publicly_accessible": device.publicly_accessible,
         "operation": session.operation.value,
         "gallery": session.gallery,
-        "source": "live" if setup.camera_known else "replay_into_live",
-        "session_open": True,
         "active_involvement": session.active_involvement,
         "consent": session.consent,
         "authorisation": session.authorisation,
         "inference_backend": session.inference_backend,
         "result_sink": session.result_sink,
         "injected_fault": fault,
+    }
+
+
+def realtime_facts(setup: Setup) -> Mapping[str, object]:
+    """What the policy is told of the source, and nobody can claim otherwise.
+
+    A guard that runs is an open session, and whatever comes through its camera is
+    live: no delay, no clock and no restart is asked. Anything that is not the
+    enrolled camera is played into its place. A sealed recording does not come this
+    way at all.
+    """
+    return {
+        "source": "live" if setup.camera_known else "replay_into_live",
+        "session_open": True,
     }
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge.clock import synchronised
 from edge.diagnosis import findings as doctor
 from edge.diagnosis.findings import Finding
 from edge.errors import GuardError, SandboxError
+from edge.version import BUILT_S
 
 _F_ADD_SEALS = 1033
 _SEALS = 0x0002 | 0x0004 | 0x0010  # shrink, grow, future write
-_TIME_ERROR = 5  # ntp_adjtime: the clock is not synchronised
-_TIMEX_BYTES = 512  # more than any struct timex
-_BUILT_S = 1_767_225_600  # 2026-01-01, before which no release was made
 _PORTS = ("ttyACM*", "ttyUSB*", "ttyAMA*", "ttyTHS*")
 
 
@@ -35,7 +33,7 @@ def examine(keys_dir: Path | None, place: Path, log: Path | None) -> list[Findin
         doctor.sandbox(_sandbox()),
         doctor.escape_reports(_escape_reports()),
         doctor.boot_clock(_works(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))),
-        doctor.wall_clock(_synchronised(), time.time() < _BUILT_S),
+        doctor.wall_clock(synchronised(), time.time() < BUILT_S),
         doctor.scheduling(_real_time(), len(os.sched_getaffinity(0))),
         doctor.memory(_available_bytes()),
         _disk(place),
@@ -86,12 +84,6 @@ def _escape_reports() -> bool:
     from edge.sandbox.seccomp import can_report
 
     return can_report()
-
-
-def _synchronised() -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
-    asked = ctypes.create_string_buffer(_TIMEX_BYTES)  # zero: ask only
-    return int(libc.ntp_adjtime(asked)) in range(_TIME_ERROR)
 
 
 def _real_time() -> bool:
@@ -146,17 +138,10 @@ def _models() -> Finding:
 
 
 def _policy() -> Finding:
-    from datetime import datetime, timezone
-
     from edge.policy.engine import Policy
-    from edge.policy.pack import read_pack, shipped_files
 
-    today = datetime.now(timezone.utc).date()
     try:
-        digests = {
-            name: Policy(read_pack(shipped_files(name)), today).digest.hex()
-            for name in ("strict", "police")
-        }
+        digests = {name: Policy.load(name).digest.hex() for name in ("strict", "police")}
     except GuardError as err:
         return doctor.policy({}, str(err))
     return doctor.policy(digests, None)

@@ -87,7 +87,12 @@ def check(plan: Plan, say: Callable[[str], None]) -> Papers:
     if plan.desk is not None and not plan.desk.is_dir():
         raise UsageError(f"--desk {plan.desk}: expected a folder")
     view = _view(plan, store, device)
-    chosen = choose(plan.pack, plan.policy)
+    chosen = choose(
+        plan.pack,
+        plan.policy,
+        not_yet_s=device.clock_not_yet_s,
+        at_least_s=device.clock_at_least_s,
+    )
     confinement = _confinement(plan, device, say)
     face_model = asset("centerface.onnx")
     chosen.check_models([face_model, SCENE])

@@ -25,7 +25,6 @@ from edge.policy.trust import BundleError, Root, malformed, open_envelope, seal,
 from edge.reasons import Reason
 
 FORMAT = "framegate.policy.1"
-CLOCK_SLACK_S = 300  # a wall clock this far behind the floor was set back
 _KEYS = {
     "format",
     "version",
@@ -143,6 +142,8 @@ def open_bundle(envelope: bytes, trusted: Root) -> Bundle:
 def admit(bundle: Bundle, floors: Floors, *, wall_s: int, guard: str) -> Floors:
     """The floors after this bundle, if it may come into force or stay in it.
 
+    The wall clock can end the bundle and moves no floor: nobody has signed it.
+
     Raises:
         BundleError: older than the floors, expired by the latest time known, or
             meant for a newer guard.
@@ -164,13 +165,14 @@ def admit(bundle: Bundle, floors: Floors, *, wall_s: int, guard: str) -> Floors:
         )
     if _numbers(bundle.minimum_guard) > _numbers(guard):
         raise malformed(f"it needs framegate {bundle.minimum_guard} or newer, this is {guard}")
-    known_s = max(wall_s, floors.time_s, bundle.issued_s)
     if expired(bundle, floors, wall_s):
+        known_s = max(wall_s, floors.time_s)
         raise BundleError(
             Reason.POLICY_EXPIRED,
             f"it expired at {time_text(bundle.expires_s)}, it is at least {time_text(known_s)}",
         )
-    return Floors(bundle.version, bundle.digest, bundle.root.version, known_s)
+    time_s = max(floors.time_s, bundle.issued_s)
+    return Floors(bundle.version, bundle.digest, bundle.root.version, time_s)
 
 
 def expired(bundle: Bundle, floors: Floors, wall_s: int) -> bool:
@@ -178,14 +180,20 @@ def expired(bundle: Bundle, floors: Floors, wall_s: int) -> bool:
     return max(wall_s, floors.time_s) >= bundle.expires_s
 
 
-def set_back(floors: Floors, wall_s: int) -> bool:
-    """Whether the wall clock shows a time before one that has passed."""
-    return wall_s + CLOCK_SLACK_S < floors.time_s
+def raised(floors: Floors, passed_s: int) -> Floors:
+    """The floors once `passed_s` is known to have passed."""
+    return replace(floors, time_s=max(floors.time_s, passed_s))
 
 
-def raised(floors: Floors, wall_s: int) -> Floors:
-    """The floors once `wall_s` is known to have passed."""
-    return replace(floors, time_s=max(floors.time_s, wall_s))
+def mended(floors: Floors, not_yet_s: int | None, at_least_s: int) -> Floors:
+    """The floors, where a signed record says of a time what it may be.
+
+    Args:
+        not_yet_s: a floor at or after this is wrong and counts no more; None for none.
+        at_least_s: this has passed.
+    """
+    wrong = not_yet_s is not None and floors.time_s >= not_yet_s
+    return replace(floors, time_s=max(0 if wrong else floors.time_s, at_least_s))
 
 
 def time_text(time_s: int) -> str:

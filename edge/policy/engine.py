@@ -21,6 +21,7 @@ from edge.policy.facts import Facts
 from edge.policy.outcome import NO_DECISION, Decision, Outcome, Verdict
 from edge.policy.pack import Pack, read_pack, shipped_files
 from edge.policy.rules import Rule, policy_set
+from edge.version import BUILT
 
 __all__ = ["Decision", "Outcome", "Policy", "Verdict"]
 
@@ -28,15 +29,24 @@ __all__ = ["Decision", "Outcome", "Policy", "Verdict"]
 class Policy:
     """A pack with the rules of one day, ready to decide."""
 
-    def __init__(self, pack: Pack, day: datetime.date) -> None:
+    def __init__(self, pack: Pack, day: datetime.date, *, open_ended: bool = False) -> None:
         """Validate the pack and build the engine's rule set once.
+
+        Args:
+            open_ended: it is `day` or any later one, and each rule is read as on
+                the strictest of them; otherwise it is `day`.
 
         Raises:
             PolicyError: the rules do not fit the schema.
         """
         self.pack = pack
         self.day = day
-        self.rules = tuple(rule for rule in pack.rules if rule.in_force(day))
+        self.open_ended = open_ended
+        self.rules = tuple(
+            rule
+            for rule in pack.rules
+            if (rule.in_force_from(day) if open_ended else rule.in_force(day))
+        )
         self._by_key: dict[str, Rule] = {rule.key: rule for rule in self.rules}
         try:
             self._policies = policy_set(self.rules)
@@ -54,10 +64,20 @@ class Policy:
     def load(cls, name: str, as_of: datetime.date | None = None) -> Policy:
         """A shipped pack under the rules of `as_of`, by default today's.
 
+        Under a clock that shows a day before this product was made, today is any
+        day since.
+
         Raises:
             PolicyError: no such pack, or it is damaged.
         """
-        return cls(read_pack(shipped_files(name)), as_of or utc_today())
+        pack = read_pack(shipped_files(name))
+        return cls.today(pack) if as_of is None else cls(pack, as_of)
+
+    @classmethod
+    def today(cls, pack: Pack) -> Policy:
+        """The pack under the rules of the day the wall clock shows, if it can be right."""
+        day = utc_today()
+        return cls(pack, max(day, BUILT), open_ended=day < BUILT)
 
     @property
     def digest(self) -> bytes:

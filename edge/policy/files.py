@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.errors import UsageError
 from edge.policy import keys as policy_keys
 from edge.policy.bundle import parse_payload
-from edge.policy.engine import Policy, utc_today
+from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
 from edge.policy.pack import read_pack, shipped_files
 from edge.policy.store import read_bounded, write_whole
@@ -22,7 +22,8 @@ _IGNORED = "capture_to_match_s"  # accepted, and never decides
 
 def policy_in(source: str, as_of: str | None) -> Policy:
     """The policy in a shipped pack, a directory of pack files, or a bundle (not verified)."""
-    return Policy(read_pack(files_of(source)), day_of(as_of))
+    pack = read_pack(files_of(source))
+    return Policy.today(pack) if as_of is None else Policy(pack, day_of(as_of))
 
 
 def files_of(source: str) -> Mapping[str, bytes]:
@@ -35,10 +36,10 @@ def files_of(source: str) -> Mapping[str, bytes]:
     return shipped_files(source)
 
 
-def day_of(as_of: str | None) -> datetime.date:
-    """The day given as YYYY-MM-DD, or today."""
+def day_of(as_of: str) -> datetime.date:
+    """The day given as YYYY-MM-DD."""
     try:
-        return utc_today() if as_of is None else datetime.date.fromisoformat(as_of)
+        return datetime.date.fromisoformat(as_of)
     except ValueError as err:
         raise UsageError(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}") from err
 

@@ -63,6 +63,16 @@ class Rule:
         begun = self.effective_from is None or self.effective_from <= day
         return begun and (self.effective_to is None or day <= self.effective_to)
 
+    def in_force_from(self, day: datetime.date) -> bool:
+        """Whether the rule decides where it is some day from `day` on, nobody knows which.
+
+        The strictest of those days counts: what ever forbids does, and only what
+        permits on every one of them does.
+        """
+        if self.effect is Effect.FORBID:
+            return self.effective_to is None or day <= self.effective_to
+        return self.effective_to is None and self.in_force(day)
+
 
 _REQUIRED = frozenset(
     {"id", "source", "version", "effective_from", "effective_to", "status", "says"}

@@ -7,6 +7,7 @@ a bundle says beside its rules, limits and model digests, is applied here.
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from pathlib import Path
 
 from edge.clock import MS
 from edge.lease import MIN_VIEW_SCORE
-from edge.policy.bundle import Floors
+from edge.policy.bundle import Floors, mended
 from edge.policy.engine import Policy
-from edge.policy.store import PolicyStore, check_model, in_force
+from edge.policy.store import PolicyStore, check_model, in_force, newest, since
 from edge.policy.term import Tenure
-from edge.version import VERSION
+from edge.version import BUILT, BUILT_S, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,17 @@ class Chosen:
 
     policy: Policy
     tenure: Tenure | None
+    floor_s: int  # UTC second that has passed: of the build, the log, the bundle or the record
 
     @property
     def version(self) -> int:
         """Of the bundle; 0 for a shipped pack."""
         return 0 if self.tenure is None else self.tenure.floors.version
+
+    @property
+    def first_day(self) -> datetime.date:
+        """The first day that today can be, by what is signed: rules hold from here on."""
+        return BUILT if self.tenure is None else since(self.tenure.bundle)
 
     @property
     def min_view_score(self) -> float:
@@ -64,14 +71,33 @@ class Chosen:
         return default if self.tenure is None else self.tenure.bundle.thresholds.get(name, default)
 
 
-def choose(pack: str, store: Path | None, known: Iterable[Floors] = ()) -> Chosen:
+def choose(
+    pack: str,
+    store: Path | None,
+    known: Iterable[Floors] = (),
+    *,
+    not_yet_s: int | None = None,
+    at_least_s: int = 0,
+) -> Chosen:
     """The bundle installed in the folder `store`, or the shipped `pack` if no keys are trusted.
 
     Args:
         known: what the audit log has seen; nothing older counts again.
+        not_yet_s, at_least_s: what the signed record says of the time; see `bundle.mended`.
 
     Raises:
         PolicyError: no such pack, or the installed bundle does not hold (any more).
     """
-    found = in_force(pack, PolicyStore(store), wall_s=int(time.time()), guard=VERSION, known=known)
-    return Chosen(*found)
+    known = tuple(known)
+    found = in_force(
+        pack,
+        PolicyStore(store),
+        wall_s=int(time.time()),
+        guard=VERSION,
+        known=known,
+        not_yet_s=not_yet_s,
+        at_least_s=at_least_s,
+    )
+    floors = [Floors() if found[1] is None else found[1].floors, *known]
+    floor_s = newest(mended(seen, not_yet_s, at_least_s) for seen in floors).time_s
+    return Chosen(*found, max(BUILT_S, floor_s))

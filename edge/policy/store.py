@@ -24,12 +24,14 @@ from typing import Any
 
 from edge.errors import PolicyError, UsageError
 from edge.policy import strict_json
-from edge.policy.bundle import Bundle, Floors, admit, open_bundle
+from edge.policy.bundle import Bundle, Floors, admit, mended, open_bundle
 from edge.policy.engine import Policy
 from edge.policy.lint import lint
+from edge.policy.pack import read_pack, shipped_files
 from edge.policy.term import Tenure
 from edge.policy.trust import MAX_BYTES, BundleError, Root, malformed
 from edge.reasons import Reason
+from edge.version import BUILT
 
 DEFAULT_DIR = Path("~/.local/state/framegate/policy")
 _BUNDLE, _ROOT, _FLOORS = "bundle.json", "root.json", "floors.json"
@@ -64,14 +66,19 @@ def judge(envelope: bytes, trusted: Root, floors: Floors, *, wall_s: int, guard:
     """
     bundle = open_bundle(envelope, trusted)
     after = admit(bundle, floors, wall_s=wall_s, guard=guard)
-    day = datetime.datetime.fromtimestamp(after.time_s, datetime.timezone.utc).date()
     try:
-        policy = Policy(bundle.pack(), day)
+        policy = Policy(bundle.pack(), since(bundle), open_ended=True)
     except BundleError:
         raise
     except PolicyError as err:
         raise malformed(str(err)) from err
     return Installed(policy, bundle, after)
+
+
+def since(bundle: Bundle) -> datetime.date:
+    """The first day that today can be for whoever holds this bundle."""
+    issued = datetime.datetime.fromtimestamp(bundle.issued_s, datetime.timezone.utc).date()
+    return max(issued, BUILT)
 
 
 class PolicyStore:
@@ -104,7 +111,15 @@ class PolicyStore:
             raise malformed(f"{_FLOORS}: expected whole numbers")
         return floors
 
-    def load(self, *, wall_s: int, guard: str, known: Iterable[Floors] = ()) -> Installed:
+    def load(
+        self,
+        *,
+        wall_s: int,
+        guard: str,
+        known: Iterable[Floors] = (),
+        not_yet_s: int | None = None,
+        at_least_s: int = 0,
+    ) -> Installed:
         """The installed policy; `known` are the floors of the log and the board.
 
         Raises:
@@ -113,7 +128,7 @@ class PolicyStore:
         root, envelope = self.root(), self._read(_BUNDLE)
         if root is None or envelope is None:
             raise BundleError(Reason.POLICY_UNSIGNED, f"no policy is installed in {self.directory}")
-        floors = newest([self.floors(), *known])
+        floors = newest(mended(seen, not_yet_s, at_least_s) for seen in (self.floors(), *known))
         return judge(envelope, root, floors, wall_s=wall_s, guard=guard)
 
     def install(
@@ -184,12 +199,15 @@ def in_force(
     wall_s: int,
     guard: str,
     known: Iterable[Floors] = (),
+    not_yet_s: int | None = None,
+    at_least_s: int = 0,
 ) -> tuple[Policy, Tenure | None]:
     """The policy to decide by: the installed one, where somebody's keys are trusted.
 
     A device that trusts no keys yet decides by the pack that came with the
     product, which has no term. One that does never falls back to it, nor one
-    whose log knows that a bundle was once in force.
+    whose log knows that a bundle was once in force. Nothing has proven the time
+    yet, so rules are read as on the strictest day; see `term.of_the_day`.
 
     Raises:
         PolicyError: the installed policy is refused, or is another pack.
@@ -203,8 +221,10 @@ def in_force(
                 f"version {seen} was in force on this device, none is installed in "
                 f"{store.directory}",
             )
-        return Policy.load(pack), None
-    installed = store.load(wall_s=wall_s, guard=guard, known=known)
+        return Policy(read_pack(shipped_files(pack)), BUILT, open_ended=True), None
+    installed = store.load(
+        wall_s=wall_s, guard=guard, known=known, not_yet_s=not_yet_s, at_least_s=at_least_s
+    )
     found = installed.policy
     if found.pack.name != pack:
         raise PolicyError(f"expected the pack {pack}, the installed bundle holds {found.pack.name}")

@@ -1,21 +1,20 @@
-"""Tenure: is the policy that came into force still in force? Asked once a second.
+"""Tenure: is the policy that came into force still in force? And which day's rules hold?
 
-The wall clock decides no lease, but it does decide dates. It is believed only
-forwards: a time that passed is a floor, and a clock that shows an earlier one
-blocks. `wall_s` is whole seconds of UTC since 1970.
+Asked once a second, of a time that `edge.decision.known_time` vouches for.
+Times are whole seconds of UTC since 1970.
 """
 
 from __future__ import annotations
 
 import datetime
 
-from edge.policy.bundle import Bundle, Floors, expired, raised, set_back
+from edge.policy.bundle import Bundle, Floors, expired, raised
 from edge.policy.engine import Policy
 from edge.reasons import Reason
 
 
 class Tenure:
-    """Watches the clocks for one bundle in force."""
+    """Watches the time for one bundle in force."""
 
     def __init__(self, bundle: Bundle, floors: Floors) -> None:
         """Take a bundle that was admitted, and the floors it left."""
@@ -32,27 +31,30 @@ class Tenure:
         """The newest known: for the audit log and the board."""
         return self._floors
 
-    def check(self, wall_s: int) -> tuple[Reason, ...]:
-        """What is wrong now, worst first."""
-        found = []
-        if set_back(self._floors, wall_s):
-            found.append(Reason.CLOCK_BACKWARDS)
-        self._floors = raised(self._floors, wall_s)
-        if expired(self._bundle, self._floors, wall_s):
-            found.insert(0, Reason.POLICY_EXPIRED)
-        return tuple(found)
+    def check(self, now_s: int, passed_s: int) -> tuple[Reason, ...]:
+        """What is wrong now.
 
-    @property
-    def fault(self) -> str:
-        """The policy's own word for it: `policy_expired` or `none`."""
-        return "policy_expired" if expired(self._bundle, self._floors, 0) else "none"
+        Args:
+            now_s: the time, proven or not: it can end the bundle for as long as it says so.
+            passed_s: proven to have passed: what ends the bundle by it ends it for good.
+        """
+        self._floors = raised(self._floors, passed_s)
+        return (Reason.POLICY_EXPIRED,) if expired(self._bundle, self._floors, now_s) else ()
 
 
-def of_the_day(policy: Policy, known_s: int) -> Policy:
-    """The pack under the rules of the day that `known_s` lies in; days only go forwards.
+def of_the_day(policy: Policy, now_s: int, *, proven: bool, floor: datetime.date) -> Policy:
+    """The pack under the rules of the day that `now_s` lies in, if that is proven.
 
     Args:
-        known_s: the latest time known, so that a clock set back brings no rule back.
+        now_s: the time.
+        proven: whether it is; if not, the rules are read as on the strictest day
+            from `floor` on, since a clock that is wrong must take no rule away.
     """
-    day = datetime.datetime.fromtimestamp(known_s, datetime.timezone.utc).date()
-    return Policy(policy.pack, day) if day > policy.day else policy
+    if not proven:
+        if policy.open_ended and policy.day == floor:
+            return policy
+        return Policy(policy.pack, floor, open_ended=True)
+    day = datetime.datetime.fromtimestamp(now_s, datetime.timezone.utc).date()
+    if day == policy.day and not policy.open_ended:
+        return policy
+    return Policy(policy.pack, day)

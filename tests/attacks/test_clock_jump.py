@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,51 @@ def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
     ended_ns = [int(entry["mono_ns"]) for entry in log if entry["kind"] == "end"]
     assert not [at for at in ended_ns if 0 <= at - jumped_ns < 500 * MS]  # no lease ended of it
     assert min(times) < jumped_ns < max(times)
+
+
+def _seconds_of(kiosk: Site, audit: Path, seconds: float) -> tuple[int, int]:
+    """Run a guard; frames released, and entries in its log."""
+    frames = 0
+    plan = Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        audit=audit,
+    )
+    with Guard(plan, lambda line: None) as guard:
+        until = time.monotonic() + seconds
+        matcher = Connection(*guard.environment.values())
+        while not guard.over and guard.failure is None and time.monotonic() < until:
+            guard.turn()
+            while matcher.read(timeout_s=0) is not None:
+                frames += 1
+        matcher.close()
+        assert guard.failure is None
+    return frames, len(read_all(audit, guard.store.log_verifier()))
+
+
+def test_started_in_1970_or_2099_nothing_flows_and_a_right_clock_mends_it(
+    kiosk: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One log for all three starts: a wrong clock leaves nothing behind that blocks."""
+    wrong = tmp_path / "now"
+    wrong.touch()
+    monkeypatch.setenv("SET_CLOCK_AT", str(wrong))
+    monkeypatch.setattr(launch, "bear_module", _with_a_clock_that_is_set)
+    before = 0
+    for by_s in (-int(time.time()), 73 * 365 * DAY_S):
+        monkeypatch.setenv("SET_CLOCK_S", str(by_s))
+        frames, entries = _seconds_of(kiosk, tmp_path / "audit", 3.5)
+        assert frames == 0
+        assert entries - before < 12
+        before = entries
+    wrong.unlink()
+
+    frames, _ = _seconds_of(kiosk, tmp_path / "audit", 30)
+
+    assert frames > 60
+    log = read_all(tmp_path / "audit", kiosk.store.log_verifier())
+    told = [entry["kind"] == "deny" and "TIME_UNTRUSTED" in entry["reasons"] for entry in log]
+    assert sum(told) >= 2  # once in each of the two starts
+    assert max(entry["wall"] for entry in log) < "2090"

@@ -6,6 +6,7 @@ import pytest
 
 from edge.audit.schema import (
     ClockJump,
+    ClockReset,
     Floor,
     Gap,
     Handing,
@@ -33,6 +34,7 @@ ALL = [
     Floor(stamp(6), policy_version=7, time_floor_ns=NOON_NS),
     Token(stamp(7), Handing.RECEIPT, bytes(32)),
     ClockJump(stamp(7), by_s=-86_400),
+    ClockReset(stamp(7), not_yet_ns=NOON_NS, at_least_ns=NOON_NS),
     Gap(stamp(7), suppressed=12, reasons=(Reason.MOTION,)),
     Recovered(stamp(8), Incident.TORN_TAIL, 17),
 ]

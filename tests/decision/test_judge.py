@@ -18,6 +18,7 @@ from edge.lease import LIFE_NS, Binding, Lane, Lease, Revocation
 from edge.policy.engine import Policy
 from edge.policy.term import of_the_day
 from edge.reasons import Reason
+from edge.version import BUILT
 
 STEP_NS = 20 * MS
 POLICY = Policy.load("strict")
@@ -458,7 +459,7 @@ def test_a_rule_that_lapses_at_midnight_opens_without_a_restart(
     assert bool(leases(world.run(3 * S))) is (rule is None)
     assert world.judge.outlook.rules == ((rule,) if rule else ("FA-03",))
 
-    world.judge.rule_by(of_the_day(before, seconds(last_day) + DAY_S))
+    world.judge.rule_by(of_the_day(before, seconds(last_day) + DAY_S, proven=True, floor=BUILT))
 
     assert leases(world.run(3 * S))
     assert world.judge.outlook.rules == ("FA-03",)
@@ -470,11 +471,24 @@ def test_a_rule_that_begins_at_midnight_revokes_at_the_next_step() -> None:
     world = World(replace(SETUP, session=session), before)
     assert leases(world.run(3 * S))
 
-    world.judge.rule_by(of_the_day(before, seconds(date(2026, 4, 30)) + DAY_S))
+    world.judge.rule_by(
+        of_the_day(before, seconds(date(2026, 4, 30)) + DAY_S, proven=True, floor=BUILT)
+    )
     actions = world.run(STEP_NS)
 
     assert kinds(actions)[0] == "Revocation"
     assert world.judge.outlook.rules == ("MS-09",)
+
+
+def test_nothing_identifying_flows_until_the_time_is_proven() -> None:
+    world = World()
+    world.silent = (Reason.TIME_UNTRUSTED,)
+    assert leases(world.run(3 * S)) == []
+    assert world.judge.outlook.reasons == (Reason.TIME_UNTRUSTED,)
+
+    world.silent = ()
+
+    assert leases(world.run(3 * S))
 
 
 def test_evidence_older_than_the_policy_allows_closes() -> None:

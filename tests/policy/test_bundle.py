@@ -354,16 +354,23 @@ def test_a_bundle_comes_out_as_it_went_in():
     assert open_bundle(sign_all(full), ROOT) == full
 
 
-def test_a_time_before_the_clocks_known_one_is_a_clock_set_back_beyond_some_slack():
-    seen = Floors(time_s=NOW_S)
-
-    assert not bundle_module.set_back(seen, NOW_S - bundle_module.CLOCK_SLACK_S)
-    assert bundle_module.set_back(seen, NOW_S - bundle_module.CLOCK_SLACK_S - 1)
-
-
 @pytest.mark.parametrize(("wall_s", "over"), [(-1, False), (0, True)])
 def test_a_bundle_expires_to_the_second_by_either_clock(wall_s, over):
     bundle = make_bundle()
 
     assert bundle_module.expired(bundle, Floors(), bundle.expires_s + wall_s) is over
     assert bundle_module.expired(bundle, Floors(time_s=bundle.expires_s + wall_s), 0) is over
+
+
+@pytest.mark.parametrize(
+    ("seen_s", "not_yet_s", "at_least_s", "expected_s"),
+    [
+        (NOW_S, None, 0, NOW_S),
+        (NOW_S, NOW_S + 1, 0, NOW_S),
+        (NOW_S, NOW_S, 7, 7),
+        (NOW_S, None, NOW_S + 9, NOW_S + 9),
+    ],
+    ids=["nothing is signed", "below it", "signed away", "raised"],
+)
+def test_a_signed_record_takes_a_wrong_floor_away(seen_s, not_yet_s, at_least_s, expected_s):
+    assert bundle_module.mended(Floors(time_s=seen_s), not_yet_s, at_least_s).time_s == expected_s

@@ -1,19 +1,23 @@
-"""A policy in force is asked every second whether it still is, and clocks only go forwards."""
+"""A policy is asked every second if it is in force; an unproven day takes no rule away."""
 
 from __future__ import annotations
 
 import datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from edge.clock import S
-from edge.decision.clock_jump import JUMP_S, Drift
-from edge.policy.bundle import CLOCK_SLACK_S, Bundle, Floors, admit
-from edge.policy.engine import Policy
-from edge.policy.pack import shipped_files
+from edge.policy import engine
+from edge.policy.bundle import Bundle, Floors, admit
+from edge.policy.engine import Outcome, Policy, Verdict
+from edge.policy.pack import read_pack, shipped_files
+from edge.policy.rules import Effect
 from edge.policy.term import Tenure, of_the_day
 from edge.policy.trust import Root
 from edge.reasons import Reason
+from edge.version import BUILT
+from tests.conformance.differential import requests
 
 DAY_S = 86_400
 NOON_S = 20_000 * DAY_S + DAY_S // 2
@@ -22,103 +26,97 @@ BUNDLE = Bundle(
     1, NOON_S - DAY_S, NOON_S + 2 * DAY_S, "0.1.0", ROOT, {}, {}, shipped_files("police")
 )
 MIDNIGHT_S = NOON_S + DAY_S // 2
-DAY = datetime.datetime.fromtimestamp(NOON_S, datetime.timezone.utc).date()
-
-
-class Clocks:
-    """A boot clock and a wall clock that can be set."""
-
-    def __init__(self, tenure):
-        self.tenure = tenure
-        self.drift = Drift()
-        self.jumped_s = 0
-        self.wall_s = NOON_S
-        self.boot_ns = 1000 * S
-
-    def after(self, seconds, jump_s=0):
-        self.boot_ns += seconds * S
-        self.wall_s += seconds + jump_s
-        self.jumped_s = self.drift.jump_s(self.wall_s, self.boot_ns)
-        return self.tenure.check(self.wall_s)
+STRICT = read_pack(shipped_files("strict"))
+ASKED = list(requests(400, seed=14))
+days = st.dates(datetime.date(1970, 1, 1), datetime.date(2150, 1, 1))
 
 
 @pytest.fixture
-def clocks():
+def tenure():
+    return Tenure(BUNDLE, admit(BUNDLE, Floors(), wall_s=NOON_S, guard="0.1.0"))
+
+
+def seconds(day: datetime.date) -> int:
+    return int(datetime.datetime(*day.timetuple()[:3], tzinfo=datetime.timezone.utc).timestamp())
+
+
+def allowed(policy: Policy) -> set[int]:
+    found = policy.decide_many(ASKED)
+    return {i for i, decision in enumerate(found) if decision.verdict is Verdict.ALLOW}
+
+
+def test_the_policy_ends_to_the_second(tenure):
+    assert tenure.check(NOON_S + 2 * DAY_S - 1, 0) == ()
+    assert tenure.check(NOON_S + 2 * DAY_S, 0) == (Reason.POLICY_EXPIRED,)
+
+
+def test_a_moment_of_a_future_clock_ends_it_for_that_moment_alone(tenure):
+    assert tenure.check(NOON_S + 9999 * DAY_S, NOON_S) == (Reason.POLICY_EXPIRED,)
+    assert tenure.check(NOON_S, NOON_S) == ()
+
+
+def test_time_that_is_proven_ends_it_for_good_and_is_the_floor_for_log_and_board(tenure):
+    tenure.check(NOON_S, NOON_S + 2 * DAY_S)
+
+    assert tenure.check(NOON_S, 0) == (Reason.POLICY_EXPIRED,)
+    assert (tenure.floors.time_s, tenure.floors.version) == (NOON_S + 2 * DAY_S, 1)
+
+
+def test_the_wall_clock_at_a_start_moves_no_floor():
     floors = admit(BUNDLE, Floors(), wall_s=NOON_S, guard="0.1.0")
-    return Clocks(Tenure(BUNDLE, floors))
+
+    assert floors.time_s == BUNDLE.issued_s
 
 
-def test_while_the_clocks_agree_nothing_is_wrong(clocks):
-    assert [clocks.after(1) for _ in range(5)] == [()] * 5
-    assert clocks.tenure.fault == "none"
+def test_the_rules_change_at_midnight_to_the_second():
+    day = datetime.date.fromordinal(datetime.date(1970, 1, 1).toordinal() + NOON_S // DAY_S)
+    today = Policy(STRICT, day)
+
+    assert of_the_day(today, MIDNIGHT_S - 1, proven=True, floor=BUILT) is today
+    tomorrow = of_the_day(today, MIDNIGHT_S, proven=True, floor=BUILT)
+    assert tomorrow.day == day + datetime.timedelta(days=1)
 
 
-def test_the_policy_ends_to_the_second(clocks):
-    assert clocks.after(2 * DAY_S - 1) == ()
-    assert clocks.after(1) == (Reason.POLICY_EXPIRED,)
-    assert clocks.tenure.fault == "policy_expired"
+def test_an_unproven_day_is_read_as_the_strictest_and_a_proven_one_brings_its_rules_back():
+    today = Policy(STRICT, datetime.date(2025, 3, 1))
+    unproven = of_the_day(today, 0, proven=False, floor=datetime.date(2024, 3, 1))
+
+    assert unproven.open_ended
+    assert {"FR-01", "MS-09", "US-02"} <= {rule.id for rule in unproven.rules}  # lapsed or to come
+    again = of_the_day(unproven, 0, proven=False, floor=datetime.date(2024, 3, 1))
+    assert again is unproven
+    proven = of_the_day(unproven, seconds(today.day), proven=True, floor=BUILT)
+    assert [rule.key for rule in proven.rules] == [rule.key for rule in today.rules]
 
 
-def test_setting_the_clock_back_does_not_bring_it_back(clocks):
-    clocks.after(2 * DAY_S)
+@settings(max_examples=25, deadline=None)
+@given(true=days, floor=days)
+def test_what_an_unproven_clock_permits_is_permitted_on_the_true_day(true, floor):
+    true = max(true, floor)
+    unproven = of_the_day(Policy(STRICT, true), 0, proven=False, floor=floor)
 
-    found = clocks.after(1, jump_s=-2 * DAY_S)
-
-    assert found == (Reason.POLICY_EXPIRED, Reason.CLOCK_BACKWARDS)
-    assert clocks.after(1) == (Reason.POLICY_EXPIRED, Reason.CLOCK_BACKWARDS)
-
-
-def test_a_clock_set_back_blocks_until_it_has_caught_up(clocks):
-    clocks.after(0)
-    assert clocks.after(0, jump_s=-CLOCK_SLACK_S) == ()
-    assert clocks.after(0, jump_s=-1) == (Reason.CLOCK_BACKWARDS,)
-    assert clocks.after(1) == ()
+    assert allowed(unproven) <= allowed(Policy(STRICT, true))
 
 
-@pytest.mark.parametrize("jump_s", [JUMP_S + 1, -CLOCK_SLACK_S, DAY_S])
-def test_a_jump_is_told_once_and_blocks_nothing_by_itself(clocks, jump_s):
-    clocks.after(1)
+@settings(max_examples=40, deadline=None)
+@given(shown=days)
+def test_whatever_the_clock_shows_a_shipped_pack_permits_no_more_than_today(shown):
+    policy = _under(shown)
 
-    assert clocks.after(1, jump_s=jump_s) == ()
-    assert clocks.jumped_s == jump_s
-    clocks.after(1)
-    assert clocks.jumped_s == 0
+    assert allowed(policy) <= allowed(Policy(STRICT, BUILT))
 
 
-@pytest.mark.parametrize("jump_s", [JUMP_S, -JUMP_S])
-def test_slewing_is_no_jump(clocks, jump_s):
-    clocks.after(1)
+def test_in_1970_the_rules_are_all_there_and_something_is_permitted_still():
+    policy = _under(datetime.date(1970, 1, 1))
 
-    assert clocks.after(1, jump_s=jump_s) == ()
-    assert clocks.jumped_s == 0
-
-
-def test_a_jump_a_year_ahead_expires_the_policy_at_once(clocks):
-    clocks.after(1)
-
-    assert clocks.after(1, jump_s=365 * DAY_S) == (Reason.POLICY_EXPIRED,)
-    assert clocks.jumped_s == 365 * DAY_S
+    forbids = {rule.id for rule in policy.rules if rule.effect is Effect.FORBID}
+    assert {"MS-01", "MS-02", "EU-01", "ST-WA", "FA-01"} <= forbids
+    outcomes = {decision.outcome for decision in policy.decide_many(ASKED)}
+    assert Outcome.PERMITTED in outcomes
 
 
-def test_time_that_passed_is_the_floor_for_log_and_board(clocks):
-    clocks.after(100)
-    clocks.after(0, jump_s=-50)
-
-    assert clocks.tenure.floors.time_s == NOON_S + 100
-    assert clocks.tenure.floors.version == 1
-
-
-def test_the_rules_change_at_midnight_to_the_second_and_never_back():
-    strict = Policy.load("strict", DAY)
-
-    assert of_the_day(strict, MIDNIGHT_S - 1) is strict
-    tomorrow = of_the_day(strict, MIDNIGHT_S)
-    assert tomorrow.day == DAY + datetime.timedelta(days=1)
-    assert of_the_day(tomorrow, MIDNIGHT_S - DAY_S) is tomorrow
-
-
-def test_a_clock_set_back_over_midnight_brings_no_rule_back(clocks):
-    clocks.after(DAY_S // 2)
-    clocks.after(0, jump_s=-DAY_S)
-
-    assert clocks.tenure.floors.time_s == MIDNIGHT_S
+def _under(shown: datetime.date) -> Policy:
+    """The shipped pack under a wall clock that shows this day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "utc_today", lambda: shown)
+        return Policy.load("strict")
