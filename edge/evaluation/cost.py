@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.clock import S
 from edge.evaluation.trials import Footage
+from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import FaceBoxes
 from edge.evidence.scene import SceneModel
@@ -24,11 +25,13 @@ def slow_loop(footage: Footage, fingerprint: Fingerprint, face_model: Path) -> d
     """Milliseconds of one core a second, by part, at the rates of the running guard."""
     frames = [shot.frame for shot in footage.shots[:_ROUNDS]]
     check, motion = ViewCheck(fingerprint), EgoMotion()
+    freshness = Freshness()
     faces, scene = FaceBoxes(face_model), SceneModel.load()
     nobody = footage.detect(frames[0])
     parts: dict[str, tuple[int, Callable[[int, np.ndarray], object]]] = {
         "view": (VIEW_NS, lambda at_ns, frame: check.read(frame, at_ns, nobody)),
         "ego-motion": (VIEW_NS, lambda at_ns, frame: motion.read(frame, at_ns, nobody)),
+        "freshness": (VIEW_NS, lambda at_ns, frame: freshness.read(frame, at_ns, nobody)),
         "people": (PEOPLE_NS, lambda at_ns, frame: faces.detect(frame)),
         "scene": (SCENE_NS, lambda at_ns, frame: scene.read(frame, at_ns)),
     }

@@ -39,6 +39,12 @@ TREMOR_SHARE = 0.2
 STILL_SHARE = 0.45  # cells at rest that show the camera is, whatever moves before it
 STILL = 0.0025  # widths
 MIN_CORNER = 2e-4  # least eigenvalue of a corner worth following, of 1
+MIN_CORNER_RATIO = (
+    0.02  # of the least eigenvalue to the greatest: along an edge nothing is followed
+)
+APART_PX = 8.0  # of 320: what lies closer is one corner at the border of two cells. A person who
+# fills the picture leaves a few edges, and each counted for up to four cells; where compression
+# blurred them they slid along themselves together, and the camera seemed to move
 NO_REST = 0.1  # fewer cells at rest: all moves, if not as one (things near and far)
 COHERENT = 0.5  # cells that one shift, roll and zoom explains, or it is not the camera
 COHERENT_PX = 1.5
@@ -128,7 +134,9 @@ def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> _Pict
 
 def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
     """The best corner of each cell, where there is one away from people."""
-    strength = np.where(away, cv2.cornerMinEigenVal(grey, 5), 0.0)
+    values = cv2.cornerEigenValsAndVecs(grey, 5, 3)[:, :, :2]
+    least, most = values.min(axis=2), values.max(axis=2)
+    strength = np.where(away & (least >= MIN_CORNER_RATIO * most), least, 0.0)
     strength[:6], strength[-6:], strength[:, :6], strength[:, -6:] = 0.0, 0.0, 0.0, 0.0
     height, width = grey.shape
     found = []
@@ -138,8 +146,17 @@ def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
             left, right = column * width // CELLS[0], (column + 1) * width // CELLS[0]
             _, best, _, place = cv2.minMaxLoc(strength[top:bottom, left:right])
             if best > MIN_CORNER:
-                found.append((left + place[0], top + place[1]))
-    return np.array(found, np.float32).reshape(-1, 1, 2)
+                found.append((best, left + place[0], top + place[1]))
+    return _apart(found)
+
+
+def _apart(found: list[tuple[float, int, int]]) -> Points:
+    """The corners, strongest first, without those beside a stronger one."""
+    kept: list[tuple[int, int]] = []
+    for _, x, y in sorted(found, reverse=True):
+        if all((x - u) ** 2 + (y - v) ** 2 >= APART_PX**2 for u, v in kept):
+            kept.append((x, y))
+    return np.array(kept, np.float32).reshape(-1, 1, 2)
 
 
 def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:

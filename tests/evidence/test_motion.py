@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS
 from edge.evidence.motion import EgoMotion
-from edge.evidence.people import PeopleRules
+from edge.evidence.people import FaceBoxes, PeopleRules
 from edge.evidence.readings import Source
 from edge.evidence.vision import Eyes
 from edge.reasons import Reason
@@ -218,3 +220,43 @@ def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(d
 class _Nobody:
     def detect(self, frame):
         return ()
+
+
+def test_one_corner_at_the_border_of_cells_counts_once():
+    """Small squares where cells meet; twin: as many in the middle of cells."""
+    counts = []
+    for first in (40, 20):
+        picture = np.full((240, 320, 3), 128, np.uint8)
+        for y in range(first, 220, 40):
+            for x in range(first, 300, 40):
+                picture[y - 2 : y + 2, x - 2 : x + 2] = 30
+        readings = _readings([render.with_noise(picture, i, 0.5) for i in range(3)])
+        counts.append([r.cells for r in readings[1:]])
+
+    assert max(counts[0]) <= 35  # 7 x 5 squares; each lies in four cells
+    assert min(counts[1]) >= 33
+
+
+@pytest.mark.parametrize("how", [("-crf", "23"), ("-crf", "28"), ("-b:v", "200k")])
+def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_path, how):
+    """A face that fills the picture leaves little to follow; a carried camera still moves."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg to compress with")
+    told = {}
+    for name in ("single_face.mp4", "bikes.mp4"):
+        out = tmp_path / name
+        command = ["ffmpeg", "-loglevel", "error", "-i", str(clip(name)), "-t", "3", "-an"]
+        subprocess.run([*command, "-c:v", "libx264", *how, str(out)], check=True)
+        eyes = Eyes(None, FaceBoxes(face_model), PeopleRules())
+        camera = FileCamera(out)
+        shots = [s for i, s in enumerate(camera.shots()) if i % 3 == 0]
+        camera.close()
+        told[name] = [
+            Reason.CAM_MOVING in reading.reasons
+            for s in shots
+            for reading in eyes.examine(s.frame, s.captured_ns, opening=True, still=True).readings
+            if reading.source is Source.EGO_MOTION
+        ]
+
+    assert not any(told["single_face.mp4"])
+    assert sum(told["bikes.mp4"]) > len(told["bikes.mp4"]) / 3
