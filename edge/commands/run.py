@@ -92,7 +92,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until the stream ends or ^C; 1 if a process of the guard was lost."""
+    """Run until the stream ends or ^C; 1 after a loss or an attempt to get out."""
     from edge.guard.live_feed import Feed
     from edge.guard.plan import Plan
     from edge.guard.results import finish_run
@@ -139,6 +139,13 @@ def run(args: argparse.Namespace) -> int:
     print(f"{summary.frames} frames: {summary.passed} released, {summary.blocked} blocked")
     if guard.failure is not None:
         print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)
+        return 1
+    if guard.keeper.escaped:
+        print(
+            f"framegate: {Reason.MATCHER_ESCAPE_ATTEMPT.value}: the matcher tried: "
+            f"{guard.keeper.attempt}; it was ended and everything was blocked",
+            file=sys.stderr,
+        )
         return 1
     if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
         print("framegate: the matcher was never there to take a frame", file=sys.stderr)

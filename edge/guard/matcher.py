@@ -37,6 +37,7 @@ class Keeper:
         self.child: Child | None = None
         self.connected = False  # a matcher has connected at least once
         self.escaped = escaped
+        self.attempt = ""  # what it tried, in words, if this guard saw it
         self.failure = ""  # why there can be none at all
         self._command = command
         self._confinement = confinement
@@ -78,8 +79,9 @@ class Keeper:
         """See to what happened; `over`: the stream ended, a matcher may end with it."""
         if self._warden is not None and self._warden.fd in ready and not self.escaped:
             self.escaped = True
+            self.attempt = self._warden.attempt
             self._say(
-                f"MATCHER_ESCAPE_ATTEMPT: the matcher tried: {self._warden.attempt}; it is ended "
+                f"MATCHER_ESCAPE_ATTEMPT: the matcher tried: {self.attempt}; it is ended "
                 "and not started again until the guard is restarted or reloaded"
             )
             self._kill_all()

@@ -27,6 +27,27 @@ _REPLY = struct.Struct("QqiI")  # id, value, error, flags
 _GO_ON = 1
 _CAMERA = re.compile(r"/dev/(video|media|v4l-subdev)[0-9]+|/dev/v4l/.*")
 _MAX_PATH = 4096
+QUIET_SOCKETS = 16  # a matcher's whole life; libraries at import ask for one to three
+_FAMILIES = {2: "IPv4", 10: "IPv6", 16: "netlink", 17: "raw packets", 31: "Bluetooth", 40: "vsock"}
+
+
+class Sockets:
+    """Sockets that a matcher asked for and did not get.
+
+    Libraries ask for one at import to see what the machine has (urllib3 for IPv6,
+    GLib for netlink) and go without. A program that goes on asking wants out.
+    """
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def attempt(self, family: int) -> str:
+        """What one more socket of `family` amounts to, in words; empty for a library's look."""
+        self._asked += 1
+        if self._asked <= QUIET_SOCKETS:
+            return ""
+        name = _FAMILIES.get(family, f"family {family}")
+        return f"socket of {name}, {self._asked} sockets asked for"
 
 
 class Warden(threading.Thread):
@@ -37,6 +58,7 @@ class Warden(threading.Thread):
         super().__init__(daemon=True, name="warden")
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.attempt = ""  # what was tried first, in words
+        self._sockets = Sockets()
         self._channel = channel
         self._machine = seccomp.MACHINES.get(platform.machine())
 
@@ -66,10 +88,14 @@ class Warden(threading.Thread):
             fcntl.ioctl(listener, _RECEIVE, notice)
             number, thread, _, call, _, _, *arguments = _NOTICE.unpack(notice)
             what = self._judge(listener, number, thread, call, arguments)
+            assert self._machine is not None
             reply = bytearray(_REPLY.pack(number, 0, 0, _GO_ON))
+            if call == self._machine.judged["socket"]:  # refused as where there is no network
+                reply = bytearray(_REPLY.pack(number, 0, -errno.EAFNOSUPPORT, 0))
             if what:
                 self._tell(what)
-                reply = bytearray(_REPLY.pack(number, 0, -errno.EPERM, 0))
+                if call != self._machine.judged["socket"]:
+                    reply = bytearray(_REPLY.pack(number, 0, -errno.EPERM, 0))
             fcntl.ioctl(listener, _ANSWER, reply)
 
     def _judge(self, listener: int, number: int, thread: int, call: int, args: list[int]) -> str:
@@ -80,10 +106,11 @@ class Warden(threading.Thread):
             path = _path(thread, args[opens[call]])
             fcntl.ioctl(listener, _STILL_VALID, struct.pack("Q", number))  # it was that thread's
             return f"open {path}" if _CAMERA.fullmatch(path) else ""
-        if call == seccomp.SOCKET[self._machine.column]:
-            return f"socket of family {args[0] & 0xFFFFFFFF}"
-        column = self._machine.column
-        names = (name for name, ns in seccomp.REPORTED.items() if ns[column] == call)
+        if call == self._machine.judged["socket"]:
+            return self._sockets.attempt(args[0] & 0xFFFFFFFF)
+        if call == self._machine.judged["sendto"]:
+            return "sendto an address"
+        names = (name for name, number in self._machine.reported.items() if number == call)
         return next(names, "a new namespace")
 
     def _tell(self, what: str) -> None:

@@ -4,7 +4,7 @@ An allow-list: what is not named fails with EPERM. It holds what a Python
 program with numpy, OpenCV and onnxruntime needs to compute, read files and
 talk over sockets it was given; nothing that makes a socket, reads another
 process, changes a mount or adds a namespace. Where arguments matter they are
-compared too. Calls that only an attempt to get out would make (`REPORTED`) are
+compared too. Calls that only an attempt to get out would make are
 refused through a listener, where the kernel has those: `edge.sandbox.notifier`
 answers them and tells the guard. The filter is classic BPF, assembled here for the machine it
 runs on; numbers are those of the kernel's x86_64 and arm64 tables.
@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import platform
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.errors import SandboxError
 
@@ -35,6 +38,7 @@ _SECCOMP_GET_NOTIF_SIZES = 3
 _FILTER_FLAG_LOG = 2  # refusals go to the kernel's audit log where it keeps one
 _FILTER_FLAG_NEW_LISTENER = 8
 _REFUSE = _ERRNO | errno.EPERM
+_NO_FAMILY = _ERRNO | errno.EAFNOSUPPORT  # as on a machine without a network
 
 # CLONE_NEW*: NEWTIME is the lone low bit
 _NEW_NAMESPACE = 0x7E020000 | 0x80
@@ -42,194 +46,35 @@ _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal, FIONREAD
 _PRCTLS = (3, 15, 16, 0x53564D41)  # get dumpable, thread name, mapping name
 _PR_SET_DUMPABLE = 4
 
-# name: (x86_64, arm64); None where the machine has no such call
-_CALLS: dict[str, tuple[int | None, int | None]] = {
-    "read": (0, 63),
-    "write": (1, 64),
-    "readv": (19, 65),
-    "writev": (20, 66),
-    "pread64": (17, 67),
-    "pwrite64": (18, 68),
-    "preadv": (295, 69),
-    "pwritev": (296, 70),
-    "close": (3, 57),
-    "lseek": (8, 62),
-    "fstat": (5, 80),
-    "newfstatat": (262, 79),
-    "stat": (4, None),
-    "lstat": (6, None),
-    "statx": (332, 291),
-    "statfs": (137, 43),
-    "fstatfs": (138, 44),
-    "open": (2, None),
-    "openat": (257, 56),
-    "access": (21, None),
-    "faccessat": (269, 48),
-    "faccessat2": (439, 439),
-    "readlink": (89, None),
-    "readlinkat": (267, 78),
-    "getdents": (78, None),
-    "getdents64": (217, 61),
-    "getcwd": (79, 17),
-    "chdir": (80, 49),
-    "fchdir": (81, 50),
-    "mkdir": (83, None),
-    "mkdirat": (258, 34),
-    "rename": (82, None),
-    "renameat": (264, 38),
-    "renameat2": (316, 276),
-    "unlink": (87, None),
-    "unlinkat": (263, 35),
-    "rmdir": (84, None),
-    "ftruncate": (77, 46),
-    "fsync": (74, 82),
-    "fdatasync": (75, 83),
-    "fcntl": (72, 25),
-    "flock": (73, 32),
-    "dup": (32, 23),
-    "dup2": (33, None),
-    "dup3": (292, 24),
-    "pipe": (22, None),
-    "pipe2": (293, 59),
-    "umask": (95, 166),
-    "mmap": (9, 222),
-    "munmap": (11, 215),
-    "mprotect": (10, 226),
-    "mremap": (25, 216),
-    "madvise": (28, 233),
-    "brk": (12, 214),
-    "mincore": (27, 232),
-    "msync": (26, 227),
-    "rt_sigaction": (13, 134),
-    "rt_sigprocmask": (14, 135),
-    "rt_sigreturn": (15, 139),
-    "rt_sigpending": (127, 136),
-    "rt_sigsuspend": (130, 133),
-    "rt_sigtimedwait": (128, 137),
-    "sigaltstack": (131, 132),
-    "restart_syscall": (219, 128),
-    "pause": (34, None),
-    "fork": (57, None),
-    "vfork": (58, None),
-    "execve": (59, 221),
-    "exit": (60, 93),
-    "exit_group": (231, 94),
-    "wait4": (61, 260),
-    "waitid": (247, 95),
-    "getpid": (39, 172),
-    "gettid": (186, 178),
-    "getppid": (110, 173),
-    "getpgrp": (111, None),
-    "getpgid": (121, 155),
-    "getsid": (124, 156),
-    "getuid": (102, 174),
-    "geteuid": (107, 175),
-    "getgid": (104, 176),
-    "getegid": (108, 177),
-    "getresuid": (118, 148),
-    "getresgid": (120, 150),
-    "getgroups": (115, 158),
-    "set_tid_address": (218, 96),
-    "set_robust_list": (273, 99),
-    "get_robust_list": (274, 100),
-    "rseq": (334, 293),
-    "arch_prctl": (158, None),
-    "futex": (202, 98),
-    "sched_yield": (24, 124),
-    "sched_getaffinity": (204, 123),
-    "sched_setaffinity": (203, 122),
-    "sched_getparam": (143, 121),
-    "sched_getscheduler": (145, 120),
-    "sched_get_priority_max": (146, 125),
-    "sched_get_priority_min": (147, 126),
-    "getpriority": (140, 141),
-    "getcpu": (309, 168),
-    "membarrier": (324, 283),
-    "nanosleep": (35, 101),
-    "clock_nanosleep": (230, 115),
-    "clock_gettime": (228, 113),
-    "clock_getres": (229, 114),
-    "gettimeofday": (96, 169),
-    "time": (201, None),
-    "times": (100, 153),
-    "getrusage": (98, 165),
-    "getrlimit": (97, 163),
-    "sysinfo": (99, 179),
-    "uname": (63, 160),
-    "getrandom": (318, 278),
-    "getitimer": (36, 102),
-    "setitimer": (38, 103),
-    "alarm": (37, None),
-    "select": (23, None),
-    "pselect6": (270, 72),
-    "poll": (7, None),
-    "ppoll": (271, 73),
-    "epoll_create": (213, None),
-    "epoll_create1": (291, 20),
-    "epoll_ctl": (233, 21),
-    "epoll_wait": (232, None),
-    "epoll_pwait": (281, 22),
-    "eventfd2": (290, 19),
-    "timerfd_create": (283, 85),
-    "timerfd_settime": (286, 86),
-    "timerfd_gettime": (287, 87),
-    "socketpair": (53, 199),
-    "sendto": (44, 206),
-    "recvfrom": (45, 207),
-    "sendmsg": (46, 211),
-    "recvmsg": (47, 212),
-    "shutdown": (48, 210),
-    "getsockname": (51, 204),
-    "getpeername": (52, 205),
-    "getsockopt": (55, 209),
-}
 _AF_UNIX = 1
+_SOCKET_TYPE, _STREAM, _SEQPACKET = 0xF, 1, 5
+_TABLES = Path(__file__).with_name("syscalls")
 _O_ACCMODE, _O_RDWR, _O_CREAT = 0o3, 0o2, 0o100
 
-# no program that computes and reads its own files makes one of these by accident
-REPORTED: dict[str, tuple[int, int]] = {
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_getfd": (438, 438),
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "setns": (308, 268),
-    "unshare": (272, 97),
-    "bpf": (321, 280),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "kexec_load": (246, 104),
-    "open_by_handle_at": (304, 265),
-}
 NOTICE_SIZES = (80, 24, 64)  # of what a listener reads, answers, and of the call in it
-SOCKET = (41, 198)  # but for AF_UNIX, which name look-ups try: that is refused and not reported
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What differs between processors."""
+    """What differs between processors: the numbers of the system calls, by name.
+
+    They stand in `syscalls/MACHINE.json`, after the kernel's own tables
+    (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h).
+    """
 
     audit: int  # AUDIT_ARCH_*
-    column: int  # of _CALLS
-    seccomp: int
-    clone: int
-    clone3: int
-    ioctl: int
-    prctl: int
-    prlimit: int
-    tgkill: int
+    allowed: Mapping[str, int]  # whatever the arguments
+    judged: Mapping[str, int]  # by their arguments, see `program`
+    reported: Mapping[str, int]  # no program that computes makes one of these by accident
+
+    @classmethod
+    def load(cls, path: Path) -> Machine:
+        """The table in a file."""
+        told = json.loads(path.read_text())
+        return cls(told["audit_arch"], told["allowed"], told["judged"], told["reported"])
 
 
-MACHINES = {
-    "x86_64": Machine(0xC000003E, 0, 317, 56, 435, 16, 157, 302, 234),
-    "aarch64": Machine(0xC00000B7, 1, 277, 220, 435, 29, 167, 261, 131),
-}
+MACHINES = {path.stem: Machine.load(path) for path in sorted(_TABLES.glob("*.json"))}
 
 
 def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
@@ -237,7 +82,7 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
 
     Args:
         pid: the only process that may be sent a signal.
-        report: ask a listener about `REPORTED` calls; else they are refused like any other.
+        report: ask a listener about attempts; else those are refused like any other.
 
     Raises:
         SandboxError: there is no table for this machine.
@@ -247,6 +92,7 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
         known = ", ".join(MACHINES)
         raise SandboxError(f"seccomp: no table for {machine_name}; expected one of {known}")
     attempt = _NOTIFY if report else _REFUSE
+    judged = machine.judged
     code = [
         _op(_LOAD, _MACHINE_AT),
         _op(_EQUAL, machine.audit, 1, 0),
@@ -255,13 +101,15 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
         _op(_NOT_BELOW, _X32, 0, 1),
         _op(_RETURN, _REFUSE),
     ]
-    code += _case(machine.clone3, [_op(_RETURN, _ERRNO | errno.ENOSYS)])  # libc falls back to clone
     code += _case(
-        machine.clone, [_argument(0), _op(_ANY_BIT, _NEW_NAMESPACE, 1, 0), *_verdict(attempt)]
+        judged["clone3"], [_op(_RETURN, _ERRNO | errno.ENOSYS)]
+    )  # libc falls back to clone
+    code += _case(
+        judged["clone"], [_argument(0), _op(_ANY_BIT, _NEW_NAMESPACE, 1, 0), *_verdict(attempt)]
     )
-    code += _case(machine.ioctl, [_argument(1), *_one_of(_IOCTLS)])
+    code += _case(judged["ioctl"], [_argument(1), *_one_of(_IOCTLS)])
     code += _case(
-        machine.prctl,
+        judged["prctl"],
         [
             _argument(0),
             _op(_EQUAL, _PR_SET_DUMPABLE, 0, 3),
@@ -271,25 +119,56 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
             *_one_of(_PRCTLS),
         ],
     )
-    code += _case(machine.prlimit, [_argument(0), _op(_EQUAL, 0, 0, 1), *_verdict()])
-    code += _case(machine.tgkill, [_argument(0), _op(_EQUAL, pid, 0, 1), *_verdict()])
-    pair = _CALLS["socketpair"][machine.column]
-    assert pair is not None
-    code += _case(pair, [_argument(0), _op(_EQUAL, _AF_UNIX, 0, 1), *_verdict()])
+    code += _case(judged["prlimit64"], [_argument(0), _op(_EQUAL, 0, 0, 1), *_verdict()])
+    code += _case(judged["tgkill"], [_argument(0), _op(_EQUAL, pid, 0, 1), *_verdict()])
+    code += _case(judged["socketpair"], _pair())
+    code += _case(judged["sendto"], _no_address(attempt))
+    code += _case(judged["socket"], _socket(_NOTIFY if report else _NO_FAMILY))
     if report:
         code += _reports(machine)
-    for name, numbers in _CALLS.items():
-        number = numbers[machine.column]
-        if number is not None and name != "socketpair":
-            code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ALLOW)]
+    for number in machine.allowed.values():
+        code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ALLOW)]
     code.append(_op(_RETURN, _REFUSE))
     return b"".join(code)
 
 
 def opens(machine: Machine) -> dict[int, int]:
     """Numbers of the calls that open a file by name, and which argument the name is."""
-    found = {_CALLS["open"][machine.column]: 0, _CALLS["openat"][machine.column]: 1}
-    return {number: at for number, at in found.items() if number is not None}
+    at = {"open": 0, "openat": 1}
+    return {machine.allowed[name]: at[name] for name in at if name in machine.allowed}
+
+
+def _pair() -> list[bytes]:
+    """Two ends of one connection. A pair of datagram sockets could send to any other by name."""
+    return [
+        _argument(0),
+        _op(_EQUAL, _AF_UNIX, 1, 0),
+        _op(_RETURN, _REFUSE),
+        _argument(1),
+        _op(_AND, _SOCKET_TYPE),
+        *_one_of((_STREAM, _SEQPACKET)),
+    ]
+
+
+def _no_address(attempt: int) -> list[bytes]:
+    """Only over a connection that is there: both halves of the address's pointer are zero."""
+    return [
+        _argument(4),
+        _op(_EQUAL, 0, 0, 3),
+        _op(_LOAD, _ARGUMENTS_AT + 8 * 4 + 4),
+        _op(_EQUAL, 0, 0, 1),
+        *_verdict(attempt),
+    ]
+
+
+def _socket(other: int) -> list[bytes]:
+    """None is made. A look-up of a user's name tries AF_UNIX first, which is nobody's business."""
+    return [
+        _argument(0),
+        _op(_EQUAL, _AF_UNIX, 1, 0),
+        _op(_RETURN, other),
+        _op(_RETURN, _REFUSE),
+    ]
 
 
 def _reports(machine: Machine) -> list[bytes]:
@@ -298,22 +177,14 @@ def _reports(machine: Machine) -> list[bytes]:
     A camera's node is opened so, hardly anything else is; whether the name is
     one is for the listener to see, and the open goes on to the other layers if not.
     """
-    code = _case(
-        SOCKET[machine.column],
-        [
-            _argument(0),
-            _op(_EQUAL, _AF_UNIX, 1, 0),
-            _op(_RETURN, _NOTIFY),
-            _op(_RETURN, _REFUSE),
-        ],
-    )
+    code: list[bytes] = []
     for number, at in opens(machine).items():
         mask = _op(_AND, _O_ACCMODE | _O_CREAT)
         code += _case(
             number, [_argument(at + 1), mask, _op(_EQUAL, _O_RDWR, 1, 0), *_verdict(_NOTIFY)]
         )
-    for numbers in REPORTED.values():
-        code += [_op(_EQUAL, numbers[machine.column], 0, 1), _op(_RETURN, _NOTIFY)]
+    for number in machine.reported.values():
+        code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _NOTIFY)]
     return code
 
 
@@ -343,7 +214,7 @@ def can_report() -> bool:
     if machine is None:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    return libc.syscall(machine.seccomp, _SECCOMP_GET_NOTIF_SIZES, 0, sizes) == 0 and (
+    return libc.syscall(machine.judged["seccomp"], _SECCOMP_GET_NOTIF_SIZES, 0, sizes) == 0 and (
         tuple(sizes) == NOTICE_SIZES
     )
 
@@ -355,7 +226,9 @@ def _put(pid: int, *, report: bool) -> int:
     header = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
     flags = _FILTER_FLAG_LOG | (_FILTER_FLAG_NEW_LISTENER if report else 0)
     libc = ctypes.CDLL(None, use_errno=True)
-    return int(libc.syscall(MACHINES[name].seccomp, _SECCOMP_SET_MODE_FILTER, flags, header))
+    return int(
+        libc.syscall(MACHINES[name].judged["seccomp"], _SECCOMP_SET_MODE_FILTER, flags, header)
+    )
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

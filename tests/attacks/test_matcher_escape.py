@@ -5,6 +5,7 @@ The twins are matchers that work: they are never reported.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.sandbox import seccomp
 from edge.sandbox import spec as sandbox
-from edge.sandbox.notifier import Warden
+from edge.sandbox.notifier import QUIET_SOCKETS, Warden
 from edge.sandbox.spec import LAYERS, Confinement, Layer
 from tests.attacks.test_matcher_cage import MISSING, USEFUL
 from tests.support import render
@@ -58,12 +59,10 @@ def watched(code: str, *arguments: str, reads: tuple[Path, ...] = ()) -> Iterato
 
 
 ATTEMPTS = {
-    "a TCP socket": ("socket.socket()", "socket of family 2"),
-    "a UDP socket": (
-        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
-        "socket of family 2",
-    ),
-    "netlink": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", "socket of family 16"),
+    "connecting": ("held.connect('/run/systemd/notify')", "connect"),
+    "binding": ("held.bind(b'\\0framegate')", "bind"),
+    "listening": ("held.listen()", "listen"),
+    "sending": ("held.sendto(b'x', '/dev/log')", "sendto an address"),
     "ptrace": ("libc.ptrace(16, os.getppid(), None, None)", "ptrace"),
     "another's memory": (
         "libc.process_vm_readv(os.getppid(), None, 0, None, 0, 0)",
@@ -77,10 +76,54 @@ ATTEMPTS = {
 
 @pytest.mark.parametrize(("attempt", "said"), ATTEMPTS.values(), ids=list(ATTEMPTS))
 def test_an_attempt_fails_and_is_reported(attempt: str, said: str) -> None:
-    code = f"assert tried(lambda: {attempt}) == 'EPERM'"
+    held = "held, peer = socket.socketpair()"  # the one kind of socket there can be
+    code = f"{held}\nassert tried(lambda: {attempt}) == 'EPERM'"
 
     with watched(code) as warden:
         assert warden.attempt == said
+
+
+FAMILIES = {"AF_INET": "IPv4", "AF_INET6": "IPv6", "AF_NETLINK": "netlink"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_look_for_a_network_is_refused_quietly_and_going_on_is_reported(family: str) -> None:
+    code = (
+        f"for _ in range(int(sys.argv[1])):\n"
+        f"    made = tried(lambda: socket.socket(socket.{family}, socket.SOCK_DGRAM))\n"
+        f"    assert made == 'EAFNOSUPPORT', made"
+    )
+
+    with watched(code, str(QUIET_SOCKETS)) as warden:
+        assert warden.attempt == ""
+    with watched(code, str(QUIET_SOCKETS + 1)) as warden:
+        assert warden.attempt == f"socket of {FAMILIES[family]}, 17 sockets asked for"
+
+
+LIBRARIES = [
+    "requests", "urllib3", "numpy", "cv2", "onnxruntime", "PIL.Image", "matplotlib.figure",
+    "supervision", "multiprocessing.pool", "asyncio", "gi.repository.Gst",
+]  # fmt: skip
+GST = """
+import gi
+gi.require_version('Gst', '1.0')
+from gi.repository import Gst
+Gst.init(None)
+assert Gst.parse_launch('videotestsrc num-buffers=2 ! fakesink') is not None
+"""
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_much_used_library_is_no_attempt(library: str) -> None:
+    try:
+        found = importlib.util.find_spec(library)
+    except ImportError:
+        found = None
+    if found is None:
+        pytest.skip(f"{library} is not installed")
+
+    with watched(GST if library.startswith("gi.") else f"import {library}") as warden:
+        assert warden.attempt == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="names are read from the matcher's memory by root")
@@ -121,7 +164,7 @@ def test_numpy_opencv_and_onnxruntime_are_never_reported(face_model: Path) -> No
 
 
 def test_where_there_is_no_listener_the_calls_are_refused_all_the_same() -> None:
-    code = f"{PRELUDE}\nassert tried(lambda: socket.socket()) in ('EPERM', 'ENOSYS')"
+    code = f"{PRELUDE}\nassert tried(lambda: socket.socket()) in ('EAFNOSUPPORT', 'ENOSYS')"
     ours, theirs = socket.socketpair()
     ours.close()  # nobody takes the listener
     order = sandbox.order(
@@ -157,7 +200,7 @@ frames.read()
 if os.fork():
     time.sleep(60)
 try:
-    socket.socket()
+    socket.socketpair()[0].connect("/run/systemd/notify")
 except OSError:
     time.sleep(60)
 """
@@ -205,7 +248,7 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
         assert guard.keeper.child is None  # and it is not started again
         assert alive_in(group) == []  # nor is anything left that came from it
 
-    assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: socket" in line for line in said)
+    assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: connect" in line for line in said)
     told: list[str] = []
     verify_log(
         kiosk.folder / "audit",
