@@ -27,6 +27,7 @@ SHIPPED = (
     [("edge/policies", suffix) for suffix in ("*.cedar", "*.cedarschema", "*.json")]
     + [("edge/models", suffix) for suffix in ("*.onnx", "*.json", "*.md")]
     + [("edge/daemon/deploy", "*")]
+    + [("edge/sandbox/syscalls", "*.json")]
     + [("firmware_bridge", suffix) for suffix in ("*.md", "*.json")]
     + [("firmware_bridge/firmware", suffix) for suffix in ("*.c", "*.h", "*/*.c", "*.ld.in")]
 )

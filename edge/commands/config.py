@@ -34,13 +34,17 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_check(args: argparse.Namespace) -> int:
     """0 if the file holds, 1 with every error on a line of its own."""
+    from edge.daemon.service import plan_of
     from edge.daemon.settings import SettingsError, parse_settings, read_settings
+    from edge.guard.plan import path_faults
 
     data = read_settings(args.file)  # a file that is not there is bad usage, not a failed check
     try:
-        parse_settings(data, args.file)
+        problems = path_faults(plan_of(parse_settings(data, args.file)))
     except SettingsError as err:
-        print("\n".join(err.problems), file=sys.stderr)
+        problems = list(err.problems)
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
         return 1
     print(f"{args.file}: ok")
     return 0

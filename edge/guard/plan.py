@@ -20,6 +20,7 @@ from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.selection import choose
 from edge.sandbox import spec as sandbox
+from edge.sandbox.paths import faults
 from edge.view.fingerprint import Fingerprint, SceneCheck
 
 VIRTUAL = "virtual"
@@ -145,9 +146,34 @@ def _confinement(
     """The matcher's sandbox, all of whose layers this machine has."""
     if not plan.matcher or plan.confinement is None:
         return plan.confinement
+    check_paths(plan)
     without = frozenset(sandbox.Layer(name) for name in device.matcher_without)
     confinement = replace(plan.confinement, without=without)
     sandbox.require(confinement)
     for layer in without:
         say(f"sandbox: {layer.value} is left out, as the signed record says")
     return confinement
+
+
+def path_faults(plan: Plan) -> list[str]:
+    """What the matcher is given although it would leave it no sandbox, a line each."""
+    if not plan.matcher or plan.confinement is None:
+        return []
+    secret = _present(plan.keys, plan.audit, plan.desk)
+    signed = _present(plan.device, plan.session, plan.policy)
+    return faults(plan.confinement.reads, plan.confinement.writes, secret, signed)
+
+
+def _present(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]
+
+
+def check_paths(plan: Plan) -> None:
+    """See that what the matcher is given leaves it a sandbox.
+
+    Raises:
+        UsageError: a path is missing, or reaches the guard's own files or the system's.
+    """
+    wrong = path_faults(plan)
+    if wrong:
+        raise UsageError("; ".join(wrong))

@@ -56,7 +56,7 @@ def test_a_guard_ended_in_a_permit_has_counted_what_its_matcher_got(kiosk: Site)
     with running(kiosk) as guard:
         in_permit(guard)
         printed = guard.stop()
-        received = json.loads((guard.out / "received.json").read_text())["received"]
+        received = json.loads((guard.out / "matcher" / "received.json").read_text())["received"]
         summary = json.loads((guard.out / "summary.json").read_text())
         stored, fields = logged(kiosk, guard)
 

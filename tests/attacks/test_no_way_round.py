@@ -158,7 +158,11 @@ def test_all_a_hopeful_operator_would_set_opens_nothing(
 
     with running(place) as run:
         run.process.wait(timeout=120)
-        got = len(run.received()["captured_ns"]) if (run.out / "received.json").exists() else 0
+        got = (
+            len(run.received()["captured_ns"])
+            if (run.out / "matcher" / "received.json").exists()
+            else 0
+        )
 
     assert (got > 0) is (view == "room"), got
     assert os.environ["FRAMEGATE_DEBUG"] == "1"

@@ -62,7 +62,7 @@ def test_the_first_word_after_a_kill_is_that_it_was_one(
     with running(place) as second:
         second.process.wait(timeout=120)
         after = entries(place, second)[before:]
-        received = json.loads((second.out / "received.json").read_text())["captured_ns"]
+        received = json.loads((second.out / "matcher" / "received.json").read_text())["captured_ns"]
 
     kinds = [entry["kind"] for entry in after]
     assert kinds[: 1 + killed] == (["unclean_stop", "start"] if killed else ["start"])

@@ -161,7 +161,9 @@ class Running:
         raise AssertionError(f"no {role} process")
 
     def received(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = json.loads((self.out / "received.json").read_text())
+        found: dict[str, list[int]] = json.loads(
+            (self.out / "matcher" / "received.json").read_text()
+        )
         return found
 
     def stop(self) -> str:
@@ -174,16 +176,16 @@ class Running:
 def running(kiosk: Site, *arguments: str, matcher: str | None = None) -> Iterator[Running]:
     """`framegate run` for a site, ended and cleaned up whatever happens."""
     out = kiosk.folder / "out"
-    out.mkdir(exist_ok=True)
+    (out / "matcher").mkdir(parents=True, exist_ok=True)
     line = Line(kiosk.store.board_key())
     if matcher is None:
-        matcher = f"{sys.executable} -m edge.frames.counter {out / 'received.json'}"
+        matcher = f"{sys.executable} -m edge.frames.counter {out / 'matcher' / 'received.json'}"
     command = [sys.executable, "-m", "edge.cli", "run", "--source", str(kiosk.clip)]
     command += ["--device", str(kiosk.device), "--session", str(kiosk.session)]
     command += ["--keys", str(kiosk.store.directory), "--board", line.port, "--out", str(out)]
-    command += ["--matcher", matcher, "--matcher-write", str(out), *arguments]
+    command += ["--matcher", matcher, "--matcher-write", str(out / "matcher"), *arguments]
     if os.getuid() == 0:
-        os.chown(out, NOBODY, NOBODY)  # the matcher runs as this user
+        os.chown(out / "matcher", NOBODY, NOBODY)  # the matcher runs as this user
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield Running(process, line, out)

@@ -142,15 +142,18 @@ class Wiretap:
 def guard_on(rig: Rig, site: guards.Site) -> Iterator[tuple[guards.Running, Tap]]:
     """A whole guard whose board is the one on `rig`, over a wire that can be cut."""
     out = site.folder / "out"
-    out.mkdir(exist_ok=True)
+    (out / "matcher").mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
-        os.chown(out, NOBODY, NOBODY)
+        os.chown(out / "matcher", NOBODY, NOBODY)
     tap = Tap(rig.port)
     command = [sys.executable, "-m", "edge.cli", "run", "--source", str(site.clip)]
     command += ["--device", str(site.device), "--session", str(site.session)]
     command += ["--keys", str(site.store.directory), "--board", tap.port, "--out", str(out)]
-    command += ["--matcher", f"{sys.executable} -m edge.frames.counter {out / 'received.json'}"]
-    command += ["--matcher-write", str(out)]
+    command += [
+        "--matcher",
+        f"{sys.executable} -m edge.frames.counter {out / 'matcher' / 'received.json'}",
+    ]
+    command += ["--matcher-write", str(out / "matcher")]
     with (out.parent / "guard.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, text=True)
     try:
