@@ -9,9 +9,9 @@ own face detector where one is given.
 
 from __future__ import annotations
 
-import json
 import select
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,11 +22,26 @@ from edge.clock import MS, BootClock
 from edge.evidence.people import FaceBoxes
 from edge.frames.messages import Offered, Returned, decode, encode
 from edge.frames.pool import Pool
-from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Lane, Lease
+from edge.frames.settings import Picture, PoolSize
+from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Binding, Lease
 from edge.lease import encode as encode_lease
 from edge.view.signs import ALL_BLOCKS
+from edge.wire import Tag
 
 _AHEAD_NS = 1_000 * MS
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """What the loop looks at and whether it waits for evidence."""
+
+    picture: Picture
+    pool: PoolSize
+    binding: Binding
+    pool_fd: int
+    gate_fd: int
+    immediate: bool  # leases reach ahead of the evidence
+    faces: Path | None  # the detector, if any
 
 
 def main() -> int:
@@ -34,24 +49,24 @@ def main() -> int:
     ipc.die_with_parent()
     scheduling.prefer()
     cv2.setNumThreads(1)
-    settings = json.load(sys.stdin)
+    settings = ipc.await_order(LoopSettings)
     clock = BootClock()
-    gate = ipc.attach(settings["gate_fd"])
-    pool = Pool(settings["pool_fd"], settings["slots"], settings["slot_bytes"], writable=False)
-    faces = FaceBoxes(Path(settings["faces"])) if settings["faces"] else None
-    immediate = settings["mode"] == "immediate"
-    lane = Lane(settings["lane"])
+    gate = ipc.attach(settings.gate_fd)
+    pool = Pool(settings.pool_fd, settings.pool.slots, settings.pool.slot_bytes, writable=False)
+    faces = FaceBoxes(settings.faces) if settings.faces else None
+    immediate, binding = settings.immediate, settings.binding
+    lane = binding.lane
     begin_ns = clock.now_ns()
     read_ns = begin_ns  # capture time of the last evidence frame
     renewed_ns = 0
     if faces is not None:
-        faces.detect(np.zeros((settings["height"], settings["width"], 3), np.uint8))
+        faces.detect(np.zeros((settings.picture.height, settings.picture.width, 3), np.uint8))
     while True:
         select.select([gate.fileno()], [], [], 0.01)
         fresh = False
         try:
             for data in ipc.drain(gate):
-                if data[0] != 5:  # notes are not needed here
+                if data[0] != Tag.OFFERED:  # notes are not needed here
                     continue
                 offer = decode(data)
                 assert isinstance(offer, Offered)
@@ -67,9 +82,9 @@ def main() -> int:
         renewed_ns = now_ns
         lease = Lease(
             1,
-            bytes.fromhex(settings["camera"]),
-            bytes.fromhex(settings["boot"]),
-            bytes.fromhex(settings["policy"]),
+            binding.camera,
+            binding.boot,
+            binding.policy,
             lane,
             begin_ns,
             now_ns + _AHEAD_NS if immediate else read_ns + 1,

@@ -8,15 +8,17 @@ act on a lost message counts it.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import socket
 import struct
 import sys
-from typing import Any
+from typing import TypeVar
 
 from edge.errors import GuardError
+from edge.wire import from_json
+
+T = TypeVar("T")
 
 EXHAUSTED = 3  # the exit code of a process that ran out of memory
 MAX_MESSAGE = 64 * 1024
@@ -121,7 +123,7 @@ def die_with_parent(how: signal.Signals = signal.SIGKILL) -> None:
         os._exit(1)
 
 
-def await_order() -> dict[str, Any]:
+def await_order(kind: type[T]) -> T:
     """The settings that the parent hands over on standard input.
 
     Where it goes, or ends the start, before it hands any over, this process ends too.
@@ -129,5 +131,4 @@ def await_order() -> dict[str, Any]:
     text = sys.stdin.read()
     if not text:
         sys.exit(0)
-    settings: dict[str, Any] = json.loads(text)
-    return settings
+    return from_json(kind, text)

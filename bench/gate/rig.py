@@ -9,8 +9,6 @@ stall anywhere shows in every frame it delays.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import secrets
 import socket
@@ -19,25 +17,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.gate.timing import punctual, wait_until
 from bench.scenery import CAMERA, fingerprint
+from bench.slow_loop import LoopSettings
 from edge import ipc, scheduling
+from edge.cameras.layout import Layout
 from edge.cameras.opencv import Shot
 from edge.clock import MS, BootClock, boot_id
+from edge.frames import lifecycle
 from edge.frames.capture import Deliverer
-from edge.frames.messages import Resolved, decode_resolved
+from edge.frames.lifecycle import Ready
+from edge.frames.messages import Resolved, decode_resolved, is_resolved
 from edge.frames.output_format import Form
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
+from edge.frames.settings import GateSettings, Picture, PoolSize
 from edge.guard.processes import Child, spawn_module
 from edge.heartbeat import Beats
-from edge.lease import Lane
+from edge.lease import Binding, Lane
 
 POLICY = bytes(32)
 _START_S = 20.0
@@ -61,7 +62,7 @@ class Rig:
         self._clock = BootClock()
         self.height, self.width = pictures[0].shape[:2]
         self._directory = tempfile.TemporaryDirectory(prefix="framegate-bench-")
-        self._settings: dict[str, Any] = {"mode": mode, "faces": str(faces) if faces else None}
+        self._mode, self._faces = mode, faces
         self._gate_module, self._matcher_module, self._lane = gate, matcher, lane
         self.children: list[Child] = []
         self.scheduling = ""
@@ -82,22 +83,6 @@ class Rig:
         token = secrets.token_hex(8)
         identifying = self._lane.identifying
         view = fingerprint(self._pictures[0]).to_bytes() if identifying else b""
-        common = {
-            "beats_fd": beats.fd,
-            "pool_fd": pool.fd,
-            "slots": pool.slots,
-            "slot_bytes": pool.slot_bytes,
-            "height": self.height,
-            "width": self.width,
-            "layout": "BGR",
-            "picture": asdict(Form()),
-            "camera": CAMERA.hex(),
-            "boot": boot_id().hex(),
-            "policy": POLICY.hex(),
-            "lane": self._lane.value,
-            "view": base64.b64encode(view).decode(),
-            "min_view_score": 0.0,  # the policy asks for no more than the product does
-        }
         ends = {
             "capture_fd": gate_capture,
             "decider_fd": gate_decider,
@@ -105,11 +90,30 @@ class Rig:
             "listen_fd": listener,
         }
         numbers = {name: end.fileno() for name, end in ends.items()}
-        gate = {**common, **numbers, "ring_fd": ring.fd, "token": token, "uid": os.getuid()}
+        picture = Picture(self.height, self.width, 0.0, Layout.BGR)
+        size = PoolSize(pool.slots, pool.slot_bytes)
+        binding = Binding(CAMERA, boot_id(), POLICY, self._lane)
+        gate = GateSettings(
+            picture=picture,
+            pool=size,
+            binding=binding,
+            view=view,
+            min_view_score=0.0,  # the policy asks for no more than the product does
+            output=Form(),
+            token=token,
+            uid=os.getuid(),
+            beats_fd=beats.fd,
+            pool_fd=pool.fd,
+            ring_fd=ring.fd,
+            **numbers,
+        )
         fds = [*numbers.values(), beats.fd, pool.fd, ring.fd]
         self.gate = spawn_module("gate", self._gate_module, gate, fds)
         self.children.append(self.gate)
-        loop = {**common, **self._settings, "gate_fd": decider.fileno()}
+        immediate = self._mode == "immediate"
+        loop = LoopSettings(
+            picture, size, binding, pool.fd, decider.fileno(), immediate, self._faces
+        )
         self.children.append(
             spawn_module("slow loop", "bench.slow_loop", loop, [decider.fileno(), pool.fd])
         )
@@ -197,7 +201,7 @@ class Rig:
 
     def _listen(self) -> None:
         for data in ipc.drain(self._parent):
-            if len(data) > 8:  # anything shorter is a word, not a batch
+            if is_resolved(data):
                 self.resolved += decode_resolved(data)
 
     def _await_gate(self) -> None:
@@ -205,8 +209,9 @@ class Rig:
         while time.monotonic() < deadline:
             data = ipc.receive(self._parent)
             if data is not None:
-                self.scheduling = json.loads(data)["scheduling"] if data[:1] == b"{" else ""
-                self.scheduling = self.scheduling or data.removeprefix(b"ready ").decode()
+                ready = lifecycle.decode(data)
+                assert isinstance(ready, Ready)
+                self.scheduling = ready.words
                 return
             time.sleep(0.01)
         raise TimeoutError("the gate process did not start")

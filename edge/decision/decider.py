@@ -8,10 +8,8 @@ themselves when this process stops or stalls.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import gc
-import json
 import signal
 import sys
 import time
@@ -27,7 +25,6 @@ from edge import ipc, scheduling
 from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.schema import (
-    Board,
     ClockJump,
     ClockReset,
     Enrolment,
@@ -39,7 +36,6 @@ from edge.audit.schema import (
     Start,
     Stop,
 )
-from edge.cameras.layout import Layout
 from edge.clock import MS, BootClock, Clock, S, boot_id, synchronised
 from edge.commissioning.keys import KeyStore, Office
 from edge.commissioning.records import Device, Session, parse_device, parse_session
@@ -50,15 +46,17 @@ from edge.decision.engine import Engine, Models
 from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
 from edge.decision.known_time import KnownTime, Moment
 from edge.decision.monitor import Monitor
+from edge.decision.settings import DeciderSettings
 from edge.errors import AuditError, GuardError, PolicyError
 from edge.evidence import board_link as board
 from edge.evidence.people import FaceBoxes
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.scene import SceneModel
 from edge.evidence.vision import check_rate, check_room
+from edge.frames import lifecycle
 from edge.frames.gate import Limits
+from edge.frames.lifecycle import Escape, Failed, Ready
 from edge.frames.messages import (
-    ESCAPED,
     Anchor,
     Compared,
     End,
@@ -92,28 +90,26 @@ GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell a
 class Decider:
     """Carries messages between the sockets and the judge."""
 
-    def __init__(self, settings: dict[str, Any], clock: Clock | None = None) -> None:
+    def __init__(self, settings: DeciderSettings, clock: Clock | None = None) -> None:
         """Load everything; raises GuardError where something is not what it should be."""
         self._clock = clock or BootClock()
-        self._beats = Beats.attach(settings["beats_fd"])
-        self._gate = ipc.attach(settings["gate_fd"])
-        self._parent = ipc.attach(settings["parent_fd"])
-        bridge_fd = settings["bridge_fd"]
+        self._beats = Beats.attach(settings.beats_fd)
+        self._gate = ipc.attach(settings.gate_fd)
+        self._parent = ipc.attach(settings.parent_fd)
+        bridge_fd = settings.bridge_fd
         self._bridge = ipc.attach(bridge_fd) if bridge_fd is not None else None
-        layout = self._layout = Layout(settings["layout"])
-        slots, slot_bytes = settings["slots"], settings["slot_bytes"]
-        self._pool = Pool(settings["pool_fd"], slots, slot_bytes, layout, writable=False)
-        device = parse_device(settings["device"].encode(), Path(settings["device_path"]))
-        session = parse_session(settings["session"].encode(), Path(settings["session_path"]))
-        view = base64.b64decode(settings["view"])
-        fingerprint = Fingerprint.from_bytes(view) if view else None
-        installed = settings["policy_store"]
-        store = KeyStore.open(Path(settings["keys"]))
-        log = AuditLog.create_or_open(Path(settings["audit"]), store.log_key())
+        picture, size = settings.picture, settings.pool
+        layout = self._layout = picture.layout
+        self._pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, layout, writable=False)
+        device = parse_device(settings.device.encode(), settings.device_path)
+        session = parse_session(settings.session.encode(), settings.session_path)
+        fingerprint = Fingerprint.from_bytes(settings.view) if settings.view else None
+        store = KeyStore.open(settings.keys)
+        log = AuditLog.create_or_open(settings.audit, store.log_key())
         self._clerk = Clerk(log)
         chosen = choose(
-            settings["pack"],
-            Path(installed) if installed is not None else None,
+            settings.pack,
+            settings.policy_store,
             [Floors(version=log.policy_floor, time_s=log.time_floor_ns // S)],
             not_yet_s=device.clock_not_yet_s,
             at_least_s=device.clock_at_least_s,
@@ -125,27 +121,25 @@ class Decider:
         self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
         self._term_ns = 0  # when that was last asked
         self._first_day, floor_s = chosen.first_day, chosen.floor_s
-        self._time = KnownTime(
-            floor_s, accepts_unproven=device.clock_unproven or settings["virtual"]
-        )
+        self._time = KnownTime(floor_s, accepts_unproven=device.clock_unproven or settings.virtual)
         self._kept_floor_s = floor_s  # what the log was last told
-        if policy.digest.hex() != settings["policy"]:
+        if policy.digest != settings.policy:
             raise PolicyError("the policy changed while the guard started; start it again")
-        faces = FaceBoxes(Path(settings["face_model"]))
-        blank = np.zeros((settings["height"], settings["width"], 3), np.uint8)
+        faces = FaceBoxes(settings.face_model)
+        blank = np.zeros((picture.height, picture.width, 3), np.uint8)
         looks = [_time(self._clock, lambda: faces.detect(blank)) for _ in range(4)]
-        if settings["release"] == Release.BRACKETED.value:
+        if settings.release is Release.BRACKETED:
             spent_ns = min(looks)  # the first one warmed up
             check_rate(spent_ns, Limits().max_age_ns)
             check_room(
                 spent_ns,
-                layout.bytes(settings["height"], settings["width"]),
-                settings["rate_hz"],
+                layout.bytes(picture.height, picture.width),
+                picture.rate_hz,
                 Limits().max_bytes,
             )
-        camera = bytes.fromhex(settings["camera"])
+        camera = settings.camera
         self._binding = Binding(camera, boot_id(), policy.digest, session.operation)
-        release = Release(settings["release"])
+        release = settings.release
         interlocked = self._bridge is not None and session.operation.identifying
         setup = Setup(
             device,
@@ -153,25 +147,25 @@ class Decider:
             self._binding,
             release,
             interlocked,
-            settings["camera_known"],
+            settings.camera_known,
             chosen.min_view_score,
             chosen.max_age_ns,
         )
         models = Models(faces, SceneModel.load())
         self._late = False  # a model took too long since this was last told
-        self._reception = _reception(settings["desk"], store, device, session)
+        self._reception = _reception(settings.inbox, store, device, session)
         now_ns = self._clock.now_ns()
         self._moment = self._look_at_clocks(now_ns)
         start = Start(
             self._stamp(now_ns),
             VERSION,
-            settings["pack"],
+            settings.pack,
             session.operation,
             device.dwell_s,
             release,
-            settings["virtual"],
+            settings.virtual,
             _enrolment(fingerprint),
-            Board(settings["board"]),
+            settings.board,
         )
         self._clerk.write(start, durable=True)
         not_yet_s = device.clock_not_yet_s
@@ -186,7 +180,7 @@ class Decider:
             fingerprint,
             models,
             now_ns,
-            reload=lambda: Models(FaceBoxes(Path(settings["face_model"])), SceneModel.load()),
+            reload=lambda: Models(FaceBoxes(settings.face_model), SceneModel.load()),
         )
         self._mirror_floor()
         self._monitor = Monitor(self._parent)
@@ -230,13 +224,17 @@ class Decider:
         self._beats.beat(Role.DECIDER, now_ns)
         gap = now_ns - self._turn_ns > GAP_NS
         self._turn_ns = now_ns
-        self._escaped |= ESCAPED in ipc.drain(self._parent)
+        self._hear_parent()
         self._hear_gate()
         self._hear_bridge()  # after the gate: reading a frame takes its time
         self._attend()
         self._engine.silent(self._silent(gap))
         if not self._over:
             self._act()
+
+    def _hear_parent(self) -> None:
+        for data in ipc.drain(self._parent):
+            self._escaped |= isinstance(lifecycle.decode(data), Escape)
 
     def _hear_bridge(self) -> None:
         if self._bridge is None:
@@ -477,14 +475,14 @@ def _time(clock: Clock, work: Callable[[], object]) -> int:
     return clock.now_ns() - began_ns
 
 
-def _reception(folder: str | None, store: KeyStore, device: Device, session: Session) -> Reception:
+def _reception(folder: Path | None, store: KeyStore, device: Device, session: Session) -> Reception:
     """What hears the people of this session; consent is the record's word where no desk is."""
     lane = session.operation
     standing = People(lane, device.site)
     desk = None
     if folder is not None:
         desks, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
-        desk = Desk(Path(folder), standing, desks=desks, authorities=authorities)
+        desk = Desk(folder, standing, desks=desks, authorities=authorities)
     return Reception(lane, standing, desk, counted=device.matcher_counted)
 
 
@@ -510,17 +508,17 @@ def main() -> int:
     ipc.die_with_parent()
     scheduling.prefer()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = ipc.await_order()
+    settings = ipc.await_order(DeciderSettings)
     cv2.setNumThreads(1)
-    parent = ipc.attach(settings["parent_fd"])
+    parent = ipc.attach(settings.parent_fd)
     try:
         decider = Decider(settings)
     except GuardError as err:
-        ipc.send(parent, json.dumps({"error": str(err)}).encode())
+        ipc.send(parent, lifecycle.encode(Failed(str(err))))
         return 2
     gc.collect()
     gc.freeze()
-    ipc.send(parent, json.dumps({"ready": True}).encode())
+    ipc.send(parent, lifecycle.encode(Ready()))
     try:
         decider.run()
     except MemoryError as err:

@@ -13,6 +13,7 @@ from enum import Enum
 from edge.errors import BridgeError
 from edge.evidence.readings import BoardSample, Vector
 from edge.reasons import Reason
+from edge.wire import Tag
 
 
 class Link(Enum):
@@ -63,10 +64,10 @@ class BoardStatus:
 
 Message = Claim | Floors | BoardStatus | BoardSample
 
-_CLAIM = struct.Struct("<cI?")
-_FLOORS = struct.Struct("<cQQ")
-_STATUS = struct.Struct("<cqB?IBB")
-_SAMPLE = struct.Struct("<cqHB10d")
+_CLAIM = struct.Struct("<BI?")
+_FLOORS = struct.Struct("<BQQ")
+_STATUS = struct.Struct("<BqB?IBB")
+_SAMPLE = struct.Struct("<BqHB10d")
 _REASONS = tuple(Reason)
 _INDEX = {reason: i for i, reason in enumerate(_REASONS)}
 
@@ -74,12 +75,12 @@ _INDEX = {reason: i for i, reason in enumerate(_REASONS)}
 def encode(message: Message) -> bytes:
     """The datagram for `message`."""
     if isinstance(message, Claim):
-        return _CLAIM.pack(b"C", message.decision, message.releasing)
+        return _CLAIM.pack(Tag.CLAIM, message.decision, message.releasing)
     if isinstance(message, Floors):
-        return _FLOORS.pack(b"F", message.log_size, message.policy_version)
+        return _FLOORS.pack(Tag.FLOORS, message.log_size, message.policy_version)
     if isinstance(message, BoardStatus):
         head = _STATUS.pack(
-            b"B",
+            Tag.BOARD_STATUS,
             message.captured_ns,
             message.link.value,
             message.permitted,
@@ -97,16 +98,17 @@ def decode(data: bytes) -> Message:
     Raises:
         BridgeError: it is none of the messages above.
     """
+    tag = data[0] if data else 0
     try:
-        if data[:1] == b"C":
+        if tag == Tag.CLAIM:
             _, decision, releasing = _CLAIM.unpack(data)
             return Claim(decision, releasing)
-        if data[:1] == b"F":
+        if tag == Tag.FLOORS:
             _, log_size, policy_version = _FLOORS.unpack(data)
             return Floors(log_size, policy_version)
-        if data[:1] == b"B":
+        if tag == Tag.BOARD_STATUS:
             return _decode_status(data)
-        if data[:1] == b"S":
+        if tag == Tag.BOARD_SAMPLE:
             return _decode_sample(data)
     except (struct.error, ValueError, IndexError) as err:
         raise BridgeError(f"malformed bridge message of {len(data)} bytes: {err}") from err
@@ -139,7 +141,7 @@ def _encode_sample(sample: BoardSample) -> bytes:
         | ((sample.dock_id is not None) << 4)
     )
     numbers = [0.0 if value is None else value for value in values]
-    return _SAMPLE.pack(b"S", sample.captured_ns, has, flags, *numbers) + dock_id
+    return _SAMPLE.pack(Tag.BOARD_SAMPLE, sample.captured_ns, has, flags, *numbers) + dock_id
 
 
 def _decode_sample(data: bytes) -> BoardSample:

@@ -10,7 +10,6 @@ again with growing pauses; a file that ends is the end of the stream.
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import sys
@@ -24,8 +23,11 @@ from edge.cameras.layout import Layout
 from edge.cameras.opencv import Camera, PacedCamera, Shot, open_camera
 from edge.clock import MS, BootClock
 from edge.errors import CameraError, GuardError
+from edge.frames import lifecycle
+from edge.frames.lifecycle import CameraHello, Failed, Go, Lifecycle
 from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_captured
 from edge.frames.pool import Pool
+from edge.frames.settings import CaptureSettings, Picture, PoolSize
 from edge.heartbeat import Beats, Role
 
 BEAT_NS = 20 * MS
@@ -122,40 +124,35 @@ def main() -> int:
     ipc.die_with_parent()
     scheduling.prefer()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = ipc.await_order()
+    settings = ipc.await_order(CaptureSettings)
     clock = BootClock()
-    parent = socket.socket(fileno=settings["parent_fd"])
-    gate = ipc.attach(settings["gate_fd"])
+    parent = socket.socket(fileno=settings.parent_fd)
+    gate = ipc.attach(settings.gate_fd)
     try:
-        camera = open_camera(settings["source"], clock)
+        camera = open_camera(settings.source, clock)
     except GuardError as err:
-        parent.send(json.dumps({"error": str(err)}).encode())
+        parent.send(lifecycle.encode(Failed(str(err))))
         return 2
-    identity = camera.identity
-    hello = {
-        "kind": identity.kind,
-        "driver": identity.driver,
-        "card": identity.card,
-        "bus": identity.bus,
-        "sha256": identity.sha256,
-        "height": camera.height,
-        "width": camera.width,
-        "rate_hz": camera.rate_hz,
-        "layout": camera.layout.value,
-    }
-    parent.send(json.dumps(hello).encode())
-    data = parent.recv(512)
-    if not data:
+    picture = Picture(camera.height, camera.width, camera.rate_hz, camera.layout)
+    parent.send(lifecycle.encode(CameraHello(camera.identity, picture)))
+    size = _told(parent)
+    if not isinstance(size, PoolSize):
         return 0
-    order = json.loads(data)
-    pool = Pool(settings["pool_fd"], order["slots"], order["slot_bytes"], camera.layout)
-    Heart(Beats.attach(settings["beats_fd"]), clock).start()
-    parent.recv(16)  # the go: everyone else is ready
+    pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, camera.layout)
+    Heart(Beats.attach(settings.beats_fd), clock).start()
+    if not isinstance(_told(parent), Go):
+        return 0
     try:
         deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
-        return _deliver(camera, settings["source"], deliverer, clock)
+        return _deliver(camera, settings.source, deliverer, clock)
     except ipc.PeerGone:
         return 0
+
+
+def _told(parent: socket.socket) -> Lifecycle | None:
+    """What the parent says next; None if it is gone."""
+    data = parent.recv(ipc.SHORT_MESSAGE)
+    return lifecycle.decode(data) if data else None
 
 
 def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock) -> int:

@@ -9,7 +9,6 @@ pool and the release ring.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import gc
 import os
@@ -19,19 +18,18 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
 
 import cv2
 import numpy as np
 
 from edge import ipc, scheduling
-from edge.cameras.layout import Layout
 from edge.clock import MS, BootClock, Clock
 from edge.errors import GuardError, LeaseError
+from edge.frames import lifecycle
 from edge.frames.gate import Blocked, Gate, Pending
+from edge.frames.lifecycle import MatcherConnected, Over, Ready, Token
 from edge.frames.matcher_endpoint import Outlet
 from edge.frames.messages import (
-    TOKEN,
     Anchor,
     Captured,
     End,
@@ -46,14 +44,15 @@ from edge.frames.messages import (
     encode_note,
     encode_resolved,
 )
-from edge.frames.output_format import Form, Shaper
+from edge.frames.output_format import Shaper
 from edge.frames.pool import Pool
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
 from edge.frames.sentinel import Sentinel
+from edge.frames.settings import GateSettings
 from edge.frames.warm_up import Rehearsal
 from edge.heartbeat import Beats, Role
-from edge.lease import MIN_VIEW_SCORE, Binding, Lane, Lease
+from edge.lease import MIN_VIEW_SCORE, Lease
 from edge.lease import decode as decode_lease
 from edge.reasons import Reason
 from edge.view.fingerprint import Fingerprint
@@ -78,42 +77,36 @@ class GateProcess:
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        settings: GateSettings,
         clock: Clock | None = None,
         rehearsal: Rehearsal | None = None,
     ) -> None:
         """`rehearsal` is held before each frame that is due while there is a lease."""
         self._clock = clock or BootClock()
         self._rehearsal = rehearsal
-        self._beats = Beats.attach(settings["beats_fd"])
-        self._capture = ipc.attach(settings["capture_fd"])
-        self._decider = ipc.attach(settings["decider_fd"])
-        self._parent = ipc.attach(settings["parent_fd"])
-        layout = Layout(settings["layout"])
-        self._size: tuple[int, int] = (settings["height"], settings["width"])
-        self._pool = Pool(settings["pool_fd"], settings["slots"], settings["slot_bytes"], layout)
-        ring = Ring(settings["ring_fd"])
+        self._beats = Beats.attach(settings.beats_fd)
+        self._capture = ipc.attach(settings.capture_fd)
+        self._decider = ipc.attach(settings.decider_fd)
+        self._parent = ipc.attach(settings.parent_fd)
+        layout, size = settings.picture.layout, settings.pool
+        self._size = (settings.picture.height, settings.picture.width)
+        self._pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, layout)
+        ring = Ring(settings.ring_fd)
         ring.seal()
         ring.wipe_all()  # its memory is there before the first frame is in a hurry
-        binding = Binding(
-            bytes.fromhex(settings["camera"]),
-            bytes.fromhex(settings["boot"]),
-            bytes.fromhex(settings["policy"]),
-            Lane(settings["lane"]),
-        )
+        binding = settings.binding
         self._identifying = binding.lane.identifying
-        view = base64.b64decode(settings["view"])
-        fingerprint = Fingerprint.from_bytes(view) if view else None
+        fingerprint = Fingerprint.from_bytes(settings.view) if settings.view else None
         self._sentinel = Sentinel(fingerprint, layout)
-        floor = max(MIN_VIEW_SCORE, settings["min_view_score"]) if self._identifying else 0.0
+        floor = max(MIN_VIEW_SCORE, settings.min_view_score) if self._identifying else 0.0
         self._gate = Gate(binding, min_view_score=floor)
         self._outlet = Outlet(
-            socket.socket(fileno=settings["listen_fd"]),
+            socket.socket(fileno=settings.listen_fd),
             ring,
-            token=settings["token"],
+            token=settings.token,
             lane=binding.lane,
-            uid=settings["uid"],
-            shaper=Shaper(Form.of(settings["picture"]), layout, *self._size),
+            uid=settings.uid,
+            shaper=Shaper(settings.output, layout, *self._size),
         )
         self._releaser = Releaser(
             self._gate, self._outlet, self._clock, self._pixels, self._passed, self._block
@@ -185,8 +178,8 @@ class GateProcess:
         self._beats.beat(Role.GATE, now_ns)
         if self._parent_fd in ready:
             for word in ipc.drain(self._parent):
-                if word.startswith(TOKEN):
-                    self._outlet.renew(word[len(TOKEN) :].decode(errors="replace"))
+                if isinstance(told := lifecycle.decode(word), Token):
+                    self._outlet.renew(told.token)
         if not self._watched.isdisjoint(ready) or self._outlet.overdue(now_ns):
             self._serve(now_ns)
             self._watch()
@@ -231,7 +224,7 @@ class GateProcess:
                 self._outlet.show_out()  # a comparison that nobody counts: no more frames
         self._outlet.reports.clear()
         if self._outlet.listening and not before:
-            ipc.send(self._parent, b"matcher")
+            ipc.send(self._parent, lifecycle.encode(MatcherConnected()))
 
     def _hear_decider(self) -> None:
         for data in ipc.drain(self._decider, size=ipc.SHORT_MESSAGE):
@@ -379,7 +372,7 @@ class GateProcess:
             self._over = True
             self._report(None)
             self._outlet.finish("end of stream")
-            ipc.send(self._parent, b"over")
+            ipc.send(self._parent, lifecycle.encode(Over()))
 
     def _doubt(self, now_ns: int) -> None:
         """This process stood still: nothing from before may be released any more."""
@@ -460,11 +453,11 @@ def main() -> int:
     """Run until the guard ends."""
     ipc.die_with_parent(signal.SIGTERM)  # not at once: nobody else is left to wipe the ring
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = ipc.await_order()
+    settings = ipc.await_order(GateSettings)
     process = GateProcess(settings, rehearsal=Rehearsal(GateProcess, settings, BootClock()))
     signal.signal(signal.SIGTERM, lambda number, frame: process.stop())
     granted = prepare_process()
-    ipc.send(ipc.attach(os.dup(settings["parent_fd"])), b"ready " + granted.encode())
+    ipc.send(ipc.attach(os.dup(settings.parent_fd)), lifecycle.encode(Ready(granted)))
     try:
         process.run()
     except MemoryError as err:

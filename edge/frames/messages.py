@@ -3,10 +3,9 @@
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
     gate -> decider     Noted, Offered, Ended,     decider -> gate   Returned, Anchor, edge.lease
                         Compared
-    gate -> parent      Resolved (batches)         parent -> gate    TOKEN, and the token
-                                                   parent -> decider ESCAPED
+    gate -> parent      Resolved (batches)
 
-Every message starts with a one-byte tag. All times are nanoseconds of CLOCK_BOOTTIME.
+Every message starts with a byte of `edge.wire.Tag`. All times are nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -17,9 +16,7 @@ from enum import Enum
 
 from edge.errors import GuardError
 from edge.reasons import Reason
-
-TOKEN = b"token "  # what the next matcher shows at the door
-ESCAPED = b"escaped"  # the matcher tried to get out of its sandbox
+from edge.wire import Tag
 
 
 class End(Enum):
@@ -142,6 +139,8 @@ _ANCHOR = struct.Struct("<BQ")
 _ENDED = struct.Struct("<BQQqiBBQ")
 _COMPARED = struct.Struct("<BB")
 _RESOLVED = struct.Struct("<QqiQI")
+_BATCH = bytes([Tag.RESOLVED])
+_CAPTURED_TAG, _NOTED_TAG = int(Tag.CAPTURED), int(Tag.NOTED)  # plain numbers pack faster
 _REASONS = tuple(Reason)
 _INDEX = {reason: i for i, reason in enumerate(_REASONS)}
 
@@ -150,28 +149,30 @@ def encode(message: Message) -> bytes:
     """The message as bytes."""
     match message:
         case Noted(s, t, score, mean, std, sharp, diff, digest, bad):
-            return _NOTED.pack(4, s, t, score, mean, std, sharp, diff, digest, bad)
+            return _NOTED.pack(Tag.NOTED, s, t, score, mean, std, sharp, diff, digest, bad)
         case Captured(slot, s, t, h, w):
-            return _CAPTURED.pack(1, slot, s, t, h, w)
+            return _CAPTURED.pack(Tag.CAPTURED, slot, s, t, h, w)
         case Freed(slot):
-            return _SLOT.pack(3, slot)
+            return _SLOT.pack(Tag.FREED, slot)
         case Offered(slot, s, t, h, w, final):
-            return _OFFERED.pack(5, slot, s, t, h, w, final)
+            return _OFFERED.pack(Tag.OFFERED, slot, s, t, h, w, final)
         case Returned(slot):
-            return _SLOT.pack(6, slot)
+            return _SLOT.pack(Tag.RETURNED, slot)
         case SourceEnd(end, s):
-            return _END.pack(2, end.value, s)
+            return _END.pack(Tag.SOURCE_END, end.value, s)
         case Anchor(blocks):
-            return _ANCHOR.pack(7, blocks)
+            return _ANCHOR.pack(Tag.ANCHOR, blocks)
         case Compared(gallery, references):
-            return _COMPARED.pack(9, gallery) + b"".join(references)
+            return _COMPARED.pack(Tag.COMPARED, gallery) + b"".join(references)
         case Ended(epoch, released, last, reason, drained, final, judged):
-            return _ENDED.pack(8, epoch, released, last, _number(reason), drained, final, judged)
+            return _ENDED.pack(
+                Tag.ENDED, epoch, released, last, _number(reason), drained, final, judged
+            )
 
 
 def encode_captured(slot: int, sequence: int, captured_ns: int, height: int, width: int) -> bytes:
     """A `Captured` straight from its fields; made for each frame, which waits for it."""
-    return _CAPTURED.pack(1, slot, sequence, captured_ns, height, width)
+    return _CAPTURED.pack(_CAPTURED_TAG, slot, sequence, captured_ns, height, width)
 
 
 def encode_note(
@@ -180,7 +181,7 @@ def encode_note(
     look: tuple[float, float, float, float, float, int, bool],
 ) -> bytes:
     """A `Noted` straight from the sentinel's look, whose fields it repeats; made for each frame."""
-    return _NOTED.pack(4, sequence, captured_ns, *look)
+    return _NOTED.pack(_NOTED_TAG, sequence, captured_ns, *look)
 
 
 def decode(data: bytes) -> Message:
@@ -191,28 +192,28 @@ def decode(data: bytes) -> Message:
     """
     try:
         match data[0]:
-            case 1:
+            case Tag.CAPTURED:
                 return Captured(*_CAPTURED.unpack(data)[1:])
-            case 2:
+            case Tag.SOURCE_END:
                 _, end, sequence = _END.unpack(data)
                 return SourceEnd(End(end), sequence)
-            case 3:
+            case Tag.FREED:
                 return Freed(_SLOT.unpack(data)[1])
-            case 4:
+            case Tag.NOTED:
                 _, s, t, score, mean, std, sharp, diff, digest, bad = _NOTED.unpack(data)
                 return Noted(s, t, score, mean, std, sharp, diff, digest, bool(bad))
-            case 5:
+            case Tag.OFFERED:
                 _, slot, s, t, height, width, final = _OFFERED.unpack(data)
                 return Offered(slot, s, t, height, width, bool(final))
-            case 6:
+            case Tag.RETURNED:
                 return Returned(_SLOT.unpack(data)[1])
-            case 7:
+            case Tag.ANCHOR:
                 return Anchor(_ANCHOR.unpack(data)[1])
-            case 8:
+            case Tag.ENDED:
                 _, epoch, released, last, number, drained, final, judged = _ENDED.unpack(data)
                 reason = _reason(number)
                 return Ended(epoch, released, last, reason, bool(drained), bool(final), judged)
-            case 9 if (len(data) - _COMPARED.size) % 32 == 0:
+            case Tag.COMPARED if (len(data) - _COMPARED.size) % 32 == 0:
                 begins = range(_COMPARED.size, len(data), 32)
                 return Compared(bool(data[1]), tuple(data[i : i + 32] for i in begins))
     except (struct.error, ValueError) as err:
@@ -222,7 +223,7 @@ def decode(data: bytes) -> Message:
 
 def encode_resolved(batch: list[Resolved]) -> bytes:
     """A batch of final words as one message."""
-    return b"".join(
+    return _BATCH + b"".join(
         _RESOLVED.pack(
             r.sequence,
             r.captured_ns,
@@ -234,11 +235,16 @@ def encode_resolved(batch: list[Resolved]) -> bytes:
     )
 
 
+def is_resolved(data: bytes) -> bool:
+    """Whether `data` is a batch of final words."""
+    return data[:1] == _BATCH
+
+
 def decode_resolved(data: bytes) -> list[Resolved]:
     """The batch in `data`; see `encode_resolved`."""
     return [
         Resolved(s, t, _reason(number), epoch, step)
-        for s, t, number, epoch, step in _RESOLVED.iter_unpack(data)
+        for s, t, number, epoch, step in _RESOLVED.iter_unpack(data[1:])
     ]
 
 

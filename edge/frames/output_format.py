@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -33,13 +32,6 @@ class Form:
     def whole(self) -> bool:
         """Whether every pixel is released."""
         return self.crop is None and self.shrink == 1
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> Form:
-        """The form that `dataclasses.asdict` made of one, after its way through JSON."""
-        return cls(
-            settings["crop"] and tuple(settings["crop"]), settings["grey"], settings["shrink"]
-        )
 
 
 class Shaper:

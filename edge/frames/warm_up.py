@@ -13,8 +13,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge import ipc
 from edge.cameras.layout import Layout
@@ -26,8 +25,9 @@ from edge.frames.matcher_endpoint import VERSION
 from edge.frames.output_format import Form
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
+from edge.frames.settings import GateSettings, Picture, PoolSize
 from edge.heartbeat import Beats
-from edge.lease import LIFE_NS, Lane, Lease, encode
+from edge.lease import LIFE_NS, Binding, Lane, Lease, encode
 from edge.view import signs
 
 SHORTEST_NS = 5 * MS  # frames that come faster keep the caches warm themselves
@@ -75,8 +75,8 @@ class Rehearsal:
 
     def __init__(
         self,
-        make: Callable[[dict[str, Any], Clock], Turning],
-        settings: dict[str, Any],
+        make: Callable[[GateSettings, Clock], Turning],
+        settings: GateSettings,
         clock: Clock,
     ) -> None:
         """`make` builds a gate of the very code that is to be rehearsed; `settings` are the real
@@ -87,7 +87,7 @@ class Rehearsal:
         """
         self._clock = clock
         self.pace = Pace()
-        layout = Layout(settings["layout"])
+        layout = settings.picture.layout
         height, width = signs.HEIGHT, signs.WIDTH
         self._pool = Pool.create(layout.bytes(height, width), layout)
         self._ring = Ring.create(Layout.BGR.bytes(height, width))  # what a matcher gets
@@ -97,29 +97,23 @@ class Rehearsal:
         self._parent, parent = ipc.pair()
         door, self._outside = ipc.pair()  # nobody ever knocks
         self._gate = make(
-            {
-                "beats_fd": self._beats.fd,
-                "pool_fd": self._pool.fd,
-                "slots": self._pool.slots,
-                "slot_bytes": self._pool.slot_bytes,
-                "ring_fd": self._ring.fd,
-                "height": height,
-                "width": width,
-                "layout": layout.value,
-                "picture": asdict(Form()),
-                "camera": _NOBODY.hex(),
-                "boot": _NOBODY.hex(),
-                "policy": (2 * _NOBODY).hex(),
-                "lane": _LANE.value,
-                "view": settings["view"],
-                "min_view_score": 0.0,
-                "token": "rehearsal",
-                "uid": os.getuid(),
-                "capture_fd": capture.detach(),
-                "decider_fd": decider.detach(),
-                "parent_fd": parent.detach(),
-                "listen_fd": door.detach(),
-            },
+            GateSettings(
+                picture=Picture(height, width, 0.0, layout),
+                pool=PoolSize(self._pool.slots, self._pool.slot_bytes),
+                binding=Binding(_NOBODY, _NOBODY, 2 * _NOBODY, _LANE),
+                view=settings.view,
+                min_view_score=0.0,
+                output=Form(),
+                token="rehearsal",
+                uid=os.getuid(),
+                beats_fd=self._beats.fd,
+                pool_fd=self._pool.fd,
+                ring_fd=self._ring.fd,
+                capture_fd=capture.detach(),
+                decider_fd=decider.detach(),
+                parent_fd=parent.detach(),
+                listen_fd=door.detach(),
+            ),
             clock,
         )
         seat, self._matcher = ipc.pair()

@@ -7,29 +7,29 @@ guard, also in the middle of its start, finds all of it.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import select
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from edge import ipc
-from edge.audit.schema import Board
-from edge.cameras.layout import Layout
+from edge.audit.schema import Board, Release
 from edge.cameras.opencv import CameraIdentity
 from edge.clock import BootClock, boot_id
+from edge.decision.settings import DeciderSettings
 from edge.errors import CameraError, GuardError
+from edge.frames import lifecycle
+from edge.frames.lifecycle import CameraHello, Failed, Go, Ready
 from edge.frames.output_format import Shaper
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
+from edge.frames.settings import CaptureSettings, GateSettings, PoolSize
 from edge.guard.board import port_of, start_bridge, start_virtual_board
 from edge.guard.plan import VIRTUAL, Papers
 from edge.guard.processes import Child, bear_module
 from edge.heartbeat import Beats, Role
+from edge.lease import Binding
 from edge.view.fingerprint import Fingerprint
 
 START_S = 30.0
@@ -104,69 +104,63 @@ class Launch:
             CameraError: the camera cannot be used.
         """
         papers, plan = self._papers, self._papers.plan
-        self._order("capture", {"source": plan.source})
+        self._order("capture", CaptureSettings(plan.source, **self._numbers["capture"]))
         hello = _hello(self._camera)
-        identity = CameraIdentity(
-            hello["kind"], hello["driver"], hello["card"], hello["bus"], hello["sha256"]
-        )
-        height, width = int(hello["height"]), int(hello["width"])
+        identity, picture = hello.identity, hello.picture
         fingerprint = Fingerprint.from_bytes(papers.view) if papers.view else None
         known = self._known(identity, fingerprint)
         self.board_kind = self._board_kind(known and identity.kind == "virtual")
-        layout = Layout(hello["layout"])
-        shaper = Shaper(papers.device.picture, layout, height, width)
-        pool = Pool.create(layout.bytes(height, width), layout, self._pool_fd)
+        layout = picture.layout
+        shaper = Shaper(papers.device.picture, layout, picture.height, picture.width)
+        pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(shaper.bytes, fd=self._ring_fd)
-        size = {"slots": pool.slots, "slot_bytes": pool.slot_bytes}
-        self._camera.send(json.dumps(size).encode())
-        common = {
-            **size,
-            "height": height,
-            "width": width,
-            "rate_hz": float(hello["rate_hz"]),
-            "layout": layout.value,
-            "camera": identity.digest.hex(),
-            "view": base64.b64encode(papers.view).decode(),
-            "policy": papers.policy.digest.hex(),
-        }
+        size = PoolSize(pool.slots, pool.slot_bytes)
+        self._camera.send(lifecycle.encode(size))
         self._order(
             "decider",
-            {
-                "bridge_fd": None,
-                **common,
-                "device": papers.records[0],
-                "session": papers.records[1],
-                "device_path": str(plan.device),
-                "session_path": str(plan.session),
-                "keys": str(papers.store.directory),
-                "face_model": str(papers.face_model),
-                "audit": str(plan.audit),
-                "pack": plan.pack,
-                "policy_store": str(plan.policy) if plan.policy is not None else None,
-                "release": plan.release,
-                "desk": str(plan.desk) if plan.desk is not None else None,
-                "camera_known": known,
-                "virtual": identity.kind == "virtual",
-                "board": self.board_kind.value,
-            },
+            DeciderSettings(
+                picture=picture,
+                pool=size,
+                camera=identity.digest,
+                camera_known=known,
+                virtual=identity.kind == "virtual",
+                view=papers.view,
+                policy=papers.policy.digest,
+                device=papers.records[0],
+                session=papers.records[1],
+                device_path=plan.device,
+                session_path=plan.session,
+                keys=papers.store.directory,
+                face_model=papers.face_model,
+                audit=plan.audit,
+                pack=plan.pack,
+                policy_store=plan.policy,
+                inbox=plan.desk,
+                release=Release(plan.release),
+                board=self.board_kind,
+                **self._numbers["decider"],
+            ),
         )
+        lane = papers.session.operation
         self._order(
             "gate",
-            {
-                **common,
-                "boot": boot_id().hex(),
-                "lane": papers.session.operation.value,
-                "token": token,
-                "uid": os.getuid(),
-                "min_view_score": papers.min_view_score,
-                "picture": asdict(papers.device.picture),
-            },
+            GateSettings(
+                picture=picture,
+                pool=size,
+                binding=Binding(identity.digest, boot_id(), papers.policy.digest, lane),
+                view=papers.view,
+                min_view_score=papers.min_view_score,
+                output=papers.device.picture,
+                token=token,
+                uid=os.getuid(),
+                **self._numbers["gate"],
+            ),
         )
         self._start_bridge()
 
     def go(self) -> None:
         """All are ready: let the camera deliver."""
-        self._camera.send(b"go")
+        self._camera.send(lifecycle.encode(Go()))
 
     def await_ready(self, name: str) -> None:
         """Wait until the gate or the decider says that it is ready."""
@@ -184,10 +178,11 @@ class Launch:
                 break
             if self._clock.now_ns() > deadline_ns:
                 raise GuardError(f"not ready within {START_S:g} s: {name}")
-        if data.startswith(b"ready"):
-            self._say(f"{name}: {data[6:].decode()}")
-        elif b'"error"' in data:
-            raise GuardError(json.loads(data)["error"])
+        match lifecycle.decode(data):
+            case Ready(words) if words:
+                self._say(f"{name}: {words}")
+            case Failed(error):
+                raise GuardError(error)
 
     def _bear(
         self, name: str, module: str, ends: dict[str, socket.socket], memory: dict[str, int]
@@ -199,8 +194,8 @@ class Launch:
         for end in ends.values():
             end.close()
 
-    def _order(self, name: str, settings: dict[str, Any]) -> None:
-        self.children[name].order({**settings, **self._numbers[name]})
+    def _order(self, name: str, settings: CaptureSettings | DeciderSettings | GateSettings) -> None:
+        self.children[name].order(settings)
 
     def _known(self, identity: CameraIdentity, fingerprint: Fingerprint | None) -> bool:
         """Whether this is the camera that the signed record and the enrolled view name."""
@@ -248,14 +243,16 @@ class Launch:
         self._bridge_end.close()
 
 
-def _hello(channel: socket.socket) -> dict[str, Any]:
+def _hello(channel: socket.socket) -> CameraHello:
     try:
         data = channel.recv(4096)
     except TimeoutError as err:
         raise CameraError(f"the camera said nothing for {START_S:g} s") from err
     if not data:
         raise CameraError("the capture process ended without a word")
-    hello: dict[str, Any] = json.loads(data)
-    if "error" in hello:
-        raise CameraError(hello["error"])
+    hello = lifecycle.decode(data)
+    if isinstance(hello, Failed):
+        raise CameraError(hello.error)
+    if not isinstance(hello, CameraHello):
+        raise CameraError(f"expected the camera's greeting, got {type(hello).__name__}")
     return hello

@@ -9,7 +9,6 @@ so is done beside the rest. The kernel ends the children when the parent ends.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import subprocess
@@ -17,12 +16,12 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from edge import ipc
 from edge.errors import GuardError
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
+from edge.wire import to_json
 
 _GRACE_S = 3.0
 _ENDING_S = 0.5  # for the cause of a loss to be seen behind what it took along
@@ -49,11 +48,11 @@ class Child:
             return False
         return stat.rpartition(")")[2].split()[0] in "Tt"
 
-    def order(self, settings: Mapping[str, Any]) -> None:
+    def order(self, settings: object) -> None:
         """Tell a born child what to do; it begins then."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it is gone; whoever waits for it finds out
-            self.process.stdin.write(json.dumps(settings).encode())
+            self.process.stdin.write(to_json(settings).encode())
             self.process.stdin.close()
 
     def dismiss(self) -> None:
@@ -121,7 +120,7 @@ def bear_module(name: str, module: str, fds: Iterable[int]) -> Child:
     return Child(name, process)
 
 
-def spawn_module(name: str, module: str, settings: Mapping[str, Any], fds: Iterable[int]) -> Child:
+def spawn_module(name: str, module: str, settings: object, fds: Iterable[int]) -> Child:
     """Start `python -m module` with its settings on standard input."""
     child = bear_module(name, module, fds)
     child.order(settings)

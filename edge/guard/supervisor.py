@@ -20,7 +20,9 @@ from edge.audit.schema import Board
 from edge.clock import BootClock, S
 from edge.errors import GuardError
 from edge.evidence.readings import Source
-from edge.frames.messages import ESCAPED, TOKEN, decode_resolved
+from edge.frames import lifecycle
+from edge.frames.lifecycle import Escape, MatcherConnected, Over, Token
+from edge.frames.messages import decode_resolved, is_resolved
 from edge.frames.ring import Ring
 from edge.guard.launch import Launch
 from edge.guard.matcher import Keeper
@@ -122,7 +124,7 @@ class Guard:
         self.keeper.turn(ready, now_ns, over=self.over)
         if self.keeper.escaped and not self._escape_told:
             with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
-                self._escape_told = ipc.send(self._decider, ESCAPED)
+                self._escape_told = ipc.send(self._decider, lifecycle.encode(Escape()))
         if self.keeper.failure and self.failure is None:
             self.failure = self.keeper.failure
 
@@ -218,15 +220,17 @@ class Guard:
     # watching
 
     def _gate_said(self, data: bytes) -> None:
-        if data == b"over":
-            self.over = True
-        elif data == b"matcher":
-            self.keeper.connected = True
-            self.token = secrets.token_hex(16)  # the one it showed is spent
-            if self._gate is not None:
-                ipc.send(self._gate, TOKEN + self.token.encode())
-        else:
+        if is_resolved(data):
             self.recorder.resolved(decode_resolved(data))
+            return
+        match lifecycle.decode(data):
+            case Over():
+                self.over = True
+            case MatcherConnected():
+                self.keeper.connected = True
+                self.token = secrets.token_hex(16)  # the one it showed is spent
+                if self._gate is not None:
+                    ipc.send(self._gate, lifecycle.encode(Token(self.token)))
 
     def _bury(self, ended: list[Child]) -> None:
         lost = {child.name for child in ended}

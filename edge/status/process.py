@@ -34,6 +34,7 @@ from edge.errors import SandboxError, UsageError
 from edge.report.record import write_atomic
 from edge.sandbox import landlock, privileges
 from edge.sandbox import spec as sandbox
+from edge.status.settings import StatusSettings
 from edge.status.web import Site
 
 CONNECTIONS = 100
@@ -84,23 +85,23 @@ def main() -> int:
     ipc.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    settings = ipc.await_order()
+    settings = ipc.await_order(StatusSettings)
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_NOFILE, _NOFILE))
-    file = Path(settings["file"])
+    file = settings.file
     file.parent.mkdir(parents=True, exist_ok=True)
-    tiles = Path(settings["tiles"])
+    tiles = settings.tiles
     with contextlib.suppress(OSError):  # the rule below is for what is there
         Files().make_directory(tiles)
     with contextlib.suppress(SandboxError):  # a second wall, where the kernel has it
         privileges.give_up()
         reads = [*map(Path, sandbox.interpreter_reads()), tiles]
         landlock.restrict(reads, [file.parent])
-    mailbox = Mailbox(ipc.attach(settings["parent_fd"]), file)
-    if settings["listen_fd"] < 0:
+    mailbox = Mailbox(ipc.attach(settings.parent_fd), file)
+    if settings.listen_fd is None:
         mailbox.run()
     mailbox.start()
-    listener = socket.socket(fileno=settings["listen_fd"])
+    listener = socket.socket(fileno=settings.listen_fd)
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # a flood must not fill the journal
     waitress.serve(
         Site(mailbox.read, partial(prove_from_tiles, tiles)),

@@ -14,6 +14,7 @@ from typing import Any
 from edge import ipc
 from edge.clock import BootClock, S
 from edge.guard.processes import Child, spawn_module
+from edge.status.settings import StatusSettings
 
 _AGAIN_NS = 5 * S
 
@@ -35,11 +36,10 @@ class StatusServer:
         self._channel, theirs = ipc.pair()
         self._started_ns = self._clock.now_ns()
         fds = [theirs.fileno()]
-        settings: dict[str, Any] = {"parent_fd": theirs.fileno(), "listen_fd": -1}
-        settings |= {"file": str(self._file), "tiles": str(self._audit / "tile")}
-        if self._listener is not None:
-            settings["listen_fd"] = self._listener.fileno()
-            fds.append(self._listener.fileno())
+        listen_fd = None if self._listener is None else self._listener.fileno()
+        if listen_fd is not None:
+            fds.append(listen_fd)
+        settings = StatusSettings(self._file, self._audit / "tile", theirs.fileno(), listen_fd)
         self._child = spawn_module("status", "edge.status.process", settings, fds)
         theirs.close()
 

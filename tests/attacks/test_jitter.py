@@ -17,6 +17,7 @@ from edge.frames.messages import (
     decode,
     decode_resolved,
     encode,
+    is_resolved,
 )
 from edge.reasons import Reason
 from tests.frames.test_gate_process import HEIGHT, WIDTH, Harness
@@ -48,7 +49,7 @@ class Held(Harness):
         self.send(encode(Captured(slot, self.sequence, captured_ns, HEIGHT, WIDTH)))
         self.sequence += 1
         self.give_back()
-        batches = [data for data in ipc.drain(self.parent) if data != b"matcher"]
+        batches = [data for data in ipc.drain(self.parent) if is_resolved(data)]
         return [word for batch in batches for word in decode_resolved(batch)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import os
 import socket
@@ -16,10 +15,11 @@ from bench import scenery
 from edge import ipc
 from edge.cameras.layout import Layout
 from edge.clock import MS, BootClock, Clock
+from edge.frames import lifecycle
 from edge.frames.client import Connection
 from edge.frames.gate_process import GateProcess
+from edge.frames.lifecycle import Token
 from edge.frames.messages import (
-    TOKEN,
     Captured,
     Ended,
     Noted,
@@ -29,13 +29,15 @@ from edge.frames.messages import (
     decode,
     decode_resolved,
     encode,
+    is_resolved,
 )
 from edge.frames.output_format import Form, Shaper
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
+from edge.frames.settings import GateSettings, Picture, PoolSize
 from edge.frames.warm_up import Rehearsal
 from edge.heartbeat import Beats
-from edge.lease import Lane, Lease, Revocation
+from edge.lease import Binding, Lane, Lease, Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
 from tests.support import render
@@ -71,29 +73,23 @@ class Harness:
         listener.bind(path)
         listener.listen(1)
         self.path = path
-        self.settings = {
-            "beats_fd": self.beats.fd,
-            "pool_fd": self.pool.fd,
-            "slots": self.pool.slots,
-            "slot_bytes": self.pool.slot_bytes,
-            "ring_fd": self.ring.fd,
-            "height": HEIGHT,
-            "width": WIDTH,
-            "layout": layout.value,
-            "picture": dataclasses.asdict(form),
-            "camera": LEASE.camera.hex(),
-            "boot": LEASE.boot.hex(),
-            "policy": LEASE.policy.hex(),
-            "lane": LEASE.lane.value,
-            "view": base64.b64encode(scenery.fingerprint(PICTURE).to_bytes()).decode(),
-            "token": "t",
-            "uid": os.getuid(),
-            "min_view_score": 0.0,
-            "capture_fd": capture.detach(),
-            "decider_fd": decider.detach(),
-            "parent_fd": parent.detach(),
-            "listen_fd": listener.detach(),
-        }
+        self.settings = GateSettings(
+            picture=Picture(HEIGHT, WIDTH, 30.0, layout),
+            pool=PoolSize(self.pool.slots, self.pool.slot_bytes),
+            binding=Binding(LEASE.camera, LEASE.boot, LEASE.policy, LEASE.lane),
+            view=scenery.fingerprint(PICTURE).to_bytes(),
+            min_view_score=0.0,
+            output=form,
+            token="t",
+            uid=os.getuid(),
+            beats_fd=self.beats.fd,
+            pool_fd=self.pool.fd,
+            ring_fd=self.ring.fd,
+            capture_fd=capture.detach(),
+            decider_fd=decider.detach(),
+            parent_fd=parent.detach(),
+            listen_fd=listener.detach(),
+        )
         self.rehearsal = Rehearsal(GateProcess, self.settings, self.clock) if rehearse else None
         self.gate = GateProcess(self.settings, self.clock, self.rehearsal)
         self.sequence = 0
@@ -108,7 +104,9 @@ class Harness:
         while thread.is_alive():
             self.gate.turn()
         self.matcher = found[0]
-        ipc.send(self.parent, TOKEN + b"t")  # for the next one, as the guard's parent does
+        ipc.send(
+            self.parent, lifecycle.encode(Token("t"))
+        )  # for the next one, as the guard's parent does
         return found[0]
 
     def grant(self, **changes: object) -> None:
@@ -147,7 +145,7 @@ class Harness:
         deadline_ns = self.clock.now_ns() + 80 * MS
         while self.clock.now_ns() < deadline_ns:  # words are sent in batches, every 50 ms
             self.gate.turn()
-        batches = [data for data in ipc.drain(self.parent) if data != b"matcher"]
+        batches = [data for data in ipc.drain(self.parent) if is_resolved(data)]
         return [word for batch in batches for word in decode_resolved(batch)]
 
     def close(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,7 @@ from edge.commissioning.records import parse_device
 from edge.errors import RecordError, RingError
 from edge.frames.output_format import Form, Shaper
 from edge.frames.ring import Ring, RingReader
+from edge.wire import from_json, to_json
 from tests.support import render
 
 HEIGHT, WIDTH = 240, 320
@@ -134,7 +133,7 @@ def test_the_record_says_the_form_and_the_gate_reads_the_same() -> None:
     form = parse_device(text.encode(), Path("D.toml")).picture
 
     assert form == Form(CROP, grey=True, shrink=2)
-    assert Form.of(json.loads(json.dumps(dataclasses.asdict(form)))) == form
+    assert from_json(Form, to_json(form)) == form
     assert parse_device(b'camera = "fixed"', Path("D.toml")).picture == Form()
 
 

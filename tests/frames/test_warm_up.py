@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from edge.cameras.layout import Layout
 from edge.clock import MS, Clock, VirtualClock
 from edge.errors import GuardError
 from edge.frames.gate_process import GateProcess
+from edge.frames.settings import GateSettings
 from edge.frames.warm_up import LONGEST_NS, SHORTEST_NS, Pace, Rehearsal
 from edge.lease import Revocation
 from edge.lease import encode as encode_lease
@@ -111,17 +113,21 @@ def test_a_gate_that_cannot_be_rehearsed_is_told_at_the_start(rehearsed):
 
 
 def test_it_is_told_of_no_memory_no_channel_and_no_name_of_the_real_gate(rehearsed):
-    found: list[dict[str, object]] = []
+    found: list[GateSettings] = []
 
-    def make(settings: dict[str, object], clock: Clock) -> GateProcess:
+    def make(settings: GateSettings, clock: Clock) -> GateProcess:
         found.append(settings)
         return GateProcess(settings, clock)
 
-    real = {**rehearsed.settings, "boot": "11" * 16, "policy": "22" * 32}
+    named = replace(rehearsed.settings.binding, boot=b"\x11" * 16, policy=b"\x22" * 32)
+    real = replace(rehearsed.settings, binding=named)
     Rehearsal(make, real, rehearsed.clock)
 
-    same = {name for name, value in found[0].items() if value == real[name]}
-    assert same <= {"layout", "view", "uid", "picture", "min_view_score", "slots", "slot_bytes"}
+    names = [field.name for field in fields(GateSettings)]
+    same = {name for name in names if getattr(found[0], name) == getattr(real, name)}
+    assert same <= {"view", "uid", "output", "min_view_score"}
+    for name in ("camera", "boot", "policy"):
+        assert getattr(found[0].binding, name) != getattr(real.binding, name)
 
 
 def test_a_rehearsal_leaves_the_real_gate_as_it_is(rehearsed):

@@ -6,26 +6,27 @@ board. Only the clock is virtual, and this module stands at the other ends.
 
 from __future__ import annotations
 
-import base64
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge import ipc
+from edge.audit.schema import Board, Release
 from edge.cameras.layout import Layout
 from edge.clock import VirtualClock
 from edge.decision.decider import Decider
 from edge.decision.engine import Examined
 from edge.decision.judge import Action, Outlook, Tell
 from edge.decision.monitor import Seen, parse
+from edge.decision.settings import DeciderSettings
 from edge.evidence import board_link
 from edge.evidence.readings import BoardSample, Reading
 from edge.frames.messages import Anchor, Ended, Noted, Offered, encode
 from edge.frames.messages import decode as decode_gate
 from edge.frames.pool import Pool
+from edge.frames.settings import Picture, PoolSize
 from edge.heartbeat import LEASED, Beats, Role
 from edge.lease import Lease
 from edge.lease import decode as decode_lease
@@ -60,36 +61,32 @@ class DeciderRig:
         self._claim = board_link.Claim(0, releasing=False)
         self._actions: list[Action] = []
         self._anchor: int | None = None
-        settings: dict[str, Any] = {
-            "beats_fd": self._beats.fd,
-            "gate_fd": gate.detach(),
-            "parent_fd": parent.detach(),
-            "bridge_fd": bridge.detach(),
-            "pool_fd": os.dup(self._pool.fd),
-            "slots": self._pool.slots,
-            "slot_bytes": self._pool.slot_bytes,
-            "height": height,
-            "width": width,
-            "rate_hz": 30.0,
-            "layout": Layout.BGR.value,
-            "camera": camera.hex(),
-            "view": base64.b64encode((site.folder / "site.view").read_bytes()).decode(),
-            "policy": Policy.load("strict").digest.hex(),
-            "device": site.device.read_text(),
-            "session": site.session.read_text(),
-            "device_path": str(site.device),
-            "session_path": str(site.session),
-            "keys": str(site.store.directory),
-            "face_model": str(face_model),
-            "audit": str(audit),
-            "pack": "strict",
-            "policy_store": None,
-            "release": "bracketed",
-            "desk": None,
-            "camera_known": True,
-            "virtual": True,
-            "board": "virtual",
-        }
+        settings = DeciderSettings(
+            picture=Picture(height, width, 30.0, Layout.BGR),
+            pool=PoolSize(self._pool.slots, self._pool.slot_bytes),
+            camera=camera,
+            camera_known=True,
+            virtual=True,
+            view=(site.folder / "site.view").read_bytes(),
+            policy=Policy.load("strict").digest,
+            device=site.device.read_text(),
+            session=site.session.read_text(),
+            device_path=site.device,
+            session_path=site.session,
+            keys=site.store.directory,
+            face_model=face_model,
+            audit=audit,
+            pack="strict",
+            policy_store=None,
+            inbox=None,
+            release=Release.BRACKETED,
+            board=Board.VIRTUAL,
+            beats_fd=self._beats.fd,
+            pool_fd=os.dup(self._pool.fd),
+            gate_fd=gate.detach(),
+            parent_fd=parent.detach(),
+            bridge_fd=bridge.detach(),
+        )
         self._decider = Decider(settings, clock)
         self.outlook: Outlook  # as the parent hears it
         self._turn()

@@ -1,0 +1,96 @@
+"""What the parent and its processes say to each other of starting, going on and ending.
+
+capture -> parent   CameraHello, Failed        parent -> capture  PoolSize, Go
+gate -> parent      Ready, MatcherConnected,   parent -> gate     Token
+                    Over, `Resolved` batches
+decider -> parent   Ready, Failed, and what    parent -> decider  Escape
+                    `edge.decision.monitor` has
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.cameras.opencv import CameraIdentity
+from edge.frames.settings import Picture, PoolSize
+from edge.wire import Tag, pack, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class CameraHello:
+    """The camera that capture opened."""
+
+    identity: CameraIdentity
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Everybody is ready: deliver frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A process is ready; `words` are for the operator."""
+
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A process cannot start."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What the next matcher is to show."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """The matcher tried to leave its sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The stream ended, and every frame has its final word."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatcherConnected:
+    """A matcher showed the token; that token is spent."""
+
+
+Lifecycle = CameraHello | PoolSize | Go | Ready | Failed | Token | Escape | Over | MatcherConnected
+
+_KINDS: dict[Tag, type[Lifecycle]] = {
+    Tag.HELLO: CameraHello,
+    Tag.POOL_SIZE: PoolSize,
+    Tag.GO: Go,
+    Tag.READY: Ready,
+    Tag.FAILED: Failed,
+    Tag.TOKEN: Token,
+    Tag.ESCAPE: Escape,
+    Tag.OVER: Over,
+    Tag.MATCHER_CONNECTED: MatcherConnected,
+}
+_TAGS = {kind: tag for tag, kind in _KINDS.items()}
+
+
+def encode(message: Lifecycle) -> bytes:
+    """The message as bytes."""
+    return pack(_TAGS[type(message)], message)
+
+
+def decode(data: bytes) -> Lifecycle:
+    """The message in `data`.
+
+    Raises:
+        GuardError: not a whole message of this table.
+    """
+    found: Lifecycle = unpack(data, _KINDS)
+    return found

@@ -1,0 +1,59 @@
+"""What capture and gate are told when a guard starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.cameras.layout import Layout
+from edge.frames.output_format import Form
+from edge.lease import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The camera's pictures: pixels, frames a second (0 if the camera does not tell), layout."""
+
+    height: int
+    width: int
+    rate_hz: float
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """Of the capture pool."""
+
+    slots: int
+    slot_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """Which camera to open; the descriptors it inherits."""
+
+    source: str
+    parent_fd: int
+    gate_fd: int
+    pool_fd: int
+    beats_fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """What the gate enforces; the descriptors it inherits."""
+
+    picture: Picture
+    pool: PoolSize
+    binding: Binding
+    view: bytes  # the enrolled view; empty if there is none
+    min_view_score: float  # share of agreeing signs, 0 to 1
+    output: Form
+    token: str  # what the matcher is to show
+    uid: int  # of the matcher's user
+    beats_fd: int
+    pool_fd: int
+    ring_fd: int
+    capture_fd: int
+    decider_fd: int
+    parent_fd: int
+    listen_fd: int

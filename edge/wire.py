@@ -1,0 +1,146 @@
+"""What the guard's processes say to each other: one table of tags, typed values as JSON.
+
+Every message on every channel begins with one byte of `Tag`. Messages made for
+each frame are packed structs (`edge.frames.messages`, `edge.lease`,
+`edge.evidence.board_link`); all others are frozen dataclasses that `pack` and
+`unpack` carry as JSON. The settings of a process travel the same way.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import types
+import typing
+from enum import Enum, IntEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edge.errors import GuardError
+
+T = TypeVar("T")
+
+
+class Tag(IntEnum):
+    """The first byte of every message between the guard's processes."""
+
+    CAPTURED = 1  # capture -> gate
+    SOURCE_END = 2  # capture -> gate -> decider
+    FREED = 3  # gate -> capture
+    NOTED = 4  # gate -> decider, as are OFFERED, ENDED and COMPARED
+    OFFERED = 5
+    RETURNED = 6  # decider -> gate, as is ANCHOR
+    ANCHOR = 7
+    ENDED = 8
+    COMPARED = 9
+    RESOLVED = 10  # gate -> parent
+    HELLO = 16  # capture -> parent: the camera is there
+    POOL_SIZE = 17  # parent -> capture
+    GO = 18  # parent -> capture: everybody is ready
+    READY = 19  # gate, decider -> parent
+    FAILED = 20  # capture, decider -> parent: it cannot start, and why
+    TOKEN = 21  # parent -> gate: what the next matcher shows
+    ESCAPE = 22  # parent -> decider: the matcher tried to leave its sandbox
+    OVER = 23  # gate -> parent: the stream ended, every frame has its final word
+    MATCHER_CONNECTED = 24  # gate -> parent
+    READING = 32  # decider -> parent, as is all that follows
+    OUTLOOK = 33
+    REVOKED = 34
+    WROTE = 35
+    CHECKPOINT = 36
+    CLAIM = 48  # decider -> bridge
+    FLOORS = 49  # both ways
+    BOARD_STATUS = 50  # bridge -> decider
+    BOARD_SAMPLE = 51  # bridge -> decider
+    LEASE = 70  # decider -> gate, "FGL1" and "FGR1": leases and revocations
+
+
+def pack(tag: Tag, message: Any) -> bytes:
+    """A frozen dataclass as one message."""
+    return bytes([tag]) + to_json(message).encode()
+
+
+def unpack(data: bytes, kinds: dict[Tag, type[Any]]) -> Any:
+    """The message in `data`, one of the `kinds` that this channel carries.
+
+    Raises:
+        GuardError: no whole message of these kinds.
+    """
+    names = ", ".join(tag.name for tag in kinds)
+    kind = kinds.get(Tag(data[0])) if data and data[0] in Tag._value2member_map_ else None
+    if kind is None:
+        came = f"tag {data[0]}" if data else "nothing"
+        raise GuardError(f"expected a message of {names} between processes, got {came}")
+    return from_json(kind, data[1:].decode(errors="replace"))
+
+
+def to_json(value: Any) -> str:
+    """A frozen dataclass as JSON."""
+    return json.dumps(_plain(value))
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """The dataclass of this kind in `text`.
+
+    Raises:
+        GuardError: not JSON, or a field is missing, unknown or of another type.
+    """
+    try:
+        found: T = _typed(kind, json.loads(text))
+    except (ValueError, TypeError, KeyError) as err:
+        raise GuardError(f"malformed {kind.__name__} between processes: {err}") from err
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return {field.name: _plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """`value` as `kind`; see `_plain`."""
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):  # only "or None" is used
+        inner = next(part for part in typing.get_args(kind) if part is not type(None))
+        return None if value is None else _typed(inner, value)
+    if origin is tuple:
+        return _tuple(typing.get_args(kind), value)
+    if dataclasses.is_dataclass(kind):
+        return _fields(kind, value)
+    if kind is bytes:
+        return base64.b64decode(value, validate=True)
+    if kind is float and type(value) is int:
+        return float(value)
+    if isinstance(kind, type) and issubclass(kind, (Enum, Path)):
+        return kind(value)
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _tuple(parts: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
+    if type(values) is not list:
+        raise TypeError(f"expected a list, got {type(values).__name__}")
+    if parts[-1] is Ellipsis:
+        return tuple(_typed(parts[0], value) for value in values)
+    return tuple(_typed(part, value) for part, value in zip(parts, values, strict=True))
+
+
+def _fields(kind: Any, value: Any) -> Any:
+    hints = typing.get_type_hints(kind)
+    names = {field.name for field in dataclasses.fields(kind)}
+    if type(value) is not dict or set(value) != names:
+        came = sorted(value) if type(value) is dict else type(value).__name__
+        raise TypeError(f"{kind.__name__}: expected the fields {sorted(names)}, got {came}")
+    return kind(**{name: _typed(hints[name], value[name]) for name in names})
