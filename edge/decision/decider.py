@@ -453,7 +453,7 @@ class Decider:
     def _hear_last_words(self) -> None:
         """Act on an escape that the parent told of while the gate was already gone."""
         with contextlib.suppress(ipc.PeerGone):
-            self._escaped |= ESCAPED in ipc.drain(self._parent)
+            self._hear_parent()
         if self._escaped and not self._over:
             self._engine.silent((Reason.MATCHER_ESCAPE_ATTEMPT,))
             self._act()
