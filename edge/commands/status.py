@@ -57,9 +57,10 @@ def read(file: Path, wall_s: float) -> dict[str, Any] | None:
     try:
         with file.open("rb") as opened:
             told: dict[str, Any] = json.loads(opened.read(_MAX_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(told, dict) or abs(wall_s - told.get("at_s", 0.0)) > STALE_S:
+    at_s = told.get("at_s") if isinstance(told, dict) else None
+    if not isinstance(at_s, int | float) or not abs(wall_s - at_s) <= STALE_S:  # nor NaN
         return None
     return told
 
