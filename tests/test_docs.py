@@ -17,7 +17,7 @@ import pytest
 from edge.sandbox import spec as sandbox
 from tests.support.daemons import free_port
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 

@@ -17,6 +17,8 @@ from tests.support import render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import Site, site
 
+pytestmark = pytest.mark.guard
+
 DAY_S = 86_400
 
 

@@ -19,7 +19,7 @@ from edge.clock import S
 from tests.support import render
 from tests.support.guards import Running, Site, running, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 RING_SLOTS = 8
 

@@ -32,7 +32,7 @@ from tests.support.guards import Site, site
 from tests.support.sandboxes import PRELUDE
 
 pytestmark = [
-    pytest.mark.xdist_group("guard"),
+    pytest.mark.guard,
     pytest.mark.skipif(not seccomp.can_report(), reason="this kernel reports no refused calls"),
     pytest.mark.skipif(Layer.SECCOMP in MISSING, reason="no filter can be put on here"),
 ]

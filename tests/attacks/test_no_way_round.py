@@ -23,7 +23,7 @@ from edge.daemon.settings import KEYS
 from tests.support import render
 from tests.support.guards import Site, running, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 ENVIRONMENT = {
     "FRAMEGATE_FD": "the matcher's: its end of the socket",

@@ -28,6 +28,8 @@ from edge.guard.supervisor import Guard
 from tests.support import render
 from tests.support.guards import Site, site
 
+pytestmark = pytest.mark.guard
+
 LAT, LON = "47.376913", "8.541694"
 PIECE = 24  # bytes: eight pixels in a row
 ENDLESS = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

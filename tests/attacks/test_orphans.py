@@ -17,7 +17,7 @@ from edge.frames.client import Connection
 from tests.support import render
 from tests.support.guards import Line, Site, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 
 @pytest.fixture(scope="module")

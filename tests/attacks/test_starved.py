@@ -20,6 +20,8 @@ from tests.support.guards import Site, site
 
 HOG = """
 import os, sys, time
+
+pytestmark = pytest.mark.guard
 cpu, lasts_s = int(sys.argv[1]), float(sys.argv[2])
 os.sched_setaffinity(0, {cpu})
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))  # nothing of the guard is above it

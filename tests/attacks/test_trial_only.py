@@ -31,7 +31,7 @@ from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from tests.support import render
 from tests.support.guards import Line, Site, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 ALLOWED = "[board]\nvirtual = true\n"
 

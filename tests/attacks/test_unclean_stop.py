@@ -16,7 +16,7 @@ from edge.errors import AuditError
 from tests.support import render
 from tests.support.guards import Running, Site, running, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 
 def entries(place: Site, run: Running) -> list[dict[str, Any]]:

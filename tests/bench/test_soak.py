@@ -15,7 +15,7 @@ from tests.support import render
 from tests.support.daemons import configure, free_port, until
 from tests.support.guards import site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 
 def life(*private_mib: float, fds: int = 0) -> Life:

@@ -34,7 +34,7 @@ from tests.support import render
 from tests.support.daemons import configure, daemon, until
 from tests.support.guards import Site, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 NOW = 1_000 * S
 ALLOWED = Outlook(Setting.CONTROLLED, True, (), ("FA-03",))

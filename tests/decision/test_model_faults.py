@@ -24,7 +24,7 @@ from tests.support import render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import Site, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from edge.view.box import Box
 from tests.support import render
 from tests.support.guards import site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 SMALL = (320, 240)
 FACE = Box(130, 60, 190, 140, 0.9)

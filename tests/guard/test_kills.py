@@ -13,7 +13,7 @@ from edge.clock import MS
 from tests.support import render
 from tests.support.guards import Site, now_ns, running, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 ROLES = ["capture", "gate", "decider", "bridge", "parent"]
 BOUND_NS = 250 * MS  # the product's own promise, in the board's time

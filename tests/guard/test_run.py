@@ -38,7 +38,7 @@ from tests.support import render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import DEVICE, SESSION, Line, Site, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 SCRIPT = """\
 import hashlib

@@ -26,7 +26,7 @@ from edge.report.record import FrameDecision
 from tests.support import render
 from tests.support.guards import DEVICE, SESSION, Site, site
 
-pytestmark = pytest.mark.xdist_group("guard")
+pytestmark = pytest.mark.guard
 
 ADA, BEN = "a" * 64, "b" * 64
 AT_ONCE_NS = 150 * MS  # the desk is read every 50 ms, and a frame may be on its way
