@@ -8,12 +8,13 @@ READY  := $(VENV)/.installed
 TESTED := $(VENV)/.installed-test
 BENCHED := $(VENV)/.installed-bench
 PACKED := setup.cfg pyproject.toml
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint policy bench bench-load soak mutants clips hil pico clean
+.PHONY: help demo check fast test lint policy bench bench-load soak mutants clips hil pico clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,14 +22,19 @@ help: ## list the targets
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
 
-test: lint clips ## set up, check the style and run every test (ARGS='-k gate' for some)
-	@base=$$(mktemp -dut fg.XXXXXX) && \
-	  $(BIN)/python -m pytest -n 2 --dist loadgroup --basetemp $$base $(ARGS) && rm -rf $$base
+check: lint ## seconds: style, types, and that no import points upwards
 
-lint: $(TESTED) ## ruff and mypy
+fast: lint clips ## under two minutes: every test but whole guards and slow ones
+	@$(PYTEST) -m "not guard and not slow" $(ARGS)
+
+test: lint clips ## set up, check the style and run every test (ARGS='-k gate' for some)
+	@base=$$(mktemp -dut fg.XXXXXX) && $(PYTEST) --basetemp $$base $(ARGS) && rm -rf $$base
+
+lint: $(TESTED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "make: run '$(BIN)/ruff format .'" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
+	@found=$$(PYTHONPATH=. $(BIN)/lint-imports 2>&1) || { echo "$$found" | sed -n "/^Contracts$$/,\$$p" >&2; exit 1; }
 
 hil: $(TESTED) ## the board suite in full: process, emulated board, real one (PORT=/dev/ttyACM0 KEY=FILE)
 	@if command -v npm >/dev/null; then $(MAKE) pico; else echo "no npm: the RP2040 image is not run"; fi

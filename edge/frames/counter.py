@@ -16,7 +16,6 @@ from pathlib import Path
 from edge.clock import BootClock
 from edge.errors import GuardError
 from edge.frames.client import open_connection
-from edge.report.record import write_atomic
 
 
 def main() -> int:
@@ -40,7 +39,9 @@ def main() -> int:
         print(f"counter: {err}", file=sys.stderr)
         return 2
     told = {"received": len(captured), "captured_ns": captured, "received_ns": received}
-    write_atomic(out, json.dumps(told))
+    beside = out.with_name(f"{out.name}.new")
+    beside.write_text(json.dumps(told))
+    beside.replace(out)
     return 0
 
 
