@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.policy.bundle import Bundle, Floors, seal_bundle
 from edge.policy.engine import Policy
 from edge.policy.lint import spread
-from edge.policy.pack import SHIPPED, shipped_files
+from edge.policy.shipped import names, shipped_files
 from edge.policy.store import judge
 from edge.policy.trust import MAX_BYTES, BundleError, Root, seal, sign
 
@@ -96,7 +96,7 @@ def figures() -> list[dict[str, object]]:
             {"name": name, "value": round(value, 2), "target": target, "unit": unit, "holds": holds}
         )
 
-    for pack in SHIPPED:
+    for pack in names():
         for what, clock in (("wall", time.perf_counter), ("processor", time.thread_time)):
             p50, p99 = decision_us(pack, clock)
             add(f"decision {pack} p50, {what} time", p50, "us")

@@ -25,6 +25,7 @@ DOCUMENTS = sorted(
 )
 SHIPPED = (
     [("edge/policies", suffix) for suffix in ("*.cedar", "*.cedarschema", "*.json")]
+    + [("edge/policies/packs", "*/*")]
     + [("edge/models", suffix) for suffix in ("*.onnx", "*.json", "*.md")]
     + [("edge/daemon/deploy", "*")]
     + [("edge/sandbox/syscalls", "*.json")]

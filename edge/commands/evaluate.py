@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from edge.policy.shipped import names
+
 EXAMPLES = """\
 examples:
   framegate evaluate recordings/                     every figure, as a table
@@ -36,9 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="WORD", help="recordings whose name has a word"
     )
-    parser.add_argument(
-        "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
-    )
+    parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
     parser.add_argument(
         "--splices", type=int, default=1000, metavar="N", help="how many to try (default 1000)"
     )

@@ -92,9 +92,17 @@ def load_policy(pack: str, as_of: str | None) -> Policy:
 
 def _rule_book(args: argparse.Namespace) -> Policy:
     """The pack asked for; of the shipped ones the one that takes every rule."""
-    from edge.policy.pack import SHIPPED
+    from edge.policy.shipped import DEFAULT, names
 
-    return load_policy("strict" if args.pack in SHIPPED else args.pack, args.as_of)
+    shared = args.pack in names() and not _own_rule(args)
+    return load_policy(DEFAULT if shared else args.pack, args.as_of)
+
+
+def _own_rule(args: argparse.Namespace) -> bool:
+    """Whether the pack named has a rule that the default one lacks, and it is asked for."""
+    pack = load_policy(args.pack, args.as_of).pack
+    default = load_policy("strict", args.as_of).pack
+    return args.target in {rule.id for rule in pack.rules} - {rule.id for rule in default.rules}
 
 
 def _plain_only(args: argparse.Namespace) -> None:
@@ -154,23 +162,36 @@ def _rule(args: argparse.Namespace) -> int:
         print(f"  Status   {rule.status.value}")
         lapsed = "" if rule.in_force(policy.day) else f"; decides nothing on {policy.day}"
         print(f"  Holds    {data['effective_from']} to {data['effective_to']}{lapsed}")
+        print(f"  Adopted  {data['adopted_from']}: since then this pack decides by it")
+        print(f"  Checked  {rule.checked or 'never'}{_stale(rule)}")
     if note and not rules:
         print(f"{args.target} decides nothing: {note.why}")
         print(f"  Source   {note.source}")
         print(f"  Says     {note.says}")
         print(f"  Status   {note.status}")
+        print(f"  Checked  {note.checked}")
     return 0
+
+
+def _stale(rule: Rule) -> str:
+    from edge.policy.engine import utc_today
+
+    days = rule.stale_days(utc_today())
+    return f" ({days} days ago: read the source again)" if days else ""
 
 
 def rule_data(rule: Rule, day: datetime.date) -> dict[str, Any]:
     """A rule as data: everything but its Cedar body."""
     begins, ends = rule.effective_from, rule.effective_to
+    adopted = rule.adopted_from
     return {
         "id": rule.id,
         "effect": rule.effect.value,
         "source": rule.source,
         "version": rule.version,
         "effective_from": begins.isoformat() if begins else "always",
+        "adopted_from": adopted.isoformat() if adopted else "always",
+        "checked": str(rule.checked or "never"),
         "effective_to": ends.isoformat() if ends else "none",
         "in_force": rule.in_force(day),
         "status": rule.status.value,

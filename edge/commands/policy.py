@@ -287,6 +287,7 @@ def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
 
 
 def _lint(args: argparse.Namespace) -> int:
+    from edge.policy.engine import utc_today
     from edge.policy.files import policy_in
     from edge.policy.lint import lint
 
@@ -294,6 +295,9 @@ def _lint(args: argparse.Namespace) -> int:
     wrong = lint(pack)
     for finding in wrong:
         print(f"POLICY_LINT {finding}")
+    for rule in pack.rules:
+        if days := rule.stale_days(utc_today()):
+            print(f"warning: {rule.key}: its source was last checked {days} days ago")
     if not wrong:
         print(f"{pack.name}: {len(pack.rules)} rules, nothing to mend")
     return 1 if wrong else 0

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.policy.shipped import names
+
 if TYPE_CHECKING:
     from edge.report.record import Summary
 
@@ -40,9 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="board samples, CSV; several files merge by time",
     )
-    parser.add_argument(
-        "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
-    )
+    parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
     parser.add_argument("--dwell", type=float, metavar="S", help="dwell in seconds, 1 to 30")
     parser.add_argument(
         "--enroll-view",

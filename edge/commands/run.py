@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edge.policy.shipped import names
+
 EXAMPLES = """\
 examples:
   framegate run --source 0 --device D.toml --session S.toml --board /dev/ttyACM0 \
@@ -60,9 +62,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="a folder the matcher may write in; it has none otherwise (repeatable)",
     )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
-    parser.add_argument(
-        "--pack", default="strict", choices=("strict", "police"), help="policy (default strict)"
-    )
+    parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
     parser.add_argument(
         "--policy",
         type=Path,

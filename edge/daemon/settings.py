@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UsageError
+from edge.policy.shipped import names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -146,9 +147,9 @@ KEYS = (
         "",
         "pack",
         '"strict"',
-        '"strict" or "police"',
+        " or ".join(f'"{name}"' for name in names()),
         "policy pack",
-        _one_of("strict", "police"),
+        _one_of(*names()),
     ),
     Key(
         "",

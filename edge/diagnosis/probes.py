@@ -139,9 +139,10 @@ def _models() -> Finding:
 
 def _policy() -> Finding:
     from edge.policy.engine import Policy
+    from edge.policy.shipped import names
 
     try:
-        digests = {name: Policy.load(name).digest.hex() for name in ("strict", "police")}
+        digests = {name: Policy.load(name).digest.hex() for name in names()}
     except GuardError as err:
         return doctor.policy({}, str(err))
     return doctor.policy(digests, None)

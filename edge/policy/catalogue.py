@@ -19,6 +19,7 @@ class Note:
     says: str
     status: str
     why: str  # it decides nothing
+    checked: str  # the day its source was last looked at
 
     def data(self) -> dict[str, str]:
         return {
@@ -26,6 +27,7 @@ class Note:
             "says": self.says,
             "status": self.status,
             "why_not": self.why,
+            "checked": self.checked,
         }
 
 

@@ -58,7 +58,7 @@ class Policy:
         except ValueError as err:
             raise PolicyError(f"pack {pack.name}: {str(err)[:200]}") from err
         if not checked.validation_passed:
-            raise PolicyError(f"pack {pack.name} does not fit its schema: {checked.errors[0]}")
+            raise PolicyError(f"pack {pack.name} does not fit its schema: {_misfit(pack, checked)}")
 
     @classmethod
     def load(cls, name: str, as_of: datetime.date | None = None) -> Policy:
@@ -126,6 +126,13 @@ class Policy:
         if permits:
             return Decision(Verdict.ALLOW, Outcome.PERMITTED, _ids(permits))
         return Decision(Verdict.ALLOW, Outcome.NOT_COVERED, _ids(rules))
+
+
+def _misfit(pack: Pack, checked: cedarpy.ValidationResult) -> str:
+    """The first misfit, with the rule's file and id in place of the engine's number for it."""
+    found = checked.errors[0]
+    place = pack.places[int(found.policy_id.removeprefix("policy"))]
+    return found.error.replace(f"for policy `{found.policy_id}`", place)
 
 
 def utc_today() -> datetime.date:

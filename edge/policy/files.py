@@ -11,7 +11,8 @@ from edge.policy import keys as policy_keys
 from edge.policy.bundle import parse_payload
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
-from edge.policy.pack import read_pack, shipped_files
+from edge.policy.pack import read_pack
+from edge.policy.shipped import completed, shipped_files
 from edge.policy.store import read_bounded, write_whole
 from edge.policy.trust import Root, peek
 from edge.policy.vocabulary import VOCABULARY
@@ -30,7 +31,8 @@ def files_of(source: str) -> Mapping[str, bytes]:
     """The files of a pack, from wherever it is."""
     path = Path(source)
     if path.is_dir():
-        return {entry.name: read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
+        own = {entry.name: read(entry) for entry in sorted(path.iterdir()) if entry.is_file()}
+        return completed(own)
     if path.is_file():
         return parse_payload(peek(read(path))).files
     return shipped_files(source)

@@ -91,7 +91,7 @@ def _missing(pack: Pack) -> Iterator[Finding]:
     standing = {
         rule.id
         for rule in pack.rules
-        if rule.effect is Effect.FORBID and rule.effective_from is rule.effective_to is None
+        if rule.effect is Effect.FORBID and rule.adopted_from is rule.effective_to is None
     }
     for own in OWN_RULES:
         if own not in standing:
@@ -101,7 +101,7 @@ def _missing(pack: Pack) -> Iterator[Finding]:
 def _form(rule: Rule) -> Iterator[str]:
     if not _ID.fullmatch(rule.id):
         yield f"expected an id like MS-02, got {rule.id!r}"
-    begins, ends = rule.effective_from, rule.effective_to
+    begins, ends = rule.adopted_from, rule.effective_to
     if begins and ends and ends < begins:
         yield f"it ends on {ends}, before it begins on {begins}"
     unconditional = not rule.body.get("conditions")

@@ -1,7 +1,7 @@
 """A pack: the files a policy is made of, as bytes, and which rules it takes.
 
-The packs shipped with the product lie in `edge/policies`; a signed bundle
-carries the same files. A pack names its rules by id, `GD-*` or `*`.
+A signed bundle carries the same files as a shipped pack or a folder. A pack
+names its rules by id, `GD-*` or `*`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from importlib.resources import files
 
 import rfc8785
 
 from edge.errors import PolicyError
 from edge.policy.facts import Vocabulary
 from edge.policy.rules import Effect, Rule, parse
+from edge.policy.shipped import BASE, SHIPPED_BASE, shipped_files
 
-SHIPPED = ("strict", "police")
-DEFAULT = "strict"
+__all__ = ["Pack", "read_pack", "shipped_files"]
+
 SCHEMA = "schema.cedarschema"
 VOCABULARY = "vocabulary.json"
 PLACES = "places.json"
@@ -38,24 +38,8 @@ class Pack:
     vocabulary: Vocabulary
     schema: str
     text: str  # every rule of the files, taken or not, in Cedar
+    places: tuple[str, ...]  # of each policy in `text`, in order: its file and its id
     content: bytes  # canonical JSON: the digest of every file the pack is made of
-
-
-def shipped_files(name: str) -> dict[str, bytes]:
-    """The files of a pack that comes with the product.
-
-    Raises:
-        PolicyError: no such pack.
-    """
-    if name not in SHIPPED:
-        raise PolicyError(f"expected a pack named {' or '.join(SHIPPED)}, got {name!r}")
-    found = {
-        entry.name: entry.read_bytes()
-        for entry in files("edge.policies").iterdir()
-        if entry.name.endswith(".cedar") or entry.name in (SCHEMA, VOCABULARY, PLACES)
-    }
-    found["pack.json"] = files("edge.policies").joinpath(f"{name}.json").read_bytes()
-    return found
 
 
 def read_pack(content: Mapping[str, bytes]) -> Pack:
@@ -88,6 +72,7 @@ def read_pack(content: Mapping[str, bytes]) -> Pack:
         Vocabulary.from_json(content[VOCABULARY], content[PLACES]),
         schema,
         "\n".join(content[family].decode() for family in families),
+        tuple(f"{rule.family}.cedar, policy {rule.number + 1} ({rule.id})" for rule in rules),
         rfc8785.dumps({name: hashlib.sha256(content[name]).hexdigest() for name in content}),
     )
 
@@ -110,8 +95,10 @@ def _about(text: bytes) -> _About:
         found = json.loads(text)
     except (ValueError, RecursionError) as err:
         raise PolicyError(f"pack.json is not JSON: {err}") from err
-    if not isinstance(found, dict) or set(found) != _KEYS:
+    if not isinstance(found, dict) or set(found) - {BASE} != _KEYS:
         raise PolicyError(f"pack.json: expected exactly the keys {', '.join(sorted(_KEYS))}")
+    if found.get(BASE, SHIPPED_BASE) != SHIPPED_BASE:
+        raise PolicyError(f"pack.json: expected {BASE} = {SHIPPED_BASE!r} or none")
     about = _About(
         found["name"],
         found["title"],

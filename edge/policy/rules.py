@@ -19,6 +19,8 @@ import cedarpy
 from edge.errors import PolicyError
 from edge.policy.outcome import Outcome
 
+CHECK_DAYS = 180  # law and terms move: a source looked at longer ago is to be read again
+
 
 class Effect(Enum):
     """What a policy does when its conditions hold."""
@@ -31,8 +33,10 @@ class Status(Enum):
     """How well the source's words are known."""
 
     VERIFIED = "verified"  # read in the source named
+    QUOTED = "verified (quotation of the code)"  # word for word, in a report that quotes it
     VERIFIED_IN_PART = "verified in part"
     SECONDARY = "secondary"  # a report of the text
+    UNCERTAIN = "uncertain"  # whether it still holds could not be settled
     OWN = "own"  # the guard's own rule
 
 
@@ -44,8 +48,10 @@ class Rule:
     effect: Effect
     source: str
     version: str
-    effective_from: datetime.date | None  # None: always
+    effective_from: datetime.date | None  # of the law or the vendor; None: always
+    adopted_from: datetime.date | None  # from here on this pack decides by it; None: always
     effective_to: datetime.date | None  # last day in force; None: no end
+    checked: datetime.date | None  # when its source was last looked at; None: nobody has said
     status: Status
     says: str
     outcome: Outcome  # FORBIDDEN for a forbid; of a permit, what it says when it decides
@@ -60,8 +66,13 @@ class Rule:
 
     def in_force(self, day: datetime.date) -> bool:
         """Whether the rule decides on `day`."""
-        begun = self.effective_from is None or self.effective_from <= day
+        begun = self.adopted_from is None or self.adopted_from <= day
         return begun and (self.effective_to is None or day <= self.effective_to)
+
+    def stale_days(self, day: datetime.date) -> int:
+        """For how many days nobody has checked the source, if too many; else 0."""
+        days = 0 if self.checked is None else (day - self.checked).days
+        return days if days > CHECK_DAYS else 0
 
     def in_force_from(self, day: datetime.date) -> bool:
         """Whether the rule decides where it is some day from `day` on, nobody knows which.
@@ -75,8 +86,18 @@ class Rule:
 
 
 _REQUIRED = frozenset(
-    {"id", "source", "version", "effective_from", "effective_to", "status", "says"}
+    {
+        "id",
+        "source",
+        "version",
+        "effective_from",
+        "effective_to",
+        "status",
+        "says",
+    }
 )
+
+_OPTIONAL = frozenset({"adopted_from", "checked"})  # as the law says, and nobody has said when
 
 
 def parse(family: str, text: bytes) -> tuple[Rule, ...]:
@@ -109,16 +130,19 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
     effect = Effect(body["effect"])
     name = f"{family}.cedar, policy {number + 1} ({notes.get('id') or 'no id'})"
     wanted = _REQUIRED | {"outcome"} if effect is Effect.PERMIT else _REQUIRED
-    if set(notes) != wanted:
+    if set(notes) - _OPTIONAL != wanted:
         raise PolicyError(
             f"{name}: expected annotations {', '.join(sorted(wanted))}; "
-            f"missing {sorted(wanted - set(notes))}, unknown {sorted(set(notes) - wanted)}"
+            f"missing {sorted(wanted - set(notes))}, "
+            f"unknown {sorted(set(notes) - wanted - _OPTIONAL)}"
         )
     if not all(notes.values()):
         raise PolicyError(f"{name}: an annotation is empty")
     try:
         status = Status(notes["status"])
         begins = _day(notes["effective_from"], "always")
+        adopted = _day(notes.get("adopted_from", notes["effective_from"]), "always")
+        checked = _day(notes.get("checked", "never"), "never")
         ends = _day(notes["effective_to"], "none")
         outcome = Outcome(notes.get("outcome", "forbidden"))
     except ValueError as err:
@@ -131,7 +155,9 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
         notes["source"],
         notes["version"],
         begins,
+        adopted,
         ends,
+        checked,
         status,
         notes["says"],
         outcome,

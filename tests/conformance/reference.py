@@ -135,6 +135,9 @@ US = [
     "PR",
     "US-TX-Austin",
     "US-NY",
+    "US-MD",
+    "US-ME",
+    "US-CO",
 ]
 ELSEWHERE = ("NZ", "AU-NSW", "CA", "CA-AB", "CA-QC", "GB", "UK", "BR", "IN-MH")
 NOWHERE = ("", "XX", "us", "US-ZZ", "US-OR-Salem", "CA-ZZ", "EU-", "-", "unknown", "world", 7, None)
@@ -235,8 +238,13 @@ def _blocking(facts: Mapping[str, object]) -> set[str]:
         "MS-06": lane == "social_score",
         "MS-07": recognises and f.get("inference_backend") != "on_device",
         "MS-08": live
-        and lane in ("identify_1_n", "verify_1_1", "reidentify", "social_score")
-        and consent not in ("valid", "notice", "notice_with_opt_out"),
+        and (
+            (lane in ("identify_1_n", "reidentify") and consent != "valid")
+            or (
+                lane in ("verify_1_1", "social_score")
+                and consent not in ("valid", "notice", "notice_with_opt_out")
+            )
+        ),
         "MS-09": f.get("result_sink") != "local",
         "FA-06": lane in ("reidentify", "social_score") or crowd,
         "FA-08": lane == "verify_1_1" and consent in ("none", "withdrawn", "opted_out", "forced"),
@@ -259,6 +267,22 @@ def _blocking(facts: Mapping[str, object]) -> set[str]:
         "ST-OR": within("US-OR") and police and recognises and footage,
         "ST-NH": within("US-NH") and police and footage and lane != "transcribe_audio",
         "ST-WA": within("US-WA")
+        and police
+        and search
+        and live
+        and (lapsed or token not in ("warrant", "court_order")),
+        "ST-MD": within("US-MD")
+        and (police or acts_for)
+        and lane in ("identify_1_n", "verify_1_1", "reidentify")
+        and f.get("gallery", "scraped_web") != "missing_persons"
+        and not (
+            f.get("gallery") in ("self_only", "consented_staff")
+            and consent == "valid"
+            and f.get("active_involvement", False)
+        )
+        and not (not live and not lapsed and token in ("warrant", "court_order")),
+        "ST-ME": within("US-ME") and (police or acts_for) and recognises,
+        "ST-CO": within("US-CO")
         and police
         and search
         and live

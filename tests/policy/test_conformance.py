@@ -25,6 +25,8 @@ CASES = [
 ]
 TODAY = "2026-11-01"
 PACKS = ("strict", "police")
+# rules newer than the evaluation scenarios, which decide there besides the ones given
+NEWER = {("strict", "S42"): ["ST-MD"]}  # Maryland police, live 1:N
 
 
 def facts_of_case(case):
@@ -86,7 +88,8 @@ def test_the_command_agrees_with_every_evaluation_scenario(pack, suffix, capsys)
         wanted = expected[answer["id"]]
         assert answer["verdict"] == wanted[f"guard_verdict{suffix}"], answer
         if answer["verdict"] == "BLOCK":
-            assert answer["rules"] == wanted[f"deciding_rules{suffix}"], answer
+            newer = NEWER.get((pack, answer["id"]), [])
+            assert answer["rules"] == sorted([*wanted[f"deciding_rules{suffix}"], *newer]), answer
 
 
 @pytest.mark.parametrize("pack", PACKS)

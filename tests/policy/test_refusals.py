@@ -194,11 +194,12 @@ def test_times_are_utc_wherever_the_device_stands(zone, monkeypatch):
         ({"more": 1}, "pack.json: expected exactly the keys forbid, name, permit, title, version"),
         ({"name": 7}, "pack.json: expected text as name and title"),
         ({"title": 7}, "pack.json: expected text as name and title"),
+        ({"base": "mine"}, "pack.json: expected base = 'shipped' or none"),
         ({"version": 0}, "pack.json: expected a version of 1 or more, got 0"),
         ({"forbid": [7]}, "pack.json: expected a list of rule ids, got [7]"),
         ({"forbid": [], "permit": []}, "pack strict takes no rule at all"),
     ],
-    ids=["no JSON", "keys", "name", "title", "version", "rules", "none"],
+    ids=["no JSON", "keys", "name", "title", "base", "version", "rules", "none"],
 )
 def test_a_refused_pack_is_named(change, says):
     about = b"" if change is None else json.dumps({**ABOUT, **change}).encode()
