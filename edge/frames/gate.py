@@ -51,6 +51,7 @@ class Pending:
     view_score: float
     slot: int
     size: int  # bytes
+    repeat: bool = False  # the same pixels as the frame before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ class Gate:
             blocked = self.bar(captured_ns, Reason.VIEW_FOREIGN)
             blocked.append(Blocked(frame, Reason.VIEW_FOREIGN))
             return blocked
+        if frame.repeat:  # whatever the stream: an old picture under a new time is no new one
+            return [*self.tick(now_ns), Blocked(frame, Reason.CAM_FROZEN)]
         if now_ns - captured_ns > self._limits.max_age_ns:
             return [Blocked(frame, Reason.FRAME_STALE)]
         self._fifo.append(frame)

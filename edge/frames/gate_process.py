@@ -293,7 +293,8 @@ class GateProcess:
         lease = self._gate.lease
         seen = self._sentinel.glance(picture, self._anchor if lease is None else lease.seen_blocks)
         score = 0.0 if seen is None else seen if self._identifying else 1.0
-        frame = Pending(shot.sequence, shot.captured_ns, score, slot, picture.nbytes)
+        repeat = self._sentinel.repeat
+        frame = Pending(shot.sequence, shot.captured_ns, score, slot, picture.nbytes, repeat)
         if seen is None:
             stopped = [Blocked(frame, Reason.FRAME_MALFORMED)]
         else:

@@ -41,6 +41,7 @@ class Sentinel:
         self._buffers = tuple(_Buffers() for _ in range(2))  # this frame's and the last one's
         self._turn = 0
         self._first = True
+        self._change = 255.0  # of the frame last glanced at, from the one before
         self._seen = -1  # no mask is built yet
         self._pairs = 0
         self._mask = np.zeros(signs.SIGN_SHAPE, np.uint8)
@@ -72,6 +73,7 @@ class Sentinel:
             size = self._size(frame)
             if size is None:
                 self._score = None
+                self._change = 255.0
                 return None
             if frame.shape != self._shape:
                 rows, columns = signs.grid(*size)
@@ -81,8 +83,16 @@ class Sentinel:
         self._turn = turn = 1 - self._turn
         now = self._buffers[turn]
         np.copyto(now.thumb, frame[self._places])
+        last = self._buffers[1 - turn].thumb
+        self._change = 255.0 if self._first else cv2.norm(now.thumb, last, cv2.NORM_L1) / _PIXELS
+        self._first = False
         self._score = score = self._compare(now, seen_blocks)
         return score
+
+    @property
+    def repeat(self) -> bool:
+        """Whether the frame last glanced at has the pixels of the one before it."""
+        return self._change == 0.0
 
     def note(self) -> Look:
         """The plain numbers of the frame last glanced at, for liveness; asked once a frame.
@@ -91,17 +101,15 @@ class Sentinel:
         """
         if self._score is None:
             return MALFORMED
-        thumb, last = self._buffers[self._turn].thumb, self._buffers[1 - self._turn].thumb
+        thumb = self._buffers[self._turn].thumb
         cv2.meanStdDev(thumb, self._mean, self._std)
         cv2.Laplacian(thumb, cv2.CV_16S, self._laplacian)
-        change = 255.0 if self._first else cv2.norm(thumb, last, cv2.NORM_L1) / _PIXELS
-        self._first = False
         return Look(
             self._score,
             self._mean.item(),
             self._std.item(),
             cv2.norm(self._laplacian, cv2.NORM_L1) / _PIXELS,
-            change,
+            self._change,
             zlib.crc32(thumb.data),
             False,
         )

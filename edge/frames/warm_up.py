@@ -87,6 +87,7 @@ class Rehearsal:
         """
         self._clock = clock
         self.pace = Pace()
+        self._shade = 0  # of the black frame
         layout = settings.picture.layout
         height, width = signs.HEIGHT, signs.WIDTH
         self._pool = Pool.create(layout.bytes(height, width), layout)
@@ -139,6 +140,8 @@ class Rehearsal:
         black = self._deliverer.room()
         if black is None or not ipc.send(self._decider, encode(lease)):
             return  # a turn with nothing to do would wait
+        self._shade = 1 - self._shade  # a repeat would not be released
+        black[:] = self._shade
         self._deliverer.deliver(Shot(black, now_ns))
         self._gate.turn()
         for channel in (self._decider, self._parent):

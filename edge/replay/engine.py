@@ -179,7 +179,8 @@ class Replay:
         lease = self._gate.lease
         look = self._sentinel.look(frame, self._anchor if lease is None else lease.seen_blocks)
         score = look.view_score if self._identifying else 1.0
-        pending = Pending(sequence, at_ns, score, sequence, frame.nbytes)
+        repeat = self._sentinel.repeat
+        pending = Pending(sequence, at_ns, score, sequence, frame.nbytes, repeat)
         if self._keeps:
             self._pictures[sequence] = frame
         stopped = self._gate.admit(pending, self._clock.now_ns())

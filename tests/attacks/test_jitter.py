@@ -45,7 +45,7 @@ class Held(Harness):
             assert isinstance(freed, Freed)
             self.free.append(freed.slot)
         slot = self.free.pop(0)
-        self.pool.frame(slot, HEIGHT, WIDTH)[:] = self.picture
+        self.expose(slot)
         self.send(encode(Captured(slot, self.sequence, captured_ns, HEIGHT, WIDTH)))
         self.sequence += 1
         self.give_back()

@@ -83,7 +83,7 @@ class Device:
         if self.turns % (FRAME_MS // TURN_MS) or not self.free:
             return
         slot = self.free.pop(0)
-        self.harness.pool.frame(slot, HEIGHT, WIDTH)[:] = self.harness.picture
+        self.harness.expose(slot)
         shot = Captured(slot, self.sequence, self.now_ns(), HEIGHT, WIDTH)
         self.sequence += 1
         self.harness.send(encode(shot))

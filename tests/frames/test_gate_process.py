@@ -40,6 +40,7 @@ from edge.heartbeat import Beats
 from edge.lease import Binding, Lane, Lease, Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
+from edge.view import signs
 from tests.support import render
 
 HEIGHT, WIDTH = 240, 320
@@ -93,6 +94,7 @@ class Harness:
         self.rehearsal = Rehearsal(GateProcess, self.settings, self.clock) if rehearse else None
         self.gate = GateProcess(self.settings, self.clock, self.rehearsal)
         self.sequence = 0
+        self.exposed = False
         self.matcher: Connection | None = None
 
     def connect(self) -> Connection:
@@ -121,7 +123,7 @@ class Harness:
     def deliver(self, picture: np.ndarray | None = None, **changes: int) -> list[Resolved]:
         """Hand over one frame; returns the gate's last words on it and those before it."""
         slot = self.sequence % 4
-        self.pool.frame(slot, HEIGHT, WIDTH)[:] = self.picture if picture is None else picture
+        self.expose(slot, picture)
         self.shoot(**{"slot": slot, **changes})
         self.gate.turn()
         return self.words()
@@ -131,6 +133,16 @@ class Harness:
         shot = Captured(slot, self.sequence, self.clock.now_ns(), HEIGHT, WIDTH)
         self.sequence += 1
         ipc.send(self.capture, encode(dataclasses.replace(shot, **changes)))
+
+    def expose(self, slot: int, picture: np.ndarray | None = None) -> None:
+        """Put a picture into `slot`; the good one differs by one grey level from the one before."""
+        if picture is None and self.exposed:
+            self.picture = self.picture.copy()
+            rows, columns = signs.grid(HEIGHT, WIDTH)
+            place = (rows.start, columns.start, 1)[: self.picture.ndim]
+            self.picture[place] = (int(self.picture[place]) + 1) % 256
+        self.exposed = True
+        self.pool.frame(slot, HEIGHT, WIDTH)[:] = self.picture if picture is None else picture
 
     def give_back(self) -> None:
         """Say, as the decider, that whatever frame was lent as evidence is needed no more."""
@@ -555,3 +567,15 @@ def test_a_halved_frame_of_another_size_is_blocked_and_the_next_good_one_passes(
     assert [word.reason for word in words] == [Reason.FRAME_MALFORMED]
     assert shaped.matcher.read(timeout_s=0) is None
     assert shaped.passes()
+
+
+def test_a_picture_that_comes_again_is_not_released_and_the_next_new_one_is(harness):
+    matcher = harness.connect()
+    harness.grant()
+
+    words = harness.deliver() + harness.deliver(harness.picture) + harness.deliver(harness.picture)
+
+    assert [word.reason for word in words] == [None, Reason.CAM_FROZEN, Reason.CAM_FROZEN]
+    assert matcher.read(timeout_s=0) is not None
+    assert matcher.read(timeout_s=0) is None
+    assert harness.passes()

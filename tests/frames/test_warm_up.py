@@ -19,7 +19,7 @@ from edge.frames.warm_up import LONGEST_NS, SHORTEST_NS, Pace, Rehearsal
 from edge.lease import Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
-from tests.frames.test_gate_process import HEIGHT, PICTURE, WIDTH, Harness
+from tests.frames.test_gate_process import Harness
 
 PERIOD_NS = 33 * MS
 
@@ -149,7 +149,7 @@ def test_a_rehearsal_leaves_the_real_gate_as_it_is(rehearsed):
 def test_it_is_held_while_a_lease_holds_and_a_frame_is_due(rehearsed):
     for slot in range(3):
         rehearsed.grant()
-        rehearsed.pool.frame(slot, HEIGHT, WIDTH)[:] = PICTURE
+        rehearsed.expose(slot)
         rehearsed.shoot(slot)
         rehearsed.gate.turn()
         rehearsed.clock.advance(ms=20)
@@ -157,7 +157,7 @@ def test_it_is_held_while_a_lease_holds_and_a_frame_is_due(rehearsed):
     before = rehearsed.rehearsal.released
     rehearsed.gate.turn()  # the time stands at the moment a frame is due: too late
     assert rehearsed.rehearsal.released == before
-    rehearsed.pool.frame(3, HEIGHT, WIDTH)[:] = PICTURE
+    rehearsed.expose(3)
     rehearsed.shoot(3)
     rehearsed.gate.turn()
     rehearsed.clock.advance(ms=18)
@@ -196,7 +196,7 @@ def due(rehearsed) -> Callable[[Callable[[], None]], Harness]:
         rehearsed.gate._rehearsal = Stub(happens)
         rehearsed.grant(to_ns=1 << 62, expires_ns=1 << 62)
         for slot in range(3):
-            rehearsed.pool.frame(slot, HEIGHT, WIDTH)[:] = PICTURE
+            rehearsed.expose(slot)
             rehearsed.shoot(slot)
             rehearsed.gate.turn()
             assert rehearsed.matcher.read(timeout_s=0) is not None
@@ -224,17 +224,17 @@ def test_a_turn_with_a_rehearsal_waits_no_longer_than_any_other(due, rehearsed):
 
 def test_a_frame_that_comes_during_a_rehearsal_is_released_after_it(due, rehearsed):
     def frame() -> None:
-        rehearsed.pool.frame(5, HEIGHT, WIDTH)[:] = PICTURE
+        rehearsed.expose(5)
         rehearsed.shoot(5)
 
     due(frame).gate.turn()
 
-    assert (rehearsed.matcher.read(timeout_s=0) == PICTURE).all()
+    assert (rehearsed.matcher.read(timeout_s=0) == rehearsed.picture).all()
 
 
 def test_a_revocation_that_comes_during_a_rehearsal_goes_before_the_frame_behind_it(due, rehearsed):
     def revocation_and_frame() -> None:
-        rehearsed.pool.frame(5, HEIGHT, WIDTH)[:] = PICTURE
+        rehearsed.expose(5)
         rehearsed.shoot(5)
         ipc.send(rehearsed.decider, encode_lease(Revocation(1, (Reason.NO_LEASE,))))
 
