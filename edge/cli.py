@@ -13,6 +13,7 @@ import errno
 import importlib
 import os
 import pkgutil
+import select
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -69,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"framegate: {err}", file=sys.stderr)
         return 2
     except BrokenPipeError:
+        if not _reader_gone():  # another pipe broke, and that is a fault
+            raise
         _drop_stdout()  # the reader has read enough, as `head` does
         return 0
     except OSError as err:
@@ -79,6 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _reader_gone() -> bool:
+    """Whether whoever read this process's standard output has gone away."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _drop_stdout() -> None:

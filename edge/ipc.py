@@ -57,6 +57,36 @@ def send(channel: socket.socket, data: bytes) -> bool:
     return True
 
 
+def tell(channel: socket.socket, data: bytes) -> None:
+    """Send one message that must arrive, at a start.
+
+    Raises:
+        PeerGone: it did not; the other end has gone away or takes nothing.
+    """
+    try:
+        channel.send(data)
+    except OSError as err:
+        raise PeerGone(str(err)) from err
+
+
+def await_word(channel: socket.socket, size: int = MAX_MESSAGE) -> bytes:
+    """The next message of a blocking channel, waited for until its timeout.
+
+    Raises:
+        PeerGone: the other end has gone away.
+        TimeoutError: nothing came in time.
+    """
+    try:
+        data = channel.recv(size)
+    except TimeoutError:
+        raise
+    except OSError as err:
+        raise PeerGone(str(err)) from err
+    if not data:
+        raise PeerGone("end of stream")
+    return data
+
+
 class PeerGone(Exception):
     """The other end of a channel has gone away."""
 

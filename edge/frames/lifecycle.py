@@ -81,6 +81,11 @@ _KINDS: dict[Tag, type[Lifecycle]] = {
 _TAGS = {kind: tag for tag, kind in _KINDS.items()}
 
 
+def belongs(data: bytes) -> bool:
+    """Whether `data` is a message of this table."""
+    return bool(data) and data[0] in _KINDS
+
+
 def encode(message: Lifecycle) -> bytes:
     """The message as bytes."""
     return pack(_TAGS[type(message)], message)

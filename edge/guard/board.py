@@ -59,10 +59,11 @@ def port_of(board: Child) -> str:
     """The serial port of a virtual board that was just started.
 
     Raises:
-        GuardError: it did not start.
+        GuardError: it did not start, and how it ended.
     """
     assert board.process.stdout is not None
-    port = board.process.stdout.readline().decode().strip()
-    if not port:
-        raise GuardError("the virtual board did not start")
+    line = board.process.stdout.readline()
+    if not line.endswith(b"\n"):  # also half a line is none
+        raise GuardError(board.describe_end())
+    port = line.decode().strip()
     return port

@@ -102,6 +102,7 @@ class Launch:
 
         Raises:
             CameraError: the camera cannot be used.
+            ipc.PeerGone: a process that was started is gone.
         """
         papers, plan = self._papers, self._papers.plan
         self._order("capture", CaptureSettings(plan.source, **self._numbers["capture"]))
@@ -115,7 +116,7 @@ class Launch:
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(shaper.bytes, fd=self._ring_fd)
         size = PoolSize(pool.slots, pool.slot_bytes)
-        self._camera.send(lifecycle.encode(size))
+        ipc.tell(self._camera, lifecycle.encode(size))
         self._order(
             "decider",
             DeciderSettings(
@@ -160,7 +161,7 @@ class Launch:
 
     def go(self) -> None:
         """All are ready: let the camera deliver."""
-        self._camera.send(lifecycle.encode(Go()))
+        ipc.tell(self._camera, lifecycle.encode(Go()))
 
     def await_ready(self, name: str) -> None:
         """Wait until the gate or the decider says that it is ready."""
@@ -245,11 +246,9 @@ class Launch:
 
 def _hello(channel: socket.socket) -> CameraHello:
     try:
-        data = channel.recv(4096)
+        data = ipc.await_word(channel)
     except TimeoutError as err:
         raise CameraError(f"the camera said nothing for {START_S:g} s") from err
-    if not data:
-        raise CameraError("the capture process ended without a word")
     hello = lifecycle.decode(data)
     if isinstance(hello, Failed):
         raise CameraError(hello.error)

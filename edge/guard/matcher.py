@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 
+from edge import ipc
 from edge.clock import MS, S
 from edge.guard.processes import Child, spawn_caged, spawn_matcher
 from edge.sandbox import spec as sandbox
@@ -49,7 +50,11 @@ class Keeper:
         self._again_ns: int | None = None
 
     def start(self, ask: Callable[[], Mapping[str, str]], now_ns: int) -> None:
-        """Start the matcher, if there is to be one; `ask` says what the next one connects with."""
+        """Start the matcher, if there is to be one; `ask` says what the next one connects with.
+
+        Raises:
+            ipc.PeerGone: the gate does not listen any more.
+        """
         self._environment = ask
         self._began_ns = now_ns
         if not self._command or self.escaped:
@@ -63,7 +68,10 @@ class Keeper:
         self._warden = Warden(ours)
         self._warden.start()
         with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
-            channel.connect(environment["FRAMEGATE_SOCKET"])
+            try:
+                channel.connect(environment["FRAMEGATE_SOCKET"])
+            except OSError as err:  # the gate listens there, or is gone
+                raise ipc.PeerGone(str(err)) from err
             self.child = spawn_caged(
                 self._command, self._confinement, given, channel.fileno(), theirs.fileno()
             )

@@ -92,6 +92,10 @@ class Guard:
     def __enter__(self) -> Guard:
         try:
             self._start()
+        except ipc.PeerGone as err:
+            lost = self._first_lost()
+            self.close()
+            raise GuardError(lost) from err
         except BaseException:
             self.close()
             raise
@@ -118,10 +122,11 @@ class Guard:
         self._end_a_hung_model(now_ns)
         with contextlib.suppress(ipc.PeerGone):
             for data in ipc.drain(self._decider):
-                self.recorder.decider_said(data)
+                self._decider_said(data)
             for data in ipc.drain(self._gate):
                 self._gate_said(data)
-        self.keeper.turn(ready, now_ns, over=self.over)
+        with contextlib.suppress(ipc.PeerGone):  # the gate is gone: its end is seen by itself
+            self.keeper.turn(ready, now_ns, over=self.over)
         if self.keeper.escaped and not self._escape_told:
             with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
                 self._escape_told = ipc.send(self._decider, lifecycle.encode(Escape()))
@@ -158,7 +163,7 @@ class Guard:
 
     def _hear_last_words(self) -> None:
         """Say that this is the end, and take what gate and decider still have to tell."""
-        hear = {"gate": self._gate_said, "decider": self.recorder.decider_said}
+        hear = {"gate": self._gate_said, "decider": self._decider_said}
         channels = {"gate": self._gate, "decider": self._decider}
         speaking = {c: hear[name] for name, c in channels.items() if c and name in self.children}
         for child in self.children.values():
@@ -196,6 +201,17 @@ class Guard:
         self._await_matcher()
         launch.go()
 
+    def _first_lost(self) -> str:
+        """Which process was lost in the middle of a start; its channel broke first."""
+        children = list(self.children.values())
+        until_ns = self._clock.now_ns() + LAST_WORDS_NS
+        while self._clock.now_ns() < until_ns:
+            ended = [child for child in children if child.process.poll() is not None]
+            if ended:
+                return first_lost(children, ended).describe_end()
+            select.select([], [], [], TURN_MS / 1000)
+        return "a process of the guard closed its channel during the start"
+
     def _await_board(self) -> None:
         """Give the board a moment to be heard, so that a camera's first frames count."""
         deadline_ns = self._clock.now_ns() + BOARD_WAIT_NS
@@ -218,6 +234,11 @@ class Guard:
                 return
 
     # watching
+
+    def _decider_said(self, data: bytes) -> None:
+        if lifecycle.belongs(data):  # its word that it is ready, where nobody waits for it
+            return
+        self.recorder.decider_said(data)
 
     def _gate_said(self, data: bytes) -> None:
         if is_resolved(data):

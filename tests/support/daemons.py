@@ -119,6 +119,7 @@ def daemon(site: Site, *, matcher: bool = True) -> Iterator[Daemon]:
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
         log.open("w") as out,
     ):
+        (site.folder / "notify").unlink(missing_ok=True)
         channel.bind(str(site.folder / "notify"))
         channel.setblocking(False)
         process = subprocess.Popen(
