@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo check fast test lint policy bench bench-load soak mutants clips hil pico clean
+.PHONY: help demo check fast test policy bench bench-load soak mutants clips hil pico clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,15 +22,13 @@ help: ## list the targets
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
 
-check: lint ## seconds: style, types, and that no import points upwards
-
-fast: lint clips ## under two minutes: every test but whole guards and slow ones
+fast: check clips ## under two minutes: every test but whole guards and slow ones
 	@$(PYTEST) -m "not guard and not slow" $(ARGS)
 
-test: lint clips ## set up, check the style and run every test (ARGS='-k gate' for some)
+test: check clips ## set up, check the style and run every test (ARGS='-k gate' for some)
 	@base=$$(mktemp -dut fg.XXXXXX) && $(PYTEST) --basetemp $$base $(ARGS) && rm -rf $$base
 
-lint: $(TESTED)
+check: $(TESTED) ## seconds: style, types, and that no import points upwards
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "make: run '$(BIN)/ruff format .'" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary

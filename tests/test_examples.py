@@ -12,6 +12,8 @@ from edge.commissioning.records import load_device, load_session
 from edge.reasons import Family
 from edge.report.record import Outcome, read_decisions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 WAITED_S = 0.6  # frames captured this long after the dwell must pass

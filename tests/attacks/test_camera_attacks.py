@@ -28,6 +28,8 @@ from edge.report.record import Outcome
 from edge.view.enrol import enrol
 from tests.support import render
 
+pytestmark = pytest.mark.slow
+
 SIZE = (320, 240)
 FPS = 30
 F = S // FPS

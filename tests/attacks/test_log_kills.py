@@ -1,6 +1,10 @@
 """The writer is killed at random moments: nothing that was acknowledged is lost."""
 
+import pytest
+
 from bench.audit import kills as audit_kills
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_killed_writer_loses_no_acknowledged_entry(tmp_path):

@@ -55,6 +55,7 @@ def test_the_version_is_the_installed_one(capsys):
     assert capsys.readouterr().out == f"framegate {VERSION}\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_read_enough_is_no_failure():
     run = shell(f"$G explain {CASES} --json | head -n 1")
 

@@ -15,6 +15,8 @@ from edge.evaluation.disturb import DISTURBANCES
 from edge.evaluation.manifest import Mount, read_manifest
 from tests.support import render
 
+pytestmark = pytest.mark.slow
+
 HEADER = "file,kind,source,camera,setting\n"
 
 

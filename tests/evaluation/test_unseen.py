@@ -21,6 +21,8 @@ from edge.replay.engine import Replay
 from edge.report.record import Outcome
 from edge.view.enrol import enrol
 
+pytestmark = pytest.mark.slow
+
 VIEWS = ("static_table_bottles", "static_room_one_person_at_a_time")  # whatever part is cut
 STREETS = (
     "static_cctv_campus_pedestrians",

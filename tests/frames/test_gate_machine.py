@@ -301,6 +301,7 @@ def machine_settings(steps: int) -> settings:
 
 
 @pytest.mark.timeout(0 if STEPS > 100_000 else 300)
+@pytest.mark.slow
 def test_the_gate_does_what_the_plain_reference_does():
     run_state_machine_as_test(GateMachine, settings=machine_settings(STEPS))
 

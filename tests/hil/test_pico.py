@@ -15,7 +15,7 @@ from firmware_bridge.session import Session
 from firmware_bridge.virtual.sensors import Veto
 from tests.support.boards import ROOT
 
-pytestmark = [pytest.mark.hil, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.hil, pytest.mark.timeout(600)]
 TURN_US = 5000
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 LOADER = tuple(f"edge/policy/{name}.py" for name in ("bundle", "pack", "strict_json", "trust"))
 TESTS = [f"tests/policy/test_{name}.py" for name in ("bundle", "json", "refusals")]

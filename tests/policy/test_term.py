@@ -91,6 +91,7 @@ def test_an_unproven_day_is_read_as_the_strictest_and_a_proven_one_brings_its_ru
 
 @settings(max_examples=25, deadline=None)
 @given(true=days, floor=days)
+@pytest.mark.slow
 def test_what_an_unproven_clock_permits_is_permitted_on_the_true_day(true, floor):
     true = max(true, floor)
     unproven = of_the_day(Policy(STRICT, true), 0, proven=False, floor=floor)
@@ -100,6 +101,7 @@ def test_what_an_unproven_clock_permits_is_permitted_on_the_true_day(true, floor
 
 @settings(max_examples=40, deadline=None)
 @given(shown=days)
+@pytest.mark.slow
 def test_whatever_the_clock_shows_a_shipped_pack_permits_no_more_than_today(shown):
     policy = _under(shown)
 

@@ -16,6 +16,8 @@ from edge.report.record import FrameDecision, Outcome, SceneRecord, read_decisio
 from tests.support import render
 from tests.support.guards import DEVICE, SESSION
 
+pytestmark = pytest.mark.slow
+
 AFTER_NS = 600_000_000
 Play = Callable[..., SceneRecord]
 

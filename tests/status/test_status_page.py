@@ -40,6 +40,8 @@ from edge.status.web import Site
 from tests.support.audit_helpers import permit, start
 from tests.support.daemons import free_port, until
 
+pytestmark = pytest.mark.slow
+
 NOW = 10_000 * S
 LOG_KEY = Signer.generate("framegate-test/log")
 WALL_S = 1_790_000_000.0

@@ -373,6 +373,7 @@ def test_the_kiosk_recognises_its_own_clip(clip, kiosk, faces):
     assert all(r.reasons_continue == () for _, r in readings)
 
 
+@pytest.mark.slow
 def test_the_cut_away_is_foreign_from_its_first_reading(clip, kiosk, faces):
     readings = list(_readings(clip("face_noface.mov"), kiosk, faces))
 
@@ -392,6 +393,7 @@ ROOMS = ("static_room_one_person_at_a_time", "static_table_bottles")  # a site m
 
 
 @pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.slow
 def test_placards_of_real_streets_before_real_rooms(data_dir, faces, name):
     own = data_dir / "video" / f"{name}.mp4"
     fingerprint = enrol_opening(own, 1.0, faces)
