@@ -512,9 +512,10 @@ HELP: dict[Reason, Help] = {
         "Use the way in that needs no face.",
     ),
     Reason.DESK_UNREADABLE: Help(
-        "The folder where consent is handed in and taken back cannot be read.",
+        "The folder where consent is handed in and taken back cannot be read, or not fast enough.",
         _ALL_OFF,
-        "See that the folder named with --desk is there, readable and holds under 4,096 files.",
+        "See that the folder named with --desk is readable, holds under 4,096 plain files and "
+        "nothing else by their names, and that nothing writes new ones without end.",
     ),
     Reason.COMPARISONS_UNREPORTED: Help(
         "A face was released for 3 s and the matcher reported no comparison.",

@@ -17,7 +17,7 @@ examples:
 
 Exit code 0 while the daemon runs, 1 if it does not.
 """
-STALE_S = 3.0
+STALE_S = 3.0  # the file is written twice a second; this also bears a busy machine
 _EVERY_S = 0.5
 _MAX_BYTES = 1 << 20
 
@@ -53,11 +53,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(file: Path, wall_s: float) -> dict[str, Any] | None:
-    """The snapshot in `file`; None if there is none, or it is old."""
+    """The snapshot in `file`; None if there is none, it is old, or its daemon is gone."""
+    from edge.plain_file import read_plain
+    from edge.status.alive import abandoned
+
     try:
-        with file.open("rb") as opened:
-            told: dict[str, Any] = json.loads(opened.read(_MAX_BYTES))
+        told: dict[str, Any] = json.loads(read_plain(file, _MAX_BYTES))
     except (OSError, ValueError, RecursionError):
+        return None
+    if abandoned(file):
         return None
     at_s = told.get("at_s") if isinstance(told, dict) else None
     if not isinstance(at_s, int | float) or not abs(wall_s - at_s) <= STALE_S:  # nor NaN

@@ -9,8 +9,10 @@ Each holds one line but the token. Files are to be moved in whole. What closes
 needs no signature. A file is read once; taking it away again changes nothing
 while the guard runs, except that a claim that is gone is over. A claim counts
 only if it is made while the guard runs: a file that was there before is of
-another session. The folder belongs to the reception's program: whoever writes
-there can end a session, and name a person, but agree for nobody.
+another session. The same bytes count once. Where new files come faster than the
+log should take them, everything is blocked until they may be taken. The folder
+belongs to the reception's program: whoever writes there can end a session, and
+name a person, but agree for nobody.
 """
 
 from __future__ import annotations
@@ -24,13 +26,17 @@ from pathlib import Path
 
 from edge.audit.note import Verifier
 from edge.audit.schema import Handing, Stamp, Token
-from edge.clock import MS
+from edge.clock import MS, S
 from edge.consent.consent import Standing
 from edge.consent.tokens import read_authorisation, read_receipt
 from edge.errors import RecordError, SignatureError
+from edge.plain_file import read_plain
 
 LOOK_NS = 50 * MS  # the folder is read this often
 MAX_FILES = 4096
+BURST = 60  # new files that may come at once, beyond those that lie there at the start
+MAX_READS = 256  # files read at one look; the others are read at the next
+REGAIN_NS = 10 * S  # then one more in this time; each is an entry in the log
 _MAX_BYTES = 4096
 _PERSON = re.compile("[0-9a-f]{64}")
 _CLAIM = "claim"
@@ -67,6 +73,9 @@ class Desk:
         self._desks = tuple(desks)
         self._authorities = tuple(authorities)
         self._seen: dict[str, _Mark] = {}
+        self._known: set[tuple[str, bytes]] = set()  # (suffix, digest) of what was taken
+        self._left = BURST  # new files that may be taken now
+        self._regained_ns: int | None = None
         self._first = True
         self._looked_ns: int | None = None
         self.readable = False  # a desk nobody has looked at yet says nothing
@@ -81,7 +90,7 @@ class Desk:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     if entry.name == _CLAIM or entry.name.endswith(tuple(_TAKES)):
-                        status = entry.stat()
+                        status = entry.stat(follow_symlinks=False)
                         found[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
         except OSError:
             self.readable = False
@@ -95,16 +104,34 @@ class Desk:
             (name for name, mark in found.items() if self._seen.get(name) != mark),
             key=lambda name: (name.endswith(".token"), name),
         )
+        if self._first:
+            self._left = len(fresh) + BURST
+        self._first = False
+        self._regain(now_ns)
         handed = []
-        for name in fresh:
-            data = self._read(name)
+        for place, name in enumerate(fresh):
+            data = self._read(name) if place < MAX_READS else None
             if data is None:
                 self.readable = False  # it may be a withdrawal; look again
                 continue
+            what = (os.path.splitext(name)[1], hashlib.sha256(data).digest())
+            if what not in self._known:
+                if not self._left:
+                    self.readable = False  # blocked until it may be taken
+                    continue
+                self._left -= 1
+                self._known.add(what)
+                handed.append(self._take(name, data))
             self._seen[name] = found[name]
-            handed.append(self._take(name, data))
-        self._first = False
         return tuple(handed)
+
+    def _regain(self, now_ns: int) -> None:
+        if self._left >= BURST or self._regained_ns is None:
+            self._regained_ns = now_ns
+            return
+        more = (now_ns - self._regained_ns) // REGAIN_NS
+        self._regained_ns += more * REGAIN_NS
+        self._left = min(BURST, self._left + more)
 
     def _claim(self, mark: _Mark | None, now_ns: int) -> None:
         before = self._seen.get(_CLAIM)
@@ -156,8 +183,7 @@ class Desk:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            with (self._folder / name).open("rb") as file:
-                return file.read(_MAX_BYTES + 1)
+            return read_plain(self._folder / name, _MAX_BYTES + 1)
         except OSError:
             return None
 

@@ -2,8 +2,8 @@
 
     python -m edge.status.process < settings.json
 
-It listens on loopback, answers at most a hundred connections with two threads,
-runs behind everything else, and can read no file but its own and the log's
+It listens on loopback, answers at most a hundred connections with two threads
+(`edge.status.door`), runs behind everything else, and can read no file but its own and the log's
 public tiles, and write none but its own. What is done to it cannot reach the
 guard. Reading stays possible while the daemon pauses; when the daemon ends, so
 does this.
@@ -24,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import waitress
-
 from edge import ipc
 from edge.audit.files import Files
 from edge.audit.tiled import prove_from_tiles
@@ -34,12 +32,11 @@ from edge.errors import SandboxError, UsageError
 from edge.report.record import write_atomic
 from edge.sandbox import landlock, privileges
 from edge.sandbox import spec as sandbox
+from edge.status.alive import hold
+from edge.status.door import serve
 from edge.status.settings import StatusSettings
 from edge.status.web import Site
 
-CONNECTIONS = 100
-THREADS = 2
-IDLE_S = 10
 _NOFILE = 256
 _FILE_NS = 500_000_000
 
@@ -90,6 +87,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_NOFILE, _NOFILE))
     file = settings.file
     file.parent.mkdir(parents=True, exist_ok=True)
+    hold(file)
     tiles = settings.tiles
     with contextlib.suppress(OSError):  # the rule below is for what is there
         Files().make_directory(tiles)
@@ -103,18 +101,7 @@ def main() -> int:
     mailbox.start()
     listener = socket.socket(fileno=settings.listen_fd)
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # a flood must not fill the journal
-    waitress.serve(
-        Site(mailbox.read, partial(prove_from_tiles, tiles)),
-        sockets=[listener],
-        threads=THREADS,
-        connection_limit=CONNECTIONS,
-        channel_timeout=IDLE_S,
-        cleanup_interval=2,
-        max_request_header_size=8192,
-        max_request_body_size=1,
-        ident=None,
-        _quiet=True,
-    )
+    serve(Site(mailbox.read, partial(prove_from_tiles, tiles)), listener)
     return 0
 
 

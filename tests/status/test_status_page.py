@@ -592,3 +592,43 @@ def test_keyboard_and_screen_reader_find_their_way(served: tuple[int, StatusServ
     assert headings[0] == "framegate"
     assert {"Evidence", "Changes", "Health"} <= set(headings)
     assert order == ["Skip to the evidence", "Pause refreshing", "JSON", "metrics", "health"]
+
+
+def test_visitors_who_drip_do_not_starve_a_health_check(served: tuple[int, StatusServer]) -> None:
+    port, server = served
+    with contextlib.ExitStack() as visitors:
+        dripping = []
+        for _ in range(300):
+            visitor = visitors.enter_context(socket.socket())
+            visitor.connect(("127.0.0.1", port))
+            dripping.append(visitor)
+        answers = []
+        for _ in range(5):
+            for visitor in dripping:
+                with contextlib.suppress(OSError):
+                    visitor.send(b"G")
+            server.tell(told())
+            with contextlib.closing(
+                http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            ) as client:
+                client.request("GET", "/healthz", headers={"Host": "localhost"})
+                answers.append(client.getresponse().status)
+
+    assert answers == [200] * 5
+
+
+def test_a_daemon_that_was_killed_is_not_running_at_once(
+    served: tuple[int, StatusServer], tmp_path: Path
+) -> None:
+    _, server = served
+    file = tmp_path / "run" / "status.json"
+    until(file.exists, "the file")
+    at_s = json.loads(file.read_text())["at_s"]
+    alive = status.read(file, at_s)
+    assert server._child is not None
+    server._child.process.kill()  # as the kernel does when the daemon is killed
+    server._child.process.wait(10)
+
+    assert alive is not None
+    assert file.exists()
+    assert status.read(file, at_s) is None
