@@ -201,7 +201,8 @@ def rule_data(rule: Rule, day: datetime.date) -> dict[str, Any]:
 
 
 def _file(path: Path, args: argparse.Namespace) -> int:
-    from edge.policy.scenario import MAX_BYTES, read_scenarios
+    from edge.policy.facts import JURISDICTION
+    from edge.policy.scenario import MAX_BYTES, read_scenarios, unknown_keys
 
     try:
         with path.open("rb") as file:
@@ -210,6 +211,15 @@ def _file(path: Path, args: argparse.Namespace) -> int:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err
     except UsageError as err:
         raise UsageError(f"{path}: {err}") from err
+    terms = load_policy(args.pack, args.as_of).pack.vocabulary.terms
+    known = [*(term.key for term in terms), JURISDICTION]
+    for scenario in scenarios:
+        for key in unknown_keys(scenario, known):
+            near = get_close_matches(str(key), known, n=1)
+            raise UsageError(
+                f"{path}: scenario {scenario.id}: unknown key {key!r}"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
     cases = [(s.id, dict(s.facts)) for s in scenarios if args.id in (None, s.id)]
     if not cases:
         raise UsageError(f"{path} holds no scenario {args.id!r}")

@@ -312,8 +312,8 @@ def _diff_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _diff(args: argparse.Namespace) -> int:
+    from edge.policy.difference import difference
     from edge.policy.files import policy_in
-    from edge.policy.table import difference
 
     if args.cases < 1:
         raise UsageError(f"--cases: expected 1 or more, got {args.cases}")

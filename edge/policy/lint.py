@@ -15,13 +15,12 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import cedarpy
 
-from edge.policy.facts import UNKNOWN_PLACE, Facts
+from edge.policy.facts import Facts
 from edge.policy.pack import Pack
-from edge.policy.rules import Effect, Rule, policy_set
+from edge.policy.rules import Effect, Rule, named, policy_set
 
 OWN_RULES = ("GD-01", "GD-02", "GD-03", "GD-04", "GD-05", "GD-08", "GD-09")
 _ID = re.compile(r"[A-Z]{2,3}-[A-Z0-9]{1,8}")
@@ -51,7 +50,7 @@ def lint(pack: Pack) -> tuple[Finding, ...]:
     words = {v for term in pack.vocabulary.terms for v in term.values if isinstance(v, str)}
     for rule in pack.rules:
         found += [Finding(rule.key, message) for message in _form(rule)]
-        for node in _nodes(rule.body):
+        for node in named(rule.body):
             if isinstance(node, str) and node not in words:
                 found.append(Finding(rule.key, f"{node!r} is no word of the vocabulary"))
             elif isinstance(node, tuple) and node not in known:
@@ -64,12 +63,13 @@ def always_true(pack: Pack) -> tuple[str, ...]:
     """Keys of the rules that hold for every one of the fixed requests."""
     # as permits, all the rules that hold are named in each answer
     asked = [dataclasses.replace(r, body={**r.body, "effect": "permit"}) for r in pack.rules]
-    entities = cedarpy.Entities.from_json_str(json.dumps(pack.vocabulary.entities()))
+    schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
+    entities = cedarpy.Entities.from_json_str(json.dumps(pack.vocabulary.entities()), schema=schema)
     results = cedarpy.is_authorized_batch(
         [facts.request() for facts in spread(pack, _REQUESTS)],
         policy_set(asked),
         entities,
-        cedarpy.Schema.from_str(pack.schema),
+        schema,
     )
     held = {rule.key for rule in pack.rules}
     for result in results:
@@ -109,20 +109,3 @@ def _form(rule: Rule) -> Iterator[str]:
         rule.body[s]["op"] == "All" for s in ("principal", "action", "resource")
     ):
         yield "it is empty: it has no condition at all"
-
-
-def _nodes(body: Any) -> Iterator[str | tuple[str, str]]:
-    """Every word and every entity that a policy names."""
-    if isinstance(body, list):
-        for item in body:
-            yield from _nodes(item)
-    elif isinstance(body, dict):
-        if set(body) == {"type", "id"}:
-            if body != {"type": "Place", "id": UNKNOWN_PLACE}:
-                yield body["type"], body["id"]
-            return
-        if isinstance(body.get("Value"), str):
-            yield body["Value"]
-        for key, item in body.items():
-            if key != "annotations":
-                yield from _nodes(item)

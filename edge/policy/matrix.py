@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION, Value
-from edge.policy.lint import spread
 from edge.policy.outcome import Decision
 
 # from what an operator changes most easily to what is settled at commissioning
@@ -152,24 +151,4 @@ def flips(policy: Policy, facts: Mapping[str, object]) -> tuple[Flip, ...]:
         Flip(key, value, decision)
         for (key, value), decision in zip(changes, decided, strict=True)
         if decision.verdict is not now
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One case that two policies answer differently."""
-
-    facts: Mapping[str, Value]
-    before: Decision
-    after: Decision
-
-
-def differences(before: Policy, after: Policy, count: int) -> tuple[Change, ...]:
-    """The cases, of `count` spread over the vocabulary, that changed verdict or outcome."""
-    cases = [facts.values for facts in spread(before.pack, count)]
-    answers = zip(cases, before.decide_many(cases), after.decide_many(cases), strict=True)
-    return tuple(
-        Change(facts, old, new)
-        for facts, old, new in answers
-        if (old.verdict, old.outcome) != (new.verdict, new.outcome)
     )

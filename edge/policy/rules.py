@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import cedarpy
 
 from edge.errors import PolicyError
+from edge.policy.facts import UNKNOWN_PLACE
 from edge.policy.outcome import Outcome
 
 CHECK_DAYS = 180  # law and terms move: a source looked at longer ago is to be read again
@@ -169,3 +170,20 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
 
 def _day(text: str, unbounded: str) -> datetime.date | None:
     return None if text == unbounded else datetime.date.fromisoformat(text)
+
+
+def named(body: Any) -> Iterator[str | tuple[str, str]]:
+    """Every word and every entity that a policy names."""
+    if isinstance(body, list):
+        for item in body:
+            yield from named(item)
+    elif isinstance(body, dict):
+        if set(body) == {"type", "id"}:
+            if body != {"type": "Place", "id": UNKNOWN_PLACE}:
+                yield body["type"], body["id"]
+            return
+        if isinstance(body.get("Value"), str):
+            yield body["Value"]
+        for key, item in body.items():
+            if key != "annotations":
+                yield from named(item)

@@ -9,7 +9,7 @@ over 4 MB. Only `true` and `false` are booleans, so `NO` is Norway.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ from edge.errors import UsageError
 
 MAX_BYTES = 4_000_000
 _MAX_DEPTH = 20
+# what a case may say besides facts: words about it, and answers to compare with
+_ABOUT = ("id", "title", "note", "notes", "reason", "verdicts", "expected")
+_ANSWERS = ("guard_verdict", "deciding_rules")  # and the same with a pack's name behind
+_NO_FACT = "capture_to_match_s"  # never decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +114,12 @@ def _named(cases: list[Any]) -> tuple[Scenario, ...]:
         seen.add(name)
         scenarios.append(Scenario(name, case))
     return tuple(scenarios)
+
+
+def unknown_keys(scenario: Scenario, known: Collection[str]) -> list[str]:
+    """Keys of a case that are neither facts (`known`) nor words about it: misspelt, most likely."""
+    return [
+        key
+        for key in scenario.facts
+        if key not in known and key not in (*_ABOUT, _NO_FACT) and not str(key).startswith(_ANSWERS)
+    ]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
-from edge.policy.matrix import LANES, PLACINGS, USUAL, Row, differences
+from edge.policy.matrix import LANES, PLACINGS, USUAL, Row
 from edge.policy.outcome import Decision, Outcome
 from edge.policy.rules import Rule
 
@@ -155,45 +154,3 @@ def _rule(rule: Rule, policy: Policy) -> str:
 
 def _text(text: str) -> str:
     return html.escape(text, quote=True)
-
-
-def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
-    """Which rules differ between two policies, and what changes for `count` cases."""
-    old, new = ({rule.key: rule for rule in policy.pack.rules} for policy in (before, after))
-    added = sorted(new.keys() - old.keys())
-    removed = sorted(old.keys() - new.keys())
-    edited = sorted(key for key in old.keys() & new.keys() if old[key] != new[key])
-    changes = differences(before, after, count)
-    if as_json:
-        cases = [
-            {"facts": dict(c.facts), "before": _data(c.before), "after": _data(c.after)}
-            for c in changes
-        ]
-        return json.dumps(
-            {"added": added, "removed": removed, "changed": edited, "of": count, "cases": cases},
-            indent=1,
-        )
-    lines = [f"+ {key}" for key in added]
-    lines += [f"- {key}" for key in removed]
-    lines += [f"~ {key}" for key in edited]
-    lines.append(f"{len(changes)} of {count} cases change their answer")
-    for change in changes[:3]:
-        said = ", ".join(f"{key}={_word(value)}" for key, value in change.facts.items())
-        lines += [
-            f"  {said}",
-            f"    before: {_line(change.before)}",
-            f"    after:  {_line(change.after)}",
-        ]
-    return "\n".join(lines)
-
-
-def _data(decision: Decision) -> dict[str, object]:
-    return {
-        "verdict": decision.verdict.value,
-        "outcome": decision.outcome.value,
-        "rules": list(decision.rules),
-    }
-
-
-def _line(decision: Decision) -> str:
-    return f"{decision.verdict.value} {decision.outcome.value} {' '.join(decision.rules)}"

@@ -1,0 +1,165 @@
+"""What changes between two policies: rules, and the answers to cases those rules can reach.
+
+Cases spread over the whole vocabulary show what changes at large; for each rule
+that was added, removed or changed, cases that it holds for show what it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.policy.engine import Policy
+from edge.policy.facts import Value
+from edge.policy.lint import spread
+from edge.policy.outcome import Decision
+from edge.policy.reach import holding
+from edge.policy.rules import Rule
+
+_REACHED = 200  # cases compared for one rule
+
+
+class Edit(Enum):
+    """What happened to a rule; the value is the sign before it."""
+
+    ADDED = "+"
+    REMOVED = "-"
+    CHANGED = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One case that two policies answer differently."""
+
+    facts: Mapping[str, Value]
+    before: Decision
+    after: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One rule that differs, and what it does to the cases it holds for."""
+
+    key: str
+    edit: Edit
+    reached: int  # cases found that it holds for
+    changes: tuple[Change, ...]  # those of them that are answered differently, the plainest first
+
+
+def differences(before: Policy, after: Policy, count: int) -> tuple[Change, ...]:
+    """The cases, of `count` spread over the vocabulary, that changed verdict or outcome."""
+    return _changed(before, after, [facts.values for facts in spread(before.pack, count)])
+
+
+def clauses(before: Policy, after: Policy) -> tuple[Clause, ...]:
+    """Every rule that differs."""
+    old, new = ({rule.key: rule for rule in policy.pack.rules} for policy in (before, after))
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            found.append(_clause(before, after, Edit.ADDED, after, new[name]))
+        elif name not in new:
+            found.append(_clause(before, after, Edit.REMOVED, before, old[name]))
+        elif old[name] != new[name]:
+            found.append(_clause(before, after, Edit.CHANGED, after, new[name]))
+    return tuple(found)
+
+
+def _clause(before: Policy, after: Policy, edit: Edit, owner: Policy, rule: Rule) -> Clause:
+    cases = [facts.values for facts in holding(owner.pack, rule, _REACHED)]
+    return Clause(rule.key, edit, len(cases), _changed(before, after, cases))
+
+
+def _changed(
+    before: Policy, after: Policy, cases: Iterable[Mapping[str, Value]]
+) -> tuple[Change, ...]:
+    cases = list(cases)
+    answers = zip(cases, before.decide_many(cases), after.decide_many(cases), strict=True)
+    return tuple(
+        Change(facts, old, new)
+        for facts, old, new in answers
+        if (old.verdict, old.outcome) != (new.verdict, new.outcome)
+    )
+
+
+def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
+    """Which rules differ between two policies, with an example each, and what changes at large."""
+    edited = clauses(before, after)
+    changes = differences(before, after, count)
+    if as_json:
+        return _as_json(edited, changes, count)
+    lines = []
+    for clause in edited:
+        lines.append(f"{clause.edit.value} {clause.key}")
+        if clause.changes:
+            lines.append(f"  changes {len(clause.changes)} of {clause.reached} cases it holds for:")
+            lines += _example(clause.changes[0])
+        elif clause.reached:
+            lines.append(
+                f"  holds for {clause.reached} cases tried, and other rules answer each of them "
+                "the same way"
+            )
+        else:
+            lines.append("  no case was found that it holds for")
+    lines.append(f"{len(changes)} of {count} cases change their answer")
+    for change in changes[:3]:
+        lines += _example(change)
+    return "\n".join(lines)
+
+
+def _as_json(edited: tuple[Clause, ...], changes: tuple[Change, ...], count: int) -> str:
+    keys = {edit: [c.key for c in edited if c.edit is edit] for edit in Edit}
+    return json.dumps(
+        {
+            "added": keys[Edit.ADDED],
+            "removed": keys[Edit.REMOVED],
+            "changed": keys[Edit.CHANGED],
+            "clauses": [
+                {
+                    "rule": c.key,
+                    "reached": c.reached,
+                    "changed": len(c.changes),
+                    "example": _case(c.changes[0]) if c.changes else None,
+                }
+                for c in edited
+            ],
+            "of": count,
+            "cases": [_case(change) for change in changes],
+        },
+        indent=1,
+    )
+
+
+def _example(change: Change) -> list[str]:
+    said = ", ".join(f"{key}={_word(value)}" for key, value in change.facts.items())
+    return [
+        f"  {said}",
+        f"    before: {_line(change.before)}",
+        f"    after:  {_line(change.after)}",
+    ]
+
+
+def _case(change: Change) -> dict[str, object]:
+    return {
+        "facts": dict(change.facts),
+        "before": _data(change.before),
+        "after": _data(change.after),
+    }
+
+
+def _data(decision: Decision) -> dict[str, object]:
+    return {
+        "verdict": decision.verdict.value,
+        "outcome": decision.outcome.value,
+        "rules": list(decision.rules),
+    }
+
+
+def _line(decision: Decision) -> str:
+    return f"{decision.verdict.value} {decision.outcome.value} {' '.join(decision.rules)}"
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

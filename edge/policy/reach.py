@@ -1,0 +1,121 @@
+"""Reach: cases for which one rule holds, found by asking the engine.
+
+Random cases almost never meet a rule of many elements, so cases are drawn from
+the words the rule itself names, and the engine says for which of them it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections.abc import Mapping, Sequence
+
+import cedarpy
+
+from edge.policy.facts import JURISDICTION, Facts, Value
+from edge.policy.pack import Pack
+from edge.policy.rules import Rule, named, policy_set
+
+_DRAWN = 1200  # cases tried for a rule
+_NAMED = 0.6  # how often a fact the rule looks at takes a value it names
+_PLAIN = 0.85  # how often one it does not look at is left plain
+_KEYS = {"User": "user", "Camera": "camera", "Place": JURISDICTION}
+# what is meant where a rule does not care: a kiosk that most rules leave alone
+PLAIN: Mapping[str, Value] = {
+    "user": "private_business",
+    "by_or_for": "neither",
+    JURISDICTION: "NZ",
+    "camera": "fixed",
+    "mount": "fixed_surveyed",
+    "setting": "controlled",
+    "publicly_accessible": False,
+    "operation": "verify_1_1",
+    "gallery": "self_only",
+    "source": "live",
+    "session_open": True,
+    "active_involvement": True,
+    "consent": "valid",
+    "authorisation": "none",
+    "inference_backend": "on_device",
+    "result_sink": "local",
+    "injected_fault": "none",
+}
+
+
+def holding(pack: Pack, rule: Rule, count: int) -> tuple[Facts, ...]:
+    """At most `count` cases for which the rule holds, those that stray least first.
+
+    The same ones each time; none if no drawn case meets the rule.
+    """
+    drawn = [pack.vocabulary.read(facts) for facts in _drawn(pack, rule)]
+    alone = dataclasses.replace(rule, body={**rule.body, "effect": "permit"})
+    schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
+    entities = cedarpy.Entities.from_json_str(json.dumps(pack.vocabulary.entities()), schema=schema)
+    requests = [facts.request() for facts in drawn]
+    results = cedarpy.is_authorized_batch(requests, policy_set([alone]), entities, schema)
+    held = [
+        facts
+        for facts, result in zip(drawn, results, strict=True)
+        if result.decision is cedarpy.Decision.Allow and not result.diagnostics.errors
+    ]
+    return tuple(sorted(held, key=_strays)[:count])
+
+
+def _strays(facts: Facts) -> int:
+    """In how many facts a case is other than the plain one."""
+    return sum(PLAIN.get(key) != value for key, value in facts.values.items())
+
+
+def _drawn(pack: Pack, rule: Rule) -> list[dict[str, object]]:
+    rng = random.Random(rule.id)
+    values: dict[str, Sequence[Value]] = {t.key: t.values for t in pack.vocabulary.terms}
+    values[JURISDICTION] = pack.vocabulary.places
+    words = _words(pack, rule, values)
+    text = str(rule.body)
+    looked_at = set(words) | {key for key in values if f"'attr': '{key}'" in text}
+    if "'attr': 'live'" in text:
+        looked_at |= {"session_open", "source"}
+        words.setdefault("source", ("live", "sealed_recording"))
+    cases = []
+    for _ in range(_DRAWN):
+        case: dict[str, object] = {}
+        for key, known in values.items():
+            if key in words and rng.random() < _NAMED:
+                case[key] = rng.choice(words[key])
+            elif key not in looked_at and PLAIN.get(key) in known and rng.random() < _PLAIN:
+                case[key] = PLAIN[key]
+            else:
+                case[key] = rng.choice(known)
+        cases.append(case)
+    return cases
+
+
+def _words(
+    pack: Pack, rule: Rule, values: Mapping[str, Sequence[Value]]
+) -> dict[str, Sequence[Value]]:
+    """For each key, the values that the rule names, by themselves or by a class."""
+    entities = pack.vocabulary.entities()
+    found: dict[str, set[Value]] = {}
+    for node in named(rule.body):
+        if isinstance(node, str):
+            for key, known in values.items():
+                if node in known and key not in (JURISDICTION, *_KEYS.values()):
+                    found.setdefault(key, set()).add(node)
+            continue
+        kind, name = node
+        for entity in entities:
+            of, member = entity["uid"]["type"], entity["uid"]["id"]
+            within = {"type": kind, "id": name} in entity["parents"] or (of, member) == node
+            if within and of in _KEYS and member in values[_KEYS[of]]:
+                found.setdefault(_KEYS[of], set()).add(member)
+        if kind == "Action":
+            found.setdefault("operation", set()).update(_lanes(pack, name, values["operation"]))
+    return {key: sorted(some, key=str) for key, some in found.items()}
+
+
+def _lanes(pack: Pack, name: str, lanes: Sequence[Value]) -> list[Value]:
+    """The lanes that an action of the schema means: itself, or the group's members."""
+    grouped = [part for part in pack.schema.split("action ") if f" in [{name}]" in part]
+    members = {word for part in grouped for word in part.split(" in [")[0].split(", ")}
+    return [lane for lane in lanes if lane == name or lane in members]
