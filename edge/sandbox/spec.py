@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 import edge
+from edge import spawn
 from edge.errors import SandboxError
 
 NOBODY = 65534
@@ -169,7 +170,7 @@ def missing() -> dict[Layer, str]:
     """
     try:
         tried = subprocess.run(
-            [sys.executable, "-m", "edge.sandbox.launcher", "--probe"],
+            spawn.python("edge.sandbox.launcher", "--probe"),
             env=environment({}),
             stdin=subprocess.DEVNULL,
             capture_output=True,

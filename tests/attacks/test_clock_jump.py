@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
 
 
 def _with_a_clock_that_is_set(name, module, fds):
-    return bear_module(name, "tests.support.bad_clock" if name == "decider" else module, fds)
+    given = {name: value for name, value in os.environ.items() if name.startswith("SET_CLOCK")}
+    module = "tests.support.bad_clock" if name == "decider" else module
+    return bear_module(name, module, fds, given)
 
 
 @pytest.mark.parametrize("by_s", [DAY_S, -365 * DAY_S, 0])

@@ -58,7 +58,9 @@ def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
 
 
 def _with_a_bad_model(name, module, fds):
-    return bear_module(name, "tests.support.bad_model" if name == "decider" else module, fds)
+    given = {name: value for name, value in os.environ.items() if name.startswith("BAD_MODEL")}
+    module = "tests.support.bad_model" if name == "decider" else module
+    return bear_module(name, module, fds, given)
 
 
 def plan(kiosk: Site) -> Plan:
