@@ -102,6 +102,7 @@ class Reason(Enum):
     CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
     DESK_UNREADABLE = "DESK_UNREADABLE"
     COMPARISONS_UNREPORTED = "COMPARISONS_UNREPORTED"
+    GALLERY_UNREPORTED = "GALLERY_UNREPORTED"
     LANE_MISMATCH = "LANE_MISMATCH"
     # policy
     POLICY_DENY = "POLICY_DENY"
@@ -521,6 +522,12 @@ HELP: dict[Reason, Help] = {
         "A face was released for 3 s and the matcher reported no comparison.",
         "Nothing more is released until it reports, or the picture has been empty for 2 s.",
         "Have the matcher call `compared` of its connection for every comparison.",
+    ),
+    Reason.GALLERY_UNREPORTED: Help(
+        "The lane compares every face with a gallery, and the matcher has not said whose.",
+        "Nothing is released: nobody's consent can be looked up.",
+        "Have the matcher call `gallery([...])` of its connection or VideoCapture, with the "
+        "digest of each person, before it asks for frames and after each change.",
     ),
     Reason.LANE_MISMATCH: Help(
         "The matcher's lane is not the one the session claims.",

@@ -18,6 +18,9 @@ from edge.lease import Lane
 _LIVE_KINDS = ("rt_rbi_valid", "urgent_pending")
 
 
+GALLERY_LANES = (Lane.IDENTIFY, Lane.REIDENTIFY, Lane.REDACT_SELECTIVE)  # nobody claims
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """Three facts, in the vocabulary of the policy."""
@@ -102,8 +105,8 @@ class Standing:
 
     def words_for(self, lane: Lane, now_s: int) -> Words:
         """`words`, or `gallery_words` in the lanes where nobody claims to be somebody."""
-        gallery = lane in (Lane.IDENTIFY, Lane.REIDENTIFY, Lane.REDACT_SELECTIVE)
-        return self.gallery_words(self.people, now_s) if gallery else self.words(now_s)
+        searches = lane in GALLERY_LANES
+        return self.gallery_words(self.people, now_s) if searches else self.words(now_s)
 
     def gallery_words(self, people: Iterable[str], now_s: int) -> Words:
         """The same where nobody claims: all of the gallery must have agreed."""

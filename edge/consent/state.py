@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from edge.clock import S
 from edge.consent.comparisons import Comparisons
-from edge.consent.consent import Standing
+from edge.consent.consent import GALLERY_LANES, Standing
 from edge.consent.inbox import Desk, Handed
 from edge.lease import Lane
 from edge.reasons import Reason
@@ -75,6 +75,9 @@ class Reception:
             found.append(Reason.DESK_UNREADABLE)
         if self._counted and self._owed_ns is not None and now_ns - self._owed_ns > UNREPORTED_NS:
             found.append(Reason.COMPARISONS_UNREPORTED)
+        searches = self._lane in GALLERY_LANES and self._desk is not None
+        if searches and not self._standing.people:
+            found.append(Reason.GALLERY_UNREPORTED)
         return tuple(found)
 
     def facts(self, known_s: int) -> Mapping[str, object]:

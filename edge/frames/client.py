@@ -21,7 +21,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,7 @@ class Connection:
         `intact` when done with it, and drop the result if the answer is no.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        asked = False
         while not self._closed:
             found = self.ring.next(copy=copy)
             if found is not None:
@@ -117,9 +118,29 @@ class Connection:
                 return None
             wait_s = None if deadline is None else deadline - time.monotonic()
             if wait_s is not None and wait_s <= 0:
-                return None
+                if asked:
+                    return None
+                wait_s = 0.0  # whoever never waits must hear of the end as well
             self._wait(wait_s)
+            asked = True
         return None
+
+    def __iter__(self) -> Connection:
+        return self
+
+    def __next__(self) -> Frame:
+        """The next released frame, waited for; leaves the guard when the stream is over."""
+        frame = self.read()
+        if frame is None:
+            self.close()
+            raise StopIteration
+        return frame
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def intact(self, frame: Frame) -> bool:
         """Whether a frame read without `copy` was still whole and permitted just now."""
@@ -163,21 +184,19 @@ class Connection:
 
 def connect(
     path: str | None = None, token: str | None = None, lane: str | Lane | None = None
-) -> Iterator[Frame]:
-    """Yield released frames until the stream ends.
+) -> Connection:
+    """A connection to the guard, over which one iterates: released frames until the stream ends.
+
+    It also takes the matcher's reports: `compared(reference)` for each comparison,
+    `gallery(people)` before the first frame of a lane that searches.
 
     Args:
         path, token, lane: default to the environment that the guard sets.
 
     Raises:
-        UsageError, MatcherError: as `Connection`, at the first frame asked for.
+        UsageError, MatcherError: as `Connection`.
     """
-    connection = open_connection(path, token, lane)
-    try:
-        while (frame := connection.read()) is not None:
-            yield frame
-    finally:
-        connection.close()
+    return open_connection(path, token, lane)
 
 
 def open_connection(
@@ -255,6 +274,19 @@ class VideoCapture:
         picture = frame.view(np.ndarray)
         picture.flags.writeable = True  # as OpenCV's are; it is this side's own copy
         return True, picture
+
+    def compared(self, reference: str) -> None:
+        """Report a comparison; see `Connection.compared`."""
+        self._connected().compared(reference)
+
+    def gallery(self, people: Sequence[str]) -> None:
+        """Report whom every face is compared with; see `Connection.gallery`."""
+        self._connected().gallery(people)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise MatcherError("this capture was released: no report can be made over it")
+        return self._connection
 
     def isOpened(self) -> bool:
         return self._connection is not None and not self._connection.ended

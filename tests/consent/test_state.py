@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edge.clock import MS, S
 from edge.consent.consent import Standing
+from edge.consent.inbox import Desk
 from edge.consent.state import EMPTY_NS, UNREPORTED_NS, Reception
 from edge.lease import Lane
 from edge.reasons import Reason
@@ -59,3 +62,27 @@ def test_a_gallery_lane_may_compare_with_many() -> None:
         searching.compared(person)
 
     assert searching.facts(0) == {}
+
+
+@pytest.mark.parametrize("lane", [Lane.IDENTIFY, Lane.REIDENTIFY])
+def test_a_lane_that_searches_says_that_the_gallery_report_is_missing(
+    lane: Lane, tmp_path: Path
+) -> None:
+    standing = Standing(lane, "till-2")
+    searching = Reception(
+        lane, standing, Desk(tmp_path, standing, desks=[], authorities=[]), counted=False
+    )
+    assert Reason.GALLERY_UNREPORTED in searching.reasons(S)
+
+    searching.gallery((ADA, BEN))
+
+    assert Reason.GALLERY_UNREPORTED not in searching.reasons(S)
+
+
+def test_a_lane_in_which_somebody_claims_owes_no_gallery(tmp_path: Path) -> None:
+    standing = Standing(Lane.VERIFY, "till-2")
+    inbox = Desk(tmp_path, standing, desks=[], authorities=[])
+
+    claimed = Reception(Lane.VERIFY, standing, inbox, counted=False)
+
+    assert Reason.GALLERY_UNREPORTED not in claimed.reasons(S)

@@ -21,11 +21,13 @@ from edge.frames.gate_process import GateProcess
 from edge.frames.lifecycle import Token
 from edge.frames.messages import (
     Captured,
+    End,
     Ended,
     Noted,
     Offered,
     Resolved,
     Returned,
+    SourceEnd,
     decode,
     decode_resolved,
     encode,
@@ -579,3 +581,21 @@ def test_a_picture_that_comes_again_is_not_released_and_the_next_new_one_is(harn
     assert matcher.read(timeout_s=0) is not None
     assert matcher.read(timeout_s=0) is None
     assert harness.passes()
+
+
+def test_a_matcher_that_never_waits_hears_of_the_end(harness):
+    """`VideoCapture(on_block="return")`: nothing there yet is not the end, and the end is told."""
+    matcher = harness.connect()
+    harness.grant()
+    assert matcher.read(timeout_s=0.0) is None
+    assert not matcher.ended
+
+    harness.deliver()
+    harness.gate.turn()
+    assert matcher.read(timeout_s=0.0) is not None
+    ipc.send(harness.capture, encode(SourceEnd(End.EOF, harness.sequence)))
+    for _ in range(200):
+        harness.gate.turn()
+
+    assert matcher.read(timeout_s=0.0) is None
+    assert matcher.ended
