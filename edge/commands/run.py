@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.guard.live_feed import Feed
     from edge.guard.plan import Plan
     from edge.guard.results import finish_run
+    from edge.guard.run_log import RunLog
     from edge.guard.supervisor import Guard
     from edge.reasons import Reason
     from edge.report.live import Live
@@ -124,10 +125,12 @@ def run(args: argparse.Namespace) -> int:
         if not plan.matcher:
             _say(f"a matcher connects with what is in {_environment_file(args.out, guard)}")
         feed = Feed(live)
+        log = RunLog(args.out)
         try:
             while not guard.over and guard.failure is None and not stopped:
                 guard.turn()
                 feed.show(guard.recorder)
+                log.keep_up(guard.recorder)
                 if guard.token != token and not plan.matcher:  # spent: the next one needs another
                     token = guard.token
                     _environment_file(args.out, guard)
@@ -135,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
             stopped.append(signal.SIGINT)
         if guard.over:
             guard.run()
-    summary = finish_run(guard, args.out)
+    summary = finish_run(guard, args.out, log)
     print(f"{summary.frames} frames: {summary.passed} released, {summary.blocked} blocked")
     if guard.failure is not None:
         print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)

@@ -21,18 +21,19 @@ class Feed:
     def show(self, recorder: Recorder) -> None:
         """Draw if there is anything new."""
         decisions = recorder.decisions
-        if len(decisions) == self._shown:
+        fresh = recorder.judged - self._shown
+        if not fresh:
             return
-        new = decisions[self._shown :]
+        new = decisions[-fresh:]
         self._released += sum(d.verdict is Outcome.PASS for d in new)
-        self._shown = len(decisions)
+        self._shown = recorder.judged
         recent = decisions[-max(STRIP_FRAMES, _RATE_FRAMES) :]
         timed = recent[-_RATE_FRAMES:]
         span_ns = timed[-1].captured_ns - timed[0].captured_ns
         self._live.update(
             LiveState(
                 recent=recent[-STRIP_FRAMES:],
-                frames=len(decisions),
+                frames=recorder.judged,
                 released=self._released,
                 fps=(len(timed) - 1) * 1e9 / span_ns if span_ns > 0 else None,
                 gate_us=GateTimes.of(recorder.gate_ns[-_TIMES:]),

@@ -6,7 +6,7 @@ It lives in the parent and decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.audit.schema import Context
 from edge.clock import S
@@ -42,6 +42,8 @@ class Recorder:
     checkpoint: str = ""  # of the log, the newest
     _accounts: dict[int, Account] = field(default_factory=dict)
     _resolved: list[Resolved] = field(default_factory=list)
+    views: int = 0  # readings of the view so far
+    _start_ns: int | None = None  # capture of the first frame, once it was settled
     _judged: int = 0  # frames with a final word
     _newest: int = -1  # the highest number of one
 
@@ -49,6 +51,7 @@ class Recorder:
         match parse(data):
             case Reading() as reading:
                 self.readings.append(reading)
+                self.views += reading.source is Source.VIEW
                 self.newest[reading.source] = reading
             case Seen(now_ns, outlook):
                 if self.outlook is None or outlook.setting is not self.outlook.setting:
@@ -115,16 +118,54 @@ class Recorder:
             del self._accounts[epoch]
         return taken
 
+    @property
+    def judged(self) -> int:
+        """Frames with a final word so far."""
+        return self._judged
+
+    @property
+    def held(self) -> int:
+        """Frames whose final word is still in memory."""
+        return len(self._resolved)
+
+    def settle(self, keep: int) -> list[FrameDecision]:
+        """Let go of all but the newest `keep` frames; returns them as `finish` would.
+
+        Readings and gate times go with them; changes of the context stay, the newest 200.
+        """
+        self._resolved.sort(key=lambda word: word.sequence)
+        old, self._resolved = self._resolved[:-keep], self._resolved[-keep:]
+        if not old:
+            return []
+        if self._start_ns is None:
+            self._start_ns = old[0].captured_ns
+        decisions = self._timed([self._decision(word) for word in old])
+        since_ns = self._resolved[0].captured_ns if self._resolved else old[-1].captured_ns
+        self.readings = [r for r in self.readings if r.captured_ns >= since_ns]
+        self.decisions = self.decisions[-keep:]
+        self.gate_ns = self.gate_ns[-keep:]
+        del self.changes[:-_KEPT_CHANGES]
+        kept = {word.epoch for word in self._resolved}
+        for epoch in sorted(self._accounts)[:-_KEPT_CHANGES]:
+            if epoch not in kept:
+                del self._accounts[epoch]
+        return decisions
+
+    def _timed(self, decisions: list[FrameDecision]) -> list[FrameDecision]:
+        """The same, timed from the run's first frame."""
+        start_ns = self._first_ns(decisions)
+        return [replace(d, captured_ns=d.captured_ns - start_ns) for d in decisions]
+
+    def _first_ns(self, decisions: list[FrameDecision]) -> int:
+        if self._start_ns is not None:
+            return self._start_ns
+        return decisions[0].captured_ns if decisions else 0
+
     def finish(self) -> tuple[list[FrameDecision], list[Reading], list[ContextChange]]:
         """Decisions in order of frames, readings and changes, timed from the first frame."""
         decisions = sorted((self._decision(w) for w in self._resolved), key=lambda d: d.frame)
-        start_ns = decisions[0].captured_ns if decisions else 0
-        shifted = [
-            FrameDecision(
-                d.frame, d.captured_ns - start_ns, d.verdict, d.context, d.reasons, d.rules
-            )
-            for d in decisions
-        ]
+        start_ns = self._first_ns(decisions)
+        shifted = self._timed(decisions)
         readings = [
             Reading(r.source, r.captured_ns - start_ns, r.reasons)
             for r in self.readings

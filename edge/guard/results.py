@@ -9,7 +9,7 @@ from edge.audit.note import Verifier
 from edge.audit.verify import verify_log
 from edge.clock import S
 from edge.errors import AuditError
-from edge.evidence.readings import Source
+from edge.guard.run_log import RunLog
 from edge.guard.supervisor import Guard
 from edge.report.page import write_report
 from edge.report.record import (
@@ -17,27 +17,30 @@ from edge.report.record import (
     SceneRecord,
     Summary,
     summarise,
-    write_decisions,
     write_summary,
 )
 from edge.report.rule_notes import notes_for
 from edge.view.fingerprint import Fingerprint
 
 
-def finish_run(guard: Guard, out: Path) -> Summary:
-    """Write a finished guard's results into `out` and return the summary."""
+def finish_run(guard: Guard, out: Path, log: RunLog | None = None) -> Summary:
+    """Write a finished guard's results into `out` and return the summary of the whole run."""
     record = scene_record(guard, name=out.name, footage=guard.plan.source)
-    write_decisions(out / "decisions.jsonl", record.decisions)
-    write_summary(out / "summary.json", record.summary)
-    write_report(out / "report.html", [record])
-    return record.summary
+    log = log or RunLog(out)
+    summary = log.finish(record.decisions, record.summary)
+    if log.frames:
+        note = f"The time line shows the newest {len(record.decisions)} of {summary.frames} frames."
+        record = replace(record, notes=(*record.notes, note))
+    write_summary(out / "summary.json", summary)
+    write_report(out / "report.html", [replace(record, summary=summary)])
+    return summary
 
 
 def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = "") -> SceneRecord:
     """A finished guard's run as the report wants it; the log must be complete by now."""
     decisions, readings, changes = guard.recorder.finish()
     span_s = decisions[-1].captured_ns / S if decisions else 0.0
-    views = sum(reading.source is Source.VIEW for reading in readings)
+    views = guard.recorder.views
     enrolment = Fingerprint.from_bytes(guard.view).enrolment.value if guard.view else None
     summary = summarise(
         decisions,
