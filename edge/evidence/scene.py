@@ -27,6 +27,7 @@ from edge.reasons import Reason, worst_first
 
 MAX_BYTES = 64 * 1024 * 1024
 LOOKS = 5  # the whole empty view and its four corners
+MOST_HIGH, MOST_WIDE = 1.15, 2.0  # height over width, width over height; beyond, in squares
 _CORNER = 0.72  # of width and height
 SUM_TOLERANCE = 1e-3  # probabilities must add up to one
 _errors = onnxruntime.capi.onnxruntime_pybind11_state
@@ -114,14 +115,18 @@ class SceneModel:
         return cls(session, described.side_px, described.points, described.looks)
 
     def probabilities(self, frame: np.ndarray) -> tuple[float, ...]:
-        """The five probabilities of a BGR frame.
+        """The five probabilities of a BGR frame; the mean over its `windows`.
 
         Raises:
             ModelError: the model failed, or its answer cannot be true.
             MemoryError: it could get no memory.
         """
+        each = [self._shares(window) for window in windows(frame)]
+        return tuple(sum(shares) / len(each) for shares in zip(*each, strict=True))
+
+    def _shares(self, window: np.ndarray) -> tuple[float, ...]:
         side = (self._side_px, self._side_px)
-        small = cv2.resize(frame, side, interpolation=cv2.INTER_LINEAR_EXACT)
+        small = cv2.resize(window, side, interpolation=cv2.INTER_LINEAR_EXACT)
         try:
             answer = np.asarray(self._session.run(None, {"image": small[None]})[0], np.float64)
         except _ENGINE_ERRORS as err:
@@ -165,6 +170,24 @@ class SceneModel:
         if urban + nature + vehicle < self.points.veto:
             return ()
         return (Reason.SCENE_VEHICLE if vehicle > urban + nature else Reason.SCENE_OUTDOOR,)
+
+
+def windows(picture: np.ndarray) -> list[np.ndarray]:
+    """What of a picture is resized to the model's square.
+
+    The model learned from photographs up to twice as wide as high, squeezed to a square.
+    A picture in portrait or still wider would be squeezed to what it never saw, so such
+    a picture is cut into overlapping squares instead.
+    """
+    height, width = picture.shape[:2]
+    if height <= MOST_HIGH * width and width <= MOST_WIDE * height:
+        return [picture]
+    side, length = min(height, width), max(height, width)
+    count = math.ceil(length / side)
+    starts = [(length - side) * i // (count - 1) for i in range(count)]
+    if height > width:
+        return [picture[start : start + side] for start in starts]
+    return [picture[:, start : start + side] for start in starts]
 
 
 def looks(picture: np.ndarray) -> list[np.ndarray]:

@@ -26,11 +26,14 @@ from edge.view.box import Box
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
+from edge.view.silhouette import silhouettes
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
 USUAL_HZ = 30.0  # what a camera that does not tell its rate is taken to have
 SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
+MOSTLY_PERSON = 0.35  # of the picture: what is left of the scene is no ground for a veto. A face
+# near the camera looks like somebody at the wheel to the scene model
 UNSETTLED = 2  # blocks that turn bad from one view reading to the next: somebody may come in
 
 
@@ -118,6 +121,7 @@ class Eyes:
         self._rules = rules
         self._scene = scene
         self._scene_ns: int | None = None
+        self._scene_doubted = False  # the last reading of the scene was a veto
         self._motion = EgoMotion()
         self._freshness = Freshness()
         self._boxes: tuple[Box, ...] = ()
@@ -171,10 +175,18 @@ class Eyes:
         readings.append(Reading(Source.FRESHNESS, captured_ns, fresh))
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
         if self._scene is not None and due:
-            veto = self._scene.read(frame, captured_ns)
-            self._scene_ns = captured_ns  # after it answered: a model that fails is asked again
-            readings.append(Reading(Source.SCENE, captured_ns, veto.reasons))
+            readings.append(self._veto(self._scene, frame, captured_ns))
         return Sight(tuple(readings), seen_blocks, unsettled)
+
+    def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> Reading:
+        """A veto that lasts for two readings, of pictures that show more than a person."""
+        said = scene.read(frame, captured_ns).reasons
+        self._scene_ns = captured_ns  # after it answered: a model that fails is asked again
+        height, width = frame.shape[:2]
+        person = float((silhouettes(self._boxes, width, height, margin=0) != 0).mean())
+        doubted = bool(said) and person < MOSTLY_PERSON
+        lasting, self._scene_doubted = doubted and self._scene_doubted, doubted
+        return Reading(Source.SCENE, captured_ns, said if lasting else ())
 
     def _people(self, frame: np.ndarray, captured_ns: int) -> Reading:
         self._boxes = self._faces.detect(frame)

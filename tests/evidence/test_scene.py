@@ -13,7 +13,7 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import S
 from edge.errors import ModelError
-from edge.evidence.scene import LOOKS, Points, Scene, SceneModel
+from edge.evidence.scene import LOOKS, Points, Scene, SceneModel, windows
 from edge.models import SCENE
 from edge.reasons import Reason
 from tests.support import render
@@ -259,3 +259,39 @@ def test_most_streets_and_roads_are_vetoed_within_three_seconds(data_dir, model)
     assert len(found) >= 13
     assert np.mean([any(said[:3]) for said in found.values()]) >= 0.6
     assert np.mean([told for said in found.values() for told in said]) >= 0.5
+
+
+@pytest.mark.parametrize("size", [(360, 640), (270, 720), (900, 360)])
+def test_a_picture_far_from_the_model_s_shape_is_cut_into_squares_that_cover_it(size):
+    """Squeezed, a ball would be an egg; twin: a picture of usual shape is judged whole."""
+    width, height = size
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:] = np.arange(max(size))[:, None, None] % 251 if height > width else 7
+
+    parts = windows(picture)
+
+    assert len(parts) > 1
+    assert all(part.shape == (min(size), min(size), 3) for part in parts)
+    covered = np.zeros(size[::-1], bool)
+    for part in parts:
+        first = (part.__array_interface__["data"][0] - picture.__array_interface__["data"][0]) // 3
+        row, column = divmod(first, width)
+        covered[row : row + part.shape[0], column : column + part.shape[1]] = True
+    assert covered.all()
+    for usual in ((640, 480), (640, 360), (480, 480), (640, 330)):
+        assert len(windows(np.zeros((usual[1], usual[0], 3), np.uint8))) == 1
+
+
+def test_the_answer_for_a_portrait_is_the_mean_of_its_squares():
+    class Brightness:
+        """Private by how bright the square is."""
+
+        def run(self, names, inputs):
+            share = float(inputs["image"].mean()) / 255
+            return [np.array([[share, 0, 1 - share, 0, 0]], np.float32)]
+
+    model = SceneModel(Brightness(), 160, Points(0.5, 0.97))
+    picture = np.zeros((640, 320, 3), np.uint8)
+    picture[320:] = 255
+
+    assert model.probabilities(picture)[0] == pytest.approx(0.5, abs=0.01)

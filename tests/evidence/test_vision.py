@@ -103,7 +103,7 @@ def test_two_people_are_a_crowd(fingerprint: Fingerprint, room_frames: list[np.n
     assert found[Source.PEOPLE][0].reasons == (Reason.PEOPLE_CROWD,)
 
 
-def test_the_scene_is_asked_once_a_second_and_vetoes(
+def test_the_scene_is_asked_once_a_second_and_vetoes_if_that_lasts(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
     scene = Outdoors()
@@ -111,7 +111,19 @@ def test_the_scene_is_asked_once_a_second_and_vetoes(
     found = look(Eyes(fingerprint, Nobody(), RULES, scene), room_frames[:25])
 
     assert scene.asked == [S, 2 * S, 3 * S]
-    assert found[Source.SCENE][0].reasons == (Reason.SCENE_OUTDOOR,)
+    said = [reading.reasons for reading in found[Source.SCENE]]
+    assert said == [(), (Reason.SCENE_OUTDOOR,), (Reason.SCENE_OUTDOOR,)]
+
+
+def test_a_face_near_the_camera_is_no_ground_for_a_veto_and_a_small_one_is(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """The scene model takes somebody who leans in for a driver."""
+    near, far = Box(200, 60, 440, 380, 0.9), Box(300, 100, 350, 170, 0.9)
+    for face, vetoed in ((near, False), (far, True)):
+        found = look(Eyes(fingerprint, Nobody(face), RULES, Outdoors()), room_frames[:25])
+
+        assert any(reading.reasons for reading in found[Source.SCENE]) is vetoed
 
 
 def test_the_shipped_scene_model_does_not_veto_the_room_it_was_not_trained_on(
