@@ -443,7 +443,7 @@ HELP: dict[Reason, Help] = {
         "Wait until bystanders have left.",
     ),
     Reason.PEOPLE_SMALL: Help(
-        "A person in the picture is too far away to be taking part.",
+        "A face in the picture is too small: somebody is too far away to be taking part.",
         _ALL_OFF,
         "Step closer, or wait until bystanders have left.",
     ),

@@ -3,9 +3,9 @@
 Readings come in with the time they describe; `state` says at any moment
 whether the context is controlled, why not, and from when on frames may be
 leased. Worse wins: a bad, missing or stale reading closes at once, and a
-source is trusted again only after the dwell. A failure of the enrolled view of
-at most 200 ms, with everything else steady, costs half a second instead, at
-most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
+source is trusted again only after the dwell. A short failure of the enrolled view
+or a face that is too small (`GLITCH_NS`), with everything else steady, costs half a second instead,
+at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from edge.clock import MS, S
 from edge.evidence.readings import Reading, Source
 from edge.reasons import Reason, worst_first
 
-GLITCH_NS = 200 * MS
 GLITCH_DWELL_NS = 500 * MS
 GLITCHES = 3
 GLITCH_WINDOW_NS = 60 * S
@@ -52,7 +51,11 @@ VETO_NS: dict[Source, int] = {  # how long a bad reading of a veto counts
     Source.FRESHNESS: 1 * S,
 }
 INTEGRITY_ONLY = frozenset({Source.CAMERA, Source.SESSION, Source.INTEGRITY, Source.LIVENESS})
-_GLITCHES_OF = frozenset({Source.SIGN_MAP, Source.VIEW})
+GLITCH_NS: dict[Source, int] = {  # how long a failure that is forgiven may last
+    Source.SIGN_MAP: 200 * MS,
+    Source.VIEW: 200 * MS,
+    Source.PEOPLE: 450 * MS,  # two readings: a face comes and goes at the detector's edge
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +158,11 @@ class Context:
 
     def _bad(self, reading: Reading, channel: _Channel) -> None:
         now_ns = reading.captured_ns
-        if reading.source not in _GLITCHES_OF:
+        span_ns = GLITCH_NS.get(reading.source)
+        grave = reading.source is Source.PEOPLE and reading.reasons != (Reason.PEOPLE_SMALL,)
+        if span_ns is None or grave:
             self._glitch_ns = None
-        elif self._glitch_ns is None or now_ns - self._glitch_ns > GLITCH_NS:
+        elif self._glitch_ns is None or now_ns - self._glitch_ns > span_ns:
             ready = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
             self._glitch_ns = now_ns if ready <= now_ns else None
         channel.ready_ns = FOREVER_NS
@@ -165,9 +170,8 @@ class Context:
     def _forgive(self, reading: Reading) -> bool:
         now_ns = reading.captured_ns
         began_ns = self._glitch_ns
-        if reading.source not in _GLITCHES_OF or began_ns is None:
-            return False
-        if now_ns - began_ns > GLITCH_NS:
+        span_ns = GLITCH_NS.get(reading.source)
+        if span_ns is None or began_ns is None or now_ns - began_ns > span_ns:
             return False
         while self._forgiven and self._forgiven[0] <= now_ns - GLITCH_WINDOW_NS:
             self._forgiven.popleft()

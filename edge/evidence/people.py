@@ -8,6 +8,7 @@ into reasons by the rules of the signed record; nobody in view is controlled too
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.clock import S
 from edge.errors import ModelError
 from edge.reasons import Reason, worst_first
 from edge.view.box import Box
@@ -22,6 +24,9 @@ from edge.view.box import Box
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 MIN_SCORE = 0.5  # the detector's confidence
 MAX_OVERLAP = 0.3  # intersection over union above which two boxes are one face
+SURE_SCORE = 0.7  # of the detector; a face at its edge has 0.5 to 0.6
+SMALL_GONE_NS = 1 * S  # without a small face, until it no longer counts
+_SMALL_IN, _SMALL_OF = 2, 3  # readings
 _STRIDE = 4  # input pixels per cell of the outputs
 _OUTPUTS = ("537", "538", "539", "540")  # heat, scale, offset, landmarks: all or none
 
@@ -130,7 +135,7 @@ class PeopleRules:
     """The `[people]` table of the device record."""
 
     max: int = 1
-    min_height: float = 0.1  # of the picture's height
+    min_height: float = 0.1  # of the picture's shorter side
     zone: tuple[float, float, float, float] | None = None  # left, top, right, bottom; 0 to 1
 
 
@@ -141,12 +146,13 @@ def judge(
 
     Args:
         boxes: in pixels of a frame `frame_height` high and `frame_width` wide.
-        frame_width: needed where the rules name a zone.
+        frame_width: needed where the rules name a zone, and where the picture is in portrait.
     """
     reasons = []
+    side = frame_height if frame_width is None else min(frame_height, frame_width)
     if len(boxes) > rules.max:
         reasons.append(Reason.PEOPLE_CROWD)
-    if any(box.height < rules.min_height * frame_height for box in boxes):
+    if any(box.height < rules.min_height * side for box in boxes):
         reasons.append(Reason.PEOPLE_SMALL)
     if rules.zone is not None and boxes:
         if frame_width is None:
@@ -158,3 +164,35 @@ def judge(
             if not (left <= x <= right and top <= y <= bottom):
                 reasons.append(Reason.PEOPLE_ZONE)
     return worst_first(reasons)
+
+
+class PeopleWatch:
+    """Judges the readings of one camera in order; steadies what a face at the detector's edge does.
+
+    Such a face is now found, too small, and now not. Found surely, or in two readings of
+    three, it counts; from then on it counts until none was found for a second. So it
+    either blocks for as long as somebody stands there, or not at all.
+    """
+
+    def __init__(self, rules: PeopleRules) -> None:
+        self._rules = rules
+        self._found: deque[bool] = deque(maxlen=_SMALL_OF)  # a small face, in the last readings
+        self._counts = False
+        self._last_ns: int | None = None  # when a small face was last found
+
+    def read(
+        self, boxes: Sequence[Box], captured_ns: int, frame_height: int, frame_width: int
+    ) -> tuple[Reason, ...]:
+        """Why the people of this moment are no controlled scene; see `judge`."""
+        told = judge(boxes, frame_height, self._rules, frame_width=frame_width)
+        small = Reason.PEOPLE_SMALL in told
+        side = self._rules.min_height * min(frame_height, frame_width)
+        surely = any(box.height < side and box.score >= SURE_SCORE for box in boxes)
+        self._found.append(small)
+        if small:
+            self._last_ns = captured_ns
+            self._counts = self._counts or surely or sum(self._found) >= _SMALL_IN
+        elif self._last_ns is None or captured_ns - self._last_ns >= SMALL_GONE_NS:
+            self._counts = False
+        rest = [reason for reason in told if reason is not Reason.PEOPLE_SMALL]
+        return worst_first([*rest, *([Reason.PEOPLE_SMALL] if self._counts else [])])

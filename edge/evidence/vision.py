@@ -18,7 +18,7 @@ from edge.clock import MS, S
 from edge.errors import ModelError
 from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
-from edge.evidence.people import PeopleRules, judge
+from edge.evidence.people import PeopleRules, PeopleWatch
 from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneReading
 from edge.reasons import Reason
@@ -118,7 +118,7 @@ class Eyes:
         """
         self._view = ViewCheck(fingerprint, fresh=fresh) if fingerprint is not None else None
         self._faces = faces
-        self._rules = rules
+        self._people_rules = PeopleWatch(rules)
         self._scene = scene
         self._scene_ns: int | None = None
         self._scene_doubted = False  # the last reading of the scene was a veto
@@ -192,5 +192,5 @@ class Eyes:
         self._boxes = self._faces.detect(frame)
         self._people_ns = captured_ns
         height, width = frame.shape[:2]
-        reasons = judge(self._boxes, height, self._rules, frame_width=width)
+        reasons = self._people_rules.read(self._boxes, captured_ns, height, width)
         return Reading(Source.PEOPLE, captured_ns, reasons)

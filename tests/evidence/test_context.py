@@ -150,6 +150,25 @@ def test_a_short_failure_of_the_view_costs_half_a_second() -> None:
     assert ready(context, DWELL_NS + 700 * MS)
 
 
+def test_a_face_that_comes_and_goes_costs_half_a_second_and_one_that_stays_the_dwell() -> None:
+    small, crowd = Reason.PEOPLE_SMALL, Reason.PEOPLE_CROWD
+    for bad_ns, reason, least_ns, most_ns in (
+        (400 * MS, small, 0, 500 * MS),
+        (600 * MS, small, DWELL_NS, DWELL_NS),
+        (400 * MS, crowd, DWELL_NS, DWELL_NS),
+    ):
+        context = Context(DWELL_NS)
+        feed(context, 0, 2 * DWELL_NS)
+        began_ns = 2 * DWELL_NS + STEP_NS
+        for t in range(began_ns, began_ns + bad_ns, STEP_NS):
+            feed(context, t, t, leave_out=Source.PEOPLE)
+            context.observe(Reading(Source.PEOPLE, t, (reason,)))
+            assert not context.state(t).controlled
+        good_ns = began_ns + bad_ns
+        feed(context, good_ns, good_ns)
+        assert least_ns <= context.state(good_ns).ready_ns - good_ns <= most_ns
+
+
 def test_a_longer_failure_of_the_view_costs_the_dwell() -> None:
     context = Context(DWELL_NS)
     feed(context, 0, DWELL_NS)

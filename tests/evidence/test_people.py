@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edge.cameras.opencv import FileCamera
+from edge.clock import MS
 from edge.errors import ModelError
-from edge.evidence.people import FaceBoxes, PeopleRules, judge
+from edge.evidence.people import FaceBoxes, PeopleRules, PeopleWatch, judge
 from edge.reasons import Reason
 from edge.view.box import Box
 
@@ -142,3 +143,32 @@ def test_the_subject_is_found_in_recordings(data_dir, face_model, name, least):
     camera.close()
 
     assert np.mean([n == 1 for n in found]) >= least
+
+
+def _watched(scores):
+    """What is said of one small face found with these scores, five readings a second."""
+    watch = PeopleWatch(PeopleRules(min_height=0.1))
+    told = []
+    for i, score in enumerate(scores):
+        boxes = (Box(0, 0, 20, 30, score),) if score else ()
+        told.append(Reason.PEOPLE_SMALL in watch.read(boxes, i * 200 * MS, 480, 640))
+    return told
+
+
+def test_a_face_at_the_detector_s_edge_blocks_steadily_or_not_at_all():
+    once = _watched([0, 0.55, 0, 0, 0, 0.52, 0, 0, 0])
+    flaps = _watched([0.55, 0, 0.6, 0, 0.55, 0, 0, 0.5, 0, 0.55, 0])
+    gone = _watched([0.55, 0.55, 0, 0, 0, 0, 0, 0])
+
+    assert not any(once)
+    assert flaps == [False, False] + [True] * 9
+    assert gone == [False] + [True] * 5 + [False] * 2
+    assert _watched([0, 0.9])[1], "what is surely there blocks at once"
+
+
+def test_turning_the_camera_asks_for_no_larger_face():
+    face = (Box(0, 0, 30, 40, 0.9),)
+
+    assert judge(face, 360, PeopleRules(), frame_width=640) == ()
+    assert judge(face, 640, PeopleRules(), frame_width=360) == ()
+    assert judge(face, 640, PeopleRules(), frame_width=480) == (Reason.PEOPLE_SMALL,)
