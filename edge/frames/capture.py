@@ -29,6 +29,7 @@ from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_c
 from edge.frames.pool import Pool
 from edge.frames.settings import CaptureSettings, Picture, PoolSize
 from edge.heartbeat import Beats, Role
+from edge.sandbox.decoder import Needs, confine
 
 BEAT_NS = 20 * MS
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
@@ -128,6 +129,8 @@ def main() -> int:
     clock = BootClock()
     parent = socket.socket(fileno=settings.parent_fd)
     gate = ipc.attach(settings.gate_fd)
+    for lacking in confine(Needs.of(settings.source)):
+        print(f"capture: {lacking}; it decodes without that layer", file=sys.stderr)
     try:
         camera = open_camera(settings.source, clock)
     except GuardError as err:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from edge.errors import SandboxError
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-CAP_SYS_ADMIN = 21
+CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 2, 21
 _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -23,8 +24,11 @@ def has(capability: int) -> bool:
     return False
 
 
-def give_up() -> None:
+def give_up(keep: Collection[int] = ()) -> None:
     """Gain no rights at exec and keep none of root's, not even as root.
+
+    Args:
+        keep: capabilities to stay with where this process has them; not handed on.
 
     Raises:
         SandboxError: the kernel refused.
@@ -36,5 +40,8 @@ def give_up() -> None:
     for capability in range(_LAST_CAPABILITY + 1):
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    if libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
+    left = sum(1 << number for number in keep if has(number))
+    # effective, permitted, inheritable of the low half, then of the high one
+    sets = (ctypes.c_uint32 * 6)(left, left, 0, 0, 0, 0)
+    if libc.capset(header, sets) != 0:
         raise SandboxError(f"no_new_privs: rights stay: {os.strerror(ctypes.get_errno())}")

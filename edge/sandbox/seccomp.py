@@ -18,7 +18,7 @@ import json
 import os
 import platform
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ _X32 = 0x40000000  # x86_64 only: the same calls under other numbers
 
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_GET_NOTIF_SIZES = 3
+_FILTER_FLAG_ALL_THREADS = 1
 _FILTER_FLAG_LOG = 2  # refusals go to the kernel's audit log where it keeps one
 _FILTER_FLAG_NEW_LISTENER = 8
 _REFUSE = _ERRNO | errno.EPERM
@@ -66,12 +67,14 @@ class Machine:
     allowed: Mapping[str, int]  # whatever the arguments
     judged: Mapping[str, int]  # by their arguments, see `program`
     reported: Mapping[str, int]  # no program that computes makes one of these by accident
+    decoder: Mapping[str, int]  # what a program that decodes video may not call besides
 
     @classmethod
     def load(cls, path: Path) -> Machine:
         """The table in a file."""
         told = json.loads(path.read_text())
-        return cls(told["audit_arch"], told["allowed"], told["judged"], told["reported"])
+        names = ("audit_arch", "allowed", "judged", "reported", "decoder")
+        return cls(*(told[name] for name in names))
 
 
 MACHINES = {path.stem: Machine.load(path) for path in sorted(_TABLES.glob("*.json"))}
@@ -130,6 +133,31 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
         code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ALLOW)]
     code.append(_op(_RETURN, _REFUSE))
     return b"".join(code)
+
+
+def without(machine_name: str, names: Iterable[str]) -> bytes:
+    """A filter that refuses the named calls with EPERM and allows every other.
+
+    Raises:
+        SandboxError: there is no table for this machine.
+    """
+    machine = MACHINES.get(machine_name)
+    if machine is None:
+        known = ", ".join(MACHINES)
+        raise SandboxError(f"seccomp: no table for {machine_name}; expected one of {known}")
+    numbers = {**machine.reported, **machine.decoder}
+    code = [
+        _op(_LOAD, _MACHINE_AT),
+        _op(_EQUAL, machine.audit, 1, 0),
+        _op(_RETURN, _KILL),
+        _op(_LOAD, _NUMBER_AT),
+        _op(_NOT_BELOW, _X32, 0, 1),
+        _op(_RETURN, _REFUSE),
+    ]
+    for name in names:
+        if name in numbers:  # another processor may not have it
+            code += [_op(_EQUAL, numbers[name], 0, 1), _op(_RETURN, _REFUSE)]
+    return b"".join([*code, _op(_RETURN, _ALLOW)])
 
 
 def opens(machine: Machine) -> dict[int, int]:
@@ -219,12 +247,26 @@ def can_report() -> bool:
     )
 
 
+def refuse(names: Iterable[str]) -> None:
+    """Refuse these calls to this process, all its threads, and whatever it starts.
+
+    Raises:
+        SandboxError: the kernel refused, or there is no table for this machine.
+    """
+    if _load(without(platform.machine(), names), _FILTER_FLAG_ALL_THREADS) != 0:
+        raise SandboxError(f"seccomp: the kernel refused: {os.strerror(ctypes.get_errno())}")
+
+
 def _put(pid: int, *, report: bool) -> int:
+    code = program(platform.machine(), pid, report=report)
+    return _load(code, _FILTER_FLAG_NEW_LISTENER if report else 0)
+
+
+def _load(code: bytes, flags: int) -> int:
     name = platform.machine()
-    code = program(name, pid, report=report)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
-    flags = _FILTER_FLAG_LOG | (_FILTER_FLAG_NEW_LISTENER if report else 0)
+    flags |= _FILTER_FLAG_LOG
     libc = ctypes.CDLL(None, use_errno=True)
     return int(
         libc.syscall(MACHINES[name].judged["seccomp"], _SECCOMP_SET_MODE_FILTER, flags, header)

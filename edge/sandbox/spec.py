@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-import edge
 from edge import spawn
 from edge.errors import SandboxError
 
@@ -231,4 +230,4 @@ def _home_of(program: str) -> list[str]:
 def _packages() -> list[str]:
     """The client library, which an editable installation keeps elsewhere, and PYTHONPATH."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return [*(str(Path(path)) for path in edge.__path__), *(os.path.abspath(p) for p in named if p)]
+    return [str(Path(spawn.__file__).parent), *(os.path.abspath(p) for p in named if p)]
