@@ -177,7 +177,7 @@ def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
     with clip.open("wb") as file:
         for view in render.lived_in(render.room(), 180):
             file.write(render.planar(view, Layout(layout)).tobytes())
-    kiosk.sign(DEVICE + "[board]\nvirtual = true\n")
+    kiosk.sign(DEVICE + "[board]\nvirtual = true\n[clock]\nunproven = true\n")
     monkeypatch.setattr(daemon_plan, "is_live", lambda _: False)  # its view is a trial
     sizes = f"format={layout.lower()} width=640 height=480 framerate=30/1"
     played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sleep-time=33000"
