@@ -3,7 +3,7 @@
     python -m bench.daemon [--rounds 3] [--permits 100] [--json]
 
 Each round starts a whole `framegate daemon` on a network camera at 30 frames a
-second with a virtual board and a caged matcher, as `bench.soak.run` does, and waits
+second with a virtual board and a sandboxed matcher, as `bench.soak.run` does, and waits
 for its page, its first decision and its first permit. Power-on to first permit
 is the same as a start here, without the machine's own boot. How late a permit
 is, is measured in the last round's daemon by holding the board's word back and

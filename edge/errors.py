@@ -55,7 +55,7 @@ class MatcherError(GuardError):
 
 
 class SandboxError(MatcherError):
-    """A layer of the matcher's cage is missing; the matcher is not started."""
+    """A layer of the matcher's sandbox is missing; the matcher is not started."""
 
 
 class RingError(MatcherError):

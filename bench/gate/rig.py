@@ -32,7 +32,7 @@ from edge.frames import lifecycle
 from edge.frames.capture import Deliverer
 from edge.frames.lifecycle import Ready
 from edge.frames.messages import Resolved, decode_resolved, is_resolved
-from edge.frames.output_format import Form
+from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import GateSettings, Picture, PoolSize
@@ -99,7 +99,7 @@ class Rig:
             binding=binding,
             view=view,
             min_view_score=0.0,  # the policy asks for no more than the product does
-            output=Form(),
+            output=OutputFormat(),
             token=token,
             uid=os.getuid(),
             beats_fd=beats.fd,

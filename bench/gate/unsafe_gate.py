@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.cameras.layout import Layout
 from edge.frames import gate_process
-from edge.frames.matcher_endpoint import Outlet
+from edge.frames.matcher_endpoint import MatcherEndpoint
 from edge.frames.pool import Pool
 
 _pool_at = [0]
@@ -36,8 +36,8 @@ class WatchedPool(Pool):
         _pool_at[0] = self.frame(0, 1, 1).ctypes.data
 
 
-class PlaceOutlet(Outlet):
-    """An outlet of places: `epoch` holds the frame's offset in the pool."""
+class PlaceOutlet(MatcherEndpoint):
+    """An endpoint of places: `epoch` holds the frame's offset in the pool."""
 
     def stage(self, frame: np.ndarray) -> int:
         slot, self._staged = self._ring.place(frame.shape)
@@ -45,10 +45,10 @@ class PlaceOutlet(Outlet):
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
         offset = frame.__array_interface__["data"][0] - _pool_at[0]
-        return super().publish(slot, frame, captured_ns, max(offset, 0))  # rehearsed: of no pool
+        return super().publish(slot, frame, captured_ns, max(offset, 0))  # warmed up: of no pool
 
 
 if __name__ == "__main__":
     gate_process.Pool = WatchedPool  # type: ignore[misc]
-    gate_process.Outlet = PlaceOutlet  # type: ignore[misc]
+    gate_process.MatcherEndpoint = PlaceOutlet  # type: ignore[misc]
     sys.exit(gate_process.main())

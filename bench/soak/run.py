@@ -4,7 +4,7 @@
     python -m bench.soak.run --minutes 5 --out out/soak --json
 
 A `framegate daemon` guards a network camera at 30 frames a second with a
-virtual board on a serial line and a caged matcher. Every few seconds something
+virtual board on a serial line and a sandboxed matcher. Every few seconds something
 happens: the camera is pulled out, stalls or is turned elsewhere; the board is
 reset or hangs; the matcher is killed or stands still. A few times in all a
 process of the guard is killed, or the configuration is read again. Meanwhile

@@ -14,7 +14,7 @@ from edge.errors import BridgeError, UsageError
 if TYPE_CHECKING:
     from firmware_bridge.checks.duties import Result
     from firmware_bridge.checks.figures import Figure
-    from firmware_bridge.checks.harness import Stand
+    from firmware_bridge.checks.harness import Harness
     from firmware_bridge.checks.rigs import Rig
 
 EXAMPLES = """\
@@ -81,18 +81,18 @@ def _root(args: argparse.Namespace) -> bytes:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from firmware_bridge.checks.harness import Stand
+    from firmware_bridge.checks.harness import Harness
     from firmware_bridge.checks.rigs import PortRig
     from firmware_bridge.payloads import BOARDS
 
-    stand = Stand(PortRig(args.port), _root(args))
+    harness = Harness(PortRig(args.port), _root(args))
     try:
-        _require_answer(stand)
-        greeting, status = stand.session.greeting, stand.status
+        _require_answer(harness)
+        greeting, status = harness.session.greeting, harness.status
         assert greeting is not None
-        sample = stand.samples[-1] if stand.samples else None
+        sample = harness.samples[-1] if harness.samples else None
     finally:
-        stand.close()
+        harness.close()
     rows = {
         "port": args.port,
         "board": BOARDS.get(greeting.board, "?"),
@@ -120,23 +120,23 @@ def _objections(bits: int) -> list[str]:
     return [str(veto.name) for veto in Veto if bits & veto]
 
 
-def _require_answer(stand: Stand) -> None:
+def _require_answer(harness: Harness) -> None:
     """Wait for the link; if none comes, say in one line which of the causes it is."""
     from firmware_bridge.session import Trouble
 
     def up() -> bool:
-        return stand.session.up(stand.clock.now_ns())
+        return harness.session.up(harness.clock.now_ns())
 
-    if stand.pump(ANSWER_MS, up):
-        stand.pump(100)
+    if harness.pump(ANSWER_MS, up):
+        harness.pump(100)
         return
-    troubles = stand.session.troubles(stand.clock.now_ns())
-    port = stand.rig.port
+    troubles = harness.session.troubles(harness.clock.now_ns())
+    port = harness.rig.port
     if Trouble.KEY in troubles:
         raise BridgeError(f"{port}: the board has another key; run `framegate board provision`")
     if Trouble.VERSION in troubles:
         raise BridgeError(f"{port}: the board speaks another version; update the older of the two")
-    counters = stand.session.counters
+    counters = harness.session.counters
     if counters.noise or counters.bad_tag:
         raise BridgeError(f"{port}: what answers is not a board (or at another baud rate)")
     raise BridgeError(f"{port}: nothing answers; is it a board, with power, and provisioned?")
@@ -145,7 +145,7 @@ def _require_answer(stand: Stand) -> None:
 def _test(args: argparse.Namespace) -> int:
     from firmware_bridge.checks import duties as checks
     from firmware_bridge.checks import figures
-    from firmware_bridge.checks.harness import Stand
+    from firmware_bridge.checks.harness import Harness
 
     if args.rounds < 0:
         raise UsageError(f"--rounds is {args.rounds}, expected 0 or more")
@@ -153,11 +153,11 @@ def _test(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
         rig = _rig(args, Path(folder), root)
         try:
-            stand = Stand(rig, root)
+            harness = Harness(rig, root)
             try:
-                _require_answer(stand)
+                _require_answer(harness)
             finally:
-                stand.close()
+                harness.close()
             results = []
             for name, check, needs in checks.CHECKS:
                 results.append(checks.run(name, check, needs, rig, root))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import RecordError
 from edge.evidence.people import PeopleRules
-from edge.frames.output_format import SHRINK, Form
+from edge.frames.output_format import SHRINK, OutputFormat
 from edge.lease import Lane
 from edge.policy.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
@@ -77,7 +77,9 @@ class Device:
     matcher_counted: bool = False  # the matcher must report what it compares
     matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
-    picture: Form = field(default_factory=Form)  # what the matcher gets of each frame
+    picture: OutputFormat = field(
+        default_factory=OutputFormat
+    )  # what the matcher gets of each frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         matcher_counted=matcher.flag("counted", False),
         matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
         matcher_without=matcher.subset("without", LAYER_NAMES),
-        picture=Form(
+        picture=OutputFormat(
             crop=picture.rectangle("crop"),
             grey=picture.flag("grey", False),
             shrink=picture.whole("shrink", 1, *SHRINK),

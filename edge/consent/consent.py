@@ -37,7 +37,7 @@ class Words:
         }
 
 
-class Standing:
+class Consent:
     """What the people in this session agreed to, and what others authorised."""
 
     def __init__(self, lane: Lane, site: str) -> None:

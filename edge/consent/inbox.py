@@ -27,7 +27,7 @@ from pathlib import Path
 from edge.audit.note import Verifier
 from edge.audit.schema import Handing, Stamp, Token
 from edge.clock import MS, S
-from edge.consent.consent import Standing
+from edge.consent.consent import Consent
 from edge.consent.tokens import read_authorisation, read_receipt
 from edge.errors import RecordError, SignatureError
 from edge.plain_file import read_plain
@@ -56,20 +56,20 @@ class Handed:
         return Token(stamp, self.handing, self.digest)
 
 
-class Desk:
-    """Reads the folder into a `Standing`."""
+class ConsentInbox:
+    """Reads the folder into a `Consent`."""
 
     def __init__(
         self,
         folder: Path,
-        standing: Standing,
+        consent: Consent,
         *,
         desks: Sequence[Verifier],
         authorities: Sequence[Verifier],
     ) -> None:
         """`desks` sign receipts, `authorities` sign authorisations."""
         self._folder = folder
-        self._standing = standing
+        self._consent = consent
         self._desks = tuple(desks)
         self._authorities = tuple(authorities)
         self._seen: dict[str, _Mark] = {}
@@ -139,14 +139,14 @@ class Desk:
             return
         if mark is None:
             del self._seen[_CLAIM]
-            self._standing.unclaim()
+            self._consent.unclaim()
             return
         self._seen[_CLAIM] = mark
         person = (self._read(_CLAIM) or b"").decode(errors="replace").strip()
         if self._first or not _PERSON.fullmatch(person):
-            self._standing.unclaim()
+            self._consent.unclaim()
         else:
-            self._standing.claim(person, now_ns)
+            self._consent.claim(person, now_ns)
 
     def _take(self, name: str, data: bytes) -> Handed:
         digest = hashlib.sha256(data).digest()
@@ -165,20 +165,20 @@ class Desk:
                 authorisation = read_authorisation(data, self._authorities)
             except SignatureError:
                 raise not_receipt from None
-            self._standing.hand_in(authorisation)
+            self._consent.hand_in(authorisation)
             return Handing.AUTHORISATION
-        self._standing.hand_in(receipt)
+        self._consent.hand_in(receipt)
         return Handing.RECEIPT
 
     def _withdrawn(self, data: bytes) -> Handing:
-        self._standing.withdraw(_line(data))
+        self._consent.withdraw(_line(data))
         return Handing.WITHDRAWAL
 
     def _optout(self, data: bytes) -> Handing:
         person = _line(data)
         if not _PERSON.fullmatch(person):
             raise RecordError("expected the digest of a person, 64 hexadecimal digits")
-        self._standing.opt_out(person)
+        self._consent.opt_out(person)
         return Handing.OPT_OUT
 
     def _read(self, name: str) -> bytes | None:
@@ -188,7 +188,11 @@ class Desk:
             return None
 
 
-_TAKES = {".token": Desk._token, ".withdrawn": Desk._withdrawn, ".optout": Desk._optout}
+_TAKES = {
+    ".token": ConsentInbox._token,
+    ".withdrawn": ConsentInbox._withdrawn,
+    ".optout": ConsentInbox._optout,
+}
 
 
 def _line(data: bytes) -> str:

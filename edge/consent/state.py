@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 from edge.clock import S
 from edge.consent.comparisons import Comparisons
-from edge.consent.consent import GALLERY_LANES, Standing
-from edge.consent.inbox import Desk, Handed
+from edge.consent.consent import GALLERY_LANES, Consent
+from edge.consent.inbox import ConsentInbox, Handed
 from edge.lease import Lane
 from edge.reasons import Reason
 
@@ -21,13 +21,15 @@ EMPTY_NS = 2 * S  # a picture without faces for this long ends a claim and a pro
 UNREPORTED_NS = 3 * S  # a face may be released for this long before a comparison is reported
 
 
-class Reception:
+class ConsentState:
     """One session's; without a desk it only counts."""
 
-    def __init__(self, lane: Lane, standing: Standing, desk: Desk | None, *, counted: bool) -> None:
+    def __init__(
+        self, lane: Lane, consent: Consent, desk: ConsentInbox | None, *, counted: bool
+    ) -> None:
         """`counted`: the device record asks that the matcher reports what it compares."""
         self._lane = lane
-        self._standing = standing
+        self._consent = consent
         self._desk = desk
         self._counted = counted and lane is Lane.VERIFY
         self._comparisons = Comparisons()
@@ -38,7 +40,7 @@ class Reception:
     def look(self, now_ns: int) -> tuple[Handed, ...]:
         """Take what was handed in at the desk."""
         handed = () if self._desk is None else self._desk.look(now_ns)
-        claimed = self._standing.claimed
+        claimed = self._consent.claimed
         if claimed is not None and claimed != self._claimed:
             self._comparisons.claim(claimed)
         self._claimed = claimed
@@ -48,12 +50,12 @@ class Reception:
         """So many faces were found in a frame, captured while a permit held or not."""
         if count:
             self._face_ns = captured_ns
-            self._standing.saw_face(captured_ns)
+            self._consent.saw_face(captured_ns)
             if permitted and self._owed_ns is None:
                 self._owed_ns = captured_ns
         elif self._face_ns is not None and captured_ns - self._face_ns >= EMPTY_NS:
             self._face_ns = self._owed_ns = None
-            self._standing.nobody()
+            self._consent.nobody()
             self._comparisons.nobody()
 
     def compared(self, reference: str) -> None:
@@ -66,7 +68,7 @@ class Reception:
 
     def gallery(self, people: tuple[str, ...]) -> None:
         """The matcher reports whom it compares every face with."""
-        self._standing.people = people
+        self._consent.people = people
 
     def reasons(self, now_ns: int) -> tuple[Reason, ...]:
         """What blocks besides the policy."""
@@ -76,7 +78,7 @@ class Reception:
         if self._counted and self._owed_ns is not None and now_ns - self._owed_ns > UNREPORTED_NS:
             found.append(Reason.COMPARISONS_UNREPORTED)
         searches = self._lane in GALLERY_LANES and self._desk is not None
-        if searches and not self._standing.people:
+        if searches and not self._consent.people:
             found.append(Reason.GALLERY_UNREPORTED)
         return tuple(found)
 
@@ -84,7 +86,7 @@ class Reception:
         """What to tell the policy in place of the session record's words."""
         facts: dict[str, object] = {}
         if self._desk is not None:
-            facts.update(self._standing.words_for(self._lane, known_s).facts())
+            facts.update(self._consent.words_for(self._lane, known_s).facts())
         if self._comparisons.split_search:
             facts["injected_fault"] = "split_search"
         return facts

@@ -39,9 +39,9 @@ from edge.audit.schema import (
 from edge.clock import MS, BootClock, Clock, S, boot_id, synchronised
 from edge.commissioning.keys import KeyStore, Office
 from edge.commissioning.records import Device, Session, parse_device, parse_session
-from edge.consent.consent import Standing as People
-from edge.consent.inbox import Desk
-from edge.consent.state import Reception
+from edge.consent.consent import Consent as People
+from edge.consent.inbox import ConsentInbox
+from edge.consent.state import ConsentState
 from edge.decision.engine import Engine, Models
 from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
 from edge.decision.known_time import KnownTime, Moment
@@ -153,7 +153,7 @@ class Decider:
         )
         models = Models(faces, SceneModel.load())
         self._late = False  # a model took too long since this was last told
-        self._reception = _reception(settings.inbox, store, device, session)
+        self._consent_state = _consent_state(settings.inbox, store, device, session)
         now_ns = self._clock.now_ns()
         self._moment = self._look_at_clocks(now_ns)
         start = Start(
@@ -263,9 +263,9 @@ class Decider:
                 case Compared(gallery, references):
                     people = tuple(reference.hex() for reference in references)
                     if gallery:
-                        self._reception.gallery(people)
+                        self._consent_state.gallery(people)
                     else:
-                        self._reception.compared(people[0])
+                        self._consent_state.compared(people[0])
                 case SourceEnd(End.LOST, _):
                     self._monitor.readings(self._engine.observe([self._lost()]))
 
@@ -274,12 +274,12 @@ class Decider:
         self._judged = max(self._judged, report.judged)
 
     def _attend(self) -> None:
-        """Hear what was handed in, and tell the judge how the people in the session stand."""
+        """Hear what was handed in, and tell the judge how the people in the session harness."""
         now_ns = self._clock.now_ns()
-        for handed in self._reception.look(now_ns):
+        for handed in self._consent_state.look(now_ns):
             print(f"desk: {handed.said}", file=sys.stderr)
             self._write(handed.entry, durable=False)
-        self._engine.people(self._reception.facts(self._moment.now_s))
+        self._engine.people(self._consent_state.facts(self._moment.now_s))
 
     def _note(self, note: Noted) -> None:
         self._frames += 1
@@ -305,7 +305,7 @@ class Decider:
             print(f"decider: {found.failure}", file=sys.stderr)
         if found.faces is not None:
             permitted = self._engine.outlook.permitted
-            self._reception.faces(found.faces, offer.captured_ns, permitted=permitted)
+            self._consent_state.faces(found.faces, offer.captured_ns, permitted=permitted)
         if found.seen_blocks is not None:
             ipc.send(self._gate, encode(Anchor(found.seen_blocks)))
         self._beats.end_model()
@@ -398,7 +398,7 @@ class Decider:
         reasons.extend(self._term_now(self._clock.now_ns()))
         if self._superseded:
             reasons.append(Reason.POLICY_ROLLBACK)
-        reasons.extend(self._reception.reasons(self._clock.now_ns()))
+        reasons.extend(self._consent_state.reasons(self._clock.now_ns()))
         if gap:
             reasons.append(Reason.TIME_GAP)
         if self._late:
@@ -475,15 +475,17 @@ def _time(clock: Clock, work: Callable[[], object]) -> int:
     return clock.now_ns() - began_ns
 
 
-def _reception(folder: Path | None, store: KeyStore, device: Device, session: Session) -> Reception:
+def _consent_state(
+    folder: Path | None, store: KeyStore, device: Device, session: Session
+) -> ConsentState:
     """What hears the people of this session; consent is the record's word where no desk is."""
     lane = session.operation
-    standing = People(lane, device.site)
+    consent = People(lane, device.site)
     desk = None
     if folder is not None:
         desks, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
-        desk = Desk(folder, standing, desks=desks, authorities=authorities)
-    return Reception(lane, standing, desk, counted=device.matcher_counted)
+        desk = ConsentInbox(folder, consent, desks=desks, authorities=authorities)
+    return ConsentState(lane, consent, desk, counted=device.matcher_counted)
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

@@ -146,7 +146,7 @@ def _play(
         place.fingerprint,
         faces,
         release=release,
-        outlet=matcher,
+        endpoint=matcher,
     )
     guard.run(shots, still_board(shots[-1].captured_ns))
     found = [shares.get(number, 0.0) for number in matcher.received]

@@ -28,7 +28,7 @@ from edge.errors import GuardError, LeaseError
 from edge.frames import lifecycle
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.lifecycle import MatcherConnected, Over, Ready, Token
-from edge.frames.matcher_endpoint import Outlet
+from edge.frames.matcher_endpoint import MatcherEndpoint
 from edge.frames.messages import (
     Anchor,
     Captured,
@@ -50,7 +50,7 @@ from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
 from edge.frames.sentinel import Sentinel
 from edge.frames.settings import GateSettings
-from edge.frames.warm_up import Rehearsal
+from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Lease
 from edge.lease import decode as decode_lease
@@ -79,11 +79,11 @@ class GateProcess:
         self,
         settings: GateSettings,
         clock: Clock | None = None,
-        rehearsal: Rehearsal | None = None,
+        warm_up: WarmUp | None = None,
     ) -> None:
-        """`rehearsal` is held before each frame that is due while there is a lease."""
+        """`warm_up` is held before each frame that is due while there is a lease."""
         self._clock = clock or BootClock()
-        self._rehearsal = rehearsal
+        self._warm_up = warm_up
         self._beats = Beats.attach(settings.beats_fd)
         self._capture = ipc.attach(settings.capture_fd)
         self._decider = ipc.attach(settings.decider_fd)
@@ -100,7 +100,7 @@ class GateProcess:
         self._sentinel = Sentinel(fingerprint, layout)
         floor = max(MIN_VIEW_SCORE, settings.min_view_score) if self._identifying else 0.0
         self._gate = Gate(binding, min_view_score=floor)
-        self._outlet = Outlet(
+        self._endpoint = MatcherEndpoint(
             socket.socket(fileno=settings.listen_fd),
             ring,
             token=settings.token,
@@ -109,7 +109,7 @@ class GateProcess:
             shaper=Shaper(settings.output, layout, *self._size),
         )
         self._releaser = Releaser(
-            self._gate, self._outlet, self._clock, self._pixels, self._passed, self._block
+            self._gate, self._endpoint, self._clock, self._pixels, self._passed, self._block
         )
         self._steps: dict[int, int] = {}  # sequence -> time spent on arrival, ns
         self._held: dict[int, int] = {}  # slot -> how many still need it
@@ -137,7 +137,7 @@ class GateProcess:
         self._poll = select.poll()
         for fd in (self._capture_fd, self._decider_fd, self._parent_fd):
             self._poll.register(fd, select.POLLIN)
-        self._watched: set[int] = set()  # descriptors of the outlet
+        self._watched: set[int] = set()  # descriptors of the endpoint
         self._watch()
         self._last_ns = self._clock.now_ns()
 
@@ -150,7 +150,7 @@ class GateProcess:
 
     def admit(self, matcher: socket.socket, hello: bytes) -> None:
         """Admit or refuse a matcher that is connected already."""
-        self._outlet.greet(matcher, hello)
+        self._endpoint.greet(matcher, hello)
 
     def stop(self) -> None:
         """Leave after this turn; for a signal's handler."""
@@ -159,7 +159,7 @@ class GateProcess:
     def leave(self) -> None:
         """Block and wipe everything, then say what was released: the log ends with it."""
         self._block_all(self._gate.bar(self._clock.now_ns(), Reason.NO_LEASE))
-        self._outlet.wipe()
+        self._endpoint.wipe()
         self._left = True
         self._report(None)
         self._say_resolved()
@@ -179,8 +179,8 @@ class GateProcess:
         if self._parent_fd in ready:
             for word in ipc.drain(self._parent):
                 if isinstance(told := lifecycle.decode(word), Token):
-                    self._outlet.renew(told.token)
-        if not self._watched.isdisjoint(ready) or self._outlet.overdue(now_ns):
+                    self._endpoint.renew(told.token)
+        if not self._watched.isdisjoint(ready) or self._endpoint.overdue(now_ns):
             self._serve(now_ns)
             self._watch()
         if self._decider_fd in ready:
@@ -195,21 +195,21 @@ class GateProcess:
         self._tell()
 
     def _await(self) -> set[int]:
-        """What is ready within 20 ms; a rehearsal may be held, and ends the waiting."""
-        rehearsal, wait_ms = self._rehearsal, TURN_MS
-        if rehearsal is not None and self._leased:
-            early_ms = rehearsal.pace.wait_ms(self._clock.now_ns())
+        """What is ready within 20 ms; a cache warm-up may be held, and ends the waiting."""
+        warm_up, wait_ms = self._warm_up, TURN_MS
+        if warm_up is not None and self._leased:
+            early_ms = warm_up.pace.wait_ms(self._clock.now_ns())
             if early_ms is not None and early_ms <= TURN_MS:
                 ready = {fd for fd, _ in self._poll.poll(early_ms)}
                 if ready:
                     return ready
-                rehearsal.run()
+                warm_up.run()
                 wait_ms = 0
         return {fd for fd, _ in self._poll.poll(wait_ms)}
 
     def _watch(self) -> None:
-        """Poll the descriptors that the outlet has now."""
-        wanted = set(self._outlet.fds())
+        """Poll the descriptors that the endpoint has now."""
+        wanted = set(self._endpoint.fds())
         for fd in self._watched - wanted:
             self._poll.unregister(fd)
         for fd in wanted - self._watched:
@@ -217,13 +217,13 @@ class GateProcess:
         self._watched = wanted
 
     def _serve(self, now_ns: int) -> None:
-        before = self._outlet.listening
-        self._outlet.serve(now_ns)
-        for report in self._outlet.reports:
+        before = self._endpoint.listening
+        self._endpoint.serve(now_ns)
+        for report in self._endpoint.reports:
             if not ipc.send(self._decider, encode(report)):
-                self._outlet.show_out()  # a comparison that nobody counts: no more frames
-        self._outlet.reports.clear()
-        if self._outlet.listening and not before:
+                self._endpoint.show_out()  # a comparison that nobody counts: no more frames
+        self._endpoint.reports.clear()
+        if self._endpoint.listening and not before:
             ipc.send(self._parent, lifecycle.encode(MatcherConnected()))
 
     def _hear_decider(self) -> None:
@@ -259,7 +259,7 @@ class GateProcess:
                 self._report(refused)
             return
         self._block_all(self._gate.revoke(message))
-        self._outlet.wipe()
+        self._endpoint.wipe()
         self._leased = False
         self._report(None)
 
@@ -307,8 +307,8 @@ class GateProcess:
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
         self._untold = shot
-        if self._rehearsal is not None:
-            self._rehearsal.pace.arrived(self._last_ns)
+        if self._warm_up is not None:
+            self._warm_up.pace.arrived(self._last_ns)
 
     def _tell(self) -> None:
         """Tell the decider of the frame just looked at; after its release, which is in a hurry."""
@@ -372,20 +372,20 @@ class GateProcess:
             self._leased = False  # a good end, not a revoke: what was released may still be read
             self._over = True
             self._report(None)
-            self._outlet.finish("end of stream")
+            self._endpoint.finish("end of stream")
             ipc.send(self._parent, lifecycle.encode(Over()))
 
     def _doubt(self, now_ns: int) -> None:
         """This process stood still: nothing from before may be released any more."""
         self._block_all(self._gate.bar(now_ns, Reason.TIME_GAP))
-        self._outlet.wipe()
+        self._endpoint.wipe()
         self._leased = False
         self._report(Reason.TIME_GAP)
 
     def _lost_lease(self, reason: Reason | None) -> None:
         if self._leased and self._gate.lease is None:
             self._leased = False
-            self._outlet.wipe()
+            self._endpoint.wipe()
             self._report(reason)
 
     def _report(self, reason: Reason | None) -> None:
@@ -455,7 +455,7 @@ def main() -> int:
     ipc.die_with_parent(signal.SIGTERM)  # not at once: nobody else is left to wipe the ring
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = ipc.await_order(GateSettings)
-    process = GateProcess(settings, rehearsal=Rehearsal(GateProcess, settings, BootClock()))
+    process = GateProcess(settings, warm_up=WarmUp(GateProcess, settings, BootClock()))
     signal.signal(signal.SIGTERM, lambda number, frame: process.stop())
     granted = prepare_process()
     ipc.send(ipc.attach(os.dup(settings.parent_fd)), lifecycle.encode(Ready(granted)))

@@ -48,7 +48,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 MAX_REPORT = 32 * 1024  # a gallery of some 480 people
 
 
-class Outlet:
+class MatcherEndpoint:
     """Admits at most one matcher at a time and releases frames to it."""
 
     def __init__(

@@ -21,7 +21,7 @@ MIN_SIDE_PX = 16  # less is no picture of anybody
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class OutputFormat:
     """A crop first, then every n pixels of a side become one, then only brightness is kept."""
 
     crop: tuple[float, float, float, float] | None = None  # left, top, right, bottom, 0 to 1
@@ -37,7 +37,7 @@ class Form:
 class Shaper:
     """Writes the released form of each picture of one camera."""
 
-    def __init__(self, form: Form, layout: Layout, height: int, width: int) -> None:
+    def __init__(self, form: OutputFormat, layout: Layout, height: int, width: int) -> None:
         """`height` and `width` are the camera's, in pixels.
 
         Raises:
@@ -102,7 +102,7 @@ class Shaper:
         return plane[top : top + shape[0] * self._shrink, left : left + shape[1] * self._shrink]
 
 
-def _part(low: float, high: float, length: int, form: Form) -> tuple[int, int]:
+def _part(low: float, high: float, length: int, form: OutputFormat) -> tuple[int, int]:
     """First pixel and released pixels of one side: the pixels the shares touch, made even."""
     if form.whole:
         return 0, length

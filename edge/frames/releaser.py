@@ -16,8 +16,8 @@ from edge.frames.gate import Blocked, Gate, Pending, Verdict
 from edge.reasons import Reason
 
 
-class Outlet(Protocol):
-    """Where released frames go; see `edge.frames.matcher_endpoint.Outlet`."""
+class MatcherEndpoint(Protocol):
+    """Where released frames go; see `edge.frames.matcher_endpoint.MatcherEndpoint`."""
 
     @property
     def listening(self) -> bool:
@@ -34,12 +34,12 @@ class Outlet(Protocol):
 
 
 class Releaser:
-    """Moves frames that pass from the gate's FIFO to the outlet."""
+    """Moves frames that pass from the gate's FIFO to the endpoint."""
 
     def __init__(
         self,
         gate: Gate,
-        outlet: Outlet,
+        endpoint: MatcherEndpoint,
         clock: Clock,
         pixels: Callable[[Pending], np.ndarray],
         released: Callable[[Pending], None],
@@ -47,7 +47,7 @@ class Releaser:
     ) -> None:
         """`pixels` finds a waiting frame's picture; the others hear what became of it."""
         self._gate = gate
-        self._outlet = outlet
+        self._endpoint = endpoint
         self._now_ns = clock.now_ns  # asked twice a frame: found once
         self._pixels = pixels
         self._released = released
@@ -57,15 +57,15 @@ class Releaser:
         """Release every waiting frame that passes now, oldest first; returns how many."""
         count = 0
         while (frame := self._gate.head(self._now_ns())) is not None:
-            if not self._outlet.listening:
+            if not self._endpoint.listening:
                 self._blocked(Blocked(self._gate.take(), Reason.MATCHER_LOST))
                 continue
             picture = self._pixels(frame)
-            slot = self._outlet.stage(picture)
+            slot = self._endpoint.stage(picture)
             if self._gate.check(frame, self._now_ns()) is not Verdict.PASS:
-                self._outlet.wipe()  # the lease ran out during the copy
+                self._endpoint.wipe()  # the lease ran out during the copy
                 return count
-            self._outlet.publish(slot, picture, frame.captured_ns, self._gate.epoch)
+            self._endpoint.publish(slot, picture, frame.captured_ns, self._gate.epoch)
             self._gate.take()
             self._released(frame)
             count += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.cameras.layout import Layout
-from edge.frames.output_format import Form
+from edge.frames.output_format import OutputFormat
 from edge.lease import Binding
 
 
@@ -47,7 +47,7 @@ class GateSettings:
     binding: Binding
     view: bytes  # the enrolled view; empty if there is none
     min_view_score: float  # share of agreeing signs, 0 to 1
-    output: Form
+    output: OutputFormat
     token: str  # what the matcher is to show
     uid: int  # of the matcher's user
     beats_fd: int

@@ -1,8 +1,8 @@
-"""A rehearsal of the gate's turn just before a frame is due, so that the frame finds warm caches.
+"""The cache warm-up: the gate's turn, run once just before a frame is due.
 
 Between two frames other programs fill the caches of a small computer, and the
 same turn takes three times as long as in a loop. `Pace` foresees the next
-frame; `Rehearsal` then lets one turn of a second gate pass, on a black frame
+frame; `WarmUp` then lets one turn of a second gate pass, on a black frame
 of the least size. That gate has a pool, a ring and channels of its own with
 nobody at their other ends, and is told of no memory of the real one.
 """
@@ -22,7 +22,7 @@ from edge.clock import MS, Clock
 from edge.errors import GuardError
 from edge.frames.capture import Deliverer
 from edge.frames.matcher_endpoint import VERSION
-from edge.frames.output_format import Form
+from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import GateSettings, Picture, PoolSize
@@ -61,16 +61,16 @@ class Pace:
         self._due_ns = now_ns + period_ns if SHORTEST_NS <= period_ns <= LONGEST_NS else 0
 
     def wait_ms(self, now_ns: int) -> int | None:
-        """Milliseconds from `now_ns` until a rehearsal should begin; None if none should."""
+        """Milliseconds from `now_ns` until a cache warm-up should begin; None if none should."""
         left_ms = (self._due_ns - now_ns) // MS - LEAD_MS
         return left_ms if self._due_ns and left_ms >= 0 else None
 
-    def rehearsed(self) -> None:
+    def warmed(self) -> None:
         """Once for each frame is enough."""
         self._due_ns = 0
 
 
-class Rehearsal:
+class WarmUp:
     """A second gate, and what it takes to give it something to do."""
 
     def __init__(
@@ -79,11 +79,11 @@ class Rehearsal:
         settings: GateSettings,
         clock: Clock,
     ) -> None:
-        """`make` builds a gate of the very code that is to be rehearsed; `settings` are the real
+        """`make` builds a gate of the very code that is to be warmed up; `settings` are the real
         one's, of which it gets the enrolled view and the layout alone.
 
         Raises:
-            GuardError: a first rehearsal did not go the whole way.
+            GuardError: a first cache warm-up did not go the whole way.
         """
         self._clock = clock
         self.pace = Pace()
@@ -104,7 +104,7 @@ class Rehearsal:
                 binding=Binding(_NOBODY, _NOBODY, 2 * _NOBODY, _LANE),
                 view=settings.view,
                 min_view_score=0.0,
-                output=Form(),
+                output=OutputFormat(),
                 token="rehearsal",
                 uid=os.getuid(),
                 beats_fd=self._beats.fd,
@@ -132,7 +132,7 @@ class Rehearsal:
 
     def run(self) -> None:
         """Let one frame pass through the second gate."""
-        self.pace.rehearsed()
+        self.pace.warmed()
         now_ns = self._clock.now_ns()
         end_ns = now_ns + LIFE_NS
         named = (_NOBODY, _NOBODY, 2 * _NOBODY, _LANE)

@@ -1,8 +1,8 @@
-"""The matcher's keeper: starts it, in its cage where it has one, and again when it is lost.
+"""The matcher's keeper: starts it, in its sandbox where it has one, and again when it is lost.
 
 A matcher that tries to get out is ended with all that came from it, and is not
 started again by this guard: somebody has to look at it first. The kernel tells
-of attempts through the cage's filter, see `edge.sandbox.notifier`.
+of attempts through the sandbox's filter, see `edge.sandbox.notifier`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 
 from edge import ipc
 from edge.clock import MS, S
-from edge.guard.processes import Child, spawn_caged, spawn_matcher
+from edge.guard.processes import Child, spawn_matcher, spawn_sandboxed
 from edge.sandbox import spec as sandbox
-from edge.sandbox.notifier import Warden
+from edge.sandbox.notifier import SeccompNotifier
 
 _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
 _HEALTHY_NS = 60 * S  # a matcher that ran for this long has made good what was before
@@ -44,7 +44,7 @@ class Keeper:
         self._confinement = confinement
         self._say = say
         self._environment: Callable[[], Mapping[str, str]] = dict
-        self._warden: Warden | None = None
+        self._notifier: SeccompNotifier | None = None
         self._losses = 0
         self._began_ns = 0
         self._again_ns: int | None = None
@@ -65,29 +65,29 @@ class Keeper:
             return
         given = {k: v for k, v in environment.items() if k != "FRAMEGATE_SOCKET"}
         ours, theirs = socket.socketpair()
-        self._warden = Warden(ours)
-        self._warden.start()
+        self._notifier = SeccompNotifier(ours)
+        self._notifier.start()
         with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
             try:
                 channel.connect(environment["FRAMEGATE_SOCKET"])
             except OSError as err:  # the gate listens there, or is gone
                 raise ipc.PeerGone(str(err)) from err
-            self.child = spawn_caged(
+            self.child = spawn_sandboxed(
                 self._command, self._confinement, given, channel.fileno(), theirs.fileno()
             )
 
     def fds(self) -> list[int]:
         """Descriptors whose readiness means that `turn` has work."""
         found = [] if self.child is None else [self.child.pidfd]
-        if self._warden is not None and not self.escaped:
-            found.append(self._warden.fd)
+        if self._notifier is not None and not self.escaped:
+            found.append(self._notifier.fd)
         return found
 
     def turn(self, ready: set[int], now_ns: int, *, over: bool) -> None:
         """See to what happened; `over`: the stream ended, a matcher may end with it."""
-        if self._warden is not None and self._warden.fd in ready and not self.escaped:
+        if self._notifier is not None and self._notifier.fd in ready and not self.escaped:
             self.escaped = True
-            self.attempt = self._warden.attempt
+            self.attempt = self._notifier.attempt
             self._say(
                 f"MATCHER_ESCAPE_ATTEMPT: the matcher tried: {self.attempt}; it is ended "
                 "and not started again until the guard is restarted or reloaded"
@@ -123,7 +123,7 @@ class Keeper:
         self._say(f"MATCHER_LOST: {how}; frames are withheld, starting it again")
 
     def _kill_all(self) -> None:
-        """A caged matcher cannot leave its process group: this ends it and all its children."""
+        """A sandboxed matcher cannot leave its process group: this ends it and all its children."""
         if self.child is not None and self._confinement is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child.pid, signal.SIGKILL)
@@ -131,6 +131,6 @@ class Keeper:
     def _let_go(self) -> None:
         if self.child is not None:
             self.child.end()
-        if self._warden is not None:
-            self._warden.close()
-        self.child = self._warden = None
+        if self._notifier is not None:
+            self._notifier.close()
+        self.child = self._notifier = None

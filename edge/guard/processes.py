@@ -142,7 +142,7 @@ def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
     return Child("matcher", process)
 
 
-def spawn_caged(
+def spawn_sandboxed(
     command: tuple[str, ...],
     confinement: sandbox.Confinement,
     given: Mapping[str, str],
@@ -151,7 +151,7 @@ def spawn_caged(
 ) -> Child:
     """Start the matcher in its sandbox; it inherits the standard streams and `fd`.
 
-    Its cage sends the listener of its filter to `report`.
+    Its sandbox sends the listener of its filter to `report`.
 
     Raises:
         SandboxError: the command names no program.

@@ -88,13 +88,13 @@ def spread(pack: Pack, count: int) -> Iterator[Facts]:
 
 
 def _missing(pack: Pack) -> Iterator[Finding]:
-    standing = {
+    consent = {
         rule.id
         for rule in pack.rules
         if rule.effect is Effect.FORBID and rule.adopted_from is rule.effective_to is None
     }
     for own in OWN_RULES:
-        if own not in standing:
+        if own not in consent:
             yield Finding(pack.name, f"the guard's own rule {own} is missing, or lapses")
 
 

@@ -4,7 +4,7 @@ The same sentinel, gate, eyes and judge as in the running guard, driven by the
 file's own timestamps, as fast as the machine allows and with the same result
 every time. Evidence costs no time here and the board answers at once, so a
 replay says what the rules decide, not how fast. Nothing is ever released to a
-matcher: the outlet only counts, or is a ring that the evaluation reads itself.
+matcher: the endpoint only counts, or is a ring that the evaluation reads itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge.evidence.readings import BoardSample, Reading
 from edge.evidence.vision import VIEW_NS, FaceFinder, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
-from edge.frames.releaser import Outlet, Releaser
+from edge.frames.releaser import MatcherEndpoint, Releaser
 from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
 from edge.policy.engine import Policy
@@ -59,7 +59,7 @@ class _Account:
 
 
 class _Nothing:
-    """An outlet from which nobody reads: a replay releases no pixels."""
+    """An endpoint from which nobody reads: a replay releases no pixels."""
 
     listening = True  # as if a matcher were there: what would have been released is counted
 
@@ -89,7 +89,7 @@ class Replay:
         log: Callable[[Entry, bool], int] | None = None,
         wall_ns: int = 0,
         scene: SceneFinder | None = None,
-        outlet: Outlet | None = None,
+        endpoint: MatcherEndpoint | None = None,
         min_view_score: float = MIN_VIEW_SCORE,
         max_age_ns: int | None = None,
     ) -> None:
@@ -97,7 +97,7 @@ class Replay:
 
         Args:
             log: appends one entry durably or not and returns its index.
-            outlet: gets the pixels of what passes; without one they are not even kept.
+            endpoint: gets the pixels of what passes; without one they are not even kept.
             min_view_score: share of agreeing signs that a frame needs, as the policy says.
             max_age_ns: how old evidence may be, where the policy says so.
         """
@@ -113,13 +113,13 @@ class Replay:
         self._gate = Gate(self._binding, min_view_score=min_view_score if lane.identifying else 0.0)
         self._releaser = Releaser(
             self._gate,
-            outlet or _Nothing(),
+            endpoint or _Nothing(),
             self._clock,
             lambda frame: self._pictures.get(frame.sequence, _NO_PIXELS),
             self._passed,
             self._blocked,
         )
-        self._keeps = outlet is not None
+        self._keeps = endpoint is not None
         self._pictures: dict[int, np.ndarray] = {}  # of the frames that wait
         self._log = log
         self._wall_ns = wall_ns

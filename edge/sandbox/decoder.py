@@ -1,4 +1,4 @@
-"""A cage for the process that decodes video, which anybody may have made.
+"""A sandbox for the process that decodes video, which anybody may have made.
 
 Whatever source it opens, the process keeps no capability, gains none, and may
 not trace, mount, load modules or make namespaces. Sources that need no network

@@ -1,7 +1,7 @@
-"""Landlock: which files a caged matcher may read, write and run, by the kernel's own rules.
+"""Landlock: which files a sandboxed matcher may read, write and run, by the kernel's own rules.
 
 Everything is refused but what is named. Where the kernel's version of the
-interface has them, TCP, abstract sockets outside the cage and signals to
+interface has them, TCP, abstract sockets outside the sandbox and signals to
 processes outside it are refused as well. UDP is not Landlock's to refuse: that
 takes the network namespace.
 """

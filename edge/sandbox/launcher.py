@@ -1,4 +1,4 @@
-"""The cage: puts the sandbox on this process, then becomes the matcher.
+"""The sandbox: puts the sandbox on this process, then becomes the matcher.
 
     python -m edge.sandbox.launcher ORDER        (JSON, see `edge.sandbox.spec.Order`)
     python -m edge.sandbox.launcher --probe      by layer what keeps it from going on, as JSON
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from edge.errors import SandboxError
 from edge.sandbox import landlock, privileges, seccomp
-from edge.sandbox import mounts as reach
+from edge.sandbox import mounts as mounts
 from edge.sandbox.spec import LAYERS, NOBODY, REFUSED, Layer, Order
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -75,7 +75,7 @@ def _put_on(layer: Layer, order: Order) -> None:
         case Layer.NETWORK:
             _own_network()
         case Layer.OWN_UID:
-            reach.open_ways(order.uid, (*order.reads, *order.writes))
+            mounts.open_ways(order.uid, (*order.reads, *order.writes))
             _own_uid(order.uid)
         case Layer.NO_NEW_PRIVS:
             privileges.give_up()

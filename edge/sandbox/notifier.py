@@ -1,6 +1,6 @@
-"""The warden: hears of a caged matcher's attempts to get out, refuses them, tells the guard.
+"""The notifier: hears of a sandboxed matcher's attempts to get out, refuses them, tells the guard.
 
-The cage hands over the listener of its seccomp filter. A thread waits at it,
+The sandbox hands over the listener of its seccomp filter. A thread waits at it,
 because the kernel's read may wait; it answers every attempt with EPERM, and an
 open of anything but a camera with *go on*, so that Landlock and the file's
 rights decide. Nothing is allowed here that they refuse.
@@ -50,11 +50,11 @@ class Sockets:
         return f"socket of {name}, {self._asked} sockets asked for"
 
 
-class Warden(threading.Thread):
+class SeccompNotifier(threading.Thread):
     """Waits for one matcher's attempts; `fd` becomes readable at the first."""
 
     def __init__(self, channel: socket.socket) -> None:
-        """`channel` is where the cage sends its listener; closed by the warden."""
+        """`channel` is where the sandbox sends its listener; closed by the notifier."""
         super().__init__(daemon=True, name="warden")
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.attempt = ""  # what was tried first, in words
@@ -67,7 +67,7 @@ class Warden(threading.Thread):
         with self._channel:
             _, fds, _, _ = socket.recv_fds(self._channel, 1, 1)
         if not fds:
-            return  # the cage did not start the matcher, or has no listener to give
+            return  # the sandbox did not start the matcher, or has no listener to give
         listener = fds[0]
         try:
             poll = select.poll()

@@ -1,4 +1,4 @@
-"""The system calls a caged matcher may make, as a seccomp filter.
+"""The system calls a sandboxed matcher may make, as a seccomp filter.
 
 An allow-list: what is not named fails with EPERM. It holds what a Python
 program with numpy, OpenCV and onnxruntime needs to compute, read files and

@@ -1,4 +1,4 @@
-"""The matcher's cage: what it is made of, what of it this machine has, and its order form.
+"""The matcher's sandbox: what it is made of, what of it this machine has, and its order form.
 
 The guard starts the matcher through `edge.sandbox.launcher`, which puts the layers
 on itself and then becomes the matcher. Every layer is asked for by name; one
@@ -22,14 +22,14 @@ from edge import spawn
 from edge.errors import SandboxError
 
 NOBODY = 65534
-REFUSED = 77  # exit code of the cage when it did not start the matcher
+REFUSED = 77  # exit code of the sandbox when it did not start the matcher
 _PROBE_S = 30.0
 _UNTRIED = "the matcher's sandbox could not be tried"
 _SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime reports to nobody, and does not try
 
 
 class Layer(Enum):
-    """One wall of the cage; the value is its name in records and messages."""
+    """One wall of the sandbox; the value is its name in records and messages."""
 
     DESCRIPTORS = "descriptors"  # standard streams and the one socket, nothing else
     NETWORK = "network_namespace"  # a network of its own, with nothing in it
@@ -65,7 +65,7 @@ _KEPT_PREFIXES = ("LC_", "PYTHON", "FRAMEGATE_")
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What a matcher is given inside its cage."""
+    """What a matcher is given inside its sandbox."""
 
     uid: int = NOBODY
     without: frozenset[Layer] = frozenset()  # only what a signed record says
@@ -79,7 +79,7 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the cage is told, as one JSON argument."""
+    """What the sandbox is told, as one JSON argument."""
 
     command: tuple[str, ...]
     layers: tuple[Layer, ...] = LAYERS
@@ -87,8 +87,8 @@ class Order:
     fd: int = -1  # the control socket; -1 for none
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    report: int = -1  # where the cage sends its listener; closed before the matcher begins
-    drop: tuple[str, ...] = field(default=())  # environment names that end with the cage
+    report: int = -1  # where the sandbox sends its listener; closed before the matcher begins
+    drop: tuple[str, ...] = field(default=())  # environment names that end with the sandbox
 
     def encode(self) -> str:
         return json.dumps(
@@ -151,13 +151,13 @@ def interpreter_reads(program: str = sys.executable) -> tuple[str, ...]:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a caged matcher: what it needs to run, and `given`."""
+    """The environment of a sandboxed matcher: what it needs to run, and `given`."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if key in _KEPT or key.startswith(_KEPT_PREFIXES)
     }
-    kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a cage with threads could not be closed
+    kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a sandbox with threads could not be closed
     return {"HOME": "/", _SILENCE: "1", **kept, **given}
 
 

@@ -1,7 +1,7 @@
 """What a board must do, as checks that run on any rig: process, emulator, real port.
 
 `framegate board test` prints them as a table; the project's own tests run the
-same ones. Each check gets a fresh `Stand` and returns the milliseconds it
+same ones. Each check gets a fresh `Harness` and returns the milliseconds it
 measured, or None. Wall times include this machine's own delays; limits are on
 order and on generous wall bounds, the figures are reported.
 """
@@ -17,7 +17,7 @@ from functools import partial
 
 from edge.evidence.board_link import Fault, Floors
 from firmware_bridge.checks import faults
-from firmware_bridge.checks.harness import CheckFailed, Stand, exhaust
+from firmware_bridge.checks.harness import CheckFailed, Harness, exhaust
 from firmware_bridge.checks.rigs import Rig
 from firmware_bridge.packets import Refusal
 from firmware_bridge.session import Trouble
@@ -35,7 +35,7 @@ class Needs(Enum):
     WATCHDOG = "a watchdog"
 
 
-Check = Callable[[Stand], float | None]
+Check = Callable[[Harness], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,317 +48,317 @@ class Result:
     measured_ms: float | None = None
 
 
-def boots_silent(stand: Stand) -> None:
+def boots_silent(harness: Harness) -> None:
     """After a reset the line is down, and nothing is sent before a hello."""
-    stand.rig.reset()
+    harness.rig.reset()
     time.sleep(SETTLE_MS / 1000)  # what it was telling a host before is out by then
-    stand.rig.reset()
-    stand.port.flush_input()
-    end_ns = stand.clock.now_ns() + SETTLE_MS * 1_000_000
-    while stand.clock.now_ns() < end_ns:
-        if stand.port.read():
+    harness.rig.reset()
+    harness.port.flush_input()
+    end_ns = harness.clock.now_ns() + SETTLE_MS * 1_000_000
+    while harness.clock.now_ns() < end_ns:
+        if harness.port.read():
             raise CheckFailed("the board spoke before it was greeted")
-        if stand.line():
+        if harness.line():
             raise CheckFailed("the line was up after a reset")
 
 
-def permits_while_renewed(stand: Stand) -> None:
+def permits_while_renewed(harness: Harness) -> None:
     """A fresh lease raises the line, and renewal keeps it up."""
-    stand.link()
-    stand.permit()
-    stand.expect_stays(True, 1000, "leases renewed")
+    harness.link()
+    harness.permit()
+    harness.expect_stays(True, 1000, "leases renewed")
 
 
-def lease_ends_by_itself(stand: Stand) -> float:
+def lease_ends_by_itself(harness: Harness) -> float:
     """The line drops when no lease comes any more."""
-    stand.link()
-    stand.permit()
-    stand.keep(None)
-    return stand.expect_down(stand.life_ms + SLACK_MS, "the last lease")
+    harness.link()
+    harness.permit()
+    harness.keep(None)
+    return harness.expect_down(harness.life_ms + SLACK_MS, "the last lease")
 
 
-def longest_lease_is_half_a_second(stand: Stand) -> float:
+def longest_lease_is_half_a_second(harness: Harness) -> float:
     """A lease that asks for a minute gets 500 ms."""
-    stand.link()
-    stand.life_ms = 60_000
-    stand.permit()
-    stand.keep(None)
-    return stand.expect_down(500 + SLACK_MS, "a lease that asked for a minute")
+    harness.link()
+    harness.life_ms = 60_000
+    harness.permit()
+    harness.keep(None)
+    return harness.expect_down(500 + SLACK_MS, "a lease that asked for a minute")
 
 
-def revocation_drops_the_line(stand: Stand) -> float:
+def revocation_drops_the_line(harness: Harness) -> float:
     """A revocation drops the line at once."""
-    stand.link()
-    stand.permit()
-    stand.keep(None)
-    since_ns = stand.clock.now_ns()
-    stand.write(stand.lease(0, life_ms=0))
-    return stand.expect_down(SLACK_MS // 2, "a revocation", since_ns)
+    harness.link()
+    harness.permit()
+    harness.keep(None)
+    since_ns = harness.clock.now_ns()
+    harness.write(harness.lease(0, life_ms=0))
+    return harness.expect_down(SLACK_MS // 2, "a revocation", since_ns)
 
 
-def undocking_vetoes(stand: Stand) -> float:
+def undocking_vetoes(harness: Harness) -> float:
     """Leaving the dock drops the line with no help from the host, and latches."""
-    return _veto(stand, "u", "d")
+    return _veto(harness, "u", "d")
 
 
-def motion_vetoes(stand: Stand) -> float:
+def motion_vetoes(harness: Harness) -> float:
     """Turning the board drops the line with no help from the host, and latches."""
-    return _veto(stand, "m", "r")
+    return _veto(harness, "m", "r")
 
 
-def silent_sensors_veto(stand: Stand) -> float:
+def silent_sensors_veto(harness: Harness) -> float:
     """Sensors that say nothing for 100 ms drop the line."""
-    return _veto(stand, "q", "p")
+    return _veto(harness, "q", "p")
 
 
-def _veto(stand: Stand, on: str, off: str) -> float:
-    stand.link()
-    decision = stand.permit()
-    since_ns = stand.clock.now_ns()
-    stand.rig.bench(on)
-    took_ms = stand.expect_down(SLACK_MS, "the sensors objected", since_ns)
-    stand.expect(lambda: stand.status.fault is Fault.VETO, "a latched veto")
-    stand.rig.bench(off)
-    stand.keep(None)
-    stand.pump(50)
-    stand.keep(decision)
-    stand.expect_stays(False, SETTLE_MS, "the old decision after a veto")
-    stand.permit()
+def _veto(harness: Harness, on: str, off: str) -> float:
+    harness.link()
+    decision = harness.permit()
+    since_ns = harness.clock.now_ns()
+    harness.rig.bench(on)
+    took_ms = harness.expect_down(SLACK_MS, "the sensors objected", since_ns)
+    harness.expect(lambda: harness.status.fault is Fault.VETO, "a latched veto")
+    harness.rig.bench(off)
+    harness.keep(None)
+    harness.pump(50)
+    harness.keep(decision)
+    harness.expect_stays(False, SETTLE_MS, "the old decision after a veto")
+    harness.permit()
     return took_ms
 
 
-def tamper_latches(stand: Stand) -> float:
+def tamper_latches(harness: Harness) -> float:
     """The tamper switch drops the line; only a new decision ends it."""
-    stand.link()
-    decision = stand.permit()
-    since_ns = stand.clock.now_ns()
-    stand.rig.bench("t")
-    took_ms = stand.expect_down(SLACK_MS, "the tamper switch", since_ns)
-    stand.rig.bench("s")
-    stand.keep(None)
-    stand.pump(50)
-    stand.keep(decision)
-    stand.expect_stays(False, SETTLE_MS, "the old decision after tampering")
-    if stand.status.fault is not Fault.TAMPER:
-        raise CheckFailed(f"expected a latched tamper, got {stand.status.fault}")
-    stand.permit()
+    harness.link()
+    decision = harness.permit()
+    since_ns = harness.clock.now_ns()
+    harness.rig.bench("t")
+    took_ms = harness.expect_down(SLACK_MS, "the tamper switch", since_ns)
+    harness.rig.bench("s")
+    harness.keep(None)
+    harness.pump(50)
+    harness.keep(decision)
+    harness.expect_stays(False, SETTLE_MS, "the old decision after tampering")
+    if harness.status.fault is not Fault.TAMPER:
+        raise CheckFailed(f"expected a latched tamper, got {harness.status.fault}")
+    harness.permit()
     return took_ms
 
 
-def false_claims_latch(stand: Stand) -> None:
+def false_claims_latch(harness: Harness) -> None:
     """Three leases that claim a release the line does not permit latch it off."""
-    stand.link()
-    decision = stand.new_decision()
+    harness.link()
+    decision = harness.new_decision()
     for _ in range(3):
-        stand.write(stand.lease(decision, releasing=True))
-        stand.pump(30)
-    stand.expect(lambda: stand.status.fault is Fault.CLAIM, "a latched claim fault")
-    stand.keep(decision)
-    stand.expect_stays(False, SETTLE_MS, "the decision that was claimed falsely")
-    stand.permit()
+        harness.write(harness.lease(decision, releasing=True))
+        harness.pump(30)
+    harness.expect(lambda: harness.status.fault is Fault.CLAIM, "a latched claim fault")
+    harness.keep(decision)
+    harness.expect_stays(False, SETTLE_MS, "the decision that was claimed falsely")
+    harness.permit()
 
 
-def replayed_lease_is_refused(stand: Stand) -> None:
+def replayed_lease_is_refused(harness: Harness) -> None:
     """A recorded lease, sent again and again, renews nothing."""
-    stand.link()
-    decision = stand.permit()
-    recorded = stand.lease(decision, releasing=True)
-    stand.keep(None)
-    stand.write(recorded)
-    start_ns = stand.clock.now_ns()
-    while stand.clock.now_ns() - start_ns < (stand.life_ms + SLACK_MS) * 1_000_000:
-        stand.write(recorded)
-        stand.pump(20)
-    if stand.line():
+    harness.link()
+    decision = harness.permit()
+    recorded = harness.lease(decision, releasing=True)
+    harness.keep(None)
+    harness.write(recorded)
+    start_ns = harness.clock.now_ns()
+    while harness.clock.now_ns() - start_ns < (harness.life_ms + SLACK_MS) * 1_000_000:
+        harness.write(recorded)
+        harness.pump(20)
+    if harness.line():
         raise CheckFailed("a replayed lease kept the line up")
-    if stand.session.counters.refused == 0:
+    if harness.session.counters.refused == 0:
         raise CheckFailed("replays were not reported as refused")
 
 
-def damaged_lease_is_refused(stand: Stand) -> None:
+def damaged_lease_is_refused(harness: Harness) -> None:
     """No lease with one flipped bit raises the line; the whole one does."""
-    stand.link()
-    good = stand.lease(stand.new_decision())
+    harness.link()
+    good = harness.lease(harness.new_decision())
     rng = random.Random(1)
     for bit in rng.sample(range((len(good) - 1) * 8), 64):
         changed = bytearray(good)
         changed[bit // 8] ^= 1 << bit % 8
-        stand.write(bytes(changed) + b"\0")
-        stand.pump(4)
-        if stand.line():
+        harness.write(bytes(changed) + b"\0")
+        harness.pump(4)
+        if harness.line():
             raise CheckFailed(f"a lease with bit {bit} flipped raised the line")
-    stand.permit()
+    harness.permit()
 
 
-def garbage_at_line_rate(stand: Stand) -> float:
+def garbage_at_line_rate(harness: Harness) -> float:
     """Random bytes as fast as the line takes them drop the line; after them it recovers."""
-    stand.link()
-    stand.permit()
-    stand.to_board = faults.replace_with_garbage()
+    harness.link()
+    harness.permit()
+    harness.to_board = faults.replace_with_garbage()
     rng = random.Random(2)
     took_ms = None
-    start_ns = stand.clock.now_ns()
-    while stand.clock.now_ns() - start_ns < 1_000_000_000:
-        stand.port.write(rng.randbytes(115))  # ten milliseconds at 115200 baud
-        stand.pump(10)
-        if took_ms is None and not stand.line():
-            took_ms = (stand.clock.now_ns() - start_ns) / 1e6
-    if took_ms is None or stand.line():
+    start_ns = harness.clock.now_ns()
+    while harness.clock.now_ns() - start_ns < 1_000_000_000:
+        harness.port.write(rng.randbytes(115))  # ten milliseconds at 115200 baud
+        harness.pump(10)
+        if took_ms is None and not harness.line():
+            took_ms = (harness.clock.now_ns() - start_ns) / 1e6
+    if took_ms is None or harness.line():
         raise CheckFailed("the line stayed up through garbage")
-    stand.to_board = lambda chunk: [b"\0" + chunk]
-    stand.link()
-    stand.permit()
+    harness.to_board = lambda chunk: [b"\0" + chunk]
+    harness.link()
+    harness.permit()
     return took_ms
 
 
-def half_a_packet(stand: Stand) -> None:
+def half_a_packet(harness: Harness) -> None:
     """A packet that never ends raises nothing, and the next whole one is understood."""
-    stand.link()
-    whole = stand.lease(stand.new_decision())
-    stand.write(whole[: len(whole) // 2])
-    stand.expect_stays(False, SETTLE_MS, "half a lease")
-    stand.permit()
+    harness.link()
+    whole = harness.lease(harness.new_decision())
+    harness.write(whole[: len(whole) // 2])
+    harness.expect_stays(False, SETTLE_MS, "half a lease")
+    harness.permit()
 
 
-def unknown_command_is_refused(stand: Stand) -> None:
+def unknown_command_is_refused(harness: Harness) -> None:
     """Commands outside the allow-list are refused, and reported as refused."""
-    stand.link()
+    harness.link()
     for kind in (0x00, 0x06, 0x42, 0x7F, 0x81, 0x82, 0xFF):
-        stand.write(stand.session.packet(kind, bytes(8), stand.clock.now_ns()))
-        stand.expect(partial(_refused, stand, kind), f"a refusal of {kind:#04x}")
-    stand.expect_stays(False, 100, "unknown commands")
+        harness.write(harness.session.packet(kind, bytes(8), harness.clock.now_ns()))
+        harness.expect(partial(_refused, harness, kind), f"a refusal of {kind:#04x}")
+    harness.expect_stays(False, 100, "unknown commands")
 
 
-def _refused(stand: Stand, kind: int) -> bool:
-    last = stand.session.last_refused
+def _refused(harness: Harness, kind: int) -> bool:
+    last = harness.session.last_refused
     return last is not None and last.kind == kind and last.refusal is Refusal.KIND
 
 
-def reset_in_the_middle(stand: Stand) -> float:
+def reset_in_the_middle(harness: Harness) -> float:
     """A reset during a permit drops the line; leases for the old boot do nothing."""
-    stand.link()
-    decision = stand.permit()
-    old = stand.session
-    since_ns = stand.clock.now_ns()
-    stand.rig.reset()
-    took_ms = stand.expect_down(1000, "a reset", since_ns)
-    stand.keep(None)
-    now_ns = stand.clock.now_ns()
-    stand.write(old.lease(decision, 500, releasing=False, now_ns=now_ns))
-    stand.expect_stays(False, SETTLE_MS, "a lease for the boot before")
-    stand.new_session()
-    stand.link()
-    stand.permit()
+    harness.link()
+    decision = harness.permit()
+    old = harness.session
+    since_ns = harness.clock.now_ns()
+    harness.rig.reset()
+    took_ms = harness.expect_down(1000, "a reset", since_ns)
+    harness.keep(None)
+    now_ns = harness.clock.now_ns()
+    harness.write(old.lease(decision, 500, releasing=False, now_ns=now_ns))
+    harness.expect_stays(False, SETTLE_MS, "a lease for the boot before")
+    harness.new_session()
+    harness.link()
+    harness.permit()
     return took_ms
 
 
-def floors_outlive_a_reset(stand: Stand) -> None:
+def floors_outlive_a_reset(harness: Harness) -> None:
     """What the board was told of log and policy still holds after a reset, and never falls."""
-    stand.link()
-    before = _floors(stand, Floors(0, 0))
+    harness.link()
+    before = _floors(harness, Floors(0, 0))
     high = Floors(before.log_size + 42, before.policy_version + 7)
     for raised in (high, Floors(1, 1)):
-        _expect_floors(stand, raised, high)
-    stand.rig.reset()
-    stand.new_session()
-    stand.pump(100)
-    stand.link()
-    _expect_floors(stand, Floors(0, 0), high)
+        _expect_floors(harness, raised, high)
+    harness.rig.reset()
+    harness.new_session()
+    harness.pump(100)
+    harness.link()
+    _expect_floors(harness, Floors(0, 0), high)
 
 
-def _expect_floors(stand: Stand, raised: Floors, expected: Floors) -> None:
-    found = _floors(stand, raised)
+def _expect_floors(harness: Harness, raised: Floors, expected: Floors) -> None:
+    found = _floors(harness, raised)
     if found != expected:
         raise CheckFailed(f"expected {expected} after {raised}, the board keeps {found}")
 
 
-def _floors(stand: Stand, raised: Floors) -> Floors:
+def _floors(harness: Harness, raised: Floors) -> Floors:
     """Raise the floors; what the board answers to the second of the two packets."""
-    stand.floors.clear()
-    stand.write(stand.session.floors(raised, stand.clock.now_ns()))
-    stand.expect(lambda: len(stand.floors) >= 2, "an answer to the floors")
-    return stand.floors[-1]
+    harness.floors.clear()
+    harness.write(harness.session.floors(raised, harness.clock.now_ns()))
+    harness.expect(lambda: len(harness.floors) >= 2, "an answer to the floors")
+    return harness.floors[-1]
 
 
-def unplugged(stand: Stand) -> float:
+def unplugged(harness: Harness) -> float:
     """With the line cut the board inhibits and the host says the link is lost."""
-    stand.link()
-    stand.permit()
-    stand.to_board = faults.drop()
-    stand.to_host = faults.drop()
-    took_ms = stand.expect_down(stand.life_ms + SLACK_MS, "the line was cut")
-    stand.pump(SETTLE_MS)
-    if stand.session.up(stand.clock.now_ns()):
+    harness.link()
+    harness.permit()
+    harness.to_board = faults.drop()
+    harness.to_host = faults.drop()
+    took_ms = harness.expect_down(harness.life_ms + SLACK_MS, "the line was cut")
+    harness.pump(SETTLE_MS)
+    if harness.session.up(harness.clock.now_ns()):
         raise CheckFailed("the host still believes in a board it cannot hear")
-    stand.to_board = stand.to_host = faults.none()
-    stand.link()
-    stand.permit()
+    harness.to_board = harness.to_host = faults.none()
+    harness.link()
+    harness.permit()
     return took_ms
 
 
-def sequence_used_up(stand: Stand) -> None:
+def sequence_used_up(harness: Harness) -> None:
     """After the last sequence number nothing is accepted until a reset."""
-    stand.link()
-    stand.write(exhaust(stand.session))
-    stand.pump(100)
-    stand.new_session()
-    stand.keep(stand.new_decision())
-    stand.expect_stays(False, SETTLE_MS, "no sequence number left")
-    stand.rig.reset()
-    stand.keep(None)
-    stand.new_session()
-    stand.pump(100)
-    stand.link()
-    stand.permit()
+    harness.link()
+    harness.write(exhaust(harness.session))
+    harness.pump(100)
+    harness.new_session()
+    harness.keep(harness.new_decision())
+    harness.expect_stays(False, SETTLE_MS, "no sequence number left")
+    harness.rig.reset()
+    harness.keep(None)
+    harness.new_session()
+    harness.pump(100)
+    harness.link()
+    harness.permit()
 
 
-def other_version(stand: Stand) -> None:
+def other_version(harness: Harness) -> None:
     """A host of another version gets no link and is told why."""
-    stand.new_session(versions=(2, 9))
-    stand.expect(
-        lambda: Trouble.VERSION in stand.session.troubles(stand.clock.now_ns()),
+    harness.new_session(versions=(2, 9))
+    harness.expect(
+        lambda: Trouble.VERSION in harness.session.troubles(harness.clock.now_ns()),
         "word of another version",
         3000,
     )
-    if stand.session.up(stand.clock.now_ns()) or stand.line():
+    if harness.session.up(harness.clock.now_ns()) or harness.line():
         raise CheckFailed("a host of another version got a link")
 
 
-def wrong_key(stand: Stand) -> None:
+def wrong_key(harness: Harness) -> None:
     """A host with another key gets no link and is told why."""
-    stand.new_session(root=bytes(byte ^ 0x55 for byte in stand.root))
-    stand.expect(
-        lambda: Trouble.KEY in stand.session.troubles(stand.clock.now_ns()),
+    harness.new_session(root=bytes(byte ^ 0x55 for byte in harness.root))
+    harness.expect(
+        lambda: Trouble.KEY in harness.session.troubles(harness.clock.now_ns()),
         "word of a wrong key",
         3000,
     )
-    if stand.session.up(stand.clock.now_ns()) or stand.line():
+    if harness.session.up(harness.clock.now_ns()) or harness.line():
         raise CheckFailed("a host with the wrong key got a link")
 
 
-def held_back_lease_is_refused(stand: Stand) -> None:
+def held_back_lease_is_refused(harness: Harness) -> None:
     """A lease delayed by a third of a second does nothing."""
-    stand.link()
-    late = stand.lease(stand.new_decision())
-    stand.pump(20)
-    late = stand.lease(stand.new_decision())
-    start_ns = stand.clock.now_ns()
-    while stand.clock.now_ns() - start_ns < 330_000_000:
-        stand.port.read()
-        stand.pump(0)
-    stand.write(late)
-    stand.expect_stays(False, 150, "a lease held back for 330 ms")
+    harness.link()
+    late = harness.lease(harness.new_decision())
+    harness.pump(20)
+    late = harness.lease(harness.new_decision())
+    start_ns = harness.clock.now_ns()
+    while harness.clock.now_ns() - start_ns < 330_000_000:
+        harness.port.read()
+        harness.pump(0)
+    harness.write(late)
+    harness.expect_stays(False, 150, "a lease held back for 330 ms")
 
 
 def bad_line_drops(fault: Callable[[], faults.LineFault]) -> Check:
     """With this fault on the line to the board, the line drops within one lease."""
 
-    def check(stand: Stand) -> float:
-        stand.link()
-        stand.permit()
-        stand.to_board = fault()
-        took_ms = stand.expect_down(stand.life_ms + SLACK_MS, f"{fault.__name__} began")
-        stand.expect_stays(False, SETTLE_MS, fault.__name__)
+    def check(harness: Harness) -> float:
+        harness.link()
+        harness.permit()
+        harness.to_board = fault()
+        took_ms = harness.expect_down(harness.life_ms + SLACK_MS, f"{fault.__name__} began")
+        harness.expect_stays(False, SETTLE_MS, fault.__name__)
         return took_ms
 
     check.__doc__ = f"With '{fault.__name__}' on the line, the interlock drops."
@@ -368,11 +368,11 @@ def bad_line_drops(fault: Callable[[], faults.LineFault]) -> Check:
 def bad_line_holds(fault: Callable[[], faults.LineFault]) -> Check:
     """With this fault whole packets still come, so the permit stays."""
 
-    def check(stand: Stand) -> None:
-        stand.link()
-        stand.to_board = fault()
-        stand.permit()
-        stand.expect_stays(True, 500, fault.__name__)
+    def check(harness: Harness) -> None:
+        harness.link()
+        harness.to_board = fault()
+        harness.permit()
+        harness.expect_stays(True, 500, fault.__name__)
 
     check.__doc__ = f"With '{fault.__name__}' on the line, whole packets still permit."
     return check
@@ -381,18 +381,18 @@ def bad_line_holds(fault: Callable[[], faults.LineFault]) -> Check:
 def watchdog_bites(command: str, what: str) -> Check:
     """A hung main loop drops the line, and the board comes back inhibited."""
 
-    def check(stand: Stand) -> float:
-        stand.link()
-        stand.permit()
-        stand.rig.bench(command)
-        took_ms = stand.expect_down(1000 + SLACK_MS, what)
-        stand.keep(None)
-        stand.pump(600)
-        stand.new_session()
-        stand.link()
-        if stand.status.permitted:
+    def check(harness: Harness) -> float:
+        harness.link()
+        harness.permit()
+        harness.rig.bench(command)
+        took_ms = harness.expect_down(1000 + SLACK_MS, what)
+        harness.keep(None)
+        harness.pump(600)
+        harness.new_session()
+        harness.link()
+        if harness.status.permitted:
             raise CheckFailed("the board came back permitting")
-        stand.permit()
+        harness.permit()
         return took_ms
 
     check.__doc__ = f"With {what}, the line drops and the watchdog resets the board."
@@ -430,11 +430,11 @@ CHECKS: tuple[tuple[str, Check, tuple[Needs, ...]], ...] = (
 )
 
 
-def _settle(stand: Stand) -> None:
+def _settle(harness: Harness) -> None:
     """Let the lease of the check before come to its end."""
-    end_ns = stand.clock.now_ns() + 600_000_000
-    while stand.clock.now_ns() < end_ns and (stand.line() or not stand.rig.watches_line):
-        stand.port.flush_input()
+    end_ns = harness.clock.now_ns() + 600_000_000
+    while harness.clock.now_ns() < end_ns and (harness.line() or not harness.rig.watches_line):
+        harness.port.flush_input()
         time.sleep(0.01)
 
 
@@ -449,11 +449,11 @@ def run(name: str, check: Check, needs: tuple[Needs, ...], rig: Rig, root: bytes
     missing = next((need for need in needs if not has[need]), None)
     if missing is not None:
         return Result(name, skipped=f"needs {missing.value}")
-    stand = Stand(rig, root)
+    harness = Harness(rig, root)
     try:
-        _settle(stand)
-        return Result(name, measured_ms=check(stand))
+        _settle(harness)
+        return Result(name, measured_ms=check(harness))
     except CheckFailed as err:
         return Result(name, failure=str(err))
     finally:
-        stand.close()
+        harness.close()

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.errors import BridgeError
-from firmware_bridge.checks.harness import Stand
+from firmware_bridge.checks.harness import Harness
 from firmware_bridge.checks.rigs import EmulatorRig, Rig
 from firmware_bridge.emulated.lm3s6965 import Emulator
 from firmware_bridge.port import BAUD
@@ -35,17 +35,17 @@ class Figure:
 
 def measure(rig: Rig, root: bytes, rounds: int) -> list[Figure]:
     """Revocation, local veto and lost link, `rounds` times each."""
-    stand = Stand(rig, root)
+    harness = Harness(rig, root)
     try:
-        stand.link()
-        found = _spread("revoke to line", [_revoke(stand) for _ in range(rounds)], 15)
+        harness.link()
+        found = _spread("revoke to line", [_revoke(harness) for _ in range(rounds)], 15)
         if rig.plays_sensors:
-            found += _spread("local veto to line", [_veto(stand) for _ in range(rounds)], 5)
-        lost = [_lost(stand) for _ in range(rounds)]
+            found += _spread("local veto to line", [_veto(harness) for _ in range(rounds)], 5)
+        lost = [_lost(harness) for _ in range(rounds)]
         found += _spread("last lease to line", lost, 250, worst=True)
         return found
     finally:
-        stand.close()
+        harness.close()
 
 
 def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
@@ -55,21 +55,21 @@ def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
     A round in which this machine held the emulator up is told apart by the board's
     own timer, and made again; at most twice as often as there are rounds.
     """
-    stand = Stand(rig, root)
+    harness = Harness(rig, root)
     revoked: list[float] = []
     vetoed: list[float] = []
     stalled = 0
     try:
-        stand.link()
+        harness.link()
         while min(len(revoked), len(vetoed)) < rounds and stalled < 4 * rounds:
             for measure, found in ((_board_revoke, revoked), (_board_veto, vetoed)):
-                delay_ms = measure(stand, rig.emulator)
+                delay_ms = measure(harness, rig.emulator)
                 if delay_ms is None:
                     stalled += 1
                 else:
                     found.append(delay_ms)
     finally:
-        stand.close()
+        harness.close()
     if not revoked or not vetoed:
         raise BridgeError("this machine is too busy to measure the emulated board")
     return [
@@ -79,55 +79,55 @@ def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
     ]
 
 
-def _board_revoke(stand: Stand, emulator: Emulator) -> float | None:
-    stand.permit()
-    stand.keep(None)
+def _board_revoke(harness: Harness, emulator: Emulator) -> float | None:
+    harness.permit()
+    harness.keep(None)
     emulator.ask_delay()
-    stand.pump(5)
-    packet = stand.lease(0, life_ms=0)
-    stand.port.write(packet)
+    harness.pump(5)
+    packet = harness.lease(0, life_ms=0)
+    harness.port.write(packet)
     delay = emulator.delay()
-    stand.pump(30)
+    harness.pump(30)
     return None if delay.stalled else delay.since_host + len(packet) * _BITS * 1000 / BAUD
 
 
-def _board_veto(stand: Stand, emulator: Emulator) -> float | None:
-    stand.permit()
+def _board_veto(harness: Harness, emulator: Emulator) -> float | None:
+    harness.permit()
     emulator.ask_delay()
-    stand.pump(5)
+    harness.pump(5)
     emulator.bench("u")
     delay = emulator.delay()
     emulator.bench("d")
-    stand.keep(None)
-    stand.pump(30)
+    harness.keep(None)
+    harness.pump(30)
     return None if delay.stalled else delay.since_bench
 
 
-def _revoke(stand: Stand) -> float:
-    stand.permit()
-    stand.keep(None)
-    since_ns = stand.clock.now_ns()
-    stand.write(stand.lease(0, life_ms=0))
-    return stand.expect_down(1000, "a revocation", since_ns)
+def _revoke(harness: Harness) -> float:
+    harness.permit()
+    harness.keep(None)
+    since_ns = harness.clock.now_ns()
+    harness.write(harness.lease(0, life_ms=0))
+    return harness.expect_down(1000, "a revocation", since_ns)
 
 
-def _veto(stand: Stand) -> float:
-    stand.permit()
-    since_ns = stand.clock.now_ns()
-    stand.rig.bench("u")
-    took_ms = stand.expect_down(1000, "undocking", since_ns)
-    stand.rig.bench("d")
-    stand.keep(None)
-    stand.pump(30)
+def _veto(harness: Harness) -> float:
+    harness.permit()
+    since_ns = harness.clock.now_ns()
+    harness.rig.bench("u")
+    took_ms = harness.expect_down(1000, "undocking", since_ns)
+    harness.rig.bench("d")
+    harness.keep(None)
+    harness.pump(30)
     return took_ms
 
 
-def _lost(stand: Stand) -> float:
-    decision = stand.permit()
-    stand.keep(None)
-    since_ns = stand.clock.now_ns()
-    stand.write(stand.lease(decision, releasing=True))
-    return stand.expect_down(1000, "the last lease", since_ns)
+def _lost(harness: Harness) -> float:
+    decision = harness.permit()
+    harness.keep(None)
+    since_ns = harness.clock.now_ns()
+    harness.write(harness.lease(decision, releasing=True))
+    return harness.expect_down(1000, "the last lease", since_ns)
 
 
 def _spread(

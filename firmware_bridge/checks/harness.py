@@ -33,7 +33,7 @@ class CheckFailed(AssertionError):
     """The board did not do what it must; the message says what and how."""
 
 
-class Stand:
+class Harness:
     """Host and board, ready for one check."""
 
     def __init__(self, rig: Rig, root: bytes) -> None:

@@ -19,14 +19,14 @@ import pytest
 
 from edge.audit.verify import verify_log
 from edge.guard.plan import Plan
-from edge.guard.processes import spawn_caged
+from edge.guard.processes import spawn_sandboxed
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.sandbox import seccomp
 from edge.sandbox import spec as sandbox
-from edge.sandbox.notifier import QUIET_SOCKETS, Warden
+from edge.sandbox.notifier import QUIET_SOCKETS, SeccompNotifier
 from edge.sandbox.spec import LAYERS, Confinement, Layer
-from tests.attacks.test_matcher_cage import MISSING, USEFUL
+from tests.attacks.test_matcher_sandbox import MISSING, USEFUL
 from tests.support import render
 from tests.support.guards import Site, site
 from tests.support.sandboxes import PRELUDE
@@ -40,22 +40,22 @@ HERE = [layer for layer in LAYERS if layer not in MISSING]
 
 
 @contextmanager
-def watched(code: str, *arguments: str, reads: tuple[Path, ...] = ()) -> Iterator[Warden]:
-    """Run Python `code` in the whole cage with a warden; it has ended when this yields."""
+def watched(code: str, *arguments: str, reads: tuple[Path, ...] = ()) -> Iterator[SeccompNotifier]:
+    """Run Python `code` in the whole sandbox with a notifier; it has ended when this yields."""
     ours, theirs = socket.socketpair()
     channel, other = socket.socketpair()
-    warden = Warden(ours)
-    warden.start()
+    notifier = SeccompNotifier(ours)
+    notifier.start()
     confinement = Confinement(without=frozenset(MISSING), reads=reads)
     command = (sys.executable, "-I", "-c", PRELUDE + code, *arguments)
     with theirs, channel, other:
-        child = spawn_caged(command, confinement, {}, channel.fileno(), theirs.fileno())
+        child = spawn_sandboxed(command, confinement, {}, channel.fileno(), theirs.fileno())
     try:
         assert child.process.wait(60) == 0
-        yield warden
+        yield notifier
     finally:
         child.end()
-        warden.close()
+        notifier.close()
 
 
 ATTEMPTS = {
@@ -79,8 +79,8 @@ def test_an_attempt_fails_and_is_reported(attempt: str, said: str) -> None:
     held = "held, peer = socket.socketpair()"  # the one kind of socket there can be
     code = f"{held}\nassert tried(lambda: {attempt}) == 'EPERM'"
 
-    with watched(code) as warden:
-        assert warden.attempt == said
+    with watched(code) as notifier:
+        assert notifier.attempt == said
 
 
 FAMILIES = {"AF_INET": "IPv4", "AF_INET6": "IPv6", "AF_NETLINK": "netlink"}
@@ -94,10 +94,10 @@ def test_a_look_for_a_network_is_refused_quietly_and_going_on_is_reported(family
         f"    assert made == 'EAFNOSUPPORT', made"
     )
 
-    with watched(code, str(QUIET_SOCKETS)) as warden:
-        assert warden.attempt == ""
-    with watched(code, str(QUIET_SOCKETS + 1)) as warden:
-        assert warden.attempt == f"socket of {FAMILIES[family]}, 17 sockets asked for"
+    with watched(code, str(QUIET_SOCKETS)) as notifier:
+        assert notifier.attempt == ""
+    with watched(code, str(QUIET_SOCKETS + 1)) as notifier:
+        assert notifier.attempt == f"socket of {FAMILIES[family]}, 17 sockets asked for"
 
 
 LIBRARIES = [
@@ -122,8 +122,8 @@ def test_a_much_used_library_is_no_attempt(library: str) -> None:
     if found is None:
         pytest.skip(f"{library} is not installed")
 
-    with watched(GST if library.startswith("gi.") else f"import {library}") as warden:
-        assert warden.attempt == ""
+    with watched(GST if library.startswith("gi.") else f"import {library}") as notifier:
+        assert notifier.attempt == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="names are read from the matcher's memory by root")
@@ -133,8 +133,8 @@ def test_a_much_used_library_is_no_attempt(library: str) -> None:
 def test_opening_a_camera_fails_and_is_reported(name: str) -> None:
     code = f"assert tried(lambda: os.open({name!r}, os.O_RDWR | os.O_NONBLOCK)) == 'EPERM'"
 
-    with watched(code) as warden:
-        assert warden.attempt.startswith("open /dev/")
+    with watched(code) as notifier:
+        assert notifier.attempt.startswith("open /dev/")
 
 
 QUIET = """
@@ -154,13 +154,13 @@ tried(lambda: os.memfd_create("x"))
 
 
 def test_what_an_honest_program_runs_into_is_no_attempt() -> None:
-    with watched(QUIET) as warden:
-        assert warden.attempt == ""
+    with watched(QUIET) as notifier:
+        assert notifier.attempt == ""
 
 
 def test_numpy_opencv_and_onnxruntime_are_never_reported(face_model: Path) -> None:
-    with watched(USEFUL, str(face_model), reads=(face_model,)) as warden:
-        assert warden.attempt == ""
+    with watched(USEFUL, str(face_model), reads=(face_model,)) as notifier:
+        assert notifier.attempt == ""
 
 
 def test_where_there_is_no_listener_the_calls_are_refused_all_the_same() -> None:

@@ -136,7 +136,7 @@ def test_the_table_of_duties_counts_what_passed_and_what_cannot_be_run(
 
 
 def test_a_failed_duty_is_exit_code_1_and_says_why(keys, board, capsys, monkeypatch):
-    def fails(stand: object) -> None:
+    def fails(harness: object) -> None:
         raise checks.CheckFailed("the line went up by itself")
 
     monkeypatch.setattr(checks, "CHECKS", (("never", fails, ()),))

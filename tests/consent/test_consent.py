@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.audit.note import Signer, sign_note
-from edge.consent.consent import Standing
+from edge.consent.consent import Consent
 from edge.consent.tokens import (
     DAY_S,
     LIFTS,
@@ -63,19 +63,19 @@ def _leave(kind="warrant", person=ADA, from_s=NOW_S, to_s=NOW_S + DAY_S, **more)
 
 
 @pytest.fixture
-def standing():
-    standing = Standing(Lane.VERIFY, "till-2")
-    standing.hand_in(_receipt())
-    standing.claim(ADA, at_ns=100)
-    return standing
+def consent():
+    consent = Consent(Lane.VERIFY, "till-2")
+    consent.hand_in(_receipt())
+    consent.claim(ADA, at_ns=100)
+    return consent
 
 
-def _verdict(standing, now_s=NOW_S):
-    return STRICT.decide({**TILL, **standing.words(now_s).facts()})
+def _verdict(consent, now_s=NOW_S):
+    return STRICT.decide({**TILL, **consent.words(now_s).facts()})
 
 
-def test_a_receipt_for_this_person_lane_and_site_permits(standing):
-    assert _verdict(standing).rules == ("FA-03",)
+def test_a_receipt_for_this_person_lane_and_site_permits(consent):
+    assert _verdict(consent).rules == ("FA-03",)
 
 
 @pytest.mark.parametrize(
@@ -90,120 +90,120 @@ def test_a_receipt_for_this_person_lane_and_site_permits(standing):
     ids=["another person", "another lane", "another site", "not yet", "no longer"],
 )
 def test_a_receipt_for_anything_else_is_none(receipt):
-    standing = Standing(Lane.VERIFY, "till-2")
-    standing.hand_in(receipt)
-    standing.claim(ADA, at_ns=100)
+    consent = Consent(Lane.VERIFY, "till-2")
+    consent.hand_in(receipt)
+    consent.claim(ADA, at_ns=100)
 
-    assert standing.words(NOW_S).consent == "none"
-    assert _verdict(standing).verdict is Verdict.BLOCK
-
-
-def test_consent_ends_to_the_second(standing):
-    assert standing.words(NOW_S + DAY_S - 1).consent == "valid"
-    assert standing.words(NOW_S + DAY_S).consent == "none"
+    assert consent.words(NOW_S).consent == "none"
+    assert _verdict(consent).verdict is Verdict.BLOCK
 
 
-def test_a_withdrawal_counts_at_the_next_question(standing):
-    standing.withdraw("r1")
-
-    assert {"GD-08", "FA-08"} <= set(_verdict(standing).rules)
-
-
-def test_an_opt_out_beats_every_receipt(standing):
-    standing.opt_out(ADA)
-    standing.hand_in(_receipt("r2", from_s=NOW_S))
-
-    assert standing.words(NOW_S).injected_fault == "opt_out"
-    assert "GD-08" in _verdict(standing).rules
+def test_consent_ends_to_the_second(consent):
+    assert consent.words(NOW_S + DAY_S - 1).consent == "valid"
+    assert consent.words(NOW_S + DAY_S).consent == "none"
 
 
-def test_an_older_receipt_does_not_outlive_a_withdrawal_and_a_newer_one_does(standing):
-    standing.withdraw("r1")
-    standing.hand_in(_receipt("r0", from_s=NOW_S - 2 * DAY_S))
-    assert standing.words(NOW_S).consent == "withdrawn"
+def test_a_withdrawal_counts_at_the_next_question(consent):
+    consent.withdraw("r1")
 
-    standing.hand_in(_receipt("r2", from_s=NOW_S))
-    assert standing.words(NOW_S).consent == "valid"
+    assert {"GD-08", "FA-08"} <= set(_verdict(consent).rules)
 
 
-def test_one_persons_withdrawal_leaves_the_others(standing):
-    standing.hand_in(_receipt("r2", person=BEN))
-    standing.withdraw("r1")
-    standing.claim(BEN, at_ns=200)
+def test_an_opt_out_beats_every_receipt(consent):
+    consent.opt_out(ADA)
+    consent.hand_in(_receipt("r2", from_s=NOW_S))
 
-    assert standing.words(NOW_S).consent == "valid"
-    assert standing.gallery([ADA, BEN], NOW_S) == (BEN,)
+    assert consent.words(NOW_S).injected_fault == "opt_out"
+    assert "GD-08" in _verdict(consent).rules
 
 
-def test_a_gallery_is_agreed_only_if_everybody_in_it_is(standing):
-    assert standing.gallery_words([ADA], NOW_S).consent == "valid"
-    assert standing.gallery_words([ADA, BEN], NOW_S).consent == "none"
-    assert standing.gallery_words([], NOW_S).consent == "none"
+def test_an_older_receipt_does_not_outlive_a_withdrawal_and_a_newer_one_does(consent):
+    consent.withdraw("r1")
+    consent.hand_in(_receipt("r0", from_s=NOW_S - 2 * DAY_S))
+    assert consent.words(NOW_S).consent == "withdrawn"
+
+    consent.hand_in(_receipt("r2", from_s=NOW_S))
+    assert consent.words(NOW_S).consent == "valid"
+
+
+def test_one_persons_withdrawal_leaves_the_others(consent):
+    consent.hand_in(_receipt("r2", person=BEN))
+    consent.withdraw("r1")
+    consent.claim(BEN, at_ns=200)
+
+    assert consent.words(NOW_S).consent == "valid"
+    assert consent.gallery([ADA, BEN], NOW_S) == (BEN,)
+
+
+def test_a_gallery_is_agreed_only_if_everybody_in_it_is(consent):
+    assert consent.gallery_words([ADA], NOW_S).consent == "valid"
+    assert consent.gallery_words([ADA, BEN], NOW_S).consent == "none"
+    assert consent.gallery_words([], NOW_S).consent == "none"
 
 
 @pytest.mark.parametrize(
     ("claim_ns", "face_ns", "who"), [(99, 100, ADA), (100, 100, None), (101, 100, None)]
 )
 def test_the_claim_comes_before_the_first_face(claim_ns, face_ns, who):
-    standing = Standing(Lane.VERIFY, "till-2")
-    standing.claim(ADA, claim_ns)
-    standing.saw_face(face_ns + 50)
-    standing.saw_face(face_ns)
+    consent = Consent(Lane.VERIFY, "till-2")
+    consent.claim(ADA, claim_ns)
+    consent.saw_face(face_ns + 50)
+    consent.saw_face(face_ns)
 
-    assert standing.claimed == who
+    assert consent.claimed == who
 
 
 def test_nobody_claimed_is_no_consent():
-    standing = Standing(Lane.VERIFY, "till-2")
-    standing.hand_in(_receipt())
+    consent = Consent(Lane.VERIFY, "till-2")
+    consent.hand_in(_receipt())
 
-    assert standing.words(NOW_S).consent == "none"
-
-
-def test_when_the_person_leaves_the_claim_is_over(standing):
-    standing.saw_face(200)
-    standing.nobody()
-
-    assert standing.claimed is None
-    standing.claim(BEN, 300)
-    standing.saw_face(400)
-    assert standing.claimed == BEN
+    assert consent.words(NOW_S).consent == "none"
 
 
-@pytest.mark.parametrize("kind", LIFTS)
-def test_an_authorisation_counts_for_its_person_area_and_period(standing, kind):
-    standing.hand_in(_leave(kind))
+def test_when_the_person_leaves_the_claim_is_over(consent):
+    consent.saw_face(200)
+    consent.nobody()
 
-    assert standing.words(NOW_S).authorisation == kind
-    assert standing.words(NOW_S - 1).authorisation == "none"
-    standing.claim(BEN, 100)
-    assert standing.words(NOW_S).authorisation == "none"
-
-
-def test_an_authorisation_for_another_area_is_none(standing):
-    standing.hand_in(_leave(area="square"))
-
-    assert standing.words(NOW_S).authorisation == "none"
-    assert standing.words(NOW_S + DAY_S).injected_fault == "none"
+    assert consent.claimed is None
+    consent.claim(BEN, 300)
+    consent.saw_face(400)
+    assert consent.claimed == BEN
 
 
 @pytest.mark.parametrize("kind", LIFTS)
-def test_an_authorisation_that_ran_out_says_so(standing, kind):
-    standing.hand_in(_leave(kind))
+def test_an_authorisation_counts_for_its_person_area_and_period(consent, kind):
+    consent.hand_in(_leave(kind))
 
-    words = standing.words(NOW_S + DAY_S - 1)
+    assert consent.words(NOW_S).authorisation == kind
+    assert consent.words(NOW_S - 1).authorisation == "none"
+    consent.claim(BEN, 100)
+    assert consent.words(NOW_S).authorisation == "none"
+
+
+def test_an_authorisation_for_another_area_is_none(consent):
+    consent.hand_in(_leave(area="square"))
+
+    assert consent.words(NOW_S).authorisation == "none"
+    assert consent.words(NOW_S + DAY_S).injected_fault == "none"
+
+
+@pytest.mark.parametrize("kind", LIFTS)
+def test_an_authorisation_that_ran_out_says_so(consent, kind):
+    consent.hand_in(_leave(kind))
+
+    words = consent.words(NOW_S + DAY_S - 1)
     assert words.injected_fault == "none"
-    standing.hand_in(_receipt("r9", from_s=NOW_S, to_s=NOW_S + 3 * DAY_S))
-    words = standing.words(NOW_S + DAY_S)
+    consent.hand_in(_receipt("r9", from_s=NOW_S, to_s=NOW_S + 3 * DAY_S))
+    words = consent.words(NOW_S + DAY_S)
     live = kind in ("rt_rbi_valid", "urgent_pending")
     assert words.authorisation == ("rt_rbi_expired" if live else "none")
     assert words.injected_fault == "token_expired"
 
 
-def test_a_gallery_search_without_a_claim_has_no_authorisation(standing):
-    standing.hand_in(_leave())
+def test_a_gallery_search_without_a_claim_has_no_authorisation(consent):
+    consent.hand_in(_leave())
 
-    assert standing.gallery_words([ADA], NOW_S).authorisation == "none"
+    assert consent.gallery_words([ADA], NOW_S).authorisation == "none"
 
 
 @pytest.mark.parametrize("kind", LIFTS)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from edge.audit.schema import Handing
 from edge.clock import MS, S
-from edge.consent.consent import Standing
-from edge.consent.inbox import BURST, LOOK_NS, REGAIN_NS, Desk
+from edge.consent.consent import Consent
+from edge.consent.inbox import BURST, LOOK_NS, REGAIN_NS, ConsentInbox
 from edge.lease import Lane
 from edge.plain_file import read_plain
 
 
-def inbox(folder: Path) -> Desk:
-    return Desk(folder, Standing(Lane.VERIFY, "till-2"), desks=(), authorities=())
+def inbox(folder: Path) -> ConsentInbox:
+    return ConsentInbox(folder, Consent(Lane.VERIFY, "till-2"), desks=(), authorities=())
 
 
 def test_a_plain_file_is_taken(tmp_path: Path) -> None:

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 from edge.clock import MS, S
-from edge.consent.consent import Standing
-from edge.consent.inbox import Desk
-from edge.consent.state import EMPTY_NS, UNREPORTED_NS, Reception
+from edge.consent.consent import Consent
+from edge.consent.inbox import ConsentInbox
+from edge.consent.state import EMPTY_NS, UNREPORTED_NS, ConsentState
 from edge.lease import Lane
 from edge.reasons import Reason
 
 ADA, BEN = "a" * 64, "b" * 64
 
 
-def reception(lane: Lane = Lane.VERIFY, *, counted: bool = False) -> Reception:
-    return Reception(lane, Standing(lane, "till-2"), None, counted=counted)
+def consent_state(lane: Lane = Lane.VERIFY, *, counted: bool = False) -> ConsentState:
+    return ConsentState(lane, Consent(lane, "till-2"), None, counted=counted)
 
 
 def test_a_face_that_is_released_must_be_reported_in_time() -> None:
-    counting = reception(counted=True)
+    counting = consent_state(counted=True)
     counting.faces(1, S, permitted=True)
 
     assert counting.reasons(S + UNREPORTED_NS) == ()
@@ -36,14 +36,14 @@ def test_a_face_that_is_released_must_be_reported_in_time() -> None:
 def test_nothing_is_owed_where_nothing_was_released_or_asked(
     counted: bool, permitted: bool, count: int
 ) -> None:
-    counting = reception(counted=counted)
+    counting = consent_state(counted=counted)
     counting.faces(count, S, permitted=permitted)
 
     assert counting.reasons(60 * S) == ()
 
 
 def test_a_search_is_over_when_the_picture_has_been_empty_for_long_enough() -> None:
-    counting = reception()
+    counting = consent_state()
     counting.faces(1, S, permitted=True)
     counting.compared(ADA)
     counting.compared(BEN)
@@ -57,7 +57,7 @@ def test_a_search_is_over_when_the_picture_has_been_empty_for_long_enough() -> N
 
 
 def test_a_gallery_lane_may_compare_with_many() -> None:
-    searching = reception(Lane.IDENTIFY, counted=True)
+    searching = consent_state(Lane.IDENTIFY, counted=True)
     for person in (ADA, BEN):
         searching.compared(person)
 
@@ -68,9 +68,9 @@ def test_a_gallery_lane_may_compare_with_many() -> None:
 def test_a_lane_that_searches_says_that_the_gallery_report_is_missing(
     lane: Lane, tmp_path: Path
 ) -> None:
-    standing = Standing(lane, "till-2")
-    searching = Reception(
-        lane, standing, Desk(tmp_path, standing, desks=[], authorities=[]), counted=False
+    consent = Consent(lane, "till-2")
+    searching = ConsentState(
+        lane, consent, ConsentInbox(tmp_path, consent, desks=[], authorities=[]), counted=False
     )
     assert Reason.GALLERY_UNREPORTED in searching.reasons(S)
 
@@ -80,9 +80,9 @@ def test_a_lane_that_searches_says_that_the_gallery_report_is_missing(
 
 
 def test_a_lane_in_which_somebody_claims_owes_no_gallery(tmp_path: Path) -> None:
-    standing = Standing(Lane.VERIFY, "till-2")
-    inbox = Desk(tmp_path, standing, desks=[], authorities=[])
+    consent = Consent(Lane.VERIFY, "till-2")
+    inbox = ConsentInbox(tmp_path, consent, desks=[], authorities=[])
 
-    claimed = Reception(Lane.VERIFY, standing, inbox, counted=False)
+    claimed = ConsentState(Lane.VERIFY, consent, inbox, counted=False)
 
     assert Reason.GALLERY_UNREPORTED not in claimed.reasons(S)

@@ -45,7 +45,7 @@ SHAPE = (2, 4, 3)
 
 
 class Door:
-    """An outlet onto a real ring, with a matcher that may be absent and copies that take time."""
+    """An endpoint onto a real ring, with a matcher that may be absent and copies that take time."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.ring = Ring.create(24, slots=SLOTS)
@@ -350,7 +350,7 @@ def test_frames_are_released_in_exactly_one_place():
     def places(name: str) -> list[str]:
         return [place for place in calls_of(name, package) if not place.startswith(elsewhere)]
 
-    # the releaser decides, the outlet hands what it is told to the ring, and there is one of each
+    # the releaser decides, the endpoint hands what it is told to the ring, and there is one of each
     assert places("publish") == ["frames/matcher_endpoint.py", "frames/releaser.py"]
     assert places("stage") == ["frames/releaser.py"]
     assert places("place") == ["frames/matcher_endpoint.py", "frames/ring.py"]

@@ -33,11 +33,11 @@ from edge.frames.messages import (
     encode,
     is_resolved,
 )
-from edge.frames.output_format import Form, Shaper
+from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import GateSettings, Picture, PoolSize
-from edge.frames.warm_up import Rehearsal
+from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats
 from edge.lease import Binding, Lane, Lease, Revocation
 from edge.lease import encode as encode_lease
@@ -47,7 +47,7 @@ from tests.support import render
 
 HEIGHT, WIDTH = 240, 320
 PICTURE = scenery.view(HEIGHT, WIDTH)
-WHOLE = Form()
+WHOLE = OutputFormat()
 LEASE = Lease(1, scenery.CAMERA, bytes(16), bytes(32), Lane.VERIFY, 0, 1, 1, 0.8, (1 << 48) - 1, 1)
 
 
@@ -58,9 +58,9 @@ class Harness:
         self,
         path: str,
         layout: Layout = Layout.BGR,
-        form: Form = WHOLE,
+        form: OutputFormat = WHOLE,
         clock: Clock | None = None,
-        rehearse: bool = False,
+        warm: bool = False,
     ) -> None:
         self.clock = clock or BootClock()
         self.layout = layout
@@ -93,8 +93,8 @@ class Harness:
             parent_fd=parent.detach(),
             listen_fd=listener.detach(),
         )
-        self.rehearsal = Rehearsal(GateProcess, self.settings, self.clock) if rehearse else None
-        self.gate = GateProcess(self.settings, self.clock, self.rehearsal)
+        self.warm_up = WarmUp(GateProcess, self.settings, self.clock) if warm else None
+        self.gate = GateProcess(self.settings, self.clock, self.warm_up)
         self.sequence = 0
         self.exposed = False
         self.matcher: Connection | None = None
@@ -522,16 +522,16 @@ def test_a_picture_of_another_size_than_at_the_start_is_refused_and_the_ring_is_
 
 
 FORMS = [
-    Form(),
-    Form(grey=True),
-    Form(crop=(0.25, 0.25, 0.75, 0.75)),
-    Form(crop=(0.5, 0.0, 1.0, 0.5), shrink=2),
-    Form(grey=True, shrink=2),
+    OutputFormat(),
+    OutputFormat(grey=True),
+    OutputFormat(crop=(0.25, 0.25, 0.75, 0.75)),
+    OutputFormat(crop=(0.5, 0.0, 1.0, 0.5), shrink=2),
+    OutputFormat(grey=True, shrink=2),
 ]
 
 
 @pytest.fixture
-def shaped(tmp_path, layout: Layout, form: Form) -> Iterator[Harness]:
+def shaped(tmp_path, layout: Layout, form: OutputFormat) -> Iterator[Harness]:
     harness = Harness(str(tmp_path / "m"), layout, form)
     yield harness
     if harness.matcher is not None:
@@ -558,7 +558,7 @@ def test_each_layout_is_released_in_each_form_and_wiped_by_a_foreign_frame(shape
 
 
 @pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
-@pytest.mark.parametrize("form", [Form()], ids=str)
+@pytest.mark.parametrize("form", [OutputFormat()], ids=str)
 @pytest.mark.parametrize("size", [(HEIGHT * 3 // 2, WIDTH), (HEIGHT, WIDTH - 2), (0, 0)])
 def test_a_halved_frame_of_another_size_is_blocked_and_the_next_good_one_passes(shaped, size):
     shaped.connect()

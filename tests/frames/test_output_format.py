@@ -12,7 +12,7 @@ from bench import scenery
 from edge.cameras.layout import Layout
 from edge.commissioning.records import parse_device
 from edge.errors import RecordError, RingError
-from edge.frames.output_format import Form, Shaper
+from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.ring import Ring, RingReader
 from edge.wire import from_json, to_json
 from tests.support import render
@@ -23,11 +23,14 @@ SMOOTH = cv2.GaussianBlur(PICTURE, (0, 0), 12)
 CROP = (0.25, 0.1, 0.75, 0.9)
 HALVED = [Layout.NV12, Layout.I420]
 EVERY_FORM = [
-    Form(crop, grey, shrink) for crop in (None, CROP) for grey in (False, True) for shrink in (1, 3)
+    OutputFormat(crop, grey, shrink)
+    for crop in (None, CROP)
+    for grey in (False, True)
+    for shrink in (1, 3)
 ]
 
 
-def expected(form: Form, picture: np.ndarray = PICTURE) -> np.ndarray:
+def expected(form: OutputFormat, picture: np.ndarray = PICTURE) -> np.ndarray:
     """The form of a BGR picture the slow way: to grey last, in floating point."""
     left, top, right, bottom = form.crop or (0, 0, 1, 1)
     part = picture[round(top * HEIGHT) : round(bottom * HEIGHT)]
@@ -38,7 +41,7 @@ def expected(form: Form, picture: np.ndarray = PICTURE) -> np.ndarray:
     return blocks @ [0.114, 0.587, 0.299] if form.grey else blocks
 
 
-def written(form: Form, layout: Layout, picture: np.ndarray) -> np.ndarray:
+def written(form: OutputFormat, layout: Layout, picture: np.ndarray) -> np.ndarray:
     shaper = Shaper(form, layout, HEIGHT, WIDTH)
     place = np.full(shaper.shape, 255, np.uint8)
     before = picture.copy()
@@ -48,7 +51,7 @@ def written(form: Form, layout: Layout, picture: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", EVERY_FORM, ids=str)
-def test_each_form_holds_the_pixels_it_should(form: Form) -> None:
+def test_each_form_holds_the_pixels_it_should(form: OutputFormat) -> None:
     found = written(form, Layout.BGR, PICTURE)
 
     assert found.shape == expected(form).shape
@@ -57,7 +60,9 @@ def test_each_form_holds_the_pixels_it_should(form: Form) -> None:
 
 @pytest.mark.parametrize("layout", HALVED)
 @pytest.mark.parametrize("form", EVERY_FORM, ids=str)
-def test_each_form_is_the_same_whatever_the_camera_gives(form: Form, layout: Layout) -> None:
+def test_each_form_is_the_same_whatever_the_camera_gives(
+    form: OutputFormat, layout: Layout
+) -> None:
     given = render.planar(SMOOTH, layout)  # colour comes at half the size, so gently
     found = written(form, layout, given)
 
@@ -72,33 +77,35 @@ def test_each_form_is_the_same_whatever_the_camera_gives(form: Form, layout: Lay
 def test_grey_from_a_plane_of_its_own_is_that_plane(layout: Layout) -> None:
     picture = render.planar(PICTURE, layout)
 
-    assert (written(Form(grey=True), layout, picture) == picture[:HEIGHT]).all()
+    assert (written(OutputFormat(grey=True), layout, picture) == picture[:HEIGHT]).all()
 
 
 def test_a_crop_ends_at_the_pixels_it_names_and_at_the_edges() -> None:
-    found = written(Form(crop=(0.5, 0.5, 1.0, 1.0)), Layout.BGR, PICTURE)
+    found = written(OutputFormat(crop=(0.5, 0.5, 1.0, 1.0)), Layout.BGR, PICTURE)
 
     assert (found == PICTURE[HEIGHT // 2 :, WIDTH // 2 :]).all()
 
 
 def test_an_odd_picture_is_released_whole_and_cut_to_even_sides() -> None:
     odd = np.ascontiguousarray(PICTURE[:239, :319])
-    whole = Shaper(Form(), Layout.BGR, 239, 319)
+    whole = Shaper(OutputFormat(), Layout.BGR, 239, 319)
     place = np.zeros(whole.shape, np.uint8)
     whole.write(odd, place)
 
     assert (place == odd).all()
-    assert Shaper(Form(crop=(0, 0, 1, 1)), Layout.BGR, 239, 319).shape == (238, 318, 3)
+    assert Shaper(OutputFormat(crop=(0, 0, 1, 1)), Layout.BGR, 239, 319).shape == (238, 318, 3)
 
 
-@pytest.mark.parametrize("form", [Form(crop=(0.5, 0.5, 0.52, 0.9)), Form(shrink=8)], ids=str)
-def test_a_form_that_leaves_nothing_to_see_is_refused_by_name(form: Form) -> None:
+@pytest.mark.parametrize(
+    "form", [OutputFormat(crop=(0.5, 0.5, 0.52, 0.9)), OutputFormat(shrink=8)], ids=str
+)
+def test_a_form_that_leaves_nothing_to_see_is_refused_by_name(form: OutputFormat) -> None:
     with pytest.raises(RecordError, match=r"\[matcher.picture\] leaves \d+x\d+ pixels of the"):
         Shaper(form, Layout.BGR, 120, 160)
 
 
 @pytest.mark.parametrize("form", EVERY_FORM, ids=str)
-def test_a_reader_gets_what_the_header_says(form: Form) -> None:
+def test_a_reader_gets_what_the_header_says(form: OutputFormat) -> None:
     shaper = Shaper(form, Layout.BGR, HEIGHT, WIDTH)
     ring = Ring.create(shaper.bytes, slots=2)
     reader = RingReader(ring.fd)
@@ -132,9 +139,9 @@ def test_the_record_says_the_form_and_the_gate_reads_the_same() -> None:
 
     form = parse_device(text.encode(), Path("D.toml")).picture
 
-    assert form == Form(CROP, grey=True, shrink=2)
-    assert from_json(Form, to_json(form)) == form
-    assert parse_device(b'camera = "fixed"', Path("D.toml")).picture == Form()
+    assert form == OutputFormat(CROP, grey=True, shrink=2)
+    assert from_json(OutputFormat, to_json(form)) == form
+    assert parse_device(b'camera = "fixed"', Path("D.toml")).picture == OutputFormat()
 
 
 @pytest.mark.parametrize(

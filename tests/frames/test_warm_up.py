@@ -1,4 +1,4 @@
-"""The rehearsal before a frame: when it is held, and that it can reach no real frame."""
+"""The cache warm-up before a frame: when it is held, and that it can reach no real frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.clock import MS, Clock, VirtualClock
 from edge.errors import GuardError
 from edge.frames.gate_process import GateProcess
 from edge.frames.settings import GateSettings
-from edge.frames.warm_up import LONGEST_NS, SHORTEST_NS, Pace, Rehearsal
+from edge.frames.warm_up import LONGEST_NS, SHORTEST_NS, Pace, WarmUp
 from edge.lease import Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
@@ -33,9 +33,9 @@ def paced(period_ns: int = PERIOD_NS) -> Pace:
 
 
 @pytest.fixture
-def rehearsed(tmp_path) -> Iterator[Harness]:
-    """A gate with a rehearsal and a matcher, in time that stands still."""
-    harness = Harness(str(tmp_path / "m"), clock=VirtualClock(10_000 * MS), rehearse=True)
+def warmed(tmp_path) -> Iterator[Harness]:
+    """A gate with a cache warm-up and a matcher, in time that stands still."""
+    harness = Harness(str(tmp_path / "m"), clock=VirtualClock(10_000 * MS), warm=True)
     harness.connect()
     yield harness
     harness.close()
@@ -52,7 +52,7 @@ def test_the_next_frame_is_foreseen_from_the_last_two():
 
 def test_one_rehearsal_is_enough_for_a_frame():
     pace = paced()
-    pace.rehearsed()
+    pace.warmed()
 
     assert pace.wait_ms(2 * PERIOD_NS) is None
     pace.arrived(3 * PERIOD_NS)
@@ -76,52 +76,52 @@ def test_the_first_frame_foresees_nothing():
     assert pace.wait_ms(10_000 * MS) is None
 
 
-def test_each_rehearsal_goes_the_whole_way_to_a_ring_that_nobody_reads(rehearsed):
-    rehearsal = rehearsed.rehearsal
+def test_each_rehearsal_goes_the_whole_way_to_a_ring_that_nobody_reads(warmed):
+    warm_up = warmed.warm_up
     for count in range(2, 200):  # one was held at the start
-        rehearsed.clock.advance(ms=33)
-        rehearsal.run()
-        assert rehearsal.released == count
+        warmed.clock.advance(ms=33)
+        warm_up.run()
+        assert warm_up.released == count
 
 
 @pytest.mark.parametrize("layout", Layout)
 def test_it_is_held_for_each_layout(tmp_path, layout):
-    harness = Harness(str(tmp_path / "m"), layout, rehearse=True)
-    harness.rehearsal.run()
+    harness = Harness(str(tmp_path / "m"), layout, warm=True)
+    harness.warm_up.run()
 
-    assert harness.rehearsal.released == 2
+    assert harness.warm_up.released == 2
     harness.close()
 
 
-def test_after_a_long_pause_the_second_gate_doubts_once_and_goes_on(rehearsed):
-    rehearsed.clock.advance(ms=151)
-    rehearsed.rehearsal.run()
-    assert rehearsed.rehearsal.released == 1
+def test_after_a_long_pause_the_second_gate_doubts_once_and_goes_on(warmed):
+    warmed.clock.advance(ms=151)
+    warmed.warm_up.run()
+    assert warmed.warm_up.released == 1
 
-    rehearsed.clock.advance(ms=33)
-    rehearsed.rehearsal.run()
-    assert rehearsed.rehearsal.released == 2
+    warmed.clock.advance(ms=33)
+    warmed.warm_up.run()
+    assert warmed.warm_up.released == 2
 
 
-def test_a_gate_that_cannot_be_rehearsed_is_told_at_the_start(rehearsed):
+def test_a_gate_that_cannot_be_rehearsed_is_told_at_the_start(warmed):
     class Deaf(GateProcess):
         def admit(self, matcher: socket.socket, hello: bytes) -> None:
             """Lets nobody in."""
 
     with pytest.raises(GuardError, match="released no black frame"):
-        Rehearsal(Deaf, rehearsed.settings, rehearsed.clock)
+        WarmUp(Deaf, warmed.settings, warmed.clock)
 
 
-def test_it_is_told_of_no_memory_no_channel_and_no_name_of_the_real_gate(rehearsed):
+def test_it_is_told_of_no_memory_no_channel_and_no_name_of_the_real_gate(warmed):
     found: list[GateSettings] = []
 
     def make(settings: GateSettings, clock: Clock) -> GateProcess:
         found.append(settings)
         return GateProcess(settings, clock)
 
-    named = replace(rehearsed.settings.binding, boot=b"\x11" * 16, policy=b"\x22" * 32)
-    real = replace(rehearsed.settings, binding=named)
-    Rehearsal(make, real, rehearsed.clock)
+    named = replace(warmed.settings.binding, boot=b"\x11" * 16, policy=b"\x22" * 32)
+    real = replace(warmed.settings, binding=named)
+    WarmUp(make, real, warmed.clock)
 
     names = [field.name for field in fields(GateSettings)]
     same = {name for name in names if getattr(found[0], name) == getattr(real, name)}
@@ -130,58 +130,58 @@ def test_it_is_told_of_no_memory_no_channel_and_no_name_of_the_real_gate(rehears
         assert getattr(found[0].binding, name) != getattr(real.binding, name)
 
 
-def test_a_rehearsal_leaves_the_real_gate_as_it_is(rehearsed):
-    rehearsed.grant()
-    rehearsed.shoot(0)
-    rehearsed.gate.turn()
-    before = memories(rehearsed)
-    said(rehearsed)
+def test_a_rehearsal_leaves_the_real_gate_as_it_is(warmed):
+    warmed.grant()
+    warmed.shoot(0)
+    warmed.gate.turn()
+    before = memories(warmed)
+    said(warmed)
 
     for _ in range(20):
-        rehearsed.clock.advance(ms=7)
-        rehearsed.rehearsal.run()
+        warmed.clock.advance(ms=7)
+        warmed.warm_up.run()
 
-    assert rehearsed.rehearsal.released == 21
-    assert memories(rehearsed) == before
-    assert said(rehearsed) == []
+    assert warmed.warm_up.released == 21
+    assert memories(warmed) == before
+    assert said(warmed) == []
 
 
-def test_it_is_held_while_a_lease_holds_and_a_frame_is_due(rehearsed):
+def test_it_is_held_while_a_lease_holds_and_a_frame_is_due(warmed):
     for slot in range(3):
-        rehearsed.grant()
-        rehearsed.expose(slot)
-        rehearsed.shoot(slot)
-        rehearsed.gate.turn()
-        rehearsed.clock.advance(ms=20)
+        warmed.grant()
+        warmed.expose(slot)
+        warmed.shoot(slot)
+        warmed.gate.turn()
+        warmed.clock.advance(ms=20)
 
-    before = rehearsed.rehearsal.released
-    rehearsed.gate.turn()  # the time stands at the moment a frame is due: too late
-    assert rehearsed.rehearsal.released == before
-    rehearsed.expose(3)
-    rehearsed.shoot(3)
-    rehearsed.gate.turn()
-    rehearsed.clock.advance(ms=18)
-    rehearsed.gate.turn()
+    before = warmed.warm_up.released
+    warmed.gate.turn()  # the time stands at the moment a frame is due: too late
+    assert warmed.warm_up.released == before
+    warmed.expose(3)
+    warmed.shoot(3)
+    warmed.gate.turn()
+    warmed.clock.advance(ms=18)
+    warmed.gate.turn()
 
-    assert rehearsed.rehearsal.released == before + 1
-    rehearsed.clock.advance(ms=0.1)
-    rehearsed.gate.turn()
-    assert rehearsed.rehearsal.released == before + 1, "once for each frame"
+    assert warmed.warm_up.released == before + 1
+    warmed.clock.advance(ms=0.1)
+    warmed.gate.turn()
+    assert warmed.warm_up.released == before + 1, "once for each frame"
 
 
-def test_nothing_is_rehearsed_without_a_lease(rehearsed):
+def test_nothing_is_rehearsed_without_a_lease(warmed):
     for slot in range(3):
-        rehearsed.shoot(slot)
-        rehearsed.gate.turn()
-        rehearsed.clock.advance(ms=18)
-        rehearsed.gate.turn()
-        rehearsed.clock.advance(ms=2)
+        warmed.shoot(slot)
+        warmed.gate.turn()
+        warmed.clock.advance(ms=18)
+        warmed.gate.turn()
+        warmed.clock.advance(ms=2)
 
-    assert rehearsed.rehearsal.released == 1
+    assert warmed.warm_up.released == 1
 
 
 class Stub:
-    """A rehearsal during which something happens."""
+    """A cache warm-up during which something happens."""
 
     def __init__(self, happens: Callable[[], None]) -> None:
         self.pace = Pace()
@@ -189,24 +189,24 @@ class Stub:
 
 
 @pytest.fixture
-def due(rehearsed) -> Callable[[Callable[[], None]], Harness]:
+def due(warmed) -> Callable[[Callable[[], None]], Harness]:
     """A gate under a lease, three frames seen, about to rehearse what it is given."""
 
     def ready(happens: Callable[[], None]) -> Harness:
-        rehearsed.gate._rehearsal = Stub(happens)
-        rehearsed.grant(to_ns=1 << 62, expires_ns=1 << 62)
+        warmed.gate._warm_up = Stub(happens)
+        warmed.grant(to_ns=1 << 62, expires_ns=1 << 62)
         for slot in range(3):
-            rehearsed.expose(slot)
-            rehearsed.shoot(slot)
-            rehearsed.gate.turn()
-            assert rehearsed.matcher.read(timeout_s=0) is not None
-            rehearsed.clock.advance(ms=20 if slot < 2 else 18)
-        return rehearsed
+            warmed.expose(slot)
+            warmed.shoot(slot)
+            warmed.gate.turn()
+            assert warmed.matcher.read(timeout_s=0) is not None
+            warmed.clock.advance(ms=20 if slot < 2 else 18)
+        return warmed
 
     return ready
 
 
-def test_a_turn_with_a_rehearsal_waits_no_longer_than_any_other(due, rehearsed):
+def test_a_turn_with_a_rehearsal_waits_no_longer_than_any_other(due, warmed):
     waits: list[float] = []
     gate = due(lambda: None).gate
     poll = gate._poll.poll
@@ -222,37 +222,37 @@ def test_a_turn_with_a_rehearsal_waits_no_longer_than_any_other(due, rehearsed):
     assert waits == [1, 0]
 
 
-def test_a_frame_that_comes_during_a_rehearsal_is_released_after_it(due, rehearsed):
+def test_a_frame_that_comes_during_a_rehearsal_is_released_after_it(due, warmed):
     def frame() -> None:
-        rehearsed.expose(5)
-        rehearsed.shoot(5)
+        warmed.expose(5)
+        warmed.shoot(5)
 
     due(frame).gate.turn()
 
-    assert (rehearsed.matcher.read(timeout_s=0) == rehearsed.picture).all()
+    assert (warmed.matcher.read(timeout_s=0) == warmed.picture).all()
 
 
-def test_a_revocation_that_comes_during_a_rehearsal_goes_before_the_frame_behind_it(due, rehearsed):
+def test_a_revocation_that_comes_during_a_rehearsal_goes_before_the_frame_behind_it(due, warmed):
     def revocation_and_frame() -> None:
-        rehearsed.expose(5)
-        rehearsed.shoot(5)
-        ipc.send(rehearsed.decider, encode_lease(Revocation(1, (Reason.NO_LEASE,))))
+        warmed.expose(5)
+        warmed.shoot(5)
+        ipc.send(warmed.decider, encode_lease(Revocation(1, (Reason.NO_LEASE,))))
 
     due(revocation_and_frame).gate.turn()
 
-    assert rehearsed.matcher.read(timeout_s=0) is None
-    assert not rehearsed.matcher.ring.pixels.any()
+    assert warmed.matcher.read(timeout_s=0) is None
+    assert not warmed.matcher.ring.pixels.any()
 
 
-def test_a_rehearsal_that_takes_too_long_is_a_doubt_as_any_standstill_is(due, rehearsed):
+def test_a_rehearsal_that_takes_too_long_is_a_doubt_as_any_standstill_is(due, warmed):
     def standstill() -> None:
-        rehearsed.clock.advance(ms=151)
-        rehearsed.shoot(5)
+        warmed.clock.advance(ms=151)
+        warmed.shoot(5)
 
     due(standstill).gate.turn()
 
-    assert rehearsed.matcher.read(timeout_s=0) is None
-    assert not rehearsed.matcher.ring.pixels.any()
+    assert warmed.matcher.read(timeout_s=0) is None
+    assert not warmed.matcher.ring.pixels.any()
 
 
 def memories(harness: Harness) -> list[bytes]:

@@ -41,7 +41,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class Reception:
+class ConsentState:
     """A site with a desk, the key that signs there, and a guard that listens to it."""
 
     site: Site
@@ -106,7 +106,7 @@ class Reception:
 
 
 @pytest.fixture
-def reception(room: Path, tmp_path: Path, face_model: Path) -> Reception:
+def consent_state(room: Path, tmp_path: Path, face_model: Path) -> ConsentState:
     """A till whose record asks for receipts, and whose session claims consent nobody gave."""
     kiosk = site(tmp_path / "site", room, room, face_model)
     kiosk.sign(device=DEVICE + "[consent]\nreceipts = true\n")
@@ -116,45 +116,47 @@ def reception(room: Path, tmp_path: Path, face_model: Path) -> Reception:
     public = tmp_path / "reception.pub"
     public.write_text(signer.verifier.text + "\n")
     kiosk.store.trust(Office.DESK, public)
-    return Reception(kiosk, desk, signer)
+    return ConsentState(kiosk, desk, signer)
 
 
-def test_frames_flow_for_a_person_with_a_receipt_who_claimed(reception: Reception) -> None:
-    reception.put("ada.token", reception.receipt())
+def test_frames_flow_for_a_person_with_a_receipt_who_claimed(consent_state: ConsentState) -> None:
+    consent_state.put("ada.token", consent_state.receipt())
     claimed: list[int] = []
 
-    decisions = reception.run((0.5, lambda m: claimed.append(reception.put("claim", ADA))))
+    decisions = consent_state.run((0.5, lambda m: claimed.append(consent_state.put("claim", ADA))))
 
     last = max(d.captured_ns for d in decisions)
-    assert len(reception.frames) > 30
-    assert min(reception.frames) > claimed[0]
-    assert max(reception.frames) > last - 500 * MS  # to the end of the clip: see the next test
+    assert len(consent_state.frames) > 30
+    assert min(consent_state.frames) > claimed[0]
+    assert max(consent_state.frames) > last - 500 * MS  # to the end of the clip: see the next test
 
 
 @pytest.mark.parametrize("name", ["ada.withdrawn", "ada.optout"])
-def test_a_withdrawal_counts_at_once(reception: Reception, name: str) -> None:
-    reception.put("ada.token", reception.receipt())
+def test_a_withdrawal_counts_at_once(consent_state: ConsentState, name: str) -> None:
+    consent_state.put("ada.token", consent_state.receipt())
     said = "r-1" if name.endswith("withdrawn") else ADA
     when: list[int] = []
 
-    decisions = reception.run(
-        (0.5, reception.claim()), (20, lambda m: when.append(reception.put(name, said)))
+    decisions = consent_state.run(
+        (0.5, consent_state.claim()), (20, lambda m: when.append(consent_state.put(name, said)))
     )
 
-    assert len(reception.frames) >= 20
-    assert max(reception.frames) < when[0] + AT_ONCE_NS
+    assert len(consent_state.frames) >= 20
+    assert max(consent_state.frames) < when[0] + AT_ONCE_NS
     after = [d for d in decisions if d.captured_ns > when[0] + AT_ONCE_NS]
     assert after
     assert all(Reason.CONSENT_WITHDRAWN in d.reasons and "GD-08" in d.rules for d in after[:-1])
 
 
-def test_the_log_keeps_what_was_handed_in_and_names_nobody(reception: Reception) -> None:
-    reception.put("ada.token", reception.receipt())
-    reception.put("ben.token", reception.receipt(Signer.generate("nobody"), number="r-2"))
+def test_the_log_keeps_what_was_handed_in_and_names_nobody(consent_state: ConsentState) -> None:
+    consent_state.put("ada.token", consent_state.receipt())
+    consent_state.put("ben.token", consent_state.receipt(Signer.generate("nobody"), number="r-2"))
 
-    reception.run((0.5, reception.claim()), (20, lambda m: reception.put("a.withdrawn", "r-1")))
+    consent_state.run(
+        (0.5, consent_state.claim()), (20, lambda m: consent_state.put("a.withdrawn", "r-1"))
+    )
 
-    entries = list(reception.logged())
+    entries = list(consent_state.logged())
     handed = [f["handing"] for _, f in entries if f["kind"] == "token"]
     assert sorted(map(str, handed)) == ["receipt", "refused", "withdrawal"]
     assert not any(ADA.encode() in raw or b"r-1" in raw for raw, _ in entries)
@@ -166,79 +168,79 @@ def test_the_log_keeps_what_was_handed_in_and_names_nobody(reception: Reception)
     ids=["untrusted", "another person", "another site", "another lane", "over"],
 )
 def test_a_receipt_that_does_not_hold_is_none(
-    reception: Reception, changes: dict[str, object]
+    consent_state: ConsentState, changes: dict[str, object]
 ) -> None:
     """The session record says `valid`; with a desk its word is not asked for."""
     signer = None if changes else Signer.generate("somebody-else")
     if "to_s" in changes:
         now_s = int(time.time())
         changes = {"from_s": now_s - 2 * DAY_S, "to_s": now_s - DAY_S}
-    reception.put("ada.token", reception.receipt(signer, **changes))
+    consent_state.put("ada.token", consent_state.receipt(signer, **changes))
 
-    decisions = reception.run((0.5, reception.claim()))
+    decisions = consent_state.run((0.5, consent_state.claim()))
 
-    assert reception.frames == []
+    assert consent_state.frames == []
     assert {"FA-08", "MS-08"} <= set(decisions[-2].rules)
 
 
-def test_a_claim_left_over_from_before_is_none(reception: Reception) -> None:
-    reception.put("ada.token", reception.receipt())
-    reception.put("claim", ADA)
+def test_a_claim_left_over_from_before_is_none(consent_state: ConsentState) -> None:
+    consent_state.put("ada.token", consent_state.receipt())
+    consent_state.put("claim", ADA)
 
-    reception.run()
+    consent_state.run()
 
-    assert reception.frames == []
+    assert consent_state.frames == []
 
 
-def test_a_desk_that_goes_away_blocks(reception: Reception) -> None:
-    reception.put("ada.token", reception.receipt())
-    gone = reception.desk.with_name("gone")
+def test_a_desk_that_goes_away_blocks(consent_state: ConsentState) -> None:
+    consent_state.put("ada.token", consent_state.receipt())
+    gone = consent_state.desk.with_name("gone")
     when: list[int] = []
 
     def remove(matcher: Connection) -> None:
-        reception.desk.rename(gone)
+        consent_state.desk.rename(gone)
         when.append(BootClock().now_ns())
 
-    decisions = reception.run((0.5, reception.claim()), (20, remove))
+    decisions = consent_state.run((0.5, consent_state.claim()), (20, remove))
 
-    assert len(reception.frames) >= 20
-    assert max(reception.frames) < when[0] + AT_ONCE_NS
+    assert len(consent_state.frames) >= 20
+    assert max(consent_state.frames) < when[0] + AT_ONCE_NS
     assert Reason.DESK_UNREADABLE in decisions[-2].reasons
 
 
 def test_a_record_that_asks_for_receipts_does_not_start_without_a_desk(
-    reception: Reception,
+    consent_state: ConsentState,
 ) -> None:
     with pytest.raises(UsageError, match="--desk DIR"):
-        Guard(replace(reception.plan, desk=None), lambda line: None)
+        Guard(replace(consent_state.plan, desk=None), lambda line: None)
     with pytest.raises(UsageError, match="expected a folder"):
-        Guard(replace(reception.plan, desk=reception.desk / "none"), lambda line: None)
+        Guard(replace(consent_state.plan, desk=consent_state.desk / "none"), lambda line: None)
 
 
 @pytest.mark.parametrize(("compared", "flows"), [(ADA, True), (BEN, False)])
 def test_a_comparison_with_anybody_but_the_claimed_person_ends_it(
-    reception: Reception, compared: str, flows: bool
+    consent_state: ConsentState, compared: str, flows: bool
 ) -> None:
-    reception.put("ada.token", reception.receipt())
+    consent_state.put("ada.token", consent_state.receipt())
     when: list[int] = []
 
     def report(matcher: Connection) -> None:
         matcher.compared(compared)
         when.append(BootClock().now_ns())
 
-    decisions = reception.run((0.5, reception.claim()), (20, report))
+    decisions = consent_state.run((0.5, consent_state.claim()), (20, report))
 
-    assert len(reception.frames) >= 20
-    assert (max(reception.frames) > when[0] + AT_ONCE_NS) is flows
+    assert len(consent_state.frames) >= 20
+    assert (max(consent_state.frames) > when[0] + AT_ONCE_NS) is flows
     assert ("GD-09" in decisions[-2].rules) is not flows
 
 
-def test_without_a_desk_the_second_reference_is_a_search(reception: Reception) -> None:
+def test_without_a_desk_the_second_reference_is_a_search(consent_state: ConsentState) -> None:
     """The first stands for the claim nobody could make; the record's own word is consent."""
-    reception.site.sign(session=SESSION)
-    reception.site.sign(device=DEVICE)
-    kept = reception.plan
-    reception.desk.rmdir()
+    consent_state.site.sign(session=SESSION)
+    consent_state.site.sign(device=DEVICE)
+    kept = consent_state.plan
+    consent_state.desk.rmdir()
     when: list[int] = []
 
     def report(reference: str) -> Callable[[Connection], object]:
@@ -250,47 +252,49 @@ def test_without_a_desk_the_second_reference_is_a_search(reception: Reception) -
 
     without = replace(kept, desk=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Reception, "plan", property(lambda self: without))
-        decisions = reception.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
+        patch.setattr(ConsentState, "plan", property(lambda self: without))
+        decisions = consent_state.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
 
-    assert max(reception.frames) > when[1] + AT_ONCE_NS
-    assert max(reception.frames) < when[2] + AT_ONCE_NS
+    assert max(consent_state.frames) > when[1] + AT_ONCE_NS
+    assert max(consent_state.frames) < when[2] + AT_ONCE_NS
     assert "GD-09" in decisions[-2].rules
 
 
-def test_a_gallery_flows_while_everybody_in_it_agreed(reception: Reception) -> None:
+def test_a_gallery_flows_while_everybody_in_it_agreed(consent_state: ConsentState) -> None:
     """Somebody withdraws: blocked, until the matcher reports a gallery without that person."""
     staff = DEVICE.replace('lanes = ["verify_1_1", "detect"]', 'lanes = ["identify_1_n"]')
     session = SESSION.replace("verify_1_1", "identify_1_n").replace("self_only", "consented_staff")
-    reception.site.sign(staff + "[consent]\nreceipts = true\n", session)
+    consent_state.site.sign(staff + "[consent]\nreceipts = true\n", session)
     for name, person in (("r-1", ADA), ("r-2", BEN)):
-        receipt = reception.receipt(number=name, person=person, lane=Lane.IDENTIFY)
-        reception.put(f"{name}.token", receipt)
+        receipt = consent_state.receipt(number=name, person=person, lane=Lane.IDENTIFY)
+        consent_state.put(f"{name}.token", receipt)
     when: list[int] = []
 
     def withdraw(matcher: Connection) -> None:
-        when.append(reception.put("ben.withdrawn", "r-2"))
+        when.append(consent_state.put("ben.withdrawn", "r-2"))
 
     def without_ben(matcher: Connection) -> None:
         matcher.gallery([ADA])
         when.append(BootClock().now_ns())
 
-    reception.run(
+    consent_state.run(
         (0.3, lambda matcher: matcher.gallery([ADA, BEN])), (16, withdraw), (3.6, without_ben)
     )
 
-    before = [t for t in reception.frames if t < when[0]]
-    blocked = [t for t in reception.frames if when[0] + AT_ONCE_NS < t < when[1]]
-    after = [t for t in reception.frames if t > when[1]]
+    before = [t for t in consent_state.frames if t < when[0]]
+    blocked = [t for t in consent_state.frames if when[0] + AT_ONCE_NS < t < when[1]]
+    after = [t for t in consent_state.frames if t > when[1]]
     assert (len(before) > 15, len(blocked), len(after) > 0) == (True, 0, True)
 
 
-def test_what_a_matcher_says_besides_reports_ends_its_connection(reception: Reception) -> None:
-    reception.put("ada.token", reception.receipt())
+def test_what_a_matcher_says_besides_reports_ends_its_connection(
+    consent_state: ConsentState,
+) -> None:
+    consent_state.put("ada.token", consent_state.receipt())
 
     def speak(matcher: Connection) -> None:
         matcher._channel.send(json.dumps({"compared": ADA, "name": "Ada"}).encode())
 
-    reception.run((0.5, reception.claim()), (20, speak))
+    consent_state.run((0.5, consent_state.claim()), (20, speak))
 
-    assert 20 <= len(reception.frames) < 60
+    assert 20 <= len(consent_state.frames) < 60

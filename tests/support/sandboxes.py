@@ -1,4 +1,4 @@
-"""Programs in a cage of chosen layers, and the attacks they try."""
+"""Programs in a sandbox of chosen layers, and the attacks they try."""
 
 from __future__ import annotations
 

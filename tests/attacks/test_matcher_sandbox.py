@@ -49,12 +49,12 @@ def test_a_matcher_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -> N
     for path in (own, other):
         path.write_text("x")
 
-    caged = behind(Layer.LANDLOCK)
+    sandboxed = behind(Layer.LANDLOCK)
 
-    assert told(in_cage(READ, caged, str(own), reads=(own,))) == {"read": "done"}
+    assert told(in_cage(READ, sandboxed, str(own), reads=(own,))) == {"read": "done"}
     # the argument itself is a file that the command names, so it goes in by a variable
     hidden = READ.replace("sys.argv[1]", repr(str(other)))
-    assert told(in_cage(hidden, caged)) == {"read": "EACCES"}
+    assert told(in_cage(hidden, sandboxed)) == {"read": "EACCES"}
     assert told(in_cage(hidden, ())) == {"read": "done"}
 
 
@@ -65,10 +65,10 @@ tell({'write': tried(lambda: open(sys.argv[1] + '/note', 'w').write('x')),
 
 
 def test_a_matcher_writes_only_in_a_folder_it_was_given(tmp_path: Path) -> None:
-    caged = behind(Layer.LANDLOCK)
+    sandboxed = behind(Layer.LANDLOCK)
 
-    assert told(in_cage(WRITE, caged, str(tmp_path))) == {"write": "EACCES", "node": "EACCES"}
-    given = told(in_cage(WRITE, caged, str(tmp_path), writes=(tmp_path,)))
+    assert told(in_cage(WRITE, sandboxed, str(tmp_path))) == {"write": "EACCES", "node": "EACCES"}
+    given = told(in_cage(WRITE, sandboxed, str(tmp_path), writes=(tmp_path,)))
     assert given == {"write": "done", "node": "EACCES"}
 
 
@@ -204,14 +204,14 @@ def ears(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
 def test_a_matcher_cannot_ship_frames(
     layer: Layer, stopped: set[str], ears: tuple[str, str, str]
 ) -> None:
-    caged = behind(layer)
+    sandboxed = behind(layer)
     if layer is Layer.LANDLOCK:
         if landlock.version() < 4:
             pytest.skip("Landlock refuses TCP from version 4 on")
         if landlock.version() < 6:
             stopped = stopped - {"abstract"}
 
-    said = told(in_cage(SHIP, caged, *ears))
+    said = told(in_cage(SHIP, sandboxed, *ears))
 
     assert {name for name in stopped if said[name] == "done"} == set(), said
 
@@ -265,11 +265,11 @@ def test_a_matcher_gains_no_rights_from_a_program_that_has_them(tmp_path: Path) 
     code = f"os.execv({str(risen)!r}, ['id'])"
 
     plain = in_cage(code, (Layer.OWN_UID,))
-    caged = in_cage(code, (Layer.OWN_UID, *behind(Layer.NO_NEW_PRIVS)))
+    sandboxed = in_cage(code, (Layer.OWN_UID, *behind(Layer.NO_NEW_PRIVS)))
 
     assert "euid=0" in plain.stdout
-    assert caged.stdout.startswith(f"uid={sandbox.NOBODY}")
-    assert "euid" not in caged.stdout
+    assert sandboxed.stdout.startswith(f"uid={sandbox.NOBODY}")
+    assert "euid" not in sandboxed.stdout
 
 
 STATUS = """
@@ -288,9 +288,9 @@ def test_a_matcher_keeps_none_of_the_rights_of_root() -> None:
 def test_a_matcher_that_crashes_leaves_no_core() -> None:
     code = "import resource; tell(resource.getrlimit(resource.RLIMIT_CORE))"
 
-    caged = in_cage(code, behind(Layer.NO_CORE))
+    sandboxed = in_cage(code, behind(Layer.NO_CORE))
 
-    assert caged.stdout.strip() in ("[1, 1]", "[0, 0]")
+    assert sandboxed.stdout.strip() in ("[1, 1]", "[0, 0]")
     ours = resource.getrlimit(resource.RLIMIT_CORE)
     assert in_cage(code, ()).stdout.strip() == str(list(ours))
 
@@ -303,13 +303,13 @@ def test_a_matcher_inherits_its_streams_and_one_socket() -> None:
     one, other = socket.socketpair()
     above = os.memfd_create("frames", 0)
     with one, other:
-        caged = in_cage(OPEN, behind(Layer.DESCRIPTORS), fd=one.fileno(), fds=(below, above))
+        sandboxed = in_cage(OPEN, behind(Layer.DESCRIPTORS), fd=one.fileno(), fds=(below, above))
         plain = in_cage(OPEN, (), fd=one.fileno(), fds=(below, above))
         wanted = [0, 1, 2, one.fileno()]
     os.close(below)
     os.close(above)
 
-    assert caged.stdout.strip() == str(wanted)
+    assert sandboxed.stdout.strip() == str(wanted)
     assert plain.stdout.strip() == str(sorted([*wanted, below, above]))
 
 
@@ -345,9 +345,9 @@ def test_a_folder_closed_to_the_matcher_shows_it_only_what_it_was_given(tmp_path
     home.chmod(0o700)
     code = f"tell(sorted(os.listdir({str(home)!r})))"
 
-    caged = in_cage(code, (Layer.OWN_UID,), reads=(home / "given",))
+    sandboxed = in_cage(code, (Layer.OWN_UID,), reads=(home / "given",))
 
-    assert caged.stdout.strip() == '["given"]', caged.stderr
+    assert sandboxed.stdout.strip() == '["given"]', sandboxed.stderr
     assert sorted(path.name for path in home.iterdir()) == ["given", "kept"]
 
 

@@ -1,4 +1,4 @@
-"""Strangers at the matcher's door (attacks D20, D21), and the socket a caged matcher is handed."""
+"""Strangers at the matcher's endpoint (attacks D20, D21), and the socket a matcher is handed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ import numpy as np
 import pytest
 
 from edge.cameras.layout import Layout
-from edge.frames.matcher_endpoint import HELLO_NS, MAX_HELLO, MAX_STRANGERS, VERSION, Outlet
-from edge.frames.output_format import Form, Shaper
+from edge.frames.matcher_endpoint import (
+    HELLO_NS,
+    MAX_HELLO,
+    MAX_STRANGERS,
+    VERSION,
+    MatcherEndpoint,
+)
+from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.ring import Ring
 from edge.lease import Lane
 from edge.sandbox.spec import Layer
@@ -37,13 +43,13 @@ class Door:
         listener.listen(MAX_STRANGERS + 1)
         self.ring = Ring.create(48)
         self.ring.seal()
-        self.outlet = Outlet(
+        self.endpoint = MatcherEndpoint(
             listener,
             self.ring,
             token="secret",
             lane=Lane.VERIFY,
             uid=uid,
-            shaper=Shaper(Form(), Layout.BGR, 4, 4),
+            shaper=Shaper(OutputFormat(), Layout.BGR, 4, 4),
         )
 
     def knock(self, hello: bytes, fds: tuple[int, ...] = ()) -> socket.socket:
@@ -53,13 +59,13 @@ class Door:
         stranger.connect(str(self.path))
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         stranger.sendmsg([hello], rights)
-        self.outlet.serve(0)
+        self.endpoint.serve(0)
         return stranger
 
     def ask(self, **changes: object) -> dict[str, object]:
         with self.knock(json.dumps({**HELLO, **changes}).encode()) as stranger:
             answer: dict[str, object] = json.loads(stranger.recv(512))
-        self.outlet.serve(0)
+        self.endpoint.serve(0)
         return answer
 
 
@@ -111,9 +117,9 @@ def test_the_door_outlives_whatever_is_said_at_it(door: Door) -> None:
         pieces = "".join(dice.choices(PIECES, k=dice.randrange(1, 8))).encode()
         noise = dice.randbytes(dice.randrange(1, 200))
         door.knock(dice.choice([bytes(damaged), pieces, noise])).close()
-        door.outlet.serve(0)
+        door.endpoint.serve(0)
 
-    door.outlet.renew("secret")  # damage may leave a hello whole, which spends the token
+    door.endpoint.renew("secret")  # damage may leave a hello whole, which spends the token
     assert door.ask()["ok"] is True
 
 
@@ -126,8 +132,8 @@ def test_a_second_matcher_stays_outside_until_the_first_is_gone(door: Door) -> N
 
     assert door.ask()["code"] == "PEER_UNKNOWN"
     first.close()
-    door.outlet.serve(0)
-    door.outlet.renew("secret")
+    door.endpoint.serve(0)
+    door.endpoint.renew("secret")
     assert door.ask()["ok"] is True
 
 
@@ -140,7 +146,7 @@ def test_a_token_admits_once_and_the_next_one_again(door: Door) -> None:
     assert door.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
     assert door.ask(token="") == {"ok": False, "code": "PEER_UNKNOWN"}
 
-    door.outlet.renew("another")
+    door.endpoint.renew("another")
     assert door.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
     assert door.ask(token="another")["ok"] is True
 
@@ -169,18 +175,18 @@ def test_descriptors_sent_along_are_closed_and_end_the_connection(door: Door) ->
             assert stranger.recv(512) == b""
 
     assert descriptors() == before
-    assert not door.outlet.listening
+    assert not door.endpoint.listening
 
 
 def test_an_admitted_matcher_that_speaks_is_shown_out(door: Door) -> None:
     with door.knock(json.dumps(HELLO).encode()) as matcher:
         frame = np.full((4, 4, 3), 7, np.uint8)
-        door.outlet.publish(door.outlet.stage(frame), frame, 1, 1)
-        assert door.outlet.listening
+        door.endpoint.publish(door.endpoint.stage(frame), frame, 1, 1)
+        assert door.endpoint.listening
         matcher.send(b"more")
-        door.outlet.serve(0)
+        door.endpoint.serve(0)
 
-    assert not door.outlet.listening
+    assert not door.endpoint.listening
     assert door.ring.stage(np.zeros((4, 4, 3), np.uint8)) is not None  # the guard goes on
 
 
@@ -242,8 +248,8 @@ def handed(door: Door) -> Iterator[subprocess.Popen[str]]:
 def test_a_handed_socket_admits_once_and_closes_the_matchers_memory(
     door: Door, handed: subprocess.Popen[str]
 ) -> None:
-    while not door.outlet.listening and handed.poll() is None:
-        door.outlet.serve(0)
+    while not door.endpoint.listening and handed.poll() is None:
+        door.endpoint.serve(0)
 
     assert handed.stdout is not None
     height, again, before, after = handed.stdout.readline().split()
@@ -257,18 +263,18 @@ def test_silent_strangers_hold_the_door_for_a_second_and_no_work_is_made_of_them
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(MAX_STRANGERS)]
     for stranger in silent:
         stranger.connect(str(door.path))
-    door.outlet.serve(0)
+    door.endpoint.serve(0)
 
     with door.knock(json.dumps(HELLO).encode()) as matcher:
-        full = select.select(door.outlet.fds(), [], [], 0)[0]
-        held = door.outlet.listening
-        early = door.outlet.overdue(HELLO_NS - 1)
-        due = door.outlet.overdue(HELLO_NS)
-        door.outlet.serve(HELLO_NS)
-        door.outlet.serve(HELLO_NS)
+        full = select.select(door.endpoint.fds(), [], [], 0)[0]
+        held = door.endpoint.listening
+        early = door.endpoint.overdue(HELLO_NS - 1)
+        due = door.endpoint.overdue(HELLO_NS)
+        door.endpoint.serve(HELLO_NS)
+        door.endpoint.serve(HELLO_NS)
 
         assert (full, held, early, due) == ([], False, False, True)
-        assert door.outlet.listening
+        assert door.endpoint.listening
         assert json.loads(matcher.recv(512))["ok"]
     assert [stranger.recv(1) for stranger in silent] == [b""] * MAX_STRANGERS
     for stranger in silent:
@@ -281,11 +287,11 @@ def test_a_connection_that_the_guard_made_may_take_its_time(tmp_path: Path) -> N
         channel.connect(str(door.path))
         child = os.fork()
         if child == 0:  # as the gate: the guard is its parent
-            door.outlet.serve(0)
-            door.outlet.serve(3600 * HELLO_NS)
+            door.endpoint.serve(0)
+            door.endpoint.serve(3600 * HELLO_NS)
             channel.send(json.dumps(HELLO).encode())
-            door.outlet.serve(3600 * HELLO_NS)
-            os._exit(0 if door.outlet.listening else 1)
+            door.endpoint.serve(3600 * HELLO_NS)
+            os._exit(0 if door.endpoint.listening else 1)
         _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
