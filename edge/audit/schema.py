@@ -281,7 +281,7 @@ class ClockJump(Entry):
 
 @dataclass(frozen=True, slots=True)
 class ClockReset(Entry):
-    """Dates from `not_yet_ns` on are wrong, wherever in the log they harness."""
+    """Dates from `not_yet_ns` on are wrong, wherever in the log they stand."""
 
     kind = Kind.CLOCK_RESET
     not_yet_ns: int

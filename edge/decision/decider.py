@@ -274,7 +274,7 @@ class Decider:
         self._judged = max(self._judged, report.judged)
 
     def _attend(self) -> None:
-        """Hear what was handed in, and tell the judge how the people in the session harness."""
+        """Hear what was handed in, and tell the judge how the people in the session stand."""
         now_ns = self._clock.now_ns()
         for handed in self._consent_state.look(now_ns):
             print(f"desk: {handed.said}", file=sys.stderr)

@@ -71,7 +71,7 @@ def walking(rng: random.Random) -> Motion:
 
 
 def recorded(rows: Sequence[BoardSample]) -> Motion:
-    """Plays rows back: each sensor's newest row, for as long as it may harness."""
+    """Plays rows back: each sensor's newest row, for as long as it may stand."""
     times = [row.captured_ns for row in rows]
 
     def at(t_s: float) -> BoardSample:
