@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.cameras.opencv import file_sha256
+from edge.cameras.recording_file import file_sha256
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError

@@ -24,7 +24,8 @@ import numpy as np
 
 from edge import spawn
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import MAX_SIDE_PX, CameraIdentity, Room, Shot, nowhere, v4l2_identity
+from edge.cameras.opencv import CameraIdentity, Room, Shot, nowhere, v4l2_identity
+from edge.cameras.recording import MAX_SIDE_PX
 from edge.clock import Clock
 from edge.errors import CameraError
 

@@ -24,12 +24,14 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import cv2
 
+from edge.cameras.decoder_log import decoder_log
 from edge.cameras.layout import Layout
+from edge.cameras.recording import MAX_SIDE_PX, Read, Recording, read_picture
 from edge.clock import MS, Clock
 from edge.errors import CameraError
 
 _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
-MAX_SIDE_PX = 8192
+_MAX_STALE = 25  # pictures in a row that a stream fails to convert before it counts as lost
 _MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _NETWORK = ("rtsp", "rtsps", "http", "https", "rtp", "udp", "tcp", "srt")
 
@@ -93,33 +95,22 @@ class FileCamera:
     layout = Layout.BGR
 
     def __init__(self, path: Path) -> None:
-        """Raises CameraError if the file is missing, not a video, or holds no frame."""
-        if not path.is_file():
-            raise CameraError(f"{path}: expected a video file, found nothing readable there")
-        self._capture = _open(str(path), cv2.CAP_FFMPEG, f"{path}: expected a video file")
-        self.identity = CameraIdentity("virtual", sha256=file_sha256(path))
-        first = self._read()
-        if first is None:
-            raise CameraError(f"{path}: expected a video with frames, could decode none")
-        self._first: Shot | None = first
-        self.height, self.width = first.frame.shape[:2]
-        self.rate_hz = _rate_hz(self._capture)
+        """Raises CameraError if the file is missing, or no recording that can be judged."""
+        self._recording = Recording(path)
+        self.identity = CameraIdentity("virtual", sha256=self._recording.sha256)
+        self.height, self.width = self._recording.height, self._recording.width
+        self.rate_hz = self._recording.rate_hz
+        self.tally = self._recording.tally
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
-        shot, self._first = self._first, None
-        start_ns = shot.captured_ns if shot is not None else 0
-        while shot is not None:
-            yield Shot(shot.frame, shot.captured_ns - start_ns)
-            shot = self._read(room)
+        start_ns: int | None = None
+        while (found := self._recording.read(room)) is not None:
+            frame, at_ns = found
+            start_ns = at_ns if start_ns is None else start_ns
+            yield Shot(frame, at_ns - start_ns)
 
     def close(self) -> None:
-        self._capture.release()
-
-    def _read(self, room: Room = nowhere) -> Shot | None:
-        found, frame = self._capture.read(room())
-        if not found:
-            return None
-        return Shot(frame, round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS))
+        self._recording.close()
 
 
 class PacedCamera:
@@ -133,6 +124,7 @@ class PacedCamera:
         self.identity = self._file.identity
         self.width, self.height = self._file.width, self._file.height
         self.rate_hz = self._file.rate_hz
+        self.tally = self._file.tally
         self.dropped = 0
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
@@ -166,24 +158,31 @@ class LiveCamera:
                     f"{scheme}://: expected a network camera ({', '.join(_NETWORK)}); "
                     "name a recording by its path"
                 )
-            self.identity = CameraIdentity("stream", bus=_without_credentials(source))
-            self._capture = _open(source, cv2.CAP_FFMPEG, f"{self.identity.bus}: expected a stream")
+            node = _without_credentials(source)
+            self.identity = CameraIdentity("stream", bus=node)
+            self._capture = _open(source, cv2.CAP_FFMPEG, f"{node}: expected a stream")
         else:
             node = f"/dev/video{source}" if source.isdigit() else source
             self.identity = v4l2_identity(node)
             self._capture = _open(node, cv2.CAP_V4L2, f"{node}: expected a V4L2 camera")
-        found, frame = self._capture.read()
-        if not found:
-            raise CameraError(f"{source}: the camera opens but delivers no frame")
+        self._log = decoder_log()
+        found, frame = read_picture(self._capture, None, self._log)
+        if found is Read.END:
+            raise CameraError(f"{node}: the camera opens but delivers no frame")
+        if found is Read.STALE:
+            raise CameraError(f"{node}: is interlaced video, expected progressive")
         self.height, self.width = frame.shape[:2]
         self.rate_hz = _rate_hz(self._capture)
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
-        while True:
-            found, frame = self._capture.read(room())
-            if not found:
+        stale = 0
+        while stale < _MAX_STALE:
+            found, frame = read_picture(self._capture, room(), self._log)
+            if found is Read.END:
                 return
-            yield Shot(frame, self._clock.now_ns())
+            stale = stale + 1 if found is Read.STALE else 0
+            if found is Read.PICTURE:
+                yield Shot(frame, self._clock.now_ns())
 
     def close(self) -> None:
         self._capture.release()
@@ -216,22 +215,6 @@ def is_live(source: str) -> bool:
     if source.startswith(("gst:", "picamera2:", "/dev/")) or source == "picamera2":
         return True
     return "://" in source or source.isdigit()
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of the file.
-
-    Raises:
-        CameraError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    except OSError as err:
-        raise CameraError(f"{path}: cannot be read: {err.strerror}") from err
-    return digest.hexdigest()
 
 
 def _open(source: str, backend: int, expected: str) -> cv2.VideoCapture:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.cameras.opencv import file_sha256
+from edge.cameras.recording_file import file_sha256
 from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.evidence.people import FaceBoxes
