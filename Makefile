@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo check fast test policy bench bench-load soak mutants clips hil pico clean
+.PHONY: cases help demo check fast test policy bench bench-load soak mutants clips hil pico clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ soak: $(TESTED) clips ## an hour: the whole daemon with churn (MINUTES=60), a mi
 	@FRAMEGATE_STEPS=1000000 $(BIN)/python -m pytest tests/frames/test_gate_machine.py $(ARGS)
 	@$(BIN)/python -m bench.audit.kills --kills 1000
 	@$(BIN)/python -m bench.soak.run --minutes $(or $(MINUTES),60)
+
+cases: $(TESTED) clips ## inputs that strangers bring, each with what is right and what is found (ARGS=recordings)
+	@$(BIN)/python -m tests.cases $(ARGS)
 
 mutants: $(BENCHED) ## change lease, gate and policy loader in every small way; a test must notice (ARGS='edge.lease.*')
 	@$(BIN)/python -m bench.mutants $(ARGS)

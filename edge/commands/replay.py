@@ -61,7 +61,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay and print the summary."""
+    """Replay and print the summary; 1 if part of the recording could not be judged."""
     from edge.replay.files import Job, replay
 
     record = replay(
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         say=lambda line: print(line, file=sys.stderr),
     )
     print_summary(record.summary, as_json=args.json)
-    return 0
+    return 1 if record.summary.recording else 0
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:
@@ -90,6 +90,8 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         print(json.dumps(summary.as_json(), indent=2))
         return
     print(f"{summary.frames} frames: {summary.passed} passed, {summary.blocked} blocked")
+    if summary.recording:
+        print(f"not all of the recording was judged: {summary.recording}")
     for reason, count in summary.blocked_by_reason.items():
         print(f"  {count:6}  {reason.value}")
     if summary.first_pass_s is not None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.cameras.opencv import Camera, CameraIdentity, FileCamera, is_live, open_camera
-from edge.clock import BootClock, S
+from edge.cameras.opening import opening_frames
+from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError, EnrolmentError, UsageError
 from edge.evidence.people import FaceBoxes
@@ -28,7 +29,7 @@ from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.view.renewal import check_due, check_like, renewed
 
 SECONDS = (0.2, 60.0)  # how long a source may be looked at
-_KEPT = 40  # frames a source
+_KEPT = 40  # frames a source, up to twice as many
 _JUDGED = 5  # frames the scene model sees
 
 
@@ -119,6 +120,8 @@ def _look(request: Request) -> tuple[CameraIdentity, list[np.ndarray], list[int]
             camera.close()
             raise EnrolmentError(f"{source} is another camera than {request.sources[0]}")
         seen = _opening(camera, request.seconds)
+        if isinstance(camera, FileCamera) and not camera.tally.complete:
+            raise EnrolmentError(f"{source}: {camera.tally}")
         frames += seen
         lights += [light] * len(seen)
     assert identity is not None
@@ -151,20 +154,13 @@ def _open(source: str) -> Camera:
 
 def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
     """Frames spread evenly over the first seconds of a source."""
-    frames = []
-    first_ns = None
     try:
-        for shot in camera.shots():
-            first_ns = shot.captured_ns if first_ns is None else first_ns
-            if shot.captured_ns - first_ns > seconds * S:
-                break
-            frames.append(camera.layout.bgr(shot.frame))
+        frames = opening_frames(camera, seconds, _KEPT)
     finally:
         camera.close()
     if not frames:
         raise CameraError("the camera delivered no frame")
-    step = max(1, len(frames) // _KEPT)
-    return frames[::step]
+    return frames
 
 
 def _keep(out: Path) -> None:

@@ -28,17 +28,17 @@ def check_matcher(lane: Lane, models: Iterable[tuple[Path, str]], chosen: Chosen
     named = tuple(models)
     for path, sha256 in named:
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            data = path.read_bytes()
         except OSError as err:
             raise ModelError(
                 f"{Reason.MODEL_DIGEST.value}: cannot read {path}: {err.strerror}"
             ) from err
-        if found != sha256:
+        if hashlib.sha256(data).hexdigest() != sha256:
             raise ModelError(
                 f"{Reason.MODEL_DIGEST.value}: {path} is not the model the device record names"
             )
         try:
-            check_outputs(lane, read_outputs(path))
+            check_outputs(lane, read_outputs(path, data))
         except ModelError as err:
             raise ModelError(f"{Reason.MODEL_LANE.value}: {path}: {err}") from err
     chosen.check_models(path for path, _ in named)

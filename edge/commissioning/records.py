@@ -198,7 +198,8 @@ def _parse(data: bytes, path: Path) -> Mapping[str, Any]:
     if len(data) > _MAX_BYTES:
         raise RecordError(f"{path}: expected at most {_MAX_BYTES} bytes")
     try:
-        table: dict[str, Any] = tomllib.loads(data.decode())
+        text = data.decode("utf-8-sig")  # some editors begin a file with a mark
+        table: dict[str, Any] = tomllib.loads(text)
         return table
     except UnicodeDecodeError as err:
         raise RecordError(f"{path}: expected UTF-8 text: {err.reason} at byte {err.start}") from err

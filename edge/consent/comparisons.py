@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge.errors import ModelError
 from edge.lease import Lane
+from edge.models.onnx_file import has_external_data
 
 BOX_NUMBERS = 16  # box, score, class and five landmarks
 MIN_CELLS = 8  # a map of fewer cells a side is a vector in disguise
@@ -38,11 +39,11 @@ class Output:
         return f"{self.name} ({sizes or 'scalar'})"
 
 
-def read_outputs(model: Path) -> tuple[Output, ...]:
-    """The outputs an ONNX file declares.
+def read_outputs(model: Path, data: bytes) -> tuple[Output, ...]:
+    """The outputs that the ONNX file `data` declares; `model` is its name, for messages.
 
     Raises:
-        ModelError: the file cannot be read as a model.
+        ModelError: it cannot be read as a model, or keeps weights in other files.
     """
     from edge.models.runtime import onnxruntime
 
@@ -57,12 +58,15 @@ def read_outputs(model: Path) -> tuple[Output, ...]:
         errors.NotImplemented,
         errors.RuntimeException,
     )
+    if has_external_data(data):
+        raise ModelError(
+            f"{model} keeps weights in other files, which its digest does not cover: "
+            "save it as one file"
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong with the file is said once, below
     try:
-        session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except refusals as err:
         raise ModelError(f"{model} is not a usable ONNX model: {str(err)[:80]!r}") from err
     return tuple(

@@ -234,7 +234,7 @@ def parse_settings(data: bytes, path: Path) -> Settings:
     if len(data) > _MAX_BYTES:
         raise SettingsError([f"{path}: expected at most {_MAX_BYTES} bytes"])
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # some editors begin with a mark
         tables: dict[str, Any] = tomllib.loads(text)
     except UnicodeDecodeError as err:
         raise SettingsError([f"{path}: expected UTF-8 text: byte {err.start} is not"]) from err
@@ -275,7 +275,7 @@ def show(settings_text: bytes | None = None, path: Path = Path("guard.toml")) ->
     tables: Mapping[str, Any] = {}
     if settings_text is not None:
         parse_settings(settings_text, path)
-        tables = tomllib.loads(settings_text.decode())
+        tables = tomllib.loads(settings_text.decode("utf-8-sig"))
     lines = []
     for table in TABLES:
         if table:

@@ -17,7 +17,7 @@ import numpy as np
 from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
 from edge.commissioning.records import Device
-from edge.errors import EnrolmentError
+from edge.errors import CameraError, EnrolmentError
 from edge.evaluation.forge import PERFECT_SESSION
 from edge.evaluation.manifest import Clip
 from edge.evidence.people import FaceBoxes
@@ -93,6 +93,8 @@ def decode(clip: Clip, faces: FaceBoxes, *, until_ns: int | None = None) -> Foot
             break
         found_shots.append(shot)
     camera.close()
+    if not camera.tally.complete:
+        raise CameraError(f"{clip.path}: {camera.tally}")
     shots = tuple(found_shots)
     found: dict[int, tuple[Box, ...]] = {}
     boxes: tuple[Box, ...] = ()

@@ -12,11 +12,14 @@ from __future__ import annotations
 import csv
 import heapq
 import math
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from edge.clock import S
 from edge.errors import RecordError
@@ -24,6 +27,19 @@ from edge.evidence.readings import BoardSample, Vector
 
 _RAD_PER_DEG = math.pi / 180
 _AXES = "xyz"
+_IN_BRACKETS = re.compile(r"(?P<name>\w+?)[ _]*[(\[](?P<unit>[^)\]]+)[)\]]")
+_SYMBOLS = {
+    "rad/s": "rad_s",
+    "deg/s": "deg_s",
+    "°/s": "deg_s",
+    "m/s^2": "m_s2",
+    "m/s2": "m_s2",
+    "m/s²": "m_s2",
+    "m/s": "m_s",
+    "deg": "deg",
+    "°": "deg",
+    "s": "s",
+}
 _SENSORS = re.compile(
     r"(?P<name>(gyro|accel)_[xyz]|gyro|accel|(gnss_|gps_)?(lat|lon)"
     r"|(can_|gnss_)?speed|speed2d|lux|dock_id|dock|tamper)(_(?P<unit>.+))?"
@@ -86,15 +102,33 @@ def _read(path: Path) -> list[BoardSample]:
 @contextmanager
 def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with _open(path) as file:
             rows = csv.reader(file, strict=True)
-            yield [name.strip() for name in next(rows, [])], rows
+            yield [_plain(name.strip()) for name in next(rows, [])], rows
     except OSError as err:
         raise RecordError(f"{path}: cannot read telemetry: {err.strerror}") from err
     except UnicodeDecodeError as err:
         raise RecordError(f"{path}: expected UTF-8 text, got other bytes") from err
     except csv.Error as err:
         raise RecordError(f"{path}: expected comma-separated text: {err}") from err
+
+
+def _open(path: Path) -> TextIO:
+    """The file as text; a pipe or device, which may never end, is refused unread."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise RecordError(f"{path}: expected a telemetry file, this is no regular file")
+    return open(fd, newline="", encoding="utf-8-sig")
+
+
+def _plain(name: str) -> str:
+    """A column's name in our spelling: `gyro_x (rad/s)` is `gyro_x_rad_s`."""
+    match = _IN_BRACKETS.fullmatch(name)
+    if match is None:
+        return name
+    unit = _SYMBOLS.get(match["unit"].strip().lower().replace(" ", ""), match["unit"])
+    return f"{match['name']}_{unit}"
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, list[_Column]]:

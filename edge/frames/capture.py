@@ -162,11 +162,16 @@ def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock
     finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
-        for shot in camera.shots(deliverer.room):
-            deliverer.deliver(shot)
-            tries = 0
+        try:
+            for shot in camera.shots(deliverer.room):
+                deliverer.deliver(shot)
+                tries = 0
+        except CameraError as err:  # the file was changed under us: nothing more of it counts
+            print(f"framegate: {err}", file=sys.stderr)
         camera.close()
         if finite:
+            if isinstance(camera, PacedCamera) and not camera.tally.complete:
+                print(f"framegate: warning: {source}: {camera.tally}", file=sys.stderr)
             deliverer.end(End.EOF)
             signal.pause()  # keeps beating until the guard ends it
         deliverer.end(End.LOST)

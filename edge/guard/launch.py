@@ -208,7 +208,9 @@ class Launch:
         if not known and identity.kind == "virtual":
             self._say(
                 "CAM_IDENTITY: a file stands in for the camera, and the signed record "
-                "does not name its SHA-256 (GD-05); everything is blocked"
+                f"does not name its SHA-256 (GD-05); everything is blocked. To allow it, add "
+                f'virtual_sha256 = ["{identity.sha256}"] under [identity] of '
+                f"{self._papers.plan.device} and sign the record again"
             )
         elif not known:
             self._say(

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -18,11 +18,13 @@ from edge.audit.log import AuditLog
 from edge.audit.note import Signer
 from edge.audit.schema import Board, Enrolment, Release, Start, Stop
 from edge.cameras.opencv import FileCamera
+from edge.cameras.opening import opening_frames
 from edge.clock import S
 from edge.commissioning.records import DWELL_S, Device, load_device, load_session
 from edge.errors import RecordError, UsageError
 from edge.evidence import telemetry
 from edge.evidence.people import FaceBoxes
+from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
 from edge.guard.results import verified
 from edge.models.pull import asset
@@ -36,6 +38,7 @@ from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 
 _ENROL_FRAMES = 30  # spread over the opening seconds
+_MARGIN = 2.0  # containers tell a variable rate only roughly
 _RESULTS = ("decisions.jsonl", "summary.json", "report.html")
 _ENROL_S = (0.2, 60.0)
 """Bounds of the opening seconds from which a view may be enrolled."""
@@ -74,6 +77,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     policy = Policy.load(job.pack)
     faces = FaceBoxes(asset("centerface.onnx"))
     camera = FileCamera(job.clip)
+    _check_overlap(job, samples, camera)
     digest = camera.identity.digest
     fingerprint = _view(job, device, faces, digest)
     log = None if job.out is None else _fresh_log(job.out)
@@ -114,15 +118,19 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
         clerk.write(start, durable=False)
         outcome = guard.run(camera.shots(), samples)
         camera.close()
-        summary = _summary(job, device, outcome, enrolment)
+        summary = changed(
+            _summary(job, device, outcome, enrolment),
+            not_judged=camera.tally.lost,
+            recording=str(camera.tally),
+        )
         stop = Stop(guard.stamp(outcome.last_ns), summary.passed, summary.frames)
         clerk.close(stop)
         summary = changed(
             summary, board="virtual", audit_verified=verified(folder, signer.verifier)
         )
     result = record.SceneRecord(
-        name=job.clip.name,
-        footage=job.clip.name,
+        name=_printable(job.clip.name),
+        footage=_printable(job.clip.name),
         must_happen="",
         decisions=outcome.decisions,
         summary=summary,
@@ -130,6 +138,8 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
         notes=("Offline replay with unsigned records: nothing was released to any matcher.",),
         rules=notes_for(policy, (rule for d in outcome.decisions for rule in d.rules)),
     )
+    if summary.recording:
+        say(f"warning: {job.clip}: {summary.recording}")
     _warn(summary, outcome, say)
     if job.out is not None:
         record.write_decisions(job.out / "decisions.jsonl", outcome.decisions)
@@ -141,14 +151,11 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
 def opening(clip: Path, seconds: float) -> tuple[list[np.ndarray], bytes]:
     """Frames spread over the clip's first `seconds`, and the digest of its camera."""
     camera = FileCamera(clip)
-    frames = []
-    for shot in camera.shots():
-        if shot.captured_ns > seconds * S:
-            break
-        frames.append(shot.frame)
-    camera.close()
-    step = max(1, len(frames) // _ENROL_FRAMES)
-    return frames[::step], camera.identity.digest
+    try:
+        frames = opening_frames(camera, seconds, _ENROL_FRAMES)
+    finally:
+        camera.close()
+    return frames, camera.identity.digest
 
 
 def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
@@ -172,6 +179,26 @@ def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerpr
             f"{err.strerror}"
         ) from err
     return Fingerprint.from_bytes(data)
+
+
+def _check_overlap(job: Job, samples: Sequence[BoardSample], camera: FileCamera) -> None:
+    """See that the telemetry may be this clip's; the clip's length is as its container tells it."""
+    if not samples:
+        return
+    first_s, last_s = (sample.captured_ns / S for sample in (samples[0], samples[-1]))
+    told = camera.tally.declared / camera.rate_hz if camera.rate_hz else 0.0
+    late = told > 0 and first_s > _MARGIN * told
+    if last_s < 0 or late:
+        raise RecordError(
+            f"{', '.join(map(str, job.telemetry))}: column t_s runs from {first_s:g} to "
+            f"{last_s:g} s, all of it outside the clip: expected seconds from the clip's first "
+            "frame"
+        )
+
+
+def _printable(name: str) -> str:
+    """A file name as text: bytes that are no UTF-8 become the replacement character."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _clip_and_seconds(text: str) -> tuple[Path, float]:

@@ -98,6 +98,8 @@ class Summary:
     release: str = "bracketed"
     enrolment: str | None = None
     board: str | None = None  # "real", "virtual" or "none"
+    not_judged: int = 0  # pictures of the recording that were not decoded or had no usable time
+    recording: str = ""  # what is wrong with the recording; empty if all of it was judged
 
     def as_json(self) -> dict[str, Any]:
         times = self.gate_us
@@ -118,6 +120,8 @@ class Summary:
             "release": self.release,
             "enrolment": self.enrolment,
             "board": self.board,
+            "not_judged": self.not_judged,
+            "recording": self.recording,
         }
 
 

@@ -135,3 +135,28 @@ def test_a_real_drive_merges_its_imu_and_speed_in_order():
     times = [s.captured_ns for s in samples]
     assert times == sorted(times)
     assert max(s.speed_m_s for s in samples if s.speed_m_s is not None) > 5.0
+
+
+HEADER = "t_s,gyro_x{0},gyro_y{0},gyro_z{0}\n0.5,180,0,0\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [(" (rad/s)", 1.0), (" (deg/s)", math.pi / 180), ("[rad/s]", 1.0), ("_(°/s)", math.pi / 180)],
+)
+def test_a_unit_in_brackets_is_read_like_one_in_the_name(write, unit, factor):
+    (sample,) = load([write(HEADER.format(unit))])
+
+    assert sample.gyro_rad_s == pytest.approx((180 * factor, 0, 0))
+
+
+def test_a_unit_in_brackets_that_nobody_knows_is_refused(write):
+    with pytest.raises(RecordError, match=r"column gyro_x_rpm has a unit nobody knows"):
+        load([write(HEADER.format(" (rpm)"))])
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path):
+    os.mkfifo(tmp_path / "board.csv")
+
+    with pytest.raises(RecordError, match="no regular file"):
+        load([tmp_path / "board.csv"])

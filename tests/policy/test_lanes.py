@@ -127,16 +127,48 @@ def test_the_outputs_a_file_declares_are_read(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(onnx_model((1, "n", 15)))
 
-    assert read_outputs(path) == (Output("y", (1, None, 15)),)
+    assert read_outputs(path, path.read_bytes()) == (Output("y", (1, None, 15)),)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"not a model")
+    for bad in (b"not a model", b"", onnx_model((1, "n", 15))[:-9]):
+        with pytest.raises(ModelError, match=r"(not a|no) usable ONNX model"):
+            read_outputs(tmp_path / "model.onnx", bad)
 
-    for bad in (path, tmp_path / "none.onnx"):
-        with pytest.raises(ModelError, match="not a usable ONNX model"):
-            read_outputs(bad)
+
+def _weight(*stored):
+    """A tensor of one float, named w, and where its value is."""
+    return bytes([1 << 3, 1, 2 << 3, 1]) + _field(8, b"w") + b"".join(stored)
+
+
+OUTSIDE = _weight(
+    _field(13, _field(1, b"location") + _field(2, b"weights.bin")), bytes([14 << 3, 1])
+)
+
+
+def _with_weight(tensor):
+    node = _field(1, b"x") + _field(2, b"y") + _field(4, b"Identity")
+    graph = _field(1, node) + _field(2, b"g") + _field(5, tensor)
+    graph += _field(11, _value("x", (1,))) + _field(12, _value("y", (1,)))
+    return bytes([1 << 3, 8]) + _field(7, graph) + _field(8, bytes([2 << 3, 13]))
+
+
+def test_a_model_whose_weights_lie_in_another_file_is_refused(tmp_path):
+    """The digest in the record would not cover them."""
+    (tmp_path / "weights.bin").write_bytes(bytes(4))
+    path = tmp_path / "model.onnx"
+    hidden = _field(5, _field(1, b"value") + _field(5, OUTSIDE))  # in a node's attribute
+    node = _field(1, b"x") + _field(2, b"y") + _field(4, b"Identity") + hidden
+
+    for data in (_with_weight(OUTSIDE), bytes([1 << 3, 8]) + _field(7, _field(1, node))):
+        with pytest.raises(ModelError, match="keeps weights in other files"):
+            read_outputs(path, data)
+
+
+def test_a_model_that_holds_its_weights_is_read(tmp_path):
+    inside = _with_weight(_weight(_field(9, bytes(4))))
+
+    assert [out.name for out in read_outputs(tmp_path / "model.onnx", inside)] == ["y"]
 
 
 @pytest.fixture

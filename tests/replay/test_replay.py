@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli import main
+from edge.errors import RecordError
 from edge.reasons import Family, Reason
 from edge.report.record import FrameDecision, Outcome, SceneRecord, read_decisions
 from tests.support import render
@@ -201,3 +204,46 @@ def test_waiting_is_named_only_where_there_is_no_cause(play: Play, room_use: Pat
     for decision in record.decisions:
         waiting = {r.family is Family.WAITING for r in decision.reasons}
         assert len(waiting) <= 1
+
+
+def test_telemetry_wholly_outside_the_clip_is_refused(
+    play: Play, room_clip: Path, tmp_path: Path
+) -> None:
+    """A board's uptime in place of the clip's time: nothing of it could be used."""
+    inside = good_telemetry(tmp_path / "inside.csv", seconds=3.0)
+    header, *rows = inside.read_text().splitlines()
+    moved = [f"{86400 + float(r.partition(',')[0]):.3f},{r.partition(',')[2]}" for r in rows]
+    outside = tmp_path / "outside.csv"
+    outside.write_text("\n".join([header, *moved]) + "\n")
+
+    with pytest.raises(RecordError, match=r"column t_s runs from 86400 to .* outside the clip"):
+        play(room_clip, room_clip, telemetry=(outside,))
+    assert play(room_clip, room_clip, telemetry=(inside,)).summary.frames == 90
+
+
+def test_a_damaged_recording_is_counted_and_the_exit_code_says_so(
+    room_clip: Path, face_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "D.toml").write_text("\ufeff" + DEVICE)  # a mark as some editors write it
+    (tmp_path / "S.toml").write_text(SESSION)
+    damaged = tmp_path / "damaged.avi"
+    data = bytearray(room_clip.read_bytes())
+    start = data.index(b"00dc", len(data) // 2) + 8  # one picture in the middle
+    data[start : start + 5000] = bytes(5000)
+    damaged.write_bytes(data)
+
+    def judge(clip: Path) -> tuple[int, str]:
+        records = ["--device", str(tmp_path / "D.toml"), "--session", str(tmp_path / "S.toml")]
+        code = main(["replay", str(clip), *records])
+        return code, capsys.readouterr().out
+
+    code, said = judge(damaged)
+    assert code == 1
+    given = re.search(r"not all of the recording was judged: damaged: (\d+) of 90 pictures", said)
+    assert given is not None
+    assert said.startswith(f"{given[1]} frames: ")
+    assert int(given[1]) < 90
+    code, said = judge(room_clip)
+    assert code == 0
+    assert "90 frames" in said
+    assert "not all" not in said

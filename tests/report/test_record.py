@@ -166,6 +166,8 @@ def test_the_summary_file_has_the_published_keys(tmp_path):
         "release",
         "enrolment",
         "board",
+        "not_judged",
+        "recording",
     ]
     assert found["gate_us"] == {"p50": 30, "p99": 60, "p999": 90}
 

@@ -1,0 +1,107 @@
+"""What an ONNX file keeps outside itself, read from its bytes alone.
+
+A digest of the file says nothing of weights that lie in another one. ONNX marks
+such a tensor with `data_location = EXTERNAL` and `external_data` (field numbers
+of onnx.proto3, ONNX 1.17). Protobuf is walked by hand: no other file is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+from edge.errors import ModelError
+
+_DEPTH = 64  # graphs within graphs
+
+
+class _Kind(Enum):
+    MODEL = "model"
+    GRAPH = "graph"
+    NODE = "node"
+    ATTRIBUTE = "attribute"
+    FUNCTION = "function"
+    TENSOR = "tensor"
+    SPARSE = "sparse tensor"
+
+
+_CHILDREN = {
+    _Kind.MODEL: {7: _Kind.GRAPH, 25: _Kind.FUNCTION},
+    _Kind.GRAPH: {1: _Kind.NODE, 5: _Kind.TENSOR, 15: _Kind.SPARSE},
+    _Kind.NODE: {5: _Kind.ATTRIBUTE},
+    _Kind.ATTRIBUTE: {
+        5: _Kind.TENSOR,
+        6: _Kind.GRAPH,
+        10: _Kind.TENSOR,
+        11: _Kind.GRAPH,
+        22: _Kind.SPARSE,
+        23: _Kind.SPARSE,
+    },
+    _Kind.FUNCTION: {7: _Kind.NODE, 11: _Kind.ATTRIBUTE},
+    _Kind.SPARSE: {1: _Kind.TENSOR, 2: _Kind.TENSOR},
+    _Kind.TENSOR: {},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+
+
+def has_external_data(data: bytes) -> bool:
+    """Whether the model in `data` takes a weight from another file.
+
+    Raises:
+        ModelError: the bytes are no protobuf message.
+    """
+    return _external(memoryview(data), _Kind.MODEL, 0)
+
+
+def _external(message: memoryview, kind: _Kind, depth: int) -> bool:
+    if depth > _DEPTH:
+        raise ModelError(f"is no usable ONNX model: nested deeper than {_DEPTH}")
+    children = _CHILDREN[kind]
+    for number, value in _fields(message):
+        if kind is _Kind.TENSOR and number in (_EXTERNAL_DATA, _DATA_LOCATION) and value != 0:
+            return True
+        child = children.get(number)
+        if child is None:
+            continue
+        if not isinstance(value, memoryview):
+            raise ModelError(f"is no usable ONNX model: field {number} of a {kind.value}")
+        if _external(value, child, depth + 1):
+            return True
+    return False
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Every field's number with its bytes, or its value where it is a number."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        match key & 7:
+            case 0:
+                value, at = _varint(message, at)
+                yield key >> 3, value
+                continue
+            case 1:
+                size = 8
+            case 2:
+                size, at = _varint(message, at)
+            case 5:
+                size = 4
+            case _:
+                raise ModelError("is no usable ONNX model: not a protobuf message")
+        if at + size > len(message):
+            raise ModelError("is no usable ONNX model: it is cut short")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(message):
+            raise ModelError("is no usable ONNX model: it is cut short")
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ModelError("is no usable ONNX model: a number of more than 64 bits")

@@ -1,0 +1,18 @@
+"""`python -m tests.cases [FAMILY ...]`: every case, or those of some families."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.cases.table import families, show
+
+
+def main(wanted: list[str]) -> int:
+    unknown = sorted(set(wanted) - set(families()))
+    if unknown:
+        print(f"no family {', '.join(unknown)}; there are {', '.join(families())}")
+        return 2
+    return 1 if show(wanted) else 0
+
+
+sys.exit(main(sys.argv[1:]))
