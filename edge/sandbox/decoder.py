@@ -64,7 +64,8 @@ def confine(needs: Needs) -> tuple[str, ...]:
         partial(privileges.give_up, keep=(privileges.CAP_DAC_READ_SEARCH,))
     ]
     if needs.file is not None:
-        reads = [*map(Path, interpreter_reads()), needs.file]
+        own = Path("/proc/self").resolve()  # which libraries are mapped, and where
+        reads = [*map(Path, interpreter_reads()), own, needs.file]
         layers.append(partial(landlock.restrict, reads, []))
     layers.append(partial(seccomp.refuse, refused))
     for layer in layers:
