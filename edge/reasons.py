@@ -73,6 +73,7 @@ class Reason(Enum):
     NO_VIEW = "NO_VIEW"
     LANE_NOT_COMMISSIONED = "LANE_NOT_COMMISSIONED"
     CAM_IDENTITY = "CAM_IDENTITY"
+    LAG_UNBOUNDED = "LAG_UNBOUNDED"
     # the picture
     SENSOR_VISION_DISAGREE = "SENSOR_VISION_DISAGREE"
     VIEW_FOREIGN = "VIEW_FOREIGN"
@@ -386,6 +387,13 @@ HELP: dict[Reason, Help] = {
         "The camera is not the one that was enrolled, or it is a loopback or a plain file.",
         _ALL_OFF,
         "Reconnect the enrolled camera or enrol this one.",
+    ),
+    Reason.LAG_UNBOUNDED: Help(
+        "Nothing bounds how late the camera's frames come, or one came later than the bound, so "
+        "they may show a moment other than the one the board speaks of.",
+        _ALL_OFF,
+        "Use a camera that dates its frames; or measure the lag and sign a record with "
+        "[capture] max_lag_ms above it. If it comes and goes, look for a slow network.",
     ),
     Reason.SENSOR_VISION_DISAGREE: Help(
         "The picture moves while the board says still, or the other way round.",

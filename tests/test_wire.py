@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.audit.schema import Context
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import CameraIdentity
+from edge.cameras.opencv import CameraIdentity, Dating
 from edge.decision import monitor
 from edge.decision.judge import Outlook
 from edge.decision.monitor import Account, Seen, Signed, Wrote
@@ -35,7 +35,7 @@ from edge.wire import Tag, from_json, pack, to_json, unpack
 
 PICTURE = Picture(480, 640, 30.0, Layout.BGR)
 LIFECYCLE = [
-    CameraHello(CameraIdentity("v4l2", "uvcvideo", "HD cam", "usb-1"), PICTURE),
+    CameraHello(CameraIdentity("v4l2", "uvcvideo", "HD cam", "usb-1"), PICTURE, Dating.ARRIVAL),
     PoolSize(8, 921_600),
     Go(),
     Ready("SCHED_FIFO 10"),

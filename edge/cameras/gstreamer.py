@@ -3,9 +3,10 @@
 The pipeline runs in a `gst-launch-1.0` of its own, which is asked for BGR and
 writes raw frames into a pipe; one that ends in `video/x-raw,format=NV12` (or
 I420) is taken as it comes, which spares the conversion and half the bytes. A
-crash in a plug-in takes no process of ours with it. Frames are dated when they
-arrive. Nothing needs to be installed for Python. All times are nanoseconds of
-CLOCK_BOOTTIME.
+crash in a plug-in takes no process of ours with it. A pipe carries no times, so
+frames are dated when they arrive (`Dating.ARRIVAL`). A pipeline that delivers
+nothing for `SILENT_S` has ended. Nothing needs to be installed for Python. All
+times are nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import contextlib
 import os
 import re
 import select
-import shlex
 import shutil
 import subprocess
 import time
@@ -24,8 +24,11 @@ import numpy as np
 
 from edge import spawn
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import CameraIdentity, Room, Shot, nowhere, v4l2_identity
+from edge.cameras.opencv import SILENT_S, CameraIdentity, Dating, Room, Shot, nowhere
 from edge.cameras.recording import MAX_SIDE_PX
+from edge.cameras.redact import redacted
+from edge.cameras.source import pipeline_words
+from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import Clock
 from edge.errors import CameraError
 
@@ -35,7 +38,6 @@ _LAUNCH = "gst-launch-1.0"
 _NAME = "framegate"
 _START_S = 15.0
 _CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _SOURCE = re.compile(r"(src|playbin|uri\w*bin)\d*$")
 _REFERENCE = re.compile(r"\w+\.\w*")  # to an element that stands elsewhere, as in `t. ! queue`
 _PLANAR = re.compile(r"video/x-raw(?:,.*)?,format=(?:\(string\))?(NV12|I420)(?:,.*)?")
@@ -98,6 +100,8 @@ def padded(layout: Layout, height: int, width: int) -> tuple[tuple[int, int], ..
 class PipelineCamera:
     """What comes out of the end of a pipeline."""
 
+    dating = Dating.ARRIVAL
+
     def __init__(self, pipeline: str, clock: Clock) -> None:
         """Start `pipeline`, the words after `gst:`.
 
@@ -108,14 +112,9 @@ class PipelineCamera:
         self._pipeline = pipeline
         program = shutil.which(_LAUNCH)
         if program is None:
-            raise CameraError(f"{PREFIX}{pipeline}: expected {_LAUNCH} to be installed")
-        try:
-            words = shlex.split(pipeline)
-        except ValueError as err:
-            raise CameraError(f"{PREFIX}{pipeline}: not a pipeline: {err}") from err
-        self.identity = CameraIdentity(
-            "pipeline", driver_of(words), "", _CREDENTIALS.sub("//", pipeline)
-        )
+            raise CameraError(f"{PREFIX}{redacted(pipeline)}: expected {_LAUNCH} to be installed")
+        words = pipeline_words(pipeline)
+        self.identity = CameraIdentity("pipeline", driver_of(words), "", redacted(pipeline))
         self._frames_fd, write_fd = os.pipe()
         self.layout = layout_of(words)
         self.rate_hz = 0.0  # not told
@@ -194,6 +193,8 @@ class PipelineCamera:
         data = frame.reshape(-1) if tight else np.empty(coming, np.uint8)
         view = data.data
         while view:
+            if not select.select([self._frames_fd], [], [], SILENT_S)[0]:
+                return None  # silent: as good as gone
             count = os.readv(self._frames_fd, [view])
             if count == 0:
                 return None
@@ -223,4 +224,4 @@ class PipelineCamera:
             said = self._process.stderr.read()
         lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
         why = f": {lines[0].strip()}" if lines else ""
-        return CameraError(f"{PREFIX}{self._pipeline}: the pipeline {what}{why}")
+        return CameraError(redacted(f"{PREFIX}{self._pipeline}: the pipeline {what}{why}"))

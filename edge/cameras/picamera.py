@@ -10,12 +10,13 @@ exposed, not the time it arrived. All times are nanoseconds of CLOCK_BOOTTIME.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
+from concurrent.futures import TimeoutError as WaitTimeout
 from typing import Any
 
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import CameraIdentity, Room, Shot, nowhere
+from edge.cameras.live import asleep_ns, sensor_time
+from edge.cameras.opencv import SILENT_S, CameraIdentity, Dating, Room, Shot, nowhere
 from edge.clock import Clock
 from edge.errors import CameraError
 
@@ -25,25 +26,10 @@ _RATE_HZ = 30.0
 _FORMATS = {Layout.BGR: "RGB888", Layout.I420: "YUV420"}  # its names for them
 
 
-def sensor_time(stamp_ns: int, now_ns: int, asleep_ns: int) -> int:
-    """The CLOCK_BOOTTIME of a sensor's stamp.
-
-    libcamera promises that clock; drivers that stamp with CLOCK_MONOTONIC are
-    behind it by the time the device has slept. Of the two readings the later
-    one that is not in the future is meant; if both are in the future the
-    stamp is no time at all, and the frame is as old as its arrival.
-
-    Args:
-        stamp_ns: `SensorTimestamp`.
-        now_ns: CLOCK_BOOTTIME after the frame arrived.
-        asleep_ns: by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC.
-    """
-    meant = [ns for ns in (stamp_ns, stamp_ns + asleep_ns) if 0 < ns <= now_ns]
-    return max(meant, default=now_ns)
-
-
 class PiCamera:
     """One camera of the libcamera stack, by its number."""
+
+    dating = Dating.SOURCE
 
     def __init__(self, name: str, clock: Clock) -> None:
         """Start the camera `name`: its number, or its number and `,I420`.
@@ -92,17 +78,16 @@ class PiCamera:
         """As the protocol says; `room` is not used, picamera2 makes its own copy."""
         while True:
             try:
-                request = self._camera.capture_request()
-            except (RuntimeError, OSError):
-                return  # unplugged
+                request = self._camera.capture_request(wait=False).get_result(timeout=SILENT_S)
+            except (RuntimeError, OSError, WaitTimeout):
+                return  # unplugged, or silent for too long
             try:
                 frame = request.make_array("main")  # a copy: the buffer goes back at once
                 stamp_ns = int(request.get_metadata().get("SensorTimestamp", 0))
             finally:
                 request.release()
             now_ns = self._clock.now_ns()
-            asleep_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
-            yield Shot(frame, sensor_time(stamp_ns, now_ns, max(0, asleep_ns)))
+            yield Shot(frame, sensor_time(stamp_ns, now_ns, asleep_ns()))
 
     def close(self) -> None:
         self._camera.stop()

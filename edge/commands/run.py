@@ -35,7 +35,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--source", required=True, help="V4L2 index or device, a video file, or a URL"
+        "--source",
+        required=True,
+        help="V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, or a video file",
     )
     parser.add_argument("--device", type=Path, required=True, help="signed commissioning record")
     parser.add_argument("--session", type=Path, required=True, help="signed session claim")
@@ -93,6 +95,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Run until the stream ends or ^C; 1 after a loss or an attempt to get out."""
+    from edge.cameras.source import parse_source
     from edge.guard.live_feed import Feed
     from edge.guard.plan import Plan
     from edge.guard.results import finish_run
@@ -120,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     with Live() as live, guard:
-        live.scene(f"{args.source}, lane {guard.session.operation.value}")
+        live.scene(f"{parse_source(args.source).shown}, lane {guard.session.operation.value}")
         token = guard.token
         if not plan.matcher:
             _say(f"a matcher connects with what is in {_environment_file(args.out, guard)}")

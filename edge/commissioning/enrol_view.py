@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.cameras.opencv import Camera, CameraIdentity, FileCamera, is_live, open_camera
+from edge.cameras.live import open_camera
+from edge.cameras.opencv import Camera, CameraIdentity, FileCamera
 from edge.cameras.opening import opening_frames
+from edge.cameras.source import parse_source
 from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError, EnrolmentError, UsageError
@@ -118,7 +120,8 @@ def _look(request: Request) -> tuple[CameraIdentity, list[np.ndarray], list[int]
         identity = identity or camera.identity
         if camera.identity.digest != identity.digest:
             camera.close()
-            raise EnrolmentError(f"{source} is another camera than {request.sources[0]}")
+            one, other = (parse_source(text).shown for text in (source, request.sources[0]))
+            raise EnrolmentError(f"{one} is another camera than {other}")
         seen = _opening(camera, request.seconds)
         if isinstance(camera, FileCamera) and not camera.tally.complete:
             raise EnrolmentError(f"{source}: {camera.tally}")
@@ -147,9 +150,8 @@ def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> 
 
 
 def _open(source: str) -> Camera:
-    if is_live(source):
-        return open_camera(source, BootClock())
-    return FileCamera(Path(source))
+    parsed = parse_source(source)
+    return open_camera(source, BootClock()) if parsed.live else FileCamera(Path(parsed.target))
 
 
 def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:

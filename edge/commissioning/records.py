@@ -32,6 +32,7 @@ else:
 
 _MAX_BYTES = 64 * 1024
 DWELL_S = (1.0, 30.0)
+MAX_LAG_MS = 10_000
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -77,9 +78,8 @@ class Device:
     matcher_counted: bool = False  # the matcher must report what it compares
     matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
-    picture: OutputFormat = field(
-        default_factory=OutputFormat
-    )  # what the matcher gets of each frame
+    picture: OutputFormat = field(default_factory=OutputFormat)  # what the matcher gets
+    max_lag_ms: int = 0  # a frame comes at most this late, the record vouches; 0: not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ def parse_device(data: bytes, path: Path) -> Device:
     picture = matcher.table("picture")
     consent = table.table("consent")
     clock = table.table("clock")
+    capture = table.table("capture")
     fingerprint = view.text("fingerprint", "")
     device = Device(
         camera=table.word("camera"),
@@ -154,9 +155,11 @@ def parse_device(data: bytes, path: Path) -> Device:
             grey=picture.flag("grey", False),
             shrink=picture.whole("shrink", 1, *SHRINK),
         ),
+        max_lag_ms=capture.whole("max_lag_ms", 0, 0, MAX_LAG_MS),
     )
-    parts = (operator, people, view, identity, board, clock, models, picture, matcher, consent)
-    for part in (*parts, table):
+    parts = (operator, people, view, identity, board, clock, capture)
+    more = (models, picture, matcher, consent, table)
+    for part in (*parts, *more):
         part.finish()
     return device
 

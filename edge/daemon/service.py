@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import spawn
+from edge.cameras.source import parse_source
 from edge.clock import MS, BootClock, S
 from edge.daemon.notify import Notifier, handed_listener
 from edge.daemon.settings import Listen, Settings, load_settings
@@ -292,7 +293,7 @@ def bound(listen: Listen | None) -> socket.socket | None:
 def _facts(guard: Guard, board: bool) -> Facts:
     return Facts(
         version=VERSION,
-        camera=_without_password(guard.plan.source),
+        camera=parse_source(guard.plan.source).shown,
         lane=guard.session.operation.value,
         site=guard.device.site,
         pack=guard.plan.pack,
@@ -304,9 +305,3 @@ def _facts(guard: Guard, board: bool) -> Facts:
         board=board,
         board_kind=guard.board_kind.value,
     )
-
-
-def _without_password(source: str) -> str:
-    """An address without what stands before its @."""
-    scheme, found, rest = source.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if found else source

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.errors import UsageError
+from edge.cameras.redact import redacted
+from edge.cameras.source import EXPECTED, parse_source, resolve_source
+from edge.errors import CameraError, UsageError
 from edge.policy.shipped import names
 
 if sys.version_info >= (3, 11):
@@ -85,6 +87,14 @@ def _text(value: Any) -> str:
     return value
 
 
+def _source(value: Any) -> str:
+    try:
+        parse_source(_text(value))
+    except CameraError as err:
+        raise ValueError from err
+    return str(value)
+
+
 def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser()
 
@@ -135,9 +145,9 @@ KEYS = (
         "",
         "source",
         None,
-        "a V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, a video file",
+        EXPECTED,
         "the camera",
-        _text,
+        _source,
     ),
     Key("", "device", None, _A_PATH, "signed commissioning record", _path),
     Key("", "session", None, _A_PATH, "signed session claim", _path),
@@ -258,7 +268,7 @@ def parse_settings(data: bytes, path: Path) -> Settings:
         try:
             values[key.table, key.name] = key.read(table[key.name])
         except ValueError:
-            got = repr(table[key.name])[:60]
+            got = redacted(repr(table[key.name]))[:60]
             problems.append((line, f"{where}: expected {key.allowed}, got {got}"))
     problems += _strangers(tables, lines)
     if problems:
@@ -293,10 +303,8 @@ def show(settings_text: bytes | None = None, path: Path = Path("guard.toml")) ->
 
 
 def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
-    source: str = values["", "source"]
-    live = "://" in source or source.isdigit() or source.startswith(("/", "gst:"))
     return Settings(
-        source=source if live else str(folder / source),
+        source=resolve_source(values["", "source"], folder),
         device=folder / values["", "device"],
         session=folder / values["", "session"],
         keys=folder / values["", "keys"],

@@ -150,6 +150,7 @@ class Decider:
             settings.camera_known,
             chosen.min_view_score,
             chosen.max_age_ns,
+            settings.lag_ns,
         )
         models = Models(faces, SceneModel.load())
         self._late = False  # a model took too long since this was last told
@@ -267,7 +268,9 @@ class Decider:
                     else:
                         self._consent_state.compared(people[0])
                 case SourceEnd(End.LOST, _):
-                    self._monitor.readings(self._engine.observe([self._lost()]))
+                    self._camera_failed(Reason.CAM_LOST)
+                case SourceEnd(End.LAGGING, _):
+                    self._camera_failed(Reason.LAG_UNBOUNDED)
 
     def _ended(self, report: Ended) -> None:
         self._engine.ended(report)
@@ -412,8 +415,9 @@ class Decider:
             reasons.append(Reason.PROCESS_SILENT)
         return tuple(reasons)
 
-    def _lost(self) -> Reading:
-        return Reading(Source.LIVENESS, self._clock.now_ns(), (Reason.CAM_LOST,))
+    def _camera_failed(self, reason: Reason) -> None:
+        reading = Reading(Source.LIVENESS, self._clock.now_ns(), (reason,))
+        self._monitor.readings(self._engine.observe([reading]))
 
     def _end_well(self) -> None:
         """The stream is over: the permit ends, but what was released may still be read."""

@@ -48,6 +48,7 @@ class Setup:
     camera_known: bool  # the camera is the enrolled one
     min_view_score: float = MIN_VIEW_SCORE  # share of agreeing signs, 0 to 1
     max_age_ns: int | None = None  # of evidence, where the policy's bundle sets it
+    lag_ns: int | None = None  # a frame comes at most this long after its exposure; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,12 @@ class Judge:
         self._policy = policy
         controlled = setup.binding.lane.identifying
         self._required = frozenset(REQUIRED) if controlled else INTEGRITY_ONLY
+        self._lag_ns = setup.lag_ns or 0
         self.context = Context(
-            round(setup.device.dwell_s * S), self._required, max_age_ns=setup.max_age_ns
+            round(setup.device.dwell_s * S),
+            self._required,
+            max_age_ns=setup.max_age_ns,
+            lag_ns=self._lag_ns,
         )
         self._watch = BoardWatch(setup.device.dock_id)
         self._phase = _Phase.BLOCKED
@@ -413,7 +418,8 @@ class Judge:
         return self._revoke((reason,), (), now_ns)
 
     def _from_ns(self, state: ContextState) -> int:
-        return max(state.ready_ns, self._allowed_ns or 0)
+        """From when on stamps may be leased: frames stamped then were shot up to the lag before."""
+        return max(state.ready_ns, (self._allowed_ns or 0) + self._lag_ns)
 
     def _acknowledged(self) -> bool:
         status = self._status
@@ -524,7 +530,9 @@ def _static(setup: Setup, now_ns: int) -> tuple[Reading, ...]:
         claim.append(Reason.LANE_MISMATCH)
     if session.consent in ("withdrawn", "opted_out"):
         claim.append(Reason.CONSENT_WITHDRAWN)
-    camera = () if setup.camera_known else (Reason.CAM_IDENTITY,)
+    camera: tuple[Reason, ...] = () if setup.camera_known else (Reason.CAM_IDENTITY,)
+    if setup.lag_ns is None and setup.binding.lane.identifying:
+        camera = (*camera, Reason.LAG_UNBOUNDED)
     return (
         Reading(Source.COMMISSIONING, now_ns, tuple(commissioning)),
         Reading(Source.SESSION, now_ns, tuple(claim)),

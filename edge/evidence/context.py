@@ -84,10 +84,13 @@ class Context:
         required: frozenset[Source] | None = None,
         *,
         max_age_ns: int | None = None,
+        lag_ns: int = 0,
     ) -> None:
         """`required` narrows the sources, for lanes that need no controlled context.
 
         `max_age_ns` is how old any timed reading may be, where that is stricter.
+        `lag_ns` is how long before its stamp a frame may have been shot: every dwell
+        lasts that much longer, so that what was shot before it began is not leased.
         Where none of those left brackets by itself, liveness does.
         """
         sources = frozenset(REQUIRED) if required is None else required
@@ -97,7 +100,8 @@ class Context:
             else min(duty.valid_ns, max_age_ns)
             for source, duty in REQUIRED.items()
         }
-        self._dwell_ns = dwell_ns
+        self._dwell_ns = dwell_ns + lag_ns
+        self._glitch_dwell_ns = GLITCH_DWELL_NS + lag_ns
         bracketing = {source for source in sources if REQUIRED[source].brackets}
         self._bracketing = bracketing or {Source.LIVENESS}
         self._required = {source: _Channel() for source in REQUIRED if source in sources}
@@ -152,7 +156,7 @@ class Context:
         valid_ns = self._valid_ns[reading.source]
         steady = last is not None and last.good and now_ns - last.captured_ns <= valid_ns
         if not steady:
-            dwell_ns = GLITCH_DWELL_NS if self._forgive(reading) else self._dwell_ns
+            dwell_ns = self._glitch_dwell_ns if self._forgive(reading) else self._dwell_ns
             channel.ready_ns = now_ns + dwell_ns
         channel.last_good_ns = now_ns
 

@@ -19,8 +19,10 @@ import time
 import numpy as np
 
 from edge import ipc, scheduling
+from edge.cameras.lag import LagWatch
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import Camera, PacedCamera, Shot, open_camera
+from edge.cameras.live import open_camera
+from edge.cameras.opencv import Camera, PacedCamera, Shot
 from edge.clock import MS, BootClock
 from edge.errors import CameraError, GuardError
 from edge.frames import lifecycle
@@ -129,15 +131,16 @@ def main() -> int:
     clock = BootClock()
     parent = socket.socket(fileno=settings.parent_fd)
     gate = ipc.attach(settings.gate_fd)
-    for lacking in confine(Needs.of(settings.source)):
-        print(f"capture: {lacking}; it decodes without that layer", file=sys.stderr)
     try:
+        for lacking in confine(Needs.of(settings.source)):
+            print(f"capture: {lacking}; it decodes without that layer", file=sys.stderr)
         camera = open_camera(settings.source, clock)
     except GuardError as err:
         parent.send(lifecycle.encode(Failed(str(err))))
         return 2
     picture = Picture(camera.height, camera.width, camera.rate_hz, camera.layout)
-    parent.send(lifecycle.encode(CameraHello(camera.identity, picture)))
+    hello = CameraHello(camera.identity, picture, camera.dating)
+    parent.send(lifecycle.encode(hello))
     size = _told(parent)
     if not isinstance(size, PoolSize):
         return 0
@@ -147,7 +150,7 @@ def main() -> int:
         return 0
     try:
         deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
-        return _deliver(camera, settings.source, deliverer, clock)
+        return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns)
     except ipc.PeerGone:
         return 0
 
@@ -158,16 +161,38 @@ def _told(parent: socket.socket) -> Lifecycle | None:
     return lifecycle.decode(data) if data else None
 
 
-def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock) -> int:
+def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
+    """Deliver what the camera gives until it ends; whether that was anything.
+
+    Args:
+        camera: where the frames come from.
+        deliverer: where they go.
+        max_lag_ns: a frame that lags by more, by the stream's own clock, is not
+            delivered, and the guard is told; 0 for a camera that dates its frames.
+    """
+    watch = LagWatch()
+    delivered = False
+    try:
+        for shot in camera.shots(deliverer.room):
+            clocked = max_lag_ns > 0 and shot.stream_ns is not None
+            if clocked and watch.excess_ns(shot.stream_ns or 0, shot.captured_ns) > max_lag_ns:
+                deliverer.end(End.LAGGING)
+                continue
+            deliverer.deliver(shot)
+            delivered = True
+    except CameraError as err:  # the file was changed under us: nothing more of it counts
+        print(f"framegate: {err}", file=sys.stderr)
+    return delivered
+
+
+def _deliver(
+    camera: Camera, source: str, deliverer: Deliverer, clock: BootClock, max_lag_ns: int
+) -> int:
     finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
-        try:
-            for shot in camera.shots(deliverer.room):
-                deliverer.deliver(shot)
-                tries = 0
-        except CameraError as err:  # the file was changed under us: nothing more of it counts
-            print(f"framegate: {err}", file=sys.stderr)
+        if pass_on(camera, deliverer, max_lag_ns):
+            tries = 0
         camera.close()
         if finite:
             if isinstance(camera, PacedCamera) and not camera.tally.complete:
@@ -175,7 +200,7 @@ def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock
             deliverer.end(End.EOF)
             signal.pause()  # keeps beating until the guard ends it
         deliverer.end(End.LOST)
-        identity = camera.identity, camera.layout
+        identity = camera.identity, camera.layout, camera.dating
         while True:
             time.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
             tries += 1
@@ -183,7 +208,7 @@ def _deliver(camera: Camera, source: str, deliverer: Deliverer, clock: BootClock
                 camera = open_camera(source, clock)
             except CameraError:
                 continue
-            if (camera.identity, camera.layout) == identity:
+            if (camera.identity, camera.layout, camera.dating) == identity:
                 break
             camera.close()  # another camera in its place is not this camera
 

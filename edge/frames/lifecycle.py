@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.cameras.opencv import CameraIdentity
+from edge.cameras.opencv import CameraIdentity, Dating
 from edge.frames.settings import Picture, PoolSize
 from edge.wire import Tag, pack, unpack
 
@@ -22,6 +22,7 @@ class CameraHello:
 
     identity: CameraIdentity
     picture: Picture
+    dating: Dating
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class CaptureSettings:
     """Which camera to open; the descriptors it inherits."""
 
     source: str
+    max_lag_ns: int  # what the record vouches for; 0 if it does not
     parent_fd: int
     gate_fd: int
     pool_fd: int

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from edge import ipc
 from edge.audit.schema import Board, Release
-from edge.cameras.opencv import CameraIdentity
-from edge.clock import BootClock, boot_id
+from edge.cameras.opencv import CameraIdentity, Dating
+from edge.clock import MS, BootClock, boot_id
 from edge.decision.settings import DeciderSettings
 from edge.errors import CameraError, GuardError
 from edge.frames import lifecycle
@@ -105,7 +105,9 @@ class Launch:
             ipc.PeerGone: a process that was started is gone.
         """
         papers, plan = self._papers, self._papers.plan
-        self._order("capture", CaptureSettings(plan.source, **self._numbers["capture"]))
+        max_lag_ns = papers.device.max_lag_ms * MS
+        settings = CaptureSettings(plan.source, max_lag_ns, **self._numbers["capture"])
+        self._order("capture", settings)
         hello = _hello(self._camera)
         identity, picture = hello.identity, hello.picture
         fingerprint = Fingerprint.from_bytes(papers.view) if papers.view else None
@@ -139,6 +141,7 @@ class Launch:
                 inbox=plan.desk,
                 release=Release(plan.release),
                 board=self.board_kind,
+                lag_ns=self._lag_ns(hello.dating),
                 **self._numbers["decider"],
             ),
         )
@@ -218,6 +221,18 @@ class Launch:
                 "everything is blocked"
             )
         return known
+
+    def _lag_ns(self, dating: Dating) -> int | None:
+        """How late a frame may come; None if nothing bounds it."""
+        accepted_ns = self._papers.device.max_lag_ms * MS
+        if accepted_ns or dating is Dating.SOURCE:
+            return accepted_ns
+        if self._papers.interlocked:
+            self._say(
+                "LAG_UNBOUNDED: this source does not say when its frames were shot; everything is "
+                "blocked until the signed record accepts a lag, [capture] max_lag_ms"
+            )
+        return None
 
     def _board_kind(self, recording: bool) -> Board:
         """Whether a simulated board may stand in: beside a named recording, or by the record."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.cameras.opencv import is_live
+from edge.cameras.source import parse_source
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.matcher_models import check_matcher
 from edge.commissioning.records import Device, Session, parse_device, parse_session
@@ -116,7 +116,7 @@ def check(plan: Plan, say: Callable[[str], None]) -> Papers:
 def _require_real_board(plan: Plan, device: Device, session: Session) -> None:
     """A virtual board says what it is told to: beside a camera only a signed record lets it."""
     wanted = plan.board == VIRTUAL and session.operation.identifying
-    if wanted and is_live(plan.source) and not device.virtual_board:
+    if wanted and parse_source(plan.source).live and not device.virtual_board:
         raise UsageError(
             "a camera needs a real board: expected its serial port in --board, or board in the "
             "daemon's configuration, got virtual; "
@@ -130,7 +130,7 @@ def _view(plan: Plan, store: KeyStore, device: Device) -> bytes:
         return b""
     view = store.read_verified(device.fingerprint, RecordKind.VIEW)
     fingerprint = Fingerprint.from_bytes(view)
-    if is_live(plan.source) and fingerprint.trial:
+    if parse_source(plan.source).live and fingerprint.trial:
         raise UsageError(
             f"{device.fingerprint} is a trial (--unenforced), good for recordings "
             "only: a camera needs a view enrolled by the full limits"

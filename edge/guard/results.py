@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge.audit.note import Verifier
 from edge.audit.verify import verify_log
+from edge.cameras.source import parse_source
 from edge.clock import S
 from edge.errors import AuditError
 from edge.guard.run_log import RunLog
@@ -25,7 +26,7 @@ from edge.view.fingerprint import Fingerprint
 
 def finish_run(guard: Guard, out: Path, log: RunLog | None = None) -> Summary:
     """Write a finished guard's results into `out` and return the summary of the whole run."""
-    record = scene_record(guard, name=out.name, footage=guard.plan.source)
+    record = scene_record(guard, name=out.name, footage=parse_source(guard.plan.source).shown)
     log = log or RunLog(out)
     summary = log.finish(record.decisions, record.summary)
     if log.frames:

@@ -104,7 +104,15 @@ class Replay:
         lane = session.operation
         self._binding = Binding(camera, bytes(16), policy.digest, lane)
         setup = Setup(
-            device, session, self._binding, release, False, True, min_view_score, max_age_ns
+            device,
+            session,
+            self._binding,
+            release,
+            interlocked=False,
+            camera_known=True,
+            min_view_score=min_view_score,
+            max_age_ns=max_age_ns,
+            lag_ns=0,  # a recording's times are those of its exposures
         )
         self._identifying = lane.identifying
         self._clock = VirtualClock(START_NS)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from edge.cameras.source import SourceKind, parse_source
 from edge.errors import SandboxError
 from edge.sandbox import landlock, privileges, seccomp
 from edge.sandbox.spec import interpreter_reads
@@ -40,15 +41,20 @@ class Needs:
 
     @classmethod
     def of(cls, source: str) -> Needs:
-        """By the way a source is written: a pipeline, a URL, a device or a recording."""
-        kind = source.partition(":")[0].strip().lower()
-        if kind == "gst":
-            return cls(network=True, programs=True)
-        if "://" in source:
-            return cls(network=True)
-        if kind == "picamera2" or source.isdigit() or source.startswith("/dev/"):
-            return cls()
-        return cls(file=Path(source))
+        """By what kind of source it is.
+
+        Raises:
+            CameraError: it is none.
+        """
+        parsed = parse_source(source)
+        match parsed.kind:
+            case SourceKind.PIPELINE:
+                return cls(network=True, programs=True)
+            case SourceKind.STREAM:
+                return cls(network=True)
+            case SourceKind.FILE:
+                return cls(file=Path(parsed.target))
+        return cls()
 
 
 def confine(needs: Needs) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.gstreamer import driver_of, layout_of
-from edge.cameras.opencv import open_camera
+from edge.cameras.live import open_camera
 from edge.clock import BootClock
 from edge.errors import CameraError
 

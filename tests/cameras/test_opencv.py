@@ -13,7 +13,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.cameras.opencv import FileCamera, LiveCamera, PacedCamera, open_camera, v4l2_identity
+from edge.cameras.live import StreamCamera, open_camera
+from edge.cameras.opencv import Dating, FileCamera, PacedCamera
+from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import MS, BootClock, S
 from edge.commissioning.records import Identity
 from edge.errors import CameraError
@@ -116,7 +118,8 @@ def test_a_network_stream_delivers_until_it_ends_and_never_shows_its_password(st
     shots = list(camera.shots())
     camera.close()
 
-    assert isinstance(camera, LiveCamera)
+    assert isinstance(camera, StreamCamera)
+    assert camera.dating is Dating.ARRIVAL
     assert len(shots) > 5
     assert all(a.captured_ns < b.captured_ns for a, b in itertools.pairwise(shots))
     assert "secret" not in repr(camera.identity)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.cameras.opencv import is_live, open_camera
-from edge.cameras.picamera import sensor_time
+from edge.cameras.live import open_camera, sensor_time
+from edge.cameras.opencv import NO_TIME_NS
+from edge.cameras.source import parse_source
 from edge.clock import MS, BootClock, S
 from edge.errors import CameraError
 
@@ -41,6 +42,19 @@ class Request:
         self._camera.outstanding -= 1
 
 
+class Job:
+    """A capture that was asked for; its result is waited for, as in the real one's job."""
+
+    def __init__(self, camera: FakePicamera2) -> None:
+        self._camera = camera
+
+    def get_result(self, timeout: float | None = None) -> Request:
+        if self._camera.silent:
+            assert timeout is not None, "the real one would wait for ever"
+            raise TimeoutError
+        return self._camera.fill()
+
+
 class FakePicamera2:
     """What the adapter uses of `picamera2.Picamera2`."""
 
@@ -52,6 +66,7 @@ class FakePicamera2:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.number, self.outstanding, self.running = camera_num, 0, False
         self.left = 3
+        self.silent = False
         self.layout: dict[str, Any] = {}
         FakePicamera2.opened = self
 
@@ -73,7 +88,10 @@ class FakePicamera2:
     def start(self) -> None:
         self.running = True
 
-    def capture_request(self) -> Request:
+    def capture_request(self, wait: bool | None = None) -> Job:
+        return Job(self)
+
+    def fill(self) -> Request:
         assert self.running and self.outstanding < BUFFERS, "the real one would wait for ever"
         if self.left == 0:
             raise RuntimeError("the camera is gone")
@@ -165,8 +183,9 @@ NOW = 10_000 * S
         (NOW - 40 * MS, 0, NOW - 40 * MS),  # never slept: the clocks are one
         (NOW - 40 * MS, 3600 * S, NOW - 40 * MS),  # as promised
         (NOW - 40 * MS - 3600 * S, 3600 * S, NOW - 40 * MS),  # a driver on the other clock
-        (NOW + 1 * S, 0, NOW),  # not yet: no time at all
-        (0, 0, NOW),  # not there
+        (NOW + 1 * S, 0, NO_TIME_NS),  # not yet: the arrival is not taken in its place
+        (0, 0, NO_TIME_NS),  # not there
+        (0, 3600 * S, NO_TIME_NS),
         (NOW - 5 * S, 0, NOW - 5 * S),  # old stays old
     ],
 )
@@ -190,4 +209,13 @@ def test_a_stamp_is_read_on_the_clock_it_was_made_with(
     ],
 )
 def test_a_recording_is_told_from_a_camera_by_its_name(source: str, live: bool) -> None:
-    assert is_live(source) is live
+    assert parse_source(source).live is live
+
+
+def test_a_camera_that_falls_silent_ends_and_a_speaking_one_goes_on(installed: None) -> None:
+    silent, speaking = (open_camera(f"picamera2:{n}", BootClock()) for n in (0, 1))
+    fake = vars(silent)["_camera"]
+    fake.silent = True
+
+    assert list(silent.shots()) == []
+    assert len(list(speaking.shots())) == 3

@@ -36,7 +36,7 @@ DEVICE = Device(
     jurisdiction="EU",
 )
 SESSION = Session(Lane.VERIFY, "self_only", consent="valid", active_involvement=True)
-SETUP = Setup(DEVICE, SESSION, BINDING, Release.BRACKETED, True, True)
+SETUP = Setup(DEVICE, SESSION, BINDING, Release.BRACKETED, True, True, lag_ns=0)
 STAMP = Stamp(bytes(16), 0, 0, bytes(16), POLICY.digest)
 
 
@@ -55,6 +55,7 @@ class World:
         self.done: list[Action] = []
         self.records = 0
         self.gate_answers = True
+        self.docked = True
         self.refuse_permits = False  # a board that never acknowledges
         self.released = 3  # what the gate says that it released under a lease
 
@@ -73,7 +74,7 @@ class World:
             self.judge.board(
                 BoardSample(
                     now_ns,
-                    dock=True,
+                    dock=self.docked,
                     dock_id="D-0017",
                     tampered=False,
                     gyro_rad_s=gyro,
@@ -331,7 +332,7 @@ def test_the_policy_denies_in_a_controlled_context() -> None:
     police = replace(DEVICE, user="us_state_local_police", by_or_for="by", lanes=(Lane.IDENTIFY,))
     binding = replace(BINDING, lane=Lane.IDENTIFY)
     session = replace(SESSION, operation=Lane.IDENTIFY, gallery="suspects_or_inmates")
-    world = World(Setup(police, session, binding, Release.BRACKETED, True, True))
+    world = World(Setup(police, session, binding, Release.BRACKETED, True, True, lag_ns=0))
 
     actions = world.run(3 * S)
 
@@ -346,7 +347,7 @@ def test_a_lane_without_faces_needs_neither_view_nor_board() -> None:
     device = replace(DEVICE, lanes=(Lane.DETECT,), camera="body_worn", mount="worn_moving")
     session = replace(SESSION, operation=Lane.DETECT, gallery="none")
     binding = replace(BINDING, lane=Lane.DETECT)
-    world = World(Setup(device, session, binding, Release.BRACKETED, False, True))
+    world = World(Setup(device, session, binding, Release.BRACKETED, False, True, lag_ns=0))
     world.lost = {Source.DOCK, Source.VIEW, Source.SIGN_MAP, Source.PEOPLE}
 
     actions = world.run(2 * S)

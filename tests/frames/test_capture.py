@@ -11,8 +11,9 @@ import pytest
 from edge import ipc
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera, Shot
-from edge.frames.capture import Deliverer
-from edge.frames.messages import Captured, Freed, decode, encode
+from edge.clock import MS, S
+from edge.frames.capture import Deliverer, pass_on
+from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
 from edge.frames.pool import Pool
 
 HEIGHT, WIDTH = 48, 64
@@ -143,5 +144,33 @@ def test_a_file_is_decoded_into_the_pool(line, tmp_path: Path):
         line.deliverer.deliver(shot)
 
     levels = [round(float(line.picture(told).mean())) for told in line.heard()]
-    assert in_place == [False, True, True]  # the first was read to learn the size
+    assert in_place == [False, False, True]  # two were read to learn size and times
     assert levels == pytest.approx([40, 80, 120], abs=3)
+
+
+class Stream:
+    """A network camera whose frames have times of its own; `late_ms` is each one's lag."""
+
+    def __init__(self, late_ms: list[int]) -> None:
+        self._late_ms = late_ms
+
+    def shots(self, room=None):
+        for i, late_ms in enumerate(self._late_ms):
+            stream_ns = i * 33 * MS
+            yield Shot(PICTURE, S + stream_ns + late_ms * MS, stream_ns)
+
+
+def test_a_frame_that_lags_by_more_than_is_accepted_is_not_delivered_and_the_guard_is_told(line):
+    pass_on(Stream([40, 45, 700, 40]), line.deliverer, max_lag_ns=500 * MS)
+
+    heard = [decode(data) for data in ipc.drain(line.gate)]
+
+    assert [type(message) for message in heard] == [Captured, Captured, SourceEnd, Captured]
+    assert heard[2].end is End.LAGGING
+
+
+@pytest.mark.parametrize("max_lag_ns", [0, 800 * MS], ids=["dates its frames", "within"])
+def test_frames_within_the_accepted_lag_are_delivered(line, max_lag_ns):
+    assert pass_on(Stream([40, 45, 700, 40]), line.deliverer, max_lag_ns)
+
+    assert len(line.heard()) == 4

@@ -21,6 +21,7 @@ import pytest
 from edge.audit.verify import verify_log
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera
+from edge.cameras.source import parse_source
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, Office, RecordKind, read_verifier
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
@@ -177,8 +178,10 @@ def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
     with clip.open("wb") as file:
         for view in render.lived_in(render.room(), 180):
             file.write(render.planar(view, Layout(layout)).tobytes())
-    kiosk.sign(DEVICE + "[board]\nvirtual = true\n[clock]\nunproven = true\n")
-    monkeypatch.setattr(daemon_plan, "is_live", lambda _: False)  # its view is a trial
+    kiosk.sign(
+        DEVICE + "[board]\nvirtual = true\n[clock]\nunproven = true\n[capture]\nmax_lag_ms = 100\n"
+    )
+    monkeypatch.setattr(daemon_plan, "parse_source", lambda _: parse_source("a.avi"))
     sizes = f"format={layout.lower()} width=640 height=480 framerate=30/1"
     played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sleep-time=33000"
     pipeline = f"gst:{played} ! video/x-raw,format={layout}"

@@ -81,6 +81,7 @@ class DeciderRig:
             inbox=None,
             release=Release.BRACKETED,
             board=Board.VIRTUAL,
+            lag_ns=0,
             beats_fd=self._beats.fd,
             pool_fd=os.dup(self._pool.fd),
             gate_fd=gate.detach(),

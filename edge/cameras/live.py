@@ -1,0 +1,165 @@
+"""Live cameras through OpenCV: a V4L2 device or a network stream; and the factory of all sources.
+
+A V4L2 frame carries its driver's time of capture. A network stream tells when
+its frames were shot by a clock of its own, not by ours, so its frames carry the
+time they arrived (`Dating.ARRIVAL`). A source that says nothing for `SILENT_S`
+has ended: the capture process opens it again. Times are nanoseconds of
+CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+
+from edge.cameras.decoder_log import decoder_log
+from edge.cameras.layout import Layout
+from edge.cameras.opencv import (
+    NO_TIME_NS,
+    SILENT_S,
+    Camera,
+    CameraIdentity,
+    Dating,
+    PacedCamera,
+    Room,
+    Shot,
+    nowhere,
+    open_capture,
+    rate_hz_of,
+)
+from edge.cameras.recording import Read, read_picture
+from edge.cameras.source import CameraSource, SourceKind, parse_source
+from edge.cameras.v4l2 import v4l2_identity
+from edge.clock import MS, Clock
+from edge.errors import CameraError
+
+_MAX_STALE = 25  # pictures in a row that a stream fails to convert before it counts as lost
+OPEN_S = 15.0  # a camera that does not deliver within this cannot be opened
+_CLOCKED = ("rtsp", "rtp", "udp", "srt")  # elsewhere FFmpeg counts frames and calls that time
+_LIMITS = (
+    *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_S * 1000)),
+    *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(SILENT_S * 1000)),
+)
+
+
+def sensor_time(stamp_ns: int, now_ns: int, asleep_ns: int) -> int:
+    """The CLOCK_BOOTTIME of a sensor's or driver's stamp; NO_TIME_NS if it is no time of capture.
+
+    Drivers stamp with CLOCK_BOOTTIME or with CLOCK_MONOTONIC, which is behind it
+    by the time the device has slept. Of the two readings the later one that is
+    not in the future is meant. A stamp that is in the future by both, or absent,
+    says nothing of the exposure: the arrival is not taken in its place.
+
+    Args:
+        stamp_ns: `SensorTimestamp`, or the V4L2 buffer's.
+        now_ns: CLOCK_BOOTTIME after the frame arrived.
+        asleep_ns: by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC.
+    """
+    meant = [ns for ns in (stamp_ns, stamp_ns + asleep_ns) if stamp_ns > 0 and ns <= now_ns]
+    return max(meant, default=NO_TIME_NS)
+
+
+def asleep_ns() -> int:
+    """By how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC now."""
+    return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns())
+
+
+class DeviceCamera:
+    """A V4L2 device, dated by its driver if that dates its buffers."""
+
+    layout = Layout.BGR
+
+    def __init__(self, node: str, clock: Clock) -> None:
+        """Raises CameraError if nothing can be read from `node`."""
+        self._clock = clock
+        self.identity = v4l2_identity(node)
+        self._capture = open_capture(node, cv2.CAP_V4L2, f"{node}: expected a V4L2 camera")
+        stamps = [self._stamp_ns() for _ in range(2) if self._capture.grab()]
+        found, frame = self._capture.retrieve()
+        if not found:
+            raise CameraError(f"{node}: the camera opens but delivers no frame")
+        self.height, self.width = frame.shape[:2]
+        self.rate_hz = rate_hz_of(self._capture)
+        dated = len(stamps) == 2 and NO_TIME_NS < stamps[0] < stamps[1]
+        self.dating = Dating.SOURCE if dated else Dating.ARRIVAL
+
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+        while True:
+            found, frame = self._capture.read(room())
+            if not found:
+                return
+            dated = self.dating is Dating.SOURCE
+            yield Shot(frame, self._stamp_ns() if dated else self._clock.now_ns())
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _stamp_ns(self) -> int:
+        stamp_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS)
+        return sensor_time(stamp_ns, self._clock.now_ns(), asleep_ns())
+
+
+class StreamCamera:
+    """An RTSP, HTTP or other network stream; a frame's time is that of its arrival."""
+
+    layout = Layout.BGR
+    dating = Dating.ARRIVAL
+
+    def __init__(self, source: CameraSource, clock: Clock) -> None:
+        """Raises CameraError if nothing can be read from `source`."""
+        self._clock = clock
+        self._clocked = source.target.startswith(_CLOCKED)
+        self.identity = CameraIdentity("stream", bus=source.shown)
+        expected = f"{source.shown}: expected a stream"
+        self._capture = open_capture(source.target, cv2.CAP_FFMPEG, expected, _LIMITS)
+        self._log = decoder_log()
+        found, frame = read_picture(self._capture, None, self._log)
+        if found is not Read.PICTURE:
+            self._capture.release()
+            if found is Read.STALE:
+                raise CameraError(f"{source.shown}: is interlaced video, expected progressive")
+            raise CameraError(f"{source.shown}: the camera opens but delivers no frame")
+        self.height, self.width = frame.shape[:2]
+        self.rate_hz = rate_hz_of(self._capture)
+
+    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+        stale = 0
+        while stale < _MAX_STALE:
+            found, frame = read_picture(self._capture, room(), self._log)
+            if found is Read.END:
+                return
+            stale = stale + 1 if found is Read.STALE else 0
+            if found is Read.STALE:
+                continue
+            told = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS)
+            yield Shot(frame, self._clock.now_ns(), told if self._clocked else None)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def open_camera(text: str, clock: Clock) -> Camera:
+    """The camera that `text` names, or a recording played in real time.
+
+    Raises:
+        CameraError: it names nothing that can be read.
+    """
+    source = parse_source(text)
+    match source.kind:
+        case SourceKind.PIPELINE:
+            from edge.cameras.gstreamer import PipelineCamera
+
+            return PipelineCamera(source.target, clock)
+        case SourceKind.PICAMERA2:
+            from edge.cameras.picamera import PiCamera
+
+            return PiCamera(source.target, clock)
+        case SourceKind.V4L2:
+            return DeviceCamera(source.target, clock)
+        case SourceKind.STREAM:
+            return StreamCamera(source, clock)
+        case SourceKind.FILE:
+            return PacedCamera(Path(source.target), clock)
