@@ -1,24 +1,26 @@
-"""Copying a log to hand it on: what verifies, and nothing secret.
+"""Copying a log to hand it on: what verifies, and nothing else.
 
-The copy holds certificates, journals, tiles, checkpoint and public key. The
-segment key, the lock, the reserve and torn tails stay on the device.
+The copy holds certificates, journals, the tiles that the checkpoint covers, the
+checkpoint and the public key, each file by its name; every byte of it is checked.
+The segment key, the lock, the reserve, torn tails and strays stay on the device.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from edge.audit.journal import SEGMENTS
-from edge.audit.note import Verifier
+from edge.audit.files import Files
+from edge.audit.journal import SEGMENTS, read_certificates, read_journal
+from edge.audit.merkle import TILE_WIDTH, tile_path
+from edge.audit.note import Verifier, read_note
 from edge.audit.publish import CHECKPOINT
+from edge.audit.segment import certificate_name, journal_name, parse_checkpoint
 from edge.audit.store import PUBLIC_KEY
 from edge.audit.verify import Verified, verify_log
-from edge.errors import UsageError
-
-_PARTS = (SEGMENTS, "tile", CHECKPOINT, PUBLIC_KEY)
+from edge.errors import AuditError, UsageError
 
 
 def export_log(directory: Path, out: Path, device: Verifier) -> Verified:
@@ -34,15 +36,52 @@ def export_log(directory: Path, out: Path, device: Verifier) -> Verified:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as staging:
             copy = Path(staging) / "log"
-            copy.mkdir()
-            for part in _PARTS:
-                source = directory / part
-                if source.is_dir():
-                    shutil.copytree(source, copy / part)
-                elif source.exists():
-                    shutil.copy2(source, copy / part)
+            for path, data in _parts(directory, device):
+                place = copy / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
             found = verify_log(copy, device)
             os.rename(copy, out)
-    except (OSError, shutil.Error) as err:
+    except OSError as err:
         raise UsageError(f"cannot export to {out}: {err}") from err
     return found
+
+
+def _parts(directory: Path, device: Verifier) -> Iterator[tuple[str, bytes]]:
+    """Every file of the log by its name; the tiles first, for they are soon outgrown."""
+    files = Files()
+    note = files.read(directory / CHECKPOINT)
+    for path in () if note is None else tile_paths(_size(note, device)):
+        data = files.read(directory / path)
+        if data is None:
+            raise AuditError(f"{path} of the log is missing")
+        yield path, data
+    # the newest segment may begin and grow meanwhile: take what is signed by now
+    certs = read_certificates(files, directory, device)
+    good = read_journal(
+        files, directory, device, every_signature=False, on_entry=lambda index, entry, tree: None
+    )
+    for cert in certs:
+        name = f"{SEGMENTS}/{certificate_name(cert.number)}"
+        yield name, files.read(directory / name) or b""
+        name = f"{SEGMENTS}/{journal_name(cert.number)}"
+        data = files.read(directory / name) or b""
+        whole = cert != good.certificates[-1]
+        yield name, data if whole else data[: good.good_bytes]
+    if note is not None:
+        yield CHECKPOINT, note
+    yield PUBLIC_KEY, device.text.encode() + b"\n"
+
+
+def _size(note: bytes, device: Verifier) -> int:
+    return parse_checkpoint(read_note(note, [device])[0], device.name)[0]
+
+
+def tile_paths(size: int) -> Iterator[str]:
+    """Every tile and bundle of the published tree of `size` entries."""
+    for level in ("entries", *range(8)):
+        shift = 0 if level == "entries" else 8 * int(level)
+        whole, rest = divmod(size >> shift, TILE_WIDTH)
+        yield from (tile_path(level, number, TILE_WIDTH) for number in range(whole))
+        if rest:
+            yield tile_path(level, whole, rest)

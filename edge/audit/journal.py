@@ -53,7 +53,8 @@ def read_certificates(files: Files, directory: Path, device: Verifier) -> list[C
     Raises:
         AuditError: one is missing, malformed or not properly signed.
     """
-    names = [n for n in files.names(directory / SEGMENTS) if n.endswith(".cert")]
+    there = files.names(directory / SEGMENTS)
+    names = [n for n in there if n.endswith(".cert")]
     for name in names:
         if not _CERTIFICATE.fullmatch(name):
             raise AuditError(f"{name[:40]!r} among the log's segments is no certificate's name")
@@ -71,7 +72,25 @@ def read_certificates(files: Files, directory: Path, device: Verifier) -> list[C
         if cert.number != number or cert.origin != device.name or cert.base_size < base:
             raise AuditError(f"certificate of segment {number} belongs to another place or log")
         found.append(cert)
+    _refuse_strays(files, directory / SEGMENTS, there, len(found))
     return found
+
+
+def _refuse_strays(files: Files, folder: Path, there: list[str], segments: int) -> None:
+    """No file beside certificates and journals, but what a crash leaves of the next segment."""
+    known = {certificate_name(n) for n in range(segments)} | {
+        journal_name(n) for n in range(segments)
+    }
+    begun = {journal_name(segments), certificate_name(segments) + ".new"}
+    for name in there:
+        # a writer may have finished the next segment since the names were read
+        if name in known or (name in begun and files.read(folder / certificate_name(segments))):
+            continue
+        if name == journal_name(segments) and not files.read(folder / name):
+            continue
+        if name == certificate_name(segments) + ".new":
+            continue
+        raise AuditError(f"{name[:40]!r} is no part of the log, but lies among its segments")
 
 
 def read_journal(
@@ -108,6 +127,8 @@ def read_journal(
         stretch = _Stretch(cert, data, every_signature, frontier)
         good_bytes = stretch.walk(end, on_entry)
         frontier = stretch.frontier
+        if not last and good_bytes != len(data):
+            raise BadEntry(frontier.size, f"segment {place} goes on after its end")
         torn = data[good_bytes:] if last else b""
     return Journal(tuple(certs), frontier, good_bytes, torn)
 

@@ -10,7 +10,6 @@ the entries.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -50,6 +49,7 @@ class AuditLog:
         self._synced = Frontier()  # what a sync has confirmed
         self._tail: list[bytes] = []  # written but not yet synced
         self._newest_wall = ""
+        self._newest_boot = ("", 0)  # boot id, and nanoseconds since it
         self._policy_floor = self._time_floor_ns = 0  # the highest of any `floor` entry
         self._not_yet = ""  # dates from here on are wrong, by the newest `clock_reset`
         self._unclean = False  # the last run never stopped; said before the next entry
@@ -167,6 +167,7 @@ class AuditLog:
         kind = validate(fields)
         permit = kind is Kind.PERMIT
         self._settle_wall(fields, permit)
+        self._settle_boot_time(fields, permit)
         if self._store.failed:
             self._mend()
         elif self._tree.size - self._store.base >= self._segment_entries:
@@ -182,6 +183,7 @@ class AuditLog:
                 self._forget_last()
                 raise
         self._newest_wall = fields["wall"]
+        self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
         if kind is Kind.FLOOR:
             self._raise_floors(fields)
         elif kind is Kind.CLOCK_RESET:
@@ -263,7 +265,9 @@ class AuditLog:
         if published is not None and published[0] and root_then != published[1]:
             raise AuditError("the audit log's checkpoint is of another tree")
         if newest:
-            self._newest_wall = json.loads(newest)["wall"]
+            fields = json.loads(newest)
+            self._newest_wall = fields["wall"]
+            self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
         self._take_over(journal)
 
     def _raise_floors(self, fields: Mapping[str, Any]) -> None:
@@ -277,11 +281,9 @@ class AuditLog:
     def _take_over(self, journal: Journal) -> None:
         """Recover the end of the last segment; this run writes to a new one."""
         store = self._store
-        store.attach(journal.certificates[-1])
+        store.attach(journal.certificates[-1], journal.good_bytes)
         if journal.torn:
             store.with_reserve(lambda: store.set_aside(journal.torn, journal.good_bytes))
-            with contextlib.suppress(OSError):
-                store.trim(journal.good_bytes)
             self._incidents.append((Incident.TORN_TAIL, len(journal.torn)))
 
     def _published(self) -> tuple[int, bytes] | None:
@@ -305,6 +307,17 @@ class AuditLog:
                 f"permit dated {fields['wall']}, but the log has reached {self._newest_wall}"
             )
         fields["wall"] = self._newest_wall
+
+    def _settle_boot_time(self, fields: dict[str, Any], permit: bool) -> None:
+        """Times since boot never go back within a boot; a permit that would is refused."""
+        boot, newest_ns = self._newest_boot
+        if fields["boot_id"] != boot or int(fields["mono_ns"]) >= newest_ns:
+            return
+        if permit:
+            raise AuditError(
+                f"permit of {fields['mono_ns']} ns since boot, but the log has reached {newest_ns}"
+            )
+        fields["mono_ns"] = str(newest_ns)
 
     def _say_ahead(self, fields: dict[str, Any], kind: Kind) -> None:
         """Write what the log has to say itself, with the stamp of the entry to come."""

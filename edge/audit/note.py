@@ -43,11 +43,20 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _decoded(text: str, what: str) -> bytes:
+def decoded(text: str, what: str) -> bytes:
+    """The bytes that base64 `text` spells, in the one spelling that they have.
+
+    Raises:
+        NoteError: not base64, or one of the other spellings that decoders take, such
+            as one with stray bits before the padding.
+    """
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as err:
         raise NoteError(f"{what} is not base64") from err
+    if base64.b64encode(found).decode() != text:
+        raise NoteError(f"{what} is not in the one spelling that base64 has for it")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ class Verifier:
         parts = text.strip().split("+", 2)
         if len(parts) != 3:
             raise NoteError("expected a public key as NAME+ID+KEY on one line")
-        raw = _decoded(parts[2], "public key")
+        raw = decoded(parts[2], "public key")
         if len(raw) != 33 or raw[:1] != _ED25519:
             raise NoteError("expected an Ed25519 public key of 32 bytes")
         found = cls(_checked_name(parts[0]), raw[1:])
@@ -125,7 +134,7 @@ class Signer:
         parts = secret_text.strip().split("+", 4)
         if len(parts) != 5 or parts[:2] != ["PRIVATE", "KEY"]:
             raise NoteError("expected a private key as PRIVATE+KEY+NAME+ID+KEY on one line")
-        raw = _decoded(parts[4], "private key")
+        raw = decoded(parts[4], "private key")
         if len(raw) != 33 or raw[:1] != _ED25519:
             raise NoteError("expected an Ed25519 private key of 32 bytes")
         found = cls(_checked_name(parts[2]), Ed25519PrivateKey.from_private_bytes(raw[1:]))
@@ -152,11 +161,17 @@ def sign_note(text: bytes, signers: Iterable[Signer]) -> bytes:
     return text + b"\n" + b"".join(lines)
 
 
-def read_note(note: bytes, trusted: Iterable[Verifier]) -> tuple[bytes, tuple[Verifier, ...]]:
+def read_note(
+    note: bytes, trusted: Iterable[Verifier], *, closed: bool = False
+) -> tuple[bytes, tuple[Verifier, ...]]:
     """The text of `note`, and which of the trusted keys signed it (at least one).
 
     Signatures by unknown keys are passed over, as the format asks; a bad
-    signature that claims to be by a trusted key spoils the note.
+    signature that claims to be by a trusted key spoils the note, and so does a
+    second one by the same key.
+
+    Args:
+        closed: no signatures but those of trusted keys, in the order of `trusted`.
 
     Raises:
         NoteError: not a note, a bad signature, or none by a trusted key.
@@ -174,19 +189,32 @@ def read_note(note: bytes, trusted: Iterable[Verifier]) -> tuple[bytes, tuple[Ve
         raise NoteError("a signed note must be UTF-8") from err
     keys = {(v.name, v.key_id): v for v in trusted}
     signed: list[Verifier] = []
+    strange = False
     for line in lines:
         name, _, body = line.removeprefix(_DASH).partition(" ")
-        raw = _decoded(body, "signature")
+        raw = decoded(body, "signature")
         if not line.startswith(_DASH) or not _NAME.fullmatch(name) or len(raw) < 5:
             raise NoteError("malformed signature line in a signed note")
         key = keys.get((name, raw[:4]))
         if key is None:
+            strange = True
             continue
         if len(raw) != 68 or not key.valid(text, raw[4:]):
             raise NoteError(f"the signature by {key.name} does not match the text")
-        if key not in signed:
-            signed.append(key)
+        if key in signed:
+            raise NoteError(f"{key.name} signed twice with one key")
+        signed.append(key)
     if not signed:
         wanted = ", ".join(f"{v.name}+{v.key_id.hex()}" for v in keys.values()) or "any key"
         raise NoteError(f"expected a signature by {wanted}, found none")
+    if closed and strange:
+        raise NoteError("a signature is by a key that has no business here")
+    if closed and signed != [key for key in keys.values() if key in signed]:
+        raise NoteError("the signatures of the note are not in their order")
     return text, tuple(signed)
+
+
+def first_signature_alone(note: str) -> str:
+    """`note` with its first signature alone: in a log's checkpoint, the device's."""
+    text, gap, signatures = note.rpartition("\n\n")
+    return text + gap + "".join(signatures.splitlines(keepends=True)[:1])

@@ -9,14 +9,13 @@ checkpoint, and the checkpoint as the device signed it. An entry proof is a
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge.audit.merkle import leaf_hash
-from edge.audit.note import Verifier, read_note
+from edge.audit.note import NoteError, Verifier, decoded, first_signature_alone, read_note
 from edge.audit.paths import inclusion_path, root_from_inclusion, root_from_run, root_of, run_path
 from edge.audit.schema import canonical, wall_ns, wall_text
 from edge.audit.segment import is_count, parse_checkpoint
@@ -73,8 +72,12 @@ def prove_span(
         "first": first,
         "entries": fields[first:end],
         "path": [base64.b64encode(h).decode() for h in path],
-        "checkpoint": note.decode(),
+        "checkpoint": first_signature_alone(note.decode()),
     }
+    return _written(proof)
+
+
+def _written(proof: dict[str, Any]) -> str:
     return json.dumps(proof, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -89,7 +92,7 @@ def entry_proof(index: int, entry: bytes, path: Sequence[bytes], note: str) -> s
     """The text of an entry's proof, from its inclusion path and the signed checkpoint."""
     hashes = "".join(base64.b64encode(h).decode() + "\n" for h in path)
     extra = base64.b64encode(entry).decode()
-    return f"{ENTRY_FORMAT}\nextra {extra}\nindex {index}\n{hashes}\n{note}"
+    return f"{ENTRY_FORMAT}\nextra {extra}\nindex {index}\n{hashes}\n{first_signature_alone(note)}"
 
 
 def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
@@ -106,6 +109,8 @@ def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
         raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}") from err
     if not isinstance(proof, dict) or proof.get("format") != SPAN_FORMAT:
         raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}")
+    if _written(proof) != text:
+        raise AuditError("the proof is not in the one form that it may have")
     return _verify_span(proof, key)
 
 
@@ -149,13 +154,15 @@ def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
     ):
         raise AuditError(f"the proof does not have the lines of {ENTRY_FORMAT}")
     try:
-        entry = base64.b64decode(lines[1][6:], validate=True)
+        entry = decoded(lines[1][6:], "the entry")
         fields = json.loads(entry)
-    except (binascii.Error, ValueError, RecursionError) as err:
+    except (NoteError, ValueError, RecursionError) as err:
         raise AuditError("the proof carries no readable entry") from err
     if not isinstance(fields, dict) or canonical(fields) != entry:
         raise AuditError("the proof's entry is not in canonical form")
     index = int(lines[2][6:])
+    if lines[2] != f"index {index}":
+        raise AuditError("the proof's index is not in the one form that it may have")
     size, root = _checkpoint(note, key)
     path = [_hash(line) for line in lines[3:]]
     if root_from_inclusion(leaf_hash(entry), index, size, path) != root:
@@ -170,8 +177,8 @@ def _checkpoint(note: str, key: Verifier) -> tuple[int, bytes]:
 
 def _hash(text: Any) -> bytes:
     try:
-        found = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
+        found = decoded(text, "the hash") if isinstance(text, str) else b""
+    except NoteError:
         found = b""
     if len(found) != 32:
         raise AuditError("the proof's path holds something that is no hash")

@@ -12,10 +12,9 @@ checkpoint that the tree has with that entry in it. Pure: no files.
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
-from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
+from edge.audit.note import NoteError, Signer, Verifier, decoded, read_note, sign_note
 
 _TITLE = "framegate/segment/v1"
 SIGNATURE_CHARS = 88  # base64 of 64 bytes
@@ -40,10 +39,7 @@ def parse_checkpoint(text: bytes, origin: str) -> tuple[int, bytes]:
     lines = text.decode(errors="replace").split("\n")
     if len(lines) < 4 or lines[0] != origin or not is_count(lines[1]):
         raise NoteError(f"expected a checkpoint of {origin}: origin, size and root, a line each")
-    try:
-        root = base64.b64decode(lines[2], validate=True)
-    except (binascii.Error, ValueError) as err:
-        raise NoteError("the root of a checkpoint is not base64") from err
+    root = decoded(lines[2], "the root of a checkpoint")
     if len(root) != 32 or checkpoint_text(origin, int(lines[1]), root) != text:
         raise NoteError("the checkpoint is not in the one form it may have")
     return int(lines[1]), root
@@ -76,7 +72,7 @@ class Certificate:
             NoteError: malformed, or a signature is bad or missing.
         """
         needed = [device] if before is None else [device, before]
-        text, signed = read_note(note, needed)
+        text, signed = read_note(note, needed, closed=True)
         if len(signed) != len(needed):
             raise NoteError(
                 "a segment's certificate lacks the device's or the last key's signature"
@@ -84,10 +80,7 @@ class Certificate:
         lines = text.decode().split("\n")
         if len(lines) != 7 or lines[0] != _TITLE or not all(map(is_count, lines[2:4])):
             raise NoteError("expected the certificate of a log segment")
-        try:
-            root = base64.b64decode(lines[4], validate=True)
-        except (binascii.Error, ValueError) as err:
-            raise NoteError("the root in a segment's certificate is not base64") from err
+        root = decoded(lines[4], "the root in a segment's certificate")
         found = cls(lines[1], int(lines[2]), int(lines[3]), root, Verifier.parse(lines[5]))
         if found._text() != text:
             raise NoteError("the certificate is not in the one form it may have")
@@ -105,8 +98,8 @@ def split_line(raw: bytes) -> tuple[bytes, bytes] | None:
     if not tab or not entry or len(text) != SIGNATURE_CHARS:
         return None
     try:
-        signature = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        signature = decoded(text.decode(errors="replace"), "the signature")
+    except NoteError:
         return None
     return (entry, signature) if len(signature) == 64 else None
 

@@ -46,6 +46,7 @@ class SegmentStore:
         self._device = device
         self._fd: int | None = None
         self._good_bytes = 0
+        self._sure_bytes = 0  # of the live journal, up to the last sync
         self._lock: int | None = None
 
     def prepare(self) -> None:
@@ -64,8 +65,11 @@ class SegmentStore:
         if files.read(where / PUBLIC_KEY) != public:
             self.with_reserve(lambda: replace_file(files, where / PUBLIC_KEY, public, durable=True))
 
-    def attach(self, cert: Certificate) -> None:
-        """Take over from the last segment: its key is needed to certify the next."""
+    def attach(self, cert: Certificate, good_bytes: int) -> None:
+        """Take over from the last segment: its key is needed to certify the next.
+
+        Its journal ends after `good_bytes`; what follows is cut off before the next begins.
+        """
         secret = self.files.read(self._key_path(cert.number))
         try:
             signer = Signer.parse((secret or b"").decode(errors="replace"))
@@ -74,17 +78,22 @@ class SegmentStore:
         if signer.verifier != cert.key:
             raise AuditError(f"the key of log segment {cert.number} is not the certified one")
         self.number, self.base, self.key = cert.number, cert.base_size, signer
+        self._sure_bytes = good_bytes
 
     def set_aside(self, torn: bytes, offset: int) -> None:
         """Keep the unfinished end of the last journal in a file of its own."""
         keep = self.directory / ASIDE / f"{self.number:06d}-{offset}.torn"
         replace_file(self.files, keep, torn, durable=True)
 
-    def trim(self, offset: int) -> None:
-        """Cut a tail off that was set aside; what is left of it would be passed over anyway."""
-        fd = self.files.begin(self.directory / SEGMENTS / journal_name(self.number))
+    def _end_journal(self) -> None:
+        """Cut off what follows the last sure entry: a closed segment holds nothing else."""
+        path = self.directory / SEGMENTS / journal_name(self.number)
+        if self.number < 0 or len(self.files.read(path) or b"") <= self._sure_bytes:
+            return
+        fd = self.files.begin(path)
         try:
-            self.files.truncate(fd, offset)
+            self.files.truncate(fd, self._sure_bytes)
+            self.files.sync(fd)
         finally:
             self.files.close(fd)
 
@@ -102,6 +111,7 @@ class SegmentStore:
         note = cert.note(signers)
         path = self.directory / SEGMENTS / certificate_name(number)
         self._drop_journal()
+        self._end_journal()
         replace_file(
             files, self._key_path(number), key.secret_text.encode(), durable=True, secret=True
         )
@@ -113,8 +123,9 @@ class SegmentStore:
             files.close(fd)
             if files.read(path) == note:
                 self.number, self.base, self.key = number, size, key
+                self._sure_bytes = 0
             raise
-        self._fd, self._good_bytes = fd, 0
+        self._fd, self._good_bytes, self._sure_bytes = fd, 0, 0
         self.number, self.base, self.key = number, size, key
         self._destroy_old_keys()
         self.failed = False
@@ -142,6 +153,7 @@ class SegmentStore:
         except OSError:
             self.failed = True
             raise
+        self._sure_bytes = self._good_bytes
 
     def release(self) -> None:
         self._drop_journal()

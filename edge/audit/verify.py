@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit.files import Files
-from edge.audit.journal import BadEntry, read_journal
+from edge.audit.journal import BadEntry, read_certificates, read_journal
 from edge.audit.merkle import TILE_WIDTH, Frontier, TileBuffer, leaf_hash, tile_path
 from edge.audit.note import NoteError, Verifier, read_note
 from edge.audit.publish import CHECKPOINT
 from edge.audit.schema import SchemaError, canonical
 from edge.audit.segment import is_count, parse_checkpoint
+from edge.audit.store import PUBLIC_KEY
 from edge.errors import AuditError
 
 _TRIES = 100  # a writer publishes a few times a second at most
@@ -71,6 +72,9 @@ def verify_log(
     size = journal.frontier.size
     if b"\n" in journal.torn:
         raise BadEntry(size, "not what was signed, though it ends the journal")
+    public = files.read(directory / PUBLIC_KEY)
+    if public is not None and public != device.text.encode() + b"\n":
+        raise AuditError(f"{PUBLIC_KEY} in the log's folder is another key")
     if size < floor:
         raise BadEntry(size, f"missing: {floor} entries are known to have been written")
     if kept is not None:
@@ -87,6 +91,7 @@ class _Walk:
     def __init__(self, on_entry: OnEntry | None) -> None:
         self._on_entry = on_entry
         self._newest_wall = ""
+        self._newest_boot = ("", 0)  # boot id, and nanoseconds since it
 
     def step(self, index: int, entry: bytes) -> None:
         try:
@@ -100,6 +105,10 @@ class _Walk:
         if fields["wall"] < self._newest_wall:
             raise BadEntry(index, "dated before the entry ahead of it")
         self._newest_wall = fields["wall"]
+        boot, newest_ns = self._newest_boot
+        if fields["boot_id"] == boot and int(fields["mono_ns"]) < newest_ns:
+            raise BadEntry(index, "of an earlier time since boot than the entry ahead of it")
+        self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
         if self._on_entry is not None:
             self._on_entry(index, entry, fields)
 
@@ -134,7 +143,8 @@ class _Published:
         note, self._snapshot = self._stable()
         self._there = note is not None
         if note is not None:
-            self.size, self._root = _checkpoint(note, device)
+            keys = [cert.key for cert in read_certificates(files, directory, device)]
+            self.size, self._root = _checkpoint(note, [device, *keys])
 
     def _stable(self) -> tuple[bytes | None, dict[str, bytes | None]]:
         """The checkpoint with the unfinished tiles it needs, though a writer goes on."""
@@ -200,10 +210,13 @@ class _Published:
             raise BadEntry(index, f"{path} holds more than the journal")
 
 
-def _checkpoint(note: bytes, device: Verifier) -> tuple[int, bytes]:
+def _checkpoint(note: bytes, keys: list[Verifier]) -> tuple[int, bytes]:
+    """The published checkpoint: signed by the device (first of `keys`) and the live segment."""
     try:
-        text, _ = read_note(note, [device])
-        return parse_checkpoint(text, device.name)
+        text, signed = read_note(note, keys, closed=True)
+        if signed[0] != keys[0] or len(signed) != 2:
+            raise NoteError("expected the signatures of the device and of one segment")
+        return parse_checkpoint(text, keys[0].name)
     except NoteError as err:
         raise AuditError(f"the published checkpoint: {err}") from err
 

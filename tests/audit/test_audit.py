@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -156,12 +157,17 @@ def test_a_permit_dated_well_before_the_newest_entry_is_refused(where, key):
     with pytest.raises(AuditError, match="the log has reached"):
         log.append(permit(90), durable=True)
     log.append(deny(90), durable=True)
-    log.append(permit(99.5), durable=True)
+    with pytest.raises(AuditError, match="since boot"):
+        log.append(permit(99.5), durable=True)
+    slewed = replace(stamp(101), wall_ns=stamp(99.5).wall_ns)
+    log.append(replace(permit(101), stamp=slewed), durable=True)
     log.close()
 
     walls = [fields["wall"] for fields in read_all(where, key.verifier)]
     assert len(walls) == 3
     assert walls == sorted(walls)
+    times = [int(fields["mono_ns"]) for fields in read_all(where, key.verifier)]
+    assert times == sorted(times)
 
 
 def test_a_log_shorter_than_its_floor_is_not_used(where, key):
