@@ -5,9 +5,11 @@ taking every n-th pixel. Pixels three apart, side by side and one above the othe
 each comparison is one bit, held as 0 or 255. Both sets of comparisons lie in one
 96x64 array: rows 0-47 compare sideways (columns 0-60 are used), rows 48-95
 compare downwards (rows 48-92 are used). The picture is cut into 8x6 blocks of
-8x8 thumbnail pixels; a pair belongs to the block of its middle. Signs of differences in place of the
-pixels themselves are the census transform (Zabih and Woodfill, ECCV 1994) on
-fixed pairs, as BRIEF compares them (Calonder et al., ECCV 2010).
+8x8 thumbnail pixels; a pair belongs to the block of its middle.
+
+Signs of differences in place of the pixels themselves are the census transform
+(Zabih and Woodfill, ECCV 1994) on fixed pairs, as BRIEF compares them (Calonder
+et al., ECCV 2010).
 """
 
 from __future__ import annotations
