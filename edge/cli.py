@@ -8,6 +8,11 @@ Heavy imports belong inside handlers, so that `--help` is quick.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything is imported from where it should not be
+    from edge import isolation
+
+    isolation.enter()
+
 import argparse
 import errno
 import importlib
@@ -18,8 +23,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are told by us, in one line
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # errors are told by us, in one line
+os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
 
 import edge.commands
 from edge.errors import GuardError

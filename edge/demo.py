@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge import isolation
 from edge.cameras.recording_file import file_sha256
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, RecordKind
@@ -259,7 +259,7 @@ def _play(
         session=session,
         keys=store.directory,
         board_arguments=scene.board,
-        matcher=(sys.executable, "-m", "edge.frames.counter", str(counted)),
+        matcher=tuple(isolation.python("edge.frames.counter", str(counted))),
         confinement=sandbox.Confinement(writes=(room,)),
         audit=folder / "audit",
     )

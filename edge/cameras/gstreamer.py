@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edge import spawn
+from edge import isolation
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import SILENT_S, CameraIdentity, Dating, Room, Shot, nowhere
 from edge.cameras.recording import MAX_SIDE_PX
@@ -110,7 +110,7 @@ class PipelineCamera:
         """
         self._clock = clock
         self._pipeline = pipeline
-        program = shutil.which(_LAUNCH)
+        program = shutil.which(_LAUNCH, path=isolation.search_path(os.environ))
         if program is None:
             raise CameraError(f"{PREFIX}{redacted(pipeline)}: expected {_LAUNCH} to be installed")
         words = pipeline_words(pipeline)
@@ -126,7 +126,7 @@ class PipelineCamera:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(write_fd,),
-            env=spawn.environment({"GST_DEBUG": "0", "GST_DEBUG_NO_COLOR": "1"}),
+            env=isolation.environment({"GST_DEBUG": "0", "GST_DEBUG_NO_COLOR": "1"}),
         )
         os.close(write_fd)
         try:

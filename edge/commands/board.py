@@ -238,6 +238,7 @@ def _row(result: Result) -> str:
 
 
 def _provision(args: argparse.Namespace) -> int:
+    from edge.isolation import environment
     from firmware_bridge.provision import PLACES, Platform, write
 
     platform = Platform(args.platform)
@@ -248,6 +249,6 @@ def _provision(args: argparse.Namespace) -> int:
         print("put it on the board with:", " ".join(command))
         return 0
     try:
-        return 0 if subprocess.run(command, check=False).returncode == 0 else 1
+        return 0 if subprocess.run(command, env=environment(), check=False).returncode == 0 else 1
     except OSError as err:
         raise UsageError(f"cannot run {command[0]}: {err.strerror}") from err

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge import spawn
+from edge import isolation
 from edge.cameras.source import parse_source
 from edge.clock import MS, BootClock, S
 from edge.daemon.notify import Notifier, handed_listener
@@ -183,8 +183,8 @@ class Service:
         if self._reloading and self._check is None:
             self._reloading = False
             self._check = subprocess.Popen(
-                spawn.python("edge.daemon.check", str(self._config)),
-                env=spawn.environment(),
+                isolation.python("edge.daemon.check", str(self._config)),
+                env=isolation.environment(),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,

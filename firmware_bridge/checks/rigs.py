@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.errors import BridgeError
+from edge.isolation import environment
 from firmware_bridge import store
 from firmware_bridge.emulated.lm3s6965 import Emulator
 
@@ -71,6 +72,7 @@ class HostRig:
         self.process = subprocess.Popen(
             [str(program), *map(str, fds)],
             pass_fds=fds,
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

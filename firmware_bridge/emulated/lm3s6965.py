@@ -33,6 +33,7 @@ from typing import Any
 
 from edge.clock import BootClock
 from edge.errors import BridgeError
+from edge.isolation import environment
 from firmware_bridge import store
 from firmware_bridge.images.memory_map import LM3S6965
 
@@ -156,7 +157,12 @@ class Emulator:
         log = (self._folder / "log").open("w")
         with log:
             return subprocess.Popen(
-                command, stdout=log, stderr=log, text=True, preexec_fn=end_with_parent
+                command,
+                env=environment(),
+                stdout=log,
+                stderr=log,
+                text=True,
+                preexec_fn=end_with_parent,
             )
 
     def _terminals(self) -> tuple[str, str]:

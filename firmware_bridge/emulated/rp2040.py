@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import BridgeError
+from edge.isolation import environment
 from firmware_bridge import store
 from firmware_bridge.images.memory_map import RP2040
 from firmware_bridge.provision import PLACES, Platform, uf2
@@ -62,6 +63,7 @@ class Pico:
         path.write_bytes(flash)
         self._process = subprocess.Popen(
             ["node", str(_HARNESS), str(found), str(path)],
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

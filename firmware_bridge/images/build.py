@@ -10,6 +10,7 @@ The rule (`interlock.c`, `protocol.c`, `rollback_counters.c`) is the same source
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.isolation import cleaned
 from firmware_bridge.images import memory_map
 from firmware_bridge.images.elf import rp2040_uf2
 
@@ -99,14 +101,16 @@ def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:
         elf = build(target, out.with_suffix(".elf"), extra=extra)
         out.write_bytes(rp2040_uf2(elf))
         return out
-    command = [sys.executable, "-m", "ziglang", "cc", *STRICT, *map(str, RULE)]
+    command = [sys.executable, "-I", "-m", "ziglang", "cc", *STRICT, *map(str, RULE)]
     command += [*_flags(target), *extra, "-o", str(out)]
     with tempfile.TemporaryDirectory(prefix="framegate-build-") as folder:
         if target in CHIPS:
             script = Path(folder, "memory.ld")
             script.write_text(CHIPS[target].linker_script())
             command.append(f"-Wl,-T,{script}")
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=cleaned(os.environ), capture_output=True, text=True, check=False
+        )
     if done.returncode != 0:
         raise UsageError(f"cannot build {target.value}: {done.stderr.strip()}")
     return out

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from edge import spawn
+from edge import isolation
 from edge.sandbox.decoder import Needs
 from tests.support import render
 
+ROOT = Path(__file__).resolve().parents[2]
 TRIES = """
 import ctypes, json, os, socket, subprocess, sys
 from pathlib import Path
@@ -51,13 +53,9 @@ def tries(tmp_path: Path, needs: str) -> dict[str, object]:
     secret.write_text("a key\n")
     script = tmp_path / "tries.py"
     script.write_text(TRIES)
-    run = [
-        *spawn.python("edge.cli")[:3],
-        f"import runpy, sys; sys.path.insert(0, {spawn.python('x')[4]!r}); "
-        "sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')",
-        *map(str, (script, clip, secret, needs)),
-    ]
-    done = subprocess.run(run, capture_output=True, text=True, env=spawn.environment(), check=False)
+    run = [sys.executable, script, clip, secret, needs]
+    named = isolation.environment({"PYTHONPATH": str(ROOT)})
+    done = subprocess.run(run, capture_output=True, text=True, env=named, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     if found["lacking"]:

@@ -1,0 +1,13 @@
+"""The `framegate` command: isolated first, then everything else is imported."""
+
+from __future__ import annotations
+
+from edge import isolation
+
+
+def framegate() -> int:
+    """Start anew in isolated mode unless it is so already, then run the command."""
+    isolation.enter()
+    from edge.cli import main
+
+    return main()

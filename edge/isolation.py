@@ -1,0 +1,123 @@
+"""Starting Python and tools so that nothing of whoever starts them gets in.
+
+A Python that is started the usual way imports from the current folder and from
+`PYTHONPATH`, and every program loads the libraries that `LD_PRELOAD` names. The
+guard's processes are started in isolated mode (`-I`) instead, by this file as a
+script, which adds the folder that holds this very package and runs one module:
+
+    python -I edge/isolation.py MODULE [ARGUMENT ...]
+
+Their environment is made anew from the few names in `_KEPT`. This file imports
+the standard library alone, for it runs before the package can be found.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+_SCRIPT = Path(__file__).resolve()
+_ROOT = str(_SCRIPT.parents[1])  # the folder that holds the package
+
+_KEPT = (
+    "HOME",
+    "LANG",
+    "LOGNAME",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "OPENBLAS_NUM_THREADS",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+)
+_KEPT_PREFIX = "LC_"
+_OWN = {
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # errors are told by us, in one line
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+# What loads code into a program, or changes what a library does. `PYTHON...` need not be here:
+# isolated mode does not read it, and a matcher may want it.
+_LOADING = (
+    "BASH_ENV",
+    "GCONV_PATH",
+    "GIO_",
+    "GLIBC_",
+    "GST_",
+    "LD_",
+    "LIBCAMERA_",
+    "LOCPATH",
+    "MALLOC_",
+    "NODE_",
+    "OPENCV_",
+    "OPENSSL_",
+    "ORT_",
+)
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs `module` of this package's folder in an isolated Python."""
+    return [sys.executable, "-I", str(_SCRIPT), module, *arguments]
+
+
+def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process of the guard, and of a tool it runs; `given` comes on top."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.startswith(_KEPT_PREFIX)
+    }
+    return {**kept, "PATH": search_path(os.environ), **_OWN, **(given or {})}
+
+
+def cleaned(names: Mapping[str, str]) -> dict[str, str]:
+    """`names` without those that load code into a program or change a library's ways."""
+    kept = {name: value for name, value in names.items() if not name.startswith(_LOADING)}
+    return {**kept, "PATH": search_path(names), **_OWN}
+
+
+def search_path(names: Mapping[str, str]) -> str:
+    """`PATH` without relative entries: an empty one is the current folder."""
+    folders = names.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
+
+
+def enter() -> None:
+    """Start the command anew in isolated mode, as the same process, unless it is so already."""
+    _open_standard_streams()
+    if sys.flags.isolated:
+        return
+    command = python("edge.cli", *sys.argv[1:])
+    os.execve(command[0], command, cleaned(os.environ))
+
+
+def _open_standard_streams() -> None:
+    """A closed standard stream would be the number of the next file, which output then spoils."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: `number`
+            os.set_inheritable(opened, True)
+
+
+def _run(module: str, arguments: list[str]) -> None:
+    """Run `module` as the main one; the package's folder comes behind the standard library."""
+    library = {os.path.dirname(os.__file__)}
+    library |= {os.path.join(folder, "lib-dynload") for folder in library}
+    behind = [at + 1 for at, folder in enumerate(sys.path) if folder in library]
+    sys.path.insert(max(behind, default=0), _ROOT)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1], sys.argv[2:])

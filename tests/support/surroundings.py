@@ -1,0 +1,24 @@
+"""A module that tells what its process is made of, and a folder that would get into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+NAMES = ("json", "cv2", "numpy", "argparse", "sitecustomize", "usercustomize", "edge/__init__")
+
+
+def trap(folder: Path) -> Path:
+    """Fill `folder` with modules that leave a mark when imported; returns the mark's path."""
+    mark = folder / "mark"
+    for name in NAMES:
+        file = folder / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"open({str(mark)!r}, 'a').write(__name__ + '\\n')\n")
+    return mark
+
+
+if __name__ == "__main__":
+    print(json.dumps({"path": sys.path, "environment": dict(os.environ), "json": json.__file__}))

@@ -1,0 +1,133 @@
+"""Nothing of the folder and the environment of whoever starts the guard gets into it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge import isolation
+from edge.guard.processes import bear_module
+from tests.support.surroundings import trap
+
+ROOT = Path(__file__).resolve().parents[1]
+HOSTILE = {
+    "GST_PLUGIN_PATH": "/nowhere",
+    "LC_ALL": "C",
+    "LD_LIBRARY_PATH": "/nowhere",
+    "OPENCV_LOG_LEVEL": "DEBUG",
+    "OPENCV_VIDEOIO_PLUGIN_PATH": "/nowhere",
+    "ORT_DISABLE_TELEMETRY": "0",
+    "ORT_LOGGING_LEVEL": "0",
+}
+SCRIPT = "import sys\nfrom edge.entry import framegate\nsys.exit(framegate())\n"
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hostile folder, which is the current one and that of the Python variables."""
+    folder = tmp_path / "hostile"
+    found = trap(folder)
+    monkeypatch.chdir(folder)
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONSTARTUP", str(folder / "json.py"))
+    monkeypatch.setenv("PATH", os.pathsep.join(["", ".", os.environ["PATH"]]))
+    return found
+
+
+def test_a_child_imports_nothing_of_a_hostile_folder(mark: Path, capfd) -> None:
+    child = bear_module("child", "tests.support.surroundings", ())
+    child.end(wait_s=20.0)
+    told = json.loads(capfd.readouterr().out)
+
+    assert child.process.returncode == 0
+    assert not mark.exists()
+    assert not {"", ".", str(mark.parent)} & set(told["path"])
+
+
+def test_the_same_folder_gets_into_a_python_started_the_usual_way(mark: Path) -> None:
+    subprocess.run([sys.executable, "-c", "import json"], check=True)
+
+    assert "json" in mark.read_text().split()
+
+
+def test_a_child_has_the_guards_environment_and_not_its_starters(mark: Path, capfd) -> None:
+    child = bear_module("child", "tests.support.surroundings", ())
+    child.end(wait_s=20.0)
+    found = json.loads(capfd.readouterr().out)["environment"]
+
+    assert found["ORT_DISABLE_TELEMETRY"] == "1"
+    assert found["OPENCV_LOG_LEVEL"] == "SILENT"
+    assert found["LC_ALL"] == "C"  # a language is the user's to choose
+    assert all(os.path.isabs(folder) for folder in found["PATH"].split(os.pathsep))
+    assert not [name for name in found if name.startswith(("LD_", "PYTHON", "GST_"))]
+    assert "ORT_LOGGING_LEVEL" not in found
+    assert "OPENCV_VIDEOIO_PLUGIN_PATH" not in found
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "OPENSSL_CONF"])
+def test_what_loads_code_is_dropped_and_the_rest_is_kept(name: str) -> None:
+    found = isolation.cleaned({name: "/x.so", "NOTIFY_SOCKET": "/run/n", "PATH": ":/bin:bin"})
+
+    assert name not in found
+    assert found["NOTIFY_SOCKET"] == "/run/n"
+    assert found["PATH"] == "/bin"
+
+
+def test_the_command_starts_anew_without_what_surrounds_it(mark: Path, tmp_path: Path) -> None:
+    (mark.parent / "sitecustomize.py").unlink()  # runs before any line of ours can
+    script = tmp_path / "framegate"
+    script.write_text(SCRIPT)
+    (mark.parent / "edge" / "__init__.py").unlink()  # PYTHONPATH comes before where edge is
+    (mark.parent / "edge").rmdir()
+
+    done = subprocess.run(
+        [sys.executable, script, "explain", "VIEW_FOREIGN"], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "VIEW_FOREIGN" in done.stdout
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_fault(closed: str, tmp_path: Path) -> None:
+    script = tmp_path / "framegate"
+    script.write_text(SCRIPT)
+    command = f'exec "$0" "$1" explain VIEW_FOREIGN {closed}'
+
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, script], capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("VIEW_FOREIGN" in done.stdout) is (">&-" not in closed.replace("2>&-", ""))
+
+
+def spawns(source: str) -> list[ast.Call]:
+    """The calls of `source` that start a program."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [c for c in calls if ast.unparse(c.func) in ("subprocess.Popen", "subprocess.run")]
+
+
+@pytest.mark.parametrize("package", ["edge", "firmware_bridge"])
+def test_every_program_is_started_with_an_environment_of_its_own(package: str) -> None:
+    bare, found = [], 0
+    for file in sorted((ROOT / package).rglob("*.py")):
+        source = file.read_text()
+        for call in spawns(source):
+            found += 1
+            if "env" not in {word.arg for word in call.keywords}:
+                bare.append(f"{file.relative_to(ROOT)}:{call.lineno}")
+        if 'sys.executable, "-m"' in source:
+            bare.append(f"{file.relative_to(ROOT)}: a Python that is not isolated")
+
+    assert found >= 4
+    assert not bare
