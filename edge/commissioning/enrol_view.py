@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from edge.errors import CameraError, EnrolmentError, UsageError
 from edge.evidence.people import FaceBoxes
 from edge.evidence.scene import SceneModel
 from edge.models.pull import asset
+from edge.view.box import Box
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.view.renewal import check_due, check_like, renewed
@@ -33,6 +34,10 @@ from edge.view.renewal import check_due, check_like, renewed
 SECONDS = (0.2, 60.0)  # how long a source may be looked at
 _KEPT = 40  # frames a source, up to twice as many
 _JUDGED = 5  # frames the scene model sees
+_WITH_PEOPLE = (
+    "the scene model does not take the view for a private interior, which the people in it may "
+    "cause: enrol while nobody is in the picture before a second key holder overrides that"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +81,48 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
     if old is not None:
         old.check_source(identity.digest, frames[0].shape[1], frames[0].shape[0])
         check_like(old, frames)
-    scene = _judge_scene(frames, request, keys)
-    fingerprint = enrol(
-        frames,
-        boxes,
-        camera=identity.digest,
-        enforce=request.enforce,
-        mask_people=request.mask_people,
-        scene=scene,
-        lights=lights,
-        enrolled_s=now_s,
-    )
+    fingerprint, scene = _fingerprint(identity, frames, boxes, lights, request, keys, now_s)
     if old is not None:
         fingerprint = renewed(old, fingerprint)
     overrider = request.override if scene is SceneCheck.OVERRIDDEN else None
     if request.renew is not None and request.out.exists() and request.renew.samefile(request.out):
         _keep(request.out)
     return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider))
+
+
+def _fingerprint(
+    identity: CameraIdentity,
+    frames: list[np.ndarray],
+    boxes: list[tuple[Box, ...]],
+    lights: list[int],
+    request: Request,
+    keys: KeyStore,
+    now_s: int,
+) -> tuple[Fingerprint, SceneCheck]:
+    """The fingerprint; or everything that speaks against it at once, what to do first ahead."""
+    causes: list[str] = []
+    fingerprint: Fingerprint | None = None
+    scene = SceneCheck.UNCHECKED
+    try:
+        fingerprint = enrol(
+            frames,
+            boxes,
+            camera=identity.digest,
+            enforce=request.enforce,
+            mask_people=request.mask_people,
+            lights=lights,
+            enrolled_s=now_s,
+        )
+    except EnrolmentError as err:
+        causes.append(str(err))
+    try:
+        scene = _judge_scene(frames, request, keys)
+    except EnrolmentError as err:
+        peopled = any(boxes) and request.override is None
+        causes.append(_WITH_PEOPLE if peopled else str(err))
+    if fingerprint is None or causes:
+        raise EnrolmentError("; ".join(causes))
+    return replace(fingerprint, scene=scene), scene
 
 
 def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:

@@ -87,7 +87,7 @@ def enrol(
     robust = np.all([one.robust & (one.bits == bits) for one in found], axis=0)
     worth = np.where(robust, held * 1000 + np.minimum(contrast, 60), 0)
     mask = _enough_in_each_block(_balanced(_best_of_each_block(worth), bits, worth))
-    _check_rich(mask, enforce=enforce)
+    _check_rich(mask, found, away, enforce=enforce)
     directions, gradient_mask = _directions([f for t in takes for f in _spread(t, COPIES)], away)
     return Fingerprint(
         camera=camera,
@@ -110,6 +110,7 @@ class _Light:
     bits: Pixels
     contrast: Pixels  # grey levels
     held: NDArray[np.float64]  # share of the plain and altered copies on which the sign stays
+    steady: NDArray[np.float64]  # share of the plain frames on which the sign stays
     robust: NDArray[np.bool_]
 
 
@@ -138,7 +139,7 @@ def _under_one_light(
     _check_steady(steady, candidates, enforce=enforce)
     copies = plain + [c for f in _spread(frames, COPIES) for c in _altered(f)]
     held = np.mean([signs.signs(copy) == bits for copy in copies], axis=0)
-    return _Light(bits, contrast, held, candidates & (held >= HELD) & (steady >= HELD))
+    return _Light(bits, contrast, held, steady, candidates & (held >= HELD) & (steady >= HELD))
 
 
 def _check_one_place(found: Sequence[_Light]) -> None:
@@ -267,16 +268,40 @@ def _enough_in_each_block(mask: Pixels) -> Pixels:
     return kept
 
 
-def _check_rich(mask: Pixels, *, enforce: bool) -> None:
+def _check_rich(
+    mask: Pixels, found: Sequence[_Light], away: NDArray[np.bool_], *, enforce: bool
+) -> None:
     counts = signs.per_block(mask)
     pairs, blocks = int(counts.sum()), int((counts > 0).sum())
     least_pairs = MIN_PAIRS if enforce else MIN_PAIRS_UNENFORCED
     least_blocks = MIN_BLOCKS if enforce else MIN_BLOCKS_UNENFORCED
-    if pairs < least_pairs or blocks < least_blocks:
-        raise EnrolmentError(
-            f"the view is too plain: {pairs} lasting contrasts in {blocks} of {signs.BLOCKS} "
-            f"blocks, needs {least_pairs} in {least_blocks}"
-        )
+    if pairs >= least_pairs and blocks >= least_blocks:
+        return
+    people, unsteady, plain = _lost_blocks(counts > 0, found, away)
+    cause, step = max(
+        (plain, ("plain", "show more of the room")),
+        (people, ("much hidden by people", "enrol while nobody is in the picture")),
+        (unsteady, ("unsteady", "fix the camera, switch off what moves, and wait for the light")),
+    )[1]
+    raise EnrolmentError(
+        f"the view is too {cause}: {pairs} lasting contrasts in {blocks} of {signs.BLOCKS} "
+        f"blocks, needs {least_pairs} in {least_blocks}; of the other blocks people took {people}, "
+        f"{unsteady} do not hold still, {plain} are plain: {step}"
+    )
+
+
+def _lost_blocks(
+    kept: NDArray[np.bool_], found: Sequence[_Light], away: NDArray[np.bool_]
+) -> tuple[int, int, int]:
+    """How many blocks are not enrolled for people, for unsteadiness, and for being plain."""
+    hidden = (~away).reshape(signs.ROWS, signs.BLOCK, signs.COLUMNS, signs.BLOCK)
+    people = ~kept & (hidden.mean(axis=(1, 3)).ravel() > 0.5)
+    contrasting = np.all([one.contrast >= MIN_CONTRAST for one in found], axis=0)
+    steady = contrasting & np.all([one.steady >= HELD for one in found], axis=0)
+    unsteady = ~kept & ~people & (signs.per_block(contrasting) >= MIN_PER_BLOCK)
+    unsteady &= signs.per_block(steady) < MIN_PER_BLOCK
+    plain = ~kept & ~people & ~unsteady
+    return int(people.sum()), int(unsteady.sum()), int(plain.sum())
 
 
 def _directions(frames: Sequence[np.ndarray], away: NDArray[np.bool_]) -> tuple[Pixels, Pixels]:

@@ -8,6 +8,7 @@ from edge.cli import main
 from edge.commissioning import enrol_view as enrolling
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.reasons import Reason
+from edge.view.box import Box
 from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from tests.support import render
 
@@ -95,3 +96,31 @@ def test_a_refused_view_leaves_the_old_one_in_place(
 def test_odd_seconds_are_named(tmp_path, keys, room_clip, capsys, seconds):
     assert _enroll(tmp_path, room_clip, "--seconds", seconds) == 2
     assert "--seconds" in capsys.readouterr().err
+
+
+def test_everything_that_speaks_against_a_view_is_said_at_once(
+    tmp_path, keys, face_model, scene, capsys
+):
+    """A plain wall that is no private interior either; the twin is the room that enrols above."""
+    scene(Reason.SCENE_PUBLIC)
+    wall = render.write_clip(tmp_path / "wall.avi", [render.with_light(render.room(), 0, 90)] * 30)
+
+    assert _enroll(tmp_path, wall) == 2
+
+    said = capsys.readouterr().err
+    assert said.index("too plain") < said.index("SCENE_PUBLIC")
+
+
+def test_where_people_are_in_view_no_override_is_advised(
+    tmp_path, keys, face_model, room_clip, scene, capsys, monkeypatch
+):
+    """The scene model errs with a person in view: first comes the empty view."""
+    scene(Reason.SCENE_VEHICLE)
+    somebody = Box(300, 200, 340, 250, 0.9)
+    monkeypatch.setattr(enrolling.FaceBoxes, "detect", lambda self, frame: (somebody,))
+
+    assert _enroll(tmp_path, room_clip, "--mask-people") == 2
+
+    said = capsys.readouterr().err
+    assert "enrol while nobody is in the picture" in said
+    assert "--override" not in said

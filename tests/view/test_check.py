@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from edge.clock import MS, S
 from edge.evidence.people import FaceBoxes
 from edge.reasons import Reason
 from edge.replay.files import enrol_opening
+from edge.view import signs
 from edge.view.box import Box
 from edge.view.check import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
 from edge.view.enrol import enrol
@@ -102,6 +105,25 @@ def test_a_peephole_board_never_opens(fingerprint, room):
     reading = ViewCheck(fingerprint).read(_board(room, 0.33), S, ())
 
     assert Reason.VIEW_COVERED in reading.reasons_open
+
+
+def test_a_moved_chair_leaves_a_small_view_open_and_a_board_does_not(fingerprint, room):
+    """Four blocks of 26 are more than the share, and a twelfth of the picture."""
+    small = signs.as_blocks(fingerprint.blocks)
+    small[np.flatnonzero(small)[26:]] = False
+    kept = fingerprint.mask * small[signs.BLOCK_OF_PAIR].astype(np.uint8)
+    view = dataclasses.replace(fingerprint, mask=kept, bits=fingerprint.bits & kept)
+    check = ViewCheck(view)
+    seen = np.flatnonzero(signs.as_blocks(check.read(room, S, ()).seen_blocks))
+    for hidden, opens in ((4, True), (6, False)):
+        picture = room.copy()
+        for block in seen[-hidden:]:
+            row, column = divmod(int(block), signs.COLUMNS)
+            picture[row * 80 : row * 80 + 80, column * 80 : column * 80 + 80] = 128
+
+        reading = ViewCheck(view).read(picture, S, ())
+
+        assert (Reason.VIEW_COVERED not in reading.reasons_open) is opens, hidden
 
 
 @pytest.mark.parametrize("surface", ["grey", "shaded", "noisy", "street"])

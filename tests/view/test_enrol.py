@@ -200,3 +200,16 @@ def test_enrolling_twice_gives_the_same_file(room):
     one, two = (_enrol(frames, NOBODY[:8]) for _ in range(2))
 
     assert one.to_bytes() == two.to_bytes()
+
+
+def test_a_view_that_a_person_hides_is_not_called_plain(room):
+    """The same room with nobody in it can be enrolled; a wall is plain and stays so called."""
+    frames = list(render.still(room, 10))
+    near = Box(180, 60, 460, 400, 0.9)
+    wall = [render.with_noise(np.full_like(room, 128), i) for i in range(10)]
+
+    with pytest.raises(EnrolmentError, match=r"much hidden by people.*nobody is in the picture"):
+        enrol(frames, [(near,)] * 10, camera=bytes(16), enforce=True)
+    with pytest.raises(EnrolmentError, match=r"too plain.*show more of the room"):
+        enrol(wall, [()] * 10, camera=bytes(16), enforce=True)
+    enrol(frames, [()] * 10, camera=bytes(16), enforce=False)
