@@ -98,7 +98,7 @@ def test_a_port_with_something_else_behind_it_is_named_as_such(keys, terminal, c
     echo = terminal[0]
     os.set_blocking(echo, False)
     monkeypatch.setattr(
-        "firmware_bridge.checks.harness.Stand.write",
+        "firmware_bridge.checks.harness.Harness.write",
         lambda self, data: os.write(echo, b"$GPGGA,081836\r\n\0") and None,
     )
 
