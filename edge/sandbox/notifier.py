@@ -55,7 +55,7 @@ class SeccompNotifier(threading.Thread):
 
     def __init__(self, channel: socket.socket) -> None:
         """`channel` is where the sandbox sends its listener; closed by the notifier."""
-        super().__init__(daemon=True, name="warden")
+        super().__init__(daemon=True, name="seccomp-notifier")
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.attempt = ""  # what was tried first, in words
         self._sockets = Sockets()
