@@ -21,6 +21,7 @@ from edge.evidence.readings import BoardSample
 from firmware_bridge import packets, payloads
 from firmware_bridge.framing import Deframer, frame
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
+from firmware_bridge.strangers import TAIL
 from firmware_bridge.virtual import sensors
 
 LINK_LIFE_NS = 200 * MS
@@ -81,6 +82,7 @@ class Session:
         self._draw_nonce = nonce
         self._simulated = simulated
         self._deframer = Deframer()
+        self.tail = b""  # the last bytes that came, whatever they are
         self._hello: tuple[int, int] | None = None  # nonce, sent_ns
         self._hello_after_ns = 0
         self._boot_id = 0
@@ -184,6 +186,7 @@ class Session:
     def receive(self, data: bytes, now_ns: int) -> list[BoardSample | Floors]:
         """Take bytes from the port; returns the evidence and floors that may be believed."""
         heard: list[BoardSample | Floors] = []
+        self.tail = (self.tail + data)[-TAIL:]
         for content in self._deframer.feed(data):
             packet = packets.unseal(
                 content, self._keys.from_board, from_board=True, key_id=self._key_id

@@ -1,13 +1,42 @@
-"""Who a V4L2 device node is, and whether it captures pictures: asked of sysfs, nothing opened."""
+"""Who a V4L2 device node is, and whether it captures pictures: asked of sysfs and of the driver."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import struct
 from pathlib import Path
 
 from edge.cameras.opencv import CameraIdentity
 from edge.errors import CameraError
+
+_CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes
+_CODES = 0x4000 | 0x8000  # V4L2_CAP_VIDEO_M2M, ...: a codec or scaler, memory to memory
+_DEVICE_CAPS = 0x8000_0000
+_QUERYCAP = 0x8068_5600  # VIDIOC_QUERYCAP, of a struct of 104 bytes
+
+
+def captures(capabilities: int, device_caps: int) -> bool:
+    """Whether these words of VIDIOC_QUERYCAP are a camera's, not a codec's or metadata's."""
+    caps = device_caps if capabilities & _DEVICE_CAPS else capabilities
+    return bool(caps & _CAPTURES) and not caps & _CODES
+
+
+def is_camera(node: str) -> bool | None:
+    """Whether a device node captures pictures; None if it may not be asked."""
+    try:
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        answer = bytearray(104)
+        fcntl.ioctl(fd, _QUERYCAP, answer)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return captures(*struct.unpack_from("<II", answer, 84))
 
 
 def v4l2_identity(node: str, sysfs: Path = Path("/sys")) -> CameraIdentity:

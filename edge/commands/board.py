@@ -123,6 +123,7 @@ def _objections(bits: int) -> list[str]:
 def _require_answer(harness: Harness) -> None:
     """Wait for the link; if none comes, say in one line which of the causes it is."""
     from firmware_bridge.session import Trouble
+    from firmware_bridge.strangers import speaks
 
     def up() -> bool:
         return harness.session.up(harness.clock.now_ns())
@@ -136,9 +137,8 @@ def _require_answer(harness: Harness) -> None:
         raise BridgeError(f"{port}: the board has another key; run `framegate board provision`")
     if Trouble.VERSION in troubles:
         raise BridgeError(f"{port}: the board speaks another version; update the older of the two")
-    counters = harness.session.counters
-    if counters.noise or counters.bad_tag:
-        raise BridgeError(f"{port}: what answers is not a board (or at another baud rate)")
+    if found := speaks(harness.session.tail, harness.sent):
+        raise BridgeError(f"{port}: not a board, it speaks {found}")
     raise BridgeError(f"{port}: nothing answers; is it a board, with power, and provisioned?")
 
 

@@ -69,7 +69,7 @@ from edge.frames.messages import (
     encode,
 )
 from edge.frames.pool import Pool
-from edge.heartbeat import Beats, Role
+from edge.heartbeat import NEVER_NS, Beats, Role
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
 from edge.policy.bundle import Floors
@@ -194,6 +194,7 @@ class Decider:
         self._rolled_back = False  # the board remembers a longer log; stays so
         self._escaped = False  # the matcher tried to get out of its sandbox; stays so
         self._turn_ns = now_ns  # when the last turn began
+        self._named_silent: set[Role] = set()
         self._over = False  # the stream ended and every released frame is accounted for
 
     def run(self) -> None:
@@ -411,9 +412,20 @@ class Decider:
             reasons.append(Reason.MODEL_OUTPUT)
         if not self._clerk.tend(self._clock.now_ns()):
             reasons.append(Reason.AUDIT_UNAVAILABLE)
-        if self._beats.silent(self._clock.now_ns(), SILENT_NS, self._roles):
+        if self._say_who_is_silent(self._clock.now_ns()):
             reasons.append(Reason.PROCESS_SILENT)
         return tuple(reasons)
+
+    def _say_who_is_silent(self, now_ns: int) -> bool:
+        """Whether a process of the guard is silent; its name is told once, the code has none."""
+        silent = self._beats.silent(now_ns, SILENT_NS, self._roles)
+        for role in set(silent) - self._named_silent:
+            age_ms = min(self._beats.age_ns(role, now_ns), NEVER_NS) // MS
+            since = "since the start" if age_ms >= NEVER_NS // MS else f"for {age_ms} ms"
+            name = role.name.lower()
+            print(f"PROCESS_SILENT: the {name} process has not beaten {since}", file=sys.stderr)
+        self._named_silent = set(silent)
+        return bool(silent)
 
     def _camera_failed(self, reason: Reason) -> None:
         reading = Reading(Source.LIVENESS, self._clock.now_ns(), (reason,))

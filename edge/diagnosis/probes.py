@@ -149,8 +149,11 @@ def _policy() -> Finding:
 
 
 def _cameras() -> Finding:
-    nodes = sorted(str(p) for p in Path("/dev").glob("video*"))
-    return doctor.cameras(tuple(nodes), tuple(n for n in nodes if os.access(n, os.R_OK)))
+    from edge.cameras.v4l2 import is_camera
+
+    asked = {str(p): is_camera(str(p)) for p in sorted(Path("/dev").glob("video*"))}
+    nodes = tuple(node for node, camera in asked.items() if camera is not False)
+    return doctor.cameras(nodes, tuple(node for node in nodes if asked[node]))
 
 
 def _board() -> Finding:

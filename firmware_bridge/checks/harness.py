@@ -47,6 +47,7 @@ class Harness:
         self.samples: list[BoardSample] = []
         self.floors: list[Floors] = []  # as the board told them
         self.life_ms = 200
+        self.sent = b""  # the last packet that was written
         self._decision = int(time.time()) & 0x3FFF_FFFF  # not one the board knows already
         self._keep: int | None = None
         self._acknowledged = False
@@ -80,6 +81,7 @@ class Harness:
     def write(self, data: bytes) -> None:
         """Send packets; a fault on the line strikes each of them by itself."""
         for packet in data.split(b"\0")[:-1]:
+            self.sent = packet
             for piece in self.to_board(packet + b"\0"):
                 self.port.write(piece)
 

@@ -10,6 +10,7 @@ from edge.cameras.gstreamer import driver_of, layout_of
 from edge.cameras.layout import Layout
 from edge.cameras.redact import redacted
 from edge.cameras.source import SourceKind, parse_source, pipeline_words, resolve_source
+from edge.cameras.v4l2 import captures
 from edge.errors import CameraError
 
 SECRET = "hunter2"
@@ -120,3 +121,18 @@ def test_no_credential_is_shown(text: str) -> None:
 )
 def test_what_holds_no_credential_is_shown_as_it_is(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "device_caps", "camera"),
+    [
+        (0x84A00001, 0x04200001, True),  # uvcvideo: pictures
+        (0x84A00001, 0x04A00000, False),  # uvcvideo: the node of its metadata
+        (0x84204000, 0x04204000, False),  # bcm2835-codec, several planes
+        (0x84208000, 0x04208000, False),  # a codec, one plane
+        (0x85201000, 0x05201000, True),  # a camera interface with several planes
+        (0x00000001, 0x00000000, True),  # a driver older than the device's own word
+    ],
+)
+def test_a_codec_is_no_camera(capabilities: int, device_caps: int, camera: bool) -> None:
+    assert captures(capabilities, device_caps) is camera

@@ -14,7 +14,9 @@ from edge.commissioning.records import load_device, load_session
 from edge.evidence.people import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
+from edge.heartbeat import Role
 from edge.policy.engine import Policy
+from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import Outcome
 from edge.view.fingerprint import Fingerprint
@@ -101,3 +103,24 @@ def test_replay_and_the_running_decider_decide_each_frame_alike(
     assert [d.context for d in decided] == [d.context for d in replayed]
     passed = sum(d.verdict is Outcome.PASS for d in replayed)
     assert passed > 40 if undocked_s is None else 20 < passed < 60  # frames flowed, and ceased
+
+
+def test_a_silent_process_is_named(
+    kiosk: Site, face_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = VirtualClock(1_000 * MS)
+    camera = FileCamera(kiosk.clip).identity.digest
+    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
+    capfd.readouterr()
+    rig.mute = Role.CAPTURE
+
+    clock.advance(ms=150)
+    rig.step(clock.now_ns())
+    assert "PROCESS_SILENT" not in capfd.readouterr().err
+    clock.advance(ms=100)
+    rig.step(clock.now_ns())
+
+    said = capfd.readouterr().err
+    assert said.count("PROCESS_SILENT: the capture process has not beaten for 250 ms") == 1
+    assert Reason.PROCESS_SILENT in rig.outlook.reasons
+    rig.close()

@@ -58,6 +58,7 @@ class DeciderRig:
         self._pool = Pool.create(Layout.BGR.bytes(height, width))
         self._size = size
         self._sequence = 0
+        self.mute: Role | None = None  # a process that does not beat
         self._claim = board_link.Claim(0, releasing=False)
         self._actions: list[Action] = []
         self._anchor: int | None = None
@@ -131,7 +132,8 @@ class DeciderRig:
     def _turn(self) -> tuple[Reading, ...]:
         now_ns = self._clock.now_ns()
         for role in (*LEASED, Role.BRIDGE):
-            self._beats.beat(role, now_ns)
+            if role is not self.mute:
+                self._beats.beat(role, now_ns)
         claim = self._claim
         status = board_link.BoardStatus(
             now_ns,
