@@ -25,6 +25,7 @@ examples, from new keys to a policy in force:
   framegate policy sign p1.json --with keys/bob.key
   framegate policy install p1.json --key keys/ann.pub keys/bob.pub keys/cyd.pub --threshold 2
   framegate policy show --matrix --html table.html
+  framegate policy book --out rules.html --scenarios cases.yaml
 """
 _DAY_S = 86_400
 _STATE_DIR = "~/.local/state/framegate/policy"  # policy_store.DEFAULT_DIR, too heavy for help
@@ -48,6 +49,7 @@ def register(subparsers: Any) -> None:
     lint = actions.add_parser("lint", help="find always-true rules and unknown words in a pack")
     _source(lint)
     lint.set_defaults(handler=_lint)
+    _book_options(actions.add_parser("book", help="write every rule as a page to read or print"))
     _diff_options(actions.add_parser("diff", help="what changes between two policies"))
 
 
@@ -301,6 +303,31 @@ def _lint(args: argparse.Namespace) -> int:
     if not wrong:
         print(f"{pack.name}: {len(pack.rules)} rules, nothing to mend")
     return 1 if wrong else 0
+
+
+def _book_options(parser: argparse.ArgumentParser) -> None:
+    _source(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page (HTML)")
+    parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
+    parser.add_argument(
+        "--scenarios", type=Path, metavar="FILE.yaml", help="cases to name beside their rules"
+    )
+    parser.set_defaults(handler=_book)
+
+
+def _book(args: argparse.Namespace) -> int:
+    from edge.policy.book import book
+    from edge.policy.files import policy_in, read, write
+    from edge.policy.scenario import read_scenarios
+
+    try:
+        cases = read_scenarios(read(args.scenarios)) if args.scenarios else ()
+    except UsageError as err:
+        raise UsageError(f"{args.scenarios}: {err}") from err
+    policy = policy_in(args.source, args.as_of)
+    write(args.out, book(policy, cases).encode())
+    print(f"{args.out}: {len(policy.pack.rules)} rules")
+    return 0
 
 
 def _diff_options(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="a folder the matcher may write in; it has none otherwise (repeatable)",
     )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
-    parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
+    parser.add_argument(
+        "--pack",
+        default="strict",
+        metavar="NAME",
+        help=f"{', '.join(names())}, or the pack of the installed bundle (default strict)",
+    )
     parser.add_argument(
         "--policy",
         type=Path,

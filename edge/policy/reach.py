@@ -43,12 +43,12 @@ PLAIN: Mapping[str, Value] = {
 }
 
 
-def holding(pack: Pack, rule: Rule, count: int) -> tuple[Facts, ...]:
+def holding(pack: Pack, rule: Rule, count: int, *, tried: int = _DRAWN) -> tuple[Facts, ...]:
     """At most `count` cases for which the rule holds, those that stray least first.
 
     The same ones each time; none if no drawn case meets the rule.
     """
-    drawn = [pack.vocabulary.read(facts) for facts in _drawn(pack, rule)]
+    drawn = [pack.vocabulary.read(facts) for facts in _drawn(pack, rule, tried)]
     alone = dataclasses.replace(rule, body={**rule.body, "effect": "permit"})
     schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
     entities = cedarpy.Entities.from_json_str(json.dumps(pack.vocabulary.entities()), schema=schema)
@@ -67,40 +67,48 @@ def _strays(facts: Facts) -> int:
     return sum(PLAIN.get(key) != value for key, value in facts.values.items())
 
 
-def _drawn(pack: Pack, rule: Rule) -> list[dict[str, object]]:
+def _drawn(pack: Pack, rule: Rule, count: int) -> list[dict[str, object]]:
     rng = random.Random(rule.id)
+    values: dict[str, Sequence[Value]] = {t.key: t.values for t in pack.vocabulary.terms}
+    values[JURISDICTION] = pack.vocabulary.places
+    words = elements(pack, rule)
+    cases = []
+    for number in range(count):
+        case: dict[str, object] = {}
+        p_plain = 0.5 if number % 2 else 0.0  # of a fact it looks at, if it takes no named value
+        for key, known in values.items():
+            plain = PLAIN.get(key) in known and rng.random() < (p_plain if key in words else _PLAIN)
+            if words.get(key) and rng.random() < _NAMED:
+                case[key] = rng.choice(words[key])
+            else:
+                case[key] = PLAIN[key] if plain else rng.choice(known)
+        cases.append(case)
+    return cases
+
+
+def elements(pack: Pack, rule: Rule) -> dict[str, Sequence[Value]]:
+    """Every key the rule looks at, with the values it names; none for a plain yes or no."""
     values: dict[str, Sequence[Value]] = {t.key: t.values for t in pack.vocabulary.terms}
     values[JURISDICTION] = pack.vocabulary.places
     words = _words(pack, rule, values)
     text = str(rule.body)
-    looked_at = set(words) | {key for key in values if f"'attr': '{key}'" in text}
     if "'attr': 'live'" in text:
-        looked_at |= {"session_open", "source"}
         words.setdefault("source", ("live", "sealed_recording"))
-    cases = []
-    for _ in range(_DRAWN):
-        case: dict[str, object] = {}
-        for key, known in values.items():
-            if key in words and rng.random() < _NAMED:
-                case[key] = rng.choice(words[key])
-            elif key not in looked_at and PLAIN.get(key) in known and rng.random() < _PLAIN:
-                case[key] = PLAIN[key]
-            else:
-                case[key] = rng.choice(known)
-        cases.append(case)
-    return cases
+        words.setdefault("session_open", ())
+    asked = [key for key in values if key in words or f"'attr': '{key}'" in text]
+    return {key: words.get(key, ()) for key in asked}
 
 
 def _words(
     pack: Pack, rule: Rule, values: Mapping[str, Sequence[Value]]
 ) -> dict[str, Sequence[Value]]:
     """For each key, the values that the rule names, by themselves or by a class."""
-    entities = pack.vocabulary.entities()
+    entities, text = pack.vocabulary.entities(), str(rule.body)
     found: dict[str, set[Value]] = {}
     for node in named(rule.body):
         if isinstance(node, str):
             for key, known in values.items():
-                if node in known and key not in (JURISDICTION, *_KEYS.values()):
+                if node in known and f"'attr': '{key}'" in text:
                     found.setdefault(key, set()).add(node)
             continue
         kind, name = node
