@@ -20,12 +20,12 @@ from importlib.metadata import version
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.policy.bundle import Bundle, Floors, seal_bundle
+from edge.policy.authoring.lint import spread
 from edge.policy.engine import Policy
-from edge.policy.lint import spread
 from edge.policy.shipped import names, shipped_files
-from edge.policy.store import judge
-from edge.policy.trust import MAX_BYTES, BundleError, Root, seal, sign
+from edge.policy.signed.bundle import Bundle, Floors, seal_bundle
+from edge.policy.signed.store import judge
+from edge.policy.signed.trust import MAX_BYTES, BundleError, Root, seal, sign
 
 KEYS = [Ed25519PrivateKey.generate() for _ in range(3)]
 ROOT = Root(1, 2, {str(n): key.public_key().public_bytes_raw() for n, key in enumerate(KEYS)})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import GuardError
 
 if TYPE_CHECKING:
-    from edge.frames.client import VideoCapture, connect
+    from edge.client.connection import VideoCapture, connect
 
 __all__ = ["GuardError", "VideoCapture", "connect"]
 
@@ -21,6 +21,6 @@ __all__ = ["GuardError", "VideoCapture", "connect"]
 def __getattr__(name: str) -> Any:
     if name not in ("VideoCapture", "connect"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from edge.frames import client
+    from edge.client import connection as client
 
     return getattr(client, name)

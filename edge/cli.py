@@ -58,10 +58,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"framegate {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in sorted(pkgutil.iter_modules(edge.commands.__path__), key=lambda m: m.name):
-        if not module.name.startswith("_"):  # a part of another command
-            importlib.import_module(f"edge.commands.{module.name}").register(commands)
+    for module in _command_modules():
+        importlib.import_module(module).register(commands)
     return parser
+
+
+def _command_modules() -> list[str]:
+    """One module a command, in the order of their names; `_name` is a part of another one."""
+    found = [
+        module.name
+        for module in pkgutil.walk_packages(edge.commands.__path__, "edge.commands.")
+        if not module.ispkg and not module.name.rpartition(".")[2].startswith("_")
+    ]
+    return sorted(found, key=lambda name: name.rpartition(".")[2])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

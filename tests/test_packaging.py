@@ -173,7 +173,7 @@ def test_heavy_modules_are_not_imported_for_help():
 
 
 def test_the_help_names_the_folders_that_are_used():
-    from edge.policy.store import DEFAULT_DIR
+    from edge.policy.signed.store import DEFAULT_DIR
 
     assert str(DEFAULT_DIR) in COMMANDS["policy install"].format_help()
 

@@ -29,8 +29,8 @@ from edge.audit.files import Files
 from edge.audit.journal import read_journal
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer, Verifier
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import Context, Deny, End, Permit, Stamp, canonical
-from edge.audit.verify import verify_log
 from edge.evidence.readings import Source
 from edge.reasons import Reason
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import Context, Permit, Stamp
-from edge.audit.verify import verify_log
 from edge.evidence.readings import Source
 
 LINE_BYTES = 512  # of a typical permit with its signature

@@ -12,8 +12,8 @@ import signal
 import sys
 from array import array
 
+from edge.client.connection import open_connection
 from edge.clock import BootClock
-from edge.frames.client import open_connection
 
 
 def main() -> int:

@@ -13,9 +13,9 @@ from array import array
 
 import numpy as np
 
+from edge.client.connection import open_connection
 from edge.clock import BootClock
 from edge.frames import ring
-from edge.frames.client import open_connection
 
 
 class IndexReader(ring.RingReader):
@@ -41,7 +41,7 @@ class IndexReader(ring.RingReader):
 
 def main() -> int:
     """Receive until told to stop."""
-    from edge.frames import client
+    from edge.client import connection as client
 
     client.RingReader = IndexReader  # type: ignore[misc]
     stop: list[int] = []

@@ -35,7 +35,7 @@ from bench.soak.camera import NetworkCamera, Room, free_port
 from bench.soak.matcher import totals
 from bench.soak.site import Board, commission, start_daemon
 from bench.soak.watch import SHORTEST_S, Watch, processes
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.errors import GuardError
 
 LOOK_S = 5.0

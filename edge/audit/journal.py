@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.audit.files import Files
-from edge.audit.merkle import Frontier, leaf_hash
 from edge.audit.note import NoteError, Verifier
+from edge.audit.proofs.merkle import Frontier, leaf_hash
 from edge.audit.segment import (
     Certificate,
     certificate_name,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from edge.audit.merkle import Frontier, node_hash
+from edge.audit.proofs.merkle import Frontier, node_hash
 from edge.errors import AuditError
 
 Root = Callable[[int, int], bytes]  # the root over leaves `low` to `high - 1`

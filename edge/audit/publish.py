@@ -13,8 +13,8 @@ import contextlib
 from pathlib import Path
 
 from edge.audit.files import Files, replace_file
-from edge.audit.merkle import TILE_WIDTH, TileBuffer, leaf_hash, tile_path
 from edge.audit.note import Signer, sign_note
+from edge.audit.proofs.merkle import TILE_WIDTH, TileBuffer, leaf_hash, tile_path
 from edge.audit.segment import checkpoint_text
 
 CHECKPOINT = "checkpoint"

@@ -74,7 +74,7 @@ def _period(args: argparse.Namespace) -> tuple[int, int]:
 
 def _sign(args: argparse.Namespace, token: Any) -> int:
     from edge.consent.tokens import Receipt, read_authorisation, read_receipt, sign_token
-    from edge.policy.files import write
+    from edge.policy.signed.files import write
 
     if args.out.suffix != ".token":
         raise UsageError(f"--out expects a name that ends in .token, got {args.out}")

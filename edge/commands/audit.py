@@ -13,7 +13,7 @@ from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
-    from edge.audit.verify import Verified
+    from edge.audit.proofs.verify import Verified
 
 _TIME = "UTC time, e.g. 2026-01-31T12:00:00Z"
 
@@ -92,7 +92,7 @@ def _reading(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 def _verify(args: argparse.Namespace) -> int:
     from edge.audit.journal import BadEntry
     from edge.audit.note import NoteError, read_note
-    from edge.audit.verify import verify_log
+    from edge.audit.proofs.verify import verify_log
 
     key = _log_key(args)
     if args.floor < 0:
@@ -116,8 +116,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from edge.audit.proofs.verify import verify_log
     from edge.audit.schema import Kind
-    from edge.audit.verify import verify_log
 
     key = _log_key(args)
     since = _time(args.since, "--from") if args.since else None
@@ -145,8 +145,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _prove(args: argparse.Namespace) -> int:
-    from edge.audit.proof import prove_entry, prove_span
-    from edge.audit.verify import verify_log
+    from edge.audit.proofs.proof import prove_entry, prove_span
+    from edge.audit.proofs.verify import verify_log
 
     key = _log_key(args)
     span = args.since is not None and args.until is not None
@@ -176,7 +176,7 @@ def _prove(args: argparse.Namespace) -> int:
 
 
 def _verify_proof(args: argparse.Namespace) -> int:
-    from edge.audit.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
+    from edge.audit.proofs.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
     from edge.audit.schema import wall_text
     from edge.commissioning.keys import read_verifier
 
@@ -213,7 +213,7 @@ def _verify_proof(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from edge.audit.export import export_log
+    from edge.audit.proofs.export import export_log
 
     key = _log_key(args)
     try:

@@ -85,7 +85,7 @@ def _explain(args: argparse.Namespace) -> int:
 
 def load_policy(pack: str, as_of: str | None) -> Policy:
     """The pack, by name or place, under the rules of the day given as YYYY-MM-DD, or of today."""
-    from edge.policy.files import policy_in
+    from edge.policy.signed.files import policy_in
 
     return policy_in(pack, as_of)
 
@@ -229,8 +229,8 @@ def _file(path: Path, args: argparse.Namespace) -> int:
 def _cases(
     cases: list[tuple[str, dict[str, object]]], args: argparse.Namespace, *, in_full: bool
 ) -> int:
-    from edge.policy.files import facts_of
-    from edge.policy.text import case_data, case_text
+    from edge.policy.authoring.text import case_data, case_text
+    from edge.policy.signed.files import facts_of
 
     policy = load_policy(args.pack, args.as_of)
     changes = facts_of(args.set)
@@ -261,10 +261,10 @@ def _cases(
 
 
 def _entry(path: Path, args: argparse.Namespace) -> int:
-    from edge.audit.verify import verify_log
+    from edge.audit.proofs.verify import verify_log
     from edge.commissioning.keys import read_verifier
     from edge.errors import AuditError
-    from edge.policy.text import entry_text
+    from edge.policy.authoring.text import entry_text
 
     if not (path / "segments").is_dir():
         raise UsageError(f"{path} holds no audit log (expected a directory with segments/)")

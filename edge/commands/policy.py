@@ -86,7 +86,7 @@ def _keygen_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _keygen(args: argparse.Namespace) -> int:
-    from edge.policy import keys as policy_keys
+    from edge.policy.signed import keys as policy_keys
 
     for public in policy_keys.make(args.names, args.out):
         print(f"{public.with_suffix('.key')} (secret)  {public}")
@@ -115,9 +115,9 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 def _build(args: argparse.Namespace) -> int:
     import hashlib
 
-    from edge.policy.bundle import Bundle, parse_payload, read_time, seal_bundle
-    from edge.policy.files import files_of, limit_of, root_of, write
-    from edge.policy.lint import lint
+    from edge.policy.authoring.lint import lint
+    from edge.policy.signed.bundle import Bundle, parse_payload, read_time, seal_bundle
+    from edge.policy.signed.files import files_of, limit_of, root_of, write
 
     try:
         issued_s = int(time.time()) if args.issued is None else read_time(args.issued)
@@ -159,9 +159,9 @@ def _sign_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _sign(args: argparse.Namespace) -> int:
-    from edge.policy import keys as policy_keys
-    from edge.policy.files import read, write
-    from edge.policy.trust import sign
+    from edge.policy.signed import keys as policy_keys
+    from edge.policy.signed.files import read, write
+    from edge.policy.signed.trust import sign
 
     signed = sign(read(args.bundle), policy_keys.read_secret(args.secret))
     write(args.bundle, signed)
@@ -177,10 +177,10 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from edge.policy.files import read, root_of
-    from edge.policy.lint import lint
-    from edge.policy.store import PolicyStore, judge
-    from edge.policy.trust import signers
+    from edge.policy.authoring.lint import lint
+    from edge.policy.signed.files import read, root_of
+    from edge.policy.signed.store import PolicyStore, judge
+    from edge.policy.signed.trust import signers
     from edge.version import VERSION
 
     store = PolicyStore(args.state)
@@ -209,8 +209,8 @@ def _install_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _install(args: argparse.Namespace) -> int:
-    from edge.policy.files import read, root_of
-    from edge.policy.store import PolicyStore
+    from edge.policy.signed.files import read, root_of
+    from edge.policy.signed.store import PolicyStore
     from edge.version import VERSION
 
     store = PolicyStore(args.state)
@@ -242,9 +242,9 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
 
 def _show(args: argparse.Namespace) -> int:
     from edge.commands.explain import print_json, rule_data
-    from edge.policy.files import facts_of, files_of, policy_in, write
-    from edge.policy.matrix import matrix
-    from edge.policy.table import page, table
+    from edge.policy.authoring.matrix import matrix
+    from edge.policy.authoring.table import page, table
+    from edge.policy.signed.files import facts_of, files_of, policy_in, write
 
     policy = policy_in(args.source, args.as_of)
     if args.out:
@@ -289,9 +289,9 @@ def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
 
 
 def _lint(args: argparse.Namespace) -> int:
+    from edge.policy.authoring.lint import lint
     from edge.policy.engine import utc_today
-    from edge.policy.files import policy_in
-    from edge.policy.lint import lint
+    from edge.policy.signed.files import policy_in
 
     pack = policy_in(args.source, None).pack
     wrong = lint(pack)
@@ -316,9 +316,9 @@ def _book_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _book(args: argparse.Namespace) -> int:
-    from edge.policy.book import book
-    from edge.policy.files import policy_in, read, write
+    from edge.policy.authoring.book import book
     from edge.policy.scenario import read_scenarios
+    from edge.policy.signed.files import policy_in, read, write
 
     try:
         cases = read_scenarios(read(args.scenarios)) if args.scenarios else ()
@@ -339,8 +339,8 @@ def _diff_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from edge.policy.difference import difference
-    from edge.policy.files import policy_in
+    from edge.policy.authoring.difference import difference
+    from edge.policy.signed.files import policy_in
 
     if args.cases < 1:
         raise UsageError(f"--cases: expected 1 or more, got {args.cases}")

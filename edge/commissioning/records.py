@@ -18,7 +18,7 @@ from edge.errors import RecordError
 from edge.evidence.people import PeopleRules
 from edge.frames.output_format import SHRINK, OutputFormat
 from edge.lease import Lane
-from edge.policy.bundle import read_time
+from edge.policy.signed.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
 from edge.sandbox.spec import LAYER_NAMES
 

@@ -20,7 +20,7 @@ import rfc8785
 from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
 from edge.errors import RecordError, SignatureError
 from edge.lease import Lane
-from edge.policy import strict_json
+from edge.policy.signed import strict_json
 
 DAY_S = 86_400
 MONTH_S = 31 * DAY_S

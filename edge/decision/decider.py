@@ -72,9 +72,9 @@ from edge.frames.pool import Pool
 from edge.heartbeat import NEVER_NS, Beats, Role
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
-from edge.policy.bundle import Floors
 from edge.policy.selection import choose
-from edge.policy.term import of_the_day
+from edge.policy.signed.bundle import Floors
+from edge.policy.signed.term import of_the_day
 from edge.reasons import Reason
 from edge.version import VERSION
 from edge.view.fingerprint import Fingerprint, SceneCheck

@@ -162,7 +162,7 @@ def _board() -> Finding:
 
 
 def _audit(log: Path) -> Finding:
-    from edge.audit.verify import verify_log
+    from edge.audit.proofs.verify import verify_log
     from edge.commissioning.keys import read_verifier
 
     try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.audit.note import Verifier
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.cameras.source import parse_source
 from edge.clock import S
 from edge.errors import AuditError

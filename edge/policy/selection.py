@@ -15,10 +15,10 @@ from pathlib import Path
 
 from edge.clock import MS
 from edge.lease import MIN_VIEW_SCORE
-from edge.policy.bundle import Floors, mended
 from edge.policy.engine import Policy
-from edge.policy.store import PolicyStore, check_model, in_force, newest, since
-from edge.policy.term import Tenure
+from edge.policy.signed.bundle import Floors, mended
+from edge.policy.signed.store import PolicyStore, check_model, in_force, newest, since
+from edge.policy.signed.term import Tenure
 from edge.version import BUILT, BUILT_S, VERSION
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from html import escape
 from typing import Any
 
-from edge.audit.tiled import size_of
+from edge.audit.proofs.tiled import size_of
 from edge.clock import S
 from edge.report.style import CSS
 from edge.report.timeline import DEFS, Mark, Run, Span, strip

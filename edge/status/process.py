@@ -26,7 +26,7 @@ from typing import Any
 
 from edge import ipc
 from edge.audit.files import Files
-from edge.audit.tiled import prove_from_tiles
+from edge.audit.proofs.tiled import prove_from_tiles
 from edge.clock import BootClock, S
 from edge.errors import SandboxError, UsageError
 from edge.report.record import write_atomic

@@ -15,8 +15,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from edge.audit.proofs.tiled import size_of
 from edge.audit.segment import is_count
-from edge.audit.tiled import size_of
 from edge.errors import AuditError
 from edge.status import metrics, page
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.client.connection import Connection
 from edge.clock import MS, S
-from edge.frames.client import Connection
 from edge.guard import launch
 from edge.guard.plan import Plan
 from edge.guard.processes import bear_module

@@ -7,7 +7,7 @@ import pytest
 from edge.audit.journal import BadEntry
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError, RollbackError
 from tests.support.audit_helpers import deny, permit, start, stop

@@ -10,9 +10,9 @@ import pytest
 from edge.audit.journal import BadEntry
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import canonical
 from edge.audit.segment import Certificate
-from edge.audit.verify import verify_log
 from edge.errors import AuditError
 from tests.support.audit_helpers import deny, end, permit, start, stop
 

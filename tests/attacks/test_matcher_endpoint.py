@@ -214,7 +214,7 @@ def test_another_program_of_the_matchers_user_does_not_find_the_door(tmp_path: P
 
 CLIENT = """
 import ctypes, os, sys
-from edge.frames.client import open_connection
+from edge.client.connection import open_connection
 before = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 connection = open_connection()
 after = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)

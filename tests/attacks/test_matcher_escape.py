@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.guard.plan import Plan
 from edge.guard.processes import spawn_sandboxed
 from edge.guard.supervisor import Guard
@@ -194,7 +194,7 @@ def kiosk(tmp_path: Path, face_model: Path) -> Site:
 
 ESCAPE = """
 import os, socket, time
-from edge.frames.client import open_connection
+from edge.client.connection import open_connection
 frames = open_connection()
 frames.read()
 if os.fork():

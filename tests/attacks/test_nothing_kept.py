@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.opencv import FileCamera
-from edge.frames.client import Connection
+from edge.client.connection import Connection
 from edge.guard.plan import Plan
 from edge.guard.results import finish_run
 from edge.guard.supervisor import Guard

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.frames.client import Connection
+from edge.client.connection import Connection
 from tests.support import render
 from tests.support.guards import Line, Site, site
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.client.connection import Connection
 from edge.clock import MS, S
-from edge.frames.client import Connection
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.lease import LIFE_NS

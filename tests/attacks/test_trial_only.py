@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.cameras.opencv import CameraIdentity
+from edge.client.connection import Connection
 from edge.clock import BootClock, S
 from edge.commissioning.keys import RecordKind
 from edge.errors import UsageError
-from edge.frames.client import Connection
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.errors import AuditError
 from tests.support import render
 from tests.support.guards import Running, Site, running, site

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.audit.export import export_log
 from edge.audit.log import AuditLog
 from edge.audit.note import NoteError, Signer, decoded, read_note, sign_note
-from edge.audit.proof import ProvenSpan, prove_entry, prove_span, verify_proof
+from edge.audit.proofs.export import export_log
+from edge.audit.proofs.proof import ProvenSpan, prove_entry, prove_span, verify_proof
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import canonical
-from edge.audit.verify import verify_log
 from edge.errors import AuditError
 from tests.support.audit_helpers import DAY, NOON_NS
 
@@ -127,7 +127,7 @@ def test_export_takes_only_what_verifies(where: Path, tmp_path: Path) -> None:
 
 def test_times_that_run_back_within_a_boot_are_seen(where: Path, tmp_path: Path) -> None:
     """A log that a guard with the keys could have signed, but none that keeps its word."""
-    from edge.audit.verify import _Walk
+    from edge.audit.proofs.verify import _Walk
 
     walk = _Walk(None)
     early, late = DAY[1].fields(), DAY[2].fields()

@@ -5,7 +5,7 @@ import hashlib
 import pymerkle
 import pytest
 
-from edge.audit.merkle import EMPTY_ROOT, Frontier, TileBuffer, leaf_hash, tile_path
+from edge.audit.proofs.merkle import EMPTY_ROOT, Frontier, TileBuffer, leaf_hash, tile_path
 from tests.support.audit_helpers import reference_root
 
 # Leaves and root of the reference tests of Certificate Transparency (RFC 6962).

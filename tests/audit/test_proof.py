@@ -9,7 +9,6 @@ import pymerkle
 import pytest
 
 from edge.audit.log import AuditLog
-from edge.audit.merkle import leaf_hash
 from edge.audit.note import Signer
 from edge.audit.paths import (
     inclusion_path,
@@ -18,11 +17,12 @@ from edge.audit.paths import (
     root_of,
     run_path,
 )
-from edge.audit.proof import prove_entry, prove_span, verify_proof
+from edge.audit.proofs.merkle import leaf_hash
+from edge.audit.proofs.proof import prove_entry, prove_span, verify_proof
+from edge.audit.proofs.span import NotProven
+from edge.audit.proofs.tiled import prove_from_tiles, size_of
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import UncleanStop
-from edge.audit.span import NotProven
-from edge.audit.tiled import prove_from_tiles, size_of
-from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.errors import AuditError
 from tests.support.audit_helpers import (

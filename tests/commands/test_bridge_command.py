@@ -85,7 +85,7 @@ def test_a_board_with_another_key_is_named_as_such(keys, stranger, capsys):
 
 
 def test_a_port_where_nothing_answers_is_named_as_such(keys, terminal, capsys, monkeypatch):
-    monkeypatch.setattr("edge.commands.board.ANSWER_MS", 300)
+    monkeypatch.setattr("edge.commands.live.board.ANSWER_MS", 300)
 
     assert _status(keys, terminal[1]) == 2
 
@@ -93,7 +93,7 @@ def test_a_port_where_nothing_answers_is_named_as_such(keys, terminal, capsys, m
 
 
 def test_a_port_with_something_else_behind_it_is_named_as_such(keys, terminal, capsys, monkeypatch):
-    monkeypatch.setattr("edge.commands.board.ANSWER_MS", 300)
+    monkeypatch.setattr("edge.commands.live.board.ANSWER_MS", 300)
     os.write(terminal[0], b"$GPRMC,081836,A,3751.65,S,14507.36,E*62\r\n\0")
     echo = terminal[0]
     os.set_blocking(echo, False)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from edge.cli import main
 from edge.errors import UsageError
-from edge.policy.bundle import time_text
 from edge.policy.engine import Policy, Verdict
 from edge.policy.scenario import read_scenarios
+from edge.policy.signed.bundle import time_text
 from edge.reasons import Reason
 
 STRICT = Policy.load("strict")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.commands.status import read
+from edge.commands.live.status import read
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import Context as Setting
-from edge.audit.verify import verify_log
 from edge.cli import main
 from edge.clock import MS, S
 from edge.commissioning.keys import KeyStore, RecordKind

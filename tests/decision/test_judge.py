@@ -16,7 +16,7 @@ from edge.evidence.readings import BoardSample, Reading, Source, Vector
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, Binding, Lane, Lease, Revocation
 from edge.policy.engine import Policy
-from edge.policy.term import of_the_day
+from edge.policy.signed.term import of_the_day
 from edge.reasons import Reason
 from edge.version import BUILT
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.client.connection import Connection
 from edge.clock import S
 from edge.decision.model_failures import Consequence, Strikes
 from edge.errors import GuardError
-from edge.frames.client import Connection
 from edge.guard import launch
 from edge.guard import plan as daemon_plan
 from edge.guard.plan import Plan

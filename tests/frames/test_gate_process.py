@@ -14,9 +14,9 @@ import pytest
 from bench import scenery
 from edge import ipc
 from edge.cameras.layout import Layout
+from edge.client.connection import Connection
 from edge.clock import MS, BootClock, Clock
 from edge.frames import lifecycle
-from edge.frames.client import Connection
 from edge.frames.gate_process import GateProcess
 from edge.frames.lifecycle import Token
 from edge.frames.messages import (

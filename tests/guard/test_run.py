@@ -18,14 +18,14 @@ from typing import Any
 import cv2
 import pytest
 
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera
 from edge.cameras.source import parse_source
+from edge.client.connection import Connection
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, Office, RecordKind, read_verifier
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
-from edge.frames.client import Connection
 from edge.guard import plan as daemon_plan
 from edge.guard.launch import Launch
 from edge.guard.plan import Plan
@@ -283,7 +283,7 @@ def test_a_stranger_or_another_lane_is_refused_and_the_right_one_is_not(
             [
                 sys.executable,
                 "-c",
-                f"from edge.frames.client import Connection\n"
+                f"from edge.client.connection import Connection\n"
                 f"try: Connection({path!r}, {token or right!r}, {lane!r})\n"
                 f"except Exception as err: print(err)",
             ],
@@ -321,7 +321,11 @@ def test_a_token_that_was_used_admits_nobody_else(kiosk: Site) -> None:
 
 
 def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site) -> None:
-    idle = [sys.executable, "-c", "from edge.frames.client import open_connection as o\nc = o()\n"]
+    idle = [
+        sys.executable,
+        "-c",
+        "from edge.client.connection import open_connection as o\nc = o()\n",
+    ]
     idle[2] += "import time; time.sleep(60)"
     with Guard(plan(kiosk, *idle), quiet) as guard:
         while not guard.over:
@@ -333,7 +337,7 @@ def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site)
 
 def test_a_dead_matcher_is_started_again_and_frames_flow_to_it(kiosk: Site) -> None:
     said: list[str] = []
-    script = "from edge.frames.client import open_connection as o\nc = o()\nc.read()\nexit(3)"
+    script = "from edge.client.connection import open_connection as o\nc = o()\nc.read()\nexit(3)"
     with Guard(plan(kiosk, sys.executable, "-c", script), said.append) as guard:
         first = guard.keeper.child
         while guard.keeper.child in (None, first):
@@ -664,7 +668,7 @@ def test_the_matchers_models_are_checked_before_it_starts(
     record = kiosk.device.read_text() + f'[matcher.models]\n"landmarks.onnx" = "{named}"\n'
     kiosk.device.write_text(record)
     kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
-    counter = (sys.executable, "-m", "edge.frames.counter", str(tmp_path / "received.json"))
+    counter = (sys.executable, "-m", "edge.client.counter", str(tmp_path / "received.json"))
 
     if code is not None:
         with pytest.raises(GuardError, match=code):

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from edge.audit.note import Signer
-from edge.audit.verify import verify_log
+from edge.audit.proofs.verify import verify_log
+from edge.client.connection import Connection
 from edge.clock import MS, BootClock
 from edge.commissioning.keys import Office, read_verifier
 from edge.consent.tokens import DAY_S, Receipt, sign_token
 from edge.errors import UsageError
-from edge.frames.client import Connection
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.lease import Lane

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.policy.book import book
+from edge.policy.authoring.book import book
+from edge.policy.authoring.reach import elements
 from edge.policy.catalogue import catalogue
 from edge.policy.engine import Policy
-from edge.policy.reach import elements
 from edge.policy.scenario import read_scenarios
 
 STRICT = Policy.load("strict", datetime.date(2026, 11, 28))

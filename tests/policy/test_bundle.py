@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import PolicyError
-from edge.policy import bundle as bundle_module
-from edge.policy import trust
-from edge.policy.bundle import Floors, admit, open_bundle, parse_payload, seal_bundle
 from edge.policy.pack import read_pack
-from edge.policy.trust import BundleError, Root
+from edge.policy.signed import bundle as bundle_module
+from edge.policy.signed import trust
+from edge.policy.signed.bundle import Floors, admit, open_bundle, parse_payload, seal_bundle
+from edge.policy.signed.trust import BundleError, Root
 from edge.reasons import Reason
 from tests.support.bundles import (
     ANN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.policy import strict_json
+from edge.policy.signed import strict_json
 
 LIMITS = {"max_bytes": 60, "max_depth": 3, "max_parts": 6}
 

@@ -12,7 +12,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-LOADER = tuple(f"edge/policy/{name}.py" for name in ("bundle", "pack", "strict_json", "trust"))
+SIGNED = tuple(f"edge/policy/signed/{name}.py" for name in ("bundle", "strict_json", "trust"))
+LOADER = ("edge/policy/pack.py", *SIGNED)
 TESTS = [f"tests/policy/test_{name}.py" for name in ("bundle", "json", "refusals")]
 SLOW = "one_changed_byte"  # finds no branch of its own
 

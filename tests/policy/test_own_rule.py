@@ -87,7 +87,7 @@ def test_the_rule_goes_the_whole_way_into_force(call, own):
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_what_was_decided_before_is_decided_as_before(call, own, pack, tmp_path):
-    from edge.policy.files import policy_in
+    from edge.policy.signed.files import policy_in
 
     own(pack)
     days = sorted({case.get("as_of", TODAY) for case in CASES})

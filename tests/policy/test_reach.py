@@ -7,13 +7,13 @@ import json
 import pytest
 
 from edge.cli import main
-from edge.policy.difference import Edit, clauses
+from edge.policy.authoring.difference import Edit, clauses
+from edge.policy.authoring.lint import lint
+from edge.policy.authoring.reach import holding
 from edge.policy.engine import Policy
-from edge.policy.files import policy_in
-from edge.policy.lint import lint
-from edge.policy.reach import holding
 from edge.policy.rules import Effect
 from edge.policy.shipped import shipped_files
+from edge.policy.signed.files import policy_in
 
 STRICT = Policy.load("strict")
 TODAY = {rule.key for rule in STRICT.rules}

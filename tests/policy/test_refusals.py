@@ -9,10 +9,10 @@ import pytest
 import rfc8785
 
 from edge.errors import PolicyError
-from edge.policy import strict_json
-from edge.policy.bundle import Floors, admit, open_bundle, parse_payload, time_text
 from edge.policy.pack import read_pack, shipped_files
-from edge.policy.trust import PAYLOAD_TYPE, Root, open_envelope
+from edge.policy.signed import strict_json
+from edge.policy.signed.bundle import Floors, admit, open_bundle, parse_payload, time_text
+from edge.policy.signed.trust import PAYLOAD_TYPE, Root, open_envelope
 from tests.support.bundles import (
     ANN,
     BOB,

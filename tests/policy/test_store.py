@@ -8,10 +8,10 @@ import tracemalloc
 import pytest
 
 from edge.errors import PolicyError, UsageError
-from edge.policy import trust
-from edge.policy.bundle import Floors
-from edge.policy.store import PolicyStore, check_model, in_force, judge, newest
-from edge.policy.trust import BundleError
+from edge.policy.signed import trust
+from edge.policy.signed.bundle import Floors
+from edge.policy.signed.store import PolicyStore, check_model, in_force, judge, newest
+from edge.policy.signed.trust import BundleError
 from edge.reasons import Reason
 from tests.support.bundles import (
     ANN,
@@ -376,7 +376,7 @@ def test_hostile_input_costs_little(name):
 
 
 def test_only_so_much_of_a_large_file_is_read(tmp_path):
-    from edge.policy.store import read_bounded
+    from edge.policy.signed.store import read_bounded
 
     large = tmp_path / "large.json"
     large.write_bytes(b" " * (trust.MAX_BYTES + 500))

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.policy import engine
-from edge.policy.bundle import Bundle, Floors, admit
 from edge.policy.engine import Outcome, Policy, Verdict
 from edge.policy.pack import read_pack, shipped_files
 from edge.policy.rules import Effect
-from edge.policy.term import Tenure, of_the_day
-from edge.policy.trust import Root
+from edge.policy.signed.bundle import Bundle, Floors, admit
+from edge.policy.signed.term import Tenure, of_the_day
+from edge.policy.signed.trust import Root
 from edge.reasons import Reason
 from edge.version import BUILT
 from tests.conformance.differential import requests

@@ -19,10 +19,10 @@ import pytest
 from bench.web.browser import Browser, chromium
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.audit.proof import ProvenEntry, verify_proof
+from edge.audit.proofs.proof import ProvenEntry, verify_proof
 from edge.audit.schema import Context
 from edge.clock import S
-from edge.commands import status
+from edge.commands.live import status
 from edge.daemon.service import bound
 from edge.daemon.settings import Listen
 from edge.decision.judge import Outlook

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import (
     Board,
     Context,
@@ -16,7 +17,6 @@ from edge.audit.schema import (
     Start,
     Stop,
 )
-from edge.audit.verify import verify_log
 from edge.evidence.readings import Source
 from edge.lease import Lane
 from edge.reasons import Reason

@@ -8,10 +8,10 @@ import json
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.policy import trust
-from edge.policy.bundle import Bundle, seal_bundle
 from edge.policy.pack import shipped_files
-from edge.policy.trust import Root, sign
+from edge.policy.signed import trust
+from edge.policy.signed.bundle import Bundle, seal_bundle
+from edge.policy.signed.trust import Root, sign
 
 ANN, BOB, CYD, DAN, EVE, FAY = (
     Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 7)

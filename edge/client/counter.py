@@ -1,6 +1,6 @@
 """A matcher that matches nothing: it counts the frames it receives.
 
-    python -m edge.frames.counter OUT.json
+    python -m edge.client.counter OUT.json
 
 Writes `{"received": n, "captured_ns": [...], "received_ns": [...]}` when the
 stream ends or on SIGTERM. Demo and tests count releases here, at the matcher's end.
@@ -13,9 +13,9 @@ import signal
 import sys
 from pathlib import Path
 
+from edge.client.connection import open_connection
 from edge.clock import BootClock
 from edge.errors import GuardError
-from edge.frames.client import open_connection
 
 
 def main() -> int:

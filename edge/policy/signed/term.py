@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime
 
-from edge.policy.bundle import Bundle, Floors, expired, raised
 from edge.policy.engine import Policy
+from edge.policy.signed.bundle import Bundle, Floors, expired, raised
 from edge.reasons import Reason
 
 

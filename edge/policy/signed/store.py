@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import PolicyError, UsageError
-from edge.policy import strict_json
-from edge.policy.bundle import Bundle, Floors, admit, mended, open_bundle
+from edge.policy.authoring.lint import lint
 from edge.policy.engine import Policy
-from edge.policy.lint import lint
 from edge.policy.pack import read_pack, shipped_files
-from edge.policy.term import Tenure
-from edge.policy.trust import MAX_BYTES, BundleError, Root, malformed
+from edge.policy.signed import strict_json
+from edge.policy.signed.bundle import Bundle, Floors, admit, mended, open_bundle
+from edge.policy.signed.term import Tenure
+from edge.policy.signed.trust import MAX_BYTES, BundleError, Root, malformed
 from edge.reasons import Reason
 from edge.version import BUILT
 

@@ -19,9 +19,9 @@ from typing import Any
 import rfc8785
 
 from edge.errors import PolicyError
-from edge.policy import strict_json
 from edge.policy.pack import Pack, read_pack
-from edge.policy.trust import BundleError, Root, malformed, open_envelope, seal, signers
+from edge.policy.signed import strict_json
+from edge.policy.signed.trust import BundleError, Root, malformed, open_envelope, seal, signers
 from edge.reasons import Reason
 
 FORMAT = "framegate.policy.1"

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from edge.audit.files import Files
 from edge.audit.journal import SEGMENTS, read_certificates, read_journal
-from edge.audit.merkle import TILE_WIDTH, tile_path
 from edge.audit.note import Verifier, read_note
+from edge.audit.proofs.merkle import TILE_WIDTH, tile_path
+from edge.audit.proofs.verify import Verified, verify_log
 from edge.audit.publish import CHECKPOINT
 from edge.audit.segment import certificate_name, journal_name, parse_checkpoint
 from edge.audit.store import PUBLIC_KEY
-from edge.audit.verify import Verified, verify_log
 from edge.errors import AuditError, UsageError
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.audit.merkle import HASH_BYTES, TILE_WIDTH, leaf_hash, perfect_root, tile_path
 from edge.audit.note import NoteError
 from edge.audit.paths import Root, inclusion_path_of, root_from_inclusion, subtree
-from edge.audit.proof import entry_proof
+from edge.audit.proofs.merkle import HASH_BYTES, TILE_WIDTH, leaf_hash, perfect_root, tile_path
+from edge.audit.proofs.proof import entry_proof
 from edge.audit.segment import parse_checkpoint
 from edge.errors import AuditError
 
@@ -29,7 +29,7 @@ def size_of(note: str) -> int:
 
 
 def prove_from_tiles(tiles: Path, note: str, index: int) -> str:
-    """The proof that entry `index` is in the log, as `edge.audit.proof.prove_entry` writes it.
+    """The proof that entry `index` is in the log; see `edge.audit.proofs.proof.prove_entry`.
 
     Args:
         tiles: the log's folder `tile`.

@@ -23,7 +23,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 
 from edge.errors import PolicyError
-from edge.policy import strict_json
+from edge.policy.signed import strict_json
 from edge.reasons import Reason
 
 PAYLOAD_TYPE = "application/vnd.framegate.policy+json"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
+from edge.policy.authoring.reach import elements, holding
 from edge.policy.catalogue import catalogue
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION, Value
 from edge.policy.outcome import Decision, Outcome, Verdict
-from edge.policy.reach import elements, holding
 from edge.policy.rules import Effect, Rule, named
 from edge.policy.scenario import Scenario
 

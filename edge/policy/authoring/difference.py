@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from edge.policy.authoring.lint import spread
+from edge.policy.authoring.reach import holding
 from edge.policy.engine import Policy
 from edge.policy.facts import Value
-from edge.policy.lint import spread
 from edge.policy.outcome import Decision
-from edge.policy.reach import holding
 from edge.policy.rules import Rule
 
 _REACHED = 200  # cases compared for one rule

@@ -15,8 +15,8 @@ from typing import Any
 
 from edge.audit.files import Files
 from edge.audit.journal import BadEntry, read_certificates, read_journal
-from edge.audit.merkle import TILE_WIDTH, Frontier, TileBuffer, leaf_hash, tile_path
 from edge.audit.note import NoteError, Verifier, read_note
+from edge.audit.proofs.merkle import TILE_WIDTH, Frontier, TileBuffer, leaf_hash, tile_path
 from edge.audit.publish import CHECKPOINT
 from edge.audit.schema import SchemaError, canonical
 from edge.audit.segment import is_count, parse_checkpoint

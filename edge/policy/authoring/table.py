@@ -6,9 +6,9 @@ import html
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from edge.policy.authoring.matrix import LANES, PLACINGS, USUAL, Row
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
-from edge.policy.matrix import LANES, PLACINGS, USUAL, Row
 from edge.policy.outcome import Decision, Outcome
 from edge.policy.rules import Rule
 

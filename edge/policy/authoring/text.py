@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from edge.policy.authoring.matrix import Flip, flips
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
-from edge.policy.matrix import Flip, flips
 from edge.policy.outcome import NO_DECISION, Decision, Outcome, Verdict
 from edge.policy.rules import Effect
 from edge.reasons import HELP, Reason
