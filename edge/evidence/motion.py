@@ -39,9 +39,6 @@ TREMOR_SHARE = 0.2
 STILL_SHARE = 0.45  # cells at rest that show the camera is, whatever moves before it
 STILL = 0.0025  # widths
 MIN_CORNER = 2e-4  # least eigenvalue of a corner worth following, of 1
-MIN_CORNER_RATIO = (
-    0.02  # of the least eigenvalue to the greatest: along an edge nothing is followed
-)
 APART_PX = 8.0  # of 320: what lies closer is one corner at the border of two cells. A person who
 # fills the picture leaves a few edges, and each counted for up to four cells; where compression
 # blurred them they slid along themselves together, and the camera seemed to move
@@ -134,9 +131,7 @@ def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> _Pict
 
 def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
     """The best corner of each cell, where there is one away from people."""
-    values = cv2.cornerEigenValsAndVecs(grey, 5, 3)[:, :, :2]
-    least, most = values.min(axis=2), values.max(axis=2)
-    strength = np.where(away & (least >= MIN_CORNER_RATIO * most), least, 0.0)
+    strength = np.where(away, cv2.cornerMinEigenVal(grey, 5), 0.0)
     strength[:6], strength[-6:], strength[:, :6], strength[:, -6:] = 0.0, 0.0, 0.0, 0.0
     height, width = grey.shape
     found = []
