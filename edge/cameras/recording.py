@@ -141,6 +141,11 @@ class Recording:
             self._capture = None
         self._file.close()
 
+    def __del__(self) -> None:
+        """Released by name: left to the collector, OpenCV waits for a lock that we hold."""
+        if getattr(self, "_file", None) is not None:
+            self.close()
+
     def _start(self) -> None:
         before = self._log.heard
         with _only_recordings():

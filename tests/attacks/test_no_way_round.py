@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "threads of the matcher's interpreter while it is caged",
     "OPENCV_FFMPEG_LOGLEVEL": "quiet",
     "OPENCV_LOG_LEVEL": "quiet",
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "set, never read: how long a silent camera is waited for",
     "ORT_DISABLE_TELEMETRY": "set, never read",
     "PYTHONPATH": "what the matcher may read",
     "RP2040JS": "where an emulator for tests lies",

@@ -33,7 +33,7 @@ from tests.support.guards import Line, Site, site
 
 pytestmark = pytest.mark.guard
 
-ALLOWED = "[board]\nvirtual = true\n"
+ALLOWED = "[board]\nvirtual = true\n[clock]\nunproven = true\n[capture]\nmax_lag_ms = 100\n"
 
 
 class Stream(BaseHTTPRequestHandler):
