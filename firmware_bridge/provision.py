@@ -5,14 +5,13 @@ No key crosses the link: the board gets it by its debug port or boot loader.
 
 from __future__ import annotations
 
-import os
 import struct
-import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.files import write_new
 from firmware_bridge import store
 from firmware_bridge.images import memory_map
 
@@ -83,10 +82,7 @@ def write(platform: Platform, root: bytes, out: Path) -> tuple[Path, list[str]]:
     if out.exists():
         raise UsageError(f"{out} exists already; a key is never overwritten")
     try:
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=".board-", delete=False) as temp:
-            temp.write(content)
-        os.chmod(temp.name, 0o600)
-        os.replace(temp.name, out)
+        write_new(out, content, 0o600)
     except OSError as err:
         raise UsageError(f"cannot write {out}: {err.strerror}") from err
     words = {"file": str(out), "address": f"{place.address:#x}"}

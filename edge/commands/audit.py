@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import AuditError, UsageError
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
@@ -301,12 +302,9 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, text: str) -> None:
-    temp = path.with_name(path.name + ".new")
     try:
-        temp.write_text(text)
-        temp.replace(path)
+        write_whole(path, text.encode())
     except OSError as err:
-        temp.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {err.strerror}") from err
 
 

@@ -83,7 +83,11 @@ def _trust(args: argparse.Namespace) -> int:
 
 
 def _sign(args: argparse.Namespace) -> int:
-    print(KeyStore.open(args.keys).sign_file(args.file, RecordKind(args.kind)))
+    from edge.commissioning.records import parse_device, parse_session
+
+    kind = RecordKind(args.kind)
+    checks = {RecordKind.DEVICE: parse_device, RecordKind.SESSION: parse_session}
+    print(KeyStore.open(args.keys).sign_file(args.file, kind, checks.get(kind)))
     return 0
 
 

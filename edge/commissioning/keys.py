@@ -18,13 +18,14 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import stat
 import tempfile
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
 from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
 from edge.errors import SignatureError, UsageError
+from edge.files import read_named, read_secret, read_trusted, sync_directory, write_new, write_whole
 
 DEFAULT_DIR = Path("~/.config/framegate")
 BOARD_KEY_BYTES = 32
@@ -79,10 +80,14 @@ class KeyStore:
                     raise UsageError(f"{where / name} exists already; keys are never overwritten")
             with tempfile.TemporaryDirectory(prefix=".new-", dir=where) as staging:
                 for name, text in texts.items():
-                    _write_new(Path(staging) / name, text + "\n", name.endswith(".key"))
+                    write_new(
+                        Path(staging) / name,
+                        f"{text}\n".encode(),
+                        0o600 if name.endswith(".key") else 0o644,
+                    )
                 for name in _NAMES:
                     os.link(Path(staging) / name, where / name)  # never overwrites
-            _sync_directory(where)
+            sync_directory(where)
         except OSError as err:
             raise UsageError(f"cannot make keys in {where}: {err.strerror}") from err
         return cls(where)
@@ -108,7 +113,7 @@ class KeyStore:
         try:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not place.exists():
-                _write_new(place, key.text + "\n", secret=False)
+                write_new(place, f"{key.text}\n".encode())
         except OSError as err:
             raise UsageError(f"cannot write {place}: {err.strerror}") from err
         if read_verifier(place).text != key.text:
@@ -118,7 +123,7 @@ class KeyStore:
     def trusted(self, role: Office) -> tuple[Verifier, ...]:
         """The keys trusted in `role`, by file name."""
         folder = self.directory / "trust" / role.value
-        return tuple(read_verifier(path) for path in sorted(folder.glob("*.pub")))
+        return tuple(_trusted(path) for path in sorted(folder.glob("*.pub")))
 
     def check_override(self, view: bytes, path: Path) -> None:
         """See that a second holder signed a view that does not look like a private interior.
@@ -167,21 +172,21 @@ class KeyStore:
             raise UsageError(f"{self.directory / 'board.key'}: expected 64 hexadecimal digits")
         return key
 
-    def sign_file(self, path: Path, kind: RecordKind) -> Path:
-        """Write the signature of `path` beside it, as PATH.sig, and return where."""
-        note = sign_note(_statement(_read(path), kind), [self.record_signer()])
+    def sign_file(
+        self, path: Path, kind: RecordKind, check: Callable[[bytes, Path], object] | None = None
+    ) -> Path:
+        """Write the signature of `path` beside it, as PATH.sig, and return where.
+
+        Args:
+            check: raises for content that is not to be signed; it sees the bytes that are.
+        """
+        data = _read(path)
+        if check is not None:
+            check(data, path)
+        note = sign_note(_statement(data, kind), [self.record_signer()])
         target = path.with_name(path.name + ".sig")
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".sig-", delete=False) as temp:
-                try:
-                    temp.write(note)
-                    temp.flush()
-                    os.fsync(temp.fileno())
-                    os.chmod(temp.name, 0o644)
-                    os.replace(temp.name, target)
-                except OSError:
-                    os.unlink(temp.name)
-                    raise
+            write_whole(target, note)
         except OSError as err:
             raise UsageError(f"cannot write {target}: {err.strerror}") from err
         return target
@@ -224,18 +229,10 @@ class KeyStore:
             raise UsageError(f"{self.directory / name}: {err}") from err
 
     def _verifier(self, name: str) -> Verifier:
-        path = self.directory / name
-        try:
-            return Verifier.parse(_read(path).decode(errors="replace"))
-        except NoteError as err:
-            raise UsageError(f"{path}: {err}") from err
+        return _trusted(self.directory / name)
 
     def _secret(self, name: str) -> str:
-        path = self.directory / name
-        text = _read(path).decode(errors="replace")
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise UsageError(f"{path} may be read by others: expected mode 600 (chmod 600 {path})")
-        return text
+        return _read(self.directory / name, read_secret).decode(errors="replace")
 
 
 def read_verifier(path: Path) -> Verifier:
@@ -254,28 +251,18 @@ def _statement(data: bytes, kind: RecordKind) -> bytes:
     return f"framegate/{kind.value}/v1\n{hashlib.sha256(data).hexdigest()}\n".encode()
 
 
-def _read(path: Path) -> bytes:
+def _trusted(path: Path) -> Verifier:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_RECORD_BYTES + 1)
+        return Verifier.parse(_read(path, read_trusted).decode(errors="replace"))
+    except NoteError as err:
+        raise UsageError(f"{path}: {err}") from err
+
+
+def _read(path: Path, way: Callable[[Path, int], bytes] = read_named) -> bytes:
+    try:
+        data = way(path, _MAX_RECORD_BYTES + 1)
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err
     if len(data) > _MAX_RECORD_BYTES:
         raise UsageError(f"{path} is larger than {_MAX_RECORD_BYTES} bytes")
     return data
-
-
-def _write_new(path: Path, text: str, secret: bool) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -8,7 +8,6 @@ that a record and a policy scenario are the same words.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,19 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import RecordError
 from edge.evidence.people import PeopleRules
+from edge.files import read_named
 from edge.frames.output_format import SHRINK, OutputFormat
 from edge.lease import Lane
 from edge.policy.signed.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
 from edge.sandbox.spec import LAYER_NAMES
+from edge.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from edge.cameras.opencv import CameraIdentity
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _MAX_BYTES = 64 * 1024
 DWELL_S = (1.0, 30.0)
@@ -191,23 +187,16 @@ def parse_session(data: bytes, path: Path) -> Session:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES + 1)
+        return read_named(path, _MAX_BYTES + 1)
     except OSError as err:
         raise RecordError(f"{path}: cannot be read: {err.strerror}") from err
 
 
 def _parse(data: bytes, path: Path) -> Mapping[str, Any]:
-    if len(data) > _MAX_BYTES:
-        raise RecordError(f"{path}: expected at most {_MAX_BYTES} bytes")
     try:
-        text = data.decode("utf-8-sig")  # some editors begin a file with a mark
-        table: dict[str, Any] = tomllib.loads(text)
-        return table
-    except UnicodeDecodeError as err:
-        raise RecordError(f"{path}: expected UTF-8 text: {err.reason} at byte {err.start}") from err
-    except tomllib.TOMLDecodeError as err:
-        raise RecordError(f"{path}: not TOML: {err}") from err
+        return parse_toml(data, _MAX_BYTES)
+    except ValueError as err:
+        raise RecordError(f"{path}: {err}") from err
 
 
 class _Table:

@@ -30,7 +30,7 @@ from edge.clock import MS, S
 from edge.consent.consent import Consent
 from edge.consent.tokens import read_authorisation, read_receipt
 from edge.errors import RecordError, SignatureError
-from edge.plain_file import read_plain
+from edge.files import read_plain
 
 LOOK_NS = 50 * MS  # the folder is read this often
 MAX_FILES = 4096

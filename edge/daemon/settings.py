@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,9 @@ from typing import Any
 from edge.cameras.redact import redacted
 from edge.cameras.source import EXPECTED, parse_source, resolve_source
 from edge.errors import CameraError, UsageError
+from edge.files import read_named
 from edge.policy.shipped import names
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edge.toml_text import parse_toml, text_of
 
 _MAX_BYTES = 64 * 1024
 MAX_UID = 2**31 - 1
@@ -233,23 +229,18 @@ def read_settings(path: Path) -> bytes:
         SettingsError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES + 1)
+        return read_named(path, _MAX_BYTES + 1)
     except OSError as err:
         raise SettingsError([f"{path}: cannot be read: {err.strerror}"]) from err
 
 
 def parse_settings(data: bytes, path: Path) -> Settings:
     """The settings in `data`, the content of `path`; see `load_settings`."""
-    if len(data) > _MAX_BYTES:
-        raise SettingsError([f"{path}: expected at most {_MAX_BYTES} bytes"])
     try:
-        text = data.decode("utf-8-sig")  # some editors begin with a mark
-        tables: dict[str, Any] = tomllib.loads(text)
-    except UnicodeDecodeError as err:
-        raise SettingsError([f"{path}: expected UTF-8 text: byte {err.start} is not"]) from err
-    except (tomllib.TOMLDecodeError, RecursionError) as err:
-        raise SettingsError([f"{path}: not TOML: {err}"]) from err
+        tables = parse_toml(data, _MAX_BYTES)
+        text = text_of(data)
+    except ValueError as err:
+        raise SettingsError([f"{path}: {err}"]) from err
     lines = _lines(text)
     problems: list[tuple[int, str]] = []
     values: dict[tuple[str, str], Any] = {}
@@ -285,7 +276,7 @@ def show(settings_text: bytes | None = None, path: Path = Path("guard.toml")) ->
     tables: Mapping[str, Any] = {}
     if settings_text is not None:
         parse_settings(settings_text, path)
-        tables = tomllib.loads(settings_text.decode("utf-8-sig"))
+        tables = parse_toml(settings_text, _MAX_BYTES)
     lines = []
     for table in TABLES:
         if table:
@@ -364,7 +355,7 @@ def _lines(text: str) -> dict[tuple[str, str], int]:
 
 
 def _default(key: Key) -> Any:
-    return tomllib.loads(f"value = {key.default}")["value"]
+    return parse_toml(f"value = {key.default}".encode(), _MAX_BYTES)["value"]
 
 
 def _name(key: Key) -> str:

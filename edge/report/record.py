@@ -10,7 +10,6 @@ from the first frame.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from edge.audit.schema import Context
 from edge.clock import S
 from edge.errors import RecordError, UsageError
 from edge.evidence.readings import Reading
+from edge.files import write_whole
 from edge.reasons import Reason
 
 
@@ -242,12 +242,7 @@ def write_atomic(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            scratch.write_text(text, encoding="utf-8")
-            os.replace(scratch, path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        write_whole(path, text.encode())
     except OSError as err:
         raise UsageError(f"cannot write {path}: {err.strerror or err}") from err
 

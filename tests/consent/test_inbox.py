@@ -9,8 +9,8 @@ from edge.audit.schema import Handing
 from edge.clock import MS, S
 from edge.consent.consent import Consent
 from edge.consent.inbox import BURST, LOOK_NS, REGAIN_NS, ConsentInbox
+from edge.files import read_plain
 from edge.lease import Lane
-from edge.plain_file import read_plain
 
 
 def inbox(folder: Path) -> ConsentInbox:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from edge.files import write_whole
 from edge.policy.shipped import names
 
 EXAMPLES = """\
@@ -171,8 +171,7 @@ def _say(line: str) -> None:
 def _environment_file(out: Path, guard: Any) -> Path:
     """Write what the next matcher needs to connect where only this user can read it."""
     out.mkdir(parents=True, exist_ok=True)
-    path, new = out / "matcher.env", out / "matcher.env.new"
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.writelines(f"{key}={value}\n" for key, value in guard.environment.items())
-    return new.replace(path)
+    path = out / "matcher.env"
+    lines = (f"{key}={value}\n" for key, value in guard.environment.items())
+    write_whole(path, "".join(lines).encode(), 0o600)
+    return path

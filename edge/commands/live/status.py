@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def read(file: Path, wall_s: float) -> dict[str, Any] | None:
     """The snapshot in `file`; None if there is none, it is old, or its daemon is gone."""
-    from edge.plain_file import read_plain
+    from edge.files import read_plain
     from edge.status.alive import abandoned
 
     try:

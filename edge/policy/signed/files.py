@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.files import write_whole
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
 from edge.policy.pack import read_pack
 from edge.policy.shipped import completed, shipped_files
 from edge.policy.signed import keys as policy_keys
 from edge.policy.signed.bundle import parse_payload
-from edge.policy.signed.store import read_bounded, write_whole
+from edge.policy.signed.store import read_bounded
 from edge.policy.signed.trust import Root, peek
 from edge.policy.vocabulary import VOCABULARY
 

@@ -6,9 +6,7 @@ device's own keys and never need to be on the device.
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from edge import files
 from edge.errors import UsageError
 
 _MAX_BYTES = 4096
@@ -44,9 +43,10 @@ def make(names: Sequence[str], directory: Path) -> list[Path]:
         for name in names:
             key = Ed25519PrivateKey.generate()
             secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            _write_new(directory / f"{name}.key", secret, 0o600)
+            text = key.public_key().public_bytes_raw().hex().encode() + b"\n"
+            files.write_new(directory / f"{name}.key", secret, 0o600)
             public = directory / f"{name}.pub"
-            _write_new(public, key.public_key().public_bytes_raw().hex().encode() + b"\n", 0o644)
+            files.write_new(public, text, 0o644)
             made.append(public)
     except OSError as err:
         raise UsageError(f"cannot make keys in {directory}: {err.strerror}") from err
@@ -55,9 +55,7 @@ def make(names: Sequence[str], directory: Path) -> list[Path]:
 
 def read_secret(path: Path) -> Ed25519PrivateKey:
     """The signing key in `path`, which only its owner may read."""
-    data = _read(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise UsageError(f"{path} may be read by others: expected mode 600 (chmod 600 {path})")
+    data = _read(path, files.read_secret)
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as err:
@@ -78,15 +76,8 @@ def read_public(path: Path) -> bytes:
     return key
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-
-
-def _read(path: Path) -> bytes:
+def _read(path: Path, way: Callable[[Path, int], bytes] = files.read_named) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES)
+        return way(path, _MAX_BYTES)
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err

@@ -15,14 +15,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.errors import PolicyError, UsageError
+from edge.files import read_named, write_whole
 from edge.policy.authoring.lint import lint
 from edge.policy.engine import Policy
 from edge.policy.pack import read_pack, shipped_files
@@ -247,23 +246,7 @@ def check_model(bundle: Bundle, path: Path) -> None:
 
 def read_bounded(path: Path) -> bytes:
     """The file's bytes, or one more than a bundle may have: what follows is not read."""
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
-
-
-def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file so that there is never half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    return read_named(path, MAX_BYTES + 1)
 
 
 def _json(text: bytes, name: str) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""The one place that opens files with care: bounded, never waiting, whole or not at all.
+
+What is read is a regular file; a pipe, a device or a socket is none. Opening a
+pipe the usual way waits for a writer, who need not come. What is checked of a
+file, its mode or its owner, is checked of the open descriptor whose bytes are used.
+
+What is written is made under a name that was not there, so a planted link is
+never followed, and has exactly the mode asked for, whatever the umask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def read_plain(path: Path, most_bytes: int) -> bytes:
+    """At most `most_bytes` of a regular file in a folder that somebody else owns: no link.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may already do something
+        raise _odd(path)
+    return _read(path, most_bytes, os.O_NOFOLLOW)[0]
+
+
+def read_named(path: Path, most_bytes: int) -> bytes:
+    """At most `most_bytes` of the regular file that an operator names, maybe by a link.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    return _read_named(path, most_bytes)[0]
+
+
+def read_secret(path: Path, most_bytes: int) -> bytes:
+    """`read_named` of a file that its owner alone may read.
+
+    Raises:
+        OSError: it cannot be read.
+        PermissionError: others may read it; the message says what to do.
+    """
+    data, found = _read_named(path, most_bytes)
+    if found.st_mode & 0o077:
+        why = f"may be read by others: expected mode 600 (chmod 600 {path})"
+        raise PermissionError(errno.EPERM, why)
+    return data
+
+
+def read_trusted(path: Path, most_bytes: int) -> bytes:
+    """`read_named` of a file that says whom to trust: others may not change it or its folder.
+
+    Raises:
+        OSError: it cannot be read.
+        PermissionError: others may change it; the message says what to do.
+    """
+    data, found = _read_named(path, most_bytes)
+    for place, state in ((path, found), (path.parent, path.parent.stat())):
+        if state.st_mode & _BY_OTHERS:
+            why = f"{place} may be changed by others (chmod go-w {place})"
+            raise PermissionError(errno.EPERM, why)
+    return data
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file that is not there yet, to the disk.
+
+    Raises:
+        FileExistsError: there is one, or a link.
+        OSError: it cannot be written; nothing is left behind.
+    """
+    fd = os.open(path, _NEW, mode & 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put `data` at `path` whole, or leave what is there; a link there is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    beside = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    write_new(beside, data, mode)
+    try:
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink()
+        raise
+
+
+def sync_directory(path: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _read_named(path: Path, most_bytes: int) -> tuple[bytes, os.stat_result]:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise _odd(path)
+    return _read(path, most_bytes, 0)
+
+
+def _read(path: Path, most_bytes: int, flags: int) -> tuple[bytes, os.stat_result]:
+    with os.fdopen(os.open(path, _READ | flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise _odd(path)
+        return file.read(most_bytes), found
+
+
+def _odd(path: Path) -> OSError:
+    return OSError(errno.EINVAL, f"{path.name} is no regular file")

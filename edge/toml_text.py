@@ -1,0 +1,40 @@
+"""The one reader of TOML: bounded, a byte-order mark is allowed, one line says what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def parse_toml(data: bytes, most_bytes: int) -> dict[str, Any]:
+    """The tables in `data`.
+
+    Raises:
+        ValueError: too large, no UTF-8, no TOML, or nested too deeply; one line says which.
+    """
+    if len(data) > most_bytes:
+        raise ValueError(f"expected at most {most_bytes} bytes")
+    try:
+        found: dict[str, Any] = tomllib.loads(text_of(data))
+    except tomllib.TOMLDecodeError as err:
+        raise ValueError(f"not TOML: {err}") from err
+    except RecursionError:
+        raise ValueError("not TOML: nested too deeply") from None
+    return found
+
+
+def text_of(data: bytes) -> str:
+    """`data` as text, without the mark that some editors begin a file with.
+
+    Raises:
+        ValueError: no UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise ValueError(f"expected UTF-8 text: {err.reason} at byte {err.start}") from err
