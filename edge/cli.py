@@ -27,7 +27,7 @@ os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # errors are told by us, in one lin
 os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
 
 import edge.commands
-from edge.errors import GuardError
+from edge.errors import GuardError, spent
 from edge.version import VERSION
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -75,8 +75,8 @@ def _command_modules() -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    args = build_parser().parse_args(argv)
     try:
+        args = build_parser().parse_args(argv)
         code = int(args.handler(args))
         sys.stdout.flush()  # what does not fit is noticed here, not at the very end
         return code
@@ -88,7 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _drop_stdout()  # the reader has read enough, as `head` does
         return 0
+    except MemoryError:
+        print("framegate: out of memory", file=sys.stderr)
+        return 1
+    except ImportError as err:  # a library is damaged, or there is no memory to map it
+        first = str(err).strip().partition("\n")[0]
+        print(f"framegate: a library cannot be loaded: {first}", file=sys.stderr)
+        return 1
     except OSError as err:
+        if why := spent(err):
+            print(f"framegate: {why}", file=sys.stderr)
+            return 1
         if err.errno not in _FULL:
             raise
         _drop_stdout()

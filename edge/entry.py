@@ -7,7 +7,10 @@ from edge import isolation
 
 def framegate() -> int:
     """Start anew in isolated mode unless it is so already, then run the command."""
-    isolation.enter()
-    from edge.cli import main
+    try:
+        isolation.enter()
+        from edge.cli import main
 
-    return main()
+        return main()
+    except KeyboardInterrupt:  # while it was still loading
+        return 130

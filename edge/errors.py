@@ -5,6 +5,8 @@ Commands print a `GuardError` as one line and exit 2; the running guard catches
 it only in its loop, after the lease has been revoked.
 """
 
+import errno
+
 
 class GuardError(Exception):
     """Base of every error this project raises on purpose."""
@@ -68,3 +70,16 @@ class BridgeError(GuardError):
 
 class AuthenticationError(BridgeError):
     """A packet had a bad tag or a sequence number already used."""
+
+
+_SPENT = {
+    errno.EMFILE: "too many open files: expected a limit of at least 128 (ulimit -n 128)",
+    errno.ENFILE: "the system has no open files left",
+    errno.ENOMEM: "out of memory",
+    errno.EAGAIN: "no process can be started: the limit on processes is reached (ulimit -u)",
+}
+
+
+def spent(err: OSError) -> str:
+    """What this machine has no more of, and the step that helps; empty if it is another error."""
+    return _SPENT.get(err.errno or 0, "")

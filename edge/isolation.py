@@ -120,4 +120,7 @@ def _run(module: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1], sys.argv[2:])
+    try:
+        _run(sys.argv[1], sys.argv[2:])
+    except KeyboardInterrupt:  # while it was still loading
+        sys.exit(130)

@@ -19,6 +19,7 @@ from edge.reasons import Reason
 from edge.report.record import FrameDecision, Summary, decision_line
 
 KEEP = 18_000  # frames in memory: ten minutes of 30 a second
+BATCH = 300  # settled at once: a few milliseconds, for the parent must beat meanwhile
 MAX_BYTES = 256 * 1024 * 1024  # of one file; about two weeks at 30 frames a second fill ten
 
 
@@ -42,8 +43,8 @@ class RunLog:
         return self._out / "decisions.jsonl.part"
 
     def keep_up(self, recorder: Recorder) -> None:
-        """Settle the oldest frames once the recorder holds twice what it should keep."""
-        if recorder.held >= 2 * self._keep:
+        """Settle the oldest frames once the recorder holds a batch more than it should keep."""
+        if recorder.held >= self._keep + min(BATCH, self._keep):
             self._settle(recorder.settle(self._keep))
 
     def finish(self, rest: Sequence[FrameDecision], summary: Summary) -> Summary:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from edge import ipc, scheduling
 from edge.audit.schema import Board
 from edge.clock import BootClock, S
-from edge.errors import GuardError
+from edge.errors import GuardError, spent
 from edge.evidence.readings import Source
 from edge.frames import lifecycle
 from edge.frames.lifecycle import Escape, MatcherConnected, Over, Token
@@ -96,6 +96,9 @@ class Guard:
             lost = self._first_lost()
             self.close()
             raise GuardError(lost) from err
+        except OSError as err:  # no descriptor, process or memory left, or a file is away
+            self.close()
+            raise GuardError(f"the guard cannot start: {spent(err) or err}") from err
         except BaseException:
             self.close()
             raise

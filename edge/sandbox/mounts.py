@@ -64,6 +64,15 @@ def _outermost(paths: list[str]) -> list[str]:
 
 
 def _cover(uid: int, barrier: str, paths: list[str]) -> None:
+    """Put an empty folder over `barrier` and only `paths` back into it."""
+    before = os.umask(0o022)  # whoever started the guard may have one that shuts `uid` out
+    try:
+        _cover_with_modes(uid, barrier, paths)
+    finally:
+        os.umask(before)
+
+
+def _cover_with_modes(uid: int, barrier: str, paths: list[str]) -> None:
     handles = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in paths}
     if not _mount("none", barrier, "tmpfs", _NOSUID | _NODEV, "mode=755,size=64k"):
         raise _refused(uid, barrier)

@@ -11,7 +11,7 @@ from edge.decision.monitor import Account
 from edge.evidence.readings import Reading, Source
 from edge.frames.messages import Resolved
 from edge.guard.recorder import Recorder
-from edge.guard.run_log import RunLog
+from edge.guard.run_log import BATCH, RunLog
 from edge.reasons import Reason
 from edge.report.record import Outcome, read_decisions, summarise
 
@@ -91,3 +91,17 @@ def test_a_run_that_saw_hardly_anything_still_leaves_its_file(tmp_path: Path, fr
     summary, lines = whole(played(frames, log), log)
 
     assert (summary.frames, len(lines)) == (frames, frames)
+
+
+def test_no_settling_takes_long_enough_to_miss_a_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = RunLog(tmp_path, keep=1000)
+    batches: list[int] = []
+    write = log._write
+    monkeypatch.setattr(log, "_write", lambda found: (batches.append(len(found)), write(found)))
+
+    played(3000, log)
+
+    assert len(batches) > 5
+    assert max(batches) <= BATCH

@@ -1,0 +1,83 @@
+"""Whatever the guard is started from: it works, or says in one line what is missing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edge.sandbox.spec import missing
+from tests.support import render
+from tests.support.guards import Site, site
+
+pytestmark = pytest.mark.guard
+ENTRY = "import sys; from edge.entry import framegate; sys.exit(framegate())"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+    if missing():
+        pytest.skip("this machine lacks a layer of the sandbox; the records would have to say so")
+    folder = tmp_path_factory.mktemp("kiosk")
+    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 120))
+    return site(folder / "site", clip, clip, face_model)
+
+
+def started(kiosk: Site, out: Path, before: str) -> subprocess.CompletedProcess[str]:
+    """`framegate run` from a shell that was set up by `before`."""
+    room = out / "matcher"
+    room.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(room, 65534, 65534)
+    command: Sequence[str | Path] = [
+        *(sys.executable, "-m", "edge.cli", "run", "--source", kiosk.clip),
+        *("--device", kiosk.device, "--session", kiosk.session, "--keys", kiosk.store.directory),
+        *("--matcher", f"{sys.executable} -m edge.client.counter {room}/received.json"),
+        *("--matcher-write", room, "--out", out),
+    ]
+    shell = ["sh", "-c", f'{before}; exec "$@"', "sh", *map(str, command)]
+    return subprocess.run(shell, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
+
+
+@pytest.mark.parametrize("mask", ["022", "027", "077"])
+def test_frames_flow_whatever_the_umask_of_whoever_starts_it(
+    kiosk: Site, tmp_path: Path, mask: str
+) -> None:
+    done = started(kiosk, tmp_path / "out", f"umask {mask}")
+
+    assert done.returncode == 0, done.stderr
+    assert "0 released" not in done.stdout
+    assert (tmp_path / "out" / "matcher" / "received.json").exists()
+
+
+def test_too_few_open_files_are_one_line(kiosk: Site, tmp_path: Path) -> None:
+    done = started(kiosk, tmp_path / "out", "ulimit -n 24")
+
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("framegate: ")
+    assert "too many open files" in last
+
+
+def test_an_early_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
+    told = []
+    for step in range(12):
+        run = subprocess.Popen(
+            [sys.executable, "-c", ENTRY, "explain", "VIEW_FOREIGN"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        time.sleep(0.08 + 0.03 * step)  # before that the interpreter itself is not up
+        run.send_signal(signal.SIGINT)
+        told.append(run.communicate(timeout=30)[1].decode())
+
+    assert [text for text in told if "Traceback" in text] == []
