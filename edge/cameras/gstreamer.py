@@ -34,7 +34,7 @@ from edge.errors import CameraError
 
 PREFIX = "gst:"
 _CAMERAS = frozenset({"v4l2src", "libcamerasrc", "nvarguscamerasrc", "nvv4l2camerasrc", "rtspsrc"})
-_LAUNCH = "gst-launch-1.0"
+LAUNCH = "gst-launch-1.0"
 _NAME = "framegate"
 _START_S = 15.0
 _CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
@@ -110,9 +110,9 @@ class PipelineCamera:
         """
         self._clock = clock
         self._pipeline = pipeline
-        program = shutil.which(_LAUNCH, path=isolation.search_path(os.environ))
+        program = shutil.which(LAUNCH, path=isolation.search_path(os.environ))
         if program is None:
-            raise CameraError(f"{PREFIX}{redacted(pipeline)}: expected {_LAUNCH} to be installed")
+            raise CameraError(f"{PREFIX}{redacted(pipeline)}: expected {LAUNCH} to be installed")
         words = pipeline_words(pipeline)
         self.identity = CameraIdentity("pipeline", driver_of(words), "", redacted(pipeline))
         self._frames_fd, write_fd = os.pipe()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable
 from enum import Enum
@@ -96,7 +97,7 @@ class KeyStore:
     def open(cls, directory: Path | None = None) -> KeyStore:
         """The keys in `directory`, which must hold at least `record.pub`."""
         where = _resolved(directory)
-        if not (where / "record.pub").is_file():
+        if not _is_file(where / "record.pub"):
             raise UsageError(
                 f"no keys in {where} (expected record.pub); make them with `framegate keys init`"
             )
@@ -203,7 +204,7 @@ class KeyStore:
         """The bytes of `path`, read once and verified: use these, do not read again."""
         data = _read(path)
         beside = path.with_name(path.name + ".sig")
-        if not beside.is_file():
+        if not _is_file(beside):
             raise SignatureError(f"{path} is unsigned: expected {beside.name} beside it")
         self.verify_bytes(data, _read(beside), kind, str(path))
         return data
@@ -249,6 +250,20 @@ def _resolved(directory: Path | None) -> Path:
 
 def _statement(data: bytes, kind: RecordKind) -> bytes:
     return f"framegate/{kind.value}/v1\n{hashlib.sha256(data).hexdigest()}\n".encode()
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; one that may not be looked at is neither there nor absent.
+
+    Raises:
+        UsageError: this user may not know.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
 
 
 def _trusted(path: Path) -> Verifier:

@@ -12,9 +12,23 @@ from pathlib import Path
 
 from edge import ipc
 from edge.daemon.service import plan_of
-from edge.daemon.settings import load_settings
+from edge.daemon.settings import SettingsError, load_settings, parse_settings, read_settings
 from edge.errors import GuardError
+from edge.guard.obstacles import obstacles
 from edge.guard.plan import check
+
+
+def problems(config: Path) -> list[str]:
+    """Everything that would stop a start with this guard.toml, one line each.
+
+    Raises:
+        SettingsError: the file cannot be read: bad usage, not a failed check.
+    """
+    data = read_settings(config)
+    try:
+        return obstacles(plan_of(parse_settings(data, config)))
+    except SettingsError as err:
+        return list(err.problems)
 
 
 def main() -> int:

@@ -162,7 +162,13 @@ def keys(place: str, problem: str | None) -> Finding:
     return Finding("keys", State.MISSING, problem, todo)
 
 
-def models(absent: tuple[str, ...], altered: tuple[str, ...]) -> Finding:
+def models(
+    absent: tuple[str, ...], altered: tuple[str, ...], unreadable: tuple[str, ...] = ()
+) -> Finding:
+    if unreadable:
+        found = f"may not be read: {', '.join(unreadable)}"
+        todo = "make them readable for the user who runs the guard"
+        return Finding("models", State.MISSING, found, todo, needed=True)
     if altered:
         found = f"altered: {', '.join(altered)}"
         return Finding("models", State.MISSING, found, "run `framegate models pull`", needed=True)
@@ -170,6 +176,14 @@ def models(absent: tuple[str, ...], altered: tuple[str, ...]) -> Finding:
         found = f"not there: {', '.join(absent)}"
         return Finding("models", State.MISSING, found, "run `framegate models pull`", needed=True)
     return Finding("models", State.OK, "every digest is as pinned", needed=True)
+
+
+def configuration(place: str, problems: list[str]) -> Finding:
+    """`problems`: everything that would stop a start with this guard.toml."""
+    if not problems:
+        return Finding("configuration", State.OK, f"{place}: a start would pass", needed=True)
+    todo = "mend each; `framegate config check` lists them one a line"
+    return Finding("configuration", State.MISSING, "; ".join(problems), todo, needed=True)
 
 
 def policy(digests: Mapping[str, str], problem: str | None) -> Finding:

@@ -134,6 +134,7 @@ def _models() -> Finding:
     return doctor.models(
         tuple(name for name, found in states.items() if found is State.ABSENT),
         tuple(name for name, found in states.items() if found is State.ALTERED),
+        tuple(name for name, found in states.items() if found is State.UNREADABLE),
     )
 
 

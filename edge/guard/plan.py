@@ -2,28 +2,32 @@
 
 `check` reads every record, key, view, policy and model by its signature or
 digest; nothing runs yet, and a guard that is only checked leaves no trace.
+`examine` is the same check, told whole: `config check` prints what it finds.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from edge.cameras.source import parse_source
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.matcher_models import check_matcher
 from edge.commissioning.records import Device, Session, parse_device, parse_session
-from edge.errors import UsageError
+from edge.errors import GuardError, UsageError
 from edge.models import SCENE
 from edge.models.pull import asset
 from edge.policy.engine import Policy
-from edge.policy.selection import choose
+from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
 from edge.sandbox.paths import faults
 from edge.view.fingerprint import Fingerprint, SceneCheck
 
 VIRTUAL = "virtual"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +72,78 @@ class Papers:
         return self.session.operation.identifying
 
 
+class _Faults:
+    """Takes every step of a check, so that one fault does not hide the next."""
+
+    def __init__(self) -> None:
+        self.errors: list[GuardError] = []
+
+    def of(self, step: Callable[[], T]) -> T | None:
+        """What `step` gives; None if it was refused, which is kept."""
+        try:
+            return step()
+        except GuardError as err:
+            self.errors.append(err)
+            return None
+
+
 def check(plan: Plan, say: Callable[[str], None]) -> Papers:
     """Check everything; `say` hears what an operator should know.
 
     Raises:
         GuardError: a record, key, view, policy or model is not what it should be.
     """
-    store = KeyStore.open(plan.keys)
-    device_bytes = store.read_verified(plan.device, RecordKind.DEVICE)
-    session_bytes = store.read_verified(plan.session, RecordKind.SESSION)
-    device = parse_device(device_bytes, plan.device)
-    session = parse_session(session_bytes, plan.session)
-    _require_real_board(plan, device, session)
-    if device.receipts and plan.desk is None:
-        raise UsageError(
-            f"{plan.device} asks for receipts of consent: name the folder where they are "
-            "handed in with --desk DIR"
-        )
-    if plan.desk is not None and not plan.desk.is_dir():
-        raise UsageError(f"--desk {plan.desk}: expected a folder")
-    view = _view(plan, store, device)
-    chosen = choose(
-        plan.pack,
-        plan.policy,
-        not_yet_s=device.clock_not_yet_s,
-        at_least_s=device.clock_at_least_s,
-    )
-    confinement = _confinement(plan, device, say)
-    face_model = asset("centerface.onnx")
-    chosen.check_models([face_model, SCENE])
-    if plan.matcher:
-        check_matcher(session.operation, device.matcher_models, chosen)
-    return Papers(
+    papers, errors = examine(plan, say)
+    if papers is None:
+        raise errors[0]
+    return papers
+
+
+def examine(
+    plan: Plan, say: Callable[[str], None] = lambda line: None
+) -> tuple[Papers | None, list[GuardError]]:
+    """What holds, or None and everything that would stop the start, in the order of the start."""
+    faults = _Faults()
+    store = faults.of(lambda: KeyStore.open(plan.keys))
+    device_bytes = session_bytes = device = session = view = chosen = confinement = None
+    if store is not None:
+        verified = store.read_verified
+        device_bytes = faults.of(lambda: verified(plan.device, RecordKind.DEVICE))
+        session_bytes = faults.of(lambda: verified(plan.session, RecordKind.SESSION))
+        faults.of(store.log_key)
+    if device_bytes is not None:
+        data = device_bytes
+        device = faults.of(lambda: parse_device(data, plan.device))
+    if session_bytes is not None:
+        claim = session_bytes
+        session = faults.of(lambda: parse_session(claim, plan.session))
+    if store is not None and session is not None and session.operation.identifying:
+        faults.of(store.board_key)
+    if device is not None and session is not None:
+        record, lane = device, session
+        faults.of(lambda: _require_real_board(plan, record, lane))
+    faults.of(lambda: _require_inbox(plan, device))
+    if device is not None:
+        record, keys = device, store
+        assert keys is not None  # the record was verified with them
+        view = faults.of(lambda: _view(plan, keys, record))
+        chosen = faults.of(lambda: _choose(plan, record))
+        confinement = faults.of(lambda: _confinement(plan, record, say))
+    else:
+        faults.of(lambda: check_paths(plan))
+    faults.of(lambda: _require_program(plan))
+    face_model = faults.of(lambda: asset("centerface.onnx"))
+    if chosen is not None:
+        pack, models = chosen, [face_model, SCENE]
+        faults.of(lambda: pack.check_models([path for path in models if path is not None]))
+        if plan.matcher and session is not None and device is not None:
+            lane, record = session, device
+            faults.of(lambda: check_matcher(lane.operation, record.matcher_models, pack))
+    if faults.errors:
+        return None, faults.errors
+    assert store and device_bytes and session_bytes and device and session
+    assert view is not None and chosen and face_model
+    papers = Papers(
         plan,
         store,
         device,
@@ -111,6 +155,32 @@ def check(plan: Plan, say: Callable[[str], None]) -> Papers:
         face_model,
         confinement,
     )
+    return papers, []
+
+
+def _choose(plan: Plan, device: Device) -> Chosen:
+    return choose(
+        plan.pack,
+        plan.policy,
+        not_yet_s=device.clock_not_yet_s,
+        at_least_s=device.clock_at_least_s,
+    )
+
+
+def _require_inbox(plan: Plan, device: Device | None) -> None:
+    if plan.desk is not None and not os.path.isdir(plan.desk):
+        raise UsageError(f"--desk {plan.desk}: expected a folder")
+    if device is not None and device.receipts and plan.desk is None:
+        raise UsageError(
+            f"{plan.device} asks for receipts of consent: name the folder where they are "
+            "handed in with --desk DIR"
+        )
+
+
+def _require_program(plan: Plan) -> None:
+    """The matcher's program is there, so that its loss cannot be its absence."""
+    if plan.matcher:
+        sandbox.program_of(plan.matcher)
 
 
 def _require_real_board(plan: Plan, device: Device, session: Session) -> None:

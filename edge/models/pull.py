@@ -34,22 +34,25 @@ class State(Enum):
     PRESENT = "present"
     ABSENT = "absent"
     ALTERED = "altered"
+    UNREADABLE = "unreadable"  # this user may not read it: says nothing of its bytes
 
 
 def assets_dir() -> Path:
     """$XDG_CACHE_HOME/framegate, or ~/.cache/framegate; a relative XDG path does not count."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "framegate"
+    if not os.path.isabs(base):
+        base = os.path.expanduser("~/.cache")  # stays so for a user who has no home
+    return Path(base) / "framegate"
 
 
 def state(wanted: Asset) -> State:
     """Whether the cached file is there and has the right digest."""
     try:
         found = _digest(assets_dir() / wanted.name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return State.ABSENT
     except OSError:
-        return State.ALTERED
+        return State.UNREADABLE
     return State.PRESENT if found == wanted.sha256 else State.ALTERED
 
 
@@ -64,11 +67,14 @@ def asset(name: str) -> Path:
     if name not in known:
         raise UsageError(f"expected one of {', '.join(sorted(known))}; got {name!r}")
     found = state(known[name])
+    path = assets_dir() / name
     if found is State.ABSENT:
-        raise ModelError(f"{name} is not on this machine; {HINT}")
+        raise ModelError(f"{name} is not on this machine; {HINT} (expected in {path.parent})")
+    if found is State.UNREADABLE:
+        raise ModelError(f"cannot read {path}: make it readable for the user who runs the guard")
     if found is State.ALTERED:
         raise ModelError(f"{name} does not have its pinned SHA-256; {HINT}")
-    return assets_dir() / name
+    return path
 
 
 def pull(

@@ -41,8 +41,12 @@ def _fault(what: str, path: Path, own: list[Path], never: tuple[Path, ...]) -> l
     for folder in never:
         if where.is_relative_to(folder) and not where.is_relative_to(_HELD_UP):
             return [f"{wanted}: expected a file or folder of the matcher's, got one of {folder}"]
-    if not where.exists():
+    try:
+        where.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return [f"{wanted}: expected a file or folder that exists, found none"]
+    except OSError as err:
+        return [f"{wanted}: cannot be looked at: {err.strerror}"]
     if what == "write" and not where.is_dir():
         return [f"{wanted}: expected a folder, got a file"]
     for guarded in own:

@@ -125,10 +125,7 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: i
     Raises:
         SandboxError: there is no such program.
     """
-    program = shutil.which(command[0], path=isolation.search_path(os.environ))
-    if program is None:
-        raise SandboxError(f"matcher {command[0]!r}: expected a program, found none of that name")
-    program = os.path.abspath(program)
+    program = program_of(command)
     reads = [*interpreter_reads(program)]
     reads += [os.path.abspath(part) for part in command[1:] if os.path.isfile(part)]
     reads += [os.path.abspath(path) for path in confinement.reads]
@@ -142,6 +139,20 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: i
         report,
         () if "OPENBLAS_NUM_THREADS" in os.environ else ("OPENBLAS_NUM_THREADS",),
     )
+
+
+def program_of(command: tuple[str, ...]) -> str:
+    """The absolute path of a matcher's program.
+
+    Raises:
+        SandboxError: there is none that this user may run.
+    """
+    program = shutil.which(command[0], path=isolation.search_path(os.environ))
+    if program is None:
+        raise SandboxError(
+            f"matcher {command[0]!r}: expected a program that may be run, found none of that name"
+        )
+    return os.path.abspath(program)
 
 
 def interpreter_reads(program: str = sys.executable) -> tuple[str, ...]:

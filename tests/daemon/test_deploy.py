@@ -11,6 +11,7 @@ import pytest
 
 import edge.daemon
 from edge.daemon.settings import load_settings
+from edge.models.pull import assets_dir
 
 DEPLOY = Path(edge.daemon.__path__[0]) / "deploy"
 needs_systemd = pytest.mark.skipif(
@@ -85,3 +86,20 @@ def test_the_board_has_the_name_that_the_configuration_uses() -> None:
     assert all(
         'MODE="0660"' in line for line in rules.splitlines() if line and not line.startswith("#")
     )
+
+
+def lines(key: str) -> list[str]:
+    """The values of a key of the unit."""
+    unit = (DEPLOY / "framegate.service").read_text()
+    return re.findall(rf"^{key}=(.*)$", unit, flags=re.M)
+
+
+def test_the_service_looks_for_the_detector_where_the_unit_gives_it_a_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for words in lines("Environment"):
+        monkeypatch.setenv(*words.split("=", 1))
+
+    (folder,) = lines("CacheDirectory")
+    assert assets_dir() == Path("/var/cache", folder)
+    assert f"{assets_dir()}" in (DEPLOY.parents[2] / "docs/operate.md").read_text()

@@ -122,8 +122,9 @@ def test_the_check_command_tells_all_and_fails(
 
     assert main(["config", "check", str(file)]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 4
-    file.write_bytes(GOOD)
-    assert main(["config", "check", str(file)]) == 0
+    file.write_bytes(GOOD + b'keys = "none"\n')
+    assert main(["config", "check", str(file)]) == 1  # the file holds, its records are not there
+    assert "no keys in" in capsys.readouterr().err
     assert main(["config", "show", str(file)]) == 0
     assert main(["config", "show", str(tmp_path / "none")]) == 2
 

@@ -6,11 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge.commands.live._user import add_user, become, current
+
 EXAMPLES = """\
 examples:
   framegate config show                      every key with its meaning and default
   framegate config show guard.toml           the same with the values of a file
-  framegate config check guard.toml          every error at once; exit code 1 if there is one
+  framegate config check guard.toml          everything that would stop a start; then code 1
+  sudo framegate config check --user framegate /etc/framegate/guard.toml
 """
 
 
@@ -24,7 +27,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="list every error with its line")
+    check = actions.add_parser("check", help="list everything that would stop a start")
+    add_user(check)
     check.add_argument("file", type=Path, help="guard.toml")
     check.set_defaults(handler=run_check)
     show = actions.add_parser("show", help="print every key, what is allowed, and its value")
@@ -33,20 +37,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """0 if the file holds, 1 with every error on a line of its own."""
-    from edge.daemon.service import plan_of
-    from edge.daemon.settings import SettingsError, parse_settings, read_settings
-    from edge.guard.plan import path_faults
+    """0 if a start would pass, 1 with everything that would stop it, a line each."""
+    from edge.daemon.check import problems
 
-    data = read_settings(args.file)  # a file that is not there is bad usage, not a failed check
-    try:
-        problems = path_faults(plan_of(parse_settings(data, args.file)))
-    except SettingsError as err:
-        problems = list(err.problems)
-    if problems:
-        print("\n".join(problems), file=sys.stderr)
+    become(args.user)
+    if found := problems(args.file):
+        print("\n".join(found), file=sys.stderr)
         return 1
-    print(f"{args.file}: ok")
+    print(f"{args.file}: ok, a start by the user {current()} would pass")
     return 0
 
 

@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edge.commands.live._user import add_user, become
+
 EXAMPLES = """\
 examples:
   framegate doctor                                    before the first run
+  framegate doctor --config guard.toml                is there anything that would stop its start?
   framegate doctor --place /var/lib/framegate --audit /var/lib/framegate/audit
 """
 
@@ -30,15 +33,21 @@ def register(subparsers: Any) -> None:
         "--place", type=Path, default=Path("."), metavar="DIR", help="where the guard is to write"
     )
     parser.add_argument("--audit", type=Path, metavar="DIR", help="also verify this audit log")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="also check this guard.toml")
+    add_user(parser)
     parser.add_argument("--json", action="store_true", help="print data, not prose")
     parser.set_defaults(handler=_doctor)
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from edge.diagnosis.findings import summary
+    from edge.daemon.check import problems
+    from edge.diagnosis.findings import configuration, summary
     from edge.diagnosis.probes import examine
 
+    become(args.user)
     findings = examine(args.keys, args.place.resolve(), args.audit)
+    if args.config is not None:
+        findings.append(configuration(str(args.config), problems(args.config)))
     if args.json:
         rows = [
             {
