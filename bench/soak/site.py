@@ -31,6 +31,10 @@ fingerprint = "till-2.view"
 bus = "{bus}"
 [board]
 virtual = true
+[clock]
+unproven = true
+[capture]
+max_lag_ms = 200
 [matcher]
 without = {without}
 """
