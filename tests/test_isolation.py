@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge import isolation
-from edge.guard.processes import bear_module
+from edge.guard.processes import spawn_unconfigured
 from tests.support.surroundings import trap
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_child_imports_nothing_of_a_hostile_folder(mark: Path, capfd) -> None:
-    child = bear_module("child", "tests.support.surroundings", ())
+    child = spawn_unconfigured("child", "tests.support.surroundings", ())
     child.end(wait_s=20.0)
     told = json.loads(capfd.readouterr().out)
 
@@ -59,7 +59,7 @@ def test_the_same_folder_gets_into_a_python_started_the_usual_way(mark: Path) ->
 
 
 def test_a_child_has_the_guards_environment_and_not_its_starters(mark: Path, capfd) -> None:
-    child = bear_module("child", "tests.support.surroundings", ())
+    child = spawn_unconfigured("child", "tests.support.surroundings", ())
     child.end(wait_s=20.0)
     found = json.loads(capfd.readouterr().out)["environment"]
 

@@ -135,7 +135,7 @@ class Service:
                     self._watch(guard)
             finally:
                 self._ledger.end(guard.recorder)
-                self._escaped |= guard.keeper.escaped
+                self._escaped |= guard.matcher.escaped
         except GuardError as err:
             self._lost(str(err))
         else:

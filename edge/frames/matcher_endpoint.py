@@ -1,4 +1,4 @@
-"""The matcher's door: one connection, admitted by token, lane and peer, and the ring behind it.
+"""The matcher endpoint: one connection, admitted by token, lane and peer, and the ring behind it.
 
 A token admits once: whoever learns it later finds it spent, also when the matcher is gone.
 

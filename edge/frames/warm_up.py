@@ -96,7 +96,7 @@ class WarmUp:
         camera, capture = ipc.pair()
         self._decider, decider = ipc.pair()
         self._parent, parent = ipc.pair()
-        door, self._outside = ipc.pair()  # nobody ever knocks
+        listener, self._outside = ipc.pair()  # nobody connects
         self._gate = make(
             GateSettings(
                 picture=Picture(height, width, 0.0, layout),
@@ -105,7 +105,7 @@ class WarmUp:
                 view=settings.view,
                 min_view_score=0.0,
                 output=OutputFormat(),
-                token="rehearsal",
+                token="warm-up",
                 uid=os.getuid(),
                 beats_fd=self._beats.fd,
                 pool_fd=self._pool.fd,
@@ -113,17 +113,17 @@ class WarmUp:
                 capture_fd=capture.detach(),
                 decider_fd=decider.detach(),
                 parent_fd=parent.detach(),
-                listen_fd=door.detach(),
+                listen_fd=listener.detach(),
             ),
             clock,
         )
         seat, self._matcher = ipc.pair()
-        hello = {"v": VERSION, "token": "rehearsal", "lane": _LANE.value}
+        hello = {"v": VERSION, "token": "warm-up", "lane": _LANE.value}
         self._gate.admit(seat, json.dumps(hello).encode())
         self._deliverer = Deliverer(camera, self._pool, height, width, layout)
         self.run()
         if self.released != 1:
-            raise GuardError("the rehearsal released no black frame, expected one")
+            raise GuardError("the cache warm-up released no black frame, expected one")
 
     @property
     def released(self) -> int:

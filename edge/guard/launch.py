@@ -1,8 +1,8 @@
-"""A guard's start: its processes are born beside each other, told what to do, and waited for.
+"""A guard's start: spawn its processes, configure them, and wait until they are ready.
 
-They load what they import while nobody waits for them, and get their settings
-when those are known. What was started is held here, so that whoever ends the
-guard, also in the middle of its start, finds all of it.
+The processes import their modules in parallel and get their settings later, when
+those are known. This object holds everything that was started, so whoever ends the
+guard, even in the middle of its start, finds all of it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import CaptureSettings, GateSettings, PoolSize
 from edge.guard.board import port_of, start_bridge, start_virtual_board
-from edge.guard.plan import VIRTUAL, Papers
-from edge.guard.processes import Child, bear_module
+from edge.guard.plan import VIRTUAL, CheckedPlan
+from edge.guard.processes import Child, spawn_unconfigured
 from edge.heartbeat import Beats, Role
 from edge.lease import Binding
 from edge.view.fingerprint import Fingerprint
@@ -39,9 +39,9 @@ _TURN_S = 0.015
 class Launch:
     """One guard's processes, channels and shared memory."""
 
-    def __init__(self, papers: Papers, beats: Beats, say: Callable[[str], None]) -> None:
+    def __init__(self, checked: CheckedPlan, beats: Beats, say: Callable[[str], None]) -> None:
         """Nothing is started yet."""
-        self._papers = papers
+        self._checked = checked
         self._beats = beats
         self._say = say
         self._clock = BootClock()
@@ -55,11 +55,11 @@ class Launch:
         self._bridge_end: socket.socket | None = None
         self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
 
-    def bear(self, door: Path) -> None:
+    def spawn(self, socket_path: Path) -> None:
         """Start the processes that need no more than descriptors.
 
         Args:
-            door: where the matcher's socket is to be.
+            socket_path: of the matcher's socket.
         """
         self._pool_fd, self._ring_fd = Pool.memory(), Ring.memory()
         self.memory += [self._pool_fd, self._ring_fd]
@@ -71,55 +71,55 @@ class Launch:
         decider_gate, gate_decider = ipc.pair()
         self.sockets += [self._camera, self.gate, self.decider]
         decider = {"gate_fd": decider_gate, "parent_fd": decider_parent}
-        if self._papers.interlocked:
+        if self._checked.interlocked:
             decider["bridge_fd"], self._bridge_end = ipc.pair()
             self.sockets.append(self._bridge_end)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(str(door))
+        listener.bind(str(socket_path))
         listener.listen(4)
         memory = {"beats_fd": self._beats.fd, "pool_fd": self._pool_fd}
         ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
-        self._bear("capture", "edge.frames.capture", ends, memory)
-        self._bear("decider", "edge.decision.decider", decider, memory)
+        self._spawn("capture", "edge.frames.capture", ends, memory)
+        self._spawn("decider", "edge.decision.decider", decider, memory)
         ends = {
             "capture_fd": capture_gate,
             "decider_fd": gate_decider,
             "parent_fd": gate_parent,
             "listen_fd": listener,
         }
-        self._bear("gate", "edge.frames.gate_process", ends, {**memory, "ring_fd": self._ring_fd})
-        plan = self._papers.plan
-        if self._papers.interlocked and plan.board == VIRTUAL:
+        self._spawn("gate", "edge.frames.gate_process", ends, {**memory, "ring_fd": self._ring_fd})
+        plan = self._checked.plan
+        if self._checked.interlocked and plan.board == VIRTUAL:
             self.children["board"] = start_virtual_board(
-                self._papers.store.board_key(), plan.board_arguments, plan.line_fd
+                self._checked.store.board_key(), plan.board_arguments, plan.line_fd
             )
 
-    def brief(self, token: str) -> None:
-        """Open the camera, and tell each process what to do.
+    def configure(self, token: str) -> None:
+        """Open the camera, and send each process its settings.
 
         Args:
-            token: what the matcher is to show.
+            token: what the matcher must show.
 
         Raises:
             CameraError: the camera cannot be used.
             ipc.PeerGone: a process that was started is gone.
         """
-        papers, plan = self._papers, self._papers.plan
-        max_lag_ns = papers.device.max_lag_ms * MS
+        checked, plan = self._checked, self._checked.plan
+        max_lag_ns = checked.device.max_lag_ms * MS
         settings = CaptureSettings(plan.source, max_lag_ns, **self._numbers["capture"])
-        self._order("capture", settings)
+        self._configure("capture", settings)
         hello = _hello(self._camera)
         identity, picture = hello.identity, hello.picture
-        fingerprint = Fingerprint.from_bytes(papers.view) if papers.view else None
+        fingerprint = Fingerprint.from_bytes(checked.view) if checked.view else None
         known = self._known(identity, fingerprint)
         self.board_kind = self._board_kind(known and identity.kind == "virtual")
         layout = picture.layout
-        shaper = Shaper(papers.device.picture, layout, picture.height, picture.width)
+        shaper = Shaper(checked.device.picture, layout, picture.height, picture.width)
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(shaper.bytes, fd=self._ring_fd)
         size = PoolSize(pool.slots, pool.slot_bytes)
         ipc.tell(self._camera, lifecycle.encode(size))
-        self._order(
+        self._configure(
             "decider",
             DeciderSettings(
                 picture=picture,
@@ -127,14 +127,14 @@ class Launch:
                 camera=identity.digest,
                 camera_known=known,
                 virtual=identity.kind == "virtual",
-                view=papers.view,
-                policy=papers.policy.digest,
-                device=papers.records[0],
-                session=papers.records[1],
+                view=checked.view,
+                policy=checked.policy.digest,
+                device=checked.records[0],
+                session=checked.records[1],
                 device_path=plan.device,
                 session_path=plan.session,
-                keys=papers.store.directory,
-                face_model=papers.face_model,
+                keys=checked.store.directory,
+                face_model=checked.face_model,
                 audit=plan.audit,
                 pack=plan.pack,
                 policy_store=plan.policy,
@@ -145,16 +145,16 @@ class Launch:
                 **self._numbers["decider"],
             ),
         )
-        lane = papers.session.operation
-        self._order(
+        lane = checked.session.operation
+        self._configure(
             "gate",
             GateSettings(
                 picture=picture,
                 pool=size,
-                binding=Binding(identity.digest, boot_id(), papers.policy.digest, lane),
-                view=papers.view,
-                min_view_score=papers.min_view_score,
-                output=papers.device.picture,
+                binding=Binding(identity.digest, boot_id(), checked.policy.digest, lane),
+                view=checked.view,
+                min_view_score=checked.min_view_score,
+                output=checked.device.picture,
                 token=token,
                 uid=os.getuid(),
                 **self._numbers["gate"],
@@ -188,32 +188,34 @@ class Launch:
             case Failed(error):
                 raise GuardError(error)
 
-    def _bear(
+    def _spawn(
         self, name: str, module: str, ends: dict[str, socket.socket], memory: dict[str, int]
     ) -> None:
         """Start a process with these descriptors; this side lets go of the sockets."""
         numbers = {**{key: end.fileno() for key, end in ends.items()}, **memory}
-        self.children[name] = bear_module(name, module, numbers.values())
+        self.children[name] = spawn_unconfigured(name, module, numbers.values())
         self._numbers[name] = numbers
         for end in ends.values():
             end.close()
 
-    def _order(self, name: str, settings: CaptureSettings | DeciderSettings | GateSettings) -> None:
-        self.children[name].order(settings)
+    def _configure(
+        self, name: str, settings: CaptureSettings | DeciderSettings | GateSettings
+    ) -> None:
+        self.children[name].configure(settings)
 
     def _known(self, identity: CameraIdentity, fingerprint: Fingerprint | None) -> bool:
         """Whether this is the camera that the signed record and the enrolled view name."""
         if fingerprint is not None and fingerprint.camera != identity.digest:
             self._say("CAM_IDENTITY: the view was enrolled with another camera; all is blocked")
             return False
-        pinned = self._papers.device.identity
+        pinned = self._checked.device.identity
         known = pinned.names(identity)
         if not known and identity.kind == "virtual":
             self._say(
                 "CAM_IDENTITY: a file stands in for the camera, and the signed record "
                 f"does not name its SHA-256 (GD-05); everything is blocked. To allow it, add "
                 f'virtual_sha256 = ["{identity.sha256}"] under [identity] of '
-                f"{self._papers.plan.device} and sign the record again"
+                f"{self._checked.plan.device} and sign the record again"
             )
         elif not known:
             self._say(
@@ -224,10 +226,10 @@ class Launch:
 
     def _lag_ns(self, dating: Dating) -> int | None:
         """How late a frame may come; None if nothing bounds it."""
-        accepted_ns = self._papers.device.max_lag_ms * MS
+        accepted_ns = self._checked.device.max_lag_ms * MS
         if accepted_ns or dating is Dating.SOURCE:
             return accepted_ns
-        if self._papers.interlocked:
+        if self._checked.interlocked:
             self._say(
                 "LAG_UNBOUNDED: this source does not say when its frames were shot; everything is "
                 "blocked until the signed record accepts a lag, [capture] max_lag_ms"
@@ -236,9 +238,9 @@ class Launch:
 
     def _board_kind(self, recording: bool) -> Board:
         """Whether a simulated board may stand in: beside a named recording, or by the record."""
-        if not self._papers.interlocked:
+        if not self._checked.interlocked:
             return Board.NONE
-        if not recording and not self._papers.device.virtual_board:
+        if not recording and not self._checked.device.virtual_board:
             return Board.REAL
         self._say("virtual board: a simulated one may stand in; its sensors prove nothing")
         return Board.VIRTUAL
@@ -247,13 +249,13 @@ class Launch:
         """Start the bridge to the board, the virtual one's port being known by now."""
         if self._bridge_end is None:
             return
-        port = self._papers.plan.board
+        port = self._checked.plan.board
         if port == VIRTUAL:
             port = port_of(self.children["board"])
         simulated = self.board_kind is Board.VIRTUAL
         self.children["bridge"] = start_bridge(
             port,
-            self._papers.store.board_key(),
+            self._checked.store.board_key(),
             self._beats.fd,
             self._bridge_end,
             simulated=simulated,

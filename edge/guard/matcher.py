@@ -1,8 +1,8 @@
-"""The matcher's keeper: starts it, in its sandbox where it has one, and again when it is lost.
+"""The matcher supervisor: starts the matcher, in its sandbox if it has one, and restarts it.
 
-A matcher that tries to get out is ended with all that came from it, and is not
-started again by this guard: somebody has to look at it first. The kernel tells
-of attempts through the sandbox's filter, see `edge.sandbox.notifier`.
+A matcher that tries to leave its sandbox is killed with all its children. This
+guard does not start it again: somebody has to look at it first. The kernel reports
+attempts through the seccomp filter, see `edge.sandbox.notifier`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
 _HEALTHY_NS = 60 * S  # a matcher that ran for this long has made good what was before
 
 
-class Keeper:
+class MatcherSupervisor:
     """At most one matcher at a time."""
 
     def __init__(

@@ -1,8 +1,8 @@
-"""What a guard is to run, and the papers that must hold before any of it is started.
+"""What a guard is to run, and the check of it before anything is started.
 
-`check` reads every record, key, view, policy and model by its signature or
-digest; nothing runs yet, and a guard that is only checked leaves no trace.
-`examine` is the same check, told whole: `config check` prints what it finds.
+`check` verifies every record, key, view, policy and model by its signature or
+digest. It starts nothing and writes nothing. `examine` does the same and returns
+every fault, not only the first: `config check` prints them.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
-    """What was found to hold."""
+class CheckedPlan:
+    """A plan whose records, keys, view, policy and models were verified."""
 
     plan: Plan
     store: KeyStore
@@ -87,21 +87,21 @@ class _Faults:
             return None
 
 
-def check(plan: Plan, say: Callable[[str], None]) -> Papers:
+def check(plan: Plan, say: Callable[[str], None]) -> CheckedPlan:
     """Check everything; `say` hears what an operator should know.
 
     Raises:
         GuardError: a record, key, view, policy or model is not what it should be.
     """
-    papers, errors = examine(plan, say)
-    if papers is None:
+    checked, errors = examine(plan, say)
+    if checked is None:
         raise errors[0]
-    return papers
+    return checked
 
 
 def examine(
     plan: Plan, say: Callable[[str], None] = lambda line: None
-) -> tuple[Papers | None, list[GuardError]]:
+) -> tuple[CheckedPlan | None, list[GuardError]]:
     """What holds, or None and everything that would stop the start, in the order of the start."""
     faults = _Faults()
     store = faults.of(lambda: KeyStore.open(plan.keys))
@@ -143,7 +143,7 @@ def examine(
         return None, faults.errors
     assert store and device_bytes and session_bytes and device and session
     assert view is not None and chosen and face_model
-    papers = Papers(
+    checked = CheckedPlan(
         plan,
         store,
         device,
@@ -155,7 +155,7 @@ def examine(
         face_model,
         confinement,
     )
-    return papers, []
+    return checked, []
 
 
 def _choose(plan: Plan, device: Device) -> Chosen:

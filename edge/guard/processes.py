@@ -1,9 +1,9 @@
 """Starting and ending the guard's processes.
 
 Every child is a fresh interpreter that reads its settings from standard input
-and inherits exactly the descriptors it is given. It may be born before its
-settings are known: what it imports takes longer than all else at a start, and
-so is done beside the rest. The kernel ends the children when the parent ends.
+and inherits exactly the descriptors it is given. It may be spawned before its
+settings are known, because its imports take longer than anything else at a start.
+The kernel ends the children when the parent ends.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Child:
             return False
         return stat.rpartition(")")[2].split()[0] in "Tt"
 
-    def order(self, settings: object) -> None:
-        """Tell a born child what to do; it begins then."""
+    def configure(self, settings: object) -> None:
+        """Send a spawned child its settings; it begins then."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it is gone; whoever waits for it finds out
             self.process.stdin.write(to_json(settings).encode())
             self.process.stdin.close()
 
     def dismiss(self) -> None:
-        """A born child that was never told anything ends of that; no other minds."""
+        """Make a child that was spawned and never configured exit; does nothing to any other."""
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -108,10 +108,10 @@ def first_lost(children: Collection[Child], ended: list[Child]) -> Child:
         ended = [child for child in children if child.pidfd in gone]
 
 
-def bear_module(
+def spawn_unconfigured(
     name: str, module: str, fds: Iterable[int], given: Mapping[str, str] | None = None
 ) -> Child:
-    """Start a module of this package, which waits for its `order`; `given` is environment."""
+    """Start a module of this package; it waits for `configure`. `given` is its environment."""
     process = subprocess.Popen(
         isolation.python(module),
         stdin=subprocess.PIPE,
@@ -124,8 +124,8 @@ def bear_module(
 
 def spawn_module(name: str, module: str, settings: object, fds: Iterable[int]) -> Child:
     """Start a module of this package with its settings on standard input."""
-    child = bear_module(name, module, fds)
-    child.order(settings)
+    child = spawn_unconfigured(name, module, fds)
+    child.configure(settings)
     return child
 
 
@@ -156,9 +156,9 @@ def spawn_sandboxed(
     Raises:
         SandboxError: the command names no program.
     """
-    order = sandbox.order(command, confinement, fd, report)
+    configure = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
-        isolation.python("edge.sandbox.launcher", order.encode()),
+        isolation.python("edge.sandbox.launcher", configure.encode()),
         env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(number for number in (fd, report) if number >= 0),

@@ -25,7 +25,7 @@ from edge.frames.lifecycle import Escape, MatcherConnected, Over, Token
 from edge.frames.messages import decode_resolved, is_resolved
 from edge.frames.ring import Ring
 from edge.guard.launch import Launch
-from edge.guard.matcher import Keeper
+from edge.guard.matcher import MatcherSupervisor
 from edge.guard.plan import Plan, check
 from edge.guard.processes import Child, first_lost
 from edge.guard.recorder import Recorder
@@ -52,17 +52,19 @@ class Guard:
         self.plan = plan
         self._say = say
         self._clock = BootClock()
-        papers = check(plan, say)
-        self.store, self.device, self.session = papers.store, papers.device, papers.session
-        self.view, self.policy = papers.view, papers.policy
+        checked = check(plan, say)
+        self.store, self.device, self.session = checked.store, checked.device, checked.session
+        self.view, self.policy = checked.view, checked.policy
         self.recorder = Recorder()
         self.beats = Beats.create()
-        self._launch = Launch(papers, self.beats, say)
+        self._launch = Launch(checked, self.beats, say)
         self.children = self._launch.children
         self.over = False
         self.failure: str | None = None
-        self.keeper = Keeper(plan.matcher, papers.confinement, say, escaped=plan.escaped)
-        self._escape_told = False
+        self.matcher = MatcherSupervisor(
+            plan.matcher, checked.confinement, say, escaped=plan.escaped
+        )
+        self._escape_logged = False
         self._model_began_ns = self._model_seen_ns = 0
         self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)  # what the next matcher shows
@@ -117,11 +119,11 @@ class Guard:
             poll.register(channel, select.POLLIN)
         for child in self.children.values():
             poll.register(child.pidfd, select.POLLIN)
-        for fd in self.keeper.fds():
+        for fd in self.matcher.fds():
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(TURN_MS)}
         self.beats.beat(Role.PARENT, self._clock.now_ns())
-        self._bury([child for child in self.children.values() if child.pidfd in ready])
+        self._reap([child for child in self.children.values() if child.pidfd in ready])
         self._end_a_hung_model(now_ns)
         with contextlib.suppress(ipc.PeerGone):
             for data in ipc.drain(self._decider):
@@ -129,12 +131,12 @@ class Guard:
             for data in ipc.drain(self._gate):
                 self._gate_said(data)
         with contextlib.suppress(ipc.PeerGone):  # the gate is gone: its end is seen by itself
-            self.keeper.turn(ready, now_ns, over=self.over)
-        if self.keeper.escaped and not self._escape_told:
+            self.matcher.turn(ready, now_ns, over=self.over)
+        if self.matcher.escaped and not self._escape_logged:
             with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
-                self._escape_told = ipc.send(self._decider, lifecycle.encode(Escape()))
-        if self.keeper.failure and self.failure is None:
-            self.failure = self.keeper.failure
+                self._escape_logged = ipc.send(self._decider, lifecycle.encode(Escape()))
+        if self.matcher.failure and self.failure is None:
+            self.failure = self.matcher.failure
 
     def run(self, each_turn: Callable[[Recorder], None] = lambda recorder: None) -> None:
         """Turn until the stream is over or a process is lost (see `failure`)."""
@@ -154,7 +156,7 @@ class Guard:
                 self.children[name].end(wait_s=3.0)
         for child in self.children.values():
             child.end()
-        self.keeper.close()
+        self.matcher.close()
         if self.ring is not None:
             self.ring.wipe_all()
         for fd in self._launch.memory:
@@ -192,13 +194,13 @@ class Guard:
         scheduling.hold_real_time(RT_PRIORITY)
         ipc.hide_memory()
         launch = self._launch
-        launch.bear(self._folder.socket)
+        launch.spawn(self._folder.socket)
         self._gate, self._decider = launch.gate, launch.decider
-        launch.brief(self.token)
+        launch.configure(self.token)
         launch.await_ready("gate")
         if self.ring is None or not self.ring.sealed:
             raise GuardError("the gate did not seal the release ring")
-        self.keeper.start(lambda: self.environment, self._clock.now_ns())
+        self.matcher.start(lambda: self.environment, self._clock.now_ns())
         launch.await_ready("decider")
         self._await_board()
         self._await_matcher()
@@ -229,8 +231,8 @@ class Guard:
     def _await_matcher(self) -> None:
         """Give a matcher the time to load what it needs, so that it misses nothing."""
         deadline_ns = self._clock.now_ns() + MATCHER_WAIT_NS
-        keeper = self.keeper
-        while keeper.child is not None and not keeper.connected and self.failure is None:
+        matcher = self.matcher
+        while matcher.child is not None and not matcher.connected and self.failure is None:
             self.turn()
             if self._clock.now_ns() > deadline_ns:
                 self._say("MATCHER_LOST: the matcher has not connected yet; starting without it")
@@ -251,12 +253,12 @@ class Guard:
             case Over():
                 self.over = True
             case MatcherConnected():
-                self.keeper.connected = True
+                self.matcher.connected = True
                 self.token = secrets.token_hex(16)  # the one it showed is spent
                 if self._gate is not None:
                     ipc.send(self._gate, lifecycle.encode(Token(self.token)))
 
-    def _bury(self, ended: list[Child]) -> None:
+    def _reap(self, ended: list[Child]) -> None:
         lost = {child.name for child in ended}
         # whichever end is seen first: others may end of the gate's end before it is seen itself
         if self.ring is not None and ("gate" in lost or (lost and not self.over)):
@@ -281,7 +283,7 @@ class Guard:
         """The stream is over: a matcher that reads to the end gets the time to say so."""
         deadline_ns = self._clock.now_ns() + 3 * S
         while (
-            self.keeper.child is not None
+            self.matcher.child is not None
             and self.failure is None
             and self._clock.now_ns() < deadline_ns
         ):

@@ -3,7 +3,7 @@
     python -m edge.status.process < settings.json
 
 It listens on loopback, answers at most a hundred connections with two threads
-(`edge.status.door`), runs behind everything else, and can read no file but its own and the log's
+(`edge.status.http`), runs behind everything else, and can read no file but its own and the log's
 public tiles, and write none but its own. What is done to it cannot reach the
 guard. Reading stays possible while the daemon pauses; when the daemon ends, so
 does this.
@@ -33,7 +33,7 @@ from edge.report.record import write_atomic
 from edge.sandbox import landlock, privileges
 from edge.sandbox import spec as sandbox
 from edge.status.alive import hold
-from edge.status.door import serve
+from edge.status.http import serve
 from edge.status.settings import StatusSettings
 from edge.status.web import Site
 

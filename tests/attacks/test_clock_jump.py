@@ -12,7 +12,7 @@ from edge.client.connection import Connection
 from edge.clock import MS, S
 from edge.guard import launch
 from edge.guard.plan import Plan
-from edge.guard.processes import bear_module
+from edge.guard.processes import spawn_unconfigured
 from edge.guard.supervisor import Guard
 from tests.support import render
 from tests.support.audit_helpers import read_all
@@ -34,7 +34,7 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
 def _with_a_clock_that_is_set(name, module, fds):
     given = {name: value for name, value in os.environ.items() if name.startswith("SET_CLOCK")}
     module = "tests.support.bad_clock" if name == "decider" else module
-    return bear_module(name, module, fds, given)
+    return spawn_unconfigured(name, module, fds, given)
 
 
 @pytest.mark.parametrize("by_s", [DAY_S, -365 * DAY_S, 0])
@@ -43,7 +43,7 @@ def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
 ) -> None:
     monkeypatch.setenv("SET_CLOCK_S", str(by_s))
     monkeypatch.setenv("SET_CLOCK_AT", str(tmp_path / "now"))
-    monkeypatch.setattr(launch, "bear_module", _with_a_clock_that_is_set)
+    monkeypatch.setattr(launch, "spawn_unconfigured", _with_a_clock_that_is_set)
     plan = Plan(
         source=str(kiosk.clip),
         device=kiosk.device,
@@ -105,7 +105,7 @@ def test_started_in_1970_or_2099_nothing_flows_and_a_right_clock_mends_it(
     wrong = tmp_path / "now"
     wrong.touch()
     monkeypatch.setenv("SET_CLOCK_AT", str(wrong))
-    monkeypatch.setattr(launch, "bear_module", _with_a_clock_that_is_set)
+    monkeypatch.setattr(launch, "spawn_unconfigured", _with_a_clock_that_is_set)
     before = 0
     for by_s in (-int(time.time()), 73 * 365 * DAY_S):
         monkeypatch.setenv("SET_CLOCK_S", str(by_s))

@@ -28,13 +28,13 @@ from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.ring import Ring
 from edge.lease import Lane
 from edge.sandbox.spec import Layer
-from tests.support.sandboxes import in_cage, root, told
+from tests.support.sandboxes import in_sandbox, root, told
 
 HELLO = {"v": VERSION, "token": "secret", "lane": "verify_1_1"}
 
 
-class Door:
-    """A gate's door in this process."""
+class LocalEndpoint:
+    """A matcher endpoint in this process."""
 
     def __init__(self, path: Path, uid: int) -> None:
         self.path = path
@@ -53,7 +53,7 @@ class Door:
         )
 
     def knock(self, hello: bytes, fds: tuple[int, ...] = ()) -> socket.socket:
-        """Connect, say hello and let the door answer."""
+        """Connect, send a hello and let the endpoint answer."""
         stranger = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stranger.settimeout(5)
         stranger.connect(str(self.path))
@@ -70,16 +70,16 @@ class Door:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Door:
-    return Door(tmp_path / "door", os.getuid())
+def local(tmp_path: Path) -> LocalEndpoint:
+    return LocalEndpoint(tmp_path / "socket", os.getuid())
 
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def test_the_guards_own_matcher_is_admitted(door: Door) -> None:
-    assert door.ask()["ok"] is True
+def test_the_guards_own_matcher_is_admitted(local: LocalEndpoint) -> None:
+    assert local.ask()["ok"] is True
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,15 @@ def test_the_guards_own_matcher_is_admitted(door: Door) -> None:
     ],
 )
 def test_a_stranger_is_told_why_it_stays_outside(
-    door: Door, changes: dict[str, object], code: str
+    local: LocalEndpoint, changes: dict[str, object], code: str
 ) -> None:
-    assert door.ask(**changes) == {"ok": False, "code": code}
+    assert local.ask(**changes) == {"ok": False, "code": code}
 
 
 PIECES = ['{"v"', ":1,", '"token":', '"\\ud83d"', '"lane":"verify"', "}", "[" * 300, "NaN", "1e999"]
 
 
-def test_the_door_outlives_whatever_is_said_at_it(door: Door) -> None:
+def test_the_endpoint_survives_any_bytes_sent_to_it(local: LocalEndpoint) -> None:
     """Seeded noise: damaged hellos, pieces of JSON and bytes at random, then a good one."""
     dice = random.Random(14)
     good = json.dumps(HELLO).encode()
@@ -116,39 +116,42 @@ def test_the_door_outlives_whatever_is_said_at_it(door: Door) -> None:
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         pieces = "".join(dice.choices(PIECES, k=dice.randrange(1, 8))).encode()
         noise = dice.randbytes(dice.randrange(1, 200))
-        door.knock(dice.choice([bytes(damaged), pieces, noise])).close()
-        door.endpoint.serve(0)
+        local.knock(dice.choice([bytes(damaged), pieces, noise])).close()
+        local.endpoint.serve(0)
 
-    door.endpoint.renew("secret")  # damage may leave a hello whole, which spends the token
-    assert door.ask()["ok"] is True
+    local.endpoint.renew("secret")  # damage may leave a hello whole, which spends the token
+    assert local.ask()["ok"] is True
 
 
 def test_another_user_stays_outside_although_it_knows_the_token(tmp_path: Path) -> None:
-    assert Door(tmp_path / "door", os.getuid() + 1).ask() == {"ok": False, "code": "PEER_UNKNOWN"}
+    assert LocalEndpoint(tmp_path / "socket", os.getuid() + 1).ask() == {
+        "ok": False,
+        "code": "PEER_UNKNOWN",
+    }
 
 
-def test_a_second_matcher_stays_outside_until_the_first_is_gone(door: Door) -> None:
-    first = door.knock(json.dumps(HELLO).encode())
+def test_a_second_matcher_stays_outside_until_the_first_is_gone(local: LocalEndpoint) -> None:
+    first = local.knock(json.dumps(HELLO).encode())
 
-    assert door.ask()["code"] == "PEER_UNKNOWN"
+    assert local.ask()["code"] == "PEER_UNKNOWN"
     first.close()
-    door.endpoint.serve(0)
-    door.endpoint.renew("secret")
-    assert door.ask()["ok"] is True
+    local.endpoint.serve(0)
+    local.endpoint.renew("secret")
+    assert local.ask()["ok"] is True
 
 
-def test_a_token_admits_once_and_the_next_one_again(door: Door) -> None:
+def test_a_token_admits_once_and_the_next_one_again(local: LocalEndpoint) -> None:
     """The matcher is gone, and somebody read its token where it was kept."""
-    door.ask(token="guess")  # what is refused spends nothing
-    door.ask(lane="detect")
-    assert door.ask()["ok"] is True
+    local.ask(token="guess")  # what is refused spends nothing
+    local.ask(lane="detect")
+    assert local.ask()["ok"] is True
 
-    assert door.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
-    assert door.ask(token="") == {"ok": False, "code": "PEER_UNKNOWN"}
+    assert local.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
+    assert local.ask(token="") == {"ok": False, "code": "PEER_UNKNOWN"}
 
-    door.endpoint.renew("another")
-    assert door.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
-    assert door.ask(token="another")["ok"] is True
+    local.endpoint.renew("another")
+    assert local.ask() == {"ok": False, "code": "PEER_UNKNOWN"}
+    assert local.ask(token="another")["ok"] is True
 
 
 @pytest.mark.parametrize(
@@ -156,38 +159,38 @@ def test_a_token_admits_once_and_the_next_one_again(door: Door) -> None:
     [b"{", b"[]", b"null", b"\xff" * 40, b"{}", b"[" * MAX_HELLO, b"1" * (MAX_HELLO + 1)],
     ids=["cut", "list", "null", "bytes", "empty", "deep", "huge"],
 )
-def test_nonsense_ends_the_connection_and_nothing_else(door: Door, hello: bytes) -> None:
+def test_nonsense_ends_the_connection_and_nothing_else(local: LocalEndpoint, hello: bytes) -> None:
     before = descriptors()
 
-    with door.knock(hello) as stranger:
+    with local.knock(hello) as stranger:
         answer = stranger.recv(512)
         assert answer == b"" or b"MATCHER_PROTOCOL" in answer
 
-    assert door.ask()["ok"] is True
+    assert local.ask()["ok"] is True
     assert descriptors() <= before + 1  # the admitted matcher's wake, until it is seen gone
 
 
-def test_descriptors_sent_along_are_closed_and_end_the_connection(door: Door) -> None:
+def test_descriptors_sent_along_are_closed_and_end_the_connection(local: LocalEndpoint) -> None:
     before = descriptors()
 
     for _ in range(20):
-        with door.knock(json.dumps(HELLO).encode(), fds=(0,) * 12) as stranger:
+        with local.knock(json.dumps(HELLO).encode(), fds=(0,) * 12) as stranger:
             assert stranger.recv(512) == b""
 
     assert descriptors() == before
-    assert not door.endpoint.listening
+    assert not local.endpoint.listening
 
 
-def test_an_admitted_matcher_that_speaks_is_shown_out(door: Door) -> None:
-    with door.knock(json.dumps(HELLO).encode()) as matcher:
+def test_an_admitted_matcher_that_speaks_is_shown_out(local: LocalEndpoint) -> None:
+    with local.knock(json.dumps(HELLO).encode()) as matcher:
         frame = np.full((4, 4, 3), 7, np.uint8)
-        door.endpoint.publish(door.endpoint.stage(frame), frame, 1, 1)
-        assert door.endpoint.listening
+        local.endpoint.publish(local.endpoint.stage(frame), frame, 1, 1)
+        assert local.endpoint.listening
         matcher.send(b"more")
-        door.endpoint.serve(0)
+        local.endpoint.serve(0)
 
-    assert not door.endpoint.listening
-    assert door.ring.stage(np.zeros((4, 4, 3), np.uint8)) is not None  # the guard goes on
+    assert not local.endpoint.listening
+    assert local.ring.stage(np.zeros((4, 4, 3), np.uint8)) is not None  # the guard goes on
 
 
 CONNECT = """
@@ -199,17 +202,17 @@ tell({'connect': tried(connect)})
 
 
 @pytest.mark.skipif(not root(), reason="another user takes root")
-def test_another_program_of_the_matchers_user_does_not_find_the_door(tmp_path: Path) -> None:
+def test_another_program_of_the_matchers_user_does_not_find_the_socket(tmp_path: Path) -> None:
     closed = tmp_path / "run"
     closed.mkdir(mode=0o700)
     for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         folder.chmod(0o755)
-    door = Door(closed / "door", 0)
-    door.path.chmod(0o777)
+    local = LocalEndpoint(closed / "socket", 0)
+    local.path.chmod(0o777)
 
-    assert told(in_cage(CONNECT, (Layer.OWN_UID,), str(door.path)))["connect"] == "EACCES"
+    assert told(in_sandbox(CONNECT, (Layer.OWN_UID,), str(local.path)))["connect"] == "EACCES"
     closed.chmod(0o755)
-    assert told(in_cage(CONNECT, (Layer.OWN_UID,), str(door.path)))["connect"] == "done"
+    assert told(in_sandbox(CONNECT, (Layer.OWN_UID,), str(local.path)))["connect"] == "done"
 
 
 CLIENT = """
@@ -224,10 +227,10 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def handed(door: Door) -> Iterator[subprocess.Popen[str]]:
+def handed(local: LocalEndpoint) -> Iterator[subprocess.Popen[str]]:
     """A matcher that was handed a connected socket instead of a path."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel.connect(str(door.path))
+    channel.connect(str(local.path))
     given = {"FRAMEGATE_TOKEN": "secret", "FRAMEGATE_LANE": "verify_1_1"}
     process = subprocess.Popen(
         [sys.executable, "-c", CLIENT],
@@ -246,10 +249,10 @@ def handed(door: Door) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_handed_socket_admits_once_and_closes_the_matchers_memory(
-    door: Door, handed: subprocess.Popen[str]
+    local: LocalEndpoint, handed: subprocess.Popen[str]
 ) -> None:
-    while not door.endpoint.listening and handed.poll() is None:
-        door.endpoint.serve(0)
+    while not local.endpoint.listening and handed.poll() is None:
+        local.endpoint.serve(0)
 
     assert handed.stdout is not None
     height, again, before, after = handed.stdout.readline().split()
@@ -257,24 +260,24 @@ def test_a_handed_socket_admits_once_and_closes_the_matchers_memory(
     assert (before, after) == ("1", "0")  # readable to its own user before, not after
 
 
-def test_silent_strangers_hold_the_door_for_a_second_and_no_work_is_made_of_them(
-    door: Door,
+def test_silent_strangers_hold_a_place_for_a_second_and_no_work_is_made_of_them(
+    local: LocalEndpoint,
 ) -> None:
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(MAX_STRANGERS)]
     for stranger in silent:
-        stranger.connect(str(door.path))
-    door.endpoint.serve(0)
+        stranger.connect(str(local.path))
+    local.endpoint.serve(0)
 
-    with door.knock(json.dumps(HELLO).encode()) as matcher:
-        full = select.select(door.endpoint.fds(), [], [], 0)[0]
-        held = door.endpoint.listening
-        early = door.endpoint.overdue(HELLO_NS - 1)
-        due = door.endpoint.overdue(HELLO_NS)
-        door.endpoint.serve(HELLO_NS)
-        door.endpoint.serve(HELLO_NS)
+    with local.knock(json.dumps(HELLO).encode()) as matcher:
+        full = select.select(local.endpoint.fds(), [], [], 0)[0]
+        held = local.endpoint.listening
+        early = local.endpoint.overdue(HELLO_NS - 1)
+        due = local.endpoint.overdue(HELLO_NS)
+        local.endpoint.serve(HELLO_NS)
+        local.endpoint.serve(HELLO_NS)
 
         assert (full, held, early, due) == ([], False, False, True)
-        assert door.endpoint.listening
+        assert local.endpoint.listening
         assert json.loads(matcher.recv(512))["ok"]
     assert [stranger.recv(1) for stranger in silent] == [b""] * MAX_STRANGERS
     for stranger in silent:
@@ -282,16 +285,16 @@ def test_silent_strangers_hold_the_door_for_a_second_and_no_work_is_made_of_them
 
 
 def test_a_connection_that_the_guard_made_may_take_its_time(tmp_path: Path) -> None:
-    door = Door(tmp_path / "door", os.getuid())
+    local = LocalEndpoint(tmp_path / "socket", os.getuid())
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
-        channel.connect(str(door.path))
+        channel.connect(str(local.path))
         child = os.fork()
         if child == 0:  # as the gate: the guard is its parent
-            door.endpoint.serve(0)
-            door.endpoint.serve(3600 * HELLO_NS)
+            local.endpoint.serve(0)
+            local.endpoint.serve(3600 * HELLO_NS)
             channel.send(json.dumps(HELLO).encode())
-            door.endpoint.serve(3600 * HELLO_NS)
-            os._exit(0 if door.endpoint.listening else 1)
+            local.endpoint.serve(3600 * HELLO_NS)
+            os._exit(0 if local.endpoint.listening else 1)
         _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0

@@ -230,9 +230,9 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
         audit=kiosk.folder / "audit",
     )
     with Guard(plan, said.append) as guard:
-        assert guard.keeper.child is not None
-        group = guard.keeper.child.pid
-        while not guard.keeper.escaped:
+        assert guard.matcher.child is not None
+        group = guard.matcher.child.pid
+        while not guard.matcher.escaped:
             assert not guard.over
             guard.turn()
         seen = guard.recorder
@@ -245,7 +245,7 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
             guard.turn()
         assert seen.outlook is not None
         assert not seen.outlook.permitted
-        assert guard.keeper.child is None  # and it is not started again
+        assert guard.matcher.child is None  # and it is not started again
         assert alive_in(group) == []  # nor is anything left that came from it
 
     assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: connect" in line for line in said)
@@ -273,5 +273,5 @@ def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None
         guard.run()
         decisions = guard.recorder.decisions
 
-    assert guard.keeper.child is None
+    assert guard.matcher.child is None
     assert all(decision.verdict.value == "block" for decision in decisions)

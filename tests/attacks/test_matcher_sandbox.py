@@ -22,7 +22,7 @@ from edge.errors import SandboxError
 from edge.sandbox import landlock
 from edge.sandbox import spec as sandbox
 from edge.sandbox.spec import LAYERS, REFUSED, Confinement, Layer
-from tests.support.sandboxes import in_cage, root, told
+from tests.support.sandboxes import in_sandbox, root, told
 
 MISSING = sandbox.missing()
 HERE = [layer for layer in LAYERS if layer not in MISSING]
@@ -51,11 +51,11 @@ def test_a_matcher_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -> N
 
     sandboxed = behind(Layer.LANDLOCK)
 
-    assert told(in_cage(READ, sandboxed, str(own), reads=(own,))) == {"read": "done"}
+    assert told(in_sandbox(READ, sandboxed, str(own), reads=(own,))) == {"read": "done"}
     # the argument itself is a file that the command names, so it goes in by a variable
     hidden = READ.replace("sys.argv[1]", repr(str(other)))
-    assert told(in_cage(hidden, sandboxed)) == {"read": "EACCES"}
-    assert told(in_cage(hidden, ())) == {"read": "done"}
+    assert told(in_sandbox(hidden, sandboxed)) == {"read": "EACCES"}
+    assert told(in_sandbox(hidden, ())) == {"read": "done"}
 
 
 WRITE = """
@@ -67,8 +67,11 @@ tell({'write': tried(lambda: open(sys.argv[1] + '/note', 'w').write('x')),
 def test_a_matcher_writes_only_in_a_folder_it_was_given(tmp_path: Path) -> None:
     sandboxed = behind(Layer.LANDLOCK)
 
-    assert told(in_cage(WRITE, sandboxed, str(tmp_path))) == {"write": "EACCES", "node": "EACCES"}
-    given = told(in_cage(WRITE, sandboxed, str(tmp_path), writes=(tmp_path,)))
+    assert told(in_sandbox(WRITE, sandboxed, str(tmp_path))) == {
+        "write": "EACCES",
+        "node": "EACCES",
+    }
+    given = told(in_sandbox(WRITE, sandboxed, str(tmp_path), writes=(tmp_path,)))
     assert given == {"write": "done", "node": "EACCES"}
 
 
@@ -85,8 +88,8 @@ def test_a_matcher_cannot_take_the_camera(layer: Layer, tmp_path: Path) -> None:
         pytest.skip(f"no device node can be made here: {err.strerror}")
     code = READ.replace("sys.argv[1]", repr(str(camera)))
 
-    assert told(in_cage(code, behind(layer))) == {"read": "EACCES"}
-    assert told(in_cage(code, ())) == {"read": "done"}
+    assert told(in_sandbox(code, behind(layer))) == {"read": "EACCES"}
+    assert told(in_sandbox(code, ())) == {"read": "done"}
 
 
 SPY = """
@@ -146,14 +149,14 @@ def victim() -> Iterator[tuple[str, str]]:
 def test_a_matcher_cannot_look_into_the_guard(
     layer: Layer, refused: set[str], victim: tuple[str, str]
 ) -> None:
-    said = told(in_cage(SPY, behind(layer), *victim))
+    said = told(in_sandbox(SPY, behind(layer), *victim))
 
     assert {name for name, word in said.items() if word in ("EPERM", "EACCES")} >= refused
 
 
 @needs_root
-def test_without_its_cage_a_matcher_looks_into_the_guard(victim: tuple[str, str]) -> None:
-    assert set(told(in_cage(SPY, (), *victim)).values()) == {"done"}
+def test_without_its_sandbox_a_matcher_looks_into_the_guard(victim: tuple[str, str]) -> None:
+    assert set(told(in_sandbox(SPY, (), *victim)).values()) == {"done"}
 
 
 SHIP = """
@@ -211,14 +214,14 @@ def test_a_matcher_cannot_ship_frames(
         if landlock.version() < 6:
             stopped = stopped - {"abstract"}
 
-    said = told(in_cage(SHIP, sandboxed, *ears))
+    said = told(in_sandbox(SHIP, sandboxed, *ears))
 
     assert {name for name in stopped if said[name] == "done"} == set(), said
 
 
 @needs_root
-def test_without_its_cage_a_matcher_ships_frames(ears: tuple[str, str, str]) -> None:
-    assert set(told(in_cage(SHIP, (), *ears)).values()) == {"done"}
+def test_without_its_sandbox_a_matcher_ships_frames(ears: tuple[str, str, str]) -> None:
+    assert set(told(in_sandbox(SHIP, (), *ears)).values()) == {"done"}
 
 
 CALLS = """
@@ -244,7 +247,7 @@ tell({
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the attack names x86_64 call numbers")
 def test_a_matcher_makes_no_system_call_it_does_not_need() -> None:
-    said = told(in_cage(CALLS, behind(Layer.SECCOMP)))
+    said = told(in_sandbox(CALLS, behind(Layer.SECCOMP)))
 
     needed = {"hide", "pair", "thread", "child"}
     assert {name for name, word in said.items() if word == "done"} == needed
@@ -264,8 +267,8 @@ def test_a_matcher_gains_no_rights_from_a_program_that_has_them(tmp_path: Path) 
         pytest.skip("programs here are not given their owner's rights")
     code = f"os.execv({str(risen)!r}, ['id'])"
 
-    plain = in_cage(code, (Layer.OWN_UID,))
-    sandboxed = in_cage(code, (Layer.OWN_UID, *behind(Layer.NO_NEW_PRIVS)))
+    plain = in_sandbox(code, (Layer.OWN_UID,))
+    sandboxed = in_sandbox(code, (Layer.OWN_UID, *behind(Layer.NO_NEW_PRIVS)))
 
     assert "euid=0" in plain.stdout
     assert sandboxed.stdout.startswith(f"uid={sandbox.NOBODY}")
@@ -279,7 +282,7 @@ tell({line.split(':')[0]: line.split()[1] for line in open('/proc/self/status')
 
 
 def test_a_matcher_keeps_none_of_the_rights_of_root() -> None:
-    said = told(in_cage(STATUS, behind(Layer.NO_NEW_PRIVS)))
+    said = told(in_sandbox(STATUS, behind(Layer.NO_NEW_PRIVS)))
 
     assert said["NoNewPrivs"] == "1"
     assert int(said["CapEff"], 16) == int(said["CapPrm"], 16) == 0
@@ -288,11 +291,11 @@ def test_a_matcher_keeps_none_of_the_rights_of_root() -> None:
 def test_a_matcher_that_crashes_leaves_no_core() -> None:
     code = "import resource; tell(resource.getrlimit(resource.RLIMIT_CORE))"
 
-    sandboxed = in_cage(code, behind(Layer.NO_CORE))
+    sandboxed = in_sandbox(code, behind(Layer.NO_CORE))
 
     assert sandboxed.stdout.strip() in ("[1, 1]", "[0, 0]")
     ours = resource.getrlimit(resource.RLIMIT_CORE)
-    assert in_cage(code, ()).stdout.strip() == str(list(ours))
+    assert in_sandbox(code, ()).stdout.strip() == str(list(ours))
 
 
 OPEN = "tell([n for n in range(1024) if tried(lambda: os.fstat(n) and None) == 'done'])"
@@ -303,8 +306,8 @@ def test_a_matcher_inherits_its_streams_and_one_socket() -> None:
     one, other = socket.socketpair()
     above = os.memfd_create("frames", 0)
     with one, other:
-        sandboxed = in_cage(OPEN, behind(Layer.DESCRIPTORS), fd=one.fileno(), fds=(below, above))
-        plain = in_cage(OPEN, (), fd=one.fileno(), fds=(below, above))
+        sandboxed = in_sandbox(OPEN, behind(Layer.DESCRIPTORS), fd=one.fileno(), fds=(below, above))
+        plain = in_sandbox(OPEN, (), fd=one.fileno(), fds=(below, above))
         wanted = [0, 1, 2, one.fileno()]
     os.close(below)
     os.close(above)
@@ -326,10 +329,10 @@ tell({'uid': os.getuid()})
 """
 
 
-def test_a_matcher_with_numpy_opencv_and_onnxruntime_works_in_the_whole_cage(
+def test_a_matcher_with_numpy_opencv_and_onnxruntime_works_in_the_whole_sandbox(
     face_model: Path,
 ) -> None:
-    run = in_cage(USEFUL, HERE, str(face_model))
+    run = in_sandbox(USEFUL, HERE, str(face_model))
 
     assert told(run)["uid"] == (sandbox.NOBODY if Layer.OWN_UID in HERE else os.getuid())
 
@@ -345,7 +348,7 @@ def test_a_folder_closed_to_the_matcher_shows_it_only_what_it_was_given(tmp_path
     home.chmod(0o700)
     code = f"tell(sorted(os.listdir({str(home)!r})))"
 
-    sandboxed = in_cage(code, (Layer.OWN_UID,), reads=(home / "given",))
+    sandboxed = in_sandbox(code, (Layer.OWN_UID,), reads=(home / "given",))
 
     assert sandboxed.stdout.strip() == '["given"]', sandboxed.stderr
     assert sorted(path.name for path in home.iterdir()) == ["given", "kept"]
@@ -355,7 +358,7 @@ def test_a_folder_closed_to_the_matcher_shows_it_only_what_it_was_given(tmp_path
 def test_a_layer_that_cannot_be_put_on_keeps_the_matcher_from_starting(
     uid: int, tmp_path: Path
 ) -> None:
-    run = in_cage("print('started')", (Layer.OWN_UID,), uid=uid)
+    run = in_sandbox("print('started')", (Layer.OWN_UID,), uid=uid)
 
     assert run.returncode == REFUSED
     assert run.stdout == ""

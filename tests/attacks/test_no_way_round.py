@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "LISTEN_FDS": "systemd's: the socket of the status page",
     "LISTEN_PID": "systemd's: whose socket that is",
     "NOTIFY_SOCKET": "systemd's: where the daemon says that it is well",
-    "OPENBLAS_NUM_THREADS": "threads of the matcher's interpreter while it is caged",
+    "OPENBLAS_NUM_THREADS": "threads of the matcher's interpreter in its sandbox",
     "OPENCV_FFMPEG_LOGLEVEL": "quiet",
     "OPENCV_LOG_LEVEL": "quiet",
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "set, never read: how long a silent camera is waited for",

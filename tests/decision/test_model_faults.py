@@ -15,7 +15,7 @@ from edge.errors import GuardError
 from edge.guard import launch
 from edge.guard import plan as daemon_plan
 from edge.guard.plan import Plan
-from edge.guard.processes import bear_module
+from edge.guard.processes import spawn_unconfigured
 from edge.guard.supervisor import Guard
 from edge.heartbeat import Beats
 from edge.reasons import Reason
@@ -52,7 +52,7 @@ def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
     def choose(how: str) -> None:
         monkeypatch.setenv("BAD_MODEL", how)
         monkeypatch.setenv("BAD_MODEL_LOADS", str(loads))
-        monkeypatch.setattr(launch, "bear_module", _with_a_bad_model)
+        monkeypatch.setattr(launch, "spawn_unconfigured", _with_a_bad_model)
 
     return choose
 
@@ -60,7 +60,7 @@ def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
 def _with_a_bad_model(name, module, fds):
     given = {name: value for name, value in os.environ.items() if name.startswith("BAD_MODEL")}
     module = "tests.support.bad_model" if name == "decider" else module
-    return bear_module(name, module, fds, given)
+    return spawn_unconfigured(name, module, fds, given)
 
 
 def plan(kiosk: Site) -> Plan:

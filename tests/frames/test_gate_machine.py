@@ -44,7 +44,7 @@ SLOTS = 3
 SHAPE = (2, 4, 3)
 
 
-class Door:
+class Endpoint:
     """An endpoint onto a real ring, with a matcher that may be absent and copies that take time."""
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -57,7 +57,7 @@ class Door:
         self._clock = clock
 
     def close(self) -> None:
-        """Give the descriptors back: there are thousands of doors in a run."""
+        """Give the descriptors back: a run makes thousands of endpoints."""
         os.close(self._reader_fd)
         os.close(self.ring.fd)
 
@@ -83,7 +83,7 @@ class GateMachine(RuleBasedStateMachine):
     @initialize(start_ms=st.integers(0, 300))
     def begin(self, start_ms: int) -> None:
         self.clock = VirtualClock(start_ms * MS)
-        self.door = Door(self.clock)
+        self.endpoint = Endpoint(self.clock)
         self.gate = Gate(BINDING, min_view_score=FLOOR, limits=LIMITS)
         self.model = Reference(BINDING, FLOOR, LIMITS, SLOTS)
         self.blocked: list[tuple[int, Reason]] = []
@@ -93,7 +93,7 @@ class GateMachine(RuleBasedStateMachine):
         self.frames = 0
         self.releaser = Releaser(
             self.gate,
-            self.door,
+            self.endpoint,
             self.clock,
             lambda frame: picture(frame.sequence),
             self._passed,
@@ -201,13 +201,13 @@ class GateMachine(RuleBasedStateMachine):
         self.model.tick(self.clock.now_ns())
         self._wipe_if_lost(held)
         began_ns = self.clock.now_ns()
-        self.door.copy_ms = copy_ms
+        self.endpoint.copy_ms = copy_ms
 
         count = self.releaser.drain()
 
         expected, now_ns = 0, began_ns
         while self.model.passes(now_ns):
-            if not self.door.listening:
+            if not self.endpoint.listening:
                 self.model.blocked.append((self.model.waiting.pop(0).sequence, Reason.MATCHER_LOST))
                 continue
             now_ns += copy_ms * MS
@@ -221,12 +221,12 @@ class GateMachine(RuleBasedStateMachine):
 
     @rule(listening=st.sampled_from([True, True, False]))
     def the_matcher_comes_or_goes(self, listening: bool) -> None:
-        self.door.listening = listening
+        self.endpoint.listening = listening
 
     @rule()
     def the_matcher_reads(self) -> None:
         read = []
-        while (found := self.door.reader.next()) is not None:
+        while (found := self.endpoint.reader.next()) is not None:
             slot, pixels = found
             read.append((slot.captured_ns, int(pixels.min()), int(pixels.max())))
         expected = [picture(frame.sequence).flat[0] for frame in self.model.ring]
@@ -247,13 +247,13 @@ class GateMachine(RuleBasedStateMachine):
         assert self.gate.waiting <= LIMITS.max_frames
         if self.gate.lease is None:
             assert self.gate.waiting == 0
-            assert not self.door.reader.pixels.any(), "pixels left in the ring without a lease"
+            assert not self.endpoint.reader.pixels.any(), "pixels left in the ring without a lease"
 
     def teardown(self) -> None:
         """Every frame has one verdict, and each release satisfies the rule by itself."""
         if not hasattr(self, "gate"):
             return
-        self.door.close()
+        self.endpoint.close()
         answered = [n for n, _ in self.blocked] + [f.sequence for f in self.released]
         assert len(answered) == len(set(answered))
         assert len(answered) + self.gate.waiting == self.frames
@@ -284,7 +284,7 @@ class GateMachine(RuleBasedStateMachine):
         """The gate's loop wipes the ring when a lease has ended."""
         if held and self.gate.lease is None:
             self.ends.append(self.clock.now_ns())
-            self.door.wipe()
+            self.endpoint.wipe()
 
     def _block(self, blocked: Blocked) -> None:
         self.blocked.append((blocked.frame.sequence, blocked.reason))

@@ -339,8 +339,8 @@ def test_a_dead_matcher_is_started_again_and_frames_flow_to_it(kiosk: Site) -> N
     said: list[str] = []
     script = "from edge.client.connection import open_connection as o\nc = o()\nc.read()\nexit(3)"
     with Guard(plan(kiosk, sys.executable, "-c", script), said.append) as guard:
-        first = guard.keeper.child
-        while guard.keeper.child in (None, first):
+        first = guard.matcher.child
+        while guard.matcher.child in (None, first):
             guard.turn()
             assert not guard.over
 

@@ -31,7 +31,7 @@ def tell(said):
 """
 
 
-def in_cage(
+def in_sandbox(
     code: str,
     layers: Iterable[Layer],
     *arguments: str,

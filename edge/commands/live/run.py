@@ -151,10 +151,10 @@ def run(args: argparse.Namespace) -> int:
     if guard.failure is not None:
         print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)
         return 1
-    if guard.keeper.escaped:
+    if guard.matcher.escaped:
         print(
             f"framegate: {Reason.MATCHER_ESCAPE_ATTEMPT.value}: the matcher tried: "
-            f"{guard.keeper.attempt}; it was ended and everything was blocked",
+            f"{guard.matcher.attempt}; it was ended and everything was blocked",
             file=sys.stderr,
         )
         return 1

@@ -1,9 +1,9 @@
-"""The status site's door: a full house sends the idlest visitor away, never the newest.
+"""The status site's HTTP server: at its limit it closes the idlest connection, never the newest.
 
-Waitress stops accepting at its limit. Visitors who send a byte now and then
-keep their places for ever, and a health check waits outside. Here the visitor
-who has been connected longest without a request in work makes room. A visitor
-who asks at once is answered at once, however many others drip.
+Waitress stops accepting at its limit. Clients that send one byte now and then
+would keep their connections for ever, and a health check could not connect. Here the
+oldest connection without a request in progress is closed instead, so a client that
+sends its request at once gets an answer, however many slow ones there are.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ THREADS = 2
 IDLE_S = 10
 
 
-class Door(TcpWSGIServer):
-    """A server that makes room instead of closing."""
+class StatusServer(TcpWSGIServer):
+    """Accepts always; closes the oldest idle connection at its limit."""
 
     def handle_accept(self) -> None:
-        """Let a visitor in, after another has left if the house is full."""
+        """Accept a connection, after closing another one at the limit."""
         channels: dict[int, Any] = vars(self)["active_channels"]
         if len(channels) >= CONNECTIONS:
             idle = [c for c in channels.values() if not c.requests] or list(channels.values())
@@ -48,7 +48,7 @@ def serve(site: Callable[..., Any], listener: socket.socket) -> None:
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(THREADS)
     name = listener.getsockname()
-    door = Door(
+    server = StatusServer(
         site,
         {},
         True,
@@ -58,4 +58,4 @@ def serve(site: Callable[..., Any], listener: socket.socket) -> None:
         sockinfo=(listener.family, listener.type, listener.proto, name),
         bind_socket=False,
     )
-    door.run()
+    server.run()
