@@ -19,6 +19,8 @@ The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
 stationary), setting (controlled or uncontrolled), source and, if known, scene
 (indoor, outdoor or vehicle). A splice cuts, fades, pans or walks from a view's
 own recording into another one; what a matcher would have received is counted.
+Controlled recordings are also played at the default dwell: what of the time
+after it passed, and the cause of every blocked second.
 """
 
 
@@ -60,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print; 1 if a target does not hold or a recording had to be skipped."""
     import json
 
+    from edge.commissioning.records import DEFAULT_DWELL_S
     from edge.errors import UsageError
+    from edge.evaluation.availability import as_json, table
     from edge.evaluation.figures import environment, figures
     from edge.evaluation.manifest import read_manifest
     from edge.evaluation.page import render
@@ -80,7 +84,12 @@ def run(args: argparse.Namespace) -> int:
     )
     found = evaluate(clips, settings, lambda line: print(line, file=sys.stderr, flush=True))
     rows = figures(found, settings.splices)
-    answer = {"figures": [row.as_json() for row in rows], "environment": environment()}
+    daily = [(trial.clip, trial.view, trial.availability) for trial in found.daily]
+    answer = {
+        "figures": [row.as_json() for row in rows],
+        "availability": as_json(daily, DEFAULT_DWELL_S),
+        "environment": environment(),
+    }
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         write_atomic(args.out / "figures.json", json.dumps(answer, indent=1) + "\n")
@@ -91,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             mark = "holds" if row.holds else "DOES NOT HOLD"
             print(f"{row.name}: {row.value} {row.unit} (target {row.target}) {mark}")
+        print(f"\ncauses over {len(daily)} controlled recordings, after {DEFAULT_DWELL_S:g} s:")
+        print("\n".join(table([one for _, _, one in daily])))
     for line in found.skipped:
         print(f"skipped: {line}", file=sys.stderr)
     return 0 if all(row.holds for row in rows) and not found.skipped else 1

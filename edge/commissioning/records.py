@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 64 * 1024
 DWELL_S = (1.0, 30.0)
+DEFAULT_DWELL_S = 3.0
 MAX_LAG_MS = 10_000
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -59,7 +60,7 @@ class Device:
     dock_id: str = ""
     publicly_accessible: bool = True
     lanes: tuple[Lane, ...] = ()
-    dwell_s: float = 3.0
+    dwell_s: float = DEFAULT_DWELL_S
     user: str = "unknown"
     by_or_for: str = "unknown"
     jurisdiction: str = "unknown"
@@ -122,7 +123,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         dock_id=table.text("dock_id", ""),
         publicly_accessible=table.flag("publicly_accessible", True),
         lanes=tuple(Lane(name) for name in table.words("lanes", "operation")),
-        dwell_s=table.number("dwell_s", 3.0, *DWELL_S),
+        dwell_s=table.number("dwell_s", DEFAULT_DWELL_S, *DWELL_S),
         user=operator.word("user", "unknown"),
         by_or_for=operator.word("by_or_for", "unknown"),
         jurisdiction=operator.text("jurisdiction", "unknown"),

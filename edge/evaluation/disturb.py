@@ -7,6 +7,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from edge.clock import S
+from edge.evaluation.trials import VIEW_NS, Footage
+from edge.frames.sentinel import Sentinel
+from edge.lease import MIN_VIEW_SCORE
+from edge.view.check import ViewCheck
+from edge.view.fingerprint import Fingerprint
+
+_STEP = 3  # every third frame is disturbed
 Disturbance = Callable[[np.ndarray, int], np.ndarray]  # frame and its number to a new frame
 
 
@@ -70,3 +78,23 @@ DISTURBANCES: dict[str, Disturbance] = {
     "vibration 2 px": _shake(2.0),
     "slight defocus": _blur,
 }
+
+
+def verified_under_disturbance(
+    footage: Footage, fingerprint: Fingerprint
+) -> dict[str, tuple[int, int]]:
+    """How many disturbed frames of the view's own recording the sentinel still verifies."""
+    verified = {}
+    for name, disturbed in DISTURBANCES.items():
+        sentinel, check = Sentinel(fingerprint), ViewCheck(fingerprint)
+        seen, last_ns, held, frames = fingerprint.blocks, -S, 0, 0
+        for number, shot in enumerate(footage.shots[::_STEP]):
+            frame = disturbed(shot.frame, number)
+            if shot.captured_ns - last_ns >= VIEW_NS:
+                last_ns = shot.captured_ns
+                reading = check.read(frame, shot.captured_ns, footage.detect(shot.frame))
+                seen = reading.seen_blocks or fingerprint.blocks
+            frames += 1
+            held += sentinel.look(frame, seen).view_score >= MIN_VIEW_SCORE
+        verified[name] = (held, frames)
+    return verified

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import cv2
 
 from edge.audit.schema import Release
+from edge.clock import S
+from edge.commissioning.records import DEFAULT_DWELL_S
+from edge.evaluation.availability import summary
 from edge.evaluation.bounds import lower, upper
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
@@ -19,6 +22,7 @@ from edge.evaluation.trials import Trial
 from edge.reasons import Family
 
 SETTING_OF_SLOW_LOOP = 150.0  # ms a second of video: 15 % of one core
+MIN_AVAILABLE = 0.97  # of the time after the default dwell
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ def figures(found: Findings, splices: int) -> list[Figure]:
         _count("honest records: frames passed", found.honest),
         *_twins(found.twins, refused),
         *_takes(found.takes),
+        *_availability(found.daily, refused),
         *_verified(found, refused),
         *(splice_figures(found.splices) if splices else ()),
         *_scene(found.outside),
@@ -178,6 +183,40 @@ def _blocked(name: str, trials: Sequence[Trial]) -> Figure:
     share = round(100 * blocked / due, 2) if due else "no trial"
     name = f"{name} ({said})" if blocked else name
     return Figure(name, share, "<= 1", "%", bool(due) and blocked <= 0.01 * due)
+
+
+def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
+    """What an honest user gets at the default dwell, recording by recording and together."""
+    rows = []
+    for trial in trials:
+        share = trial.availability.share
+        value = "too short" if share is None else round(100 * share, 2)
+        name = summary(trial.clip, trial.availability, DEFAULT_DWELL_S).partition("; ")[2]
+        rows.append(
+            Figure(
+                f"available {trial.clip} on {trial.view}" + (f" ({name})" if name else ""),
+                value,
+                "reported",
+                "%",
+                True,
+            )
+        )
+    sound = [trial for trial in trials if trial.view not in refused]
+    for some, of in ((trials, "every controlled recording"), (sound, "views a site may enrol")):
+        due_ns = sum(t.availability.due_ns for t in some)
+        passed_ns = sum(t.availability.passed_ns for t in some)
+        value = round(100 * passed_ns / due_ns, 2) if due_ns else "no trial"
+        rows.append(
+            Figure(
+                f"available at the default dwell of {DEFAULT_DWELL_S:g} s, {of}, "
+                f"of {due_ns / S:.0f} s",
+                value,
+                f">= {100 * MIN_AVAILABLE:g}",
+                "%",
+                bool(due_ns) and passed_ns >= MIN_AVAILABLE * due_ns,
+            )
+        )
+    return rows
 
 
 def _takes(trials: Sequence[Trial]) -> list[Figure]:

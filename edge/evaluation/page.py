@@ -8,6 +8,8 @@ from html import escape
 import numpy as np
 
 from edge.audit.schema import Release
+from edge.clock import S
+from edge.evaluation.availability import by_cause
 from edge.evaluation.figures import Figure, reliability
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
@@ -41,7 +43,7 @@ def render(found: Findings, rows: Sequence[Figure]) -> str:
         f"<th>Enrolment's own checks</th></tr>{views}</table></section>"
         "<section><h2>Scores of single frames, own and foreign</h2>"
         f"{''.join(_distribution(v.clip.name, found) for v in found.views if v.fingerprint)}"
-        f"</section>{_splices(found.splices)}{_reliability(found.outside)}"
+        f"</section>{_available(found.daily)}{_splices(found.splices)}{_reliability(found.outside)}"
         "<section><h2>Every trial</h2>"
         f"{_trials('Own recording', found.twins)}{_trials('Other takes', found.takes)}"
         f"{_trials('Uncontrolled, forged', found.foreign)}"
@@ -49,6 +51,34 @@ def render(found: Findings, rows: Sequence[Figure]) -> str:
         f"{_trials('Uncontrolled, honest', found.honest)}</section>"
         + (f"<section><h2>Skipped</h2><ul>{skipped}</ul></section>" if skipped else "")
         + "</main></body></html>\n"
+    )
+
+
+def _available(trials: Sequence[Trial]) -> str:
+    """What of the time after the default dwell passed, and the cause of every blocked second."""
+    if not trials:
+        return ""
+    causes = "".join(
+        f"<tr><td>{row.cause.value}</td><td>{row.blocked_ns / S:.1f} s</td>"
+        f"<td>{row.waiting_ns / S:.1f} s</td><td>{row.clips}</td></tr>"
+        for row in by_cause(trial.availability for trial in trials)
+    )
+    body = ""
+    for trial in trials:
+        found = trial.availability
+        share = "too short" if found.share is None else f"{found.share:.1%}"
+        seconds = ", ".join(
+            f"{lost.second} s {lost.cause.value} {lost.blocked_ns / S:.2f}" for lost in found.lost
+        )
+        body += (
+            f"<tr><td>{escape(trial.clip)}</td><td>{escape(trial.view)}</td><td>{share}</td>"
+            f"<td>{_timeline(trial.decisions)}</td><td>{seconds}</td></tr>"
+        )
+    return (
+        "<section><h2>Availability at the default dwell</h2><table><tr><th>Cause</th>"
+        "<th>Blocked</th><th>Of it dwell</th><th>Recordings</th></tr>"
+        f"{causes}</table><table><tr><th>Recording</th><th>View</th><th>Passed</th>"
+        f"<th>Frames that passed</th><th>Blocked seconds</th></tr>{body}</table></section>"
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -20,23 +20,21 @@ import cv2
 import numpy as np
 
 from edge.clock import S
+from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.errors import GuardError
+from edge.evaluation.availability import summary
 from edge.evaluation.cost import slow_loop
-from edge.evaluation.disturb import DISTURBANCES
+from edge.evaluation.disturb import verified_under_disturbance
 from edge.evaluation.forge import PERFECT_DEVICE, honest_device, still_board
 from edge.evaluation.manifest import Clip
 from edge.evaluation.splices import KEPT_NS, Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import Kind
-from edge.evaluation.trials import VIEW_NS, Footage, Trial, View, decode, enrol_view, play
+from edge.evaluation.trials import Footage, Trial, View, decode, enrol_view, play
 from edge.evidence.people import FaceBoxes
+from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
-from edge.frames.sentinel import Sentinel
-from edge.lease import MIN_VIEW_SCORE
 from edge.policy.engine import Policy
-from edge.view.check import ViewCheck
-from edge.view.fingerprint import Fingerprint
 
-_DISTURBED_STEP = 3  # every third frame is disturbed
 _WINDOW = 45  # frames of the other recording that a splice may need
 Given = TypeVar("Given")
 Got = TypeVar("Got")
@@ -63,6 +61,7 @@ class Findings:
     strangers: list[Trial] = field(default_factory=list)  # controlled, but another place
     twins: list[Trial] = field(default_factory=list)  # the view's own recording
     takes: list[Trial] = field(default_factory=list)  # other takes of the view's place
+    daily: list[Trial] = field(default_factory=list)  # both of these, at the default dwell
     honest: list[Trial] = field(default_factory=list)  # uncontrolled, honest records
     splices: list[Splice] = field(default_factory=list)
     outside: list[tuple[float, bool]] = field(default_factory=list)  # said and true
@@ -101,8 +100,9 @@ def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], Non
             groups.setdefault(clip.place, []).append(clip)
     with _Workers(settings) as workers:
         places = []
-        for views, place, skipped in workers.map(_enrol, list(groups.values())):
+        for views, place, daily, skipped in workers.map(_enrol, list(groups.values())):
             found.views += views
+            found.daily += daily
             _skip(found, skipped)
             for view in views:
                 pairs = view.fingerprint.pairs if view.fingerprint else 0
@@ -113,6 +113,8 @@ def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], Non
                 found.twins.append(place.twin)
                 for name, held in place.verified.items():
                     found.verified[name, place.view.clip.name] = held
+            for trial in daily:
+                say(summary(trial.clip, trial.availability, DEFAULT_DWELL_S))
         kinds = itertools.cycle(Kind)
         tasks = []
         for number, clip in enumerate(clips):
@@ -177,10 +179,14 @@ class _Workers:
             self._pool.join()
 
 
-def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[str]]:
-    """Enrol the first take of one place that can be, and try its own recording."""
+def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[Trial], list[str]]:
+    """Enrol the first take of one place that can be, and try its own recording.
+
+    The trials are at the default dwell: of that take, or of all where none can be enrolled.
+    """
     tools = _tools[0]
     views: list[View] = []
+    daily: list[Trial] = []
     skipped: list[str] = []
     for clip in takes:
         try:
@@ -190,13 +196,14 @@ def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[str]]
             continue
         view = enrol_view(footage)
         views.append(view)
+        samples = still_board(footage.last_ns)
+        daily.append(_daily(footage, view, samples))
         if view.fingerprint is None:
             continue
-        samples = still_board(footage.last_ns)
         twin = play(footage, view, PERFECT_DEVICE, tools.policy, samples, tools.scene)
-        verified = _disturb(footage, view.fingerprint)
-        return views, _Place(view, twin, verified, _somebody(footage)), skipped
-    return views, None, skipped
+        verified = verified_under_disturbance(footage, view.fingerprint)
+        return views, _Place(view, twin, verified, _somebody(footage)), daily[-1:], skipped
+    return views, None, daily, skipped
 
 
 def _play_all(task: _Task) -> Findings:
@@ -220,12 +227,20 @@ def _play_all(task: _Task) -> Findings:
         trial = play(footage, place.view, PERFECT_DEVICE, tools.policy, samples, scene)
         kind = found.takes if same else found.strangers if clip.controlled else found.foreign
         kind.append(trial)
+        if same:
+            found.daily.append(_daily(footage, place.view, samples))
     if clip.outside is not None:
         for shot in _each_second(footage):
             shares = tools.scene.probabilities(shot)
             found.outside.append((sum(shares[2:]), clip.outside))
     found.splices = _splices(footage, task)
     return found
+
+
+def _daily(footage: Footage, view: View, samples: Sequence[BoardSample]) -> Trial:
+    """What an honest user gets of a controlled recording: at the default dwell, with the veto."""
+    tools, device = _tools[0], replace(PERFECT_DEVICE, dwell_s=DEFAULT_DWELL_S)
+    return play(footage, view, device, tools.policy, samples, tools.scene, nearness=False)
 
 
 def _splices(footage: Footage, task: _Task) -> list[Splice]:
@@ -289,26 +304,8 @@ def _each_second(footage: Footage) -> list[np.ndarray]:
     return found
 
 
-def _disturb(footage: Footage, fingerprint: Fingerprint) -> dict[str, tuple[int, int]]:
-    """How many disturbed frames of the view's own recording the sentinel still verifies."""
-    verified = {}
-    for name, disturbed in DISTURBANCES.items():
-        sentinel, check = Sentinel(fingerprint), ViewCheck(fingerprint)
-        seen, last_ns, held, frames = fingerprint.blocks, -S, 0, 0
-        for number, shot in enumerate(footage.shots[::_DISTURBED_STEP]):
-            frame = disturbed(shot.frame, number)
-            if shot.captured_ns - last_ns >= VIEW_NS:
-                last_ns = shot.captured_ns
-                reading = check.read(frame, shot.captured_ns, footage.detect(shot.frame))
-                seen = reading.seen_blocks or fingerprint.blocks
-            frames += 1
-            held += sentinel.look(frame, seen).view_score >= MIN_VIEW_SCORE
-        verified[name] = (held, frames)
-    return verified
-
-
 def _add(found: Findings, part: Findings) -> None:
-    for name in ("foreign", "strangers", "takes", "honest", "splices", "outside"):
+    for name in ("foreign", "strangers", "takes", "daily", "honest", "splices", "outside"):
         getattr(found, name).extend(getattr(part, name))
     _skip(found, part.skipped)
 

@@ -18,6 +18,7 @@ from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
 from edge.commissioning.records import Device
 from edge.errors import CameraError, EnrolmentError
+from edge.evaluation.availability import Availability, account
 from edge.evaluation.forge import PERFECT_SESSION
 from edge.evaluation.manifest import Clip
 from edge.evidence.people import FaceBoxes
@@ -82,6 +83,7 @@ class Trial:
     scores: tuple[float, ...]  # the sentinel's, of every frame, over all blocks
     margin: float  # of the reading nearest to passing: smallest distance to a limit; > 0 passes
     decisions: tuple[bool, ...]  # passed, frame by frame
+    availability: Availability
 
 
 def decode(clip: Clip, faces: FaceBoxes, *, until_ns: int | None = None) -> Footage:
@@ -131,8 +133,15 @@ def play(
     policy: Policy,
     samples: Sequence[BoardSample],
     scene: SceneFinder | None = None,
+    *,
+    nearness: bool = True,
 ) -> Trial:
-    """Play one recording against one view; without `scene` there is no veto."""
+    """Play one recording against one view.
+
+    Args:
+        scene: without it there is no veto.
+        nearness: also find how near every frame and reading came to passing.
+    """
     fingerprint = shown.fingerprint if shown is not None else None
     guard = Replay(device, PERFECT_SESSION, policy, fingerprint, footage, scene=scene)
     outcome = guard.run(footage.shots, samples)
@@ -141,7 +150,10 @@ def play(
     late = [d for d in outcome.decisions if d.captured_ns >= after_ns]
     counted = Counter(reason for d in outcome.decisions for reason in d.reasons)
     due_counted = Counter(reason for d in late for reason in d.reasons)
-    scores, margin = _nearness(footage, fingerprint) if fingerprint is not None else ((), -1.0)
+    scores: tuple[float, ...] = ()
+    margin = -1.0
+    if fingerprint is not None and nearness:
+        scores, margin = _nearness(footage, fingerprint)
     return Trial(
         clip=footage.clip.name,
         view=shown.clip.name if shown is not None else "",
@@ -154,6 +166,7 @@ def play(
         scores=scores,
         margin=margin,
         decisions=tuple(passed),
+        availability=account(outcome.decisions, after_ns),
     )
 
 

@@ -118,7 +118,10 @@ def test_the_own_room_passes_and_a_street_with_everything_forged_does_not(
     spliced = [f for n, f in figures.items() if n.startswith("splices, bracketed: forbidden")]
     assert spliced[0]["value"] == 0
     assert "of 4 splices" in spliced[0]["name"]  # none into itself or what is broken
+    daily = json.loads((tmp_path / "out" / "figures.json").read_text())["availability"]
+    assert [row["recording"] for row in daily["recordings"]] == ["kiosk"]
     page = (tmp_path / "out" / "report.html").read_text()
+    assert "Availability at the default dwell" in page
     assert "<script" not in page
     assert "kiosk" in page
     assert json.loads((tmp_path / "out" / "figures.json").read_text())["figures"]
