@@ -59,12 +59,14 @@ class Board:
     def __init__(self, key: bytes, link: Path) -> None:
         self._key = key
         self.link = link
+        self.dock_id = "D-0017"  # where it sits, from the next `power_on`
         self.process: subprocess.Popen[bytes]
         self.power_on()
 
     def power_on(self) -> None:
         key_fd = key_pipe(self._key)
         command = [sys.executable, "-m", "firmware_bridge.virtual.process", "--still"]
+        command += ["--dock-id", self.dock_id]
         self.process = subprocess.Popen(
             [*command, "--key-fd", str(key_fd)], pass_fds=(key_fd,), stdout=subprocess.PIPE
         )

@@ -73,8 +73,8 @@ class Life:
 
     def more(self, name: str) -> float:
         """How many more descriptors ("fds"), "memfds" or "threads" the last third has."""
-        middle, last = self._thirds()
-        return median(getattr(s, name) for s in last) - median(getattr(s, name) for s in middle)
+        before, after = ([float(getattr(s, name)) for s in part] for part in self._thirds())
+        return median(after) - median(before)
 
 
 class Watch:

@@ -1,4 +1,4 @@
-"""`framegate bench`: measure the fast path on this device, beside every peer that runs here."""
+"""`framegate bench`: measure the guard on this device, beside every peer that runs here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ examples:
   framegate bench                       the whole table, under two minutes
   framegate bench --quick --json        fewer rounds, as JSON
   framegate bench --profile pi-4        held back to what a Raspberry Pi 4 has
+  framegate bench --footprint           memory, processor, wake-ups and disk of the whole guard
 
 Needs what `pip install 'framegate[test,bench]'` installs; a peer that is
 missing is named, and a target that is compared with it does not hold.
@@ -23,31 +24,37 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate bench`."""
     parser = commands.add_parser(
         "bench",
-        help="measure the fast path on this device",
+        help="measure the guard on this device",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument(
+        "--footprint",
+        action="store_true",
+        help="what the whole guard costs instead: frames flowing, blocked, without a camera",
+    )
     parser.add_argument("--profile", choices=_PROFILES, help="hold back to what this board has")
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("out/bench"),
         metavar="DIR",
-        help="folder for bench.json and report.html (default out/bench)",
+        help="folder for bench.json, footprint.json and report.html (default out/bench)",
     )
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write both files, print the table; 1 if a target does not hold."""
+    """Measure, write the files, print the table; 1 if a target does not hold."""
     from edge.errors import UsageError
     from edge.report.record import write_atomic
 
     try:
         from bench import profiles, suite
+        from bench.footprint import run as footprint
         from bench.web import page
     except ImportError as err:
         raise UsageError(
@@ -63,15 +70,21 @@ def run(args: argparse.Namespace) -> int:
         say(f"confined to {args.profile} by {confinement.means}")
         for lacking in confinement.not_done:
             say(f"could not do: {lacking}")
-    result = suite.run(suite.QUICK if args.quick else suite.FULL, say, confinement)
+    lines: list[str] = []
+    if args.footprint:
+        result, lines = footprint.result(5.0 if args.quick else 30.0, say, confinement)
+    else:
+        result = suite.run(suite.QUICK if args.quick else suite.FULL, say, confinement)
+    name = "footprint" if args.footprint else "bench"
     text = json.dumps(result.as_json(), indent=2)
     args.out.mkdir(parents=True, exist_ok=True)
-    write_atomic(args.out / "bench.json", text + "\n")
-    write_atomic(args.out / "report.html", page.render(result))
+    write_atomic(args.out / f"{name}.json", text + "\n")
     if args.json:
         print(text)
     else:
-        for line in page.table(result):
+        for line in (*lines, *page.table(result)):
             print(line)
-        print(f"report: {args.out / 'report.html'}")
+    if not args.footprint:
+        write_atomic(args.out / "report.html", page.render(result))
+        say(f"report: {args.out / 'report.html'}")
     return 0 if all(figure.holds for figure in result.figures if figure.target) else 1

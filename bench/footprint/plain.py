@@ -1,0 +1,44 @@
+"""The peer: the same camera and the same face detector in one plain Python process.
+
+    python -m bench.footprint.plain URL MODEL
+
+What somebody writes who guards nothing: read every frame, look for faces five
+times a second. Prints one line once frames come; ends with its parent.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import cv2
+
+from edge import ipc
+from edge.evidence.people import FaceBoxes
+from edge.evidence.vision import PEOPLE_NS
+
+
+def main() -> int:
+    """Read until the camera ends."""
+    ipc.die_with_parent()
+    url, model = sys.argv[1:]
+    faces = FaceBoxes(Path(model))
+    camera = cv2.VideoCapture(url)
+    looked_ns = 0
+    told = False
+    while True:
+        good, frame = camera.read()
+        if not good:
+            return 1
+        now_ns = time.monotonic_ns()
+        if now_ns - looked_ns >= PEOPLE_NS:
+            looked_ns = now_ns
+            faces.detect(frame)
+        if not told:
+            told = True
+            print("reading", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

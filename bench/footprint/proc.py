@@ -1,0 +1,118 @@
+"""What a process costs, as the kernel counts it: memory, processor time, wake-ups, bytes written.
+
+Memory is told twice. *Proportional* (PSS) shares each page among all that map it,
+so it adds up to what the whole takes; *private* is what ending the process frees.
+A wake-up is one voluntary context switch of any of its threads: the process had
+gone to sleep and had to be woken. Bytes written are those that reach a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_KIB = 1024
+_POWERCAP = Path("/sys/class/powercap")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One process at one moment; all but memory counts from its start."""
+
+    pss_bytes: int
+    private_bytes: int
+    cpu_s: float
+    wakeups: int
+    written_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One process, or several, over a span of time."""
+
+    pss_mib: float
+    private_mib: float
+    cpu_percent: float  # of one core
+    wakeups_s: float
+    written_kib_min: float  # a minute
+
+    @classmethod
+    def between(cls, before: Reading, after: Reading, seconds: float) -> Cost:
+        """What a process cost between two readings; memory is that of the second."""
+        return cls(
+            after.pss_bytes / _KIB**2,
+            after.private_bytes / _KIB**2,
+            100 * (after.cpu_s - before.cpu_s) / seconds,
+            (after.wakeups - before.wakeups) / seconds,
+            (after.written_bytes - before.written_bytes) / _KIB * 60 / seconds,
+        )
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.pss_mib + other.pss_mib,
+            self.private_mib + other.private_mib,
+            self.cpu_percent + other.cpu_percent,
+            self.wakeups_s + other.wakeups_s,
+            self.written_kib_min + other.written_kib_min,
+        )
+
+
+NOTHING = Cost(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def read(pid: int) -> Reading:
+    """What a process costs until now.
+
+    Raises:
+        OSError: it has ended, or may not be looked at: the guard's processes hide their
+            memory from other users.
+    """
+    base = Path(f"/proc/{pid}")
+    memory = _fields(base / "smaps_rollup")
+    times = (base / "stat").read_text().rpartition(")")[2].split()
+    wakeups = 0
+    for task in (base / "task").iterdir():
+        with contextlib.suppress(OSError):  # a thread may end meanwhile
+            wakeups += _fields(task / "status")["voluntary_ctxt_switches"]
+    return Reading(
+        memory["Pss"] * _KIB,
+        (memory["Private_Clean"] + memory["Private_Dirty"]) * _KIB,
+        (int(times[11]) + int(times[12])) * _TICK_S,
+        wakeups,
+        _fields(base / "io")["write_bytes"],
+    )
+
+
+def between(
+    before: Mapping[str, Reading], after: Mapping[str, Reading], seconds: float
+) -> dict[str, Cost]:
+    """The cost of each process that lived through the whole span."""
+    return {
+        name: Cost.between(before[name], reading, seconds)
+        for name, reading in after.items()
+        if name in before
+    }
+
+
+def energy_j(powercap: Path = _POWERCAP) -> float | None:
+    """Energy that the processor packages have taken so far (RAPL); None where nobody says."""
+    found = None
+    for meter in sorted(powercap.glob("intel-rapl:?")):
+        with contextlib.suppress(OSError, ValueError):
+            found = (found or 0.0) + int((meter / "energy_uj").read_text()) / 1e6
+    return found
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """The lines `Name:  number ...` of a file of the kernel."""
+    found = {}
+    for line in path.read_text().splitlines():
+        name, _, rest = line.partition(":")
+        number = rest.split()[0] if rest.split() else ""
+        if number.isdigit():
+            found[name] = int(number)
+    return found

@@ -1,0 +1,246 @@
+"""The whole guard's footprint: a daemon on a network camera, looked at from outside.
+
+Starts `framegate daemon` on a VGA camera at 30 frames a second with a virtual
+board and a sandboxed matcher, as `bench.soak.run` does, and reads what each of
+the guard's processes costs in three states: frames flowing, blocked for a
+standing cause (the board says that it sits in another dock), and without a
+camera. Board, matcher and camera are not the guard's and not counted. Then the
+peer, in the same run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.environment import environment
+from bench.figures import Basis, Figure
+from bench.footprint import proc
+from bench.footprint.proc import NOTHING, Cost
+from bench.profiles import Confinement
+from bench.soak.run import Soak
+from bench.soak.watch import processes
+from bench.suite import Result
+from edge.errors import GuardError, ModelError
+from edge.models.pull import asset
+
+WAIT_S = 60.0
+SETTLE_S = 5.0  # after a change, before it is measured
+ELSEWHERE = "D-9999"  # a dock that no record names
+FLOWING, BLOCKED, IDLE, PEER = "frames flowing", "blocked", "no camera", "plain process"
+_NOT_OURS = ("matcher",)
+_TARGETS = {
+    (FLOWING, "proportional memory"): "<= 150",
+    (FLOWING, "processor"): "<= 14",
+    (FLOWING, "wake-ups"): "<= 250",
+    (BLOCKED, "processor"): "<= 4",
+}
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one run found."""
+
+    states: dict[str, dict[str, Cost]] = field(default_factory=dict)  # state -> process -> cost
+    energy_w: dict[str, float] = field(default_factory=dict)  # of the whole machine
+    decision_s: float = 0.0  # from the start
+    again_s: float = 0.0  # from the loss of a process to the next decision
+
+
+def result(
+    seconds: float, say: Callable[[str], None], confinement: Confinement | None = None
+) -> tuple[Result, list[str]]:
+    """Measure; the figures, and a table of every process for people."""
+    found = measure(seconds, say)
+    rows, where = figures(found), environment()
+    if confinement is not None:
+        rows = [replace(row, basis=Basis.CONFINED) for row in rows]
+        where["profile"] = confinement.as_json()
+    return Result(tuple(rows), where, {}), table(found)
+
+
+def measure(seconds: float, say: Callable[[str], None]) -> Measured:
+    """Run everything once; each state is watched for `seconds`.
+
+    Raises:
+        GuardError: the daemon did not do what was to be measured.
+    """
+    found = Measured()
+    with tempfile.TemporaryDirectory(prefix="framegate-footprint-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        soak = Soak(folder, 1)
+        try:
+            say("starting the daemon")
+            began = time.monotonic()
+            _until(soak, "a decision", lambda: bool(soak.told.get("evidence")))
+            found.decision_s = time.monotonic() - began
+            _until(soak, "a permit", lambda: bool(soak.told.get("permitted")))
+            _state(found, soak, FLOWING, seconds, say)
+            _until(soak, "a permit", lambda: bool(soak.told.get("permitted")))
+            soak.board.power_off()
+            soak.board.dock_id = ELSEWHERE
+            soak.board.power_on()
+            _until(soak, "DOCK_SITE", lambda: "DOCK_SITE" in _reasons(soak))
+            _state(found, soak, BLOCKED, seconds, say)
+            soak.camera.unplug()
+            _until(soak, "CAM_LOST", lambda: "CAM_LOST" in _reasons(soak))
+            _state(found, soak, IDLE, seconds, say)
+            soak.camera.plug_in()
+            soak.read_status()
+            _lose_a_process(found, soak)
+        finally:
+            soak.close()
+    _peer(found, seconds, say)
+    return found
+
+
+def _reasons(soak: Soak) -> set[str]:
+    return {reason["code"] for reason in soak.told.get("reasons", ())}
+
+
+def _until(soak: Soak, what: str, holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT_S
+    while not holds():
+        if time.monotonic() > until or soak.daemon.poll() is not None:
+            log = (soak.folder / "daemon.log").read_text(errors="replace").strip()
+            raise GuardError(
+                f"footprint: expected {what} within {WAIT_S:g} s, the guard says "
+                f"{sorted(_reasons(soak))}; {log[-300:]}"
+            )
+        time.sleep(0.02)
+        soak.read_status()
+
+
+def _state(
+    found: Measured, soak: Soak, state: str, seconds: float, say: Callable[[str], None]
+) -> None:
+    say(f"{state}: {seconds:g} s")
+    time.sleep(SETTLE_S)
+    pids = {name: pid for name, pid in processes(soak.daemon.pid) if name not in _NOT_OURS}
+    energy = proc.energy_j()
+    began = time.monotonic()
+    before = {name: proc.read(pid) for name, pid in pids.items()}
+    time.sleep(seconds)
+    after = {name: proc.read(pid) for name, pid in pids.items()}
+    took = time.monotonic() - began
+    found.states[state] = proc.between(before, after, took)
+    spent = proc.energy_j()
+    if energy is not None and spent is not None:
+        found.energy_w[state] = (spent - energy) / took
+
+
+def _lose_a_process(found: Measured, soak: Soak) -> None:
+    """Kill capture; how long until a new guard decides again."""
+    restarts = soak.told["health"]["restarts"]
+    pid = dict(processes(soak.daemon.pid))["capture"]
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    _until(
+        soak,
+        "a decision after a loss",
+        lambda: soak.told["health"]["restarts"] > restarts and bool(soak.told.get("evidence")),
+    )
+    found.again_s = time.monotonic() - began
+
+
+def _peer(found: Measured, seconds: float, say: Callable[[str], None]) -> None:
+    """The plain process, if the detector is there."""
+    from bench.soak.camera import NetworkCamera, Room
+
+    try:
+        model = asset("centerface.onnx")
+    except ModelError as err:
+        say(f"{PEER}: {err}")
+        return
+    say(f"{PEER}: {seconds:g} s")
+    camera = NetworkCamera(Room(1))
+    camera.start()
+    try:
+        command = [sys.executable, "-m", "bench.footprint.plain", camera.url, str(model)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != b"reading":
+                raise GuardError("footprint: the plain process read no frame")
+            time.sleep(SETTLE_S)
+            began = time.monotonic()
+            before = {PEER: proc.read(process.pid)}
+            time.sleep(seconds)
+            after = {PEER: proc.read(process.pid)}
+            found.states[PEER] = proc.between(before, after, time.monotonic() - began)
+        finally:
+            process.kill()
+            process.communicate()
+    finally:
+        camera.close()
+
+
+def total(costs: dict[str, Cost]) -> Cost:
+    """All processes together."""
+    return sum(costs.values(), NOTHING)
+
+
+def figures(found: Measured) -> list[Figure]:
+    """A row for each state as a whole, then for each process."""
+    rows = []
+    for state, costs in found.states.items():
+        rows += _rows(state, "", total(costs))
+    rows.append(Figure("start to first decision", found.decision_s, "<= 1.5", "s"))
+    rows.append(Figure("a process lost to the next decision", found.again_s, "", "s"))
+    for state in (FLOWING, BLOCKED, IDLE):
+        watts = found.energy_w.get(state)
+        note = "" if watts is not None else "this machine has no meter that may be read"
+        rows.append(Figure(f"{state}: power, whole machine", watts, "", "W", note=note))
+    for state, costs in found.states.items():
+        if state != PEER:
+            for name, cost in costs.items():
+                rows += _rows(state, f"{name}, ", cost)
+    return rows
+
+
+def _rows(state: str, process: str, cost: Cost) -> list[Figure]:
+    kinds = (
+        ("proportional memory", cost.pss_mib, "MiB"),
+        ("private memory", cost.private_mib, "MiB"),
+        ("processor", cost.cpu_percent, "% of a core"),
+        ("wake-ups", cost.wakeups_s, "/s"),
+        ("written to disk", cost.written_kib_min, "KiB/min"),
+    )
+    return [
+        Figure(
+            f"{state}: {process}{kind}",
+            value,
+            "" if process else _TARGETS.get((state, kind), ""),
+            unit,
+        )
+        for kind, value, unit in kinds
+    ]
+
+
+def table(found: Measured) -> list[str]:
+    """A line for each process in each state."""
+    head = ("", "PSS MiB", "private", "core %", "wake-ups/s", "KiB/min")
+    lines = []
+    for state, costs in found.states.items():
+        lines.append(f"{state:<16}" + "".join(f"{name:>11}" for name in head[1:]))
+        rows = list(costs.items())
+        if len(rows) > 1:
+            rows.append(("all", total(costs)))
+        for name, cost in rows:
+            numbers = (
+                cost.pss_mib,
+                cost.private_mib,
+                cost.cpu_percent,
+                cost.wakeups_s,
+                cost.written_kib_min,
+            )
+            lines.append(f"  {name:<14}" + "".join(f"{number:>11.1f}" for number in numbers))
+    return lines

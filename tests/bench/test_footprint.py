@@ -1,0 +1,105 @@
+"""What a process costs is what it did: memory taken, work done, sleeps, bytes written."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.footprint import proc
+from bench.footprint.proc import Cost, Reading
+from bench.footprint.run import BLOCKED, FLOWING, IDLE, Measured, figures, table
+
+WORKER = """
+import os, sys, time
+print("ready", flush=True)
+sys.stdin.readline()
+memory = bytearray(b"x") * (32 << 20)
+with open(sys.argv[1], "wb") as file:
+    file.write(bytes(1 << 20))
+    file.flush()
+    os.fsync(file.fileno())
+for _ in range(50):
+    time.sleep(0.001)
+until = time.process_time() + 0.2
+while time.process_time() < until:
+    pass
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def cost(tmp_path):
+    """What a process that does each thing a known amount is found to cost, as of one second."""
+    command = [sys.executable, "-c", WORKER, str(tmp_path / "file")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        p.stdout.readline()
+        before = proc.read(p.pid)
+        p.stdin.write("\n")
+        p.stdin.flush()
+        p.stdout.readline()
+        after = proc.read(p.pid)
+        p.stdin.close()
+    return Cost.between(before, after, 1.0), before
+
+
+def test_memory_work_sleeps_and_writing_are_each_found(cost):
+    spent, before = cost
+
+    assert spent.private_mib - before.private_bytes / 2**20 == pytest.approx(32, abs=4)
+    assert spent.pss_mib >= spent.private_mib
+    assert spent.cpu_percent >= 19
+    assert 50 <= spent.wakeups_s < 200
+
+
+def test_a_process_that_does_nothing_costs_nothing_but_memory():
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as idle:
+        idle.stdin.write(b"x\n")
+        idle.stdin.flush()
+        idle.stdout.readline()
+        spent = [proc.read(idle.pid) for _ in range(2)]
+        idle.stdin.close()
+
+    found = Cost.between(*spent, 0.1)
+
+    assert (found.cpu_percent, found.wakeups_s, found.written_kib_min) == (0, 0, 0)
+    assert found.pss_mib > 0
+
+
+def test_only_what_lived_through_the_whole_span_is_counted():
+    one, other = Reading(0, 0, 1.0, 5, 0), Reading(2**20, 0, 2.0, 25, 2**20)
+
+    found = proc.between({"a": one}, {"a": other, "new": other}, 10.0)
+
+    assert found == {"a": Cost(1.0, 0.0, 10.0, 2.0, 6144.0)}
+
+
+def test_a_process_that_is_gone_is_an_error_not_a_zero():
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+
+    with pytest.raises(OSError):
+        proc.read(gone.pid)
+
+
+def test_energy_is_added_over_the_packages_and_absent_without_a_meter(tmp_path):
+    assert proc.energy_j(tmp_path) is None
+    for number, joules in enumerate((3, 4)):
+        (tmp_path / f"intel-rapl:{number}").mkdir()
+        (tmp_path / f"intel-rapl:{number}" / "energy_uj").write_text(f"{joules}000000\n")
+        (tmp_path / f"intel-rapl:{number}:0").mkdir()  # a part of it: not counted twice
+
+    assert proc.energy_j(tmp_path) == 7
+
+
+def test_the_table_has_each_process_and_the_targets_are_of_the_whole():
+    light, heavy = Cost(10, 5, 1, 20, 3), Cost(80, 60, 2, 30, 0)
+    found = Measured({s: {"gate": light, "decider": heavy} for s in (FLOWING, BLOCKED, IDLE)})
+
+    rows = {row.name: row for row in figures(found)}
+
+    memory = rows["frames flowing: proportional memory"]
+    assert (memory.value, memory.target, memory.holds) == (90, "<= 150", True)
+    assert rows["frames flowing: gate, proportional memory"].target == ""
+    assert rows["frames flowing: power, whole machine"].note
+    assert any(line.split()[:2] == ["all", "90.0"] for line in table(found))
