@@ -31,6 +31,7 @@ from edge.frames.lifecycle import (
 )
 from edge.frames.settings import Picture, PoolSize
 from edge.reasons import Reason
+from edge.sandbox.attempts import Attempt
 from edge.wire import Tag, from_json, pack, to_json, unpack
 
 PICTURE = Picture(480, 640, 30.0, Layout.BGR)
@@ -42,6 +43,7 @@ LIFECYCLE = [
     Failed("no such camera: käm\udcff"),
     Token("t" * 32),
     Escape(),
+    Escape(Attempt.SOCKETS),
     Over(),
     MatcherConnected(),
 ]

@@ -22,6 +22,7 @@ from edge.errors import AuditError
 from edge.evidence.readings import Source
 from edge.lease import Lane
 from edge.reasons import Reason, worst_first
+from edge.sandbox.attempts import Attempt
 
 MAX_ENTRY_BYTES = 8192
 _MAX_EXACT = 2**53 - 1  # largest whole number that JSON readers agree on
@@ -44,6 +45,7 @@ class Kind(Enum):
     TOKEN = "token"  # consent or authorisation was handed in or taken back
     CLOCK_JUMP = "clock_jump"  # the wall clock was set; leases know none
     CLOCK_RESET = "clock_reset"  # a signed record says that recorded times were wrong
+    ESCAPE = "escape"  # the matcher tried to get out of its sandbox, and how
     GAP = "gap"  # denials left out of the log, and their reasons
     RECOVERED = "recovered"  # the log mended itself
 
@@ -295,6 +297,15 @@ class ClockReset(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class EscapeAttempt(Entry):
+    kind = Kind.ESCAPE
+    tried: Attempt  # what was tried first; it is ended then
+
+    def _own(self) -> dict[str, Any]:
+        return {"tried": self.tried.value}
+
+
+@dataclass(frozen=True, slots=True)
 class Gap(Entry):
     kind = Kind.GAP
     suppressed: int
@@ -417,6 +428,7 @@ _OWN: dict[Kind, dict[str, Check]] = {
     Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
     Kind.CLOCK_JUMP: {"by_s": lambda v: type(v) is int and abs(v) <= _MAX_EXACT},
     Kind.CLOCK_RESET: {"not_yet": _wall, "at_least": _wall},
+    Kind.ESCAPE: {"tried": _member(Attempt)},
     Kind.GAP: {"suppressed": _count, "reasons": _reasons},
     Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
 }

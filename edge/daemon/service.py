@@ -92,7 +92,7 @@ class Service:
         self._stopping = False
         self._reloading = False
         self._ready = False
-        self._escaped = False  # a matcher tried to get out; only an operator sets that aside
+        self._escaped = ""  # how a matcher tried to get out; only an operator sets that aside
         self._trouble = ""
         self._failures = 0
         self._told_ns = 0
@@ -135,7 +135,7 @@ class Service:
                     self._watch(guard)
             finally:
                 self._ledger.end(guard.recorder)
-                self._escaped |= guard.matcher.escaped
+                self._escaped = self._escaped or guard.matcher.attempt
         except GuardError as err:
             self._lost(str(err))
         else:
@@ -166,6 +166,7 @@ class Service:
                 self._feed(good)
                 self._tell(
                     "running",
+                    escape=guard.matcher.attempt,
                     recorder=recorder,
                     beats=guard.beats,
                     facts=facts,
@@ -203,7 +204,7 @@ class Service:
         if settings.audit != self._settings.audit:
             self._server.show(settings.audit)
         self._settings = settings
-        self._escaped = False
+        self._escaped = ""
         self._ledger.reloads += 1
         self._failures = 0
         self._say("reload: what was permitted is revoked; starting with the new files")

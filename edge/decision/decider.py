@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from edge.audit.schema import (
     ClockReset,
     Enrolment,
     Entry,
+    EscapeAttempt,
     Floor,
     Kind,
     Release,
@@ -236,7 +238,11 @@ class Decider:
 
     def _hear_parent(self) -> None:
         for data in ipc.drain(self._parent):
-            self._escaped |= isinstance(lifecycle.decode(data), Escape)
+            match lifecycle.decode(data):
+                case Escape(tried):
+                    self._escaped = True
+                    if tried is not None:
+                        self._write(partial(EscapeAttempt, tried=tried), durable=False)
 
     def _hear_bridge(self) -> None:
         if self._bridge is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from edge.cameras.opencv import CameraIdentity, Dating
 from edge.frames.settings import Picture, PoolSize
+from edge.sandbox.attempts import Attempt
 from edge.wire import Tag, pack, unpack
 
 
@@ -53,7 +54,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Escape:
-    """The matcher tried to leave its sandbox."""
+    """The matcher tried to leave its sandbox; None: an earlier guard saw it and wrote it down."""
+
+    tried: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from edge import ipc
 from edge.clock import MS, S
 from edge.guard.processes import Child, spawn_matcher, spawn_sandboxed
 from edge.sandbox import spec as sandbox
+from edge.sandbox.attempts import Attempt
 from edge.sandbox.notifier import SeccompNotifier
 
 _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
@@ -32,13 +33,14 @@ class MatcherSupervisor:
         confinement: sandbox.Confinement | None,
         say: Callable[[str], None],
         *,
-        escaped: bool = False,
+        escaped: str = "",
     ) -> None:
-        """`escaped`: a matcher of this command tried to get out before; none is started."""
+        """`escaped`: how a matcher of this command tried to get out before; then none starts."""
         self.child: Child | None = None
         self.connected = False  # a matcher has connected at least once
-        self.escaped = escaped
-        self.attempt = ""  # what it tried, in words, if this guard saw it
+        self.escaped = bool(escaped)
+        self.attempt = escaped  # what it tried, in words
+        self.tried: Attempt | None = None  # the same as the log has it, if this guard saw it
         self.failure = ""  # why there can be none at all
         self._command = command
         self._confinement = confinement
@@ -87,7 +89,7 @@ class MatcherSupervisor:
         """See to what happened; `over`: the stream ended, a matcher may end with it."""
         if self._notifier is not None and self._notifier.fd in ready and not self.escaped:
             self.escaped = True
-            self.attempt = self._notifier.attempt
+            self.attempt, self.tried = self._notifier.attempt, self._notifier.kind
             self._say(
                 f"MATCHER_ESCAPE_ATTEMPT: the matcher tried: {self.attempt}; it is ended "
                 "and not started again until the guard is restarted or reloaded"

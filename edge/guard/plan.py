@@ -42,7 +42,7 @@ class Plan:
     board_arguments: tuple[str, ...] = ("--still",)
     matcher: tuple[str, ...] = ()
     confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
-    escaped: bool = False  # a matcher tried to get out: none is started, all is blocked
+    escaped: str = ""  # how a matcher tried to get out: then none is started, all is blocked
     pack: str = "strict"
     policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"

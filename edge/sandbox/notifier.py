@@ -20,6 +20,7 @@ import struct
 import threading
 
 from edge.sandbox import seccomp
+from edge.sandbox.attempts import BY_CALL, Attempt
 
 _RECEIVE, _ANSWER, _STILL_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_*
 _NOTICE = struct.Struct("QIIiIQ6Q")  # id, thread, flags; call: number, machine, where, arguments
@@ -58,6 +59,7 @@ class SeccompNotifier(threading.Thread):
         super().__init__(daemon=True, name="seccomp-notifier")
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.attempt = ""  # what was tried first, in words
+        self.kind: Attempt | None = None  # the same, as the log has it
         self._sockets = Sockets()
         self._channel = channel
         self._machine = seccomp.MACHINES.get(platform.machine())
@@ -93,7 +95,7 @@ class SeccompNotifier(threading.Thread):
             if call == self._machine.judged["socket"]:  # refused as where there is no network
                 reply = bytearray(_REPLY.pack(number, 0, -errno.EAFNOSUPPORT, 0))
             if what:
-                self._tell(what)
+                self._tell(what, BY_CALL.get(self._call_name(call), Attempt.CAMERA))
                 if call != self._machine.judged["socket"]:
                     reply = bytearray(_REPLY.pack(number, 0, -errno.EPERM, 0))
             fcntl.ioctl(listener, _ANSWER, reply)
@@ -110,12 +112,18 @@ class SeccompNotifier(threading.Thread):
             return self._sockets.attempt(args[0] & 0xFFFFFFFF)
         if call == self._machine.judged["sendto"]:
             return "sendto an address"
-        names = (name for name, number in self._machine.reported.items() if number == call)
-        return next(names, "a new namespace")
+        name = self._call_name(call)
+        return "a new namespace" if name == "clone" else name
 
-    def _tell(self, what: str) -> None:
+    def _call_name(self, call: int) -> str:
+        """The call by name; empty for one that no attempt is of."""
+        assert self._machine is not None
+        known = {**self._machine.judged, **self._machine.reported}
+        return next((name for name, number in known.items() if number == call), "")
+
+    def _tell(self, what: str, kind: Attempt) -> None:
         if not self.attempt:
-            self.attempt = what
+            self.attempt, self.kind = what, kind
             os.eventfd_write(self.fd, 1)
 
 

@@ -125,6 +125,8 @@ def _state(told: dict[str, Any], age_s: float, stale: bool, permitted: bool) -> 
         lines.append(f"The daemon has said nothing for {age_s:.0f} s.")
     elif told["phase"] != "running":
         lines.append(f"{escape(_PHASES[told['phase']])} {escape(told['trouble'])}")
+    if told["escape"]:
+        lines.append(f"The matcher tried: <b>{escape(told['escape'])}</b>.")
     for reason in told["reasons"]:
         lines.append(
             f"<b>{escape(reason['code'])}</b> {escape(reason['happened'])} "

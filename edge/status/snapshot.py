@@ -172,6 +172,7 @@ def snapshot(
     notes: Mapping[str, RuleNote] | None = None,
     verified: bool = False,
     trouble: str = "",
+    escape: str = "",
 ) -> dict[str, Any]:
     """The state of the daemon at `now_ns` (CLOCK_BOOTTIME) and `wall_s`.
 
@@ -179,6 +180,7 @@ def snapshot(
         phase: "starting", "running", "waiting" (to start again), "over" (a recording) or "stopped".
         verified: a fresh decision and board status were just seen.
         trouble: why the last guard ended; empty if none did.
+        escape: what the matcher tried to get out of its sandbox; empty if nothing.
     """
     outlook = recorder.outlook if recorder is not None else None
     running = phase == "running" and outlook is not None
@@ -193,6 +195,7 @@ def snapshot(
         "context": outlook.setting.value if running and outlook is not None else "uncontrolled",
         "verified": verified,
         "trouble": trouble,
+        "escape": escape,
         "reasons": [
             {"code": r.value, "happened": HELP[r].happened, "next": HELP[r].next_step}
             for r in reasons

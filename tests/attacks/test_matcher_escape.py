@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,7 @@ pytestmark = [
     pytest.mark.skipif(not seccomp.can_report(), reason="this kernel reports no refused calls"),
     pytest.mark.skipif(Layer.SECCOMP in MISSING, reason="no filter can be put on here"),
 ]
+ROOT = Path(__file__).resolve().parents[2]
 HERE = [layer for layer in LAYERS if layer not in MISSING]
 
 
@@ -250,12 +252,15 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
 
     assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: connect" in line for line in said)
     told: list[str] = []
-    verify_log(
-        kiosk.folder / "audit",
-        kiosk.store.log_verifier(),
-        on_entry=lambda index, entry, fields: told.extend(fields.get("reasons", [])),
-    )
+    tried: list[str] = []
+
+    def hear(index: int, entry: object, fields: dict[str, Any]) -> None:
+        told.extend(fields.get("reasons", []))
+        tried.extend(fields[name] for name in ("tried",) if name in fields)
+
+    verify_log(kiosk.folder / "audit", kiosk.store.log_verifier(), on_entry=hear)
     assert "MATCHER_ESCAPE_ATTEMPT" in told
+    assert tried == ["connect"]
 
 
 def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None:
@@ -266,7 +271,7 @@ def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None
         keys=kiosk.store.directory,
         matcher=(sys.executable, "-c", ESCAPE),
         confinement=Confinement(),
-        escaped=True,
+        escaped="connect",
         audit=kiosk.folder / "audit",
     )
     with Guard(plan, lambda line: None) as guard:
@@ -275,3 +280,19 @@ def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None
 
     assert guard.matcher.child is None
     assert all(decision.verdict.value == "block" for decision in decisions)
+
+
+def test_framegate_run_says_what_was_tried_and_exits_1(kiosk: Site, tmp_path: Path) -> None:
+    script = tmp_path / "escape.py"
+    script.write_text(ESCAPE)
+    command = [
+        *(sys.executable, "-m", "edge.cli", "run", "--source", kiosk.clip),
+        *("--device", kiosk.device, "--session", kiosk.session, "--keys", kiosk.store.directory),
+        *("--matcher", f"{sys.executable} {script}", "--out", tmp_path / "out"),
+    ]
+
+    done = subprocess.run(map(str, command), capture_output=True, text=True, timeout=100, cwd=ROOT)
+
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("framegate: MATCHER_ESCAPE_ATTEMPT: the matcher tried: connect; ")

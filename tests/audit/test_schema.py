@@ -7,6 +7,7 @@ import pytest
 from edge.audit.schema import (
     ClockJump,
     ClockReset,
+    EscapeAttempt,
     Floor,
     Gap,
     Handing,
@@ -22,6 +23,7 @@ from edge.audit.schema import (
     wall_text,
 )
 from edge.reasons import Reason
+from edge.sandbox.attempts import Attempt
 from tests.support.audit_helpers import NOON_NS, deny, end, permit, stamp, start, stop
 
 ALL = [
@@ -35,6 +37,7 @@ ALL = [
     Token(stamp(7), Handing.RECEIPT, bytes(32)),
     ClockJump(stamp(7), by_s=-86_400),
     ClockReset(stamp(7), not_yet_ns=NOON_NS, at_least_ns=NOON_NS),
+    EscapeAttempt(stamp(7), Attempt.CONNECT),
     Gap(stamp(7), suppressed=12, reasons=(Reason.MOTION,)),
     Recovered(stamp(8), Incident.TORN_TAIL, 17),
 ]

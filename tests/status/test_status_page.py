@@ -256,6 +256,17 @@ def test_a_lost_guard_is_shown_with_its_trouble() -> None:
     assert "ended by signal 9" in page
 
 
+@pytest.mark.parametrize("tried", ["", "connect to <x>"])
+def test_what_a_matcher_tried_is_shown_wherever_the_state_is(tried: str) -> None:
+    found = told(escape=tried)
+    _, _, page = ask(found)
+    _, _, data = ask(found, "/status.json")
+
+    assert json.loads(data)["escape"] == tried
+    assert ("The matcher tried: <b>connect to &lt;x&gt;</b>." in page) is bool(tried)
+    assert ("  the matcher tried: connect to <x>" in status.lines(found)) is bool(tried)
+
+
 def test_nothing_is_fetched_from_anywhere_and_no_picture_is_shown() -> None:
     _, headers, page = ask(told())
     parsed = Page(page)

@@ -77,6 +77,8 @@ def lines(told: dict[str, Any]) -> list[str]:
         said.append(f"  {told['trouble']}")
     if told["facts"].get("board_kind") == "virtual":
         said.append("  a virtual board may stand in; its sensors prove nothing")
+    if told.get("escape"):
+        said.append(f"  the matcher tried: {told['escape']}")
     said += [f"  {r['code']:20} {r['happened']}" for r in told["reasons"]]
     said += [f"  rule {r['id']:15} {r['says']}" for r in told["rules"]]
     for reading in told["evidence"]:
