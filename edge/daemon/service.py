@@ -297,7 +297,7 @@ def _facts(guard: Guard, board: bool) -> Facts:
         camera=parse_source(guard.plan.source).shown,
         lane=guard.session.operation.value,
         site=guard.device.site,
-        pack=guard.plan.pack,
+        pack=guard.policy.pack.name,
         policy=guard.policy.digest.hex(),
         release=guard.plan.release,
         dwell_s=guard.device.dwell_s,

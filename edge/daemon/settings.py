@@ -19,6 +19,7 @@ from edge.cameras.redact import redacted
 from edge.cameras.source import EXPECTED, parse_source, resolve_source
 from edge.errors import CameraError, UsageError
 from edge.files import read_named
+from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
 from edge.toml_text import parse_toml, text_of
 
@@ -95,6 +96,14 @@ def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser()
 
 
+def _pack(value: Any) -> str:
+    """A pack's name, or the path of a signed bundle."""
+    text = _text(value)
+    if bundle_file(text) is None and not NAME.fullmatch(text):
+        raise ValueError
+    return text
+
+
 def _path_or_none(value: Any) -> Path | None:
     return None if value == "" else _path(value)
 
@@ -153,9 +162,10 @@ KEYS = (
         "",
         "pack",
         '"strict"',
-        " or ".join(f'"{name}"' for name in names()),
+        ", ".join(f'"{name}"' for name in names())
+        + ", the name of the installed bundle's pack, or the path of a signed bundle",
         "policy pack",
-        _one_of(*names()),
+        _pack,
     ),
     Key(
         "",
@@ -300,7 +310,7 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         session=folder / values["", "session"],
         keys=folder / values["", "keys"],
         board=values["", "board"],
-        pack=values["", "pack"],
+        pack=_placed(values["", "pack"], folder),
         policy=None if values["", "policy"] is None else folder / values["", "policy"],
         release=values["", "release"],
         audit=folder / values["", "audit"],
@@ -312,6 +322,12 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
     )
+
+
+def _placed(pack: str, folder: Path) -> str:
+    """The pack, where it is a path from the configuration's folder."""
+    bundle = bundle_file(pack)
+    return pack if bundle is None else str(folder / bundle)
 
 
 def _strangers(

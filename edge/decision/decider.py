@@ -162,7 +162,7 @@ class Decider:
         start = Start(
             self._stamp(now_ns),
             VERSION,
-            settings.pack,
+            policy.pack.name,
             session.operation,
             device.dwell_s,
             release,

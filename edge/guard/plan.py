@@ -21,6 +21,7 @@ from edge.errors import GuardError, UsageError
 from edge.models import SCENE
 from edge.models.pull import asset
 from edge.policy.engine import Policy
+from edge.policy.naming import bundle_file
 from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
 from edge.sandbox.paths import faults
@@ -43,7 +44,7 @@ class Plan:
     matcher: tuple[str, ...] = ()
     confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
     escaped: str = ""  # how a matcher tried to get out: then none is started, all is blocked
-    pack: str = "strict"
+    pack: str = "strict"  # its name, or the path of a signed bundle
     policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"
     audit: Path = Path("audit")
@@ -230,7 +231,7 @@ def path_faults(plan: Plan) -> list[str]:
     if not plan.matcher or plan.confinement is None:
         return []
     secret = _present(plan.keys, plan.audit, plan.desk)
-    signed = _present(plan.device, plan.session, plan.policy)
+    signed = _present(plan.device, plan.session, plan.policy, bundle_file(plan.pack))
     return faults(plan.confinement.reads, plan.confinement.writes, secret, signed)
 
 

@@ -16,6 +16,7 @@ import rfc8785
 
 from edge.errors import PolicyError
 from edge.policy.facts import Vocabulary
+from edge.policy.naming import NAME
 from edge.policy.rules import Effect, Rule, parse
 from edge.policy.shipped import BASE, SHIPPED_BASE, shipped_files
 
@@ -108,6 +109,11 @@ def _about(text: bytes) -> _About:
     )
     if not isinstance(about.name, str) or not isinstance(about.title, str):
         raise PolicyError("pack.json: expected text as name and title")
+    if not NAME.fullmatch(about.name):
+        raise PolicyError(
+            "pack.json: expected a name of 1 to 32 small letters, digits, dashes or underscores, "
+            f"a letter first, got {about.name!r:.60}"
+        )
     if type(about.version) is not int or about.version < 1:
         raise PolicyError(f"pack.json: expected a version of 1 or more, got {about.version!r}")
     return about

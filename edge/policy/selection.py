@@ -82,6 +82,7 @@ def choose(
     """The bundle installed in the folder `store`, or the shipped `pack` if no keys are trusted.
 
     Args:
+        pack: its name, or the path of a signed bundle to use in place of the installed one.
         known: what the audit log has seen; nothing older counts again.
         not_yet_s, at_least_s: what the signed record says of the time; see `bundle.mended`.
 

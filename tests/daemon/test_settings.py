@@ -30,14 +30,15 @@ def test_three_lines_are_a_whole_configuration() -> None:
 
 
 def test_every_error_is_told_at_once_with_its_line() -> None:
-    text = b'source = 1\n\npack = "lax"\n[matcher]\nuid = 0\n[status]\nlisten = "0.0.0.0:80"\n'
+    text = b'source = 1\n\npack = "La x"\n[matcher]\nuid = 0\n[status]\nlisten = "0.0.0.0:80"\n'
 
     assert problems(text) == [
         f"{PATH}:1: device is missing; expected a path",
         f"{PATH}:1: session is missing; expected a path",
         f"{PATH}:1: source: expected a V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, a "
         "video file, got 1",
-        f'{PATH}:3: pack: expected "strict" or "police", got \'lax\'',
+        f'{PATH}:3: pack: expected "strict", "police", the name of the installed bundle\'s pack, '
+        "or the path of a signed bundle, got 'La x'",
         f"{PATH}:5: [matcher] uid: expected 1 to 2147483647, got 0",
         f'{PATH}:7: [status] listen: expected a loopback address with a port, or "", '
         "got '0.0.0.0:80'",
@@ -118,7 +119,7 @@ def test_the_check_command_tells_all_and_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "guard.toml"
-    file.write_bytes(b'pack = "lax"\n')
+    file.write_bytes(b'pack = "La x"\n')
 
     assert main(["config", "check", str(file)]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 4
@@ -133,7 +134,7 @@ def test_a_daemon_with_a_bad_configuration_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "guard.toml"
-    file.write_bytes(b'pack = "lax"\n')
+    file.write_bytes(b'pack = "La x"\n')
 
     assert main(["daemon", "--config", str(file)]) == 2
     said = capsys.readouterr().err

@@ -67,8 +67,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--pack",
         default="strict",
-        metavar="NAME",
-        help=f"{', '.join(names())}, or the pack of the installed bundle (default strict)",
+        metavar="NAME|BUNDLE",
+        help=f"{', '.join(names())}, the name of the installed bundle's pack, or the path of a "
+        "bundle signed by the keys trusted in --policy (default strict)",
     )
     parser.add_argument(
         "--policy",

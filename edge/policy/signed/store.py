@@ -24,7 +24,9 @@ from edge.errors import PolicyError, UsageError
 from edge.files import read_named, write_whole
 from edge.policy.authoring.lint import lint
 from edge.policy.engine import Policy
+from edge.policy.naming import bundle_file
 from edge.policy.pack import read_pack, shipped_files
+from edge.policy.shipped import names
 from edge.policy.signed import strict_json
 from edge.policy.signed.bundle import Bundle, Floors, admit, mended, open_bundle
 from edge.policy.signed.term import Tenure
@@ -118,17 +120,33 @@ class PolicyStore:
         known: Iterable[Floors] = (),
         not_yet_s: int | None = None,
         at_least_s: int = 0,
+        bundle: Path | None = None,
     ) -> Installed:
-        """The installed policy; `known` are the floors of the log and the board.
+        """The installed policy, or the one in the file `bundle`: same keys, same floors.
+
+        Args:
+            known: the floors of the log and the board.
+            bundle: a file that nobody has installed, so it is linted here.
 
         Raises:
-            BundleError: none is installed, or it does not hold any more.
+            BundleError: none is installed, or it does not hold (any more).
+            UsageError: `bundle` cannot be read.
         """
-        root, envelope = self.root(), self._read(_BUNDLE)
+        root = self.root()
+        envelope = self._read(_BUNDLE) if bundle is None else _envelope(bundle)
+        if bundle is not None and root is None:
+            raise BundleError(
+                Reason.POLICY_UNSIGNED,
+                f"no key is trusted in {self.directory}, so nothing says whether {bundle} counts; "
+                "`framegate policy install` with --key trusts the first ones",
+            )
         if root is None or envelope is None:
             raise BundleError(Reason.POLICY_UNSIGNED, f"no policy is installed in {self.directory}")
         floors = newest(mended(seen, not_yet_s, at_least_s) for seen in (self.floors(), *known))
-        return judge(envelope, root, floors, wall_s=wall_s, guard=guard)
+        found = judge(envelope, root, floors, wall_s=wall_s, guard=guard)
+        if bundle is not None:
+            _require_clean(found.policy)
+        return found
 
     def install(
         self,
@@ -156,9 +174,7 @@ class PolicyStore:
             raise UsageError("no key is trusted yet: the first bundle needs --key and --threshold")
         floors = newest([self.floors(), *known])
         installed = judge(envelope, trusted, floors, wall_s=wall_s, guard=guard)
-        wrong = lint(installed.policy.pack)
-        if wrong:
-            raise BundleError(Reason.POLICY_LINT, str(wrong[0]))
+        _require_clean(installed.policy)
         after = installed.floors
         self._write(_BUNDLE, envelope)
         self._write(_ROOT, _text(installed.bundle.root.data()))
@@ -203,6 +219,9 @@ def in_force(
 ) -> tuple[Policy, Tenure | None]:
     """The policy to decide by: the installed one, where somebody's keys are trusted.
 
+    `pack` is a name, or the path of a signed bundle that takes the place of the
+    installed one: its signers are those that this device trusts already.
+
     A device that trusts no keys yet decides by the pack that came with the
     product, which has no term. One that does never falls back to it, nor one
     whose log knows that a bundle was once in force. Nothing has proven the time
@@ -212,7 +231,8 @@ def in_force(
         PolicyError: the installed policy is refused, or is another pack.
     """
     known = tuple(known)
-    if store.root() is None:
+    bundle = bundle_file(pack)
+    if store.root() is None and bundle is None:
         seen = newest(known).version
         if seen:
             raise BundleError(
@@ -220,14 +240,47 @@ def in_force(
                 f"version {seen} was in force on this device, none is installed in "
                 f"{store.directory}",
             )
+        if pack not in names():
+            raise PolicyError(
+                f"expected a pack named {' or '.join(names())}, got {pack!r}: no key is trusted in "
+                f"{store.directory}, so no pack of your own is in force"
+            )
         return Policy(read_pack(shipped_files(pack)), BUILT, open_ended=True), None
     installed = store.load(
-        wall_s=wall_s, guard=guard, known=known, not_yet_s=not_yet_s, at_least_s=at_least_s
+        wall_s=wall_s,
+        guard=guard,
+        known=known,
+        not_yet_s=not_yet_s,
+        at_least_s=at_least_s,
+        bundle=bundle,
     )
     found = installed.policy
-    if found.pack.name != pack:
+    if bundle is None and found.pack.name != pack:
         raise PolicyError(f"expected the pack {pack}, the installed bundle holds {found.pack.name}")
     return found, Tenure(installed.bundle, installed.floors)
+
+
+def _envelope(bundle: Path) -> bytes:
+    """The bytes of a bundle that is named by its path.
+
+    Raises:
+        UsageError: it cannot be read, or is a folder, which nobody can have signed.
+    """
+    if bundle.is_dir():
+        raise UsageError(
+            f"{bundle}: expected a signed bundle, got a folder; `framegate policy build --pack "
+            f"{bundle}` makes a bundle of it, to be signed"
+        )
+    try:
+        return read_bounded(bundle)
+    except OSError as err:
+        raise UsageError(f"cannot read {bundle}: {err.strerror}") from err
+
+
+def _require_clean(policy: Policy) -> None:
+    wrong = lint(policy.pack)
+    if wrong:
+        raise BundleError(Reason.POLICY_LINT, str(wrong[0]))
 
 
 def check_model(bundle: Bundle, path: Path) -> None:
