@@ -1,0 +1,148 @@
+"""People masks: where people may be between two looks at them.
+
+A frame is masked by the readings before and after it. Each face becomes a head, and
+its place grows by a margin, by what a person can move in that time and by what the
+camera moved. A face that only one of the two readings has is masked in all frames
+between them; one that no reading has any more is remembered for a second. On any
+doubt the whole picture becomes a grid. No clock and no pixels: times, boxes and
+the camera's shift come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.clock import MS, S
+from edge.masking import blocks
+from edge.masking.blocks import Levels
+from edge.view.box import Box
+from edge.view.silhouette import HEAD_ABOVE, HEAD_ASIDE
+
+CAPACITY = 24  # faces in one reading; more is a crowd, of which a detector misses some
+BRACKET_NS = 500 * MS  # readings further apart say nothing of what lies between them
+REMEMBERED_NS = 1 * S  # how long a face that is no longer found is masked
+HEAD_BELOW = 0.3  # of the face's height: chin, beard, a face that looks down
+MARGIN = 0.25  # of the head's size, all round
+SPEED = 5.0  # face heights a second, across the picture: a brisk walk
+SPREAD_NS = 300 * MS  # a remembered place grows for this long
+MOST_SHIFT = 0.12  # picture widths between two readings; a mask cannot follow more
+BODY = (1.5, 7.0)  # a body's half width and height below the chin, of the face's height
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look for people."""
+
+    captured_ns: int
+    boxes: tuple[Box, ...] | None  # None: the detector failed
+    shift: float | None  # widths that the camera moved since the last look; None: it cannot say
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where somebody may be: a rectangle in pixels, to be covered by cells of `level`."""
+
+    level: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleMask:
+    """What covers the frames captured in [from_ns, to_ns]."""
+
+    from_ns: int
+    to_ns: int
+    places: tuple[Place, ...] | None  # None: the whole picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A face, when it was last found, and how far the camera has moved since."""
+
+    box: Box
+    seen_ns: int
+    shift: float = 0.0
+
+
+class PeopleMasker:
+    """Turns looks at one camera's people, in order, into masks."""
+
+    def __init__(self, height: int, width: int, *, bodies: bool = False) -> None:
+        """`bodies` masks the whole of each person, as far as the face tells where that is."""
+        self._size = height, width
+        self._bodies = bodies
+        self._last_ns: int | None = None  # of the last look
+        self._good = False  # that look was one to go by
+        self._known: list[_Seen] = []
+
+    def look(self, look: Look) -> PeopleMask | None:
+        """Take one look; returns the mask of the frames since the one before, if there was one."""
+        last_ns, good = self._last_ns, self._good
+        if last_ns is not None and look.captured_ns <= last_ns:
+            self._good = False  # time does not go back: nothing of this is to be believed
+            return None
+        self._last_ns = look.captured_ns
+        self._good = look.boxes is not None and len(look.boxes) <= CAPACITY
+        shift = look.shift if look.shift is not None else 0.0
+        self._known = [
+            _Seen(seen.box, seen.seen_ns, seen.shift + shift)
+            for seen in self._known
+            if look.captured_ns - seen.seen_ns <= REMEMBERED_NS
+        ]
+        self._known += [_Seen(box, look.captured_ns) for box in look.boxes or ()]
+        if last_ns is None:
+            return None
+        followed = look.shift is not None and look.shift <= MOST_SHIFT
+        fresh = look.captured_ns - last_ns <= BRACKET_NS
+        if not (good and self._good and followed and fresh):
+            return PeopleMask(last_ns, look.captured_ns, None)
+        places = [self._place(seen, last_ns, look.captured_ns, shift) for seen in self._known]
+        return PeopleMask(last_ns, look.captured_ns, tuple(places))
+
+    def _place(self, seen: _Seen, from_ns: int, to_ns: int, shift: float) -> Place:
+        """Where this face's head may be from one look to the next."""
+        box = seen.box
+        wide, high = box.right - box.left, box.height
+        left, right = box.left - HEAD_ASIDE * wide, box.right + HEAD_ASIDE * wide
+        top, bottom = box.top - HEAD_ABOVE * high, box.bottom + HEAD_BELOW * high
+        head = max(right - left, bottom - top)
+        age_ns = max(to_ns - seen.seen_ns, seen.seen_ns - from_ns)
+        walked = SPEED * max(wide, high) * min(age_ns, SPREAD_NS + to_ns - from_ns) / S
+        carried = (seen.shift if seen.seen_ns < to_ns else shift) * self._size[1]
+        more = MARGIN * head + walked + carried
+        if self._bodies:
+            aside, below = BODY
+            middle = (box.left + box.right) / 2
+            left, right = min(left, middle - aside * high), max(right, middle + aside * high)
+            bottom = max(bottom, box.bottom + below * high)
+        return Place(blocks.level_for(head), left - more, top - more, right + more, bottom + more)
+
+
+def levels(mask: PeopleMask, height: int, width: int) -> Levels:
+    """The block map of a picture of this size in pixels."""
+    if mask.places is None:
+        return np.full(blocks.grid(height, width), blocks.whole(height, width), np.uint8)
+    found = np.zeros(blocks.grid(height, width), np.uint8)
+    for place in mask.places:
+        blocks.cover(found, place.level, place.left, place.top, place.right, place.bottom)
+    return found
+
+
+def covered(boxes: Sequence[Box], found: Levels) -> tuple[bool, ...]:
+    """For each face, whether no block that it touches is clear."""
+    told = []
+    for box in boxes:
+        rows = slice(
+            max(0, int(box.top // blocks.BLOCK_PX)), int(box.bottom // blocks.BLOCK_PX) + 1
+        )
+        columns = slice(
+            max(0, int(box.left // blocks.BLOCK_PX)), int(box.right // blocks.BLOCK_PX) + 1
+        )
+        told.append(bool(found[rows, columns].all()))
+    return tuple(told)
