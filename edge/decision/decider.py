@@ -119,9 +119,9 @@ class Decider:
         policy = self._policy = chosen.policy
         device = replace(device, dwell_s=chosen.dwell_s(device.dwell_s))
         self._policy_version = chosen.version
-        self._tenure = chosen.tenure
-        self._term: tuple[Reason, ...] = ()  # what is wrong with the policy's term
-        self._term_ns = 0  # when that was last asked
+        self._term = chosen.term
+        self._term_reasons: tuple[Reason, ...] = ()  # what is wrong with the policy's term
+        self._term_asked_ns = 0  # when that was last asked
         self._first_day, floor_s = chosen.first_day, chosen.floor_s
         self._time = KnownTime(floor_s, accepts_unproven=device.clock_unproven or settings.virtual)
         self._kept_floor_s = floor_s  # what the log was last told
@@ -175,7 +175,7 @@ class Decider:
         if not_yet_s is not None and log.time_floor_ns >= not_yet_s * S:
             reset = ClockReset(self._stamp(now_ns), not_yet_s * S, floor_s * S)
             self._clerk.write(reset, durable=True)
-        if self._tenure is not None:
+        if self._term is not None:
             self._keep_floor(now_ns)
         self._engine = Engine(
             setup,
@@ -364,23 +364,23 @@ class Decider:
 
         Which day's rules hold is settled here too, so none begins or ends with a restart.
         """
-        if now_ns - self._term_ns < S:
-            return self._term
-        self._term_ns = now_ns
+        if now_ns - self._term_asked_ns < S:
+            return self._term_reasons
+        self._term_asked_ns = now_ns
         moment = self._moment = self._look_at_clocks(now_ns)
         if moment.jump_s:
             self._write(lambda stamp: ClockJump(stamp, moment.jump_s), durable=False)
         if self._time.floor_s - self._kept_floor_s > KEEP_FLOOR_S:
             self._keep_floor(now_ns)
         found = moment.reasons if self._binding.lane.identifying else ()
-        if self._tenure is not None:
-            found = (*self._tenure.check(moment.now_s, moment.at_least_s), *found)
-        self._term = found
+        if self._term is not None:
+            found = (*self._term.check(moment.now_s, moment.at_least_s), *found)
+        self._term_reasons = found
         policy = of_the_day(self._policy, moment.now_s, proven=moment.proven, floor=self._first_day)
         if policy is not self._policy:
             self._policy = policy
             self._engine.rule_by(policy)
-        return self._term
+        return self._term_reasons
 
     def _look_at_clocks(self, now_ns: int) -> Moment:
         self._looked_ns = now_ns

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.decision.judge import Action, Judge, Outlook, Setup
-from edge.decision.model_failures import Consequence, Strikes
+from edge.decision.model_failures import Consequence, CircuitBreaker
 from edge.errors import ModelError
 from edge.evidence.board_link import BoardStatus
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import Eyes, FaceFinder, SceneFinder
+from edge.evidence.vision import Vision, FaceFinder, SceneFinder
 from edge.frames.messages import Ended
 from edge.policy.engine import Policy
 from edge.reasons import Reason
@@ -69,9 +69,9 @@ class Engine:
         self._reload = reload or (lambda: models)
         self._identifying = setup.binding.lane.identifying
         self._judge = Judge(setup, policy, now_ns)
-        self._eyes = self._open(models)
+        self._vision = self._open(models)
         self._liveness = Liveness()
-        self._failures = Strikes()
+        self._failures = CircuitBreaker()
         self._still = False  # the board says that the camera does not move
 
     @property
@@ -114,18 +114,18 @@ class Engine:
         """
         opening, still = self._judge.opening, self._still
         try:
-            sight = self._eyes.examine(
+            result = self._vision.examine(
                 picture, captured_ns, opening=opening, still=still, final=final
             )
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
             return Examined(self.observe([bad]), failure=self._failed(err))
         self._failures.good()
-        unsettled_ns = captured_ns if sight.unsettled else None
-        self._judge.observe(sight.readings, sight.seen_blocks, unsettled_ns=unsettled_ns)
-        looked = any(reading.source is Source.PEOPLE for reading in sight.readings)
-        faces = self._eyes.faces if looked else None
-        return Examined(sight.readings, sight.seen_blocks, faces)
+        unsettled_ns = captured_ns if result.unsettled else None
+        self._judge.observe(result.readings, result.seen_blocks, unsettled_ns=unsettled_ns)
+        looked = any(reading.source is Source.PEOPLE for reading in result.readings)
+        faces = self._vision.faces if looked else None
+        return Examined(result.readings, result.seen_blocks, faces)
 
     def observe(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
         """Take other readings as they are."""
@@ -173,12 +173,12 @@ class Engine:
         """What must be done to end well."""
         return self._judge.stop(now_ns)
 
-    def _open(self, models: Models) -> Eyes:
+    def _open(self, models: Models) -> Vision:
         fingerprint = self._fingerprint
         # enrolment counts as a sighting of the whole view in a trial only: that begins with one
         fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
         rules = self._setup.device.people
-        return Eyes(fingerprint, models.faces, rules, models.scene, fresh=fresh)
+        return Vision(fingerprint, models.faces, rules, models.scene, fresh=fresh)
 
     def _failed(self, how: ModelError) -> str:
         """Load the models afresh if it is time; if that fails too, permit nothing any more."""
@@ -186,7 +186,7 @@ class Engine:
             return ""
         if self._failures.bad() is Consequence.REBUILD:
             try:
-                self._eyes = self._open(self._reload())
+                self._vision = self._open(self._reload())
             except ModelError as err:
                 self._failures.give_up()
                 return f"{how}; loading the models afresh: {err}"

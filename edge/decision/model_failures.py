@@ -20,7 +20,7 @@ class Consequence(Enum):
     GIVE_UP = "give up"  # permit nothing any more
 
 
-class Strikes:
+class CircuitBreaker:
     """Counts bad answers in a row."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The eyes: everything the slow loop reads from one evidence frame.
+"""Vision: everything the slow loop reads from one evidence frame.
 
 View, ego-motion and freshness are read in every evidence frame, people a little less
 often because the detector is dearer, and the scene once a second because it can
@@ -91,15 +91,15 @@ class SceneFinder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What one evidence frame told."""
+class VisionResult:
+    """The readings of one evidence frame."""
 
     readings: tuple[Reading, ...]
     seen_blocks: int  # to compare the next frames over; all where the view is not recognised
     unsettled: bool = False  # something came in since people were last looked for
 
 
-class Eyes:
+class Vision:
     """Reads evidence frames in order."""
 
     def __init__(
@@ -141,7 +141,7 @@ class Eyes:
         opening: bool,
         still: bool,
         final: bool = False,
-    ) -> Sight:
+    ) -> VisionResult:
         """Read one frame.
 
         Args:
@@ -176,7 +176,7 @@ class Eyes:
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
         if self._scene is not None and due:
             readings.append(self._veto(self._scene, frame, captured_ns))
-        return Sight(tuple(readings), seen_blocks, unsettled)
+        return VisionResult(tuple(readings), seen_blocks, unsettled)
 
     def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> Reading:
         """A veto that lasts for two readings, of pictures that show more than a person."""

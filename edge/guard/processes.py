@@ -156,9 +156,9 @@ def spawn_sandboxed(
     Raises:
         SandboxError: the command names no program.
     """
-    configure = sandbox.order(command, confinement, fd, report)
+    order = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
-        isolation.python("edge.sandbox.launcher", configure.encode()),
+        isolation.python("edge.sandbox.launcher", order.encode()),
         env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(number for number in (fd, report) if number >= 0),

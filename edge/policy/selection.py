@@ -18,7 +18,7 @@ from edge.lease import MIN_VIEW_SCORE
 from edge.policy.engine import Policy
 from edge.policy.signed.bundle import Floors, mended
 from edge.policy.signed.store import PolicyStore, check_model, in_force, newest, since
-from edge.policy.signed.term import Tenure
+from edge.policy.signed.term import PolicyTerm
 from edge.version import BUILT, BUILT_S, VERSION
 
 
@@ -27,18 +27,18 @@ class Chosen:
     """A policy, and for one from a bundle what watches over its term."""
 
     policy: Policy
-    tenure: Tenure | None
+    term: PolicyTerm | None
     floor_s: int  # UTC second that has passed: of the build, the log, the bundle or the record
 
     @property
     def version(self) -> int:
         """Of the bundle; 0 for a shipped pack."""
-        return 0 if self.tenure is None else self.tenure.floors.version
+        return 0 if self.term is None else self.term.floors.version
 
     @property
     def first_day(self) -> datetime.date:
         """The first day that today can be, by what is signed: rules hold from here on."""
-        return BUILT if self.tenure is None else since(self.tenure.bundle)
+        return BUILT if self.term is None else since(self.term.bundle)
 
     @property
     def min_view_score(self) -> float:
@@ -63,12 +63,12 @@ class Chosen:
         Raises:
             BundleError: `MODEL_DIGEST`, and which file.
         """
-        if self.tenure is not None and self.tenure.bundle.models:
+        if self.term is not None and self.term.bundle.models:
             for path in models:
-                check_model(self.tenure.bundle, path)
+                check_model(self.term.bundle, path)
 
     def _limit(self, name: str, default: float) -> float:
-        return default if self.tenure is None else self.tenure.bundle.thresholds.get(name, default)
+        return default if self.term is None else self.term.bundle.thresholds.get(name, default)
 
 
 def choose(

@@ -1,6 +1,6 @@
 """Replay: judge a recording as if it were a live camera, in virtual time.
 
-The same sentinel, gate, eyes and judge as in the running guard, driven by the
+The same sentinel, gate, vision and judge as in the running guard, driven by the
 file's own timestamps, as fast as the machine allows and with the same result
 every time. Evidence costs no time here and the board answers at once, so a
 replay says what the rules decide, not how fast. Nothing is ever released to a

@@ -79,7 +79,7 @@ class Harness:
         return self.session.status is not None and self.session.status.permitted
 
     def write(self, data: bytes) -> None:
-        """Send packets; a fault on the line strikes each of them by itself."""
+        """Send packets; the fault of the line acts on each packet separately."""
         for packet in data.split(b"\0")[:-1]:
             self.sent = packet
             for piece in self.to_board(packet + b"\0"):

@@ -1,6 +1,6 @@
 """What is done to the camera: each attack is named within its bound, its harmless twin passes.
 
-Everything runs in virtual time through the same sentinel, gate, eyes and judge as
+Everything runs in virtual time through the same sentinel, gate, vision and judge as
 in the guard. The dock, the motion sensors and the session are perfect unless the
 attack is on them. Times are from the first frame of the attack.
 """

@@ -9,7 +9,7 @@ import pytest
 from edge.sandbox.spec import missing
 from tests.support import render
 from tests.support.guards import Site, site
-from tests.support.kill_sweep import strike
+from tests.support.kill_sweep import kill_once
 
 pytestmark = pytest.mark.guard
 
@@ -30,7 +30,7 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
 def test_a_death_during_the_start_is_said_and_the_daemon_starts_again(
     kiosk: Site, process: str, delay_s: float
 ) -> None:
-    found = strike(kiosk, process, delay_s)
+    found = kill_once(kiosk, process, delay_s)
 
     assert found.killed
     assert found.wrong == ""

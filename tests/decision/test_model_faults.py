@@ -10,7 +10,7 @@ import pytest
 
 from edge.client.connection import Connection
 from edge.clock import S
-from edge.decision.model_failures import Consequence, Strikes
+from edge.decision.model_failures import Consequence, CircuitBreaker
 from edge.errors import GuardError
 from edge.guard import launch
 from edge.guard import plan as daemon_plan
@@ -200,16 +200,16 @@ def test_a_swapped_model_does_not_start(
 
 
 def test_three_in_a_row_load_the_models_afresh_once() -> None:
-    strikes = Strikes()
+    breaker = CircuitBreaker()
 
-    assert [strikes.bad() for _ in range(2)] == [Consequence.BLOCK] * 2
-    strikes.good()
-    assert [strikes.bad() for _ in range(3)] == [Consequence.BLOCK] * 2 + [Consequence.REBUILD]
-    strikes.good()
-    assert not strikes.out
-    assert [strikes.bad() for _ in range(3)] == [Consequence.BLOCK] * 2 + [Consequence.GIVE_UP]
-    strikes.good()
-    assert strikes.out
+    assert [breaker.bad() for _ in range(2)] == [Consequence.BLOCK] * 2
+    breaker.good()
+    assert [breaker.bad() for _ in range(3)] == [Consequence.BLOCK] * 2 + [Consequence.REBUILD]
+    breaker.good()
+    assert not breaker.out
+    assert [breaker.bad() for _ in range(3)] == [Consequence.BLOCK] * 2 + [Consequence.GIVE_UP]
+    breaker.good()
+    assert breaker.out
 
 
 def test_the_page_says_since_when_a_model_is_at_work() -> None:

@@ -15,7 +15,7 @@ from edge.clock import MS
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import FaceBoxes, PeopleRules
 from edge.evidence.readings import Source
-from edge.evidence.vision import Eyes
+from edge.evidence.vision import Vision
 from edge.reasons import Reason
 from edge.view.box import Box
 from tests.support import render
@@ -194,7 +194,7 @@ def test_the_picture_turns_when_the_real_gyro_says_so(data_dir):
 def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(data_dir):
     """The gyro of the same phone is the truth; the board claims to be at rest all the time."""
     nobody = PeopleRules(max=1, min_height=0.1)
-    eyes = Eyes(None, _Nobody(), nobody)
+    vision = Vision(None, _Nobody(), nobody)
     camera = FileCamera(data_dir / "video" / "dash_phone_city_gyro.mp4")
     with (data_dir / "telemetry" / "dash_phone_city_gyro_gyro.csv").open() as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
@@ -203,11 +203,11 @@ def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(d
     for shot in camera.shots():
         if shot.captured_ns - last_ns < 90 * MS:
             continue
-        sight = eyes.examine(shot.frame, shot.captured_ns, opening=True, still=True)
+        result = vision.examine(shot.frame, shot.captured_ns, opening=True, still=True)
         window = [r for r in rows if last_ns <= r["t_s"] * 1e9 <= shot.captured_ns]
         turn = np.mean([np.hypot.reduce([r[a] for a in axes]) for r in window])
         last_ns = shot.captured_ns
-        motion = next(r for r in sight.readings if r.source is Source.EGO_MOTION)
+        motion = next(r for r in result.readings if r.source is Source.EGO_MOTION)
         said.append((turn, Reason.SENSOR_VISION_DISAGREE in motion.reasons))
     camera.close()
     moving = [told for turn, told in said[2:] if turn > 0.03]
@@ -247,14 +247,14 @@ def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_p
         out = tmp_path / name
         command = ["ffmpeg", "-loglevel", "error", "-i", str(clip(name)), "-t", "3", "-an"]
         subprocess.run([*command, "-c:v", "libx264", *how, str(out)], check=True)
-        eyes = Eyes(None, FaceBoxes(face_model), PeopleRules())
+        vision = Vision(None, FaceBoxes(face_model), PeopleRules())
         camera = FileCamera(out)
         shots = [s for i, s in enumerate(camera.shots()) if i % 3 == 0]
         camera.close()
         told[name] = [
             Reason.CAM_MOVING in reading.reasons
             for s in shots
-            for reading in eyes.examine(s.frame, s.captured_ns, opening=True, still=True).readings
+            for reading in vision.examine(s.frame, s.captured_ns, opening=True, still=True).readings
             if reading.source is Source.EGO_MOTION
         ]
 

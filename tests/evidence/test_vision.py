@@ -1,4 +1,4 @@
-"""The slow loop's eyes: what is read of a frame, how often, and by which rule."""
+"""Vision of the slow loop: what is read of a frame, how often, and by which rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.errors import ModelError
 from edge.evidence.people import PeopleRules
 from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneModel, SceneReading
-from edge.evidence.vision import Eyes, check_rate, check_room
+from edge.evidence.vision import Vision, check_rate, check_room
 from edge.frames.gate import Limits
 from edge.reasons import Reason
 from edge.view.box import Box
@@ -56,12 +56,12 @@ def fingerprint(room_frames: list[np.ndarray]) -> Fingerprint:
     return enrol(frames, [() for _ in frames], camera=bytes(16), enforce=False)
 
 
-def look(eyes: Eyes, frames: list[np.ndarray], **changed: bool) -> dict[Source, list[Reading]]:
+def look(vision: Vision, frames: list[np.ndarray], **changed: bool) -> dict[Source, list[Reading]]:
     """Ten evidence frames a second; readings by source."""
     found: dict[Source, list[Reading]] = {}
     rules = {"opening": True, "still": True, **changed}
     for i, frame in enumerate(frames):
-        for reading in eyes.examine(frame, S + i * 100 * MS, **rules).readings:  # type: ignore[arg-type]
+        for reading in vision.examine(frame, S + i * 100 * MS, **rules).readings:  # type: ignore[arg-type]
             found.setdefault(reading.source, []).append(reading)
     return found
 
@@ -69,27 +69,27 @@ def look(eyes: Eyes, frames: list[np.ndarray], **changed: bool) -> dict[Source, 
 def test_the_enrolled_room_is_good_in_every_class(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
-    found = look(Eyes(fingerprint, Nobody(), RULES), room_frames[20:])
+    found = look(Vision(fingerprint, Nobody(), RULES), room_frames[20:])
 
     for source in (Source.VIEW, Source.PEOPLE, Source.EGO_MOTION):
         assert all(reading.good for reading in found[source]), source
 
 
 def test_without_an_enrolled_view_the_view_is_never_right(room_frames: list[np.ndarray]) -> None:
-    eyes = Eyes(None, Nobody(), RULES)
+    vision = Vision(None, Nobody(), RULES)
 
-    assert look(eyes, room_frames[:3])[Source.VIEW][0].reasons == (Reason.NO_VIEW,)
+    assert look(vision, room_frames[:3])[Source.VIEW][0].reasons == (Reason.NO_VIEW,)
 
 
 def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
     finder = Nobody()
-    eyes = Eyes(fingerprint, finder, RULES)
+    vision = Vision(fingerprint, finder, RULES)
 
-    look(eyes, room_frames[:10])
+    look(vision, room_frames[:10])
     asked = finder.asked
-    eyes.examine(room_frames[10], S + 905 * MS, opening=True, still=True, final=True)
+    vision.examine(room_frames[10], S + 905 * MS, opening=True, still=True, final=True)
 
     assert asked == 5
     assert finder.asked == 6
@@ -98,7 +98,7 @@ def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
 def test_two_people_are_a_crowd(fingerprint: Fingerprint, room_frames: list[np.ndarray]) -> None:
     two = Nobody(Box(100, 100, 200, 220, 0.9), Box(400, 100, 500, 220, 0.9))
 
-    found = look(Eyes(fingerprint, two, RULES), room_frames[:3])
+    found = look(Vision(fingerprint, two, RULES), room_frames[:3])
 
     assert found[Source.PEOPLE][0].reasons == (Reason.PEOPLE_CROWD,)
 
@@ -108,7 +108,7 @@ def test_the_scene_is_asked_once_a_second_and_vetoes_if_that_lasts(
 ) -> None:
     scene = Outdoors()
 
-    found = look(Eyes(fingerprint, Nobody(), RULES, scene), room_frames[:25])
+    found = look(Vision(fingerprint, Nobody(), RULES, scene), room_frames[:25])
 
     assert scene.asked == [S, 2 * S, 3 * S]
     said = [reading.reasons for reading in found[Source.SCENE]]
@@ -121,7 +121,7 @@ def test_a_face_near_the_camera_is_no_ground_for_a_veto_and_a_small_one_is(
     """The scene model takes somebody who leans in for a driver."""
     near, far = Box(200, 60, 440, 380, 0.9), Box(300, 100, 350, 170, 0.9)
     for face, vetoed in ((near, False), (far, True)):
-        found = look(Eyes(fingerprint, Nobody(face), RULES, Outdoors()), room_frames[:25])
+        found = look(Vision(fingerprint, Nobody(face), RULES, Outdoors()), room_frames[:25])
 
         assert any(reading.reasons for reading in found[Source.SCENE]) is vetoed
 
@@ -135,23 +135,23 @@ def test_the_shipped_scene_model_does_not_veto_the_room_it_was_not_trained_on(
 def test_a_street_is_foreign_and_says_so_by_both_rules(fingerprint: Fingerprint) -> None:
     street = list(render.drive(4))
     for opening in (True, False):
-        found = look(Eyes(fingerprint, Nobody(), RULES), street, opening=opening)
+        found = look(Vision(fingerprint, Nobody(), RULES), street, opening=opening)
 
         assert Reason.VIEW_FOREIGN in found[Source.VIEW][0].reasons
 
 
 def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -> None:
-    eyes = Eyes(fingerprint, Nobody(), RULES)
+    vision = Vision(fingerprint, Nobody(), RULES)
     street = next(iter(render.drive(1)))
 
-    assert eyes.examine(street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
+    assert vision.examine(street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
 
 
 def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Fingerprint) -> None:
     panning = list(render.pan(render.room(), 6, px_per_frame=12.0))
 
-    with_board = look(Eyes(fingerprint, Nobody(), RULES), panning, still=True)
-    without = look(Eyes(fingerprint, Nobody(), RULES), panning, still=False)
+    with_board = look(Vision(fingerprint, Nobody(), RULES), panning, still=True)
+    without = look(Vision(fingerprint, Nobody(), RULES), panning, still=False)
 
     said = {reason for reading in with_board[Source.EGO_MOTION] for reason in reading.reasons}
     assert said == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
@@ -166,10 +166,10 @@ def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
     covered = [frame.copy() for frame in room_frames[20:25]]
     for frame in covered[3:]:
         frame[240:, 320:] = 0
-    eyes = Eyes(fingerprint, Nobody(), RULES)
+    vision = Vision(fingerprint, Nobody(), RULES)
 
     told = [
-        eyes.examine(frame, S + i * 100 * MS, opening=False, still=True).unsettled
+        vision.examine(frame, S + i * 100 * MS, opening=False, still=True).unsettled
         for i, frame in enumerate(covered)
     ]
 
@@ -217,9 +217,9 @@ def test_after_a_restart_what_is_covered_must_be_seen_before_the_first_opening(
     covered = room_frames[20].copy()
     covered[:, :160] = 0
 
-    before = look(Eyes(fingerprint, Nobody(face), RULES), [covered])
-    after = look(Eyes(fingerprint, Nobody(face), RULES, fresh=False), [covered])
-    empty = look(Eyes(fingerprint, Nobody(), RULES, fresh=False), [room_frames[20]])
+    before = look(Vision(fingerprint, Nobody(face), RULES), [covered])
+    after = look(Vision(fingerprint, Nobody(face), RULES, fresh=False), [covered])
+    empty = look(Vision(fingerprint, Nobody(), RULES, fresh=False), [room_frames[20]])
 
     assert Reason.VIEW_UNSEEN not in before[Source.VIEW][0].reasons
     assert Reason.VIEW_UNSEEN in after[Source.VIEW][0].reasons

@@ -76,17 +76,17 @@ def test_idle_zero_bytes_are_not_noise():
 
 @pytest.mark.parametrize("fault", faults.DEADLY, ids=lambda f: f.__name__)
 def test_a_deadly_fault_lets_no_packet_through(fault):
-    deframer, strike, content = Deframer(), fault(), b"a whole packet"
+    deframer, inject, content = Deframer(), fault(), b"a whole packet"
 
     for _ in range(50):
-        for chunk in strike(frame(content)):
+        for chunk in inject(frame(content)):
             assert list(deframer.feed(chunk)) == []
 
 
 @pytest.mark.parametrize("fault", faults.HARMLESS, ids=lambda f: f.__name__)
 def test_a_harmless_fault_lets_every_packet_through(fault):
-    deframer, strike, content = Deframer(), fault(), b"a whole packet"
+    deframer, inject, content = Deframer(), fault(), b"a whole packet"
 
-    heard = [c for chunk in strike(frame(content)) for c in deframer.feed(chunk)]
+    heard = [c for chunk in inject(frame(content)) for c in deframer.feed(chunk)]
 
     assert content in heard

@@ -38,7 +38,7 @@ def powered(request, site):
 
 @pytest.mark.parametrize(("target", "how"), kills.BLOWS)
 def test_a_struck_guard_drops_the_line_and_it_stays_down(powered, site, target, how):
-    blow = kills.strike(powered, site, target, how)
+    blow = kills.kill_once(powered, site, target, how)
 
     assert blow.holds, blow
 

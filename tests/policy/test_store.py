@@ -316,13 +316,13 @@ def test_a_refused_bundle_leaves_every_file_as_it_was(store):
 
 
 def test_the_shipped_pack_holds_until_somebody_trusts_keys_and_never_again(store):
-    policy, tenure = in_force("police", store, wall_s=NOW_S, guard=GUARD)
-    assert (policy.pack.name, tenure) == ("police", None)
+    policy, term = in_force("police", store, wall_s=NOW_S, guard=GUARD)
+    assert (policy.pack.name, term) == ("police", None)
 
     _install(store, sign_all(make_bundle()), trust=ROOT)
-    policy, tenure = in_force("strict", store, wall_s=NOW_S, guard=GUARD)
+    policy, term = in_force("strict", store, wall_s=NOW_S, guard=GUARD)
     assert policy.pack.name == "strict"
-    assert tenure.floors.version == 1
+    assert term.floors.version == 1
 
     with pytest.raises(PolicyError, match="expected the pack police, the installed bundle holds"):
         in_force("police", store, wall_s=NOW_S, guard=GUARD)
@@ -391,5 +391,5 @@ def test_a_device_whose_log_saw_a_bundle_does_not_go_back_to_a_shipped_pack(stor
     assert caught.value.reason is Reason.POLICY_ROLLBACK
 
     _install(store, sign_all(make_bundle(version=7)), trust=ROOT)
-    policy, tenure = in_force("strict", store, wall_s=NOW_S, guard=GUARD, known=iter(seen))
-    assert (policy.pack.name, tenure.floors.version) == ("strict", 7)
+    policy, term = in_force("strict", store, wall_s=NOW_S, guard=GUARD, known=iter(seen))
+    assert (policy.pack.name, term.floors.version) == ("strict", 7)

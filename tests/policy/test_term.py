@@ -13,7 +13,7 @@ from edge.policy.engine import Outcome, Policy, Verdict
 from edge.policy.pack import read_pack, shipped_files
 from edge.policy.rules import Effect
 from edge.policy.signed.bundle import Bundle, Floors, admit
-from edge.policy.signed.term import Tenure, of_the_day
+from edge.policy.signed.term import PolicyTerm, of_the_day
 from edge.policy.signed.trust import Root
 from edge.reasons import Reason
 from edge.version import BUILT
@@ -32,8 +32,8 @@ days = st.dates(datetime.date(1970, 1, 1), datetime.date(2150, 1, 1))
 
 
 @pytest.fixture
-def tenure():
-    return Tenure(BUNDLE, admit(BUNDLE, Floors(), wall_s=NOON_S, guard="0.1.0"))
+def term():
+    return PolicyTerm(BUNDLE, admit(BUNDLE, Floors(), wall_s=NOON_S, guard="0.1.0"))
 
 
 def seconds(day: datetime.date) -> int:
@@ -45,21 +45,21 @@ def allowed(policy: Policy) -> set[int]:
     return {i for i, decision in enumerate(found) if decision.verdict is Verdict.ALLOW}
 
 
-def test_the_policy_ends_to_the_second(tenure):
-    assert tenure.check(NOON_S + 2 * DAY_S - 1, 0) == ()
-    assert tenure.check(NOON_S + 2 * DAY_S, 0) == (Reason.POLICY_EXPIRED,)
+def test_the_policy_ends_to_the_second(term):
+    assert term.check(NOON_S + 2 * DAY_S - 1, 0) == ()
+    assert term.check(NOON_S + 2 * DAY_S, 0) == (Reason.POLICY_EXPIRED,)
 
 
-def test_a_moment_of_a_future_clock_ends_it_for_that_moment_alone(tenure):
-    assert tenure.check(NOON_S + 9999 * DAY_S, NOON_S) == (Reason.POLICY_EXPIRED,)
-    assert tenure.check(NOON_S, NOON_S) == ()
+def test_a_moment_of_a_future_clock_ends_it_for_that_moment_alone(term):
+    assert term.check(NOON_S + 9999 * DAY_S, NOON_S) == (Reason.POLICY_EXPIRED,)
+    assert term.check(NOON_S, NOON_S) == ()
 
 
-def test_time_that_is_proven_ends_it_for_good_and_is_the_floor_for_log_and_board(tenure):
-    tenure.check(NOON_S, NOON_S + 2 * DAY_S)
+def test_time_that_is_proven_ends_it_for_good_and_is_the_floor_for_log_and_board(term):
+    term.check(NOON_S, NOON_S + 2 * DAY_S)
 
-    assert tenure.check(NOON_S, 0) == (Reason.POLICY_EXPIRED,)
-    assert (tenure.floors.time_s, tenure.floors.version) == (NOON_S + 2 * DAY_S, 1)
+    assert term.check(NOON_S, 0) == (Reason.POLICY_EXPIRED,)
+    assert (term.floors.time_s, term.floors.version) == (NOON_S + 2 * DAY_S, 1)
 
 
 def test_the_wall_clock_at_a_start_moves_no_floor():

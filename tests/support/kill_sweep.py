@@ -57,7 +57,7 @@ def child(run: Daemon, module: str, wait_s: float = WAIT_S) -> int:
     return 0
 
 
-def strike(place: Site, process: str, delay_s: float) -> Found:
+def kill_once(place: Site, process: str, delay_s: float) -> Found:
     """Start a daemon, kill one process `delay_s` after its birth, and see what the daemon does."""
     with daemon(place) as run:
         pid = child(run, MODULES[process])
@@ -100,7 +100,7 @@ def sweep(place: Site, processes: list[str], moments: int, until_s: float) -> li
     found = []
     for process in processes:
         for number in range(moments):
-            found.append(strike(place, process, number * step_s))
+            found.append(kill_once(place, process, number * step_s))
             if found[-1].wrong:
                 print(f"{process} at {number * step_s:.2f} s: {found[-1].wrong}", flush=True)
         print(f"{process}: {moments} moments", flush=True)

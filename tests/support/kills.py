@@ -166,7 +166,7 @@ def guard_on(rig: Rig, site: guards.Site) -> Iterator[tuple[guards.Running, Tap]
         tap.close()
 
 
-def strike(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
+def kill_once(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
     """One run.
 
     Raises:
@@ -267,14 +267,14 @@ def main() -> int:
     cut_short = False
     with tempfile.TemporaryDirectory(prefix="framegate-kills-") as name:
         try:
-            _strike_all(log, Path(name), args)
+            _kill_all(log, Path(name), args)
         except KeyboardInterrupt:
             cut_short = True
     code = _report(log.blows, "pty" if args.process else "qemu", as_json=args.json)
     return 130 if cut_short else code
 
 
-def _strike_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
+def _kill_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
     due = log.due(args.rounds)
     if not due:
         return
@@ -289,7 +289,7 @@ def _strike_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
     try:
         for done, (target, how) in enumerate(due):
             left_min = (time.monotonic() - began) / max(done, 1) * (len(due) - done) / 60
-            blow = _strike_again(rig, site, target, how)
+            blow = _kill_retrying(rig, site, target, how)
             log.add(blow)
             board, pin = (f"{ms:6.1f}" if ms else "  none" for ms in (blow.board_ms, blow.pin_ms))
             print(
@@ -303,15 +303,15 @@ def _strike_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
         rig.close()
 
 
-def _strike_again(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
+def _kill_retrying(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
     """A guard that a busy machine kept from its permit is started anew; a blow is never struck
     twice."""
     for _ in range(TRIES - 1):
         try:
-            return strike(rig, site, target, how)
+            return kill_once(rig, site, target, how)
         except NotReady as err:
             print(f"not ready, again: {err}", file=sys.stderr, flush=True)
-    return strike(rig, site, target, how)
+    return kill_once(rig, site, target, how)
 
 
 def _spread(name: str, values: list[float], limit_ms: float | None) -> list[tuple[Any, ...]]:

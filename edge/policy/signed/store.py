@@ -29,7 +29,7 @@ from edge.policy.pack import read_pack, shipped_files
 from edge.policy.shipped import names
 from edge.policy.signed import strict_json
 from edge.policy.signed.bundle import Bundle, Floors, admit, mended, open_bundle
-from edge.policy.signed.term import Tenure
+from edge.policy.signed.term import PolicyTerm
 from edge.policy.signed.trust import MAX_BYTES, BundleError, Root, malformed
 from edge.reasons import Reason
 from edge.version import BUILT
@@ -216,7 +216,7 @@ def in_force(
     known: Iterable[Floors] = (),
     not_yet_s: int | None = None,
     at_least_s: int = 0,
-) -> tuple[Policy, Tenure | None]:
+) -> tuple[Policy, PolicyTerm | None]:
     """The policy to decide by: the installed one, where somebody's keys are trusted.
 
     `pack` is a name, or the path of a signed bundle that takes the place of the
@@ -257,7 +257,7 @@ def in_force(
     found = installed.policy
     if bundle is None and found.pack.name != pack:
         raise PolicyError(f"expected the pack {pack}, the installed bundle holds {found.pack.name}")
-    return found, Tenure(installed.bundle, installed.floors)
+    return found, PolicyTerm(installed.bundle, installed.floors)
 
 
 def _envelope(bundle: Path) -> bytes:

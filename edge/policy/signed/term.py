@@ -1,4 +1,4 @@
-"""Tenure: is the policy that came into force still in force? And which day's rules hold?
+"""The policy term: is the policy that came into force still in force, and which day's rules hold?
 
 Asked once a second, of a time that `edge.decision.known_time` vouches for.
 Times are whole seconds of UTC since 1970.
@@ -13,7 +13,7 @@ from edge.policy.signed.bundle import Bundle, Floors, expired, raised
 from edge.reasons import Reason
 
 
-class Tenure:
+class PolicyTerm:
     """Watches the time for one bundle in force."""
 
     def __init__(self, bundle: Bundle, floors: Floors) -> None:
