@@ -366,7 +366,7 @@ HELP: dict[Reason, Help] = {
     Reason.MOUNT_UNSURVEYED: Help(
         "The signed record names no surveyed mount.",
         _ALL_OFF,
-        "Survey the mount and sign the record again.",
+        "Check the mount, name it in the record and sign again.",
     ),
     Reason.NO_SITE: Help(
         "The signed record names no enrolled site or dock.",
@@ -521,7 +521,7 @@ HELP: dict[Reason, Help] = {
         "Use the way in that needs no face.",
     ),
     Reason.DESK_UNREADABLE: Help(
-        "The folder where consent is handed in and taken back cannot be read, or not fast enough.",
+        "The consent inbox cannot be read, or new files come too fast.",
         _ALL_OFF,
         "See that the folder named with --desk is readable, holds under 4,096 plain files and "
         "nothing else by their names, and that nothing writes new ones without end.",

@@ -117,7 +117,7 @@ class AuditLog:
 
     @property
     def _dated_wrong(self) -> bool:
-        """Whether the newest entry bears a date that was signed away: entries repeat it."""
+        """Whether a signed record calls the date of the newest entry wrong: entries repeat it."""
         return bool(self._not_yet) and self._newest_wall >= self._not_yet
 
     @property

@@ -82,7 +82,7 @@ class Board(Enum):
 
 
 class Handing(Enum):
-    """What was handed in at the desk."""
+    """What was handed in at the consent inbox."""
 
     RECEIPT = "receipt"
     AUTHORISATION = "authorisation"

@@ -1,4 +1,4 @@
-"""`framegate keys receipt|authorise`: sign what is handed in at a guard's desk."""
+"""`framegate keys receipt|authorise`: sign tokens for a guard's consent inbox."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ examples:
   framegate keys init                                 a local signer, for a start
   framegate keys sign till-2.toml --kind device       writes till-2.toml.sig
   framegate keys verify till-2.toml --kind device     exit code 1 if it does not match
-  framegate keys trust desk reception.pub             whose receipts of consent count here
+  framegate keys trust desk counter.pub               whose receipts of consent count here
   framegate keys receipt --number r-17 --person DIGEST --lane verify_1_1 --site till-2 \\
-      --days 90 --out r-17.token                      to hand in at a guard's desk
+      --days 90 --out r-17.token                      for a guard's consent inbox
 """
 
 

@@ -1,10 +1,10 @@
-"""The session's standing: what consent and authorisation amount to at this moment.
+"""Consent: whether consent and authorisation hold at this moment.
 
-Holds the tokens that were handed in, what was withdrawn, and the claim that
-came before the first face; answers with the policy's words. It is asked anew
-for every decision, so a withdrawal counts on the next frame. Taking back needs
-no signature: it can only close. Times are whole seconds of UTC (`now_s`, by the
-latest time known) or nanoseconds of CLOCK_BOOTTIME (`_ns`).
+Holds the tokens handed in, the withdrawals, and the claim made before the first
+face; answers in the policy's terms. Every decision asks again, so a withdrawal
+counts on the next frame. A withdrawal needs no signature: it can only block. Times
+are whole seconds of UTC (`now_s`, by the latest time known) or nanoseconds of
+CLOCK_BOOTTIME (`_ns`).
 """
 
 from __future__ import annotations

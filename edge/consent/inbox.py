@@ -1,18 +1,17 @@
-"""The desk: a watched folder where a session's tokens are handed in and taken back.
+"""The consent inbox: a watched folder where a session's tokens are handed in and withdrawn.
 
     NAME.token       a receipt or an authorisation: a signed note
     NAME.withdrawn   the number of a receipt that is taken back
     NAME.optout      the digest of a person who said no
     claim            the digest of the person who now says who they are (card, PIN, code)
 
-Each holds one line but the token. Files are to be moved in whole. What closes
-needs no signature. A file is read once; taking it away again changes nothing
-while the guard runs, except that a claim that is gone is over. A claim counts
-only if it is made while the guard runs: a file that was there before is of
-another session. The same bytes count once. Where new files come faster than the
-log should take them, everything is blocked until they may be taken. The folder
-belongs to the reception's program: whoever writes there can end a session, and
-name a person, but agree for nobody.
+Each file but a token holds one line. Move files in whole. A file that only blocks
+needs no signature. The guard reads a file once; removing it changes nothing while
+the guard runs, except that a removed claim ends. A claim counts only if it is made
+while the guard runs: an older file belongs to another session. The same bytes count
+once. If new files come faster than the log accepts, everything is blocked until the
+guard may take them. The folder belongs to the customer's own program: it can end a
+session and name a person, but it cannot consent for anybody.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Handed:
 
     handing: Handing
     digest: bytes
-    said: str  # for the operator, never for the log
+    message: str  # for the operator, never for the log
 
     def entry(self, stamp: Stamp) -> Token:
         """What the log keeps of it."""
@@ -64,13 +63,13 @@ class ConsentInbox:
         folder: Path,
         consent: Consent,
         *,
-        desks: Sequence[Verifier],
+        receipt_keys: Sequence[Verifier],
         authorities: Sequence[Verifier],
     ) -> None:
-        """`desks` sign receipts, `authorities` sign authorisations."""
+        """`receipt_keys` sign receipts, `authorities` sign authorisations."""
         self._folder = folder
         self._consent = consent
-        self._desks = tuple(desks)
+        self._receipt_keys = tuple(receipt_keys)
         self._authorities = tuple(authorities)
         self._seen: dict[str, _Mark] = {}
         self._known: set[tuple[str, bytes]] = set()  # (suffix, digest) of what was taken
@@ -78,7 +77,7 @@ class ConsentInbox:
         self._regained_ns: int | None = None
         self._first = True
         self._looked_ns: int | None = None
-        self.readable = False  # a desk nobody has looked at yet says nothing
+        self.readable = False  # not read yet
 
     def look(self, now_ns: int) -> tuple[Handed, ...]:
         """Take what is new; cheap to ask at every turn, the folder is read every 50 ms."""
@@ -159,7 +158,7 @@ class ConsentInbox:
 
     def _token(self, data: bytes) -> Handing:
         try:
-            receipt = read_receipt(data, self._desks)
+            receipt = read_receipt(data, self._receipt_keys)
         except (RecordError, SignatureError) as not_receipt:
             try:
                 authorisation = read_authorisation(data, self._authorities)

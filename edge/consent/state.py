@@ -1,9 +1,8 @@
-"""The reception: what the policy is told of the people in this session, now.
+"""The consent state: what the policy learns about the people in this session, now.
 
-Puts together the desk (tokens, claims, withdrawals), the faces that were seen
-and the comparisons that the matcher reports. Its answer goes over the session
-record's own words. Times are nanoseconds of CLOCK_BOOTTIME, or whole seconds of
-UTC (`known_s`).
+Combines the consent inbox (tokens, claims, withdrawals), the faces seen and the
+comparisons that the matcher reports. Its answer overrides the session record.
+Times are nanoseconds of CLOCK_BOOTTIME, or whole seconds of UTC (`known_s`).
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ UNREPORTED_NS = 3 * S  # a face may be released for this long before a compariso
 
 
 class ConsentState:
-    """One session's; without a desk it only counts."""
+    """One session's; without an inbox it only counts comparisons."""
 
     def __init__(
-        self, lane: Lane, consent: Consent, desk: ConsentInbox | None, *, counted: bool
+        self, lane: Lane, consent: Consent, inbox: ConsentInbox | None, *, counted: bool
     ) -> None:
         """`counted`: the device record asks that the matcher reports what it compares."""
         self._lane = lane
         self._consent = consent
-        self._desk = desk
+        self._inbox = inbox
         self._counted = counted and lane is Lane.VERIFY
         self._comparisons = Comparisons()
         self._claimed: str | None = None
@@ -38,8 +37,8 @@ class ConsentState:
         self._owed_ns: int | None = None  # since when a face was released unreported
 
     def look(self, now_ns: int) -> tuple[Handed, ...]:
-        """Take what was handed in at the desk."""
-        handed = () if self._desk is None else self._desk.look(now_ns)
+        """Take what was handed in at the inbox."""
+        handed = () if self._inbox is None else self._inbox.look(now_ns)
         claimed = self._consent.claimed
         if claimed is not None and claimed != self._claimed:
             self._comparisons.claim(claimed)
@@ -62,8 +61,8 @@ class ConsentState:
         """The matcher reports that it compared the face with this reference."""
         self._owed_ns = None
         if self._lane is Lane.VERIFY:
-            if self._desk is None and not self._comparisons.counting:
-                self._comparisons.claim(reference)  # no desk to claim at: the first one stands
+            if self._inbox is None and not self._comparisons.counting:
+                self._comparisons.claim(reference)  # nowhere to claim: the first one counts
             self._comparisons.compare(reference)
 
     def gallery(self, people: tuple[str, ...]) -> None:
@@ -73,11 +72,11 @@ class ConsentState:
     def reasons(self, now_ns: int) -> tuple[Reason, ...]:
         """What blocks besides the policy."""
         found = []
-        if self._desk is not None and not self._desk.readable:
+        if self._inbox is not None and not self._inbox.readable:
             found.append(Reason.DESK_UNREADABLE)
         if self._counted and self._owed_ns is not None and now_ns - self._owed_ns > UNREPORTED_NS:
             found.append(Reason.COMPARISONS_UNREPORTED)
-        searches = self._lane in GALLERY_LANES and self._desk is not None
+        searches = self._lane in GALLERY_LANES and self._inbox is not None
         if searches and not self._consent.people:
             found.append(Reason.GALLERY_UNREPORTED)
         return tuple(found)
@@ -85,7 +84,7 @@ class ConsentState:
     def facts(self, known_s: int) -> Mapping[str, object]:
         """What to tell the policy in place of the session record's words."""
         facts: dict[str, object] = {}
-        if self._desk is not None:
+        if self._inbox is not None:
             facts.update(self._consent.words_for(self._lane, known_s).facts())
         if self._comparisons.split_search:
             facts["injected_fault"] = "split_search"

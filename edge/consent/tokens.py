@@ -119,14 +119,14 @@ def read_authorisation(note: bytes, authorities: Iterable[Verifier]) -> Authoris
     return Authorisation(**fields)
 
 
-def read_receipt(note: bytes, desks: Iterable[Verifier]) -> Receipt:
-    """The receipt in a note signed by one of the enrolment `desks`.
+def read_receipt(note: bytes, receipt_keys: Iterable[Verifier]) -> Receipt:
+    """The receipt in a note signed by one of the enrolment `receipt_keys`.
 
     Raises:
         SignatureError: none of them signed it as it stands.
         RecordError: it is not a receipt, or lasts longer than a year.
     """
-    fields = _read(note, desks, "receipt", _RECEIPT)
+    fields = _read(note, receipt_keys, "receipt", _RECEIPT)
     _period(fields, RECEIPT_S)
     del fields["token"]
     return Receipt(**{**fields, "lane": Lane(fields["lane"])})

@@ -68,7 +68,7 @@ def plan_of(settings: Settings) -> Plan:
         policy=settings.policy,
         release=settings.release,
         audit=settings.audit,
-        desk=settings.desk,
+        inbox=settings.inbox,
     )
 
 

@@ -48,7 +48,7 @@ class Settings:
     policy: Path | None
     release: str
     audit: Path
-    desk: Path | None
+    inbox: Path | None
     matcher: tuple[str, ...]
     matcher_uid: int
     matcher_read: tuple[Path, ...]
@@ -314,7 +314,7 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         policy=None if values["", "policy"] is None else folder / values["", "policy"],
         release=values["", "release"],
         audit=folder / values["", "audit"],
-        desk=None if values["", "desk"] is None else folder / values["", "desk"],
+        inbox=None if values["", "desk"] is None else folder / values["", "desk"],
         matcher=values["matcher", "command"],
         matcher_uid=values["matcher", "uid"],
         matcher_read=tuple(folder / path for path in values["matcher", "read"]),

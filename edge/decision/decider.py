@@ -287,7 +287,7 @@ class Decider:
         """Hear what was handed in, and tell the judge how the people in the session stand."""
         now_ns = self._clock.now_ns()
         for handed in self._consent_state.look(now_ns):
-            print(f"desk: {handed.said}", file=sys.stderr)
+            print(f"consent inbox: {handed.message}", file=sys.stderr)
             self._write(handed.entry, durable=False)
         self._engine.people(self._consent_state.facts(self._moment.now_s))
 
@@ -500,14 +500,14 @@ def _time(clock: Clock, work: Callable[[], object]) -> int:
 def _consent_state(
     folder: Path | None, store: KeyStore, device: Device, session: Session
 ) -> ConsentState:
-    """What hears the people of this session; consent is the record's word where no desk is."""
+    """Hears the people of this session; without an inbox the session record gives consent."""
     lane = session.operation
     consent = People(lane, device.site)
-    desk = None
+    inbox = None
     if folder is not None:
-        desks, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
-        desk = ConsentInbox(folder, consent, desks=desks, authorities=authorities)
-    return ConsentState(lane, consent, desk, counted=device.matcher_counted)
+        receipt_keys, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
+        inbox = ConsentInbox(folder, consent, receipt_keys=receipt_keys, authorities=authorities)
+    return ConsentState(lane, consent, inbox, counted=device.matcher_counted)
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.decision.judge import Action, Judge, Outlook, Setup
-from edge.decision.model_failures import Consequence, CircuitBreaker
+from edge.decision.model_failures import CircuitBreaker, Consequence
 from edge.errors import ModelError
 from edge.evidence.board_link import BoardStatus
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import Vision, FaceFinder, SceneFinder
+from edge.evidence.vision import FaceFinder, SceneFinder, Vision
 from edge.frames.messages import Ended
 from edge.policy.engine import Policy
 from edge.reasons import Reason

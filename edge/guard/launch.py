@@ -138,7 +138,7 @@ class Launch:
                 audit=plan.audit,
                 pack=plan.pack,
                 policy_store=plan.policy,
-                inbox=plan.desk,
+                inbox=plan.inbox,
                 release=Release(plan.release),
                 board=self.board_kind,
                 lag_ns=self._lag_ns(hello.dating),

@@ -48,7 +48,7 @@ class Plan:
     policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"
     audit: Path = Path("audit")
-    desk: Path | None = None  # folder where consent is handed in and taken back
+    inbox: Path | None = None  # folder where consent is handed in and taken back
     line_fd: int = -1  # where a virtual board writes its interlock's transitions
 
 
@@ -169,9 +169,9 @@ def _choose(plan: Plan, device: Device) -> Chosen:
 
 
 def _require_inbox(plan: Plan, device: Device | None) -> None:
-    if plan.desk is not None and not os.path.isdir(plan.desk):
-        raise UsageError(f"--desk {plan.desk}: expected a folder")
-    if device is not None and device.receipts and plan.desk is None:
+    if plan.inbox is not None and not os.path.isdir(plan.inbox):
+        raise UsageError(f"--desk {plan.inbox}: expected a folder")
+    if device is not None and device.receipts and plan.inbox is None:
         raise UsageError(
             f"{plan.device} asks for receipts of consent: name the folder where they are "
             "handed in with --desk DIR"
@@ -230,7 +230,7 @@ def path_faults(plan: Plan) -> list[str]:
     """What the matcher is given although it would leave it no sandbox, a line each."""
     if not plan.matcher or plan.confinement is None:
         return []
-    secret = _present(plan.keys, plan.audit, plan.desk)
+    secret = _present(plan.keys, plan.audit, plan.inbox)
     signed = _present(plan.device, plan.session, plan.policy, bundle_file(plan.pack))
     return faults(plan.confinement.reads, plan.confinement.writes, secret, signed)
 

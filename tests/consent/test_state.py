@@ -1,4 +1,4 @@
-"""The reception adds up faces, claims and comparisons; only what was reported is counted."""
+"""The consent state counts only reported faces, claims and comparisons."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def test_a_lane_that_searches_says_that_the_gallery_report_is_missing(
 ) -> None:
     consent = Consent(lane, "till-2")
     searching = ConsentState(
-        lane, consent, ConsentInbox(tmp_path, consent, desks=[], authorities=[]), counted=False
+        lane,
+        consent,
+        ConsentInbox(tmp_path, consent, receipt_keys=[], authorities=[]),
+        counted=False,
     )
     assert Reason.GALLERY_UNREPORTED in searching.reasons(S)
 
@@ -81,7 +84,7 @@ def test_a_lane_that_searches_says_that_the_gallery_report_is_missing(
 
 def test_a_lane_in_which_somebody_claims_owes_no_gallery(tmp_path: Path) -> None:
     consent = Consent(Lane.VERIFY, "till-2")
-    inbox = ConsentInbox(tmp_path, consent, desks=[], authorities=[])
+    inbox = ConsentInbox(tmp_path, consent, receipt_keys=[], authorities=[])
 
     claimed = ConsentState(Lane.VERIFY, consent, inbox, counted=False)
 

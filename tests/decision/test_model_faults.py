@@ -10,7 +10,7 @@ import pytest
 
 from edge.client.connection import Connection
 from edge.clock import S
-from edge.decision.model_failures import Consequence, CircuitBreaker
+from edge.decision.model_failures import CircuitBreaker, Consequence
 from edge.errors import GuardError
 from edge.guard import launch
 from edge.guard import plan as daemon_plan

@@ -54,7 +54,7 @@ def find_run(entries: Sequence[Fields], from_ns: int, to_ns: int) -> tuple[int, 
         if any(wall_ns(entries[index]["wall"]) >= not_yet_ns for not_yet_ns in wrong):
             raise NotProven(
                 "the clock was wrong, and a signed record says so: entries from "
-                f"{entries[index]['wall']} on bear dates that prove nothing"
+                f"{entries[index]['wall']} on have dates that prove nothing"
             )
         if wall_ns(entries[index]["wall"]) >= to_ns + SLACK_NS:
             return first, index + 1

@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         pack=args.pack,
         policy=args.policy,
         release=args.release,
-        desk=args.desk,
+        inbox=args.desk,
         audit=args.out / "audit",
     )
     guard = Guard(plan, say=_say)

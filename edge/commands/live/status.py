@@ -17,7 +17,7 @@ examples:
 
 Exit code 0 while the daemon runs, 1 if it does not.
 """
-STALE_S = 3.0  # the file is written twice a second; this also bears a busy machine
+STALE_S = 3.0  # the file is written twice a second; 3 s also allows for a busy machine
 _EVERY_S = 0.5
 _MAX_BYTES = 1 << 20
 

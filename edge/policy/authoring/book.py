@@ -141,7 +141,7 @@ def _family(policy: Policy, family: str, decided: Mapping[str, list[str]]) -> st
 
 
 def _elsewhere(policy: Policy, rule: Rule) -> bool:
-    """Whether an earlier family has a rule of this id, which bears the anchor."""
+    """Whether an earlier family has a rule of this id, which has the anchor."""
     first = next(other for other in policy.pack.rules if other.id == rule.id)
     return first.family != rule.family
 

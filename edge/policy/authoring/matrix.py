@@ -1,4 +1,4 @@
-"""Survey: what a policy says of many cases at once: a table, changes, near misses.
+"""The policy matrix: what a policy says of many cases: a table, changes, near misses.
 
 For people, not for the guard: the matrix that `framegate policy show` draws,
 the single changes that would flip a verdict, and what differs between packs.

@@ -41,11 +41,11 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class ConsentState:
-    """A site with a desk, the key that signs there, and a guard that listens to it."""
+class ConsentSite:
+    """A site with a consent inbox, the key that signs there, and a guard that listens to it."""
 
     site: Site
-    desk: Path
+    inbox: Path
     signer: Signer
     frames: list[int] = field(default_factory=list)  # capture times, as the matcher got them
 
@@ -57,14 +57,14 @@ class ConsentState:
             session=self.site.session,
             keys=self.site.store.directory,
             audit=self.site.folder / "audit",
-            desk=self.desk,
+            inbox=self.inbox,
         )
 
     def put(self, name: str, data: bytes | str) -> int:
-        """Move a file into the desk; returns when."""
+        """Move a file into the inbox; returns when."""
         beside = self.site.folder / name
         beside.write_bytes(data.encode() if isinstance(data, str) else data)
-        os.replace(beside, self.desk / name)
+        os.replace(beside, self.inbox / name)
         return BootClock().now_ns()
 
     def receipt(self, signer: Signer | None = None, **changes: object) -> bytes:
@@ -106,57 +106,57 @@ class ConsentState:
 
 
 @pytest.fixture
-def consent_state(room: Path, tmp_path: Path, face_model: Path) -> ConsentState:
+def consent_site(room: Path, tmp_path: Path, face_model: Path) -> ConsentSite:
     """A till whose record asks for receipts, and whose session claims consent nobody gave."""
     kiosk = site(tmp_path / "site", room, room, face_model)
     kiosk.sign(device=DEVICE + "[consent]\nreceipts = true\n")
-    desk = tmp_path / "desk"
-    desk.mkdir()
-    signer = Signer.generate("reception")
-    public = tmp_path / "reception.pub"
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    signer = Signer.generate("counter")
+    public = tmp_path / "counter.pub"
     public.write_text(signer.verifier.text + "\n")
     kiosk.store.trust(Office.DESK, public)
-    return ConsentState(kiosk, desk, signer)
+    return ConsentSite(kiosk, inbox, signer)
 
 
-def test_frames_flow_for_a_person_with_a_receipt_who_claimed(consent_state: ConsentState) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
+def test_frames_flow_for_a_person_with_a_receipt_who_claimed(consent_site: ConsentSite) -> None:
+    consent_site.put("ada.token", consent_site.receipt())
     claimed: list[int] = []
 
-    decisions = consent_state.run((0.5, lambda m: claimed.append(consent_state.put("claim", ADA))))
+    decisions = consent_site.run((0.5, lambda m: claimed.append(consent_site.put("claim", ADA))))
 
     last = max(d.captured_ns for d in decisions)
-    assert len(consent_state.frames) > 30
-    assert min(consent_state.frames) > claimed[0]
-    assert max(consent_state.frames) > last - 500 * MS  # to the end of the clip: see the next test
+    assert len(consent_site.frames) > 30
+    assert min(consent_site.frames) > claimed[0]
+    assert max(consent_site.frames) > last - 500 * MS  # to the end of the clip: see the next test
 
 
 @pytest.mark.parametrize("name", ["ada.withdrawn", "ada.optout"])
-def test_a_withdrawal_counts_at_once(consent_state: ConsentState, name: str) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
+def test_a_withdrawal_counts_at_once(consent_site: ConsentSite, name: str) -> None:
+    consent_site.put("ada.token", consent_site.receipt())
     said = "r-1" if name.endswith("withdrawn") else ADA
     when: list[int] = []
 
-    decisions = consent_state.run(
-        (0.5, consent_state.claim()), (20, lambda m: when.append(consent_state.put(name, said)))
+    decisions = consent_site.run(
+        (0.5, consent_site.claim()), (20, lambda m: when.append(consent_site.put(name, said)))
     )
 
-    assert len(consent_state.frames) >= 20
-    assert max(consent_state.frames) < when[0] + AT_ONCE_NS
+    assert len(consent_site.frames) >= 20
+    assert max(consent_site.frames) < when[0] + AT_ONCE_NS
     after = [d for d in decisions if d.captured_ns > when[0] + AT_ONCE_NS]
     assert after
     assert all(Reason.CONSENT_WITHDRAWN in d.reasons and "GD-08" in d.rules for d in after[:-1])
 
 
-def test_the_log_keeps_what_was_handed_in_and_names_nobody(consent_state: ConsentState) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
-    consent_state.put("ben.token", consent_state.receipt(Signer.generate("nobody"), number="r-2"))
+def test_the_log_keeps_what_was_handed_in_and_names_nobody(consent_site: ConsentSite) -> None:
+    consent_site.put("ada.token", consent_site.receipt())
+    consent_site.put("ben.token", consent_site.receipt(Signer.generate("nobody"), number="r-2"))
 
-    consent_state.run(
-        (0.5, consent_state.claim()), (20, lambda m: consent_state.put("a.withdrawn", "r-1"))
+    consent_site.run(
+        (0.5, consent_site.claim()), (20, lambda m: consent_site.put("a.withdrawn", "r-1"))
     )
 
-    entries = list(consent_state.logged())
+    entries = list(consent_site.logged())
     handed = [f["handing"] for _, f in entries if f["kind"] == "token"]
     assert sorted(map(str, handed)) == ["receipt", "refused", "withdrawal"]
     assert not any(ADA.encode() in raw or b"r-1" in raw for raw, _ in entries)
@@ -168,79 +168,81 @@ def test_the_log_keeps_what_was_handed_in_and_names_nobody(consent_state: Consen
     ids=["untrusted", "another person", "another site", "another lane", "over"],
 )
 def test_a_receipt_that_does_not_hold_is_none(
-    consent_state: ConsentState, changes: dict[str, object]
+    consent_site: ConsentSite, changes: dict[str, object]
 ) -> None:
-    """The session record says `valid`; with a desk its word is not asked for."""
+    """The session record says `valid`; with a consent inbox the guard does not use it."""
     signer = None if changes else Signer.generate("somebody-else")
     if "to_s" in changes:
         now_s = int(time.time())
         changes = {"from_s": now_s - 2 * DAY_S, "to_s": now_s - DAY_S}
-    consent_state.put("ada.token", consent_state.receipt(signer, **changes))
+    consent_site.put("ada.token", consent_site.receipt(signer, **changes))
 
-    decisions = consent_state.run((0.5, consent_state.claim()))
+    decisions = consent_site.run((0.5, consent_site.claim()))
 
-    assert consent_state.frames == []
+    assert consent_site.frames == []
     assert {"FA-08", "MS-08"} <= set(decisions[-2].rules)
 
 
-def test_a_claim_left_over_from_before_is_none(consent_state: ConsentState) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
-    consent_state.put("claim", ADA)
+def test_a_claim_left_over_from_before_is_none(consent_site: ConsentSite) -> None:
+    consent_site.put("ada.token", consent_site.receipt())
+    consent_site.put("claim", ADA)
 
-    consent_state.run()
+    consent_site.run()
 
-    assert consent_state.frames == []
+    assert consent_site.frames == []
 
 
-def test_a_desk_that_goes_away_blocks(consent_state: ConsentState) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
-    gone = consent_state.desk.with_name("gone")
+def test_a_consent_inbox_that_goes_away_blocks(consent_site: ConsentSite) -> None:
+    consent_site.put("ada.token", consent_site.receipt())
+    gone = consent_site.inbox.with_name("gone")
     when: list[int] = []
 
     def remove(matcher: Connection) -> None:
-        consent_state.desk.rename(gone)
+        consent_site.inbox.rename(gone)
         when.append(BootClock().now_ns())
 
-    decisions = consent_state.run((0.5, consent_state.claim()), (20, remove))
+    decisions = consent_site.run((0.5, consent_site.claim()), (20, remove))
 
-    assert len(consent_state.frames) >= 20
-    assert max(consent_state.frames) < when[0] + AT_ONCE_NS
+    assert len(consent_site.frames) >= 20
+    assert max(consent_site.frames) < when[0] + AT_ONCE_NS
     assert Reason.DESK_UNREADABLE in decisions[-2].reasons
 
 
-def test_a_record_that_asks_for_receipts_does_not_start_without_a_desk(
-    consent_state: ConsentState,
+def test_a_record_that_asks_for_receipts_does_not_start_without_a_consent_inbox(
+    consent_site: ConsentSite,
 ) -> None:
     with pytest.raises(UsageError, match="--desk DIR"):
-        Guard(replace(consent_state.plan, desk=None), lambda line: None)
+        Guard(replace(consent_site.plan, inbox=None), lambda line: None)
     with pytest.raises(UsageError, match="expected a folder"):
-        Guard(replace(consent_state.plan, desk=consent_state.desk / "none"), lambda line: None)
+        Guard(replace(consent_site.plan, inbox=consent_site.inbox / "none"), lambda line: None)
 
 
 @pytest.mark.parametrize(("compared", "flows"), [(ADA, True), (BEN, False)])
 def test_a_comparison_with_anybody_but_the_claimed_person_ends_it(
-    consent_state: ConsentState, compared: str, flows: bool
+    consent_site: ConsentSite, compared: str, flows: bool
 ) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
+    consent_site.put("ada.token", consent_site.receipt())
     when: list[int] = []
 
     def report(matcher: Connection) -> None:
         matcher.compared(compared)
         when.append(BootClock().now_ns())
 
-    decisions = consent_state.run((0.5, consent_state.claim()), (20, report))
+    decisions = consent_site.run((0.5, consent_site.claim()), (20, report))
 
-    assert len(consent_state.frames) >= 20
-    assert (max(consent_state.frames) > when[0] + AT_ONCE_NS) is flows
+    assert len(consent_site.frames) >= 20
+    assert (max(consent_site.frames) > when[0] + AT_ONCE_NS) is flows
     assert ("GD-09" in decisions[-2].rules) is not flows
 
 
-def test_without_a_desk_the_second_reference_is_a_search(consent_state: ConsentState) -> None:
+def test_without_a_consent_inbox_the_second_reference_is_a_search(
+    consent_site: ConsentSite,
+) -> None:
     """The first stands for the claim nobody could make; the record's own word is consent."""
-    consent_state.site.sign(session=SESSION)
-    consent_state.site.sign(device=DEVICE)
-    kept = consent_state.plan
-    consent_state.desk.rmdir()
+    consent_site.site.sign(session=SESSION)
+    consent_site.site.sign(device=DEVICE)
+    kept = consent_site.plan
+    consent_site.inbox.rmdir()
     when: list[int] = []
 
     def report(reference: str) -> Callable[[Connection], object]:
@@ -250,51 +252,51 @@ def test_without_a_desk_the_second_reference_is_a_search(consent_state: ConsentS
 
         return act
 
-    without = replace(kept, desk=None)
+    without = replace(kept, inbox=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ConsentState, "plan", property(lambda self: without))
-        decisions = consent_state.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
+        patch.setattr(ConsentSite, "plan", property(lambda self: without))
+        decisions = consent_site.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
 
-    assert max(consent_state.frames) > when[1] + AT_ONCE_NS
-    assert max(consent_state.frames) < when[2] + AT_ONCE_NS
+    assert max(consent_site.frames) > when[1] + AT_ONCE_NS
+    assert max(consent_site.frames) < when[2] + AT_ONCE_NS
     assert "GD-09" in decisions[-2].rules
 
 
-def test_a_gallery_flows_while_everybody_in_it_agreed(consent_state: ConsentState) -> None:
+def test_a_gallery_flows_while_everybody_in_it_agreed(consent_site: ConsentSite) -> None:
     """Somebody withdraws: blocked, until the matcher reports a gallery without that person."""
     staff = DEVICE.replace('lanes = ["verify_1_1", "detect"]', 'lanes = ["identify_1_n"]')
     session = SESSION.replace("verify_1_1", "identify_1_n").replace("self_only", "consented_staff")
-    consent_state.site.sign(staff + "[consent]\nreceipts = true\n", session)
+    consent_site.site.sign(staff + "[consent]\nreceipts = true\n", session)
     for name, person in (("r-1", ADA), ("r-2", BEN)):
-        receipt = consent_state.receipt(number=name, person=person, lane=Lane.IDENTIFY)
-        consent_state.put(f"{name}.token", receipt)
+        receipt = consent_site.receipt(number=name, person=person, lane=Lane.IDENTIFY)
+        consent_site.put(f"{name}.token", receipt)
     when: list[int] = []
 
     def withdraw(matcher: Connection) -> None:
-        when.append(consent_state.put("ben.withdrawn", "r-2"))
+        when.append(consent_site.put("ben.withdrawn", "r-2"))
 
     def without_ben(matcher: Connection) -> None:
         matcher.gallery([ADA])
         when.append(BootClock().now_ns())
 
-    consent_state.run(
+    consent_site.run(
         (0.3, lambda matcher: matcher.gallery([ADA, BEN])), (16, withdraw), (3.6, without_ben)
     )
 
-    before = [t for t in consent_state.frames if t < when[0]]
-    blocked = [t for t in consent_state.frames if when[0] + AT_ONCE_NS < t < when[1]]
-    after = [t for t in consent_state.frames if t > when[1]]
+    before = [t for t in consent_site.frames if t < when[0]]
+    blocked = [t for t in consent_site.frames if when[0] + AT_ONCE_NS < t < when[1]]
+    after = [t for t in consent_site.frames if t > when[1]]
     assert (len(before) > 15, len(blocked), len(after) > 0) == (True, 0, True)
 
 
 def test_what_a_matcher_says_besides_reports_ends_its_connection(
-    consent_state: ConsentState,
+    consent_site: ConsentSite,
 ) -> None:
-    consent_state.put("ada.token", consent_state.receipt())
+    consent_site.put("ada.token", consent_site.receipt())
 
     def speak(matcher: Connection) -> None:
         matcher._channel.send(json.dumps({"compared": ADA, "name": "Ada"}).encode())
 
-    consent_state.run((0.5, consent_state.claim()), (20, speak))
+    consent_site.run((0.5, consent_site.claim()), (20, speak))
 
-    assert 20 <= len(consent_state.frames) < 60
+    assert 20 <= len(consent_site.frames) < 60
