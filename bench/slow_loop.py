@@ -19,7 +19,7 @@ import numpy as np
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.frames.messages import Offered, Returned, decode, encode
 from edge.frames.pool import Pool
 from edge.frames.settings import Picture, PoolSize

@@ -19,7 +19,7 @@ from edge.cameras.recording_file import file_sha256
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.guard.live_feed import Feed
 from edge.guard.plan import Plan
 from edge.guard.results import scene_record

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 
 from edge import ipc
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.vision import PEOPLE_NS
 
 

@@ -23,7 +23,7 @@ from edge.cameras.source import parse_source
 from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError, EnrolmentError, UsageError
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.scene import SceneModel
 from edge.models.pull import asset
 from edge.view.box import Box

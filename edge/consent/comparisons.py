@@ -45,19 +45,8 @@ def read_outputs(model: Path, data: bytes) -> tuple[Output, ...]:
     Raises:
         ModelError: it cannot be read as a model, or keeps weights in other files.
     """
-    from edge.models.runtime import onnxruntime
+    from edge.models.runtime import REFUSALS, onnxruntime
 
-    errors = onnxruntime.capi.onnxruntime_pybind11_state
-    refusals = (
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.InvalidProtobuf,
-        errors.NoModel,
-        errors.NoSuchFile,
-        errors.NotImplemented,
-        errors.RuntimeException,
-    )
     if has_external_data(data):
         raise ModelError(
             f"{model} keeps weights in other files, which its digest does not cover: "
@@ -67,7 +56,7 @@ def read_outputs(model: Path, data: bytes) -> tuple[Output, ...]:
     options.log_severity_level = 4  # what is wrong with the file is said once, below
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except refusals as err:
+    except REFUSALS as err:
         raise ModelError(f"{model} is not a usable ONNX model: {str(err)[:80]!r}") from err
     return tuple(
         Output(out.name, tuple(size if isinstance(size, int) else None for size in out.shape))

@@ -51,7 +51,7 @@ from edge.decision.monitor import Monitor
 from edge.decision.settings import DeciderSettings
 from edge.errors import AuditError, GuardError, PolicyError
 from edge.evidence import board_link as board
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.scene import SceneModel
 from edge.evidence.vision import check_rate, check_room

@@ -10,9 +10,9 @@ import numpy as np
 
 from edge.clock import S
 from edge.evaluation.trials import Footage
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
-from edge.evidence.people import FaceBoxes
 from edge.evidence.scene import SceneModel
 from edge.evidence.vision import PEOPLE_NS, SCENE_NS, VIEW_NS
 from edge.view.check import ViewCheck

@@ -30,7 +30,7 @@ from edge.evaluation.manifest import Clip
 from edge.evaluation.splices import KEPT_NS, Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Footage, Trial, View, decode, enrol_view, play
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
 from edge.policy.engine import Policy

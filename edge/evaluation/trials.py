@@ -21,7 +21,7 @@ from edge.errors import CameraError, EnrolmentError
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.forge import PERFECT_SESSION
 from edge.evaluation.manifest import Clip
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.vision import SceneFinder
 from edge.frames.sentinel import Sentinel

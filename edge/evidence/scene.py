@@ -21,8 +21,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
-from edge.models import SCENE
-from edge.models.runtime import onnxruntime
+from edge.models import SCENE, runtime
 from edge.reasons import Reason, worst_first
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -30,16 +29,6 @@ LOOKS = 5  # the whole empty view and its four corners
 MOST_HIGH, MOST_WIDE = 1.15, 2.0  # height over width, width over height; beyond, in squares
 _CORNER = 0.72  # of width and height
 SUM_TOLERANCE = 1e-3  # probabilities must add up to one
-_errors = onnxruntime.capi.onnxruntime_pybind11_state
-_ENGINE_ERRORS = (
-    _errors.EPFail,
-    _errors.Fail,
-    _errors.InvalidArgument,
-    _errors.InvalidGraph,
-    _errors.InvalidProtobuf,
-    _errors.NotImplemented,
-    _errors.RuntimeException,
-)
 
 
 class Scene(Enum):
@@ -74,7 +63,7 @@ class SceneModel:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: runtime.onnxruntime.InferenceSession,
         side_px: int,
         points: Points,
         looks: int = 1,
@@ -104,14 +93,7 @@ class SceneModel:
             raise ModelError(
                 f"scene model {path.name} has SHA-256 {digest[:12]}, expected {expected[:12]}"
             )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
-        except _ENGINE_ERRORS as err:
-            raise ModelError(f"scene model {path.name} cannot be loaded") from err
+        session = runtime.load(data, f"scene model {path.name}")
         return cls(session, described.side_px, described.points, described.looks)
 
     def probabilities(self, frame: np.ndarray) -> tuple[float, ...]:
@@ -127,12 +109,8 @@ class SceneModel:
     def _shares(self, window: np.ndarray) -> tuple[float, ...]:
         side = (self._side_px, self._side_px)
         small = cv2.resize(window, side, interpolation=cv2.INTER_LINEAR_EXACT)
-        try:
-            answer = np.asarray(self._session.run(None, {"image": small[None]})[0], np.float64)
-        except _ENGINE_ERRORS as err:
-            if "alloc" in str(err):  # the engine has one class for all that goes wrong inside
-                raise MemoryError(f"scene model: {str(err)[:80]}") from err
-            raise ModelError(f"scene model failed: {str(err)[:80]}") from err
+        (given,) = runtime.ask(self._session, None, {"image": small[None]}, "scene model")
+        answer = np.asarray(given, np.float64)
         if answer.shape != (1, len(Scene)):
             raise ModelError(f"scene model gave shape {answer.shape}, expected (1, {len(Scene)})")
         shares = tuple(float(p) for p in answer[0])

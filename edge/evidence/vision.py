@@ -77,7 +77,7 @@ def check_room(spent_ns: int, frame_bytes: int, rate_hz: float, room_bytes: int)
 
 
 class FaceFinder(Protocol):
-    """Finds faces; see `edge.evidence.people.FaceBoxes`."""
+    """Finds faces; see `edge.evidence.faces.FaceBoxes`."""
 
     def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
         """The faces in a BGR frame."""

@@ -57,7 +57,7 @@ def _external(message: memoryview, kind: _Kind, depth: int) -> bool:
     if depth > _DEPTH:
         raise ModelError(f"is no usable ONNX model: nested deeper than {_DEPTH}")
     children = _CHILDREN[kind]
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if kind is _Kind.TENSOR and number in (_EXTERNAL_DATA, _DATA_LOCATION) and value != 0:
             return True
         child = children.get(number)
@@ -70,7 +70,7 @@ def _external(message: memoryview, kind: _Kind, depth: int) -> bool:
     return False
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     """Every field's number with its bytes, or its value where it is a number."""
     at = 0
     while at < len(message):

@@ -23,7 +23,7 @@ from edge.clock import S
 from edge.commissioning.records import DWELL_S, Device, load_device, load_session
 from edge.errors import RecordError, UsageError
 from edge.evidence import telemetry
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
 from edge.guard.results import verified

@@ -11,7 +11,7 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import load_device, load_session
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
 from edge.heartbeat import Role

@@ -19,7 +19,7 @@ from edge.evaluation.manifest import Clip, Mount, read_manifest
 from edge.evaluation.splices import Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import FORBIDDEN, Kind, transition
 from edge.evaluation.trials import decode, enrol_view, play
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.policy.engine import Policy

@@ -15,7 +15,7 @@ from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import S
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
 from edge.evaluation.trials import SETTLE_NS
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.policy.engine import Policy
 from edge.replay.engine import Replay
 from edge.report.record import Outcome

@@ -10,8 +10,8 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, S
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.freshness import Freshness
-from edge.evidence.people import FaceBoxes
 from edge.reasons import Reason
 from edge.view.box import Box
 from tests.support import render

@@ -12,8 +12,9 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS
+from edge.evidence.faces import FaceBoxes
 from edge.evidence.motion import EgoMotion
-from edge.evidence.people import FaceBoxes, PeopleRules
+from edge.evidence.people import PeopleRules
 from edge.evidence.readings import Source
 from edge.evidence.vision import Vision
 from edge.reasons import Reason

@@ -9,7 +9,7 @@ import pytest
 
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE
 from edge.replay.files import enrol_opening

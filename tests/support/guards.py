@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.cameras.recording_file import file_sha256
 from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.guard.processes import key_pipe
 from edge.replay.files import enrol_opening
 from edge.sandbox.spec import NOBODY, missing

@@ -10,7 +10,7 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, S
-from edge.evidence.people import FaceBoxes
+from edge.evidence.faces import FaceBoxes
 from edge.reasons import Reason
 from edge.replay.files import enrol_opening
 from edge.view import signs

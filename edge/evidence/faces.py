@@ -1,0 +1,115 @@
+"""Where the faces are: boxes only, never a vector.
+
+`FaceBoxes` runs the CenterFace detector (Xu et al. 2019, arXiv:1911.03599; MIT).
+Its landmark output exists but is never asked for. What the boxes mean is judged in
+`edge.evidence.people`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.errors import ModelError
+from edge.models import runtime
+from edge.models.onnx_inputs import resized
+from edge.view.box import Box
+
+SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
+MIN_SCORE = 0.5  # the detector's confidence
+MAX_OVERLAP = 0.3  # intersection over union above which two boxes are one face
+_STRIDE = 4  # input pixels per cell of the outputs
+_INPUT = "input.1"
+_OUTPUTS = {"537": ("heat", 1), "538": ("scale", 2), "539": ("offset", 2)}  # name, channels
+
+
+class FaceBoxes:
+    """Finds faces in a frame."""
+
+    def __init__(self, model_path: Path, input_size: tuple[int, int] = (320, 192)) -> None:
+        """Load the detector.
+
+        Args:
+            model_path: the pinned `centerface.onnx`.
+            input_size: width and height in pixels, multiples of 32; small faces need more.
+                Turned for a picture of the other orientation.
+
+        Raises:
+            ModelError: missing, not the pinned file, or not loadable.
+        """
+        try:
+            data = model_path.read_bytes()
+        except OSError as err:
+            raise ModelError(
+                f"no readable face model {model_path.name}: run `framegate models pull`"
+            ) from err
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != SHA256:
+            raise ModelError(
+                f"face model {model_path.name} has SHA-256 {digest[:12]}, expected {SHA256[:12]}"
+            )
+        if any(side <= 0 or side % 32 for side in input_size):
+            raise ModelError(f"face model input {input_size}, expected multiples of 32")
+        # the file was exported for 32x32 pixels; a picture in portrait turns the sides round
+        self._session = runtime.load(resized(data, (1, 3, "height", "width")), "face model")
+        self._size = input_size
+
+    def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
+        """The faces in a BGR frame, best first, in its own pixels.
+
+        Raises:
+            ModelError: the detector failed, or its output cannot be true.
+            MemoryError: it could get no memory.
+        """
+        width, height = self._size
+        if (frame.shape[0] > frame.shape[1]) is not (height > width):
+            width, height = height, width  # a portrait picture must not be squashed
+        small = cv2.resize(frame, (width, height))
+        planes = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1), np.float32)  # RGB
+        answers = runtime.ask(self._session, list(_OUTPUTS), {_INPUT: planes[None]}, "face model")
+        cells = (height // _STRIDE, width // _STRIDE)
+        for output, (name, channels) in zip(answers, _OUTPUTS.values(), strict=True):
+            if output.shape != (1, channels, *cells):
+                raise ModelError(f"face model gave {name} of shape {output.shape}")
+            if not np.isfinite(output).all():
+                raise ModelError(f"face model gave a {name} that is not finite")
+        heat, scale, offset = answers
+        sizes = (frame.shape[1] / width, frame.shape[0] / height)
+        return _decode(heat[0, 0], scale[0], offset[0], sizes)
+
+
+def _decode(
+    heat: np.ndarray, scale: np.ndarray, offset: np.ndarray, pixels: tuple[float, float]
+) -> tuple[Box, ...]:
+    """Boxes from the output maps; `pixels` are frame pixels per input pixel, x and y."""
+    rows, columns = np.nonzero(heat > MIN_SCORE)
+    order = np.argsort(-heat[rows, columns], kind="stable")
+    kept: list[Box] = []
+    for row, column in zip(rows[order], columns[order], strict=True):
+        high, wide = np.exp(np.clip(scale[:, row, column], -8, 8)) * _STRIDE
+        left = (column + offset[1, row, column] + 0.5) * _STRIDE - wide / 2
+        top = (row + offset[0, row, column] + 0.5) * _STRIDE - high / 2
+        box = Box(
+            float(left * pixels[0]),
+            float(top * pixels[1]),
+            float((left + wide) * pixels[0]),
+            float((top + high) * pixels[1]),
+            float(heat[row, column]),
+        )
+        if all(_overlap(box, other) <= MAX_OVERLAP for other in kept):
+            kept.append(box)
+    return tuple(kept)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    wide = min(a.right, b.right) - max(a.left, b.left)
+    high = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if wide <= 0 or high <= 0:
+        return 0.0
+    both = wide * high
+    areas = (a.right - a.left) * a.height + (b.right - b.left) * b.height
+    return both / (areas - both)
