@@ -54,8 +54,8 @@ class Round:
         """Everything, in order; the daemon has ended when this returns."""
         soak = self._soak
         try:
-            self.decision_s = self._until(lambda: bool(soak.told.get("evidence")))
-            self.permit_s = self._until(lambda: soak.told.get("permitted", False))
+            self.decision_s = self._until(lambda: bool(soak.status.get("evidence")))
+            self.permit_s = self._until(lambda: soak.status.get("permitted", False))
             self._page()
             until = time.monotonic() + IDLE_S
             while time.monotonic() < until:
@@ -86,9 +86,9 @@ class Round:
         """Take the board's word away, give it back, and wait for the permit."""
         board, soak = self._soak.board.process, self._soak
         board.send_signal(signal.SIGSTOP)
-        self._until_now(lambda told: not told["permitted"])
+        self._until_now(lambda status: not status["permitted"])
         board.send_signal(signal.SIGCONT)
-        back_s = self._until_now(lambda told: bool(told["permitted"]))
+        back_s = self._until_now(lambda status: bool(status["permitted"]))
         self.delays_s.append(back_s - DWELL_S)
         soak.read_status()
 

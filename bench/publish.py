@@ -50,11 +50,11 @@ def markdown(figures: list[Figure]) -> str:
     """The figures as a table, targets first."""
     lines = ["| figure | now | target | spread | holds |", "|---|---|---|---|---|"]
     for figure in sorted(figures, key=lambda f: not f.target):
-        told = figure.as_json()
-        least, most = told["spread"]  # type: ignore[misc]
+        fields = figure.as_json()
+        least, most = fields["spread"]  # type: ignore[misc]
         holds = "" if not figure.target else "yes" if figure.holds else "**no**"
         lines.append(
-            f"| {figure.name} | {told['value']} {figure.unit} | {figure.target} "
+            f"| {figure.name} | {fields['value']} {figure.unit} | {figure.target} "
             f"| {least} to {most} | {holds} |"
         )
     return "\n".join(lines)
@@ -80,8 +80,8 @@ def main() -> int:
     write_atomic(RESULTS, json.dumps({"figures": rows, "environment": where}, indent=2) + "\n")
     before, _, rest = PAGE.read_text().partition(_BEGIN)
     after = rest.partition(_END)[2]
-    told = ", ".join(f"{k} {v}" for k, v in where.items() if k not in ("packages", "missing"))
-    write_atomic(PAGE, f"{before}{_BEGIN}\n{markdown(figures)}\n\n{told}.\n{_END}{after}")
+    machine = ", ".join(f"{k} {v}" for k, v in where.items() if k not in ("packages", "missing"))
+    write_atomic(PAGE, f"{before}{_BEGIN}\n{markdown(figures)}\n\n{machine}.\n{_END}{after}")
     return 0
 
 

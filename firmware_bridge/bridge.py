@@ -18,7 +18,7 @@ from firmware_bridge.virtual.sensors import Veto
 
 STATUS_NS = 40 * MS  # the decider hears at least every 50 ms
 GAP_NS = 100 * MS  # a loop that stood still this long trusts nothing it had waiting
-GAP_TOLD_NS = 500 * MS
+GAP_REPORT_NS = 500 * MS
 PATIENCE_NS = 300 * MS  # for the board to follow a claim
 
 _TROUBLE = {
@@ -52,7 +52,7 @@ class Bridge:
         self._has_port = False
         self._gap_ns: int | None = None
         self._starved = False  # a heartbeat is too old for any lease
-        self._told: BoardStatus | None = None
+        self._last_sent: BoardStatus | None = None
 
     def port_came(self) -> None:
         self._has_port = True
@@ -127,15 +127,15 @@ class Bridge:
     def to_decider(self, now_ns: int) -> BoardStatus | None:
         """The state of board and link, when it has changed or is due."""
         status = self._status(now_ns)
-        told = self._told
+        last = self._last_sent
         if (
-            told is not None
-            and now_ns - told.captured_ns < STATUS_NS
-            and (told.link, told.permitted, told.decision, told.fault, told.reasons)
+            last is not None
+            and now_ns - last.captured_ns < STATUS_NS
+            and (last.link, last.permitted, last.decision, last.fault, last.reasons)
             == (status.link, status.permitted, status.decision, status.fault, status.reasons)
         ):
             return None
-        self._told = status
+        self._last_sent = status
         return status
 
     def _drop_claim(self) -> None:
@@ -147,7 +147,7 @@ class Bridge:
 
     def _status(self, now_ns: int) -> BoardStatus:
         reasons = [_TROUBLE[trouble] for trouble in self._session.troubles(now_ns)]
-        if self._gap_ns is not None and now_ns - self._gap_ns <= GAP_TOLD_NS:
+        if self._gap_ns is not None and now_ns - self._gap_ns <= GAP_REPORT_NS:
             reasons.append(Reason.TIME_GAP)
         board = self._session.status
         if board is None or not self._session.up(now_ns):

@@ -240,8 +240,8 @@ class Session:
             dated_ns = self._dated_ns(t_ms, now_ns)
             return sensors.sample(reading, dated_ns) if self.up(now_ns) else None
         elif packet.kind == Kind.FLOORS.value:
-            told = payloads.FloorsPayload.unpack(packet.payload)
-            return Floors(told.log_size, told.policy_version) if self.up(now_ns) else None
+            floors = payloads.FloorsPayload.unpack(packet.payload)
+            return Floors(floors.log_size, floors.policy_version) if self.up(now_ns) else None
         elif packet.kind == Kind.REFUSED.value:
             self.counters.refused += 1
             self.last_refused = payloads.Refused.unpack(packet.payload)

@@ -82,8 +82,8 @@ def _export(found: Mapping[str, Any]) -> Iterable[str]:
     yield "core of the training\nmachine; points of accuracy lost, share of like answers, time in "
     yield "turns with FP32 and of it:\n\n"
     yield "| INT8 | points lost | agreement | time |\n|---|---|---|---|\n"
-    for told in found["int8"]:
-        shown = (told[name] for name in ("recipe", "points_lost", "agreement", "of_fp32"))
+    for row in found["int8"]:
+        shown = (row[name] for name in ("recipe", "points_lost", "agreement", "of_fp32"))
         yield "| " + " | ".join(map(str, shown)) + " |\n"
 
 

@@ -149,15 +149,15 @@ def compare_int8(
         (exact, answers), (full_ms, ms) = _onnx_answers([full, path], judged)
         lost = (exact.argmax(1) == labels).mean() - (answers.argmax(1) == labels).mean()
         agreed = (answers.argmax(1) == exact.argmax(1)).mean()
-        told = {
+        result = {
             "recipe": recipe.name,
             "points_lost": round(100 * float(lost), 2),
             "agreement": round(float(agreed), 4),
             "mean_change": round(float(np.abs(answers - exact).mean()), 4),
             "of_fp32": round(ms / full_ms, 3),
         }
-        print("INT8", told, flush=True)
-        tried.append({**told, "path": path})
+        print("INT8", result, flush=True)
+        tried.append({**result, "path": path})
     return tried
 
 

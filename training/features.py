@@ -82,8 +82,8 @@ def _key(pictures: Sequence[Picture], copies: int, seed: int, people: list[np.nd
     files = [(str(p.path.resolve()), *_stamp(p.path)) for p in pictures]
     code = Path(augment.__code__.co_filename).read_bytes()
     cut = [hashlib.sha256(person.tobytes()).hexdigest() for person in people]
-    told = json.dumps([files, copies, seed, SIZE, LOOKS, cut, hashlib.sha256(code).hexdigest()])
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    settings = json.dumps([files, copies, seed, SIZE, LOOKS, cut, hashlib.sha256(code).hexdigest()])
+    return hashlib.sha256(settings.encode()).hexdigest()[:12]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

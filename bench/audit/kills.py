@@ -65,11 +65,11 @@ def run(kills: int, seed: int, where: Path) -> Tally:
     try:
         while tally.kills < kills:
             log = where / f"log-{tally.kills}"
-            told: dict[int, str] = {}
+            acknowledged: dict[int, str] = {}
             for _ in range(min(KILLS_PER_LOG, kills - tally.kills)):
-                _kill_once(nursery, log, rng, told, tally)
-                tally.lost += _lost(log, key.verifier, told, tally)
-            tally.acknowledged += len(told)
+                _kill_once(nursery, log, rng, acknowledged, tally)
+                tally.lost += _lost(log, key.verifier, acknowledged, tally)
+            tally.acknowledged += len(acknowledged)
             AuditLog.create_or_open(log, key, segment_entries=SEGMENT_ENTRIES).close()
             verify_log(log, key.verifier)
     finally:
@@ -82,7 +82,7 @@ def _kill_once(
     nursery: subprocess.Popen[bytes],
     log: Path,
     rng: random.Random,
-    told: dict[int, str],
+    acknowledged: dict[int, str],
     tally: Tally,
 ) -> None:
     assert nursery.stdin is not None and nursery.stdout is not None
@@ -90,31 +90,31 @@ def _kill_once(
     nursery.stdin.flush()
     pid = int(nursery.stdout.readline())
     starting = rng.random() < 0.25
-    before = len(told)
+    before = len(acknowledged)
     for _ in range(0 if starting else rng.randint(1, MOST_ENTRIES)):
         line = nursery.stdout.readline()
         if line in (b"over\n", b""):
             raise RuntimeError("the writer ended by itself; its error is on stderr")
-        _note(line, told)
+        _note(line, acknowledged)
     time.sleep(rng.uniform(0, STARTING_S if starting else AFTER_S))
     os.kill(pid, signal.SIGKILL)  # not yet reaped, so the pid is still its own
     tally.kills += 1
     while (line := nursery.stdout.readline()) != b"over\n":
-        _note(line, told)
-    tally.killed_before_any_entry += len(told) == before
+        _note(line, acknowledged)
+    tally.killed_before_any_entry += len(acknowledged) == before
 
 
-def _note(line: bytes, told: dict[int, str]) -> None:
+def _note(line: bytes, acknowledged: dict[int, str]) -> None:
     """Take a report; half a line, cut short by the kill, reports nothing."""
     parts = line.split()
     if len(parts) == 2 and len(parts[1]) == 64:
-        told[int(parts[0])] = parts[1].decode()
+        acknowledged[int(parts[0])] = parts[1].decode()
 
 
-def _lost(log: Path, key: Verifier, told: dict[int, str], tally: Tally) -> int:
+def _lost(log: Path, key: Verifier, acknowledged: dict[int, str], tally: Tally) -> int:
     """How many reported entries are not in the log as they were."""
     if not list((log / "segments").glob("*.cert")):
-        return len(told)
+        return len(acknowledged)
     found: dict[int, str] = {}
     journal = read_journal(
         Files(),
@@ -124,7 +124,7 @@ def _lost(log: Path, key: Verifier, told: dict[int, str], tally: Tally) -> int:
         on_entry=lambda index, entry, tree: found.update({index: _digest(entry)}),
     )
     tally.torn += bool(journal.torn)
-    return sum(found.get(index) != digest for index, digest in told.items())
+    return sum(found.get(index) != digest for index, digest in acknowledged.items())
 
 
 def _digest(entry: bytes) -> str:

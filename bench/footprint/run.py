@@ -80,11 +80,11 @@ def measure(seconds: float, say: Callable[[str], None]) -> Measured:
         try:
             say("starting the daemon")
             began = time.monotonic()
-            _until(soak, "a decision", lambda: bool(soak.told.get("evidence")))
+            _until(soak, "a decision", lambda: bool(soak.status.get("evidence")))
             found.decision_s = time.monotonic() - began
-            _until(soak, "a permit", lambda: bool(soak.told.get("permitted")))
+            _until(soak, "a permit", lambda: bool(soak.status.get("permitted")))
             _state(found, soak, FLOWING, seconds, say)
-            _until(soak, "a permit", lambda: bool(soak.told.get("permitted")))
+            _until(soak, "a permit", lambda: bool(soak.status.get("permitted")))
             soak.board.power_off()
             soak.board.dock_id = ELSEWHERE
             soak.board.power_on()
@@ -103,7 +103,7 @@ def measure(seconds: float, say: Callable[[str], None]) -> Measured:
 
 
 def _reasons(soak: Soak) -> set[str]:
-    return {reason["code"] for reason in soak.told.get("reasons", ())}
+    return {reason["code"] for reason in soak.status.get("reasons", ())}
 
 
 def _until(soak: Soak, what: str, holds: Callable[[], bool]) -> None:
@@ -139,14 +139,14 @@ def _state(
 
 def _lose_a_process(found: Measured, soak: Soak) -> None:
     """Kill capture; how long until a new guard decides again."""
-    restarts = soak.told["health"]["restarts"]
+    restarts = soak.status["health"]["restarts"]
     pid = dict(processes(soak.daemon.pid))["capture"]
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     _until(
         soak,
         "a decision after a loss",
-        lambda: soak.told["health"]["restarts"] > restarts and bool(soak.told.get("evidence")),
+        lambda: soak.status["health"]["restarts"] > restarts and bool(soak.status.get("evidence")),
     )
     found.again_s = time.monotonic() - began
 

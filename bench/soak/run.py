@@ -65,7 +65,7 @@ class Soak:
         on_start()
         self.daemon = start_daemon(folder)
         self.watch = Watch(self.daemon.pid)
-        self.told: dict[str, Any] = {}
+        self.status: dict[str, Any] = {}
 
     # what happens
 
@@ -84,7 +84,7 @@ class Soak:
                 self.watch.look(at)
                 self.read_status()
                 self._scrape()
-                frames = self.told.get("frames", {})
+                frames = self.status.get("frames", {})
                 say(f"{at / 60:5.1f} min  {frames}  {sum(self.events.values())} events")
             if at >= event_at:
                 wait_s = next(running, None)
@@ -102,7 +102,7 @@ class Soak:
 
     def _await_permit(self) -> None:
         deadline = time.monotonic() + _PATIENCE_S
-        while not self.told.get("permitted"):
+        while not self.status.get("permitted"):
             if time.monotonic() > deadline or self.daemon.poll() is not None:
                 raise GuardError(f"no permit came: {self.folder / 'daemon.log'} may say why")
             time.sleep(0.1)
@@ -182,9 +182,9 @@ class Soak:
                     os.kill(pid, number)
 
     def read_status(self) -> None:
-        """Take what the daemon last wrote into `told`."""
+        """Take what the daemon last wrote into `status`."""
         with contextlib.suppress(OSError, ValueError):
-            self.told = json.loads((self.folder / "status.json").read_text())
+            self.status = json.loads((self.folder / "status.json").read_text())
 
     def _scrape(self) -> None:
         """Be the browser and the scraper of a running daemon."""
@@ -221,7 +221,7 @@ class Soak:
 def judge(soak: Soak, code: int, log_mib: float) -> list[Figure]:
     """What the run showed."""
     long = soak.watch.long_lives
-    frames = soak.told["frames"]
+    frames = soak.status["frames"]
     sent, interruptions = soak.camera.sent, soak.camera.opened
     known = sum(frames.values())
     received, overwritten = totals(soak.folder / "matcher")

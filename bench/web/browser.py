@@ -86,11 +86,11 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
-            told = self._hear()
-            if told.get("id") == self._number:
-                if "error" in told:
-                    raise GuardError(f"{method}: {told['error']['message']}")
-                result: dict[str, Any] = told["result"]
+            message = self._hear()
+            if message.get("id") == self._number:
+                if "error" in message:
+                    raise GuardError(f"{method}: {message['error']['message']}")
+                result: dict[str, Any] = message["result"]
                 return result
 
     def go(self, url: str) -> None:
@@ -130,5 +130,5 @@ class Browser:
                 raise GuardError("the browser is gone")
             self._rest += data
         message, _, self._rest = self._rest.partition(b"\0")
-        told: dict[str, Any] = json.loads(message)
-        return told
+        parsed: dict[str, Any] = json.loads(message)
+        return parsed

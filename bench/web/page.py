@@ -86,9 +86,9 @@ def _section(size: str, chosen: dict[str, np.ndarray]) -> str:
         drawn.append(f'<text x="{x(i):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{name}</text>')
     lines, keys = [], []
     for (name, values), dashes in zip(chosen.items(), _LINES, strict=False):
-        told = histogram(values)
+        counts = histogram(values)
         points = " ".join(
-            f"{x(i):.1f},{y(told.get_value_at_percentile(share)):.1f}"
+            f"{x(i):.1f},{y(counts.get_value_at_percentile(share)):.1f}"
             for i, share in enumerate(_SHARES)
         )
         lines.append(

@@ -80,8 +80,8 @@ class Clerk:
         if self._unwritten and self._log.ready:
             with contextlib.suppress(AuditError):  # it is told below, and tried again
                 self._put(None)
-        told, self._failed = self._failed, self._failed and not self._log.ready
-        return self._log.ready and not told
+        reported, self._failed = self._failed, self._failed and not self._log.ready
+        return self._log.ready and not reported
 
     def close(self, last: Entry) -> None:
         """Write what waits and the run's last entry, make all durable and close the log."""

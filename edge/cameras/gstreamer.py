@@ -159,15 +159,15 @@ class PipelineCamera:
     def _size(self) -> tuple[int, int]:
         """(width, height) that the last element agreed on, from what the launcher says."""
         assert self._process.stdout is not None
-        said = b""
+        output = b""
         deadline = time.monotonic() + _START_S
         fd = self._process.stdout.fileno()
         while (left_s := deadline - time.monotonic()) > 0:
             if not select.select([fd], [], [], left_s)[0]:
                 break
             part = os.read(fd, 65536)
-            said += part
-            caps = _CAPS.search(said)
+            output += part
+            caps = _CAPS.search(output)
             if caps is not None:
                 sides = [pattern.search(caps[1]) for pattern in _SIDE.values()]
                 width, height = (int(side[1]) if side is not None else 0 for side in sides)
@@ -219,9 +219,9 @@ class PipelineCamera:
     def _refused(self, what: str) -> CameraError:
         self._process.kill()
         assert self._process.stderr is not None
-        said = b""
+        output = b""
         with contextlib.suppress(OSError):
-            said = self._process.stderr.read()
-        lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+            output = self._process.stderr.read()
+        lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
         why = f": {lines[0].strip()}" if lines else ""
         return CameraError(redacted(f"{PREFIX}{self._pipeline}: the pipeline {what}{why}"))

@@ -134,8 +134,8 @@ class StreamCamera:
             stale = stale + 1 if found is Read.STALE else 0
             if found is Read.STALE:
                 continue
-            told = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS)
-            yield Shot(frame, self._clock.now_ns(), told if self._clocked else None)
+            position_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS)
+            yield Shot(frame, self._clock.now_ns(), position_ns if self._clocked else None)
 
     def close(self) -> None:
         self._capture.release()

@@ -158,8 +158,8 @@ class PacedCamera:
 
 def rate_hz_of(capture: cv2.VideoCapture) -> float:
     """Frames a second as the driver or the container tells it; 0 if it does not."""
-    told = capture.get(cv2.CAP_PROP_FPS)
-    return told if 0 < told <= _MAX_RATE_HZ else 0.0
+    rate_hz = capture.get(cv2.CAP_PROP_FPS)
+    return rate_hz if 0 < rate_hz <= _MAX_RATE_HZ else 0.0
 
 
 def open_capture(

@@ -58,9 +58,9 @@ class PiCamera:
                 f"{self._name}: expected picamera2:N with N below {len(known)}, the number of "
                 "cameras that libcamera finds"
             )
-        told = known[int(number)]
+        info = known[int(number)]
         self.identity = CameraIdentity(
-            "picamera2", "libcamera", str(told.get("Model", "")), str(told.get("Id", ""))
+            "picamera2", "libcamera", str(info.get("Model", "")), str(info.get("Id", ""))
         )
         self.width, self.height = SIZE
         try:

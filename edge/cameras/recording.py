@@ -72,18 +72,18 @@ class Tally:
 
     def __str__(self) -> str:
         """What is wrong, in words; empty if nothing is."""
-        said = []
+        notes = []
         if self.damage:
             of = f" of {self.declared}" if self.declared else ""
-            said.append(
+            notes.append(
                 f"damaged: {self.decoded}{of} pictures decoded, "
                 f"{self.damage} errors reported while reading"
             )
         if self.unconverted:
-            said.append(f"{self.unconverted} interlaced pictures left out")
+            notes.append(f"{self.unconverted} interlaced pictures left out")
         if self.untimed:
-            said.append(f"{self.untimed} pictures left out whose times repeat or go back")
-        return "; ".join(said)
+            notes.append(f"{self.untimed} pictures left out whose times repeat or go back")
+        return "; ".join(notes)
 
 
 def read_picture(
@@ -159,8 +159,8 @@ class Recording:
                 "or holds no video"
             )
         self._check_size(*(capture.get(p) for p in _SIZE))
-        told = capture.get(cv2.CAP_PROP_FPS)
-        self.rate_hz = told if 0 < told <= _MAX_RATE_HZ else 0.0
+        rate_hz = capture.get(cv2.CAP_PROP_FPS)
+        self.rate_hz = rate_hz if 0 < rate_hz <= _MAX_RATE_HZ else 0.0
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.tally.declared = int(count) if 0 < count < 1e9 else 0
         first = self._next(lambda: None)
@@ -209,12 +209,12 @@ class Recording:
     def _time(self) -> int | None:
         """The time of the picture just read; None if it does not follow the last one's."""
         assert self._capture is not None
-        told_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS)
-        if self._last_ns is None or told_ns > self._last_ns:
-            self._last_ns, self._held_back = told_ns, 0
+        position_ns = round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * MS)
+        if self._last_ns is None or position_ns > self._last_ns:
+            self._last_ns, self._held_back = position_ns, 0
             self._timed += 1
-            return told_ns
-        tail = self._timed > 1 and told_ns == 0 and self.rate_hz > 0
+            return position_ns
+        tail = self._timed > 1 and position_ns == 0 and self.rate_hz > 0
         if tail and self._held_back < _MAX_REORDERED:
             self._held_back += 1  # the decoder gives up what it held back, without a time
             self._last_ns += round(S / self.rate_hz)

@@ -38,9 +38,9 @@ def main() -> int:
     except GuardError as err:
         print(f"counter: {err}", file=sys.stderr)
         return 2
-    told = {"received": len(captured), "captured_ns": captured, "received_ns": received}
+    counts = {"received": len(captured), "captured_ns": captured, "received_ns": received}
     beside = out.with_name(f"{out.name}.new")
-    beside.write_text(json.dumps(told))
+    beside.write_text(json.dumps(counts))
     beside.replace(out)
     return 0
 

@@ -255,8 +255,8 @@ def _cases(
     else:
         width = max(len(name) for name, _ in cases)
         for name, _, answer in answers:
-            said = f"{answer.verdict.value:5}  {answer.outcome.value:11}"
-            print(f"{name:{width}}  {said}  {' '.join(answer.rules)}")
+            line = f"{answer.verdict.value:5}  {answer.outcome.value:11}"
+            print(f"{name:{width}}  {line}  {' '.join(answer.rules)}")
     return 0
 
 

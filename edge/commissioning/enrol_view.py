@@ -168,10 +168,10 @@ def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> 
     reasons = SceneModel.load().judge_empty(frames[:: max(1, len(frames) // _JUDGED)])
     if not reasons:
         return SceneCheck.PRIVATE
-    said = ", ".join(reason.value for reason in reasons)
+    codes = ", ".join(reason.value for reason in reasons)
     if request.override is None:
         raise EnrolmentError(
-            f"the view does not look like a private interior ({said}): "
+            f"the view does not look like a private interior ({codes}): "
             "a second key holder may override that with --override DIR"
         )
     if request.override.record_verifier().text == keys.record_verifier().text:

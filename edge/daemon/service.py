@@ -95,7 +95,7 @@ class Service:
         self._escaped = ""  # how a matcher tried to get out; only an operator sets that aside
         self._trouble = ""
         self._failures = 0
-        self._told_ns = 0
+        self._published_ns = 0
         self._first: Guard | None = None  # checked, not started yet
         self._check: subprocess.Popen[str] | None = None  # of a reload
 
@@ -158,7 +158,7 @@ class Service:
             self._ledger.add(*recorder.take())
             now_ns = self._clock.now_ns()
             self._ledger.note(recorder, now_ns, time.time())
-            if now_ns - self._told_ns >= TELL_NS:
+            if now_ns - self._published_ns >= TELL_NS:
                 if recorder.outlook is not None and recorder.outlook.rules != rules:
                     rules = recorder.outlook.rules
                     notes = notes_for(guard.policy, rules)
@@ -192,11 +192,11 @@ class Service:
             )
         if self._check is None or self._check.poll() is None:
             return False
-        _, said = self._check.communicate()
+        _, output = self._check.communicate()
         good = self._check.returncode == 0
         self._check = None
         if not good:
-            self._say(f"reload refused: {said.strip()}; what was in force stays in force")
+            self._say(f"reload refused: {output.strip()}; what was in force stays in force")
             return False
         settings = load_settings(self._config)
         if settings.listen != self._settings.listen:
@@ -248,9 +248,9 @@ class Service:
 
     def _tell(self, phase: str, *, force: bool = False, **seen: Any) -> None:
         now_ns = self._clock.now_ns()
-        if not force and now_ns - self._told_ns < TELL_NS:
+        if not force and now_ns - self._published_ns < TELL_NS:
             return
-        self._told_ns = now_ns
+        self._published_ns = now_ns
         self._server.tell(
             snapshot(
                 phase,

@@ -120,10 +120,10 @@ class Judge:
         self._silent: tuple[Reason, ...] = ()
         self._seen_blocks = 0
         self._sent = _NEVER  # (time, to_ns) of the last lease
-        self._told: tuple[Reason, ...] | None = None
+        self._sent_reasons: tuple[Reason, ...] | None = None
         self._decisions: dict[bool, Decision] = {}
         self._fault = "none"
-        self._told_facts: Mapping[str, object] = {}  # over the session record's words
+        self._live_facts: Mapping[str, object] = {}  # over the session record's words
         self.released: int | None = 0  # frames, under all permits; None if the gate did not say
         self._report: Ended | None = None  # the gate's last word on an epoch
         self._unleased = False  # the permit that ends never became a lease
@@ -204,8 +204,8 @@ class Judge:
 
     def people(self, facts: Mapping[str, object]) -> None:
         """What the policy is told of the people in place of the session record's words."""
-        if facts != self._told_facts:
-            self._told_facts = dict(facts)
+        if facts != self._live_facts:
+            self._live_facts = dict(facts)
             self._decisions.clear()
 
     def silent(self, reasons: tuple[Reason, ...]) -> None:
@@ -232,7 +232,7 @@ class Judge:
         reasons = list(state.reasons)
         if decision.verdict is not PolicyVerdict.ALLOW:
             reasons.append(Reason.POLICY_DENY)
-        if self._told_facts.get("consent") in ("withdrawn", "opted_out"):
+        if self._live_facts.get("consent") in ("withdrawn", "opted_out"):
             reasons.append(Reason.CONSENT_WITHDRAWN)
         if not reasons and now_ns < state.ready_ns:
             reasons.append(Reason.DWELL)
@@ -268,7 +268,7 @@ class Judge:
             case _Phase.BLOCKED:
                 self._enter(_Phase.RECORDING, now_ns)
                 self._epoch += 1
-                self._told = None
+                self._sent_reasons = None
                 epoch, start_ns, rules = self._epoch, self._from_ns(state), decision.rules
                 setting = self._setting(state)
                 good = tuple(source for source in REQUIRED if source in self._required)
@@ -369,9 +369,9 @@ class Judge:
 
     def _explain(self, reasons: tuple[Reason, ...], rules: tuple[str, ...]) -> list[Action]:
         """Keep the gate's account of why it blocks up to date."""
-        if reasons == self._told:
+        if reasons == self._sent_reasons:
             return []
-        self._told = reasons
+        self._sent_reasons = reasons
         self._epoch += 1
         return [Tell(Revocation(self._epoch, reasons, rules))]
 
@@ -379,7 +379,7 @@ class Judge:
         self, reasons: tuple[Reason, ...], rules: tuple[str, ...], now_ns: int
     ) -> list[Action]:
         granted = self._phase in (_Phase.PERMITTED, _Phase.ASKING)
-        self._told = reasons
+        self._sent_reasons = reasons
         self._unleased = self._sent == _NEVER
         self._sent = _NEVER
         self._end = (reasons, rules)
@@ -403,7 +403,7 @@ class Judge:
         self.released = None if total is None or released is None else total + released
         reasons, rules = self._end
         epoch = self._epoch
-        self._told = None
+        self._sent_reasons = None
         return [
             Write(
                 lambda stamp: End(
@@ -448,7 +448,7 @@ class Judge:
         if controlled not in self._decisions:
             facts = {
                 **policy_facts(self._setup, controlled, fault),
-                **self._told_facts,
+                **self._live_facts,
                 **realtime_facts(self._setup),
             }
             if fault != "none":

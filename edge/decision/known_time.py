@@ -69,7 +69,7 @@ class KnownTime:
         self._offered: _Offered | None = None
         self._seen_ahead_s: float | None = None  # of the wall clock, at the last look
         self._jumped_s = 0.0
-        self._told_ns: int | None = None
+        self._reported_ns: int | None = None
 
     @property
     def floor_s(self) -> int:
@@ -91,8 +91,8 @@ class KnownTime:
         if self._ahead_s is None and self._accepts_unproven and near:
             self._ahead_s = wall_s - boot_ns / S
         if self._ahead_s is None:
-            told = (Reason.CLOCK_BACKWARDS,) if early else ()
-            reasons = (*told, Reason.TIME_UNTRUSTED)
+            backwards = (Reason.CLOCK_BACKWARDS,) if early else ()
+            reasons = (*backwards, Reason.TIME_UNTRUSTED)
             return Moment(int(at_least_s), int(at_least_s * S), False, reasons, jump_s)
         now_s = max(at_least_s, boot_ns / S + self._ahead_s)
         return Moment(int(at_least_s), int(now_s * S), self._proven, (), jump_s)
@@ -120,7 +120,7 @@ class KnownTime:
             self._jumped_s += ahead_s - before_s
         if abs(self._jumped_s) <= JUMP_S:
             return 0
-        if self._told_ns is not None and boot_ns - self._told_ns < TELL_S * S:
+        if self._reported_ns is not None and boot_ns - self._reported_ns < TELL_S * S:
             return 0
-        jumped_s, self._jumped_s, self._told_ns = round(self._jumped_s), 0.0, boot_ns
+        jumped_s, self._jumped_s, self._reported_ns = round(self._jumped_s), 0.0, boot_ns
         return jumped_s

@@ -55,9 +55,9 @@ class Signed:
     checkpoint: str
 
 
-Told = Reading | Seen | Account | Wrote | Signed
+Message = Reading | Seen | Account | Wrote | Signed
 
-_KINDS: dict[Tag, type[Told]] = {
+_KINDS: dict[Tag, type[Message]] = {
     Tag.READING: Reading,
     Tag.OUTLOOK: Seen,
     Tag.REVOKED: Account,
@@ -72,17 +72,17 @@ class Monitor:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._told: dict[Source, tuple[int, tuple[Reason, ...]]] = {}
+        self._last_sent: dict[Source, tuple[int, tuple[Reason, ...]]] = {}
         self._outlook: Outlook | None = None
         self._outlook_ns = 0
         self._checkpoint = ""
 
     def readings(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
-            told_ns, reasons = self._told.get(reading.source, (-_EVERY_NS, ()))
-            if reasons == reading.reasons and reading.captured_ns - told_ns < _EVERY_NS:
+            sent_ns, reasons = self._last_sent.get(reading.source, (-_EVERY_NS, ()))
+            if reasons == reading.reasons and reading.captured_ns - sent_ns < _EVERY_NS:
                 continue
-            self._told[reading.source] = (reading.captured_ns, reading.reasons)
+            self._last_sent[reading.source] = (reading.captured_ns, reading.reasons)
             self._send(reading)
 
     def outlook(self, outlook: Outlook, now_ns: int) -> None:
@@ -103,15 +103,15 @@ class Monitor:
             self._checkpoint = note
             self._send(Signed(note))
 
-    def _send(self, message: Told) -> None:
+    def _send(self, message: Message) -> None:
         ipc.send(self._channel, pack(_TAGS[type(message)], message))
 
 
-def parse(data: bytes) -> Told:
+def parse(data: bytes) -> Message:
     """The parent's end.
 
     Raises:
         GuardError: not a whole message of the decider's.
     """
-    found: Told = unpack(data, _KINDS)
+    found: Message = unpack(data, _KINDS)
     return found

@@ -179,9 +179,9 @@ def _blocked(name: str, trials: Sequence[Trial]) -> Figure:
         for _ in range(count)
         if reason.family is not Family.WAITING
     )
-    said = ", ".join(f"{code} {count}" for code, count in causes.most_common()) or "no cause"
+    codes = ", ".join(f"{code} {count}" for code, count in causes.most_common()) or "no cause"
     share = round(100 * blocked / due, 2) if due else "no trial"
-    name = f"{name} ({said})" if blocked else name
+    name = f"{name} ({codes})" if blocked else name
     return Figure(name, share, "<= 1", "%", bool(due) and blocked <= 0.01 * due)
 
 
@@ -318,8 +318,8 @@ def reliability(outside: Sequence[tuple[float, bool]]) -> list[tuple[float, floa
     for tenth in range(10):
         some = [(p, true) for p, true in outside if min(9, int(p * 10)) == tenth]
         if some:
-            said = sum(p for p, _ in some) / len(some)
-            rows.append((said, sum(true for _, true in some) / len(some), len(some)))
+            predicted = sum(p for p, _ in some) / len(some)
+            rows.append((predicted, sum(true for _, true in some) / len(some), len(some)))
     return rows
 
 
@@ -327,7 +327,8 @@ def _scene(outside: Sequence[tuple[float, bool]]) -> list[Figure]:
     """How far what the scene model says of whole recordings is from how often it is true."""
     if not outside:
         return []
-    error = sum(n * abs(said - true) for said, true, n in reliability(outside)) / len(outside)
+    gaps = (n * abs(predicted - true) for predicted, true, n in reliability(outside))
+    error = sum(gaps) / len(outside)
     name = f"scene model, outdoors or in a vehicle: calibration error over {len(outside)} frames"
     return [Figure(name, round(error, 3), "reported", "share", True)]
 

@@ -99,13 +99,13 @@ def _distribution(view: str, found: Findings) -> str:
     bars = _bars(own, up=True) + _bars(foreign, up=False)
     limit = MIN_VIEW_SCORE * _WIDE
     middle = _HIGH / 2
-    said = (
+    scores = (
         f"own: lowest {min(own, default=0):.2f}, foreign: highest {max(foreign, default=0):.2f}, "
         f"limit {MIN_VIEW_SCORE:.2f}"
     )
     return (
-        f"<figure><figcaption>{escape(view)}: {said}</figcaption>"
-        f'<svg viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{escape(view)}: {said}">'
+        f"<figure><figcaption>{escape(view)}: {scores}</figcaption>"
+        f'<svg viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{escape(view)}: {scores}">'
         f'{bars}<line x1="0" x2="{_WIDE}" y1="{middle}" y2="{middle}" stroke="currentColor"/>'
         f'<line x1="{limit}" x2="{limit}" y1="0" y2="{_HIGH}" stroke="currentColor" '
         'stroke-dasharray="4"/></svg></figure>'
@@ -166,12 +166,12 @@ def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
     side = 240
     most = max(n for _, _, n in rows)
     dots = "".join(
-        f'<circle cx="{said * side:.1f}" cy="{(1 - true) * side:.1f}" '
+        f'<circle cx="{predicted * side:.1f}" cy="{(1 - true) * side:.1f}" '
         f'r="{3 + 9 * (n / most) ** 0.5:.1f}" fill="#2a6d9f" fill-opacity="0.7">'
-        f"<title>said {said:.2f}, true {true:.2f}, {n} frames</title></circle>"
-        for said, true, n in rows
+        f"<title>predicted {predicted:.2f}, true {true:.2f}, {n} frames</title></circle>"
+        for predicted, true, n in rows
     )
-    words = "; ".join(f"said {said:.2f}, true {true:.2f} ({n})" for said, true, n in rows)
+    words = "; ".join(f"predicted {p:.2f}, true {true:.2f} ({n})" for p, true, n in rows)
     return (
         "<section><h2>Reliability of the scene model</h2><figure><figcaption>Outdoors or in a "
         "vehicle, one frame a second of every recording whose scene is known: across what the "
@@ -196,12 +196,12 @@ def _trials(title: str, trials: Sequence[Trial]) -> str:
 
 def _trial(trial: Trial) -> str:
     causes = sorted(trial.reasons.items(), key=lambda item: -item[1])[:3]
-    said = ", ".join(f"{reason.value} {count}" for reason, count in causes)
+    codes = ", ".join(f"{reason.value} {count}" for reason, count in causes)
     margin = f"{-trial.margin:.2f}" if trial.view else "-"
     return (
         f"<tr><td>{escape(trial.clip)}</td><td>{escape(trial.view or '-')}</td>"
         f"<td>{trial.passed} of {trial.frames}</td><td>{trial.due_passed} of {trial.due}</td>"
-        f"<td>{margin}</td><td>{_timeline(trial.decisions)}</td><td>{said}</td></tr>"
+        f"<td>{margin}</td><td>{_timeline(trial.decisions)}</td><td>{codes}</td></tr>"
     )
 
 

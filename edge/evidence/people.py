@@ -73,8 +73,8 @@ class PeopleWatch:
         self, boxes: Sequence[Box], captured_ns: int, frame_height: int, frame_width: int
     ) -> tuple[Reason, ...]:
         """Why the people of this moment are no controlled scene; see `judge`."""
-        told = judge(boxes, frame_height, self._rules, frame_width=frame_width)
-        small = Reason.PEOPLE_SMALL in told
+        judged = judge(boxes, frame_height, self._rules, frame_width=frame_width)
+        small = Reason.PEOPLE_SMALL in judged
         side = self._rules.min_height * min(frame_height, frame_width)
         surely = any(box.height < side and box.score >= SURE_SCORE for box in boxes)
         self._found.append(small)
@@ -83,5 +83,5 @@ class PeopleWatch:
             self._counts = self._counts or surely or sum(self._found) >= _SMALL_IN
         elif self._last_ns is None or captured_ns - self._last_ns >= SMALL_GONE_NS:
             self._counts = False
-        rest = [reason for reason in told if reason is not Reason.PEOPLE_SMALL]
+        rest = [reason for reason in judged if reason is not Reason.PEOPLE_SMALL]
         return worst_first([*rest, *([Reason.PEOPLE_SMALL] if self._counts else [])])

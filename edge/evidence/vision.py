@@ -180,13 +180,13 @@ class Vision:
 
     def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> Reading:
         """A veto that lasts for two readings, of pictures that show more than a person."""
-        said = scene.read(frame, captured_ns).reasons
+        veto = scene.read(frame, captured_ns).reasons
         self._scene_ns = captured_ns  # after it answered: a model that fails is asked again
         height, width = frame.shape[:2]
         person = float((silhouettes(self._boxes, width, height, margin=0) != 0).mean())
-        doubted = bool(said) and person < MOSTLY_PERSON
+        doubted = bool(veto) and person < MOSTLY_PERSON
         lasting, self._scene_doubted = doubted and self._scene_doubted, doubted
-        return Reading(Source.SCENE, captured_ns, said if lasting else ())
+        return Reading(Source.SCENE, captured_ns, veto if lasting else ())
 
     def _people(self, frame: np.ndarray, captured_ns: int) -> Reading:
         self._boxes = self._faces.detect(frame)

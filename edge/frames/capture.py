@@ -141,12 +141,12 @@ def main() -> int:
     picture = Picture(camera.height, camera.width, camera.rate_hz, camera.layout)
     hello = CameraHello(camera.identity, picture, camera.dating)
     parent.send(lifecycle.encode(hello))
-    size = _told(parent)
+    size = _next_message(parent)
     if not isinstance(size, PoolSize):
         return 0
     pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, camera.layout)
     Heart(Beats.attach(settings.beats_fd), clock).start()
-    if not isinstance(_told(parent), Go):
+    if not isinstance(_next_message(parent), Go):
         return 0
     try:
         deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
@@ -155,7 +155,7 @@ def main() -> int:
         return 0
 
 
-def _told(parent: socket.socket) -> Lifecycle | None:
+def _next_message(parent: socket.socket) -> Lifecycle | None:
     """What the parent says next; None if it is gone."""
     data = parent.recv(ipc.SHORT_MESSAGE)
     return lifecycle.decode(data) if data else None

@@ -116,7 +116,7 @@ class GateProcess:
         self._doomed: set[int] = set()  # lent slots to wipe when they come back
         self._newest: Captured | None = None  # of the well formed ones
         self._before: Captured | None = None  # the frame before it, still held
-        self._untold: Captured | None = None  # the frame just looked at
+        self._unreported: Captured | None = None  # the frame just looked at
         self._lent: int | None = None
         self._offered_ns = -EVIDENCE_NS
         self._anchor = ALL_BLOCKS
@@ -178,8 +178,8 @@ class GateProcess:
         self._beats.beat(Role.GATE, now_ns)
         if self._parent_fd in ready:
             for word in ipc.drain(self._parent):
-                if isinstance(told := lifecycle.decode(word), Token):
-                    self._endpoint.renew(told.token)
+                if isinstance(message := lifecycle.decode(word), Token):
+                    self._endpoint.renew(message.token)
         if not self._watched.isdisjoint(ready) or self._endpoint.overdue(now_ns):
             self._serve(now_ns)
             self._watch()
@@ -306,7 +306,7 @@ class GateProcess:
         self._steps[shot.sequence] = time.perf_counter_ns() - began_ns
         self._block_all(stopped)
         self._lost_lease(Reason.VIEW_FOREIGN)
-        self._untold = shot
+        self._unreported = shot
         if self._warm_up is not None:
             self._warm_up.pace.arrived(self._last_ns)
 
@@ -315,7 +315,7 @@ class GateProcess:
         before, self._before = self._before, None
         if before is not None:
             self._drop(before.slot)
-        shot, self._untold = self._untold, None
+        shot, self._unreported = self._unreported, None
         if shot is None:
             return
         if shot is not self._newest:  # its own time may make no sense: told as of now, not lent

@@ -110,8 +110,8 @@ class MatcherEndpoint:
                 self.greet(stranger, hello)
             else:
                 stranger.close()
-        if self._matcher is not None and (said := _read(self._matcher, MAX_REPORT)) is not None:
-            report = _report(said)
+        if self._matcher is not None and (data := _read(self._matcher, MAX_REPORT)) is not None:
+            report = _report(data)
             if report is None:
                 self._drop()  # gone, or it said what is no report
             else:
@@ -158,8 +158,8 @@ class MatcherEndpoint:
 
     def _admit(self, stranger: socket.socket, hello: bytes) -> None:
         try:
-            said = json.loads(hello)
-            version, shown, lane = said["v"], said["token"], said["lane"]
+            fields = json.loads(hello)
+            version, shown, lane = fields["v"], fields["token"], fields["lane"]
             token = shown.encode()  # JSON may carry a lone surrogate, which is no text
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
             raise MatcherError(Reason.MATCHER_PROTOCOL.value) from err
@@ -176,8 +176,8 @@ class MatcherEndpoint:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         ring_fd = self._ring.read_only_fd()
         height, width, *colours = self._shaper.shape
-        told = {"ok": True, "height": height, "width": width, "channels": 3 if colours else 1}
-        answer = json.dumps(told).encode()
+        fields = {"ok": True, "height": height, "width": width, "channels": 3 if colours else 1}
+        answer = json.dumps(fields).encode()
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ring_fd, self._wake]))
         try:
             stranger.sendmsg([answer], [rights])
@@ -197,10 +197,10 @@ class MatcherEndpoint:
         self._ring.wipe()
 
 
-def _report(said: bytes) -> Compared | None:
+def _report(data: bytes) -> Compared | None:
     """The matcher's report, or None if it is not one."""
     try:
-        found = json.loads(said)
+        found = json.loads(data)
     except (ValueError, RecursionError):
         return None
     match found:

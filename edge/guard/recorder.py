@@ -20,7 +20,7 @@ from edge.report.record import ContextChange, FrameDecision, Outcome
 PASS_NS = 1 * S  # frames pass while one of at most this age did
 _KEPT_CHANGES = 200  # of those handed over before
 
-_UNTOLD = Account(0, Context.UNCONTROLLED, (), ())
+_NO_ACCOUNT = Account(0, Context.UNCONTROLLED, (), ())
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Recorder:
     _judged: int = 0  # frames with a final word
     _newest: int = -1  # the highest number of one
 
-    def decider_said(self, data: bytes) -> None:
+    def decider_message(self, data: bytes) -> None:
         match parse(data):
             case Reading() as reading:
                 self.readings.append(reading)
@@ -187,7 +187,7 @@ class Recorder:
                 (),
                 self.rules,
             )
-        account = self._accounts.get(word.epoch, _UNTOLD)
+        account = self._accounts.get(word.epoch, _NO_ACCOUNT)
         reasons: tuple[Reason, ...] = worst_first((*account.reasons, word.reason))
         context = account.setting
         return FrameDecision(

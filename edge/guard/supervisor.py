@@ -127,9 +127,9 @@ class Guard:
         self._end_a_hung_model(now_ns)
         with contextlib.suppress(ipc.PeerGone):
             for data in ipc.drain(self._decider):
-                self._decider_said(data)
+                self._decider_message(data)
             for data in ipc.drain(self._gate):
-                self._gate_said(data)
+                self._gate_message(data)
         with contextlib.suppress(ipc.PeerGone):  # the gate is gone: its end is seen by itself
             self.matcher.turn(ready, now_ns, over=self.over)
         if self.matcher.escaped and not self._escape_logged:
@@ -169,7 +169,7 @@ class Guard:
 
     def _hear_last_words(self) -> None:
         """Say that this is the end, and take what gate and decider still have to tell."""
-        hear = {"gate": self._gate_said, "decider": self._decider_said}
+        hear = {"gate": self._gate_message, "decider": self._decider_message}
         channels = {"gate": self._gate, "decider": self._decider}
         speaking = {c: hear[name] for name, c in channels.items() if c and name in self.children}
         for child in self.children.values():
@@ -241,12 +241,12 @@ class Guard:
 
     # watching
 
-    def _decider_said(self, data: bytes) -> None:
+    def _decider_message(self, data: bytes) -> None:
         if lifecycle.belongs(data):  # its word that it is ready, where nobody waits for it
             return
-        self.recorder.decider_said(data)
+        self.recorder.decider_message(data)
 
-    def _gate_said(self, data: bytes) -> None:
+    def _gate_message(self, data: bytes) -> None:
         if is_resolved(data):
             self.recorder.resolved(decode_resolved(data))
             return

@@ -186,8 +186,8 @@ def _check_overlap(job: Job, samples: Sequence[BoardSample], camera: FileCamera)
     if not samples:
         return
     first_s, last_s = (sample.captured_ns / S for sample in (samples[0], samples[-1]))
-    told = camera.tally.declared / camera.rate_hz if camera.rate_hz else 0.0
-    late = told > 0 and first_s > _MARGIN * told
+    declared_s = camera.tally.declared / camera.rate_hz if camera.rate_hz else 0.0
+    late = declared_s > 0 and first_s > _MARGIN * declared_s
     if last_s < 0 or late:
         raise RecordError(
             f"{', '.join(map(str, job.telemetry))}: column t_s runs from {first_s:g} to "

@@ -59,13 +59,13 @@ class Live:
         self._title = ""
         self._start_ns: int | None = None
         self._drawn_ns: int | None = None
-        self._said: object = None
+        self._shown: object = None
 
     def scene(self, title: str) -> None:
         """Begin a scene; what the one before showed stays on the screen."""
         self.close()
         self._title = title
-        self._start_ns = self._drawn_ns = self._said = None
+        self._start_ns = self._drawn_ns = self._shown = None
         self._console.print(Text(title, style="bold"), soft_wrap=True)
         if self._console.is_terminal:
             self._screen = Screen(console=self._console, auto_refresh=False, transient=False)
@@ -78,15 +78,15 @@ class Live:
         newest = state.recent[-1]
         if self._start_ns is None:
             self._start_ns = state.recent[0].captured_ns
-        said = (newest.verdict, newest.context, newest.reasons[:1], newest.rules)
+        shown = (newest.verdict, newest.context, newest.reasons[:1], newest.rules)
         if self._screen is None:
-            if said != self._said:
+            if shown != self._shown:
                 at_s = (newest.captured_ns - self._start_ns) / S
                 self._console.print(_line(newest, at_s), soft_wrap=True)
-        elif self._due(newest.captured_ns) or said != self._said:
+        elif self._due(newest.captured_ns) or shown != self._shown:
             self._drawn_ns = newest.captured_ns
             self._screen.update(_panel(state), refresh=True)
-        self._said = said
+        self._shown = shown
 
     def close(self) -> None:
         """Leave the terminal as it was found; harmless when called twice."""

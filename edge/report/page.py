@@ -125,7 +125,7 @@ def _picture(key: str, scene: SceneRecord) -> str:
         if readings:
             runs = evidence_runs(readings, span)
             label = f"Evidence: {source.value}"
-            rows.append(_row(f"{key}-{source.name}", label, runs, span, said=_said(readings)))
+            rows.append(_row(f"{key}-{source.name}", label, runs, span, codes=_codes(readings)))
     keys = "".join(
         f'<span class="key"><i class="k-{mark}"></i>{text}</span> ' for mark, text in _KEY
     )
@@ -136,9 +136,9 @@ def _picture(key: str, scene: SceneRecord) -> str:
 
 
 def _row(
-    key: str, label: str, runs: Sequence[Run], span: Span, *, small: bool = False, said: str = ""
+    key: str, label: str, runs: Sequence[Run], span: Span, *, small: bool = False, codes: str = ""
 ) -> str:
-    note = f" <small>{escape(said)}</small>" if said else ""
+    note = f" <small>{escape(codes)}</small>" if codes else ""
     size = MARK_PX if small else STRIP_PX
     return (
         f'<div class="row{" small" if small else ""}"><span>{escape(label)}{note}</span>'
@@ -146,11 +146,11 @@ def _row(
     )
 
 
-def _said(readings: Sequence[Reading]) -> str:
+def _codes(readings: Sequence[Reading]) -> str:
     """The complaints of one source, most frequent first; three at most."""
     counted = Counter(reason for reading in readings for reason in reading.reasons)
-    said = ", ".join(reason.value for reason, _ in counted.most_common(3))
-    return said + (f" and {len(counted) - 3} more" if len(counted) > 3 else "")
+    codes = ", ".join(reason.value for reason, _ in counted.most_common(3))
+    return codes + (f" and {len(counted) - 3} more" if len(counted) > 3 else "")
 
 
 def _reasons(scene: SceneRecord) -> str:

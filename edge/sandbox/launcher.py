@@ -199,11 +199,11 @@ def _in_child(work: Callable[[], None]) -> str:
             os._exit(status)  # no answer of the child's but this one counts as success
     os.close(write_fd)
     with os.fdopen(read_fd, "rb") as pipe:
-        said = pipe.read().decode(errors="replace")
+        output = pipe.read().decode(errors="replace")
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code == _DONE:
         return ""
-    return said or (f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
+    return output or (f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
 
 
 def _no_new_privs_for_probe() -> None:

@@ -72,9 +72,9 @@ class Machine:
     @classmethod
     def load(cls, path: Path) -> Machine:
         """The table in a file."""
-        told = json.loads(path.read_text())
+        fields = json.loads(path.read_text())
         names = ("audit_arch", "allowed", "judged", "reported", "decoder")
-        return cls(*(told[name] for name in names))
+        return cls(*(fields[name] for name in names))
 
 
 MACHINES = {path.stem: Machine.load(path) for path in sorted(_TABLES.glob("*.json"))}

@@ -106,16 +106,16 @@ class Order:
 
     @classmethod
     def decode(cls, text: str) -> Order:
-        told = json.loads(text)
+        fields = json.loads(text)
         return cls(
-            tuple(told["command"]),
-            tuple(Layer(name) for name in told["layers"]),
-            told["uid"],
-            told["fd"],
-            tuple(told["reads"]),
-            tuple(told["writes"]),
-            told["report"],
-            tuple(told["drop"]),
+            tuple(fields["command"]),
+            tuple(Layer(name) for name in fields["layers"]),
+            fields["uid"],
+            fields["fd"],
+            tuple(fields["reads"]),
+            tuple(fields["writes"]),
+            fields["report"],
+            tuple(fields["drop"]),
         )
 
 
@@ -191,10 +191,10 @@ def missing() -> dict[Layer, str]:
     except OSError as err:
         raise SandboxError(f"{_UNTRIED}: {sys.executable}: {err.strerror}") from err
     if tried.returncode != 0:
-        said = tried.stderr.decode(errors="replace").strip().splitlines()
+        output = tried.stderr.decode(errors="replace").strip().splitlines()
         code = tried.returncode
         how = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        raise SandboxError(f"{_UNTRIED}: the trial {how}: {said[-1] if said else 'no word'}")
+        raise SandboxError(f"{_UNTRIED}: the trial {how}: {output[-1] if output else 'no word'}")
     return lacking(tried.stdout)
 
 
@@ -205,12 +205,12 @@ def lacking(answer: bytes) -> dict[Layer, str]:
         SandboxError: that is no answer.
     """
     try:
-        told = json.loads(answer)
+        fields = json.loads(answer)
     except ValueError as err:
         raise SandboxError(f"{_UNTRIED}: expected an answer in JSON, got {answer[:80]!r}") from err
-    if not isinstance(told, dict):
+    if not isinstance(fields, dict):
         raise SandboxError(f"{_UNTRIED}: expected an object, got {answer[:80]!r}")
-    found = {layer: told.get(layer.value, f"{layer.value}: not tried") for layer in LAYERS}
+    found = {layer: fields.get(layer.value, f"{layer.value}: not tried") for layer in LAYERS}
     return {layer: str(why) for layer, why in found.items() if why != ""}
 
 

@@ -19,24 +19,24 @@ from edge.status.snapshot import BUCKETS_US
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics(told: dict[str, Any], age_s: float) -> bytes:
+def metrics(snapshot: dict[str, Any], age_s: float) -> bytes:
     """The text a scraper reads; `age_s` is the age of the snapshot."""
     registry = CollectorRegistry()
-    registry.register(_Of(told, age_s))
+    registry.register(_Of(snapshot, age_s))
     return generate_latest(registry)
 
 
 class _Of(Collector):
-    def __init__(self, told: dict[str, Any], age_s: float) -> None:
-        self._told = told
+    def __init__(self, snapshot: dict[str, Any], age_s: float) -> None:
+        self._snapshot = snapshot
         self._age_s = age_s
 
     def collect(self) -> Iterator[Metric]:
-        told = self._told
+        snapshot = self._snapshot
         frames = CounterMetricFamily(
             "framegate_frames", "Frames with a final word", labels=["verdict"]
         )
-        for verdict, count in told["frames"].items():
+        for verdict, count in snapshot["frames"].items():
             frames.add_metric([verdict], count)
         yield frames
         reasons = CounterMetricFamily(
@@ -44,17 +44,17 @@ class _Of(Collector):
             "Blocked frames by reason; one frame may count under several",
             labels=["reason"],
         )
-        for reason, count in told["by_reason"].items():
+        for reason, count in snapshot["by_reason"].items():
             reasons.add_metric([reason], count)
         yield reasons
-        yield _gauge("framegate_permitted", "1 while frames pass", told["permitted"])
+        yield _gauge("framegate_permitted", "1 while frames pass", snapshot["permitted"])
         yield _gauge(
-            "framegate_verified", "1 while decisions and board are fresh", told["verified"]
+            "framegate_verified", "1 while decisions and board are fresh", snapshot["verified"]
         )
-        yield _gauge("framegate_running", "1 while a guard runs", told["phase"] == "running")
+        yield _gauge("framegate_running", "1 while a guard runs", snapshot["phase"] == "running")
         yield _gauge("framegate_snapshot_age_seconds", "Age of all of this", self._age_s)
         restarts = CounterMetricFamily("framegate_restarts", "Guards lost and started again")
-        restarts.add_metric([], told["health"]["restarts"])
+        restarts.add_metric([], snapshot["health"]["restarts"])
         yield restarts
         yield from self._evidence()
         yield from self._gate()
@@ -66,7 +66,7 @@ class _Of(Collector):
         good = GaugeMetricFamily(
             "framegate_evidence_good", "1 if the newest reading is good", labels=["source"]
         )
-        for reading in self._told["evidence"]:
+        for reading in self._snapshot["evidence"]:
             ages.add_metric([reading["source"]], reading["age_s"])
             good.add_metric([reading["source"]], float(reading["good"]))
         yield ages
@@ -74,13 +74,13 @@ class _Of(Collector):
         beats = GaugeMetricFamily(
             "framegate_heartbeat_age_seconds", "Age of a process's heartbeat", labels=["process"]
         )
-        for process, age_s in self._told["health"]["beats_s"].items():
+        for process, age_s in self._snapshot["health"]["beats_s"].items():
             if age_s is not None:
                 beats.add_metric([process], age_s)
         yield beats
 
     def _gate(self) -> Iterator[Metric]:
-        counts = self._told["gate_buckets"]
+        counts = self._snapshot["gate_buckets"]
         total = 0
         buckets = []
         tops = [f"{top / 1e6:g}" for top in BUCKETS_US] + ["+Inf"]
@@ -91,7 +91,7 @@ class _Of(Collector):
             "framegate_gate_seconds",
             "Time the gate spent on a frame",
             buckets=buckets,
-            sum_value=self._told["gate_sum_s"],
+            sum_value=self._snapshot["gate_sum_s"],
         )
 
 

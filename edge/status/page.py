@@ -85,9 +85,9 @@ CONTENT_POLICY = (
 )
 
 
-def render(told: dict[str, Any], *, age_s: float, stale: bool) -> str:
+def render(snapshot: dict[str, Any], *, age_s: float, stale: bool) -> str:
     """The whole page; `stale` if the daemon has fallen silent."""
-    permitted = told["permitted"] and not stale
+    permitted = snapshot["permitted"] and not stale
     title = "passing" if permitted else "blocked"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -96,10 +96,10 @@ def render(told: dict[str, Any], *, age_s: float, stale: bool) -> str:
         '<noscript><meta http-equiv="refresh" content="5"></noscript>'
         f"<title>framegate: {title}</title><style>{_STYLE}</style></head><body>"
         '<a class="skip" href="#evidence">Skip to the evidence</a>'
-        f"<header><h1>framegate</h1><p>{_subject(told)}</p>"
+        f"<header><h1>framegate</h1><p>{_subject(snapshot)}</p>"
         '<button id="pause" aria-pressed="false" hidden>Pause refreshing</button></header>'
-        f"<main>{DEFS}{_state(told, age_s, stale, permitted)}{_strip(told)}"
-        f"{_evidence(told)}{_latency(told)}{_transitions(told)}{_health(told)}</main>"
+        f"<main>{DEFS}{_state(snapshot, age_s, stale, permitted)}{_strip(snapshot)}"
+        f"{_evidence(snapshot)}{_latency(snapshot)}{_transitions(snapshot)}{_health(snapshot)}</main>"
         "<footer><p>No picture of the scene and no score of the view is shown here. "
         '<a href="/status.json">JSON</a> <a href="/metrics">metrics</a> '
         '<a href="/healthz">health</a></p></footer>'
@@ -107,8 +107,8 @@ def render(told: dict[str, Any], *, age_s: float, stale: bool) -> str:
     )
 
 
-def _subject(told: dict[str, Any]) -> str:
-    facts = told["facts"]
+def _subject(snapshot: dict[str, Any]) -> str:
+    facts = snapshot["facts"]
     if not facts:
         return "no guard is running"
     parts = [facts["site"] or "no site", f"lane {facts['lane']}", f"policy {facts['pack']}"]
@@ -117,29 +117,29 @@ def _subject(told: dict[str, Any]) -> str:
     return escape(", ".join(parts))
 
 
-def _state(told: dict[str, Any], age_s: float, stale: bool, permitted: bool) -> str:
+def _state(snapshot: dict[str, Any], age_s: float, stale: bool, permitted: bool) -> str:
     word = "Frames pass" if permitted else "Everything is blocked"
     kind = "yes" if permitted else "no"
     lines = []
     if stale:
         lines.append(f"The daemon has said nothing for {age_s:.0f} s.")
-    elif told["phase"] != "running":
-        lines.append(f"{escape(_PHASES[told['phase']])} {escape(told['trouble'])}")
-    if told["escape"]:
-        lines.append(f"The matcher tried: <b>{escape(told['escape'])}</b>.")
-    for reason in told["reasons"]:
+    elif snapshot["phase"] != "running":
+        lines.append(f"{escape(_PHASES[snapshot['phase']])} {escape(snapshot['trouble'])}")
+    if snapshot["escape"]:
+        lines.append(f"The matcher tried: <b>{escape(snapshot['escape'])}</b>.")
+    for reason in snapshot["reasons"]:
         lines.append(
             f"<b>{escape(reason['code'])}</b> {escape(reason['happened'])} "
             f"<small>{escape(reason['next'])}</small>"
         )
     rules = "".join(
-        f"<li><b>{escape(rule['id'])}</b> {_quoted(rule)}</li>" for rule in told["rules"]
+        f"<li><b>{escape(rule['id'])}</b> {_quoted(rule)}</li>" for rule in snapshot["rules"]
     )
     clauses = f"<h2>Clauses that decided</h2><ul>{rules}</ul>" if rules else ""
     why = "".join(f"<p>{line}</p>" for line in lines)
     return (
         f'<div class="state {kind}" role="status"><strong id="word">{word}</strong>'
-        f"<p>Context: {escape(told['context'])}</p>{why}</div><div>{clauses}</div>"
+        f"<p>Context: {escape(snapshot['context'])}</p>{why}</div><div>{clauses}</div>"
     )
 
 
@@ -149,8 +149,8 @@ def _quoted(rule: dict[str, str]) -> str:
     return f"<q>{escape(rule['says'])}</q> <small>{escape(rule['source'])}</small>"
 
 
-def _strip(told: dict[str, Any]) -> str:
-    signs = told["strip"]
+def _strip(snapshot: dict[str, Any]) -> str:
+    signs = snapshot["strip"]
     runs: list[Run] = []
     for second, sign in enumerate(signs):
         if runs and runs[-1].mark is _MARKS[sign]:
@@ -159,7 +159,7 @@ def _strip(told: dict[str, Any]) -> str:
             runs.append(Run(second * S, (second + 1) * S, _MARKS[sign], _WORDS[sign]))
     minutes = STRIP_S // 60
     picture = strip("verdicts", f"Verdicts of {minutes} minutes", runs, Span(0, STRIP_S * S))
-    counts = told["frames"]
+    counts = snapshot["frames"]
     return (
         f"<section><h2>The last {minutes} minutes</h2><figure>{picture}"
         f'<p class="ends"><small>{minutes} minutes ago</small><small>now</small></p>'
@@ -168,22 +168,22 @@ def _strip(told: dict[str, Any]) -> str:
         '<span class="key"><i class="k-wait"></i>waiting</span>'
         '<span class="key"><i class="k-none"></i>no frames</span></figcaption></figure>'
         f"<p>{counts['released']} frames released, {counts['blocked']} blocked "
-        f"since {_time(told['began_s'])}.</p></section>"
+        f"since {_time(snapshot['began_s'])}.</p></section>"
     )
 
 
-def _evidence(told: dict[str, Any]) -> str:
+def _evidence(snapshot: dict[str, Any]) -> str:
     rows = [
         (r["source"], _holds(r["good"]), f"{r['age_s']:.1f} s", ", ".join(r["reasons"]))
-        for r in told["evidence"]
+        for r in snapshot["evidence"]
     ]
     heads = ("evidence", "says", "age", "why not")
     table = _table(heads, rows, keep=True)
     return f'<section id="evidence" tabindex="-1"><h2>Evidence</h2>{table}</section>'
 
 
-def _latency(told: dict[str, Any]) -> str:
-    counts: list[int] = told["gate_buckets"]
+def _latency(snapshot: dict[str, Any]) -> str:
+    counts: list[int] = snapshot["gate_buckets"]
     most = max(counts) or 1
     tops = [f"to {top} µs" if top < 1000 else f"to {top // 1000} ms" for top in BUCKETS_US]
     tops.append("longer")
@@ -193,7 +193,7 @@ def _latency(told: dict[str, Any]) -> str:
         f'<rect class="bar" width="{100 * count / most:.1f}%" height="12"/></svg></td></tr>'
         for top, count in zip(tops, counts, strict=True)
     )
-    times = told["gate_us"]
+    times = snapshot["gate_us"]
     line = (
         f"p50 {times['p50']:.0f} µs, p99 {times['p99']:.0f} µs, p99.9 {times['p999']:.0f} µs"
         if times
@@ -207,8 +207,8 @@ def _latency(told: dict[str, Any]) -> str:
     )
 
 
-def _transitions(told: dict[str, Any]) -> str:
-    signed = size_of(told["checkpoint"])
+def _transitions(snapshot: dict[str, Any]) -> str:
+    signed = size_of(snapshot["checkpoint"])
     rows = [
         (
             _time(t["at_s"]),
@@ -218,9 +218,9 @@ def _transitions(told: dict[str, Any]) -> str:
             ", ".join(t["rules"]),
             _proof(t.get("entry"), signed),
         )
-        for t in told["transitions"]
+        for t in snapshot["transitions"]
     ]
-    audit = told["facts"].get("audit", "")
+    audit = snapshot["facts"].get("audit", "")
     prove = ""
     if audit:
         prove = (
@@ -244,11 +244,11 @@ def _proof(entry: int | None, signed: int) -> str:
     )
 
 
-def _health(told: dict[str, Any]) -> str:
-    facts, health = told["facts"], told["health"]
+def _health(snapshot: dict[str, Any]) -> str:
+    facts, health = snapshot["facts"], snapshot["health"]
     pairs = [
         ("started again", f"{health['restarts']} times"),
-        ("last trouble", told["trouble"] or "none"),
+        ("last trouble", snapshot["trouble"] or "none"),
         *(
             (f"{name} beat", "never" if a is None else f"{a * 1000:.0f} ms ago")
             for name, a in health["beats_s"].items()

@@ -73,8 +73,8 @@ class Mailbox(threading.Thread):
         """(age in seconds, snapshot), or None before the first."""
         if self.newest is None:
             return None
-        arrived_ns, told = self.newest
-        return (self._clock.now_ns() - arrived_ns) / S, told
+        arrived_ns, snapshot = self.newest
+        return (self._clock.now_ns() - arrived_ns) / S, snapshot
 
 
 def main() -> int:

@@ -50,7 +50,7 @@ class StatusServer:
             self.close()
             self.start()
 
-    def tell(self, told: dict[str, Any]) -> None:
+    def tell(self, snapshot: dict[str, Any]) -> None:
         """Hand over a snapshot; starts a lost process again, seconds later."""
         if self._child is None or self._channel is None:
             return
@@ -59,7 +59,7 @@ class StatusServer:
                 return
             self.close()
             self.start()
-        ipc.send(self._channel, json.dumps(told).encode())
+        ipc.send(self._channel, json.dumps(snapshot).encode())
 
     def close(self) -> None:
         """End the process; it removes its file when its socket is gone."""

@@ -60,16 +60,16 @@ class Site:
             return "404 Not Found", _TEXT, expected
         if found is None:
             return "503 Service Unavailable", _TEXT, b"the guard has said nothing yet\n"
-        age_s, told = found
+        age_s, snapshot = found
         if number is not None:
-            return self._proof(number, told["checkpoint"])
+            return self._proof(number, snapshot["checkpoint"])
         if path == "/status.json":
-            return "200 OK", "application/json", json.dumps({**told, "age_s": age_s}).encode()
+            return "200 OK", "application/json", json.dumps({**snapshot, "age_s": age_s}).encode()
         if path == "/metrics":
-            return "200 OK", metrics.CONTENT_TYPE, metrics.metrics(told, age_s)
+            return "200 OK", metrics.CONTENT_TYPE, metrics.metrics(snapshot, age_s)
         if path == "/healthz":
-            return _health(age_s, told)
-        html = page.render(told, age_s=age_s, stale=age_s > STALE_S)
+            return _health(age_s, snapshot)
+        html = page.render(snapshot, age_s=age_s, stale=age_s > STALE_S)
         return "200 OK", "text/html; charset=utf-8", html.encode()
 
     def _proof(self, number: str, checkpoint: str) -> tuple[str, str, bytes]:
@@ -84,12 +84,12 @@ class Site:
         return "200 OK", _TEXT, proof.encode()
 
 
-def _health(age_s: float, told: dict[str, Any]) -> tuple[str, str, bytes]:
+def _health(age_s: float, snapshot: dict[str, Any]) -> tuple[str, str, bytes]:
     """Healthy is not the same as permitted: a guard that blocks for a reason is well."""
     if age_s > STALE_S:
         return "503 Service Unavailable", _TEXT, f"no word for {age_s:.0f} s\n".encode()
-    if not told["verified"]:
-        return "503 Service Unavailable", _TEXT, f"{told['phase']}: not verified\n".encode()
+    if not snapshot["verified"]:
+        return "503 Service Unavailable", _TEXT, f"{snapshot['phase']}: not verified\n".encode()
     return "200 OK", _TEXT, b"ok\n"
 
 

@@ -109,13 +109,13 @@ class Emulator:
 
     def delay(self, timeout_s: float = 2.0) -> BoardDelay:
         """What the board told, once the line has changed."""
-        told = b""
+        line = b""
         end = time.monotonic() + timeout_s
-        while not told.endswith(b"\n"):
+        while not line.endswith(b"\n"):
             if not select.select([self._held[1]], [], [], max(end - time.monotonic(), 0))[0]:
                 raise BridgeError(f"{QEMU}: the board did not tell when its line changed")
-            told += os.read(self._held[1], 64)
-        host, bench, paused = (int(told[at : at + 8], 16) * _TICK_MS for at in (0, 8, 16))
+            line += os.read(self._held[1], 64)
+        host, bench, paused = (int(line[at : at + 8], 16) * _TICK_MS for at in (0, 8, 16))
         return BoardDelay(host, bench, stalled=paused > _STALL_MS)
 
     def wait_for(self, met: Callable[[], bool], timeout_s: float) -> bool:
@@ -172,8 +172,8 @@ class Emulator:
             if len(found) >= 2:
                 return found[0], found[1]
             time.sleep(0.01)
-        said = (self._folder / "log").read_text().strip()[-200:]
-        raise BridgeError(f"{QEMU} did not start: {said or 'no output'}")
+        log = (self._folder / "log").read_text().strip()[-200:]
+        raise BridgeError(f"{QEMU} did not start: {log or 'no output'}")
 
     def _connect(self, name: str) -> socket.socket:
         channel = socket.socket(socket.AF_UNIX)

@@ -35,7 +35,7 @@ def library() -> Path | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answer:
     """What came of one stretch of time."""
 
     us: int  # since power came
@@ -69,19 +69,19 @@ class Pico:
             text=True,
         )
 
-    def run(self, us: int, uart: bytes = b"", bench: str = "") -> Told:
+    def run(self, us: int, uart: bytes = b"", bench: str = "") -> Answer:
         """Let `us` microseconds pass, after bytes for the UART and bench letters."""
-        said = json.dumps({"us": us, "uart": uart.hex(), "bench": bench})
+        request = json.dumps({"us": us, "uart": uart.hex(), "bench": bench})
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(said + "\n")
+            self._process.stdin.write(request + "\n")
             self._process.stdin.flush()
-            told = json.loads(self._process.stdout.readline())
+            answer = json.loads(self._process.stdout.readline())
         except (OSError, ValueError) as err:
             raise BridgeError(f"the emulated Pico has ended: {err}") from err
-        line = [(at_us, bool(level)) for at_us, level in told["line"]]
-        return Told(told["us"], bytes.fromhex(told["uart"]), line, told["resets"])
+        line = [(at_us, bool(level)) for at_us, level in answer["line"]]
+        return Answer(answer["us"], bytes.fromhex(answer["uart"]), line, answer["resets"])
 
     def close(self) -> None:
         self._process.kill()

@@ -44,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
     file = load_settings(args.config).status_file
     if args.watch and not args.json:
         return _watch(file)
-    told = read(file, time.time())
-    if told is None:
+    snapshot = read(file, time.time())
+    if snapshot is None:
         print(f"framegate: the daemon is not running: nothing new in {file}", file=sys.stderr)
         return 1
-    print(json.dumps(told) if args.json else "\n".join(lines(told)))
+    print(json.dumps(snapshot) if args.json else "\n".join(lines(snapshot)))
     return 0
 
 
@@ -58,38 +58,38 @@ def read(file: Path, wall_s: float) -> dict[str, Any] | None:
     from edge.status.alive import abandoned
 
     try:
-        told: dict[str, Any] = json.loads(read_plain(file, _MAX_BYTES))
+        snapshot: dict[str, Any] = json.loads(read_plain(file, _MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     if abandoned(file):
         return None
-    at_s = told.get("at_s") if isinstance(told, dict) else None
+    at_s = snapshot.get("at_s") if isinstance(snapshot, dict) else None
     if not isinstance(at_s, int | float) or not abs(wall_s - at_s) <= STALE_S:  # nor NaN
         return None
-    return told
+    return snapshot
 
 
-def lines(told: dict[str, Any]) -> list[str]:
+def lines(snapshot: dict[str, Any]) -> list[str]:
     """A snapshot in plain words."""
-    word = "frames pass" if told["permitted"] else "everything is blocked"
-    said = [f"{word}  ({told['phase']}, context {told['context']})"]
-    if told["phase"] != "running" and told["trouble"]:
-        said.append(f"  {told['trouble']}")
-    if told["facts"].get("board_kind") == "virtual":
-        said.append("  a virtual board may stand in; its sensors prove nothing")
-    if told.get("escape"):
-        said.append(f"  the matcher tried: {told['escape']}")
-    said += [f"  {r['code']:20} {r['happened']}" for r in told["reasons"]]
-    said += [f"  rule {r['id']:15} {r['says']}" for r in told["rules"]]
-    for reading in told["evidence"]:
+    word = "frames pass" if snapshot["permitted"] else "everything is blocked"
+    rows = [f"{word}  ({snapshot['phase']}, context {snapshot['context']})"]
+    if snapshot["phase"] != "running" and snapshot["trouble"]:
+        rows.append(f"  {snapshot['trouble']}")
+    if snapshot["facts"].get("board_kind") == "virtual":
+        rows.append("  a virtual board may stand in; its sensors prove nothing")
+    if snapshot.get("escape"):
+        rows.append(f"  the matcher tried: {snapshot['escape']}")
+    rows += [f"  {r['code']:20} {r['happened']}" for r in snapshot["reasons"]]
+    rows += [f"  rule {r['id']:15} {r['says']}" for r in snapshot["rules"]]
+    for reading in snapshot["evidence"]:
         why = ", ".join(reading["reasons"]) or "holds"
-        said.append(f"  {reading['source']:12} {reading['age_s']:6.1f} s  {why}")
-    times = told["gate_us"]
+        rows.append(f"  {reading['source']:12} {reading['age_s']:6.1f} s  {why}")
+    times = snapshot["gate_us"]
     gate = f"gate {times['p50']:.0f} µs p50, {times['p99']:.0f} µs p99" if times else "no frame yet"
-    counts = told["frames"]
-    said.append(f"  {counts['released']} released, {counts['blocked']} blocked, {gate}")
-    said.append(f"  started again {told['health']['restarts']} times")
-    return said
+    counts = snapshot["frames"]
+    rows.append(f"  {counts['released']} released, {counts['blocked']} blocked, {gate}")
+    rows.append(f"  started again {snapshot['health']['restarts']} times")
+    return rows
 
 
 def _watch(file: Path) -> int:
@@ -99,7 +99,7 @@ def _watch(file: Path) -> int:
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
-            told = read(file, time.time())
-            words = ["the daemon is not running"] if told is None else lines(told)
+            snapshot = read(file, time.time())
+            words = ["the daemon is not running"] if snapshot is None else lines(snapshot)
             live.update(Text("\n".join(words)), refresh=True)
             time.sleep(_EVERY_S)

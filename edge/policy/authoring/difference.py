@@ -133,9 +133,9 @@ def _as_json(edited: tuple[Clause, ...], changes: tuple[Change, ...], count: int
 
 
 def _example(change: Change) -> list[str]:
-    said = ", ".join(f"{key}={_word(value)}" for key, value in change.facts.items())
+    facts = ", ".join(f"{key}={_word(value)}" for key, value in change.facts.items())
     return [
-        f"  {said}",
+        f"  {facts}",
         f"    before: {_line(change.before)}",
         f"    after:  {_line(change.after)}",
     ]

@@ -93,9 +93,9 @@ def _folded(text: str, columns: int, indent: int = 0) -> list[str]:
 
 def _heading(policy: Policy, changes: Mapping[str, object]) -> str:
     given = {key: value for key, value in USUAL.items() if key not in changes} | dict(changes)
-    said = ", ".join(f"{key}={_word(value)}" for key, value in given.items())
+    facts = ", ".join(f"{key}={_word(value)}" for key, value in given.items())
     place = "" if JURISDICTION in changes else f". {_PLACE}"
-    return f"Pack {policy.pack.name} on {policy.day}: {said}{place}"
+    return f"Pack {policy.pack.name} on {policy.day}: {facts}{place}"
 
 
 def _word(value: object) -> str:
