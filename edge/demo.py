@@ -259,7 +259,7 @@ def _play(
         session=session,
         keys=store.directory,
         board_arguments=scene.board,
-        matcher=tuple(isolation.python("edge.client.counter", str(counted))),
+        matcher=tuple(isolation.python("framegate_client.counter", str(counted))),
         confinement=sandbox.Confinement(writes=(room,)),
         audit=folder / "audit",
     )

@@ -2,18 +2,33 @@
 
 An error is not an answer: "blocked" is a normal verdict and never raised.
 Commands print a `GuardError` as one line and exit 2; the running guard catches
-it only in its loop, after the lease has been revoked.
+it only in its loop, after the lease has been revoked. A matcher knows the first few of them, which
+the client library has.
 """
 
 import errno
 
+from framegate_client.errors import GuardError, MatcherError, RingError, UsageError
 
-class GuardError(Exception):
-    """Base of every error this project raises on purpose."""
-
-
-class UsageError(GuardError):
-    """The caller gave a bad option, file or value; nothing was changed."""
+__all__ = [
+    "AuditError",
+    "AuthenticationError",
+    "BridgeError",
+    "CameraError",
+    "EnrolmentError",
+    "GuardError",
+    "LeaseError",
+    "MatcherError",
+    "ModelError",
+    "PolicyError",
+    "RecordError",
+    "RingError",
+    "RollbackError",
+    "SandboxError",
+    "SignatureError",
+    "UsageError",
+    "spent",
+]
 
 
 class RecordError(UsageError):
@@ -52,16 +67,8 @@ class LeaseError(GuardError):
     """A lease message is malformed, replayed or out of order."""
 
 
-class MatcherError(GuardError):
-    """The matcher's side of the release channel broke its rules or went away."""
-
-
 class SandboxError(MatcherError):
     """A layer of the matcher's sandbox is missing; the matcher is not started."""
-
-
-class RingError(MatcherError):
-    """The release ring is not what it should be."""
 
 
 class BridgeError(GuardError):

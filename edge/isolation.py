@@ -21,6 +21,7 @@ from pathlib import Path
 
 _SCRIPT = Path(__file__).resolve()
 _ROOT = str(_SCRIPT.parents[1])  # the folder that holds the package
+CLIENT = str(_SCRIPT.parent / "import_path")  # the folder that holds the client library alone
 
 _KEPT = (
     "HOME",
@@ -90,6 +91,12 @@ def search_path(names: Mapping[str, str]) -> str:
     return os.pathsep.join(folder for folder in folders if os.path.isabs(folder))
 
 
+def with_client(names: Mapping[str, str]) -> dict[str, str]:
+    """`names` with the client library first on Python's import path, for a matcher."""
+    path = [CLIENT, *filter(None, names.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**names, "PYTHONPATH": os.pathsep.join(path)}
+
+
 def enter() -> None:
     """Start the command anew in isolated mode, as the same process, unless it is so already."""
     _open_standard_streams()
@@ -114,7 +121,7 @@ def _run(module: str, arguments: list[str]) -> None:
     library = {os.path.dirname(os.__file__)}
     library |= {os.path.join(folder, "lib-dynload") for folder in library}
     behind = [at + 1 for at, folder in enumerate(sys.path) if folder in library]
-    sys.path.insert(max(behind, default=0), _ROOT)
+    sys.path[max(behind, default=0) : 0] = [_ROOT, CLIENT]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -44,11 +44,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if listed.returncode != 0:
         pytest.skip("not a git checkout, so what belongs to the wheel is not known")
     for name in filter(None, listed.stdout.split("\0")):
-        if name.startswith("tests/") or not (ROOT / name).is_file():
+        if name.startswith("tests/") or not (ROOT / name).exists():
             continue
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
+        if (ROOT / name).is_symlink():
+            target.symlink_to((ROOT / name).readlink())
+        else:
+            target.write_bytes((ROOT / name).read_bytes())
     built = subprocess.run(
         [sys.executable, "-c", _BUILD, str(copy)], cwd=copy, capture_output=True, text=True
     )
@@ -74,6 +77,9 @@ def test_the_wheel_holds_every_module_and_data_file_the_packages_have(wheel):
         for path in (ROOT / package).rglob("*.py")
         if _tracked(path)
     }
+    expected |= {
+        f"framegate_client/{path.name}" for path in (ROOT / "framegate_client").glob("*.py")
+    } | {"framegate_client/py.typed"}
 
     assert expected - set(wheel) == set()
     assert any(name.endswith(".cedar") for name in wheel)

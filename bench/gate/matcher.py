@@ -12,8 +12,8 @@ import signal
 import sys
 from array import array
 
-from edge.client.connection import open_connection
 from edge.clock import BootClock
+from framegate_client.connection import connect
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     clock = BootClock()
     rows = array("q")
-    connection = open_connection()
+    connection = connect()
     print("connected", flush=True)
     while not stop and not connection.ended:
         frame = connection.read(timeout_s=0.1, copy=False)

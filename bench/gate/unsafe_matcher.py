@@ -13,9 +13,9 @@ from array import array
 
 import numpy as np
 
-from edge.client.connection import open_connection
 from edge.clock import BootClock
-from edge.frames import ring
+from framegate_client import ring
+from framegate_client.connection import connect
 
 
 class IndexReader(ring.RingReader):
@@ -29,11 +29,11 @@ class IndexReader(ring.RingReader):
         )
 
     def next(self, *, copy: bool = True) -> tuple[ring.Slot, np.ndarray] | None:
-        (newest,) = ring._NEWEST.unpack_from(self._map, ring._NEWEST_AT)
+        (newest,) = ring.NEWEST.unpack_from(self._map, ring.NEWEST_AT)
         if self._next > newest:
             return None
-        at = ring._HEADER_BYTES + (self._next - 1) % self.slots * self._stride
-        slot = ring.Slot(*ring._SLOT.unpack_from(self._map, at))
+        at = ring.HEADER_BYTES + (self._next - 1) % self.slots * self._stride
+        slot = ring.Slot(*ring.SLOT.unpack_from(self._map, at))
         self._next += 1
         pixels = self._pool[slot.epoch : slot.epoch + slot.size]
         return slot, pixels.reshape(slot.height, slot.width, 3)
@@ -41,14 +41,14 @@ class IndexReader(ring.RingReader):
 
 def main() -> int:
     """Receive until told to stop."""
-    from edge.client import connection as client
+    from framegate_client import connection as client
 
     client.RingReader = IndexReader  # type: ignore[misc]
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     clock = BootClock()
     rows = array("q")
-    connection = open_connection()
+    connection = connect()
     print("connected", flush=True)
     while not stop and not connection.ended:
         frame = connection.read(timeout_s=0.1)

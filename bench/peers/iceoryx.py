@@ -23,7 +23,8 @@ from bench import scenery
 from bench.gate.timing import real_time
 from edge import scheduling
 from edge.clock import MS, BootClock
-from edge.frames.ring import Ring, RingReader
+from edge.frames.ring import Ring
+from framegate_client.ring import RingReader
 
 _WAIT_S = 0.5
 Publish = Callable[[np.ndarray, int], None]

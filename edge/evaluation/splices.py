@@ -22,11 +22,12 @@ from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
 from edge.evaluation.transitions import FORBIDDEN, Kind, Person, Step, transition
 from edge.evaluation.trials import Footage
 from edge.evidence.vision import FaceFinder
-from edge.frames.ring import Ring, RingReader
+from edge.frames.ring import Ring
 from edge.policy.engine import Policy
 from edge.replay.engine import Replay
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
+from framegate_client.ring import RingReader
 
 LATEST_NS = 5 * S // 2  # a splice begins no later, so that a trial stays short
 KEPT_NS = 7 * S // 2  # of the own recording

@@ -107,6 +107,7 @@ class GateProcess:
             lane=binding.lane,
             uid=settings.uid,
             shaper=Shaper(settings.output, layout, *self._size),
+            rate_hz=settings.picture.rate_hz,
         )
         self._releaser = Releaser(
             self._gate, self._endpoint, self._clock, self._pixels, self._passed, self._block

@@ -4,9 +4,9 @@ A token admits once: whoever learns it later finds it spent, also when the match
 
 A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
 `{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
-`{"ok": true, "height": ..., "width": ..., "channels": 3}` (1: grey) with two
-descriptors, the ring (read-only) and an eventfd that counts published frames.
-Refused, it gets
+`{"ok": true, "height": ..., "width": ..., "channels": 3, "rate_hz": ...}` (1 channel:
+grey; 0 Hz: the camera does not say) with two descriptors, the ring (read-only) and an
+eventfd that counts published frames. Refused, it gets
 `{"ok": false, "code": ...}`. Admitted, it may report whom it compares, by
 digests of 64 hexadecimal digits: `{"compared": DIGEST}` or `{"gallery": [DIGEST, ...]}`.
 Anything else it ever sends ends the connection. So does silence for a second before
@@ -60,8 +60,13 @@ class MatcherEndpoint:
         lane: Lane,
         uid: int,
         shaper: Shaper,
+        rate_hz: float = 0.0,
     ) -> None:
-        """`uid` is the user id that the matcher must have; `shaper` makes what it gets."""
+        """`uid` is the user id that the matcher must have; `shaper` makes what it gets.
+
+        Args:
+            rate_hz: frames a second as the camera says; 0 if it does not.
+        """
         listener.setblocking(False)
         self._listener = listener
         self._ring = ring
@@ -69,6 +74,7 @@ class MatcherEndpoint:
         self._lane = lane
         self._uid = uid
         self._shaper = shaper
+        self._rate_hz = rate_hz
         self._staged = np.zeros(0, np.uint8)  # where the released form was written
         self._matcher: socket.socket | None = None
         self._wake = -1
@@ -176,7 +182,13 @@ class MatcherEndpoint:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         ring_fd = self._ring.read_only_fd()
         height, width, *colours = self._shaper.shape
-        fields = {"ok": True, "height": height, "width": width, "channels": 3 if colours else 1}
+        fields = {
+            "ok": True,
+            "height": height,
+            "width": width,
+            "channels": 3 if colours else 1,
+            "rate_hz": self._rate_hz,
+        }
         answer = json.dumps(fields).encode()
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ring_fd, self._wake]))
         try:

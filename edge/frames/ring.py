@@ -5,10 +5,8 @@ writable again, resize it or add seals (never F_SEAL_WRITE: such memory could
 not be wiped). The matcher gets a read-only descriptor. Releasing a frame is
 one copy into the next slot; the slot's sequence number is zero until the
 frame is published, so a reader that was overtaken notices. On revoke every
-used slot is zeroed through the guard's own mapping.
-
-Layout, little endian: 64 bytes of ring header, then per slot 64 bytes of
-header and `frame_bytes` of pixels, rounded up to a cache line.
+used slot is zeroed through the guard's own mapping. The layout is the reader's,
+`framegate_client.ring`.
 """
 
 from __future__ import annotations
@@ -17,12 +15,11 @@ import fcntl
 import math
 import mmap
 import os
-import struct
-from typing import NamedTuple
 
 import numpy as np
 
 from edge.errors import RingError
+from framegate_client.ring import HEADER, HEADER_BYTES, MAGIC, NEWEST, NEWEST_AT, SLOT, stride
 
 _SEALS = (
     0x0001  # F_SEAL_SEAL
@@ -32,28 +29,7 @@ _SEALS = (
 )
 _F_ADD_SEALS = 1033
 _F_GET_SEALS = 1034
-_MAGIC = b"FGRING1\0"
-_HEADER = struct.Struct("<8sIIQ")  # magic, slots, frame_bytes, newest sequence
-_NEWEST = struct.Struct("<Q")
-_NEWEST_AT = 16
-_SLOT = struct.Struct("<QqQHHI")  # sequence, captured_ns, epoch, height, width, bytes
-_HEADER_BYTES = 64
 RING_BYTES = 64 * 1024 * 1024
-
-
-def _stride(frame_bytes: int) -> int:
-    return _HEADER_BYTES + -(-frame_bytes // 64) * 64
-
-
-class Slot(NamedTuple):
-    """What a slot's header says of the frame in it; a named tuple, made for every frame."""
-
-    sequence: int  # 0: nothing is published here
-    captured_ns: int
-    epoch: int
-    height: int
-    width: int
-    size: int
 
 
 class Ring:
@@ -67,14 +43,14 @@ class Ring:
             self._map = mmap.mmap(fd, size)
         except (OSError, ValueError) as err:
             raise RingError(f"the release ring cannot be mapped writable: {err}") from err
-        magic, slots, frame_bytes, newest = _HEADER.unpack_from(self._map)
+        magic, slots, frame_bytes, newest = HEADER.unpack_from(self._map)
         self.slots: int = slots
         self.frame_bytes: int = frame_bytes
         self._newest: int = newest
-        if magic != _MAGIC:
+        if magic != MAGIC:
             raise RingError(f"expected a release ring, got magic {magic!r}")
         self._bytes = np.frombuffer(self._map, np.uint8)
-        self._stride = _stride(self.frame_bytes)
+        self._stride = stride(self.frame_bytes)
         self._used: set[int] = set()
 
     @classmethod
@@ -89,10 +65,10 @@ class Ring:
         Args:
             fd: of `memory`; None to make one.
         """
-        slots = max(2, min(slots, RING_BYTES // _stride(frame_bytes)))
+        slots = max(2, min(slots, RING_BYTES // stride(frame_bytes)))
         fd = cls.memory() if fd is None else fd
-        os.ftruncate(fd, _HEADER_BYTES + slots * _stride(frame_bytes))
-        os.pwrite(fd, _HEADER.pack(_MAGIC, slots, frame_bytes, 0), 0)
+        os.ftruncate(fd, HEADER_BYTES + slots * stride(frame_bytes))
+        os.pwrite(fd, HEADER.pack(MAGIC, slots, frame_bytes, 0), 0)
         return cls(fd)
 
     def seal(self) -> None:
@@ -106,7 +82,7 @@ class Ring:
     @property
     def newest(self) -> int:
         """Sequence number of the frame published last, whoever did; 0 if there was none."""
-        (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
+        (newest,) = NEWEST.unpack_from(self._map, NEWEST_AT)
         return int(newest)
 
     def read_only_fd(self) -> int:
@@ -122,91 +98,31 @@ class Ring:
     def place(self, shape: tuple[int, ...]) -> tuple[int, np.ndarray]:
         """The next slot, unpublished, and where in it to write a uint8 picture of `shape`."""
         slot = self._newest % self.slots
-        at = _HEADER_BYTES + slot * self._stride
-        _NEWEST.pack_into(self._map, at, 0)
+        at = HEADER_BYTES + slot * self._stride
+        NEWEST.pack_into(self._map, at, 0)
         self._used.add(slot)
         size = math.prod(shape)
         if size > self.frame_bytes:
             raise RingError(f"expected at most {self.frame_bytes} bytes a frame, got {size}")
-        return slot, self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + size].reshape(shape)
+        return slot, self._bytes[at + HEADER_BYTES : at + HEADER_BYTES + size].reshape(shape)
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
         """Make the staged frame visible; returns its sequence number."""
-        at = _HEADER_BYTES + slot * self._stride
+        at = HEADER_BYTES + slot * self._stride
         self._newest += 1
         height, width = frame.shape[:2]
-        _SLOT.pack_into(self._map, at, 0, captured_ns, epoch, height, width, frame.nbytes)
-        _NEWEST.pack_into(self._map, at, self._newest)
-        _NEWEST.pack_into(self._map, _NEWEST_AT, self._newest)
+        SLOT.pack_into(self._map, at, 0, captured_ns, epoch, height, width, frame.nbytes)
+        NEWEST.pack_into(self._map, at, self._newest)
+        NEWEST.pack_into(self._map, NEWEST_AT, self._newest)
         return self._newest
 
     def wipe(self) -> None:
         """Zero every slot this side has used since the last wipe."""
         for slot in self._used:
-            at = _HEADER_BYTES + slot * self._stride
+            at = HEADER_BYTES + slot * self._stride
             self._bytes[at : at + self._stride].fill(0)
         self._used.clear()
 
     def wipe_all(self) -> None:
         """Zero every slot, whoever wrote it; for the parent, when the gate is gone."""
-        self._bytes[_HEADER_BYTES:].fill(0)
-
-
-class RingReader:
-    """The matcher's side: find the next frame, copy it out, check it was not overtaken."""
-
-    def __init__(self, fd: int) -> None:
-        size = os.fstat(fd).st_size
-        self._map = mmap.mmap(fd, size, prot=mmap.PROT_READ)
-        magic, self.slots, self.frame_bytes, _ = _HEADER.unpack_from(self._map)
-        if magic != _MAGIC:
-            raise RingError(f"expected a release ring, got magic {magic!r}")
-        self._bytes = np.frombuffer(self._map, np.uint8)
-        self._stride = _stride(self.frame_bytes)
-        self._next = 1
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """Everything after the ring header, as the kernel shows it to this process."""
-        return self._bytes[_HEADER_BYTES:]
-
-    def skip_to_newest(self) -> None:
-        """Forget every frame published so far."""
-        (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
-        self._next = newest + 1
-
-    def next(self, *, copy: bool = True) -> tuple[Slot, np.ndarray] | None:
-        """The oldest frame not read yet as a private copy, or None.
-
-        It is BGR, shape (H, W, 3), or grey, shape (H, W), as its slot's size says.
-        Frames that were overwritten or wiped before they could be read are
-        skipped; `Slot.sequence` shows the gap. Without `copy` it is a view into
-        the ring: good until the slot's next turn or a wipe, see `intact`.
-        """
-        (newest,) = _NEWEST.unpack_from(self._map, _NEWEST_AT)
-        while self._next <= newest:
-            self._next = max(self._next, newest - self.slots + 1)
-            sequence = self._next
-            self._next += 1
-            at = _HEADER_BYTES + (sequence - 1) % self.slots * self._stride
-            slot = Slot(*_SLOT.unpack_from(self._map, at))
-            if slot.sequence != sequence or slot.size > self.frame_bytes:
-                continue
-            shape: tuple[int, ...] = (slot.height, slot.width)
-            if slot.size != math.prod(shape):
-                shape = (*shape, 3)
-                if slot.size != math.prod(shape):
-                    continue
-            pixels = self._bytes[at + _HEADER_BYTES : at + _HEADER_BYTES + slot.size]
-            picture = pixels.reshape(shape)
-            if copy:
-                picture = picture.copy()
-            if self.intact(sequence):
-                return slot, picture
-        return None
-
-    def intact(self, sequence: int) -> bool:
-        """Whether that frame still lies in its slot, neither overwritten nor wiped."""
-        at = _HEADER_BYTES + (sequence - 1) % self.slots * self._stride
-        (there,) = _NEWEST.unpack_from(self._map, at)
-        return bool(there == sequence)
+        self._bytes[HEADER_BYTES:].fill(0)

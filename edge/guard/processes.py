@@ -136,7 +136,8 @@ def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
         GuardError: the command cannot be started.
     """
     try:
-        process = subprocess.Popen(command, env={**isolation.cleaned(os.environ), **environment})
+        names = isolation.with_client({**isolation.cleaned(os.environ), **environment})
+        process = subprocess.Popen(command, env=names)
     except OSError as err:
         raise GuardError(f"matcher {command[0]!r} cannot be started: {err.strerror}") from err
     return Child("matcher", process)

@@ -169,7 +169,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         if key in _KEPT or key.startswith(_KEPT_PREFIXES)
     }
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a sandbox with threads could not be closed
-    return {"HOME": "/", _SILENCE: "1", **kept, **given}
+    return isolation.with_client({"HOME": "/", _SILENCE: "1", **kept, **given})
 
 
 def missing() -> dict[Layer, str]:
@@ -239,6 +239,8 @@ def _home_of(program: str) -> list[str]:
 
 
 def _packages() -> list[str]:
-    """The client library, which an editable installation keeps elsewhere, and PYTHONPATH."""
+    """This package, which an editable installation keeps elsewhere, the client, PYTHONPATH."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return [str(Path(isolation.__file__).parent), *(os.path.abspath(p) for p in named if p)]
+    ours = Path(isolation.__file__).resolve().parent
+    client = (ours.parent / "framegate_client").resolve()
+    return [str(ours), str(client), *(os.path.abspath(p) for p in named if p)]

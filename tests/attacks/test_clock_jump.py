@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.client.connection import Connection
 from edge.clock import MS, S
 from edge.guard import launch
 from edge.guard.plan import Plan
 from edge.guard.processes import spawn_unconfigured
 from edge.guard.supervisor import Guard
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import Site, site

@@ -217,9 +217,9 @@ def test_another_program_of_the_matchers_user_does_not_find_the_socket(tmp_path:
 
 CLIENT = """
 import ctypes, os, sys
-from edge.client.connection import open_connection
+from framegate_client.connection import connect
 before = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
-connection = open_connection()
+connection = connect()
 after = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 print(connection.height, "FRAMEGATE_FD" in os.environ, before, after, flush=True)
 sys.stdin.read()

@@ -196,8 +196,8 @@ def kiosk(tmp_path: Path, face_model: Path) -> Site:
 
 ESCAPE = """
 import os, socket, time
-from edge.client.connection import open_connection
-frames = open_connection()
+from framegate_client.connection import connect
+frames = connect()
 frames.read()
 if os.fork():
     time.sleep(60)

@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 
 from edge.cameras.opencv import FileCamera
-from edge.client.connection import Connection
 from edge.guard.plan import Plan
 from edge.guard.results import finish_run
 from edge.guard.supervisor import Guard
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.guards import Site, site
 

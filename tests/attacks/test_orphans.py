@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.client.connection import Connection
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.guards import Line, Site, site
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.client.connection import Connection
 from edge.clock import MS, S
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.lease import LIFE_NS
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import Site, site

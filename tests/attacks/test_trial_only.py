@@ -19,7 +19,6 @@ import pytest
 
 from edge.audit.proofs.verify import verify_log
 from edge.cameras.opencv import CameraIdentity
-from edge.client.connection import Connection
 from edge.clock import BootClock, S
 from edge.commissioning.keys import RecordKind
 from edge.errors import UsageError
@@ -28,6 +27,7 @@ from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
 from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.guards import Line, Site, site
 

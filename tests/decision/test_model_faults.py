@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from edge.client.connection import Connection
 from edge.clock import S
 from edge.decision.model_failures import CircuitBreaker, Consequence
 from edge.errors import GuardError
@@ -20,6 +19,7 @@ from edge.guard.supervisor import Guard
 from edge.heartbeat import Beats
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import Site, site

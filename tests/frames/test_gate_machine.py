@@ -30,9 +30,10 @@ from edge.clock import MS, VirtualClock
 from edge.errors import LeaseError
 from edge.frames.gate import Blocked, Gate, Limits, Pending, Verdict
 from edge.frames.releaser import Releaser
-from edge.frames.ring import Ring, RingReader
+from edge.frames.ring import Ring
 from edge.lease import Binding, Lane, Lease, Revocation, decode, encode
 from edge.reasons import Reason
+from framegate_client.ring import RingReader
 from tests.support.gate_reference import Reference
 
 STEPS = int(os.environ.get("FRAMEGATE_STEPS", "100000"))

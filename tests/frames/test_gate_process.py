@@ -14,7 +14,6 @@ import pytest
 from bench import scenery
 from edge import ipc
 from edge.cameras.layout import Layout
-from edge.client.connection import Connection
 from edge.clock import MS, BootClock, Clock
 from edge.frames import lifecycle
 from edge.frames.gate_process import GateProcess
@@ -43,6 +42,7 @@ from edge.lease import Binding, Lane, Lease, Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
 from edge.view import signs
+from framegate_client.connection import Connection
 from tests.support import render
 
 HEIGHT, WIDTH = 240, 320

@@ -13,8 +13,9 @@ from edge.cameras.layout import Layout
 from edge.commissioning.records import parse_device
 from edge.errors import RecordError, RingError
 from edge.frames.output_format import OutputFormat, Shaper
-from edge.frames.ring import Ring, RingReader
+from edge.frames.ring import Ring
 from edge.wire import from_json, to_json
+from framegate_client.ring import RingReader
 from tests.support import render
 
 HEIGHT, WIDTH = 240, 320

@@ -22,7 +22,6 @@ from edge.audit.proofs.verify import verify_log
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera
 from edge.cameras.source import parse_source
-from edge.client.connection import Connection
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, Office, RecordKind, read_verifier
 from edge.errors import CameraError, GuardError, MatcherError, PolicyError, SignatureError
@@ -34,6 +33,7 @@ from edge.models import SCENE
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
 from edge.view.fingerprint import Fingerprint, SceneCheck
+from framegate_client.connection import Connection
 from tests.policy.test_lanes import onnx_model
 from tests.support import render
 from tests.support.audit_helpers import read_all
@@ -283,7 +283,7 @@ def test_a_stranger_or_another_lane_is_refused_and_the_right_one_is_not(
             [
                 sys.executable,
                 "-c",
-                f"from edge.client.connection import Connection\n"
+                f"from framegate_client.connection import Connection\n"
                 f"try: Connection({path!r}, {token or right!r}, {lane!r})\n"
                 f"except Exception as err: print(err)",
             ],
@@ -324,7 +324,7 @@ def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site)
     idle = [
         sys.executable,
         "-c",
-        "from edge.client.connection import open_connection as o\nc = o()\n",
+        "from framegate_client.connection import connect as o\nc = o()\n",
     ]
     idle[2] += "import time; time.sleep(60)"
     with Guard(plan(kiosk, *idle), quiet) as guard:
@@ -337,7 +337,7 @@ def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site)
 
 def test_a_dead_matcher_is_started_again_and_frames_flow_to_it(kiosk: Site) -> None:
     said: list[str] = []
-    script = "from edge.client.connection import open_connection as o\nc = o()\nc.read()\nexit(3)"
+    script = "from framegate_client.connection import connect as o\nc = o()\nc.read()\nexit(3)"
     with Guard(plan(kiosk, sys.executable, "-c", script), said.append) as guard:
         first = guard.matcher.child
         while guard.matcher.child in (None, first):
@@ -668,7 +668,7 @@ def test_the_matchers_models_are_checked_before_it_starts(
     record = kiosk.device.read_text() + f'[matcher.models]\n"landmarks.onnx" = "{named}"\n'
     kiosk.device.write_text(record)
     kiosk.store.sign_file(kiosk.device, RecordKind.DEVICE)
-    counter = (sys.executable, "-m", "edge.client.counter", str(tmp_path / "received.json"))
+    counter = (sys.executable, "-m", "framegate_client.counter", str(tmp_path / "received.json"))
 
     if code is not None:
         with pytest.raises(GuardError, match=code):

@@ -13,7 +13,6 @@ import pytest
 
 from edge.audit.note import Signer
 from edge.audit.proofs.verify import verify_log
-from edge.client.connection import Connection
 from edge.clock import MS, BootClock
 from edge.commissioning.keys import Office, read_verifier
 from edge.consent.tokens import DAY_S, Receipt, sign_token
@@ -23,6 +22,7 @@ from edge.guard.supervisor import Guard
 from edge.lease import Lane
 from edge.reasons import Reason
 from edge.report.record import FrameDecision
+from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.guards import DEVICE, SESSION, Site, site
 

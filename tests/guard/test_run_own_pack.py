@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from edge.audit.proofs.verify import verify_log
-from edge.client.connection import Connection
 from edge.commissioning.keys import read_verifier
 from edge.daemon.service import plan_of
 from edge.daemon.settings import load_settings
@@ -19,6 +18,7 @@ from edge.policy.signed.store import PolicyStore
 from edge.reasons import Reason
 from edge.report.record import Outcome
 from edge.version import BUILT_S, VERSION
+from framegate_client.connection import Connection
 from tests.policy.test_bundle_by_path import RULES
 from tests.support import render
 from tests.support.bundles import ANN, CYD, DAY_S, ROOT, make_bundle, sign_all

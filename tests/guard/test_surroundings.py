@@ -39,7 +39,7 @@ def started(kiosk: Site, out: Path, before: str) -> subprocess.CompletedProcess[
     command: Sequence[str | Path] = [
         *(sys.executable, "-m", "edge.cli", "run", "--source", kiosk.clip),
         *("--device", kiosk.device, "--session", kiosk.session, "--keys", kiosk.store.directory),
-        *("--matcher", f"{sys.executable} -m edge.client.counter {room}/received.json"),
+        *("--matcher", f"{sys.executable} -m framegate_client.counter {room}/received.json"),
         *("--matcher-write", room, "--out", out),
     ]
     shell = ["sh", "-c", f'{before}; exec "$@"', "sh", *map(str, command)]

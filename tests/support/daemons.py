@@ -92,7 +92,7 @@ def configure(site: Site, port: int, *, matcher: bool = True) -> Path:
     room.mkdir(exist_ok=True)
     if os.getuid() == 0:
         os.chown(room, NOBODY, NOBODY)
-    command = f'["{sys.executable}", "-m", "edge.client.counter", "{room}/received.json"]'
+    command = f'["{sys.executable}", "-m", "framegate_client.counter", "{room}/received.json"]'
     config = site.folder / "guard.toml"
     config.write_text(
         f'source = "{site.clip}"\ndevice = "D.toml"\nsession = "S.toml"\nkeys = "keys"\n'

@@ -179,7 +179,9 @@ def running(kiosk: Site, *arguments: str, matcher: str | None = None) -> Iterato
     (out / "matcher").mkdir(parents=True, exist_ok=True)
     line = Line(kiosk.store.board_key())
     if matcher is None:
-        matcher = f"{sys.executable} -m edge.client.counter {out / 'matcher' / 'received.json'}"
+        matcher = (
+            f"{sys.executable} -m framegate_client.counter {out / 'matcher' / 'received.json'}"
+        )
     command = [sys.executable, "-m", "edge.cli", "run", "--source", str(kiosk.clip)]
     command += ["--device", str(kiosk.device), "--session", str(kiosk.session)]
     command += ["--keys", str(kiosk.store.directory), "--board", line.port, "--out", str(out)]

@@ -31,7 +31,7 @@ MODULES = {
     "virtual board": "firmware_bridge.virtual.process",
     "bridge": "firmware_bridge.process",
     "status": "edge.status.process",
-    "matcher": "edge.client.counter",
+    "matcher": "framegate_client.counter",
 }
 AGAIN = ("starting again", "starting it again")  # a lost guard; a lost matcher
 WAIT_S = 20.0

@@ -151,7 +151,7 @@ def guard_on(rig: Rig, site: guards.Site) -> Iterator[tuple[guards.Running, Tap]
     command += ["--keys", str(site.store.directory), "--board", tap.port, "--out", str(out)]
     command += [
         "--matcher",
-        f"{sys.executable} -m edge.client.counter {out / 'matcher' / 'received.json'}",
+        f"{sys.executable} -m framegate_client.counter {out / 'matcher' / 'received.json'}",
     ]
     command += ["--matcher-write", str(out / "matcher")]
     with (out.parent / "guard.log").open("w") as log:

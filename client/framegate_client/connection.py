@@ -1,10 +1,9 @@
-"""The matcher's side: frames as they are released, or a drop-in for OpenCV's capture.
+"""One matcher's connection to the guard: released frames come in, reports go out.
 
-    for frame in connect(path, token, "verify_1_1"):   # ndarray with .captured_ns, .epoch
+    for frame in connect():            # ndarray with .captured_ns, .epoch, .sequence
         ...
-
-    capture = VideoCapture()                            # in place of cv2.VideoCapture(0)
-    ok, frame = capture.read()
+    async for frame in connect():      # the same under asyncio
+        ...
 
 Where the guard starts the matcher, token and lane come in the environment
 (FRAMEGATE_TOKEN, FRAMEGATE_LANE), and with them the path of the guard's socket
@@ -15,22 +14,45 @@ Where the guard starts the matcher, token and lane come in the environment
 from __future__ import annotations
 
 import array
+import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import select
 import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from enum import Enum
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from edge.errors import MatcherError, UsageError
-from edge.frames.matcher_endpoint import VERSION
-from edge.frames.ring import RingReader
-from edge.ipc import hide_memory
-from edge.lease import Lane
+from framegate_client.errors import MatcherError, UsageError
+from framegate_client.ring import RingReader
+
+VERSION = 1
+LANES = (
+    "verify_1_1",
+    "identify_1_n",
+    "reidentify",
+    "redact_selective",
+    "detect",
+    "detect_drowsiness",
+    "detect_event",
+    "infer_attribute",
+    "infer_emotion",
+    "read_plate",
+    "redact",
+    "social_score",
+    "transcribe_audio",
+    "export",
+)
+_ANSWER_S = 5.0  # the guard's time to admit
+_MAX_WORD = 16 * 1024  # bytes of one message of the guard's
+_PR_SET_DUMPABLE = 4
 
 
 class Frame(np.ndarray):
@@ -47,28 +69,51 @@ class Frame(np.ndarray):
 
 
 class Connection:
-    """One admitted matcher."""
+    """One admitted matcher. Threads may share it: one reads at a time, anyone may close."""
 
-    def __init__(self, path: str | int, token: str, lane: str | Lane) -> None:
+    def __init__(self, path: str | int, token: str, lane: str | Enum) -> None:
         """Connect and be admitted; `path` may be the descriptor of a connected socket.
+
+        Args:
+            lane: what the matcher does, one of `LANES`.
 
         Raises:
             UsageError: `lane` is not a lane.
             MatcherError: no guard there, or it refused (the message has its code).
         """
-        name = lane.value if isinstance(lane, Lane) else lane
-        if name not in {member.value for member in Lane}:
-            raise UsageError(
-                f"lane {name!r} is not known; allowed: {', '.join(member.value for member in Lane)}"
-            )
-        hide_memory()
+        name = lane.value if isinstance(lane, Enum) else lane
+        if name not in LANES:
+            raise UsageError(f"lane {name!r} is not known; allowed: {', '.join(LANES)}")
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # frames stay in this process
         try:
             self._channel = _channel(path)
         except OSError as err:
             raise MatcherError(f"{path}: expected a guard there: {err}") from err
+        answer, fds = self._admitted(path, {"v": VERSION, "token": token, "lane": name})
+        self.lane: str = name
+        self.height, self.width = int(answer["height"]), int(answer["width"])
+        self.channels = int(answer["channels"])  # 3, or 1 where the record releases grey
+        self.rate_hz = float(answer.get("rate_hz", 0.0))  # as the camera says; 0: it does not
+        self.ring = RingReader(fds[0])
+        self._wake = fds[1]
+        os.close(fds[0])
+        self.ring.skip_to_newest()
+        self._channel.setblocking(False)
+        self._bell, self._rope = os.pipe()  # rung by `close`, for whoever waits in `read`
+        self._poll = select.poll()
+        for fd in (self._wake, self._channel.fileno(), self._bell):
+            self._poll.register(fd, select.POLLIN)
+        self._reading = threading.RLock()
+        self._closed = False
+        self.ended = False  # nothing more will come, and everything that came has been read
+        self._over = False  # the guard said that nothing more will come
+
+    def _admitted(
+        self, path: str | int, hello: dict[str, Any]
+    ) -> tuple[dict[str, Any], Sequence[int]]:
         try:
-            self._channel.send(json.dumps({"v": VERSION, "token": token, "lane": name}).encode())
-            self._channel.settimeout(5.0)
+            self._channel.send(json.dumps(hello).encode())
+            self._channel.settimeout(_ANSWER_S)
             data, rights, _, _ = self._channel.recvmsg(512, socket.CMSG_SPACE(8))
         except OSError as err:
             self._channel.close()
@@ -77,20 +122,7 @@ class Connection:
         if not answer["ok"]:
             self._channel.close()
             raise MatcherError(f"{path}: the guard refused this matcher: {answer['code']}")
-        fds = array.array("i", rights[0][2])
-        self.height, self.width = int(answer["height"]), int(answer["width"])
-        self.channels = int(answer["channels"])  # 3, or 1 where the record releases grey
-        self.ring = RingReader(fds[0])
-        self._wake = fds[1]
-        os.close(fds[0])
-        self.ring.skip_to_newest()
-        self._channel.setblocking(False)
-        self._poll = select.poll()
-        for fd in (self._wake, self._channel.fileno()):
-            self._poll.register(fd, select.POLLIN)
-        self._closed = False
-        self.ended = False  # nothing more will come, and everything that came has been read
-        self._over = False  # the guard said that nothing more will come
+        return answer, array.array("i", rights[0][2])
 
     def read(self, timeout_s: float | None = None, *, copy: bool = True) -> Frame | None:
         """The next released frame; None when the stream is over or the time has passed.
@@ -102,6 +134,10 @@ class Connection:
         `intact` when done with it, and drop the result if the answer is no.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._reading:
+            return self._next(deadline, copy)
+
+    def _next(self, deadline: float | None, copy: bool) -> Frame | None:
         asked = False
         while not self._closed:
             found = self.ring.next(copy=copy)
@@ -125,7 +161,7 @@ class Connection:
             asked = True
         return None
 
-    def __iter__(self) -> Connection:
+    def __iter__(self) -> Iterator[Frame]:
         return self
 
     def __next__(self) -> Frame:
@@ -136,10 +172,41 @@ class Connection:
             raise StopIteration
         return frame
 
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        """As `__next__`, for asyncio: the loop goes on while nothing is released."""
+        while True:
+            frame = self.read(0.0)
+            if frame is not None:
+                return frame
+            if self._closed or self.ended:
+                self.close()
+                raise StopAsyncIteration
+            await self._readable()
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        fds = (self._wake, self._channel.fileno(), self._bell)
+        for fd in fds:
+            loop.add_reader(fd, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            for fd in fds:
+                loop.remove_reader(fd)
+
     def __enter__(self) -> Connection:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def intact(self, frame: Frame) -> bool:
@@ -168,22 +235,33 @@ class Connection:
         """Leave, once; the guard releases nothing more to this matcher."""
         if self._closed:
             return
-        self._channel.close()
-        os.close(self._wake)
-        self.ended = self._closed = True
+        self._closed = True
+        os.write(self._rope, b".")
+        with self._reading:
+            if self._bell < 0:
+                return
+            self._channel.close()
+            for fd in (self._wake, self._bell, self._rope):
+                os.close(fd)
+            self._bell = -1
+            self.ended = True
 
     def _wait(self, wait_s: float | None) -> None:
         for fd, _ in self._poll.poll(None if wait_s is None else min(wait_s * 1000, 1e9)):
             if fd == self._wake:
-                os.eventfd_read(fd)
-                continue
-            with contextlib.suppress(OSError):  # the guard is gone: that ends the stream as well
-                self._channel.recv(512)
-            self._over = True
+                os.read(fd, 8)
+            elif fd == self._channel.fileno():
+                self._hear()
+
+    def _hear(self) -> None:
+        """Whatever the guard says means the end; so does its silence for good."""
+        with contextlib.suppress(OSError):
+            self._channel.recv(_MAX_WORD)
+        self._over = True
 
 
 def connect(
-    path: str | None = None, token: str | None = None, lane: str | Lane | None = None
+    path: str | None = None, token: str | None = None, lane: str | Enum | None = None
 ) -> Connection:
     """A connection to the guard, over which one iterates: released frames until the stream ends.
 
@@ -196,13 +274,6 @@ def connect(
     Raises:
         UsageError, MatcherError: as `Connection`.
     """
-    return open_connection(path, token, lane)
-
-
-def open_connection(
-    path: str | None = None, token: str | None = None, lane: str | Lane | None = None
-) -> Connection:
-    """A `Connection`; what is not given comes from the environment."""
     where: str | int | None = path
     if where is None and (number := os.environ.pop("FRAMEGATE_FD", "")).isdigit():
         where = int(number)
@@ -230,80 +301,3 @@ def _environment(name: str) -> str:
     if not value:
         raise UsageError(f"{name} is not set: start the matcher through the guard, or pass it")
     return value
-
-
-class VideoCapture:
-    """`cv2.VideoCapture` for a matcher behind the guard: only released frames come out."""
-
-    def __init__(
-        self,
-        source: int | str | None = None,
-        *,
-        token: str | None = None,
-        lane: str | Lane | None = None,
-        on_block: str = "wait",
-        timeout_s: float | None = None,
-    ) -> None:
-        """Connect to the guard.
-
-        Args:
-            source: path of the guard's socket. A camera index is accepted so that a call
-                can stay as it is; the guard has one camera, and the environment names it.
-            on_block: "wait" for the next released frame, or "return" (False, None) at once.
-            timeout_s: how long `read` waits at most; None for as long as it takes.
-
-        Raises:
-            UsageError, MatcherError: as `Connection`.
-        """
-        if on_block not in ("wait", "return"):
-            raise UsageError(f"on_block {on_block!r} is not known; allowed: wait, return")
-        path = source if isinstance(source, str) else None
-        self._connection: Connection | None = open_connection(path, token, lane)
-        self._timeout_s = 0.0 if on_block == "return" else timeout_s
-
-    def read(self) -> tuple[bool, np.ndarray | None]:
-        """(True, frame), or (False, None) at the end of the stream or of the timeout.
-
-        A frame is BGR, shape (H, W, 3); grey, shape (H, W), where the device record says so.
-        """
-        if self._connection is None:
-            return False, None
-        frame = self._connection.read(self._timeout_s)
-        if frame is None:
-            return False, None
-        picture = frame.view(np.ndarray)
-        picture.flags.writeable = True  # as OpenCV's are; it is this side's own copy
-        return True, picture
-
-    def compared(self, reference: str) -> None:
-        """Report a comparison; see `Connection.compared`."""
-        self._connected().compared(reference)
-
-    def gallery(self, people: Sequence[str]) -> None:
-        """Report whom every face is compared with; see `Connection.gallery`."""
-        self._connected().gallery(people)
-
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            raise MatcherError("this capture was released: no report can be made over it")
-        return self._connection
-
-    def isOpened(self) -> bool:
-        return self._connection is not None and not self._connection.ended
-
-    def get(self, prop: int) -> float:
-        """CAP_PROP_FRAME_WIDTH (3) and CAP_PROP_FRAME_HEIGHT (4); 0.0 for anything else."""
-        if self._connection is None:
-            return 0.0
-        return float({3: self._connection.width, 4: self._connection.height}.get(prop, 0))
-
-    def release(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> VideoCapture:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.release()

@@ -1,6 +1,6 @@
 """A matcher that matches nothing: it counts the frames it receives.
 
-    python -m edge.client.counter OUT.json
+    python -m framegate_client.counter OUT.json
 
 Writes `{"received": n, "captured_ns": [...], "received_ns": [...]}` when the
 stream ends or on SIGTERM. Demo and tests count releases here, at the matcher's end.
@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 
-from edge.client.connection import open_connection
-from edge.clock import BootClock
-from edge.errors import GuardError
+from framegate_client.connection import connect
+from framegate_client.errors import GuardError
 
 
 def main() -> int:
@@ -23,16 +23,15 @@ def main() -> int:
     out = Path(sys.argv[1])
     captured: list[int] = []
     received: list[int] = []
-    clock = BootClock()
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     try:
-        connection = open_connection()
+        connection = connect()
         while not stopped:
             frame = connection.read(timeout_s=0.2)
             if frame is not None:
                 captured.append(frame.captured_ns)
-                received.append(clock.now_ns())
+                received.append(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
             elif connection.ended:
                 break
     except GuardError as err:

@@ -1,0 +1,17 @@
+"""The errors that the client raises on purpose; the guard's own tree grows from the same root."""
+
+
+class GuardError(Exception):
+    """Base of every error that framegate raises on purpose."""
+
+
+class UsageError(GuardError):
+    """The caller gave a bad option, file or value; nothing was changed."""
+
+
+class MatcherError(GuardError):
+    """The matcher's side of the release channel broke its rules or went away."""
+
+
+class RingError(MatcherError):
+    """The release ring is not what it should be."""
