@@ -284,7 +284,7 @@ def _blocking(facts: Mapping[str, object]) -> set[str]:
         "ST-ME": within("US-ME") and (police or acts_for) and recognises,
         "ST-CO": within("US-CO")
         and police
-        and search
+        and lane in ("identify_1_n", "reidentify")
         and live
         and (lapsed or token not in ("warrant", "court_order")),
         "ST-PDX": within("US-OR-Portland") and user in ("private_business", None) and search,
