@@ -32,6 +32,7 @@ check: $(TESTED) ## seconds: style, types, and that no import points upwards
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "make: run '$(BIN)/ruff format .'" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/framegate policy lint --warnings >&2
 	@found=$$(PYTHONPATH=. $(BIN)/lint-imports 2>&1) || { echo "$$found" | sed -n "/^Contracts$$/,\$$p" >&2; exit 1; }
 
 hil: $(TESTED) ## the board suite in full: process, emulated board, real one (PORT=/dev/ttyACM0 KEY=FILE)

@@ -48,6 +48,11 @@ def register(subparsers: Any) -> None:
     _show_options(actions.add_parser("show", help="print a policy's rules or its whole table"))
     lint = actions.add_parser("lint", help="find always-true rules and unknown words in a pack")
     _source(lint)
+    lint.add_argument(
+        "--warnings",
+        action="store_true",
+        help="print only what is wrong and which sources nobody has checked for half a year",
+    )
     lint.set_defaults(handler=_lint)
     _book_options(actions.add_parser("book", help="write every rule as a page to read or print"))
     _diff_options(actions.add_parser("diff", help="what changes between two policies"))
@@ -300,7 +305,7 @@ def _lint(args: argparse.Namespace) -> int:
     for rule in pack.rules:
         if days := rule.stale_days(utc_today()):
             print(f"warning: {rule.key}: its source was last checked {days} days ago")
-    if not wrong:
+    if not wrong and not args.warnings:
         print(f"{pack.name}: {len(pack.rules)} rules, nothing to mend")
     return 1 if wrong else 0
 

@@ -139,14 +139,17 @@ def _models() -> Finding:
 
 
 def _policy() -> Finding:
-    from edge.policy.engine import Policy
+    from edge.policy.engine import Policy, utc_today
     from edge.policy.shipped import names
 
     try:
-        digests = {name: Policy.load(name).digest.hex() for name in names()}
+        packs = {name: Policy.load(name) for name in names()}
     except GuardError as err:
         return doctor.policy({}, str(err))
-    return doctor.policy(digests, None)
+    today = utc_today()
+    stale = {r.id for p in packs.values() for r in p.pack.rules if r.stale_days(today)}
+    digests = {name: pack.digest.hex() for name, pack in packs.items()}
+    return doctor.policy(digests, None, tuple(sorted(stale)))
 
 
 def _cameras() -> Finding:

@@ -1,5 +1,6 @@
 """The doctor: what it says of good and of poor machines, and that it says it here."""
 
+import datetime
 import json
 
 import pytest
@@ -10,6 +11,10 @@ from edge.cli import main
 from edge.commissioning.keys import KeyStore
 from edge.diagnosis import findings as doctor
 from edge.diagnosis.findings import MIB, State
+from edge.policy import engine
+from edge.policy.engine import Policy
+from edge.policy.rules import CHECK_DAYS
+from edge.version import BUILT
 from tests.support.audit_helpers import start
 
 GOOD = [
@@ -48,6 +53,7 @@ POOR = [
     (doctor.models(("face.onnx",), ()), State.MISSING, True),
     (doctor.models((), ("face.onnx",)), State.MISSING, True),
     (doctor.policy({}, "no schema"), State.MISSING, True),
+    (doctor.policy({"strict": "ab" * 32}, None, ("MS-02",)), State.DEGRADED, False),
     (doctor.cameras((), ()), State.MISSING, False),
     (doctor.cameras(("/dev/video0",), ()), State.DEGRADED, False),
     (doctor.board((), ()), State.MISSING, False),
@@ -78,7 +84,22 @@ def test_the_last_line_says_whether_the_guard_can_run_and_what_only_some_uses_ne
         assert said.endswith(finding.part) is (state is State.MISSING)
 
 
-def test_the_command_names_every_part_with_its_state(tmp_path, capsys):
+@pytest.mark.parametrize(("days", "state"), [(CHECK_DAYS, "ok"), (CHECK_DAYS + 1, "degraded")])
+def test_the_command_says_when_nobody_has_checked_the_rules_for_half_a_year(
+    days, state, tmp_path, capsys, monkeypatch
+):
+    oldest = min(rule.checked for rule in Policy.load("strict").pack.rules)
+    monkeypatch.setattr(engine, "utc_today", lambda: oldest + datetime.timedelta(days=days))
+
+    main(["doctor", "--place", str(tmp_path), "--json"])
+
+    rows = {row["part"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["policy"]["state"] == state
+    assert ("FA-03" in rows["policy"]["found"]) is (state == "degraded")
+
+
+def test_the_command_names_every_part_with_its_state(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(engine, "utc_today", lambda: BUILT)
     keys = KeyStore.init(tmp_path / "keys").directory
 
     code = main(["doctor", "--keys", str(keys), "--place", str(tmp_path), "--json"])

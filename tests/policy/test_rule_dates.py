@@ -75,6 +75,8 @@ def test_a_rule_that_nobody_has_checked_for_half_a_year_is_named(days, warned, m
     assert main(["policy", "lint"]) == 0
     out = capsys.readouterr().out
     assert (f"its source was last checked {days} days ago" in out) is warned
+    assert main(["policy", "lint", "--warnings"]) == 0  # what `make check` runs
+    assert capsys.readouterr().out.startswith("warning: ") is warned
     assert main(["explain", "GD-01"]) == 0
     assert ("read the source again" in capsys.readouterr().out) is warned
 
