@@ -63,7 +63,7 @@ class KeyStore:
         Raises:
             UsageError: a key is there already, or the directory cannot be written.
         """
-        where = _resolved(directory)
+        where = store_folder(directory)
         device = f"framegate-{secrets.token_hex(4)}"
         record = Signer.generate(f"{device}/record")
         log = Signer.generate(f"{device}/log")
@@ -96,7 +96,7 @@ class KeyStore:
     @classmethod
     def open(cls, directory: Path | None = None) -> KeyStore:
         """The keys in `directory`, which must hold at least `record.pub`."""
-        where = _resolved(directory)
+        where = store_folder(directory)
         if not _is_file(where / "record.pub"):
             raise UsageError(
                 f"no keys in {where} (expected record.pub); make them with `framegate keys init`"
@@ -244,7 +244,8 @@ def read_verifier(path: Path) -> Verifier:
         raise UsageError(f"{path}: {err}") from err
 
 
-def _resolved(directory: Path | None) -> Path:
+def store_folder(directory: Path | None) -> Path:
+    """Where the keys are: `directory`, or the usual place."""
     return (directory or DEFAULT_DIR).expanduser()
 
 

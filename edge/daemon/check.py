@@ -8,6 +8,7 @@ A process of its own, so that the guard in force does not wait for the answer.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from edge import ipc
@@ -18,15 +19,17 @@ from edge.guard.obstacles import obstacles
 from edge.guard.plan import check
 
 
-def problems(config: Path) -> list[str]:
+def problems(config: Path, say: Callable[[str], None] = lambda line: None) -> list[str]:
     """Everything that would stop a start with this guard.toml, one line each.
+
+    `say` hears what stops no start, and an operator should know.
 
     Raises:
         SettingsError: the file cannot be read: bad usage, not a failed check.
     """
     data = read_settings(config)
     try:
-        return obstacles(plan_of(parse_settings(data, config)))
+        return obstacles(plan_of(parse_settings(data, config)), say)
     except SettingsError as err:
         return list(err.problems)
 

@@ -62,7 +62,11 @@ def plan_of(settings: Settings) -> Plan:
         board=settings.board,
         matcher=settings.matcher,
         confinement=Confinement(
-            uid=settings.matcher_uid, reads=settings.matcher_read, writes=settings.matcher_write
+            uid=settings.matcher_uid,
+            reads=settings.matcher_read,
+            writes=settings.matcher_write,
+            cwd=settings.matcher_cwd,
+            env=settings.matcher_env,
         ),
         pack=settings.pack,
         policy=settings.policy,

@@ -21,6 +21,7 @@ from edge.errors import CameraError, UsageError
 from edge.files import read_named
 from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
+from edge.sandbox.spec import check_variable
 from edge.toml_text import parse_toml, text_of
 
 _MAX_BYTES = 64 * 1024
@@ -53,6 +54,8 @@ class Settings:
     matcher_uid: int
     matcher_read: tuple[Path, ...]
     matcher_write: tuple[Path, ...]
+    matcher_cwd: Path | None
+    matcher_env: tuple[tuple[str, str], ...]
     listen: Listen | None
     status_file: Path
 
@@ -125,6 +128,16 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _paths(value: Any) -> tuple[Path, ...]:
     return tuple(Path(text).expanduser() for text in _texts(value))
+
+
+def _variables(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise ValueError
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise ValueError
+        check_variable(name, text)
+    return tuple(value.items())
 
 
 def _uid(value: Any) -> int:
@@ -203,6 +216,22 @@ KEYS = (
     Key("matcher", "uid", "65534", f"1 to {MAX_UID}", "user id the matcher runs as", _uid),
     Key("matcher", "read", "[]", "a list of paths", "what it may read besides its program", _paths),
     Key("matcher", "write", "[]", "a list of folders", "where it may write", _paths),
+    Key(
+        "matcher",
+        "cwd",
+        '""',
+        'a folder, or ""',
+        "where it begins; empty for where the daemon was started",
+        _path_or_none,
+    ),
+    Key(
+        "matcher",
+        "env",
+        "{}",
+        "a table of texts, no name beginning with FRAMEGATE_",
+        "environment of its own, set when its program begins",
+        _variables,
+    ),
     Key(
         "status",
         "listen",
@@ -319,6 +348,8 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         matcher_uid=values["matcher", "uid"],
         matcher_read=tuple(folder / path for path in values["matcher", "read"]),
         matcher_write=tuple(folder / path for path in values["matcher", "write"]),
+        matcher_cwd=None if (cwd := values["matcher", "cwd"]) is None else folder / cwd,
+        matcher_env=values["matcher", "env"],
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
     )
@@ -379,9 +410,12 @@ def _name(key: Key) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A text, whole number or list of texts as TOML."""
+    """A text, whole number, list or table of texts as TOML."""
     if isinstance(value, list):
         return f"[{', '.join(_toml(part) for part in value)}]"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_toml(name)} = {_toml(text)}" for name, text in value.items())
+        return f"{{{pairs}}}"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'"{escaped}"'

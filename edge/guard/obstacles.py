@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from edge import isolation
@@ -16,9 +17,13 @@ from edge.cameras.source import SourceKind, parse_source
 from edge.guard.plan import Plan, examine
 
 
-def obstacles(plan: Plan) -> list[str]:
-    """One line for each thing that this user must mend before a guard of `plan` can start."""
-    _, errors = examine(plan)
+def obstacles(plan: Plan, say: Callable[[str], None] = lambda line: None) -> list[str]:
+    """One line for each thing that this user must mend before a guard of `plan` can start.
+
+    Args:
+        say: hears what stops no start, and an operator should know.
+    """
+    _, errors = examine(plan, say)
     found = [*(str(err) for err in errors), *_source(plan.source), *_folder("audit", plan.audit)]
     return list(dict.fromkeys(found))
 

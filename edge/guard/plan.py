@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from edge.cameras.source import parse_source
-from edge.commissioning.keys import KeyStore, RecordKind
+from edge.commissioning.keys import KeyStore, RecordKind, store_folder
 from edge.commissioning.matcher_models import check_matcher
 from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.errors import GuardError, UsageError
+from edge.guard.matcher_plan import OwnFiles, completed, path_faults, withheld
 from edge.models import SCENE
 from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
 from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
-from edge.sandbox.paths import faults
 from edge.view.fingerprint import Fingerprint, SceneCheck
 
 VIRTUAL = "virtual"
@@ -130,8 +130,7 @@ def examine(
         view = faults.of(lambda: _view(plan, keys, record))
         chosen = faults.of(lambda: _choose(plan, record))
         confinement = faults.of(lambda: _confinement(plan, record, say))
-    else:
-        faults.of(lambda: check_paths(plan))
+    faults.errors += matcher_faults(plan, device)
     faults.of(lambda: _require_program(plan))
     face_model = faults.of(lambda: asset("centerface.onnx"))
     if chosen is not None:
@@ -217,34 +216,28 @@ def _confinement(
     """The matcher's sandbox, all of whose layers this machine has."""
     if not plan.matcher or plan.confinement is None:
         return plan.confinement
-    check_paths(plan)
-    without = frozenset(sandbox.Layer(name) for name in device.matcher_without)
-    confinement = replace(plan.confinement, without=without)
+    confinement = completed(plan.confinement, device, own_files(plan))
     sandbox.require(confinement)
-    for layer in without:
+    for layer in sorted(confinement.without, key=sandbox.LAYERS.index):
         say(f"sandbox: {layer.value} is left out, as the signed record says")
+    for line in withheld(plan.matcher, confinement):
+        say(line)
     return confinement
 
 
-def path_faults(plan: Plan) -> list[str]:
-    """What the matcher is given although it would leave it no sandbox, a line each."""
+def own_files(plan: Plan) -> OwnFiles:
+    """What of the plan is the guard's own."""
+    secret = (store_folder(plan.keys), plan.audit, plan.inbox)
+    signed = (plan.device, plan.session, plan.policy, bundle_file(plan.pack))
+    return OwnFiles(
+        tuple(path for path in secret if path is not None),
+        tuple(path for path in signed if path is not None),
+    )
+
+
+def matcher_faults(plan: Plan, device: Device | None) -> list[UsageError]:
+    """Each path that the matcher cannot be given."""
     if not plan.matcher or plan.confinement is None:
         return []
-    secret = _present(plan.keys, plan.audit, plan.inbox)
-    signed = _present(plan.device, plan.session, plan.policy, bundle_file(plan.pack))
-    return faults(plan.confinement.reads, plan.confinement.writes, secret, signed)
-
-
-def _present(*paths: Path | None) -> list[Path]:
-    return [path for path in paths if path is not None]
-
-
-def check_paths(plan: Plan) -> None:
-    """See that what the matcher is given leaves it a sandbox.
-
-    Raises:
-        UsageError: a path is missing, or reaches the guard's own files or the system's.
-    """
-    wrong = path_faults(plan)
-    if wrong:
-        raise UsageError("; ".join(wrong))
+    own = own_files(plan)
+    return [UsageError(line) for line in path_faults(completed(plan.confinement, device, own), own)]

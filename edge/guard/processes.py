@@ -9,6 +9,7 @@ The kernel ends the children when the parent ends.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import subprocess
@@ -160,7 +161,13 @@ def spawn_sandboxed(
     order = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
         isolation.python("edge.sandbox.launcher", order.encode()),
-        env=sandbox.environment({**given, "FRAMEGATE_FD": str(fd)}),
+        env=sandbox.environment(
+            {
+                **given,
+                "FRAMEGATE_FD": str(fd),
+                sandbox.MATCHER_ENVIRONMENT: json.dumps(dict(confinement.env)),
+            }
+        ),
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(number for number in (fd, report) if number >= 0),
         start_new_session=True,  # its filter keeps it in this process group

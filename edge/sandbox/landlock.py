@@ -45,13 +45,19 @@ def version() -> int:
     return max(found, 0)
 
 
-def restrict(reads: Iterable[Path], writes: Iterable[Path], devices: Iterable[Path] = ()) -> None:
+def restrict(
+    reads: Iterable[Path],
+    writes: Iterable[Path],
+    devices: Iterable[Path] = (),
+    lists: Iterable[Path] = (),
+) -> None:
     """Refuse this thread, and all that comes from it, every file but these.
 
     Args:
         reads: files and folders to read and run from; one that does not exist is left out.
         writes: folders to read and write in.
         devices: files to read and write, nothing else.
+        lists: folders whose names may be listed, and those of the folders in them.
 
     Raises:
         SandboxError: the kernel has no Landlock, or refused. `no_new_privs` must be set.
@@ -76,6 +82,8 @@ def restrict(reads: Iterable[Path], writes: Iterable[Path], devices: Iterable[Pa
             _allow(ruleset, path, (_READ_FILE | _READ_DIR | _CHANGES) & handled)
         for path in devices:
             _allow(ruleset, path, (_READ_FILE | _WRITE_FILE) & handled)
+        for path in lists:
+            _allow(ruleset, path, _READ_DIR & handled)
         if libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0:
             raise SandboxError(f"landlock: the kernel refused: {_why()}")
     finally:

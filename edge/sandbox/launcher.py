@@ -1,6 +1,6 @@
 """The sandbox: puts the sandbox on this process, then becomes the matcher.
 
-    python -m edge.sandbox.launcher ORDER        (JSON, see `edge.sandbox.spec.Order`)
+    python -m edge.sandbox.launcher ORDER        (JSON, see `edge.sandbox.order.Order`)
     python -m edge.sandbox.launcher --probe      by layer what keeps it from going on, as JSON
 
 The layers go on from the outside in: what needs privileges first, then the
@@ -20,10 +20,10 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from edge.errors import SandboxError
-from edge.sandbox import landlock, privileges, seccomp
-from edge.sandbox import mounts as mounts
-from edge.sandbox.spec import LAYERS, NOBODY, REFUSED, Layer, Order
+from edge.errors import GuardError, SandboxError
+from edge.sandbox import landlock, mounts, privileges, seccomp
+from edge.sandbox.order import LAYERS, NOBODY, REFUSED, Layer, Order
+from edge.sandbox.spec import MATCHER_ENVIRONMENT
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -45,26 +45,28 @@ def main() -> int:
             _put_on(layer, order)
         if os.getppid() != parent:
             raise SandboxError("the guard ended meanwhile")
+        if order.cwd:
+            os.chdir(order.cwd)
+        own = json.loads(os.environ.pop(MATCHER_ENVIRONMENT, "{}"))
         environment = {k: v for k, v in os.environ.items() if k not in order.drop}
-        os.execve(order.command[0], list(order.command), environment)
-    except SandboxError as err:
+        os.execve(order.command[0], list(order.command), {**environment, **own})
+    except GuardError as err:
         print(f"framegate: the matcher was not started: {err}", file=sys.stderr)
     except OSError as err:
-        print(f"framegate: {order.command[0]} cannot be started: {err.strerror}", file=sys.stderr)
+        what = err.filename or order.command[0]
+        print(f"framegate: the matcher was not started: {what}: {err.strerror}", file=sys.stderr)
     return REFUSED
 
 
 def _in_order(layers: tuple[Layer, ...]) -> list[Layer]:
-    """The network takes CAP_SYS_ADMIN, or else a user namespace, in which no user can be changed:
-    with it the network comes before the change of user, without it after."""
+    """Network and mounts take CAP_SYS_ADMIN, or else a user namespace, in which no user can be
+    changed: with it they come before the change of user, without it after."""
     ordered = [layer for layer in LAYERS if layer in layers]
-    if (
-        not privileges.has(privileges.CAP_SYS_ADMIN)
-        and Layer.NETWORK in layers
-        and Layer.OWN_UID in layers
-    ):
-        ordered.remove(Layer.NETWORK)
-        ordered.insert(ordered.index(Layer.OWN_UID) + 1, Layer.NETWORK)
+    if not privileges.has(privileges.CAP_SYS_ADMIN) and Layer.OWN_UID in layers:
+        first = [layer for layer in (Layer.NETWORK, Layer.MOUNTS) if layer in layers]
+        ordered = [layer for layer in ordered if layer not in first]
+        at = ordered.index(Layer.OWN_UID) + 1
+        ordered[at:at] = first
     return ordered
 
 
@@ -74,15 +76,20 @@ def _put_on(layer: Layer, order: Order) -> None:
             _only_descriptors(order.fd, order.report)
         case Layer.NETWORK:
             _own_network()
+        case Layer.MOUNTS:
+            _own_mounts(order)
         case Layer.OWN_UID:
-            mounts.open_ways(order.uid, (*order.reads, *order.writes))
+            if Layer.MOUNTS not in order.layers:
+                mounts.open_ways(order.uid, _shown(order))
             _own_uid(order.uid)
         case Layer.NO_NEW_PRIVS:
             privileges.give_up()
         case Layer.NO_CORE:
             _no_core()
         case Layer.LANDLOCK:
-            landlock.restrict(map(Path, order.reads), map(Path, order.writes), _DEVICES)
+            own = mounts.PRIVATE if Layer.MOUNTS in order.layers else ()
+            writes = map(Path, (*order.writes, *own))
+            landlock.restrict(map(Path, order.reads), writes, _DEVICES, map(Path, order.lists))
         case Layer.SECCOMP:
             reports = order.report >= 0
             _hand_over(seccomp.apply(os.getpid(), report=reports), order.report)
@@ -112,19 +119,41 @@ def _hand_over(listener: int | None, report: int) -> None:
 
 def _own_network() -> None:
     """Move into a network with nothing in it; without rights, in a user namespace of its own."""
-    if _unshare(_CLONE_NEWNET) == 0:
-        return
+    if _unshare(_CLONE_NEWNET) != 0:
+        _own_users("network_namespace")
+        if _unshare(_CLONE_NEWNET) != 0:
+            why = os.strerror(ctypes.get_errno())
+            raise SandboxError(f"network_namespace: the kernel refused a network of its own: {why}")
+
+
+def _own_mounts(order: Order) -> None:
+    """Move into a view of the file system that holds what the matcher is to see."""
+    if not privileges.has(privileges.CAP_SYS_ADMIN):
+        _own_users("mount_namespace")
+    mounts.own_namespace()
+    changes = Layer.OWN_UID in order.layers and os.getuid() != order.uid
+    cwd = order.cwd or os.getcwd()
+    uid = order.uid if changes else None
+    mounts.arrange(mounts.View(uid, _shown(order), cwd, order.models, order.hidden))
+
+
+def _shown(order: Order) -> tuple[str, ...]:
+    return (*order.reads, *order.writes)
+
+
+def _own_users(layer: str) -> None:
+    """Move into a user namespace that knows this process's user alone, who may do more in it."""
     uid, gid = os.getuid(), os.getgid()
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self is root's after setuid
-    if _unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+    if _unshare(_CLONE_NEWUSER) != 0:
         why = os.strerror(ctypes.get_errno())
-        raise SandboxError(f"network_namespace: the kernel refused a network of its own: {why}")
+        raise SandboxError(f"{layer}: the kernel refused a user namespace: {why}")
     try:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     except OSError as err:
-        raise SandboxError(f"network_namespace: no user map: {err.strerror}") from err
+        raise SandboxError(f"{layer}: no user map: {err.strerror}") from err
 
 
 def _own_uid(uid: int) -> None:

@@ -3,7 +3,8 @@
 The sandbox hands over the listener of its seccomp filter. A thread waits at it,
 because the kernel's read may wait; it answers every attempt with EPERM, and an
 open of anything but a camera with *go on*, so that Landlock and the file's
-rights decide. Nothing is allowed here that they refuse.
+rights decide. Nothing is allowed here that they refuse. Signals go on to the
+matcher's own processes, so that it can end a child, and to nobody else.
 """
 
 from __future__ import annotations
@@ -90,15 +91,16 @@ class SeccompNotifier(threading.Thread):
             fcntl.ioctl(listener, _RECEIVE, notice)
             number, thread, _, call, _, _, *arguments = _NOTICE.unpack(notice)
             what = self._judge(listener, number, thread, call, arguments)
-            assert self._machine is not None
-            reply = bytearray(_REPLY.pack(number, 0, 0, _GO_ON))
-            if call == self._machine.judged["socket"]:  # refused as where there is no network
-                reply = bytearray(_REPLY.pack(number, 0, -errno.EAFNOSUPPORT, 0))
+            name = self._call_name(call)
             if what:
-                self._tell(what, BY_CALL.get(self._call_name(call), Attempt.CAMERA))
-                if call != self._machine.judged["socket"]:
-                    reply = bytearray(_REPLY.pack(number, 0, -errno.EPERM, 0))
-            fcntl.ioctl(listener, _ANSWER, reply)
+                self._tell(what, BY_CALL.get(name, Attempt.CAMERA))
+            error = errno.EPERM if what else 0
+            if name == "socket":  # refused as where there is no network
+                error = errno.EAFNOSUPPORT
+            elif name == "kill" and not _of_its_group(thread, arguments[0]):
+                error = errno.EPERM
+            reply = _REPLY.pack(number, 0, -error, 0 if error else _GO_ON)
+            fcntl.ioctl(listener, _ANSWER, bytearray(reply))
 
     def _judge(self, listener: int, number: int, thread: int, call: int, args: list[int]) -> str:
         """What was tried, in words; empty for a file that is no camera."""
@@ -108,12 +110,13 @@ class SeccompNotifier(threading.Thread):
             path = _path(thread, args[opens[call]])
             fcntl.ioctl(listener, _STILL_VALID, struct.pack("Q", number))  # it was that thread's
             return f"open {path}" if _CAMERA.fullmatch(path) else ""
-        if call == self._machine.judged["socket"]:
-            return self._sockets.attempt(args[0] & 0xFFFFFFFF)
-        if call == self._machine.judged["sendto"]:
-            return "sendto an address"
         name = self._call_name(call)
-        return "a new namespace" if name == "clone" else name
+        match name:
+            case "socket":
+                return self._sockets.attempt(args[0] & 0xFFFFFFFF)
+            case "kill":
+                return ""
+        return {"sendto": "sendto an address", "clone": "a new namespace"}.get(name, name)
 
     def _call_name(self, call: int) -> str:
         """The call by name; empty for one that no attempt is of."""
@@ -125,6 +128,15 @@ class SeccompNotifier(threading.Thread):
         if not self.attempt:
             self.attempt, self.kind = what, kind
             os.eventfd_write(self.fd, 1)
+
+
+def _of_its_group(thread: int, target: int) -> bool:
+    """Whether a signal to `target` stays among the matcher's processes, which cannot leave it."""
+    pid = target & 0xFFFFFFFF
+    try:
+        return pid < 1 << 31 and os.getpgid(pid or thread) == os.getpgid(thread)
+    except ProcessLookupError:
+        return False
 
 
 def _path(thread: int, address: int) -> str:

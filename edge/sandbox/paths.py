@@ -6,30 +6,38 @@ where they lead, after links; they may lie in each other's folders.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 _NEVER_READ = tuple(map(Path, ("/proc", "/sys", "/dev", "/run", "/boot")))
 _NEVER_WRITTEN = (*_NEVER_READ, *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")))
+_ACCESS_LIST = "system.posix_acl_access"
 _HELD_UP = Path("/dev/shm")  # memory for files, the one part of /dev that holds no device
 
 
 def faults(
-    reads: Iterable[Path], writes: Iterable[Path], secret: Iterable[Path], signed: Iterable[Path]
+    reads: Iterable[Path],
+    writes: Iterable[Path],
+    secret: Iterable[Path],
+    signed: Iterable[Path],
+    uid: int | None = None,
 ) -> list[str]:
     """What is wrong with the paths that a matcher is to read and write; empty if nothing is.
 
     Args:
         secret: the guard's folders that no matcher may read or change (keys, log, consent).
         signed: its files and folders that no matcher may change (records, policy).
+        uid: the matcher's own user; None if it has none.
     """
     hidden = [path.resolve() for path in secret]
     kept = [*hidden, *(path.resolve() for path in signed)]
     found = []
     for path in reads:
-        found += _fault("read", path, hidden, _NEVER_READ)
+        found += _fault("read", path, hidden, _NEVER_READ) or _mode_fault("read", path, uid)
     for path in writes:
-        found += _fault("write", path, kept, _NEVER_WRITTEN)
+        found += _fault("write", path, kept, _NEVER_WRITTEN) or _mode_fault("write", path, uid)
     return found
 
 
@@ -53,3 +61,19 @@ def _fault(what: str, path: Path, own: list[Path], never: tuple[Path, ...]) -> l
         if guarded.is_relative_to(where) or (guarded.is_dir() and where.is_relative_to(guarded)):
             return [f"{wanted}: expected a place apart from the guard's own, it meets {guarded}"]
     return []
+
+
+def _mode_fault(what: str, path: Path, uid: int | None) -> list[str]:
+    """Whether the matcher's user is kept from it by owner and mode; access lists are not judged."""
+    if uid is None:
+        return []
+    found = path.stat()
+    wanted = {"read": 0o4, "write": 0o2}[what] | (0o1 if stat.S_ISDIR(found.st_mode) else 0)
+    shift = 6 if found.st_uid == uid else 3 if found.st_gid == uid else 0
+    if found.st_mode >> shift & wanted == wanted or _ACCESS_LIST in os.listxattr(path):
+        return []
+    mend = f"chown {uid} {path}" if what == "write" else f"chmod -R o+rX {path}"
+    return [
+        f"matcher {what} {str(path)!r}: expected what user {uid} may {what}, it is user "
+        f"{found.st_uid}'s with mode {stat.S_IMODE(found.st_mode):o} ({mend})"
+    ]

@@ -124,6 +124,7 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
     )
     code += _case(judged["prlimit64"], [_argument(0), _op(_EQUAL, 0, 0, 1), *_verdict()])
     code += _case(judged["tgkill"], [_argument(0), _op(_EQUAL, pid, 0, 1), *_verdict()])
+    code += _case(judged["kill"], [_op(_RETURN, _NOTIFY if report else _REFUSE)])
     code += _case(judged["socketpair"], _pair())
     code += _case(judged["sendto"], _no_address(attempt))
     code += _case(judged["socket"], _socket(_NOTIFY if report else _NO_FAMILY))

@@ -1,4 +1,4 @@
-"""The matcher's sandbox: what it is made of, what of it this machine has, and its order form.
+"""The matcher's sandbox: what a matcher is given in it, and what of it this machine has.
 
 The guard starts the matcher through `edge.sandbox.launcher`, which puts the layers
 on itself and then becomes the matcher. Every layer is asked for by name; one
@@ -14,34 +14,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge import isolation
 from edge.errors import SandboxError
+from edge.sandbox.mounts import PRIVATE
+from edge.sandbox.order import LAYER_NAMES, LAYERS, NOBODY, REFUSED, Layer, Order
+from edge.sandbox.siblings import siblings
 
-NOBODY = 65534
-REFUSED = 77  # exit code of the sandbox when it did not start the matcher
+__all__ = ["LAYERS", "LAYER_NAMES", "NOBODY", "REFUSED", "Confinement", "Layer", "Order"]
+
 _PROBE_S = 30.0
 _UNTRIED = "the matcher's sandbox could not be tried"
 _SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime reports to nobody, and does not try
-
-
-class Layer(Enum):
-    """One wall of the sandbox; the value is its name in records and messages."""
-
-    DESCRIPTORS = "descriptors"  # standard streams and the one socket, nothing else
-    NETWORK = "network_namespace"  # a network of its own, with nothing in it
-    OWN_UID = "own_uid"  # a user of its own, who owns nothing
-    NO_NEW_PRIVS = "no_new_privs"  # none gained at exec, none of the old kept
-    NO_CORE = "no_core"  # no core file, ended with the guard, memory closed to its like
-    LANDLOCK = "landlock"  # files by name; TCP, where the kernel can
-    SECCOMP = "seccomp"  # system calls by name
-
-
-LAYERS = tuple(Layer)
-LAYER_NAMES = tuple(layer.value for layer in Layer)
+MATCHER_ENVIRONMENT = "FRAMEGATE_MATCHER_ENV"  # what is set at the matcher's exec, not before it
 
 _SYSTEM_READS = (
     "/usr",
@@ -71,52 +58,16 @@ class Confinement:
     without: frozenset[Layer] = frozenset()  # only what a signed record says
     reads: tuple[Path, ...] = ()  # besides the system's and its interpreter's files
     writes: tuple[Path, ...] = ()
+    cwd: Path | None = None  # its current folder; None: the guard's
+    env: tuple[
+        tuple[str, str], ...
+    ] = ()  # set at its exec; the guard and its launcher never see it
+    models: tuple[tuple[Path, str], ...] = ()  # with their SHA-256, as the signed record has them
+    hidden: tuple[Path, ...] = ()  # the guard's own folders
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(layer for layer in LAYERS if layer not in self.without)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the sandbox is told, as one JSON argument."""
-
-    command: tuple[str, ...]
-    layers: tuple[Layer, ...] = LAYERS
-    uid: int = NOBODY
-    fd: int = -1  # the control socket; -1 for none
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    report: int = -1  # where the sandbox sends its listener; closed before the matcher begins
-    drop: tuple[str, ...] = field(default=())  # environment names that end with the sandbox
-
-    def encode(self) -> str:
-        return json.dumps(
-            {
-                "command": self.command,
-                "layers": [layer.value for layer in self.layers],
-                "uid": self.uid,
-                "fd": self.fd,
-                "reads": self.reads,
-                "writes": self.writes,
-                "report": self.report,
-                "drop": self.drop,
-            }
-        )
-
-    @classmethod
-    def decode(cls, text: str) -> Order:
-        fields = json.loads(text)
-        return cls(
-            tuple(fields["command"]),
-            tuple(Layer(name) for name in fields["layers"]),
-            fields["uid"],
-            fields["fd"],
-            tuple(fields["reads"]),
-            tuple(fields["writes"]),
-            fields["report"],
-            tuple(fields["drop"]),
-        )
 
 
 def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: int = -1) -> Order:
@@ -126,19 +77,37 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: i
         SandboxError: there is no such program.
     """
     program = program_of(command)
-    reads = [*interpreter_reads(program)]
-    reads += [os.path.abspath(part) for part in command[1:] if os.path.isfile(part)]
+    cwd = os.path.abspath(confinement.cwd or os.getcwd())
+    beside = siblings((program, *command[1:]), cwd, confinement.hidden)
+    models = tuple((os.path.abspath(path), sha256) for path, sha256 in confinement.models)
+    reads = [*interpreter_reads(program), *beside.modules]
+    own = [path.resolve() for path in confinement.hidden]
+    files = [Path(path) for path in named(command, cwd) if os.path.isfile(path)]
+    reads += [str(p) for p in files if not any(map(p.resolve().is_relative_to, own))]
     reads += [os.path.abspath(path) for path in confinement.reads]
+    reads += [path for path, _ in models]
+    moved = Layer.MOUNTS in confinement.layers or confinement.cwd is not None
     return Order(
         (program, *command[1:]),
         confinement.layers,
         confinement.uid,
         fd,
         tuple(dict.fromkeys(reads)),
+        (beside.folder,) if beside.folder else (),
         tuple(os.path.abspath(path) for path in confinement.writes),
+        models,
+        tuple(os.path.abspath(path) for path in confinement.hidden),
+        cwd if moved else "",
         report,
         () if "OPENBLAS_NUM_THREADS" in os.environ else ("OPENBLAS_NUM_THREADS",),
     )
+
+
+def named(command: tuple[str, ...], cwd: str) -> list[str]:
+    """The files and folders that a command names, as `PATH` or `--option=PATH`, seen from `cwd`."""
+    words = [word.partition("=")[2] if word.startswith("-") else word for word in command[1:]]
+    paths = [os.path.normpath(os.path.join(cwd, word)) for word in words if word]
+    return [path for path in paths if "\0" not in path and os.path.exists(path)]
 
 
 def program_of(command: tuple[str, ...]) -> str:
@@ -169,7 +138,20 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         if key in _KEPT or key.startswith(_KEPT_PREFIXES)
     }
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a sandbox with threads could not be closed
-    return isolation.with_client({"HOME": "/", _SILENCE: "1", **kept, **given})
+    return isolation.with_client({"HOME": PRIVATE[0], _SILENCE: "1", **kept, **given})
+
+
+def check_variable(name: str, text: str) -> None:
+    """See that the matcher's environment may have this.
+
+    Raises:
+        ValueError: no name of a variable, one that the guard sets, or a text that none can hold.
+    """
+    named = name.isascii() and name.isidentifier()
+    if not named or name.startswith("FRAMEGATE_") or "\0" in text:
+        raise ValueError(
+            f"expected a name of letters, digits and _, not beginning with FRAMEGATE_, got {name!r}"
+        )
 
 
 def missing() -> dict[Layer, str]:

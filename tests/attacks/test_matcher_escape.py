@@ -160,6 +160,41 @@ def test_what_an_honest_program_runs_into_is_no_attempt() -> None:
         assert notifier.attempt == ""
 
 
+WORKERS = """
+import multiprocessing, signal, tempfile
+from multiprocessing import shared_memory
+def double(x):
+    return 2 * x
+with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryDirectory() as folder:
+    file.write(b"x")
+shared = shared_memory.SharedMemory(create=True, size=4096)
+shared.close()
+shared.unlink()
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+queue.put(1)
+assert queue.get(timeout=20) == 1
+with context.Pool(2) as pool:
+    assert pool.map(double, [1, 2]) == [2, 4]
+"""
+SIGNALS = """
+child = os.fork()
+if child == 0:
+    import time
+    time.sleep(60)
+for other in (os.getppid(), 1, -1, -os.getppid()):
+    assert tried(lambda: os.kill(other, 0)) == "EPERM", other
+os.kill(child, 15)
+assert os.waitpid(child, 0)[1] == 15
+"""
+
+
+@pytest.mark.parametrize("code", [WORKERS, SIGNALS], ids=["workers", "signals"])
+def test_a_matcher_has_children_shares_memory_with_them_and_ends_them(code: str) -> None:
+    with watched(code) as notifier:
+        assert notifier.attempt == ""
+
+
 def test_numpy_opencv_and_onnxruntime_are_never_reported(face_model: Path) -> None:
     with watched(USEFUL, str(face_model), reads=(face_model,)) as notifier:
         assert notifier.attempt == ""

@@ -53,7 +53,7 @@ def test_frames_flow_whatever_the_umask_of_whoever_starts_it(
     done = started(kiosk, tmp_path / "out", f"umask {mask}")
 
     assert done.returncode == 0, done.stderr
-    assert "0 released" not in done.stdout
+    assert ": 0 released" not in done.stdout, done.stderr
     assert (tmp_path / "out" / "matcher" / "received.json").exists()
 
 

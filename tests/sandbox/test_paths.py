@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge.errors import UsageError
-from edge.guard.plan import Plan, check_paths
+from edge.commissioning import keys
+from edge.commissioning.records import Device
+from edge.guard.matcher_plan import withheld
+from edge.guard.plan import Plan, matcher_faults
 from edge.sandbox.paths import faults
 from edge.sandbox.spec import Confinement
 
@@ -64,18 +68,67 @@ def test_a_matchers_own_places_are_given(site: Path) -> None:
     assert found(site, write="out") == []
 
 
-def test_a_plan_with_such_a_path_is_refused_and_one_without_is_not(site: Path) -> None:
-    def plan(writes: Path) -> Plan:
-        return Plan(
-            source="0",
-            device=site / "device.toml",
-            session=site / "session.toml",
-            keys=site / "keys",
-            audit=site / "audit",
-            matcher=("matcher",),
-            confinement=Confinement(writes=(writes,)),
-        )
+def plan(site: Path, **given: object) -> Plan:
+    return Plan(
+        source="0",
+        device=site / "device.toml",
+        session=site / "session.toml",
+        keys=site / "keys",
+        audit=site / "audit",
+        matcher=("python3", "match.py", str(site / "gallery")),
+        confinement=Confinement(**given),  # type: ignore[arg-type]
+    )
 
-    with pytest.raises(UsageError, match=r"matcher write .*the guard's own"):
-        check_paths(plan(site))
-    check_paths(plan(site / "out"))
+
+def test_each_path_that_a_plan_cannot_give_is_a_line_of_its_own(site: Path) -> None:
+    wrong = plan(site, uid=os.getuid() or 1, reads=(Path("nosuch"),), writes=(site,))
+    right = plan(site, uid=os.stat(site).st_uid, writes=(site / "out",), cwd=site)
+
+    first, second = map(str, matcher_faults(wrong, None))
+
+    assert first.startswith("matcher read 'nosuch': ")
+    assert "the guard's own" in second
+    assert matcher_faults(right, None) == []
+    assert "cwd" in str(matcher_faults(plan(site, cwd=site / "nosuch"), None)[0])
+
+
+def test_the_usual_key_store_is_the_guards_own_as_well(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "DEFAULT_DIR", site / "keys")
+    asked = replace(plan(site, reads=(site / "keys",)), keys=None)
+
+    (line,) = map(str, matcher_faults(asked, None))
+
+    assert "the guard's own" in line
+
+
+@pytest.mark.parametrize(("mode", "kind"), [(0o755, "write"), (0o750, "read")])
+def test_what_the_matchers_user_may_not_use_is_said_with_the_cure(
+    site: Path, mode: int, kind: str
+) -> None:
+    folder = site / "out"
+    folder.chmod(mode)
+    given = {"reads": (folder,)} if kind == "read" else {"writes": (folder,)}
+    other = os.stat(folder).st_uid + 4242
+
+    (line,) = map(str, matcher_faults(plan(site, uid=other, **given), None))
+
+    assert f"expected what user {other} may {kind}" in line
+    assert line.endswith(f"(chown {other} {folder})" if kind == "write" else f"o+rX {folder})")
+    folder.chmod(0o777)
+    assert matcher_faults(plan(site, uid=other, **given), None) == []
+    without = Device(camera="fixed", matcher_without=("own_uid",))
+    folder.chmod(mode)
+    assert matcher_faults(plan(site, uid=other, **given), without) == []
+
+
+def test_a_folder_that_the_command_names_is_told_with_the_line_that_gives_it(site: Path) -> None:
+    asked = plan(site)
+    assert asked.confinement is not None
+
+    (line,) = withheld(asked.matcher, asked.confinement)
+
+    assert f'write read = ["{site}/gallery"] under [matcher]' in line
+    assert withheld(asked.matcher, Confinement(reads=(site,))) == []
+    assert withheld((*asked.matcher[:2], f"--in={site}/gallery"), Confinement()) == [line]

@@ -41,7 +41,7 @@ def run_check(args: argparse.Namespace) -> int:
     from edge.daemon.check import problems
 
     become(args.user)
-    if found := problems(args.file):
+    if found := problems(args.file, say=lambda line: print(f"note: {line}", file=sys.stderr)):
         print("\n".join(found), file=sys.stderr)
         return 1
     print(f"{args.file}: ok, a start by the user {current()} would pass")

@@ -63,6 +63,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="a folder the matcher may write in; it has none otherwise (repeatable)",
     )
+    parser.add_argument(
+        "--matcher-cwd",
+        metavar="DIR",
+        type=Path,
+        help="the folder the matcher begins in (default: this one)",
+    )
+    parser.add_argument(
+        "--matcher-env",
+        metavar="NAME=TEXT",
+        type=_variable,
+        action="append",
+        default=[],
+        help="a variable of the matcher's environment alone (repeatable)",
+    )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
     parser.add_argument(
         "--pack",
@@ -118,7 +132,12 @@ def run(args: argparse.Namespace) -> int:
         keys=args.keys,
         board=args.board,
         matcher=tuple(shlex.split(args.matcher)) if args.matcher else (),
-        confinement=Confinement(reads=tuple(args.matcher_read), writes=tuple(args.matcher_write)),
+        confinement=Confinement(
+            reads=tuple(args.matcher_read),
+            writes=tuple(args.matcher_write),
+            cwd=args.matcher_cwd,
+            env=tuple(args.matcher_env),
+        ),
         pack=args.pack,
         policy=args.policy,
         release=args.release,
@@ -163,6 +182,17 @@ def run(args: argparse.Namespace) -> int:
         print("framegate: the matcher was never there to take a frame", file=sys.stderr)
         return 1
     return 0
+
+
+def _variable(given: str) -> tuple[str, str]:
+    from edge.sandbox.spec import check_variable
+
+    name, equals, text = given.partition("=")
+    try:
+        check_variable(name if equals else "", text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"expected NAME=TEXT, got {given!r}") from err
+    return name, text
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,80 @@
+"""The Python modules beside a matcher's script, which it may import as it does without a guard.
+
+Not the whole folder: it may hold keys, logs and pictures as well. Modules and
+packages of it are named one by one, and its names may be listed, for Python
+looks for modules so. What else lies there has to be named by the operator.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST = 512  # a folder with more is no folder of a program
+_SUFFIXES = (".py", ".so", ".pth", ".zip")
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """What a command may import from its own folder."""
+
+    folder: str = ""  # may be listed; empty for none
+    modules: tuple[str, ...] = ()  # may be read
+
+
+def siblings(command: tuple[str, ...], cwd: str, apart: Iterable[Path] = ()) -> Siblings:
+    """The modules beside the script that `command` runs, or in `cwd` for `python -m MODULE`.
+
+    Args:
+        command: its first word is the program's absolute path.
+        apart: the guard's own files and folders; a package that meets one is left out.
+    """
+    folder = _folder(command, cwd)
+    if not folder:
+        return Siblings()
+    own = [path.resolve() for path in apart]
+    try:
+        found = sorted(entry.path for entry in os.scandir(folder) if _importable(entry))
+    except OSError:
+        return Siblings()
+    modules = [path for path in found if not any(map(Path(path).resolve().is_relative_to, own))]
+    modules = [path for path in modules if not any(o.is_relative_to(path) for o in own)]
+    return Siblings(folder, tuple(modules[:MOST]))
+
+
+def _folder(command: tuple[str, ...], cwd: str) -> str:
+    """Where Python looks for modules first; empty if that is nowhere of its own."""
+    if not os.path.basename(command[0]).startswith("python"):
+        return os.path.dirname(os.path.realpath(command[0])) if _python(command[0]) else ""
+    words = iter(command[1:])
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif word == "-c":
+            return ""
+        elif word == "-m":
+            return cwd
+        elif not word.startswith("-"):
+            return os.path.dirname(os.path.realpath(os.path.join(cwd, word)))
+        elif not word.startswith("--") and set("IP") & set(word):
+            return ""
+    return ""
+
+
+def _python(program: str) -> bool:
+    """Whether a program is a Python script by its first line."""
+    try:
+        with open(program, "rb") as file:
+            first = file.readline(256)
+    except OSError:
+        return False
+    return first.startswith(b"#!") and b"python" in first
+
+
+def _importable(entry: os.DirEntry[str]) -> bool:
+    if entry.is_dir():
+        return os.path.isfile(os.path.join(entry.path, "__init__.py"))
+    return entry.is_file() and entry.name.endswith(_SUFFIXES)
