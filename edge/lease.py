@@ -38,11 +38,17 @@ class Lane(Enum):
     SOCIAL_SCORE = "social_score"
     TRANSCRIBE = "transcribe_audio"
     EXPORT = "export"
+    VIEW_MASKED = "view_masked"
 
     @property
     def identifying(self) -> bool:
         """Whether the lane needs a controlled context on top of policy ALLOW."""
         return self in _IDENTIFYING
+
+    @property
+    def masked(self) -> bool:
+        """Whether every person is masked in what leaves, and all of the picture on doubt."""
+        return self is Lane.VIEW_MASKED
 
 
 _IDENTIFYING = frozenset({Lane.VERIFY, Lane.IDENTIFY, Lane.REIDENTIFY, Lane.REDACT_SELECTIVE})

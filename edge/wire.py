@@ -35,6 +35,7 @@ class Tag(IntEnum):
     ENDED = 8
     COMPARED = 9
     RESOLVED = 10  # gate -> parent
+    MASK = 11  # decider -> gate: where people may be, `edge.masking.message`
     HELLO = 16  # capture -> parent: the camera is there
     POOL_SIZE = 17  # parent -> capture
     GO = 18  # parent -> capture: everybody is ready

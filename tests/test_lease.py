@@ -109,7 +109,7 @@ def test_a_lane_that_does_not_exist_is_refused():
     data = bytearray(BYTES)
     data[76] = len(Lane)
 
-    with pytest.raises(LeaseError, match=rf"^lease names lane {len(Lane)}, expected 0 to 13$"):
+    with pytest.raises(LeaseError, match=rf"^lease names lane {len(Lane)}, expected 0 to 14$"):
         decode(bytes(data))
 
 

@@ -39,6 +39,7 @@ from edge.frames.settings import GateSettings, Picture, PoolSize
 from edge.guard.processes import Child, spawn_module
 from edge.heartbeat import Beats
 from edge.lease import Binding, Lane
+from edge.masking.polygons import MaskRules
 
 POLICY = bytes(32)
 _START_S = 20.0
@@ -100,6 +101,7 @@ class Rig:
             view=view,
             min_view_score=0.0,  # the policy asks for no more than the product does
             output=OutputFormat(),
+            masks=MaskRules(),
             token=token,
             uid=os.getuid(),
             beats_fd=beats.fd,

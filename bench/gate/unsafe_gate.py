@@ -16,6 +16,7 @@ from edge.cameras.layout import Layout
 from edge.frames import gate_process
 from edge.frames.matcher_endpoint import MatcherEndpoint
 from edge.frames.pool import Pool
+from edge.masking.mask import Mask
 
 _pool_at = [0]
 
@@ -39,7 +40,7 @@ class WatchedPool(Pool):
 class PlaceOutlet(MatcherEndpoint):
     """An endpoint of places: `epoch` holds the frame's offset in the pool."""
 
-    def stage(self, frame: np.ndarray) -> int:
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
         slot, self._staged = self._ring.place(frame.shape)
         return slot
 

@@ -18,6 +18,7 @@ from edge.evidence.people import PeopleRules
 from edge.files import read_named
 from edge.frames.output_format import SHRINK, OutputFormat
 from edge.lease import Lane
+from edge.masking.polygons import MaskRules, Polygon, read_polygons
 from edge.policy.signed.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
 from edge.sandbox.spec import LAYER_NAMES
@@ -75,6 +76,7 @@ class Device:
     matcher_counted: bool = False  # the matcher must report what it compares
     matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
+    masks: MaskRules = field(default_factory=MaskRules)  # of every lane
     picture: OutputFormat = field(default_factory=OutputFormat)  # what the matcher gets
     max_lag_ms: int = 0  # a frame comes at most this late, the record vouches; 0: not said
 
@@ -112,6 +114,7 @@ def parse_device(data: bytes, path: Path) -> Device:
     matcher = table.table("matcher")
     models = matcher.table("models")
     picture = matcher.table("picture")
+    mask = table.table("mask")
     consent = table.table("consent")
     clock = table.table("clock")
     capture = table.table("capture")
@@ -147,6 +150,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         matcher_counted=matcher.flag("counted", False),
         matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
         matcher_without=matcher.subset("without", LAYER_NAMES),
+        masks=MaskRules(polygons=mask.polygons("polygons"), bodies=mask.flag("bodies", False)),
         picture=OutputFormat(
             crop=picture.rectangle("crop"),
             grey=picture.flag("grey", False),
@@ -155,7 +159,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         max_lag_ms=capture.whole("max_lag_ms", 0, 0, MAX_LAG_MS),
     )
     parts = (operator, people, view, identity, board, clock, capture)
-    more = (models, picture, matcher, consent, table)
+    more = (models, picture, mask, matcher, consent, table)
     for part in (*parts, *more):
         part.finish()
     return device
@@ -282,6 +286,13 @@ class _Table:
             )
         left, top, right, bottom = (float(v) for v in value)
         return left, top, right, bottom
+
+    def polygons(self, key: str) -> tuple[Polygon, ...]:
+        """Polygons as lists of [x, y] corners, shares of the picture."""
+        try:
+            return read_polygons(self._take(key, []))
+        except ValueError as err:
+            raise RecordError(f"{self._where}: {key}: {err}") from err
 
     def digests(self, key: str) -> tuple[str, ...]:
         values = self._take(key, [])

@@ -23,6 +23,7 @@ from edge.evaluation.transitions import FORBIDDEN, Kind, Person, Step, transitio
 from edge.evaluation.trials import Footage
 from edge.evidence.vision import FaceFinder
 from edge.frames.ring import Ring
+from edge.masking.mask import Mask
 from edge.policy.engine import Policy
 from edge.replay.engine import Replay
 from edge.view.box import Box
@@ -176,7 +177,7 @@ class _Matcher:
         self._reader = RingReader(self._ring.fd)
         self.received: list[int] = []
 
-    def stage(self, frame: np.ndarray) -> int:
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
         return self._ring.stage(frame)
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:

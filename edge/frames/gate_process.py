@@ -54,10 +54,14 @@ from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Lease
 from edge.lease import decode as decode_lease
+from edge.masking.keeper import MaskKeeper
+from edge.masking.message import decode as decode_mask
+from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.reasons import Reason
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import MALFORMED
 from edge.view.signs import ALL_BLOCKS
+from edge.wire import Tag
 
 TURN_MS = 20
 GAP_NS = 150 * MS  # a pause of this process longer than this is a doubt
@@ -69,6 +73,7 @@ REFUSALS = 3  # leases in a row; some are on their way when this process gives o
 BATCH = 16
 BATCH_NS = 50 * MS
 RT_PRIORITY = 10
+_MASK = bytes([Tag.MASK])
 _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 
@@ -109,8 +114,18 @@ class GateProcess:
             shaper=Shaper(settings.output, layout, *self._size),
             rate_hz=settings.picture.rate_hz,
         )
+        people_too = binding.lane.masked
+        self._masks = MaskKeeper(
+            *self._size, settings.masks, os.urandom(NOISE_BYTES), people_too=people_too
+        )
         self._releaser = Releaser(
-            self._gate, self._endpoint, self._clock, self._pixels, self._passed, self._block
+            self._gate,
+            self._endpoint,
+            self._clock,
+            self._pixels,
+            self._passed,
+            self._block,
+            self._masks.of,
         )
         self._steps: dict[int, int] = {}  # sequence -> time spent on arrival, ns
         self._held: dict[int, int] = {}  # slot -> how many still need it
@@ -232,6 +247,9 @@ class GateProcess:
             if data[:1] == b"F":
                 self._hear_lease(data)
                 continue
+            if data[:1] == _MASK:
+                self._hear_mask(data)
+                continue
             try:
                 message = decode(data)
             except GuardError:
@@ -242,6 +260,13 @@ class GateProcess:
             elif isinstance(message, Returned) and message.slot == self._lent:
                 self._lent = None
                 self._drop(message.slot)
+
+    def _hear_mask(self, data: bytes) -> None:
+        try:
+            self._masks.hear(decode_mask(data))
+        except GuardError:
+            self._masks.forget()
+            self._distrust(Reason.LEASE_MALFORMED)
 
     def _hear_lease(self, data: bytes) -> None:
         now_ns = self._clock.now_ns()
@@ -402,6 +427,8 @@ class GateProcess:
     def _passed(self, frame: Pending) -> None:
         self._tally = (self._tally[0] + 1, frame.captured_ns)
         self._resolve(frame, None)
+        if not self._masks.plain:
+            self._doomed.add(frame.slot)  # what a mask covers does not stay in the pool
         self._drop(frame.slot)
 
     def _block(self, blocked: Blocked) -> None:

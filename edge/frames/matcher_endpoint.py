@@ -38,6 +38,7 @@ from edge.reasons import Reason
 
 if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
     from edge.frames.output_format import Shaper
+    from edge.masking.mask import Mask
 
 VERSION = 1
 MAX_HELLO = 512
@@ -133,9 +134,9 @@ class MatcherEndpoint:
                 stranger.send(json.dumps({"ok": False, "code": str(err)}).encode())
             stranger.close()
 
-    def stage(self, frame: np.ndarray) -> int:
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
         slot, self._staged = self._ring.place(self._shaper.shape)
-        self._shaper.write(frame, self._staged)
+        self._shaper.write(frame, self._staged, mask)
         return slot
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from edge.cameras.layout import Layout
 from edge.errors import RecordError
+from edge.masking.mask import Mask
 
 SHRINK = (1, 8)
 MIN_SIDE_PX = 16  # less is no picture of anybody
@@ -53,6 +54,7 @@ class Shaper:
                 f"[matcher.picture] leaves {columns}x{rows} pixels of the camera's "
                 f"{width}x{height}: expected at least {MIN_SIDE_PX} a side"
             )
+        self._masked: np.ndarray | None = None  # where a picture is masked before it is reduced
         self.shape: tuple[int, ...] = (rows, columns) if form.grey else (rows, columns, 3)
 
     @property
@@ -60,13 +62,26 @@ class Shaper:
         """Bytes of a released picture."""
         return math.prod(self.shape)
 
-    def write(self, picture: np.ndarray, place: np.ndarray) -> None:
-        """Write the released form of `picture` to `place`.
+    def write(self, picture: np.ndarray, place: np.ndarray, mask: Mask) -> None:
+        """Write the released form of `picture` to `place`, through the mask.
 
         Args:
             picture: of the camera's layout and size; only read.
             place: uint8, of `shape`.
+            mask: of the camera's size.
         """
+        if mask.clear:
+            self._write(picture, place)
+        elif self._whole and not self._grey and not self._layout.planar:
+            mask.copy(picture, place, self._layout)  # the form is the picture itself
+        else:  # masked before anything else is done with it, so that no edge is mixed
+            if self._masked is None:
+                self._masked = np.zeros_like(picture)
+            mask.copy(picture, self._masked, self._layout)
+            self._write(self._masked, place)
+            self._masked.fill(0)  # nothing of a withheld frame stays behind
+
+    def _write(self, picture: np.ndarray, place: np.ndarray) -> None:
         layout = self._layout
         if self._grey and layout.planar:
             self._cut(layout.planes(picture)[0], place, 1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.clock import Clock
 from edge.frames.gate import Blocked, Gate, Pending, Verdict
+from edge.masking.mask import Mask
 from edge.reasons import Reason
 
 
@@ -23,8 +24,8 @@ class MatcherEndpoint(Protocol):
     def listening(self) -> bool:
         """Whether there is a matcher to release to."""
 
-    def stage(self, frame: np.ndarray) -> int:
-        """Copy the frame in, unseen; returns where."""
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
+        """Copy the frame in through its mask, unseen; returns where."""
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
         """Show the staged frame to the reader."""
@@ -44,14 +45,20 @@ class Releaser:
         pixels: Callable[[Pending], np.ndarray],
         released: Callable[[Pending], None],
         blocked: Callable[[Blocked], None],
+        masks: Callable[[int, int], Mask | None],
     ) -> None:
-        """`pixels` finds a waiting frame's picture; the others hear what became of it."""
+        """`pixels` finds a waiting frame's picture; the others hear what became of it.
+
+        `masks` tells by capture time and the time now what a frame leaves through, or None while
+        it has to wait for that.
+        """
         self._gate = gate
         self._endpoint = endpoint
         self._now_ns = clock.now_ns  # asked twice a frame: found once
         self._pixels = pixels
         self._released = released
         self._blocked = blocked
+        self._masks = masks
 
     def drain(self) -> int:
         """Release every waiting frame that passes now, oldest first; returns how many."""
@@ -60,8 +67,11 @@ class Releaser:
             if not self._endpoint.listening:
                 self._blocked(Blocked(self._gate.take(), Reason.MATCHER_LOST))
                 continue
+            mask = self._masks(frame.captured_ns, self._now_ns())
+            if mask is None:
+                return count  # nobody can say yet where people are in it; those behind it wait too
             picture = self._pixels(frame)
-            slot = self._endpoint.stage(picture)
+            slot = self._endpoint.stage(picture, mask)
             if self._gate.check(frame, self._now_ns()) is not Verdict.PASS:
                 self._endpoint.wipe()  # the lease ran out during the copy
                 return count

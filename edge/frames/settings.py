@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edge.cameras.layout import Layout
 from edge.frames.output_format import OutputFormat
 from edge.lease import Binding
+from edge.masking.polygons import MaskRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class GateSettings:
     view: bytes  # the enrolled view; empty if there is none
     min_view_score: float  # share of agreeing signs, 0 to 1
     output: OutputFormat
+    masks: MaskRules
     token: str  # what the matcher is to show
     uid: int  # of the matcher's user
     beats_fd: int

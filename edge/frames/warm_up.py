@@ -28,6 +28,7 @@ from edge.frames.ring import Ring
 from edge.frames.settings import GateSettings, Picture, PoolSize
 from edge.heartbeat import Beats
 from edge.lease import LIFE_NS, Binding, Lane, Lease, encode
+from edge.masking.polygons import MaskRules
 from edge.view import signs
 
 SHORTEST_NS = 5 * MS  # frames that come faster keep the caches warm themselves
@@ -105,6 +106,7 @@ class WarmUp:
                 view=settings.view,
                 min_view_score=0.0,
                 output=OutputFormat(),
+                masks=MaskRules(),
                 token="warm-up",
                 uid=os.getuid(),
                 beats_fd=self._beats.fd,

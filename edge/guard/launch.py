@@ -18,7 +18,7 @@ from edge.audit.schema import Board, Release
 from edge.cameras.opencv import CameraIdentity, Dating
 from edge.clock import MS, BootClock, boot_id
 from edge.decision.settings import DeciderSettings
-from edge.errors import CameraError, GuardError
+from edge.errors import CameraError, GuardError, RecordError
 from edge.frames import lifecycle
 from edge.frames.lifecycle import CameraHello, Failed, Go, Ready
 from edge.frames.output_format import Shaper
@@ -30,6 +30,7 @@ from edge.guard.plan import VIRTUAL, CheckedPlan
 from edge.guard.processes import Child, spawn_unconfigured
 from edge.heartbeat import Beats, Role
 from edge.lease import Binding
+from edge.masking.polygons import covers_all
 from edge.view.fingerprint import Fingerprint
 
 START_S = 30.0
@@ -114,6 +115,11 @@ class Launch:
         known = self._known(identity, fingerprint)
         self.board_kind = self._board_kind(known and identity.kind == "virtual")
         layout = picture.layout
+        if covers_all(checked.device.masks.polygons, picture.height, picture.width):
+            raise RecordError(
+                f"{plan.device}: [mask] polygons cover all of the camera's "
+                f"{picture.width}x{picture.height} picture: expected some of it left to see"
+            )
         shaper = Shaper(checked.device.picture, layout, picture.height, picture.width)
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(shaper.bytes, fd=self._ring_fd)
@@ -155,6 +161,7 @@ class Launch:
                 view=checked.view,
                 min_view_score=checked.min_view_score,
                 output=checked.device.picture,
+                masks=checked.device.masks,
                 token=token,
                 uid=os.getuid(),
                 **self._numbers["gate"],

@@ -32,6 +32,7 @@ class Mask:
     height: int
     width: int
     levels: Levels
+    noise: Noise | None = None  # for what is a mosaic
 
     @cached_property
     def rectangles(self) -> tuple[Rect, ...]:
@@ -49,9 +50,9 @@ class Mask:
         for level in range(blocks.COARSEST, 1, -1):
             if (levels == level).any() and (levels == FILLED).any():
                 blocks.fill_cut_cells(levels, level)
-        return Mask(self.height, self.width, levels)
+        return Mask(self.height, self.width, levels, self.noise)
 
-    def copy(self, picture: np.ndarray, place: np.ndarray, layout: Layout, noise: Noise) -> None:
+    def copy(self, picture: np.ndarray, place: np.ndarray, layout: Layout) -> None:
         """Write `picture` to `place` through the mask.
 
         Args:
@@ -69,16 +70,20 @@ class Mask:
                 elif rect.level == FILLED:
                     target[part].fill(black)
                 else:
-                    off = _noise(noise, rect, plane, channel)
+                    off = self._noise(rect, plane, channel)
                     _mosaic(plane[part], target[part], blocks.cell_px(rect.level) // coarse, off)
 
-    def scrub(self, picture: np.ndarray, layout: Layout) -> None:
-        """Blacken what this mask covers where it lies."""
-        for plane, black in zip(layout.planes(picture), _BLACK[layout], strict=True):
-            unit = BLOCK_PX // (self.width // plane.shape[1])
-            for rect in self.rectangles:
-                if rect.level != CLEAR:
-                    plane[_pixels(rect, unit)].fill(black)
+    def _noise(self, rect: Rect, plane: np.ndarray, channel: int) -> NDArray[np.int16]:
+        """What is added to the cells of `rect` in this plane."""
+        if self.noise is None:
+            raise ValueError("a mosaic needs noise, got none")
+        step = blocks.cell_px(rect.level) // BLOCK_PX
+        field = self.noise.of(rect.level)
+        rows = slice(rect.top // step, -(-rect.bottom // step))
+        columns = slice(rect.left // step, -(-rect.right // step))
+        if plane.ndim == 2:
+            return field[rows, columns, channel]
+        return field[rows, columns, channel : channel + plane.shape[2]]
 
 
 def nothing(height: int, width: int) -> Mask:
@@ -86,10 +91,10 @@ def nothing(height: int, width: int) -> Mask:
     return Mask(height, width, np.zeros(blocks.grid(height, width), np.uint8))
 
 
-def everything(height: int, width: int) -> Mask:
+def everything(height: int, width: int, noise: Noise) -> Mask:
     """The grid over the whole picture: at most 8 x 8 cells, whatever it shows."""
     level = blocks.whole(height, width)
-    return Mask(height, width, np.full(blocks.grid(height, width), level, np.uint8))
+    return Mask(height, width, np.full(blocks.grid(height, width), level, np.uint8), noise)
 
 
 def _pixels(rect: Rect, unit: int) -> tuple[slice, slice]:
@@ -97,17 +102,6 @@ def _pixels(rect: Rect, unit: int) -> tuple[slice, slice]:
         slice(rect.top * unit, rect.bottom * unit),
         slice(rect.left * unit, rect.right * unit),
     )
-
-
-def _noise(noise: Noise, rect: Rect, plane: np.ndarray, channel: int) -> NDArray[np.int16]:
-    """What is added to the cells of `rect` in this plane."""
-    step = blocks.cell_px(rect.level) // BLOCK_PX
-    field = noise.of(rect.level)
-    rows = slice(rect.top // step, -(-rect.bottom // step))
-    columns = slice(rect.left // step, -(-rect.right // step))
-    if plane.ndim == 2:
-        return field[rows, columns, channel]
-    return field[rows, columns, channel : channel + plane.shape[2]]
 
 
 def _mosaic(part: np.ndarray, target: np.ndarray, side: int, off: NDArray[np.int16]) -> None:

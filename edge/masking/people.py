@@ -10,8 +10,9 @@ the camera's shift come in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +28,9 @@ REMEMBERED_NS = 1 * S  # how long a face that is no longer found is masked
 HEAD_BELOW = 0.3  # of the face's height: chin, beard, a face that looks down
 MARGIN = 0.25  # of the head's size, all round
 SPEED = 5.0  # face heights a second, across the picture: a brisk walk
+MOST_PLACES = 200  # in one mask
+CARRIED = 1.5  # what is near moves more than the middle of the picture when the camera does
+SAME = 0.75  # face heights between two boxes of one face, beyond what the camera moved
 SPREAD_NS = 300 * MS  # a remembered place grows for this long
 MOST_SHIFT = 0.12  # picture widths between two readings; a mask cannot follow more
 BODY = (1.5, 7.0)  # a body's half width and height below the chin, of the face's height
@@ -79,7 +83,8 @@ class PeopleMasker:
         self._bodies = bodies
         self._last_ns: int | None = None  # of the last look
         self._good = False  # that look was one to go by
-        self._known: list[_Seen] = []
+        self._found: list[_Seen] = []  # in the last look
+        self._lost: list[_Seen] = []  # before it, and not found again
 
     def look(self, look: Look) -> PeopleMask | None:
         """Take one look; returns the mask of the frames since the one before, if there was one."""
@@ -87,26 +92,29 @@ class PeopleMasker:
         if last_ns is not None and look.captured_ns <= last_ns:
             self._good = False  # time does not go back: nothing of this is to be believed
             return None
-        self._last_ns = look.captured_ns
+        self._last_ns = now_ns = look.captured_ns
         self._good = look.boxes is not None and len(look.boxes) <= CAPACITY
-        shift = look.shift if look.shift is not None else 0.0
-        self._known = [
-            _Seen(seen.box, seen.seen_ns, seen.shift + shift)
-            for seen in self._known
-            if look.captured_ns - seen.seen_ns <= REMEMBERED_NS
+        shift = CARRIED * look.shift if look.shift is not None else 0.0
+        before = [replace(seen, shift=seen.shift + shift) for seen in self._found + self._lost]
+        now = [_Seen(box, now_ns) for box in look.boxes or ()]
+        self._found = now
+        self._lost = [
+            seen
+            for seen in _unmatched(before, now, self._size[1])
+            if now_ns - seen.seen_ns < REMEMBERED_NS
         ]
-        self._known += [_Seen(box, look.captured_ns) for box in look.boxes or ()]
         if last_ns is None:
             return None
         followed = look.shift is not None and look.shift <= MOST_SHIFT
-        fresh = look.captured_ns - last_ns <= BRACKET_NS
-        if not (good and self._good and followed and fresh):
-            return PeopleMask(last_ns, look.captured_ns, None)
-        places = [self._place(seen, last_ns, look.captured_ns, shift) for seen in self._known]
-        return PeopleMask(last_ns, look.captured_ns, tuple(places))
+        fresh = now_ns - last_ns <= BRACKET_NS
+        few = len(before) + len(now) <= MOST_PLACES
+        if not (good and self._good and followed and fresh and few):
+            return PeopleMask(last_ns, now_ns, None)
+        known = [*before, *(replace(seen, shift=shift) for seen in now)]
+        return PeopleMask(last_ns, now_ns, tuple(self._place(s, last_ns, now_ns) for s in known))
 
-    def _place(self, seen: _Seen, from_ns: int, to_ns: int, shift: float) -> Place:
-        """Where this face's head may be from one look to the next."""
+    def _place(self, seen: _Seen, from_ns: int, to_ns: int) -> Place:
+        """Where this face's head may be from one look to the next; `shift` is the camera's then."""
         box = seen.box
         wide, high = box.right - box.left, box.height
         left, right = box.left - HEAD_ASIDE * wide, box.right + HEAD_ASIDE * wide
@@ -114,14 +122,39 @@ class PeopleMasker:
         head = max(right - left, bottom - top)
         age_ns = max(to_ns - seen.seen_ns, seen.seen_ns - from_ns)
         walked = SPEED * max(wide, high) * min(age_ns, SPREAD_NS + to_ns - from_ns) / S
-        carried = (seen.shift if seen.seen_ns < to_ns else shift) * self._size[1]
-        more = MARGIN * head + walked + carried
+        more = MARGIN * head + walked + seen.shift * self._size[1]
         if self._bodies:
             aside, below = BODY
             middle = (box.left + box.right) / 2
             left, right = min(left, middle - aside * high), max(right, middle + aside * high)
             bottom = max(bottom, box.bottom + below * high)
         return Place(blocks.level_for(head), left - more, top - more, right + more, bottom + more)
+
+
+def _unmatched(before: Sequence[_Seen], now: Sequence[_Seen], width: int) -> list[_Seen]:
+    """Those known before whose face no box of now is; each box is at most one of them."""
+    pairs = []
+    for i, seen in enumerate(before):
+        for j, found in enumerate(now):
+            high, other = seen.box.height, found.box.height
+            near = SAME * max(high, other) + seen.shift * width
+            apart = _apart(seen.box, found.box)
+            if apart <= near and min(high, other) >= max(high, other) / 2:
+                pairs.append((apart, i, j))
+    again: set[int] = set()
+    taken: set[int] = set()
+    for _, i, j in sorted(pairs):
+        if i not in again and j not in taken:
+            again.add(i)
+            taken.add(j)
+    return [seen for i, seen in enumerate(before) if i not in again]
+
+
+def _apart(a: Box, b: Box) -> float:
+    """Between the middles of two boxes."""
+    across = (a.left + a.right - b.left - b.right) / 2
+    down = (a.top + a.bottom - b.top - b.bottom) / 2
+    return math.hypot(across, down)
 
 
 def levels(mask: PeopleMask, height: int, width: int) -> Levels:

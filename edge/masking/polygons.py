@@ -9,6 +9,7 @@ many pieces. So what is filled is never less than what was drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,6 +24,14 @@ CORNERS = (3, 32)
 FINE = 1 << 12  # steps a pixel that corners are rounded to, before they are drawn
 PIECES = 24  # rectangles that the copy is cut into at most, where coarser steps can do it
 _STEPS = (1, 2, 4)  # blocks
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRules:
+    """The `[mask]` table of the device record."""
+
+    polygons: tuple[Polygon, ...] = ()  # never released, in no lane
+    bodies: bool = False  # where people are masked, all of each person
 
 
 def fault(polygons: Sequence[Polygon]) -> str:
@@ -47,6 +56,35 @@ def fault(polygons: Sequence[Polygon]) -> str:
             one, other = crossing
             return f" {number} crosses itself: its sides {one} and {other} meet"
     return ""
+
+
+def read_polygons(value: object) -> tuple[Polygon, ...]:
+    """The polygons that a record holds: a list of lists of [x, y].
+
+    Raises:
+        ValueError: they are none, or leave nothing to see; says what was expected and came.
+    """
+    if not isinstance(value, list) or not all(map(_corners, value)):
+        raise ValueError(
+            "expected a list of polygons, each a list of corners [x, y] from 0 to 1, "
+            f"got {value!r:.100}"
+        )
+    found = tuple(tuple((float(x), float(y)) for x, y in corners) for corners in value)
+    if wrong := fault(found):
+        raise ValueError(f"polygon{wrong}")
+    if covers_all(found):
+        raise ValueError("the polygons cover the whole picture: expected some of it left to see")
+    return found
+
+
+def _corners(value: object) -> bool:
+    """Whether this is a list of pairs of numbers."""
+    return isinstance(value, list) and all(
+        isinstance(corner, list)
+        and len(corner) == 2
+        and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in corner)
+        for corner in value
+    )
 
 
 def levels(polygons: Sequence[Polygon], height: int, width: int) -> Levels:

@@ -9,6 +9,7 @@ matcher: the endpoint only counts, or is a ring that the evaluation reads itself
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,9 @@ from edge.frames.messages import Ended
 from edge.frames.releaser import MatcherEndpoint, Releaser
 from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
+from edge.masking.keeper import MaskKeeper
+from edge.masking.mask import Mask
+from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.policy.engine import Policy
 from edge.reasons import Reason, worst_first
 from edge.report.record import ContextChange, FrameDecision
@@ -63,7 +67,7 @@ class _Nothing:
 
     listening = True  # as if a matcher were there: what would have been released is counted
 
-    def stage(self, frame: np.ndarray) -> int:
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
         return 0
 
     def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
@@ -126,7 +130,10 @@ class Replay:
             lambda frame: self._pictures.get(frame.sequence, _NO_PIXELS),
             self._passed,
             self._blocked,
+            self._mask,
         )
+        self._mask_rules, self._masked = device.masks, lane.masked
+        self._masks: MaskKeeper | None = None  # made for the size of the first frame
         self._keeps = endpoint is not None
         self._pictures: dict[int, np.ndarray] = {}  # of the frames that wait
         self._log = log
@@ -166,6 +173,11 @@ class Replay:
         self.outcome.decisions.sort(key=lambda d: d.frame)
         self.outcome.last_ns = self._clock.now_ns()
 
+    def _mask(self, captured_ns: int, now_ns: int) -> Mask | None:
+        """What a frame would leave through; see `edge.masking.keeper`."""
+        assert self._masks is not None  # a frame waits, so one came
+        return self._masks.of(captured_ns, now_ns)
+
     def _pass_time(self, at_ns: int) -> None:
         """Let the clock go on to `at_ns`; like a guard, the judge does not sleep in between."""
         while at_ns - self._clock.now_ns() > _TURN_NS:
@@ -182,6 +194,10 @@ class Replay:
         self._turn()
 
     def _frame(self, frame: np.ndarray, at_ns: int) -> None:
+        if self._masks is None:
+            self._masks = MaskKeeper(
+                frame.shape[0], frame.shape[1], self._mask_rules, _NOISE, people_too=self._masked
+            )
         sequence = len(self._accounts)
         began = time.perf_counter_ns()
         lease = self._gate.lease
@@ -299,4 +315,5 @@ class Replay:
             changes.append(ContextChange(at_s, outlook.setting, outlook.reasons))
 
 
+_NOISE = random.Random(0).randbytes(NOISE_BYTES)  # the same every time: nobody gets to see it
 _NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

@@ -27,6 +27,7 @@ from edge.frames.matcher_endpoint import (
 from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.ring import Ring
 from edge.lease import Lane
+from edge.masking.mask import nothing
 from edge.sandbox.spec import Layer
 from tests.support.sandboxes import in_sandbox, root, told
 
@@ -184,7 +185,7 @@ def test_descriptors_sent_along_are_closed_and_end_the_connection(local: LocalEn
 def test_an_admitted_matcher_that_speaks_is_shown_out(local: LocalEndpoint) -> None:
     with local.knock(json.dumps(HELLO).encode()) as matcher:
         frame = np.full((4, 4, 3), 7, np.uint8)
-        local.endpoint.publish(local.endpoint.stage(frame), frame, 1, 1)
+        local.endpoint.publish(local.endpoint.stage(frame, nothing(4, 4)), frame, 1, 1)
         assert local.endpoint.listening
         matcher.send(b"more")
         local.endpoint.serve(0)

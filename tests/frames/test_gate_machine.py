@@ -32,6 +32,7 @@ from edge.frames.gate import Blocked, Gate, Limits, Pending, Verdict
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
 from edge.lease import Binding, Lane, Lease, Revocation, decode, encode
+from edge.masking.mask import Mask, nothing
 from edge.reasons import Reason
 from framegate_client.ring import RingReader
 from tests.support.gate_reference import Reference
@@ -62,7 +63,7 @@ class Endpoint:
         os.close(self._reader_fd)
         os.close(self.ring.fd)
 
-    def stage(self, frame: np.ndarray) -> int:
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
         self._clock.advance(ms=self.copy_ms)
         return self.ring.stage(frame)
 
@@ -99,6 +100,7 @@ class GateMachine(RuleBasedStateMachine):
             lambda frame: picture(frame.sequence),
             self._passed,
             self._block,
+            lambda captured_ns, now_ns: nothing(*SHAPE[:2]),
         )
 
     @rule(ms=st.one_of(st.integers(0, 40), st.sampled_from([100, 199, 200, 201])))

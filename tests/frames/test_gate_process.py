@@ -40,6 +40,8 @@ from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats
 from edge.lease import Binding, Lane, Lease, Revocation
 from edge.lease import encode as encode_lease
+from edge.masking.mask import nothing
+from edge.masking.polygons import MaskRules
 from edge.reasons import Reason
 from edge.view import signs
 from framegate_client.connection import Connection
@@ -48,6 +50,7 @@ from tests.support import render
 HEIGHT, WIDTH = 240, 320
 PICTURE = scenery.view(HEIGHT, WIDTH)
 WHOLE = OutputFormat()
+UNMASKED = MaskRules()
 LEASE = Lease(1, scenery.CAMERA, bytes(16), bytes(32), Lane.VERIFY, 0, 1, 1, 0.8, (1 << 48) - 1, 1)
 
 
@@ -61,9 +64,11 @@ class Harness:
         form: OutputFormat = WHOLE,
         clock: Clock | None = None,
         warm: bool = False,
+        masks: MaskRules = UNMASKED,
+        lane: Lane = Lane.VERIFY,
     ) -> None:
         self.clock = clock or BootClock()
-        self.layout = layout
+        self.layout, self.lane = layout, lane
         self.picture = PICTURE if layout is Layout.BGR else render.planar(PICTURE, layout)
         self.pool = Pool.create(layout.bytes(HEIGHT, WIDTH), layout)
         self.shaper = Shaper(form, layout, HEIGHT, WIDTH)
@@ -79,10 +84,11 @@ class Harness:
         self.settings = GateSettings(
             picture=Picture(HEIGHT, WIDTH, 30.0, layout),
             pool=PoolSize(self.pool.slots, self.pool.slot_bytes),
-            binding=Binding(LEASE.camera, LEASE.boot, LEASE.policy, LEASE.lane),
+            binding=Binding(LEASE.camera, LEASE.boot, LEASE.policy, lane),
             view=scenery.fingerprint(PICTURE).to_bytes(),
             min_view_score=0.0,
             output=form,
+            masks=masks,
             token="t",
             uid=os.getuid(),
             beats_fd=self.beats.fd,
@@ -102,7 +108,7 @@ class Harness:
     def connect(self) -> Connection:
         found: list[Connection] = []
         thread = threading.Thread(
-            target=lambda: found.append(Connection(self.path, "t", "verify_1_1"))
+            target=lambda: found.append(Connection(self.path, "t", self.lane.value))
         )
         thread.start()
         while thread.is_alive():
@@ -120,7 +126,8 @@ class Harness:
     def send_lease(self, **changes: object) -> None:
         now_ns = self.clock.now_ns()
         times = {"to_ns": now_ns + 1000 * MS, "expires_ns": now_ns + 1000 * MS}
-        ipc.send(self.decider, encode_lease(dataclasses.replace(LEASE, **{**times, **changes})))
+        fields = {"lane": self.lane, **times, **changes}
+        ipc.send(self.decider, encode_lease(dataclasses.replace(LEASE, **fields)))
 
     def deliver(self, picture: np.ndarray | None = None, **changes: int) -> list[Resolved]:
         """Hand over one frame; returns the gate's last words on it and those before it."""
@@ -180,7 +187,7 @@ class Harness:
     def released(self) -> np.ndarray:
         """What a matcher gets of the good picture."""
         place = np.zeros(self.shaper.shape, np.uint8)
-        self.shaper.write(self.picture, place)
+        self.shaper.write(self.picture, place, nothing(HEIGHT, WIDTH))
         return place
 
 

@@ -14,6 +14,7 @@ from edge.commissioning.records import parse_device
 from edge.errors import RecordError, RingError
 from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.ring import Ring
+from edge.masking.mask import nothing
 from edge.wire import from_json, to_json
 from framegate_client.ring import RingReader
 from tests.support import render
@@ -46,7 +47,7 @@ def written(form: OutputFormat, layout: Layout, picture: np.ndarray) -> np.ndarr
     shaper = Shaper(form, layout, HEIGHT, WIDTH)
     place = np.full(shaper.shape, 255, np.uint8)
     before = picture.copy()
-    shaper.write(picture, place)
+    shaper.write(picture, place, nothing(HEIGHT, WIDTH))
     assert (picture == before).all()
     return place
 
@@ -91,7 +92,7 @@ def test_an_odd_picture_is_released_whole_and_cut_to_even_sides() -> None:
     odd = np.ascontiguousarray(PICTURE[:239, :319])
     whole = Shaper(OutputFormat(), Layout.BGR, 239, 319)
     place = np.zeros(whole.shape, np.uint8)
-    whole.write(odd, place)
+    whole.write(odd, place, nothing(239, 319))
 
     assert (place == odd).all()
     assert Shaper(OutputFormat(crop=(0, 0, 1, 1)), Layout.BGR, 239, 319).shape == (238, 318, 3)
@@ -111,7 +112,7 @@ def test_a_reader_gets_what_the_header_says(form: OutputFormat) -> None:
     ring = Ring.create(shaper.bytes, slots=2)
     reader = RingReader(ring.fd)
     slot, place = ring.place(shaper.shape)
-    shaper.write(PICTURE, place)
+    shaper.write(PICTURE, place, nothing(HEIGHT, WIDTH))
     assert reader.next() is None  # it is staged, not published
 
     ring.publish(slot, place, 7, 1)

@@ -46,13 +46,11 @@ def test_under_any_sequence_of_looks_every_face_of_both_looks_is_masked_between_
 ) -> None:
     """And whatever is doubtful is masked whole."""
     masker = PeopleMasker(HEIGHT, WIDTH)
-    now_ns, before, seen = 0, None, []
+    now_ns, before = 0, None
     for step_ms, found, shift in told:
         last_ns, now_ns = now_ns, now_ns + step_ms * MS
         look = Look(now_ns, None if found is None else tuple(found), shift)
         mask = masker.look(look)
-        seen = [(box, at) for box, at in seen if now_ns - at <= people.REMEMBERED_NS]
-        seen += [(box, now_ns) for box in found or []]
         if before is None:
             before = look
             assert mask is None
@@ -66,7 +64,7 @@ def test_under_any_sequence_of_looks_every_face_of_both_looks_is_masked_between_
             or step_ms * MS > people.BRACKET_NS
         )
         assert (mask.places is None) is doubtful
-        assert masked(mask, *(box for box, _ in seen))
+        assert masked(mask, *(before.boxes or ()), *(look.boxes or ()))
         before = look
 
 
@@ -107,6 +105,26 @@ def test_a_face_that_is_no_longer_found_is_remembered_and_then_forgotten() -> No
         mask = told[at]
         assert mask is not None
         assert not people.levels(mask, HEIGHT, WIDTH).any()
+
+
+def test_a_face_beside_one_that_is_lost_does_not_stand_for_both() -> None:
+    masker = PeopleMasker(HEIGHT, WIDTH)
+    near = moved(FACE, 30, 0)
+    masker.look(Look(0, (FACE, near), 0.0))
+    for at in (200, 400, 600):
+        mask = masker.look(Look(at * MS, (near,), 0.0))
+
+    assert masked(mask, FACE, near)
+
+
+def test_the_twin_a_face_that_is_found_each_time_is_not_remembered_at_its_old_places() -> None:
+    masker = PeopleMasker(HEIGHT, WIDTH)
+    for at in range(0, 2001, 100):
+        mask = masker.look(Look(at * MS, (face(100, 100, 30),), 0.0))
+
+    assert mask is not None
+    assert mask.places is not None
+    assert len(mask.places) == 2
 
 
 def test_the_camera_carries_the_masks_of_what_it_no_longer_finds() -> None:
