@@ -49,6 +49,7 @@ LANES = (
     "social_score",
     "transcribe_audio",
     "export",
+    "view_masked",
 )
 _ANSWER_S = 5.0  # the guard's time to admit
 _MAX_WORD = 16 * 1024  # bytes of one message of the guard's

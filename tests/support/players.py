@@ -20,6 +20,7 @@ from edge.frames.matcher_endpoint import MatcherEndpoint
 from edge.frames.output_format import OutputFormat, Shaper
 from edge.frames.ring import Ring
 from edge.lease import Lane
+from edge.masking.mask import nothing
 from framegate_client import VideoCapture
 
 TOKEN = "secret"
@@ -100,4 +101,6 @@ class Player:
         return made
 
     def show(self, frame: np.ndarray, captured_ns: int) -> None:
-        self.endpoint.publish(self.endpoint.stage(frame), frame, captured_ns, 1)
+        self.endpoint.publish(
+            self.endpoint.stage(frame, nothing(*frame.shape[:2])), frame, captured_ns, 1
+        )
