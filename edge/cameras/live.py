@@ -30,7 +30,7 @@ from edge.cameras.opencv import (
     open_capture,
     rate_hz_of,
 )
-from edge.cameras.recording import Read, read_picture
+from edge.cameras.pictures import PictureReader, Read
 from edge.cameras.source import CameraSource, SourceKind, parse_source
 from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import MS, Clock
@@ -115,21 +115,28 @@ class StreamCamera:
         self.identity = CameraIdentity("stream", bus=source.shown)
         expected = f"{source.shown}: expected a stream"
         self._capture = open_capture(source.target, cv2.CAP_FFMPEG, expected, _LIMITS)
-        self._log = decoder_log()
-        found, frame = read_picture(self._capture, None, self._log)
+        self._reader = PictureReader(self._capture, decoder_log())
+        found, frame = self._reader.read(None)
         if found is not Read.PICTURE:
             self._capture.release()
             if found is Read.STALE:
                 raise CameraError(f"{source.shown}: is interlaced video, expected progressive")
             raise CameraError(f"{source.shown}: the camera opens but delivers no frame")
+        if not self._reader.size_known:
+            self._capture.release()
+            raise CameraError(
+                f"{source.shown}: sends {self._reader.codec} video, whose pictures may change "
+                "their size without a word from its decoder: expected H.264, H.265 or Motion JPEG"
+            )
         self.height, self.width = frame.shape[:2]
         self.rate_hz = rate_hz_of(self._capture)
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+        """Frames until the stream ends, falls silent or changes its size."""
         stale = 0
         while stale < _MAX_STALE:
-            found, frame = read_picture(self._capture, room(), self._log)
-            if found is Read.END:
+            found, frame = self._reader.read(room())
+            if found in (Read.END, Read.RESIZED):
                 return
             stale = stale + 1 if found is Read.STALE else 0
             if found is Read.STALE:

@@ -11,14 +11,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import cast
 
 import cv2
 import numpy as np
 
-from edge.cameras.decoder_log import DecoderLog, decoder_log
+from edge.cameras.decoder_log import decoder_log
+from edge.cameras.pictures import PictureReader, Read
 from edge.cameras.recording_file import DEMUXERS, RecordingFile
 from edge.clock import MS, S
 from edge.errors import CameraError
@@ -29,24 +29,6 @@ _MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _MAX_REORDERED = 16  # pictures that H.264 and its like may hold back, and give up without a time
 _MAX_UNTIMED = 250  # after the first picture: then the file has no times
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-_CODECS = {
-    "AV01": "AV1",
-    "HEVC": "H.265",
-    "HEV1": "H.265",
-    "HVC1": "H.265",
-    "H264": "H.264",
-    "AVC1": "H.264",
-    "FMP4": "MPEG-4",
-    "MPG2": "MPEG-2",
-}
-
-
-class Read(Enum):
-    """What one call of OpenCV's `read` gave."""
-
-    PICTURE = "picture"
-    STALE = "stale"  # it said yes, but the picture is an old one
-    END = "end"
 
 
 @dataclass(slots=True)
@@ -57,12 +39,13 @@ class Tally:
     unconverted: int = 0  # decoded, but in a form that cannot be converted: interlaced
     untimed: int = 0  # left out: the time repeats, goes back or is missing
     damage: int = 0  # errors that the reader and the decoder reported
+    resized: str = ""  # "640x480 to 320x240": the pictures change their size, and reading ends
     declared: int = 0  # pictures the container speaks of; 0 if it does not
 
     @property
     def complete(self) -> bool:
         """Whether all that the file holds was given."""
-        return not (self.unconverted or self.untimed or self.damage)
+        return not (self.unconverted or self.untimed or self.damage or self.resized)
 
     @property
     def lost(self) -> int:
@@ -83,18 +66,12 @@ class Tally:
             notes.append(f"{self.unconverted} interlaced pictures left out")
         if self.untimed:
             notes.append(f"{self.untimed} pictures left out whose times repeat or go back")
+        if self.resized:
+            notes.append(
+                f"soon after picture {self.decoded} its pictures change from {self.resized} px: "
+                "none was judged from there on"
+            )
         return "; ".join(notes)
-
-
-def read_picture(
-    capture: cv2.VideoCapture, into: np.ndarray | None, log: DecoderLog
-) -> tuple[Read, np.ndarray]:
-    """Read once, and tell a new picture from an old one under a new time."""
-    before = log.heard.conversion
-    found, frame = capture.read(into)
-    if not found:
-        return Read.END, frame
-    return (Read.PICTURE if log.heard.conversion == before else Read.STALE), frame
 
 
 class Recording:
@@ -153,6 +130,7 @@ class Recording:
             capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, [])
         self._log.attach()
         self._capture, self._before = capture, before
+        self._reader = PictureReader(capture, self._log)
         if not capture.isOpened():
             raise self._refused(
                 "expected a video file; its container cannot be read: it is cut short, damaged "
@@ -166,31 +144,41 @@ class Recording:
         first = self._next(lambda: None)
         if self.tally.unconverted:
             raise self._refused(
-                f"is interlaced {self._codec()} video, expected progressive: convert it first, "
-                "for example with ffmpeg -i OLD -vf bwdif NEW.mp4"
+                f"is interlaced {self._reader.codec} video, expected progressive: convert it "
+                "first, for example with ffmpeg -i OLD -vf bwdif NEW.mp4"
             )
         if first is None:
             raise self._refused(
-                f"no picture of its {self._codec()} video can be decoded: the file is damaged, or "
-                "OpenCV has no decoder for it here (ffmpeg -i OLD -c:v libx264 NEW.mp4 converts it)"
+                f"no picture of its {self._reader.codec} video can be decoded: the file is "
+                "damaged, or OpenCV has no decoder for it here (ffmpeg -i OLD -c:v libx264 NEW.mp4 "
+                "converts it)"
+            )
+        if not (self._reader.size_known or self._file.fixed_size):
+            raise self._refused(
+                f"holds {self._reader.codec} video, whose pictures may change their size without a "
+                "word from its decoder: convert it first (ffmpeg -i OLD -c:v libx264 NEW.mp4)"
             )
         self.height, self.width = first[0].shape[:2]
         self._check_size(self.width, self.height)
         second = self._next(lambda: None)
         if second is None and self.tally.untimed:
             raise self._refused(
-                f"holds {self._codec()} pictures without times, or all at one time: put it into a "
-                "container with its rate, for example with ffmpeg -r RATE -i OLD -c copy NEW.mp4"
+                f"holds {self._reader.codec} pictures without times, or all at one time: put "
+                "it into a container with its rate, for example with ffmpeg -r RATE -i OLD -c copy "
+                "NEW.mp4"
             )
         self._ahead = [shot for shot in (first, second) if shot is not None]
 
     def _next(self, room: Callable[[], np.ndarray | None]) -> tuple[np.ndarray, int] | None:
         assert self._capture is not None
         while True:
-            found, frame = read_picture(self._capture, room(), self._log)
+            found, frame = self._reader.read(room())
             self.tally.damage = self._log.heard.damage - self._before.damage
             if self._file.trouble is not None:
                 raise self._refused(self._file.trouble)
+            if found is Read.RESIZED:
+                self.tally.resized = self._reader.change
+                return None
             if found is Read.END:
                 return None
             if found is Read.STALE:
@@ -228,14 +216,6 @@ class Recording:
         if width < MIN_SIZE_PX[0] or height < MIN_SIZE_PX[1]:
             least = "x".join(map(str, MIN_SIZE_PX))
             raise self._refused(f"expected pictures of at least {least} px, got {size}")
-
-    def _codec(self) -> str:
-        assert self._capture is not None
-        code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-        name = code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
-        if not name.isprintable():
-            return "unknown"
-        return _CODECS.get(name.upper(), name)
 
     def _refused(self, what: str) -> CameraError:
         return CameraError(f"{self._path}: {what}")

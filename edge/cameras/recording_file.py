@@ -21,6 +21,7 @@ _BLOCK = 1 << 20  # bytes
 _KEPT = 4  # blocks in memory
 _HEAD = 1024  # bytes that tell the container
 _BOXES = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"))
+_RAW = b"YUV4MPEG2 "
 _STARTS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"\x00\x00\x01",  # MPEG program or elementary stream, H.264, H.265
@@ -28,7 +29,7 @@ _STARTS = (
     b"FLV\x01",
     b"OggS",
     b"DKIF",  # IVF
-    b"YUV4MPEG2 ",
+    _RAW,
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
 )
 _PACKET = (188, 192)  # bytes of an MPEG transport stream's packet; 192 with a time before each
@@ -61,7 +62,9 @@ class RecordingFile(io.BufferedIOBase):
         self._fd = _open(path)
         try:
             self._size = os.fstat(self._fd).st_size
-            _check_container(path, os.pread(self._fd, _HEAD, 0))
+            head = os.pread(self._fd, _HEAD, 0)
+            _check_container(path, head)
+            self.fixed_size = head.startswith(_RAW)  # that of its first line, for good
             self.sha256, self._digests = self._digest()
         except OSError as err:
             os.close(self._fd)
