@@ -37,8 +37,8 @@ def test_a_guard_that_failed_is_tried_again_and_named(tmp_path: Path) -> None:
     done = ci(tmp_path, GUARD)
 
     assert done.returncode == 0, done.stdout
-    said = done.stdout.split("RETRY")[1]
-    assert "test_it.py::test_a_guard" in said
+    output = done.stdout.split("RETRY")[1]
+    assert "test_it.py::test_a_guard" in output
 
 
 @pytest.mark.parametrize("source", [PLAIN, GUARD + PLAIN, BROKEN], ids=["plain", "both", "broken"])

@@ -54,9 +54,9 @@ def shell(commands: str, folder: Path, clips: Path) -> str:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGKILL)
             run.wait()
-    said = printed.read_text()
-    assert run.returncode == 0, said
-    return said
+    output = printed.read_text()
+    assert run.returncode == 0, output
+    return output
 
 
 def elsewhere(commands: str, port: int) -> str:
@@ -87,13 +87,13 @@ def operated(
 def test_a_reader_gets_from_keys_to_a_running_daemon_and_a_checked_log(
     operated: tuple[Path, Path, str],
 ) -> None:
-    _, _, said = operated
+    _, _, output = operated
 
-    assert "guard.toml: ok" in said
-    assert "frames pass  (running, context controlled)" in said
-    assert re.search(r"^framegate_permitted 1\.0$", said, flags=re.M)
-    assert int(re.findall(r"(\d+) released, ", said)[-1]) > 0
-    assert "verify" in said.splitlines()[-2]
+    assert "guard.toml: ok" in output
+    assert "frames pass  (running, context controlled)" in output
+    assert re.search(r"^framegate_permitted 1\.0$", output, flags=re.M)
+    assert int(re.findall(r"(\d+) released, ", output)[-1]) > 0
+    assert "verify" in output.splitlines()[-2]
 
 
 @pytest.mark.footage
@@ -105,11 +105,11 @@ def test_every_way_to_integrate_a_matcher_works(operated: tuple[Path, Path, str]
         assert name is not None
         (folder / name[1]).write_text(program)
 
-    said = shell("".join(blocks("integrate.md", "sh")), folder, clips)
+    output = shell("".join(blocks("integrate.md", "sh")), folder, clips)
 
-    assert re.search(r"opencv: \d+ frames", said)
-    assert "timed: done" in said
-    assert re.search(r"plain: \d+ frames", said)
+    assert re.search(r"opencv: \d+ frames", output)
+    assert "timed: done" in output
+    assert re.search(r"plain: \d+ frames", output)
 
 
 @pytest.mark.parametrize("page", ["operate.md", "integrate.md", "threat-model.md", "attacks.md"])

@@ -48,10 +48,10 @@ def test_a_pipe_or_a_device_is_refused_and_not_waited_for(read, tmp_path: Path) 
 
 
 def test_a_link_is_followed_only_where_an_operator_named_it(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("told")
+    (tmp_path / "file").write_text("caught")
     (tmp_path / "link").symlink_to(tmp_path / "file")
 
-    assert read_named(tmp_path / "link", 9) == b"told"
+    assert read_named(tmp_path / "link", 9) == b"caught"
     with pytest.raises(OSError, match="no regular file"):
         read_plain(tmp_path / "link", 9)
 
@@ -106,7 +106,7 @@ def test_a_key_that_others_may_change_is_not_trusted(exposed: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (b"a = " + b"[" * 5000, "nested too deeply"),
         (b"a = 1\n" * 9000, "at most 20000 bytes"),
@@ -114,11 +114,11 @@ def test_a_key_that_others_may_change_is_not_trusted(exposed: str, tmp_path: Pat
         (b"a = ", "not TOML"),
     ],
 )
-def test_toml_that_cannot_be_read_is_one_line(text: bytes, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as told:
+def test_toml_that_cannot_be_read_is_one_line(text: bytes, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected) as caught:
         parse_toml(text, 20_000)
 
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_toml_with_a_byte_order_mark_is_read() -> None:

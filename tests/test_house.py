@@ -1,10 +1,12 @@
-"""Arrows point downwards: `.importlinter` has the order of the floors, written down once."""
+"""Arrows point downwards, as `.importlinter` has them; names are the field's own words."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,47 @@ def test_an_upward_arrow_is_found_by_name(house: Path, file: str, line: str, nam
     lower, _, upper = named.partition(" -> ")
     assert found.returncode == 1
     assert f"{lower} is not allowed to import {upper}" in found.stdout.replace("\n", " ")
+
+
+# Words that only this project used. The field has its own; `docs/glossary.md` lists them.
+RETIRED = re.compile(
+    r"(?i)_*(?:(?:in_)?cage|keeper|warden|papers|bear(?:_module)?|brief|bury|doors?|eyes|sight|tenure|"
+    r"strikes|reception|standing|rehearsal|said|told|desks?)"
+)
+PUBLIC = {"DESK"}  # the key office `trust/desk`; `args.desk` is the option --desk
+
+
+def retired_names(path: Path) -> list[str]:
+    """The identifiers of a Python file that are retired words, each as `line: name`."""
+    text = path.read_text()
+    if not re.search(rf"\b{RETIRED.pattern[4:]}\b", text, re.IGNORECASE):
+        return []
+    found = []
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            name = token.string
+            public = name in PUBLIC or (name == "desk" and "args.desk" in token.line)
+            if token.type == tokenize.NAME and RETIRED.fullmatch(name) and not public:
+                found.append(f"{token.start[0]}: {name}")
+    return found
+
+
+def test_no_identifier_is_a_retired_word() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("needs git")
+    names = listed.stdout.split()
+
+    found = {name: retired_names(ROOT / name) for name in names}
+
+    assert len(names) > 100
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_a_retired_word_is_found_as_an_identifier_and_not_in_prose(tmp_path: Path) -> None:
+    path = tmp_path / "new.py"
+    path.write_text('"""A desk by the door."""\n\ntold = 1  # as I said\nx.keeper = args.desk\n')
+
+    assert retired_names(path) == ["3: told", "4: keeper"]

@@ -45,11 +45,11 @@ def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_child_imports_nothing_of_a_hostile_folder(mark: Path, capfd) -> None:
     child = spawn_unconfigured("child", "tests.support.surroundings", ())
     child.end(wait_s=20.0)
-    told = json.loads(capfd.readouterr().out)
+    reported = json.loads(capfd.readouterr().out)
 
     assert child.process.returncode == 0
     assert not mark.exists()
-    assert not {"", ".", str(mark.parent)} & set(told["path"])
+    assert not {"", ".", str(mark.parent)} & set(reported["path"])
 
 
 def test_the_same_folder_gets_into_a_python_started_the_usual_way(mark: Path) -> None:

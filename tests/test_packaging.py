@@ -205,6 +205,6 @@ def test_every_run_time_dependency_is_accounted_for():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     wanted = re.findall(r"^([\w-]+)", config["options"]["install_requires"], flags=re.M)
-    told = re.findall(r"^\| `([\w-]+)`", (ROOT / "docs/dependencies.md").read_text(), flags=re.M)
+    listed = re.findall(r"^\| `([\w-]+)`", (ROOT / "docs/dependencies.md").read_text(), flags=re.M)
 
-    assert sorted(told) == sorted(wanted)
+    assert sorted(listed) == sorted(wanted)

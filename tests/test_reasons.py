@@ -27,9 +27,9 @@ def test_every_reason_is_said_somewhere(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
 def test_every_reason_says_what_happened_what_stays_off_and_what_to_do(reason: Reason) -> None:
-    told = HELP[reason]
+    row = HELP[reason]
 
-    assert all((told.happened, told.stays_off, told.next_step))
+    assert all((row.happened, row.stays_off, row.next_step))
 
 
 def test_every_family_has_a_reason_and_no_cause_is_named_after_one_that_waits() -> None:

@@ -26,7 +26,7 @@ def main() -> int:
     faces = FaceBoxes(Path(model))
     camera = cv2.VideoCapture(url)
     looked_ns = 0
-    told = False
+    reported = False
     while True:
         good, frame = camera.read()
         if not good:
@@ -35,8 +35,8 @@ def main() -> int:
         if now_ns - looked_ns >= PEOPLE_NS:
             looked_ns = now_ns
             faces.detect(frame)
-        if not told:
-            told = True
+        if not reported:
+            reported = True
             print("reading", flush=True)
 
 

@@ -120,8 +120,8 @@ def summary(clip: str, found: Availability, dwell_s: float) -> str:
 
 def _causes(found: Availability) -> str:
     rows = by_cause([found])
-    said = ", ".join(f"{row.cause.value} {row.blocked_ns / S:.1f} s" for row in rows)
-    return f"; lost to {said}" if said else ""
+    causes = ", ".join(f"{row.cause.value} {row.blocked_ns / S:.1f} s" for row in rows)
+    return f"; lost to {causes}" if causes else ""
 
 
 def table(found: Sequence[Availability]) -> list[str]:

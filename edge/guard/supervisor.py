@@ -134,8 +134,8 @@ class Guard:
             self.matcher.turn(ready, now_ns, over=self.over)
         if self.matcher.escaped and not self._escape_logged:
             with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
-                said = lifecycle.encode(Escape(self.matcher.tried))
-                self._escape_logged = ipc.send(self._decider, said)
+                message = lifecycle.encode(Escape(self.matcher.tried))
+                self._escape_logged = ipc.send(self._decider, message)
         if self.matcher.failure and self.failure is None:
             self.failure = self.matcher.failure
 

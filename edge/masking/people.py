@@ -169,7 +169,7 @@ def levels(mask: PeopleMask, height: int, width: int) -> Levels:
 
 def covered(boxes: Sequence[Box], found: Levels) -> tuple[bool, ...]:
     """For each face, whether no block that it touches is clear."""
-    told = []
+    hidden = []
     for box in boxes:
         rows = slice(
             max(0, int(box.top // blocks.BLOCK_PX)), int(box.bottom // blocks.BLOCK_PX) + 1
@@ -177,5 +177,5 @@ def covered(boxes: Sequence[Box], found: Levels) -> tuple[bool, ...]:
         columns = slice(
             max(0, int(box.left // blocks.BLOCK_PX)), int(box.right // blocks.BLOCK_PX) + 1
         )
-        told.append(bool(found[rows, columns].all()))
-    return tuple(told)
+        hidden.append(bool(found[rows, columns].all()))
+    return tuple(hidden)

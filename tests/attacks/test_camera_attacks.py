@@ -303,16 +303,16 @@ def _bad_frames():
 @pytest.mark.parametrize("name", _bad_frames())
 def test_malformed_frames_are_dropped_and_ten_in_a_second_deny(quiet, name):
     sentinel, liveness = Sentinel(None), Liveness()
-    bad, told = _bad_frames()[name], []
+    bad, reasons_at = _bad_frames()[name], []
     for i in range(60):
         frame = bad if 20 <= i < 40 and i % 2 else quiet[i]
-        told.append(liveness.see(sentinel.look(frame), i * F))
+        reasons_at.append(liveness.see(sentinel.look(frame), i * F))
 
-    assert all(told[i] == (Reason.FRAME_MALFORMED,) for i in range(21, 40, 2))
-    assert not any(told[:20])
-    assert told[38] == ()  # nine so far
-    assert Reason.FRAME_MALFORMED in told[40]  # ten, and a good frame is denied, too
-    assert Reason.FRAME_MALFORMED in told[59]
+    assert all(reasons_at[i] == (Reason.FRAME_MALFORMED,) for i in range(21, 40, 2))
+    assert not any(reasons_at[:20])
+    assert reasons_at[38] == ()  # nine so far
+    assert Reason.FRAME_MALFORMED in reasons_at[40]  # ten, and a good frame is denied, too
+    assert Reason.FRAME_MALFORMED in reasons_at[59]
 
 
 def test_times_that_run_backwards_are_denied_at_once(play, quiet):

@@ -83,12 +83,12 @@ def test_a_disk_that_takes_no_record_gets_no_permit_until_it_is_well(trouble) ->
 
     trouble(world)
     during = world.run(5 * S)
-    said = world.judge.outlook.reasons
+    reasons = world.judge.outlook.reasons
     well(world)
     after = world.run(5 * S)
 
     assert leases(during) == []
-    assert said == (Reason.AUDIT_UNAVAILABLE,)
+    assert reasons == (Reason.AUDIT_UNAVAILABLE,)
     assert leases(after)
     assert world.judge.outlook.permitted
 
@@ -124,12 +124,12 @@ def test_one_failed_sync_costs_the_dwell_although_it_was_mended_at_once() -> Non
     during = world.run(900 * MS)
     after = world.run(3 * S)
 
-    assert Reason.AUDIT_UNAVAILABLE in told(world)
+    assert Reason.AUDIT_UNAVAILABLE in reasons_sent(world)
     assert leases(during) == []
     assert leases(after)
 
 
-def told(world: Logged) -> set[Reason]:
+def reasons_sent(world: Logged) -> set[Reason]:
     """Every reason that the gate was told to block for."""
     messages = [action.message for action in world.done if isinstance(action, Tell)]
     return {r for m in messages if not isinstance(m, Lease) for r in m.reasons}

@@ -85,7 +85,7 @@ def test_frames_held_back_by_one_to_three_seconds_are_stale_and_prompt_ones_pass
     while (frame := matcher.read(timeout_s=0)) is not None:
         got.append(frame.captured_ns)
 
-    said = [word.reason for word in words if word.captured_ns < began_ns + 3 * S]
-    assert set(said) <= {Reason.FRAME_STALE, Reason.FRAME_MALFORMED}  # late, or out of order too
-    assert said.count(Reason.FRAME_STALE) > 5
+    reasons = [word.reason for word in words if word.captured_ns < began_ns + 3 * S]
+    assert set(reasons) <= {Reason.FRAME_STALE, Reason.FRAME_MALFORMED}  # late, or out of order too
+    assert reasons.count(Reason.FRAME_STALE) > 5
     assert got and min(got) > held[-1][0]

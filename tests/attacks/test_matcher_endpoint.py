@@ -29,7 +29,7 @@ from edge.frames.ring import Ring
 from edge.lease import Lane
 from edge.masking.mask import nothing
 from edge.sandbox.spec import Layer
-from tests.support.sandboxes import in_sandbox, root, told
+from tests.support.sandboxes import in_sandbox, report_of, root
 
 HELLO = {"v": VERSION, "token": "secret", "lane": "verify_1_1"}
 
@@ -211,9 +211,9 @@ def test_another_program_of_the_matchers_user_does_not_find_the_socket(tmp_path:
     local = LocalEndpoint(closed / "socket", 0)
     local.path.chmod(0o777)
 
-    assert told(in_sandbox(CONNECT, (Layer.OWN_UID,), str(local.path)))["connect"] == "EACCES"
+    assert report_of(in_sandbox(CONNECT, (Layer.OWN_UID,), str(local.path)))["connect"] == "EACCES"
     closed.chmod(0o755)
-    assert told(in_sandbox(CONNECT, (Layer.OWN_UID,), str(local.path)))["connect"] == "done"
+    assert report_of(in_sandbox(CONNECT, (Layer.OWN_UID,), str(local.path)))["connect"] == "done"
 
 
 CLIENT = """

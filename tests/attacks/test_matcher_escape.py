@@ -76,13 +76,13 @@ ATTEMPTS = {
 }
 
 
-@pytest.mark.parametrize(("attempt", "said"), ATTEMPTS.values(), ids=list(ATTEMPTS))
-def test_an_attempt_fails_and_is_reported(attempt: str, said: str) -> None:
+@pytest.mark.parametrize(("attempt", "expected"), ATTEMPTS.values(), ids=list(ATTEMPTS))
+def test_an_attempt_fails_and_is_reported(attempt: str, expected: str) -> None:
     held = "held, peer = socket.socketpair()"  # the one kind of socket there can be
     code = f"{held}\nassert tried(lambda: {attempt}) == 'EPERM'"
 
     with watched(code) as notifier:
-        assert notifier.attempt == said
+        assert notifier.attempt == expected
 
 
 FAMILIES = {"AF_INET": "IPv4", "AF_INET6": "IPv6", "AF_NETLINK": "netlink"}
@@ -256,7 +256,7 @@ def alive_in(group: int) -> list[int]:
 
 
 def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
-    said: list[str] = []
+    output: list[str] = []
     plan = Plan(
         source=str(kiosk.clip),
         device=kiosk.device,
@@ -266,7 +266,7 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
         confinement=Confinement(),
         audit=kiosk.folder / "audit",
     )
-    with Guard(plan, said.append) as guard:
+    with Guard(plan, output.append) as guard:
         assert guard.matcher.child is not None
         group = guard.matcher.child.pid
         while not guard.matcher.escaped:
@@ -285,16 +285,16 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
         assert guard.matcher.child is None  # and it is not started again
         assert alive_in(group) == []  # nor is anything left that came from it
 
-    assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: connect" in line for line in said)
-    told: list[str] = []
+    assert any("MATCHER_ESCAPE_ATTEMPT: the matcher tried: connect" in line for line in output)
+    logged: list[str] = []
     tried: list[str] = []
 
     def hear(index: int, entry: object, fields: dict[str, Any]) -> None:
-        told.extend(fields.get("reasons", []))
+        logged.extend(fields.get("reasons", []))
         tried.extend(fields[name] for name in ("tried",) if name in fields)
 
     verify_log(kiosk.folder / "audit", kiosk.store.log_verifier(), on_entry=hear)
-    assert "MATCHER_ESCAPE_ATTEMPT" in told
+    assert "MATCHER_ESCAPE_ATTEMPT" in logged
     assert tried == ["connect"]
 
 

@@ -22,7 +22,7 @@ from edge.errors import SandboxError
 from edge.sandbox import landlock
 from edge.sandbox import spec as sandbox
 from edge.sandbox.spec import LAYERS, REFUSED, Confinement, Layer
-from tests.support.sandboxes import in_sandbox, root, told
+from tests.support.sandboxes import in_sandbox, report_of, root
 
 MISSING = sandbox.missing()
 HERE = [layer for layer in LAYERS if layer not in MISSING]
@@ -51,11 +51,11 @@ def test_a_matcher_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -> N
 
     sandboxed = behind(Layer.LANDLOCK)
 
-    assert told(in_sandbox(READ, sandboxed, str(own), reads=(own,))) == {"read": "done"}
+    assert report_of(in_sandbox(READ, sandboxed, str(own), reads=(own,))) == {"read": "done"}
     # the argument itself is a file that the command names, so it goes in by a variable
     hidden = READ.replace("sys.argv[1]", repr(str(other)))
-    assert told(in_sandbox(hidden, sandboxed)) == {"read": "EACCES"}
-    assert told(in_sandbox(hidden, ())) == {"read": "done"}
+    assert report_of(in_sandbox(hidden, sandboxed)) == {"read": "EACCES"}
+    assert report_of(in_sandbox(hidden, ())) == {"read": "done"}
 
 
 WRITE = """
@@ -67,11 +67,11 @@ tell({'write': tried(lambda: open(sys.argv[1] + '/note', 'w').write('x')),
 def test_a_matcher_writes_only_in_a_folder_it_was_given(tmp_path: Path) -> None:
     sandboxed = behind(Layer.LANDLOCK)
 
-    assert told(in_sandbox(WRITE, sandboxed, str(tmp_path))) == {
+    assert report_of(in_sandbox(WRITE, sandboxed, str(tmp_path))) == {
         "write": "EACCES",
         "node": "EACCES",
     }
-    given = told(in_sandbox(WRITE, sandboxed, str(tmp_path), writes=(tmp_path,)))
+    given = report_of(in_sandbox(WRITE, sandboxed, str(tmp_path), writes=(tmp_path,)))
     assert given == {"write": "done", "node": "EACCES"}
 
 
@@ -88,8 +88,8 @@ def test_a_matcher_cannot_take_the_camera(layer: Layer, tmp_path: Path) -> None:
         pytest.skip(f"no device node can be made here: {err.strerror}")
     code = READ.replace("sys.argv[1]", repr(str(camera)))
 
-    assert told(in_sandbox(code, behind(layer))) == {"read": "EACCES"}
-    assert told(in_sandbox(code, ())) == {"read": "done"}
+    assert report_of(in_sandbox(code, behind(layer))) == {"read": "EACCES"}
+    assert report_of(in_sandbox(code, ())) == {"read": "done"}
 
 
 SPY = """
@@ -149,14 +149,14 @@ def victim() -> Iterator[tuple[str, str]]:
 def test_a_matcher_cannot_look_into_the_guard(
     layer: Layer, refused: set[str], victim: tuple[str, str]
 ) -> None:
-    said = told(in_sandbox(SPY, behind(layer), *victim))
+    report = report_of(in_sandbox(SPY, behind(layer), *victim))
 
-    assert {name for name, word in said.items() if word in ("EPERM", "EACCES")} >= refused
+    assert {name for name, word in report.items() if word in ("EPERM", "EACCES")} >= refused
 
 
 @needs_root
 def test_without_its_sandbox_a_matcher_looks_into_the_guard(victim: tuple[str, str]) -> None:
-    assert set(told(in_sandbox(SPY, (), *victim)).values()) == {"done"}
+    assert set(report_of(in_sandbox(SPY, (), *victim)).values()) == {"done"}
 
 
 SHIP = """
@@ -214,14 +214,14 @@ def test_a_matcher_cannot_ship_frames(
         if landlock.version() < 6:
             stopped = stopped - {"abstract"}
 
-    said = told(in_sandbox(SHIP, sandboxed, *ears))
+    report = report_of(in_sandbox(SHIP, sandboxed, *ears))
 
-    assert {name for name in stopped if said[name] == "done"} == set(), said
+    assert {name for name in stopped if report[name] == "done"} == set(), report
 
 
 @needs_root
 def test_without_its_sandbox_a_matcher_ships_frames(ears: tuple[str, str, str]) -> None:
-    assert set(told(in_sandbox(SHIP, (), *ears)).values()) == {"done"}
+    assert set(report_of(in_sandbox(SHIP, (), *ears)).values()) == {"done"}
 
 
 CALLS = """
@@ -247,11 +247,11 @@ tell({
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the attack names x86_64 call numbers")
 def test_a_matcher_makes_no_system_call_it_does_not_need() -> None:
-    said = told(in_sandbox(CALLS, behind(Layer.SECCOMP)))
+    report = report_of(in_sandbox(CALLS, behind(Layer.SECCOMP)))
 
     needed = {"hide", "pair", "thread", "child"}
-    assert {name for name, word in said.items() if word == "done"} == needed
-    assert {word for name, word in said.items() if name not in needed} == {"EPERM"}
+    assert {name for name, word in report.items() if word == "done"} == needed
+    assert {word for name, word in report.items() if name not in needed} == {"EPERM"}
 
 
 @needs_root
@@ -282,10 +282,10 @@ tell({line.split(':')[0]: line.split()[1] for line in open('/proc/self/status')
 
 
 def test_a_matcher_keeps_none_of_the_rights_of_root() -> None:
-    said = told(in_sandbox(STATUS, behind(Layer.NO_NEW_PRIVS)))
+    report = report_of(in_sandbox(STATUS, behind(Layer.NO_NEW_PRIVS)))
 
-    assert said["NoNewPrivs"] == "1"
-    assert int(said["CapEff"], 16) == int(said["CapPrm"], 16) == 0
+    assert report["NoNewPrivs"] == "1"
+    assert int(report["CapEff"], 16) == int(report["CapPrm"], 16) == 0
 
 
 def test_a_matcher_that_crashes_leaves_no_core() -> None:
@@ -334,7 +334,7 @@ def test_a_matcher_with_numpy_opencv_and_onnxruntime_works_in_the_whole_sandbox(
 ) -> None:
     run = in_sandbox(USEFUL, HERE, str(face_model))
 
-    assert told(run)["uid"] == (sandbox.NOBODY if Layer.OWN_UID in HERE else os.getuid())
+    assert report_of(run)["uid"] == (sandbox.NOBODY if Layer.OWN_UID in HERE else os.getuid())
 
 
 @needs_root

@@ -80,14 +80,14 @@ def test_carried_with_a_stuck_contact_ends_the_permit_and_is_named(
     leases = [a.message for a in carried if isinstance(a, Tell) and isinstance(a.message, Lease)]
     assert Reason.MOTION in ended
     assert all(lease.to_ns <= taken_ns + S for lease in leases)  # the bound of the motion sensors
-    assert Reason.DOCK_STUCK in _said(carried)
+    assert Reason.DOCK_STUCK in _reasons(carried)
 
     world.walk = None
     again = world.run(4 * S)
     assert any(isinstance(a, Tell) and isinstance(a.message, Lease) for a in again)
 
 
-def _said(actions: list[object]) -> set[Reason]:
+def _reasons(actions: list[object]) -> set[Reason]:
     """Every reason that was written or told."""
     found: set[Reason] = set()
     for action in actions:

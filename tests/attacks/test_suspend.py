@@ -67,12 +67,12 @@ class Device:
             self.wire.bridge.paused(self.now_ns())
         self.wire.run(TURN_MS)
         self.last_ns["bridge"] = self.now_ns()
-        for message in self.wire.told:
+        for message in self.wire.messages_up:
             if isinstance(message, BoardSample):
                 self.judge.board(message)
             elif isinstance(message, BoardStatus):
                 self.judge.board_status(message)
-        self.wire.told.clear()
+        self.wire.messages_up.clear()
 
     def gate(self) -> None:
         """A frame, every third turn: the gate's process looks at it and at what it was told."""

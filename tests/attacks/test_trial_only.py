@@ -113,12 +113,12 @@ def plan(kiosk: Site, source: str, **more: str) -> Plan:
     )
 
 
-def play(told: Plan, say: list[str]) -> tuple[list[FrameDecision], int]:
+def play(chosen: Plan, say: list[str]) -> tuple[list[FrameDecision], int]:
     """What the guard decided in seven seconds, and how many frames a matcher got."""
     got = 0
     clock = BootClock()
     with (
-        Guard(told, say.append) as guard,
+        Guard(chosen, say.append) as guard,
         closing(Connection(*guard.environment.values())) as matcher,
     ):
         end_ns = clock.now_ns() + 7 * S
@@ -207,26 +207,26 @@ def test_the_signed_record_lets_a_made_up_board_stand_in_and_the_log_says_so(
     kiosk: Site, camera: str, port: bool
 ) -> None:
     sign(kiosk, camera, ALLOWED)
-    said: list[str] = []
+    lines: list[str] = []
     line = Line(kiosk.store.board_key()) if port else None
     try:
-        told = plan(kiosk, camera) if line is None else plan(kiosk, camera, board=line.port)
-        decisions, got = play(told, said)
+        chosen = plan(kiosk, camera) if line is None else plan(kiosk, camera, board=line.port)
+        decisions, got = play(chosen, lines)
     finally:
         if line is not None:
             line.close()
 
-    assert sum(d.verdict is Outcome.PASS for d in decisions) > 30, (said, decisions[-40:])
+    assert sum(d.verdict is Outcome.PASS for d in decisions) > 30, (lines, decisions[-40:])
     assert got > 30
-    assert any("virtual board" in line for line in said)
+    assert any("virtual board" in line for line in lines)
     assert board_in_log(kiosk) == ["virtual"]
 
 
 def test_a_recording_the_record_names_has_a_virtual_board_and_the_log_says_so(kiosk: Site) -> None:
-    said: list[str] = []
+    lines: list[str] = []
 
-    _, got = play(plan(kiosk, str(kiosk.clip)), said)
+    _, got = play(plan(kiosk, str(kiosk.clip)), lines)
 
     assert got > 30
-    assert any("virtual board" in line for line in said)
+    assert any("virtual board" in line for line in lines)
     assert board_in_log(kiosk) == ["virtual"]

@@ -147,9 +147,9 @@ def test_a_run_that_ends_at_once_says_what_was_pending(tmp_path: Path) -> None:
     clerk.close(stop(0.3, released=0))
 
     kinds = [f["kind"] for f in read_all(tmp_path, KEY.verifier)]
-    said = [f.get("reasons") for f in read_all(tmp_path, KEY.verifier)]
+    reasons = [f.get("reasons") for f in read_all(tmp_path, KEY.verifier)]
     assert kinds == ["start", "gap", "deny", "stop"]
-    assert said[1:3] == [["NO_LEASE"], ["NOT_DOCKED"]]
+    assert reasons[1:3] == [["NO_LEASE"], ["NOT_DOCKED"]]
 
 
 def test_a_cause_that_could_not_be_written_is_written_when_the_log_is_well() -> None:
@@ -159,14 +159,14 @@ def test_a_cause_that_could_not_be_written_is_written_when_the_log_is_well() -> 
     disk.fault = fail_once(disk.calls + 1)
     with pytest.raises(AuditError):
         clerk.write(denied(1.5, Reason.TAMPER), durable=False)
-    told = clerk.tend(stamp(1.6).mono_ns)
+    well_before = clerk.tend(stamp(1.6).mono_ns)
     for tenth in range(10):
         clerk.write(denied(1.7 + tenth / 100, Reason.MOTION), durable=False)
         clerk.tend(stamp(1.7 + tenth / 100).mono_ns)
     well = clerk.tend(stamp(3).mono_ns)
     clerk.close(stop(4, released=0))
 
-    assert (told, well) == (False, True)
+    assert (well_before, well) == (False, True)
     held = [f for f in stored(disk) if f["kind"] == "deny"]
     assert [f["reasons"] for f in held] == [["TAMPER"], ["MOTION"]]
 

@@ -114,7 +114,7 @@ class Workshop:
 
 
 def _found(code: int, out: bytes, err: bytes) -> Found:
-    said, wrong = (text.decode(errors="replace").strip() for text in (out, err))
+    output, wrong = (text.decode(errors="replace").strip() for text in (out, err))
     lines = wrong.splitlines()
     if code < 0:
         return Found(Outcome.FAULT, f"ended by signal {-code}")
@@ -124,7 +124,7 @@ def _found(code: int, out: bytes, err: bytes) -> Found:
         one = Outcome.REFUSED if len(lines) == 1 else Outcome.FAULT
         return Found(one, " / ".join(lines))
     if code == 1:
-        return Found(Outcome.PARTLY if said or wrong else Outcome.FAULT, f"{said} {wrong}")
+        return Found(Outcome.PARTLY if output or wrong else Outcome.FAULT, f"{output} {wrong}")
     if code == 0:
-        return Found(Outcome.JUDGED, said)
+        return Found(Outcome.JUDGED, output)
     return Found(Outcome.FAULT, f"exit code {code}: {wrong}")

@@ -48,10 +48,10 @@ def one_line(text: str) -> str:
 
 
 def test_a_missing_clip_is_named(replay: Replay, tmp_path: Path) -> None:
-    code, said = replay(tmp_path / "none.mp4")
+    code, output = replay(tmp_path / "none.mp4")
 
     assert code == 2
-    assert "none.mp4" in one_line(said)
+    assert "none.mp4" in one_line(output)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video at all", bytes(5000)])
@@ -59,10 +59,10 @@ def test_a_file_that_is_no_video_is_named(replay: Replay, tmp_path: Path, conten
     clip = tmp_path / "odd.mp4"
     clip.write_bytes(content)
 
-    code, said = replay(clip)
+    code, output = replay(clip)
 
     assert code == 2
-    assert "odd.mp4" in one_line(said)
+    assert "odd.mp4" in one_line(output)
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_file_that_is_no_video_is_named(replay: Replay, tmp_path: Path, conten
 def test_a_bad_device_record_names_key_and_allowed_values(
     replay: Replay, short_clip: Path, device: str, expected: str
 ) -> None:
-    code, said = replay(short_clip, device=device)
+    code, output = replay(short_clip, device=device)
 
     assert code == 2
-    assert "D.toml" in one_line(said)
-    assert expected in said
+    assert "D.toml" in one_line(output)
+    assert expected in output
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_a_bad_device_record_names_key_and_allowed_values(
 def test_a_bad_session_claim_names_key_and_allowed_values(
     replay: Replay, short_clip: Path, session: str, expected: str
 ) -> None:
-    code, said = replay(short_clip, session=session)
+    code, output = replay(short_clip, session=session)
 
     assert code == 2
-    assert "S.toml" in one_line(said)
-    assert expected in said
+    assert "S.toml" in one_line(output)
+    assert expected in output
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_bad_telemetry_names_column_or_line(
     telemetry = tmp_path / "board.csv"
     telemetry.write_text(rows)
 
-    code, said = replay(short_clip, "--telemetry", str(telemetry))
+    code, output = replay(short_clip, "--telemetry", str(telemetry))
 
     assert code == 2
-    assert "board.csv" in one_line(said)
-    assert expected in said
+    assert "board.csv" in one_line(output)
+    assert expected in output
 
 
 @pytest.mark.parametrize(
@@ -139,20 +139,20 @@ def test_bad_telemetry_names_column_or_line(
 def test_a_bad_argument_is_named(
     replay: Replay, short_clip: Path, arguments: tuple[str, ...], expected: str
 ) -> None:
-    code, said = replay(short_clip, *arguments)
+    code, output = replay(short_clip, *arguments)
 
     assert code == 2
-    assert expected in one_line(said)
+    assert expected in one_line(output)
 
 
 def test_a_plain_view_is_refused_with_its_counts(replay: Replay, tmp_path: Path) -> None:
     flat = np.full((360, 640, 3), 90, np.uint8)
     clip = render.write_clip(tmp_path / "flat.avi", [flat] * 40)
 
-    code, said = replay(clip, "--enroll-view", str(clip))
+    code, output = replay(clip, "--enroll-view", str(clip))
 
     assert code == 2
-    assert "150" in one_line(said)
+    assert "150" in one_line(output)
 
 
 def test_a_clip_shorter_than_the_dwell_is_a_warning(

@@ -39,12 +39,12 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments, named, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert ended.value.code == 2
-    assert said.count("\n") == 1
-    assert said.startswith("framegate: ")
-    assert named in said
-    assert "--help)" in said
+    assert output.count("\n") == 1
+    assert output.startswith("framegate: ")
+    assert named in output
+    assert "--help)" in output
 
 
 def test_the_version_is_the_installed_one(capsys):

@@ -107,8 +107,8 @@ def test_everything_that_speaks_against_a_view_is_said_at_once(
 
     assert _enroll(tmp_path, wall) == 2
 
-    said = capsys.readouterr().err
-    assert said.index("too plain") < said.index("SCENE_PUBLIC")
+    output = capsys.readouterr().err
+    assert output.index("too plain") < output.index("SCENE_PUBLIC")
 
 
 def test_where_people_are_in_view_no_override_is_advised(
@@ -121,6 +121,6 @@ def test_where_people_are_in_view_no_override_is_advised(
 
     assert _enroll(tmp_path, room_clip, "--mask-people") == 2
 
-    said = capsys.readouterr().err
-    assert "enrol while nobody is in the picture" in said
-    assert "--override" not in said
+    output = capsys.readouterr().err
+    assert "enrol while nobody is in the picture" in output
+    assert "--override" not in output

@@ -115,9 +115,9 @@ def test_a_running_daemon_is_ready_watched_seen_and_stops_in_good_order(
         until(lambda: guard.manager.listen().count("WATCHDOG=1") >= 3, "the watchdog's food")
         assert guard.manager.heard[0] == "READY=1"
         assert main(["status", "--config", str(guard.config), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert told["phase"] == "running"
-        assert {reading["source"] for reading in told["evidence"]} >= {"dock", "people", "view"}
+        snapshot = json.loads(capsys.readouterr().out)
+        assert snapshot["phase"] == "running"
+        assert {reading["source"] for reading in snapshot["evidence"]} >= {"dock", "people", "view"}
         assert main(["status", "--config", str(guard.config)]) == 0
         assert "framegate_running 1.0" in guard.get("/metrics")[1]
         assert guard.get("/")[0] == 200
@@ -136,8 +136,8 @@ def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
         until(lambda: '"permitted": true' in guard.get("/status.json")[1], "a permit")
         os.kill(guard.pid("firmware_bridge.virtual.process"), signal.SIGSTOP)
         until(lambda: _proven(guard.get("/status.json")[1]) == {True, False}, "both entries")
-        told = json.loads(guard.get("/status.json")[1])
-        numbers = [change["entry"] for change in told["transitions"] if change.get("entry")]
+        snapshot = json.loads(guard.get("/status.json")[1])
+        numbers = [change["entry"] for change in snapshot["transitions"] if change.get("entry")]
         links = [f'href="/proof/{number}"' for number in numbers]
         until(lambda: all(link in guard.get("/")[1] for link in links), "a checkpoint over both")
         handed = {number: guard.get(f"/proof/{number}")[1] for number in numbers}
@@ -145,7 +145,7 @@ def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(
         guard.stop()
 
     audit, key = str(kiosk.folder / "audit"), str(kiosk.store.directory / "log.pub")
-    proven = [change for change in told["transitions"] if change.get("entry") is not None]
+    proven = [change for change in snapshot["transitions"] if change.get("entry") is not None]
     assert {change["permitted"] for change in proven} == {True, False}
     for change in proven:
         proof = str(tmp_path / f"{change['entry']}.proof")
@@ -190,13 +190,13 @@ def test_a_lost_process_means_blocked_and_then_a_new_guard(kiosk: Site) -> None:
 
             os.kill(first, signal.SIGKILL)
 
-            until(lambda n=losses: guard.said().count("starting again") == n, "the loss")
+            until(lambda n=losses: guard.log_text().count("starting again") == n, "the loss")
             until(lambda: not guard.ready(), "unhealthiness")
             until(guard.ready, "readiness after the loss")
             assert guard.pid(module) != first
-            told = json.loads(guard.get("/status.json")[1])
-            assert told["health"]["restarts"] == losses
-            assert not told["transitions"][-1]["permitted"]
+            snapshot = json.loads(guard.get("/status.json")[1])
+            assert snapshot["health"]["restarts"] == losses
+            assert not snapshot["transitions"][-1]["permitted"]
             assert descriptors(guard.process.pid) == held  # nothing of the lost guard is left
 
 
@@ -220,27 +220,27 @@ def test_a_reload_is_checked_first_and_revokes_before_it_begins(kiosk: Site) -> 
 
         guard.config.write_text(good + "[extra]\n")
         guard.process.send_signal(signal.SIGHUP)
-        until(lambda: "reload refused" in guard.said(), "the refusal")
-        assert "stays in force" in guard.said()
+        until(lambda: "reload refused" in guard.log_text(), "the refusal")
+        assert "stays in force" in guard.log_text()
         assert guard.ready()
         assert guard.pid("edge.frames.gate_process") == gate
 
         guard.config.write_text(good)
         guard.process.send_signal(signal.SIGHUP)
-        until(lambda: "starting with the new files" in guard.said(), "the reload")
+        until(lambda: "starting with the new files" in guard.log_text(), "the reload")
         until(lambda: '"reloads": 1' in guard.get("/status.json")[1], "the new guard's word")
         until(guard.ready, "readiness")
         assert guard.pid("edge.frames.gate_process") != gate
-        told = json.loads(guard.get("/status.json")[1])
-        assert told["health"]["reloads"] == 1
-        assert told["health"]["restarts"] == 0
+        snapshot = json.loads(guard.get("/status.json")[1])
+        assert snapshot["health"]["reloads"] == 1
+        assert snapshot["health"]["restarts"] == 0
 
 
 def test_a_recording_that_is_over_leaves_the_daemon_blocked_to_be_looked_at(
     kiosk: Site, tmp_path: Path
 ) -> None:
-    brief = render.write_clip(tmp_path / "brief.avi", render.still(render.room(), 15))
-    site_ = Site(kiosk.folder, kiosk.store, brief)
+    short_clip = render.write_clip(tmp_path / "short.avi", render.still(render.room(), 15))
+    site_ = Site(kiosk.folder, kiosk.store, short_clip)
     site_.sign()
 
     with daemon(site_, matcher=False) as guard:
@@ -278,8 +278,8 @@ def test_unsigned_records_end_the_daemon_at_its_start(kiosk: Site) -> None:
     with daemon(kiosk, matcher=False) as guard:
         assert guard.process.wait(60) == 2
 
-        assert len(guard.said().splitlines()) == 1
-        assert "D.toml" in guard.said()
+        assert len(guard.log_text().splitlines()) == 1
+        assert "D.toml" in guard.log_text()
 
 
 def descriptors(pid: int) -> int:

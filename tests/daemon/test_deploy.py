@@ -20,14 +20,14 @@ needs_systemd = pytest.mark.skipif(
 
 
 def exposure(unit: Path) -> float:
-    said = subprocess.run(
+    output = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
         capture_output=True,
         text=True,
         timeout=60,
     ).stdout
-    found = re.search(r"exposure level for \S+: ([\d.]+)", said)
-    assert found is not None, said
+    found = re.search(r"exposure level for \S+: ([\d.]+)", output)
+    assert found is not None, output
     return float(found[1])
 
 
@@ -57,14 +57,16 @@ def test_the_units_are_understood(tmp_path: Path) -> None:
         text = (DEPLOY / name).read_text()
         (tmp_path / name).write_text(text.replace("/opt/framegate/bin/framegate", "/bin/true"))
 
-    said = subprocess.run(
+    output = subprocess.run(
         ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())],
         capture_output=True,
         text=True,
         timeout=60,
     ).stderr
 
-    assert not [line for line in said.splitlines() if str(tmp_path) in line or "framegate" in line]
+    assert not [
+        line for line in output.splitlines() if str(tmp_path) in line or "framegate" in line
+    ]
 
 
 def test_the_example_configuration_holds_and_agrees_with_the_units() -> None:

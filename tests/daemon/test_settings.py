@@ -46,7 +46,7 @@ def test_every_error_is_told_at_once_with_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         (b"speed = 1", ":4: speed is not known; allowed: source, device"),
         (b"[camera]\nx = 1", ":4: camera is not known"),
@@ -60,10 +60,10 @@ def test_every_error_is_told_at_once_with_its_line() -> None:
         (b"release = 'later'", ':4: release: expected "bracketed" or "immediate"'),
     ],
 )
-def test_what_is_not_known_or_not_allowed_is_refused(line: bytes, said: str) -> None:
+def test_what_is_not_known_or_not_allowed_is_refused(line: bytes, expected: str) -> None:
     (problem,) = problems(GOOD + line + b"\n")
 
-    assert problem.startswith(str(PATH) + said)
+    assert problem.startswith(str(PATH) + expected)
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "127.9.9.9:65535", "[::1]:8321"])
@@ -137,6 +137,6 @@ def test_a_daemon_with_a_bad_configuration_is_refused_in_one_line(
     file.write_bytes(b'pack = "La x"\n')
 
     assert main(["daemon", "--config", str(file)]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "and 3 more" in said
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert "and 3 more" in output

@@ -109,8 +109,8 @@ class World:
 
     def answer(self) -> None:
         """The gate, which was late, says what it released under the newest revoked epoch."""
-        told = [a.message for a in self.done if isinstance(a, Tell)]
-        epoch = next(m.epoch for m in reversed(told) if isinstance(m, Revocation))
+        messages = [a.message for a in self.done if isinstance(a, Tell)]
+        epoch = next(m.epoch for m in reversed(messages) if isinstance(m, Revocation))
         self.judge.ended(Ended(epoch, self.released, self.now_ns, None, False, final=True))
         self.gate_answers = True
 
@@ -418,11 +418,11 @@ def test_a_cause_that_changes_before_the_gate_reports_does_not_change_whose_end_
     world.bad[Source.PEOPLE] = Reason.PEOPLE_CROWD
     world.run(STEP_NS)
     world.bad[Source.VIEW] = Reason.VIEW_FOREIGN
-    told = world.run(STEP_NS)
+    messages = world.run(STEP_NS)
     world.answer()
     actions = world.run(STEP_NS)
 
-    assert kinds(told) == []
+    assert kinds(messages) == []
     assert [(end.epoch, end.released) for end in ends(actions)] == [(epoch, 3)]
     assert kinds(actions)[:2] == ["End", "Revocation"]  # then the gate hears the new cause
 
@@ -440,8 +440,8 @@ def test_a_lease_that_ran_out_is_not_renewed_but_ends_its_permit(
 
     later = {lease.epoch for lease in leases(found)}
     assert later == ({epoch + 1} if missed else {epoch})
-    told = [end.reasons for end in ends(world.done)]
-    assert told == ([(Reason.DEADLINE_MISSED,)] if missed else [])
+    messages = [end.reasons for end in ends(world.done)]
+    assert messages == ([(Reason.DEADLINE_MISSED,)] if missed else [])
 
 
 @pytest.mark.parametrize(
@@ -525,7 +525,7 @@ def test_what_comes_in_between_two_looks_at_people_is_held_even_when_release_is_
 
     world.judge.observe([Reading(Source.VIEW, seen_ns)], 0xFF, unsettled_ns=seen_ns)
     held = [a.message for a in world.run(100 * MS) if isinstance(a, Tell)]
-    said = world.judge.outlook
+    outlook = world.judge.outlook
     world.lost.clear()
     freed = [a.message for a in world.run(100 * MS) if isinstance(a, Tell)]
 
@@ -533,8 +533,8 @@ def test_what_comes_in_between_two_looks_at_people_is_held_even_when_release_is_
     assert before.to_ns > seen_ns + 100 * MS
     assert held
     assert all(isinstance(lease, Lease) and lease.to_ns == seen_ns for lease in held)
-    assert said.permitted
-    assert said.reasons == (Reason.PEOPLE_UNSETTLED,)
+    assert outlook.permitted
+    assert outlook.reasons == (Reason.PEOPLE_UNSETTLED,)
     assert isinstance(freed[-1], Lease)
     assert freed[-1].to_ns > world.now_ns
     assert world.judge.outlook.reasons == ()

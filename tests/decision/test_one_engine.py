@@ -120,7 +120,7 @@ def test_a_silent_process_is_named(
     clock.advance(ms=100)
     rig.step(clock.now_ns())
 
-    said = capfd.readouterr().err
-    assert said.count("PROCESS_SILENT: the capture process has not beaten for 250 ms") == 1
+    output = capfd.readouterr().err
+    assert output.count("PROCESS_SILENT: the capture process has not beaten for 250 ms") == 1
     assert Reason.PROCESS_SILENT in rig.outlook.reasons
     rig.close()

@@ -62,8 +62,8 @@ def test_no_delay_gap_or_claim_turns_a_patrol_into_a_recording(
         world.now_ns += late * MS
         world.run(100 * MS)
 
-    told = {(facts["source"], facts["session_open"]) for facts in heard.asked}
-    assert told == {("live" if known else "replay_into_live", True)}
+    asked = {(facts["source"], facts["session_open"]) for facts in heard.asked}
+    assert asked == {("live" if known else "replay_into_live", True)}
     assert leases(world.done) == []
     assert "MS-02" in world.judge.outlook.rules
 

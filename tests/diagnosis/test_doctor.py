@@ -79,9 +79,9 @@ def test_what_is_poor_says_what_to_do(finding, state, stops):
 def test_the_last_line_says_whether_the_guard_can_run_and_what_only_some_uses_need():
     assert doctor.summary(GOOD) == "the guard can run here"
     for finding, state, stops in POOR:
-        said = doctor.summary([*GOOD, finding])
-        assert ("cannot run here" in said) is stops
-        assert said.endswith(finding.part) is (state is State.MISSING)
+        summary = doctor.summary([*GOOD, finding])
+        assert ("cannot run here" in summary) is stops
+        assert summary.endswith(finding.part) is (state is State.MISSING)
 
 
 @pytest.mark.parametrize(("days", "state"), [(CHECK_DAYS, "ok"), (CHECK_DAYS + 1, "degraded")])

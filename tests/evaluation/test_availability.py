@@ -85,11 +85,11 @@ def test_the_causes_of_all_recordings_add_up_to_what_was_blocked():
     one = account(_decisions((1, (Reason.VIEW_COVERED,)), (1, ())), 0)
     two = account(_decisions((1, (Reason.VIEW_COVERED,)), (1, (Reason.CAM_MOVING,))), 0)
 
-    told = as_json([("a", "a", one), ("b", "a", two)], 3.0)
+    fields = as_json([("a", "a", one), ("b", "a", two)], 3.0)
 
-    causes = {row["cause"]: row for row in told["causes"]}
+    causes = {row["cause"]: row for row in fields["causes"]}
     assert causes["VIEW_COVERED"]["blocked_s"] == pytest.approx(2.0)
     assert causes["VIEW_COVERED"]["recordings"] == 2
     assert sum(row["blocked_s"] for row in causes.values()) == pytest.approx(3.0)
-    assert sum(r["due_s"] - r["passed_s"] for r in told["recordings"]) == pytest.approx(3.0)
+    assert sum(r["due_s"] - r["passed_s"] for r in fields["recordings"]) == pytest.approx(3.0)
     assert "VIEW_COVERED" in "\n".join(table([one, two]))

@@ -70,20 +70,20 @@ def jpeg(frame: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
-def said(frames: Iterable[np.ndarray], *boxes: Box) -> list[tuple[Reason, ...]]:
+def readings_of(frames: Iterable[np.ndarray], *boxes: Box) -> list[tuple[Reason, ...]]:
     freshness = Freshness()
     return [freshness.read(f, S + i * STEP_NS, boxes) for i, f in enumerate(frames)]
 
 
-def named(told: list[tuple[Reason, ...]]) -> set[Reason]:
-    return {reason for reasons in told for reason in reasons}
+def named(reported: list[tuple[Reason, ...]]) -> set[Reason]:
+    return {reason for reasons in reported for reason in reasons}
 
 
 def test_a_room_with_and_without_a_person_is_fresh(
     room: np.ndarray, exposures: list[np.ndarray]
 ) -> None:
-    assert not named(said(live([room] * 60, exposures)))
-    assert not named(said(live((person(room, i) for i in range(120)), exposures), FACE))
+    assert not named(readings_of(live([room] * 60, exposures)))
+    assert not named(readings_of(live((person(room, i) for i in range(120)), exposures), FACE))
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.25])
@@ -94,10 +94,10 @@ def test_a_still_under_a_moving_overlay_is_frozen_within_three_seconds(
     still = render.with_noise(person(room, 0), 0)
     running = live((person(room, i) for i in range(45)), exposures)
 
-    told = said(with_clock(still, i, share) for i in range(45))
+    reported = readings_of(with_clock(still, i, share) for i in range(45))
 
-    assert Reason.CAM_FROZEN in told[29]
-    assert not named(said((with_clock(f, i, share) for i, f in enumerate(running)), FACE))
+    assert Reason.CAM_FROZEN in reported[29]
+    assert not named(readings_of((with_clock(f, i, share) for i, f in enumerate(running)), FACE))
 
 
 ALTERED: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
@@ -116,8 +116,10 @@ def test_a_still_with_a_clock_is_frozen_however_it_is_altered(
     running = live((person(room, i) for i in range(45)), exposures)
     alter = ALTERED[how]
 
-    assert Reason.CAM_FROZEN in named(said(alter(with_clock(still, i), i) for i in range(45)))
-    twin = said((alter(with_clock(f, i), i) for i, f in enumerate(running)), FACE)
+    assert Reason.CAM_FROZEN in named(
+        readings_of(alter(with_clock(still, i), i) for i in range(45))
+    )
+    twin = readings_of((alter(with_clock(f, i), i) for i, f in enumerate(running)), FACE)
     assert Reason.CAM_FROZEN not in named(twin)
 
 
@@ -127,9 +129,11 @@ def test_a_face_in_a_still_with_noise_and_a_clock_is_doubted(
 ) -> None:
     still = person(room, 0)
 
-    told = said((render.with_noise(with_clock(still, i), i, sigma) for i in range(50)), FACE)
+    reported = readings_of(
+        (render.with_noise(with_clock(still, i), i, sigma) for i in range(50)), FACE
+    )
 
-    assert Reason.LIVENESS_UNCERTAIN in named(told)
+    assert Reason.LIVENESS_UNCERTAIN in named(reported)
 
 
 @pytest.mark.parametrize("how", ["noise", "light", "compressed", "clock"])
@@ -145,10 +149,10 @@ def test_a_loop_that_is_not_exact_is_named_within_three_seconds_of_its_second_tu
     }[how]
     again = list(live((loop[i % 40] for i in range(75)), exposures))
 
-    told = said((alter(f, i) for i, f in enumerate(again)), FACE)
+    reported = readings_of((alter(f, i) for i, f in enumerate(again)), FACE)
 
-    assert Reason.CAM_LOOP not in named(told[:40])
-    assert Reason.CAM_LOOP in told[70]
+    assert Reason.CAM_LOOP not in named(reported[:40])
+    assert Reason.CAM_LOOP in reported[70]
 
 
 def test_a_pendulum_and_a_lamp_that_breathes_are_no_loop(
@@ -161,12 +165,12 @@ def test_a_pendulum_and_a_lamp_that_breathes_are_no_loop(
         cv2.line(frame, (60, 60), end, (0, 0, 0), 3)
         frames.append(frame)
 
-    assert not named(said(live(frames, exposures)))
+    assert not named(readings_of(live(frames, exposures)))
 
 
 def test_a_darker_or_overexposed_still_says_nothing_but_that_is_the_light_s_matter() -> None:
     """Where no block carries noise the answer is none; a black picture is `CAM_COVERED`."""
-    assert not named(said([np.full((240, 320, 3), 5, np.uint8)] * 40))
+    assert not named(readings_of([np.full((240, 320, 3), 5, np.uint8)] * 40))
 
 
 def test_another_size_begins_anew(room: np.ndarray) -> None:
@@ -206,8 +210,8 @@ def test_the_demo_clip_is_fresh_and_its_last_picture_under_a_clock_is_not(
 
     assert not named(list(_recording(path, face_model)))
     still = cv2.resize(still, SIZE)
-    told = said(jpeg(with_clock(np.asarray(still), i), 90) for i in range(40))
-    assert Reason.CAM_FROZEN in named(told)
+    reported = readings_of(jpeg(with_clock(np.asarray(still), i), 90) for i in range(40))
+    assert Reason.CAM_FROZEN in named(reported)
 
 
 def _recording(path: object, face_model: object) -> Iterator[tuple[Reason, ...]]:

@@ -200,7 +200,7 @@ def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(d
     with (data_dir / "telemetry" / "dash_phone_city_gyro_gyro.csv").open() as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     axes = [k for k in rows[0] if k.startswith("gyro_")]
-    said, last_ns = [], -(10**9)
+    turns, last_ns = [], -(10**9)
     for shot in camera.shots():
         if shot.captured_ns - last_ns < 90 * MS:
             continue
@@ -209,13 +209,13 @@ def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(d
         turn = np.mean([np.hypot.reduce([r[a] for a in axes]) for r in window])
         last_ns = shot.captured_ns
         motion = next(r for r in result.readings if r.source is Source.EGO_MOTION)
-        said.append((turn, Reason.SENSOR_VISION_DISAGREE in motion.reasons))
+        turns.append((turn, Reason.SENSOR_VISION_DISAGREE in motion.reasons))
     camera.close()
-    moving = [told for turn, told in said[2:] if turn > 0.03]
+    moving = [disagrees for turn, disagrees in turns[2:] if turn > 0.03]
 
     assert len(moving) >= 10
     assert np.mean(moving) >= 0.9
-    assert any(told for _, told in said[:11])  # within a second of the first frame
+    assert any(disagrees for _, disagrees in turns[:11])  # within a second of the first frame
 
 
 class _Nobody:
@@ -243,7 +243,7 @@ def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_p
     """A face that fills the picture leaves little to follow; a carried camera still moves."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg to compress with")
-    told = {}
+    disagrees = {}
     for name in ("single_face.mp4", "bikes.mp4"):
         out = tmp_path / name
         command = ["ffmpeg", "-loglevel", "error", "-i", str(clip(name)), "-t", "3", "-an"]
@@ -252,12 +252,12 @@ def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_p
         camera = FileCamera(out)
         shots = [s for i, s in enumerate(camera.shots()) if i % 3 == 0]
         camera.close()
-        told[name] = [
+        disagrees[name] = [
             Reason.CAM_MOVING in reading.reasons
             for s in shots
             for reading in vision.examine(s.frame, s.captured_ns, opening=True, still=True).readings
             if reading.source is Source.EGO_MOTION
         ]
 
-    assert not any(told["single_face.mp4"])
-    assert sum(told["bikes.mp4"]) > len(told["bikes.mp4"]) / 3
+    assert not any(disagrees["single_face.mp4"])
+    assert sum(disagrees["bikes.mp4"]) > len(disagrees["bikes.mp4"]) / 3

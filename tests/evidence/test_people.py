@@ -180,11 +180,11 @@ def test_the_subject_is_found_in_recordings(data_dir, face_model, name, least):
 def _watched(scores):
     """What is said of one small face found with these scores, five readings a second."""
     watch = PeopleWatch(PeopleRules(min_height=0.1))
-    told = []
+    reported = []
     for i, score in enumerate(scores):
         boxes = (Box(0, 0, 20, 30, score),) if score else ()
-        told.append(Reason.PEOPLE_SMALL in watch.read(boxes, i * 200 * MS, 480, 640))
-    return told
+        reported.append(Reason.PEOPLE_SMALL in watch.read(boxes, i * 200 * MS, 480, 640))
+    return reported
 
 
 def test_a_face_at_the_detector_s_edge_blocks_steadily_or_not_at_all():

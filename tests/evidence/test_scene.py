@@ -235,14 +235,14 @@ def _vetoes(data_dir, model, wanted, seconds=8):
         rows = [r for r in csv.DictReader(file) if r["kind"] == "video" and wanted(r)]
     found = {}
     for row in rows:
-        camera, said = FileCamera(data_dir / row["file"]), []
+        camera, vetoes = FileCamera(data_dir / row["file"]), []
         for shot in camera.shots():
-            if len(said) == seconds:
+            if len(vetoes) == seconds:
                 break
-            if shot.captured_ns >= len(said) * S:
-                said.append(bool(model.read(shot.frame, 0).reasons))
+            if shot.captured_ns >= len(vetoes) * S:
+                vetoes.append(bool(model.read(shot.frame, 0).reasons))
         camera.close()
-        found[row["file"]] = said
+        found[row["file"]] = vetoes
     return found
 
 
@@ -250,15 +250,15 @@ def test_controlled_recordings_are_never_vetoed(data_dir, model):
     found = _vetoes(data_dir, model, lambda row: row["setting"] == "controlled")
 
     assert sum(map(len, found.values())) >= 50
-    assert [name for name, said in found.items() if any(said)] == []
+    assert [name for name, vetoes in found.items() if any(vetoes)] == []
 
 
 def test_most_streets_and_roads_are_vetoed_within_three_seconds(data_dir, model):
     found = _vetoes(data_dir, model, lambda row: row["scene"] in ("outdoor", "vehicle"))
 
     assert len(found) >= 13
-    assert np.mean([any(said[:3]) for said in found.values()]) >= 0.6
-    assert np.mean([told for said in found.values() for told in said]) >= 0.5
+    assert np.mean([any(vetoes[:3]) for vetoes in found.values()]) >= 0.6
+    assert np.mean([veto for vetoes in found.values() for veto in vetoes]) >= 0.5
 
 
 @pytest.mark.parametrize("size", [(360, 640), (270, 720), (900, 360)])

@@ -111,8 +111,8 @@ def test_the_scene_is_asked_once_a_second_and_vetoes_if_that_lasts(
     found = look(Vision(fingerprint, Nobody(), RULES, scene), room_frames[:25])
 
     assert scene.asked == [S, 2 * S, 3 * S]
-    said = [reading.reasons for reading in found[Source.SCENE]]
-    assert said == [(), (Reason.SCENE_OUTDOOR,), (Reason.SCENE_OUTDOOR,)]
+    reasons = [reading.reasons for reading in found[Source.SCENE]]
+    assert reasons == [(), (Reason.SCENE_OUTDOOR,), (Reason.SCENE_OUTDOOR,)]
 
 
 def test_a_face_near_the_camera_is_no_ground_for_a_veto_and_a_small_one_is(
@@ -153,10 +153,10 @@ def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Finger
     with_board = look(Vision(fingerprint, Nobody(), RULES), panning, still=True)
     without = look(Vision(fingerprint, Nobody(), RULES), panning, still=False)
 
-    said = {reason for reading in with_board[Source.EGO_MOTION] for reason in reading.reasons}
-    assert said == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
-    said = {reason for reading in without[Source.EGO_MOTION] for reason in reading.reasons}
-    assert said == {Reason.CAM_MOVING}
+    reasons = {reason for reading in with_board[Source.EGO_MOTION] for reason in reading.reasons}
+    assert reasons == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
+    reasons = {reason for reading in without[Source.EGO_MOTION] for reason in reading.reasons}
+    assert reasons == {Reason.CAM_MOVING}
 
 
 def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
@@ -168,12 +168,12 @@ def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
         frame[240:, 320:] = 0
     vision = Vision(fingerprint, Nobody(), RULES)
 
-    told = [
+    reported = [
         vision.examine(frame, S + i * 100 * MS, opening=False, still=True).unsettled
         for i, frame in enumerate(covered)
     ]
 
-    assert told == [False, False, False, True, False]
+    assert reported == [False, False, False, True, False]
 
 
 @pytest.mark.parametrize("spent_ms,fits", [(15, True), (300, True), (301, False)])

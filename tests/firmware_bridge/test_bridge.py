@@ -53,7 +53,7 @@ class Wire:
         self.oldest_age_ns = 0
         self.to_board: faults.LineFault = faults.none()
         self.to_host: faults.LineFault = faults.none()
-        self.told: list[messages.Message] = []
+        self.messages_up: list[messages.Message] = []
         self.sent: list[bytes] = []
 
     def run(self, ms: int) -> Wire:
@@ -64,7 +64,7 @@ class Wire:
                 self.board.sense(self.reading, now_us)
             self.board.tick(now_us)
             for piece in self._through(self.to_host, self.board.take()):
-                self.told += self.bridge.hear_board(piece, self.now_ns)
+                self.messages_up += self.bridge.hear_board(piece, self.now_ns)
             out = self.bridge.to_board(self.oldest_age_ns, self.now_ns)
             if out:
                 self.sent.append(out)
@@ -72,7 +72,7 @@ class Wire:
                     self.board.receive(piece, now_us)
             status = self.bridge.to_decider(self.now_ns)
             if status is not None:
-                self.told.append(status)
+                self.messages_up.append(status)
         return self
 
     @staticmethod
@@ -88,11 +88,11 @@ class Wire:
 
     @property
     def status(self) -> BoardStatus:
-        return next(m for m in reversed(self.told) if isinstance(m, BoardStatus))
+        return next(m for m in reversed(self.messages_up) if isinstance(m, BoardStatus))
 
     @property
     def samples(self) -> list[BoardSample]:
-        return [m for m in self.told if isinstance(m, BoardSample)]
+        return [m for m in self.messages_up if isinstance(m, BoardSample)]
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_the_link_comes_up_by_itself_and_evidence_flows(wire):
     assert wire.status.link is Link.UP
     assert wire.status.reasons == ()
 
-    wire.told.clear()
+    wire.messages_up.clear()
     wire.run(1000)
 
     assert 45 <= len(wire.samples) <= 51
@@ -131,7 +131,7 @@ def test_evidence_is_never_dated_later_than_it_was_measured(slower_ms):
             wire.reading = replace(STILL, docked=False)
         wire.run(1)
         while line and line[0][0] <= wire.now_ns:
-            wire.told += wire.bridge.hear_board(line.pop(0)[1], wire.now_ns)
+            wire.messages_up += wire.bridge.hear_board(line.pop(0)[1], wire.now_ns)
 
     docked = [s.captured_ns for s in wire.samples if s.dock]
     assert len(docked) > 100
@@ -140,13 +140,13 @@ def test_evidence_is_never_dated_later_than_it_was_measured(slower_ms):
 
 
 def test_the_decider_hears_a_status_at_least_every_50_ms_and_at_each_change(wire):
-    wire.told.clear()
+    wire.messages_up.clear()
     wire.run(1000)
-    times = [m.captured_ns for m in wire.told if isinstance(m, BoardStatus)]
+    times = [m.captured_ns for m in wire.messages_up if isinstance(m, BoardStatus)]
     assert max(b - a for a, b in itertools.pairwise(times)) <= 50 * MS
 
     wire.claim(5)
-    wire.told.clear()
+    wire.messages_up.clear()
     wire.run(5)
 
     assert wire.status.permitted and wire.status.decision == 5
@@ -289,7 +289,7 @@ def test_replayed_packets_are_no_evidence_and_are_told(wire):
 
     wire.to_host = record
     wire.run(100)
-    wire.told.clear()
+    wire.messages_up.clear()
 
     heard = wire.bridge.hear_board(b"".join(recorded), wire.now_ns)
     wire.run(5)
@@ -350,7 +350,7 @@ def test_a_board_with_made_up_sensors_is_not_greeted_where_only_a_real_one_count
 
     assert wire.status.link is Link.HELLO
     assert Reason.BOARD_VIRTUAL in wire.status.reasons
-    assert not any(isinstance(message, BoardSample) for message in wire.told)
+    assert not any(isinstance(message, BoardSample) for message in wire.messages_up)
     assert not wire.board.line
 
 
@@ -454,7 +454,7 @@ def test_floors_are_raised_and_told(wire):
 
     wire.run(5)
 
-    assert [m for m in wire.told if isinstance(m, Floors)][-1] == Floors(42, 7)
+    assert [m for m in wire.messages_up if isinstance(m, Floors)][-1] == Floors(42, 7)
 
 
 def test_the_first_lease_asks_and_later_ones_say_it_is_in_use(wire):
@@ -525,7 +525,7 @@ class Guard:
         options = ["--port", self.port, "--beats-fd", str(fds[0]), "--decider-fd", str(fds[1])]
         self.bridge = self._start("process", [*options, "--simulated"], fds)
         theirs.close()
-        self.told: list[messages.Message] = []
+        self.messages_up: list[messages.Message] = []
 
     def _start(self, name: str, options: list[str], fds: list[int]) -> subprocess.Popen[bytes]:
         read, write = os.pipe()
@@ -543,7 +543,7 @@ class Guard:
         while time.monotonic() < end:
             for role in beating:
                 self.beats.beat(role, self.clock.now_ns())
-            self.told += [messages.decode(data) for data in ipc.drain(self.decider)]
+            self.messages_up += [messages.decode(data) for data in ipc.drain(self.decider)]
             if until():
                 return True
             time.sleep(0.005)
@@ -554,7 +554,7 @@ class Guard:
 
     @property
     def status(self) -> BoardStatus | None:
-        return next((m for m in reversed(self.told) if isinstance(m, BoardStatus)), None)
+        return next((m for m in reversed(self.messages_up) if isinstance(m, BoardStatus)), None)
 
     def up(self) -> bool:
         return self.status is not None and self.status.link is Link.UP
@@ -595,7 +595,7 @@ def test_bridge_and_board_processes_permit_and_revoke(guard):
     assert guard.line() == [True, False]
 
     def samples() -> list[BoardSample]:
-        return [m for m in guard.told if isinstance(m, BoardSample)]
+        return [m for m in guard.messages_up if isinstance(m, BoardSample)]
 
     assert guard.pump(lambda: bool(samples()))
     assert all(s.dock and s.dock_id == "D-0017" for s in samples())
@@ -653,14 +653,16 @@ def test_a_bridge_that_stood_still_tells_and_does_not_permit_by_itself(guard):
     assert guard.pump(guard.permitted)
     guard.bridge.send_signal(signal.SIGSTOP)
     guard.pump(lambda: False, timeout_s=0.6)
-    guard.told.clear()
+    guard.messages_up.clear()
 
     guard.bridge.send_signal(signal.SIGCONT)
 
-    def told_gap() -> bool:
-        return any(isinstance(m, BoardStatus) and Reason.TIME_GAP in m.reasons for m in guard.told)
+    def gap() -> bool:
+        return any(
+            isinstance(m, BoardStatus) and Reason.TIME_GAP in m.reasons for m in guard.messages_up
+        )
 
-    assert guard.pump(told_gap)
+    assert guard.pump(gap)
     assert guard.pump(guard.up)
     guard.pump(lambda: False, timeout_s=0.3)
     assert guard.line() == [True, False]
@@ -699,9 +701,11 @@ def test_a_recording_is_played_from_the_first_hello(tmp_path):
     path.write_text("\n".join([header, *rows]) + "\n")
     guard = Guard("--telemetry", str(path))
     try:
-        assert guard.pump(lambda: any(isinstance(m, BoardSample) and m.dock for m in guard.told))
         assert guard.pump(
-            lambda: any(isinstance(m, BoardSample) and m.dock is False for m in guard.told)
+            lambda: any(isinstance(m, BoardSample) and m.dock for m in guard.messages_up)
+        )
+        assert guard.pump(
+            lambda: any(isinstance(m, BoardSample) and m.dock is False for m in guard.messages_up)
         )
     finally:
         guard.close()

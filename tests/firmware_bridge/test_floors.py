@@ -66,13 +66,13 @@ def read(memory: bytes) -> tuple[int, int, int, int]:
     free = len(memory)
     for at in range(0, len(memory), RECORD):
         found = memory[at : at + RECORD]
-        told = struct.unpack_from("<QQ", found, 4)
+        reported = struct.unpack_from("<QQ", found, 4)
         if found == b"\xff" * RECORD:
             free = min(free, at)
-        elif found == record(*told):
-            if told[0] >= log and told[1] >= policy:
+        elif found == record(*reported):
+            if reported[0] >= log and reported[1] >= policy:
                 stale = len(memory) // 2 if at < len(memory) // 2 else 0
-            log, policy = max(log, told[0]), max(policy, told[1])
+            log, policy = max(log, reported[0]), max(policy, reported[1])
     return log, policy, free, stale
 
 

@@ -543,14 +543,14 @@ def test_the_wrong_key_permits_nothing(make):
 
 @pytest.mark.parametrize("kind", [Kind.LOG_FLOOR, Kind.POLICY_FLOOR], ids=lambda k: k.name)
 def test_floors_only_rise_and_zero_only_asks(host, kind):
-    told = []
+    reported = []
     for value in (5, 3, 0, 1 << 63):
         host.send(kind.value, FloorPayload(value).pack())
         packet = [p for p in host.heard if p.kind == Kind.FLOORS.value][-1]
         floors = FloorsPayload.unpack(packet.payload)
-        told.append(floors.log_size if kind is Kind.LOG_FLOOR else floors.policy_version)
+        reported.append(floors.log_size if kind is Kind.LOG_FLOOR else floors.policy_version)
 
-    assert told == [5, 5, 5, 1 << 63]
+    assert reported == [5, 5, 5, 1 << 63]
     assert max(host.board.floors) == 1 << 63
     assert min(host.board.floors) == 0
 

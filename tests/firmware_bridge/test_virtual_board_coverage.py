@@ -71,8 +71,8 @@ def test_every_edge_of_the_rule_and_the_protocol_is_taken(counted):
 
     for seed in range(1500):
         c = CBoard(library, ROOT, BOOT_ID)
-        for step, said, line in sequences.play(seed, VirtualBoard(ROOT, BOOT_ID)):
-            assert sequences.apply(c, step) == (said, line)
+        for step, output, line in sequences.play(seed, VirtualBoard(ROOT, BOOT_ID)):
+            assert sequences.apply(c, step) == (output, line)
     _rare_things(library)
     _published_vectors(ffi, lib)
     _kept_floors(library)

@@ -12,14 +12,14 @@ from tests.support.boards import BOOT_ID, ROOT
 
 def compare(make_c, seeds: range) -> dict[str, int]:
     """Play each life on both; returns how often what happened, for the test to check."""
-    seen = {"steps": 0, "permitted": 0, "said": 0}
+    seen = {"steps": 0, "permitted": 0, "output": 0}
     for seed in seeds:
         c = make_c()
-        for step, said, line in sequences.play(seed, VirtualBoard(ROOT, BOOT_ID)):
-            assert sequences.apply(c, step) == (said, line), f"life {seed} at {step}"
+        for step, output, line in sequences.play(seed, VirtualBoard(ROOT, BOOT_ID)):
+            assert sequences.apply(c, step) == (output, line), f"life {seed} at {step}"
             seen["steps"] += 1
             seen["permitted"] += line
-            seen["said"] += bool(said)
+            seen["output"] += bool(output)
     return seen
 
 
@@ -27,4 +27,4 @@ def test_two_thousand_random_lives_are_the_same_in_python_and_c(make_c):
     seen = compare(make_c, range(2000))
 
     assert seen["permitted"] > seen["steps"] // 20, "the lives reach the permitted state"
-    assert seen["said"] > seen["steps"] // 4
+    assert seen["output"] > seen["steps"] // 4

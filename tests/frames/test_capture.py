@@ -33,8 +33,8 @@ class Line:
         found = [decode(data) for data in ipc.drain(self.gate)]
         return [message for message in found if isinstance(message, Captured)]
 
-    def picture(self, told: Captured) -> np.ndarray:
-        return self.pool.frame(told.slot, told.height, told.width)
+    def picture(self, reported: Captured) -> np.ndarray:
+        return self.pool.frame(reported.slot, reported.height, reported.width)
 
 
 @pytest.fixture
@@ -47,19 +47,19 @@ def test_a_frame_written_where_it_was_asked_for_is_delivered_as_it_lies(line):
     place[:] = PICTURE
     line.deliverer.deliver(Shot(place, 7))
 
-    (told,) = line.heard()
+    (reported,) = line.heard()
 
-    assert (told.captured_ns, told.height, told.width) == (7, HEIGHT, WIDTH)
-    assert (line.picture(told) == PICTURE).all()
+    assert (reported.captured_ns, reported.height, reported.width) == (7, HEIGHT, WIDTH)
+    assert (line.picture(reported) == PICTURE).all()
 
 
 def test_a_frame_from_elsewhere_is_copied_in(line):
     line.deliverer.deliver(Shot(PICTURE, 7))
 
-    (told,) = line.heard()
+    (reported,) = line.heard()
 
-    assert (told.height, told.width) == (HEIGHT, WIDTH)
-    assert (line.picture(told) == PICTURE).all()
+    assert (reported.height, reported.width) == (HEIGHT, WIDTH)
+    assert (line.picture(reported) == PICTURE).all()
 
 
 @pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
@@ -68,10 +68,10 @@ def test_a_frame_of_another_layout_is_copied_as_it_comes(layout):
     picture = np.arange(HEIGHT * WIDTH * 3 // 2, dtype=np.uint8).reshape(-1, WIDTH)
     line.deliverer.deliver(Shot(picture, 7))
 
-    (told,) = line.heard()
+    (reported,) = line.heard()
 
-    assert (told.height, told.width) == (HEIGHT, WIDTH)
-    assert (line.picture(told) == picture).all()
+    assert (reported.height, reported.width) == (HEIGHT, WIDTH)
+    assert (line.picture(reported) == picture).all()
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,16 @@ def test_a_frame_unlike_the_cameras_is_told_to_the_gate_and_never_written(layout
     place.fill(7)
     line.deliverer.deliver(Shot(frame, 7))
 
-    (told,) = line.heard()
+    (reported,) = line.heard()
 
-    assert (told.height, told.width) == size != (HEIGHT, WIDTH)
+    assert (reported.height, reported.width) == size != (HEIGHT, WIDTH)
     assert (place == 7).all()
 
 
 def test_a_slot_in_the_gates_hands_is_never_written_to(line):
     for i in range(line.pool.slots):
         line.deliverer.deliver(Shot(PICTURE, i))
-    slots = [told.slot for told in line.heard()]
+    slots = [reported.slot for reported in line.heard()]
 
     assert sorted(slots) == list(range(line.pool.slots))
     assert line.deliverer.room() is None
@@ -115,7 +115,7 @@ def test_a_slot_in_the_gates_hands_is_never_written_to(line):
     ipc.send(line.gate, encode(Freed(slots[1])))
     line.deliverer.deliver(Shot(PICTURE, 100))
 
-    assert [(told.slot, told.sequence) for told in line.heard()] == [
+    assert [(reported.slot, reported.sequence) for reported in line.heard()] == [
         (slots[1], line.pool.slots + 1)
     ]
 
@@ -143,7 +143,7 @@ def test_a_file_is_decoded_into_the_pool(line, tmp_path: Path):
         in_place.append(shot.frame is line.deliverer.room())
         line.deliverer.deliver(shot)
 
-    levels = [round(float(line.picture(told).mean())) for told in line.heard()]
+    levels = [round(float(line.picture(reported).mean())) for reported in line.heard()]
     assert in_place == [False, False, True]  # two were read to learn size and times
     assert levels == pytest.approx([40, 80, 120], abs=3)
 

@@ -396,8 +396,8 @@ def test_a_foreign_frame_blocks_and_leaves_no_pixels(harness):
 
 def reports(harness: Harness) -> list[Ended]:
     """What the gate told the decider of leases that are no longer held."""
-    told = [decode(data) for data in ipc.drain(harness.decider)]
-    return [message for message in told if isinstance(message, Ended)]
+    reported = [decode(data) for data in ipc.drain(harness.decider)]
+    return [message for message in reported if isinstance(message, Ended)]
 
 
 def test_the_report_of_a_lapse_is_not_final_and_that_of_a_revoke_counts_all(harness):
@@ -466,23 +466,23 @@ def test_leases_that_the_gate_refuses_in_a_row_are_reported_but_not_the_first_on
     harness.connect()
     harness.grant()
     harness.deliver(np.zeros_like(PICTURE))  # a foreign view: nothing up to it may be leased
-    told = []
+    reported = []
 
     for _ in range(5):
         reports(harness)
         harness.grant(from_ns=0)
-        told.append([r.reason for r in reports(harness)])
+        reported.append([r.reason for r in reports(harness)])
 
-    assert told == [[], [], [], [Reason.FRAME_STALE], [Reason.FRAME_STALE]]
+    assert reported == [[], [], [], [Reason.FRAME_STALE], [Reason.FRAME_STALE]]
     assert harness.passes()
     assert reports(harness) == []
 
 
 def evidence(harness: Harness) -> tuple[list[Noted], list[Offered]]:
     """What the gate told and lent the decider."""
-    told = [decode(data) for data in ipc.drain(harness.decider)]
-    notes = [message for message in told if isinstance(message, Noted)]
-    return notes, [message for message in told if isinstance(message, Offered)]
+    reported = [decode(data) for data in ipc.drain(harness.decider)]
+    notes = [message for message in reported if isinstance(message, Noted)]
+    return notes, [message for message in reported if isinstance(message, Offered)]
 
 
 @pytest.mark.parametrize("shift_ms", [-10_000, 10_000], ids=["backwards", "future"])
@@ -550,8 +550,8 @@ def shaped(tmp_path, layout: Layout, form: OutputFormat) -> Iterator[Harness]:
 def test_each_layout_is_released_in_each_form_and_wiped_by_a_foreign_frame(shaped):
     assert shaped.passes()
     matcher = shaped.matcher
-    told = (matcher.height, matcher.width, matcher.channels)
-    assert (*shaped.shaper.shape, 1)[:3] == told
+    reported = (matcher.height, matcher.width, matcher.channels)
+    assert (*shaped.shaper.shape, 1)[:3] == reported
     assert matcher.ring.pixels.any()
 
     foreign = scenery.view(HEIGHT, WIDTH, seed=9)

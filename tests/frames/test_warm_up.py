@@ -135,7 +135,7 @@ def test_a_rehearsal_leaves_the_real_gate_as_it_is(warmed):
     warmed.shoot(0)
     warmed.gate.turn()
     before = memories(warmed)
-    said(warmed)
+    messages_of(warmed)
 
     for _ in range(20):
         warmed.clock.advance(ms=7)
@@ -143,7 +143,7 @@ def test_a_rehearsal_leaves_the_real_gate_as_it_is(warmed):
 
     assert warmed.warm_up.released == 21
     assert memories(warmed) == before
-    assert said(warmed) == []
+    assert messages_of(warmed) == []
 
 
 def test_it_is_held_while_a_lease_holds_and_a_frame_is_due(warmed):
@@ -260,7 +260,7 @@ def memories(harness: Harness) -> list[bytes]:
     return [os.pread(m.fd, os.fstat(m.fd).st_size, 0) for m in (harness.pool, harness.ring)]
 
 
-def said(harness: Harness) -> list[bytes]:
+def messages_of(harness: Harness) -> list[bytes]:
     """What the gate told the processes around it since it was last asked."""
     channels = (harness.capture, harness.decider, harness.parent)
     return [data for channel in channels for data in ipc.drain(channel)]

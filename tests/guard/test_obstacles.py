@@ -72,15 +72,15 @@ def test_a_whole_site_has_no_obstacles_and_nothing_is_written(kiosk: Site) -> No
     assert sorted(kiosk.folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("spoil", "said"), SPOILED)
+@pytest.mark.parametrize(("spoil", "expected"), SPOILED)
 def test_each_fault_is_one_line_that_names_it(
-    kiosk: Site, spoil: Callable[[Site], object], said: str
+    kiosk: Site, spoil: Callable[[Site], object], expected: str
 ) -> None:
     spoil(kiosk)
 
     (line,) = obstacles(plan(kiosk))
 
-    assert said in line
+    assert expected in line
     assert "\n" not in line
 
 
@@ -146,8 +146,8 @@ def test_check_and_doctor_tell_the_same(kiosk: Site, capsys: pytest.CaptureFixtu
     file = configured(kiosk)
     assert main(["config", "check", str(file)]) == 0
     main(["doctor", "--config", str(file)])
-    assert "configuration: " in (told := capsys.readouterr().out)
-    assert "a start would pass" in told
+    assert "configuration: " in (output := capsys.readouterr().out)
+    assert "a start would pass" in output
 
     spoil_session(kiosk)
 

@@ -185,24 +185,24 @@ def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
     sizes = f"format={layout.lower()} width=640 height=480 framerate=30/1"
     played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sleep-time=33000"
     pipeline = f"gst:{played} ! video/x-raw,format={layout}"
-    told = replace(plan(kiosk), source=pipeline)
-    blocked = frames_through(told, lambda seen, decided: len(decided) > 30)
+    chosen = replace(plan(kiosk), source=pipeline)
+    blocked = frames_through(chosen, lambda seen, decided: len(decided) > 30)
     assert not released(blocked)
     assert Reason.CAM_IDENTITY in blocked[-1].reasons
     monkeypatch.setattr(Launch, "_known", lambda *_: True)
 
-    decisions = frames_through(replace(told, audit=tmp_path / "audit"), lambda seen, _: seen > 30)
+    decisions = frames_through(replace(chosen, audit=tmp_path / "audit"), lambda seen, _: seen > 30)
 
     odd = {Reason.FRAME_MALFORMED, Reason.MODEL_OUTPUT, Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL}
     assert not odd.intersection(reason for d in decisions for reason in d.reasons)
 
 
 def frames_through(
-    told: Plan, enough: Callable[[int, list[FrameDecision]], bool]
+    chosen: Plan, enough: Callable[[int, list[FrameDecision]], bool]
 ) -> list[FrameDecision]:
     """Run until it is enough, by how many frames a matcher got and what was decided."""
     seen = 0
-    with Guard(told, quiet) as guard, closing(Connection(*guard.environment.values())) as matcher:
+    with Guard(chosen, quiet) as guard, closing(Connection(*guard.environment.values())) as matcher:
         deadline = time.monotonic() + 30
         while not enough(seen, guard.recorder.decisions):
             assert time.monotonic() < deadline, (seen, guard.recorder.decisions[-1:])
@@ -292,10 +292,10 @@ def test_a_stranger_or_another_lane_is_refused_and_the_right_one_is_not(
         )
         while attempt.poll() is None:
             guard.turn()
-        said = attempt.communicate()[0]
+        lines = attempt.communicate()[0]
         Connection(path, right, "verify_1_1").close()
 
-    assert code.value in said
+    assert code.value in lines
 
 
 def test_a_token_that_was_used_admits_nobody_else(kiosk: Site) -> None:
@@ -336,15 +336,15 @@ def test_a_matcher_that_never_reads_costs_nothing_and_blocks_nobody(kiosk: Site)
 
 
 def test_a_dead_matcher_is_started_again_and_frames_flow_to_it(kiosk: Site) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     script = "from framegate_client.connection import connect as o\nc = o()\nc.read()\nexit(3)"
-    with Guard(plan(kiosk, sys.executable, "-c", script), said.append) as guard:
+    with Guard(plan(kiosk, sys.executable, "-c", script), lines.append) as guard:
         first = guard.matcher.child
         while guard.matcher.child in (None, first):
             guard.turn()
             assert not guard.over
 
-    assert any("MATCHER_LOST" in line for line in said)
+    assert any("MATCHER_LOST" in line for line in lines)
     assert guard.failure is None
 
 
@@ -352,7 +352,7 @@ def test_a_file_that_the_record_does_not_name_is_blocked(
     kiosk: Site, footage: Path, tmp_path: Path
 ) -> None:
     other = render.write_clip(tmp_path / "other.avi", render.lived_in(render.room(), 60, seed=2))
-    said: list[str] = []
+    lines: list[str] = []
     with Guard(
         Plan(
             source=str(other),
@@ -361,12 +361,12 @@ def test_a_file_that_the_record_does_not_name_is_blocked(
             keys=kiosk.store.directory,
             audit=tmp_path / "audit",
         ),
-        said.append,
+        lines.append,
     ) as guard:
         guard.run()
         decisions = guard.recorder.decisions
 
-    assert any("GD-05" in line for line in said)
+    assert any("GD-05" in line for line in lines)
     assert not released(decisions)
     assert all(Reason.CAM_IDENTITY in d.reasons for d in decisions[10:])
 
@@ -493,8 +493,8 @@ def test_a_log_shorter_than_the_board_remembers_is_refused(kiosk: Site, tmp_path
     outcomes = []
     try:
         for audit in ("first", "restored from an old card", "first"):
-            told = replace(plan(kiosk), board=line.port, audit=tmp_path / audit)
-            with Guard(told, quiet) as guard:
+            chosen = replace(plan(kiosk), board=line.port, audit=tmp_path / audit)
+            with Guard(chosen, quiet) as guard:
                 matcher = Connection(*guard.environment.values())
                 guard.run()
                 matcher.close()
@@ -538,9 +538,9 @@ def install(tmp_path: Path) -> Callable[..., Path]:
     return install
 
 
-def finished(told: Plan) -> list[FrameDecision]:
+def finished(chosen: Plan) -> list[FrameDecision]:
     """Run a guard to the end of its footage, with a matcher connected."""
-    with Guard(told, quiet) as guard:
+    with Guard(chosen, quiet) as guard:
         matcher = Connection(*guard.environment.values())
         guard.run()
         matcher.close()
@@ -595,12 +595,12 @@ def test_a_policy_older_than_the_board_remembers_blocks_every_frame(
     try:
         for number, again, flows in ((7, "a", True), (version, "b", False), (7, "a", True)):
             store = tmp_path / "none" if number is None else install(version=number)
-            told = replace(plan(kiosk), policy=store, board=line.port, audit=tmp_path / again)
-            decisions = finished(told)
+            chosen = replace(plan(kiosk), policy=store, board=line.port, audit=tmp_path / again)
+            decisions = finished(chosen)
             assert bool(released(decisions)) is flows, number
             for reason in (Reason.POLICY_ROLLBACK, Reason.STATE_ROLLBACK):  # the log is too short
-                told_so = any(reason in d.reasons for d in decisions)
-                assert told_so is not flows, number
+                refused = any(reason in d.reasons for d in decisions)
+                assert refused is not flows, number
     finally:
         line.close()
 

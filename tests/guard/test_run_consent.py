@@ -134,11 +134,11 @@ def test_frames_flow_for_a_person_with_a_receipt_who_claimed(consent_site: Conse
 @pytest.mark.parametrize("name", ["ada.withdrawn", "ada.optout"])
 def test_a_withdrawal_counts_at_once(consent_site: ConsentSite, name: str) -> None:
     consent_site.put("ada.token", consent_site.receipt())
-    said = "r-1" if name.endswith("withdrawn") else ADA
+    content = "r-1" if name.endswith("withdrawn") else ADA
     when: list[int] = []
 
     decisions = consent_site.run(
-        (0.5, consent_site.claim()), (20, lambda m: when.append(consent_site.put(name, said)))
+        (0.5, consent_site.claim()), (20, lambda m: when.append(consent_site.put(name, content)))
     )
 
     assert len(consent_site.frames) >= 20

@@ -41,13 +41,17 @@ def test_a_long_run_counts_and_writes_what_a_short_memory_would(tmp_path: Path) 
     log, once = RunLog(tmp_path / "long", keep=100), RunLog(tmp_path / "once")
 
     kept, lines = whole(played(1000, log), log)
-    told, all_lines = whole(played(1000, None), once)
+    summary, all_lines = whole(played(1000, None), once)
 
     assert lines == all_lines
     assert log.frames > 700
-    assert (kept.frames, kept.passed, kept.blocked) == (told.frames, told.passed, told.blocked)
-    assert kept.blocked_by_reason == told.blocked_by_reason
-    assert kept.first_pass_s == told.first_pass_s
+    assert (kept.frames, kept.passed, kept.blocked) == (
+        summary.frames,
+        summary.passed,
+        summary.blocked,
+    )
+    assert kept.blocked_by_reason == summary.blocked_by_reason
+    assert kept.first_pass_s == summary.first_pass_s
 
 
 def test_memory_is_bounded_however_long_it_runs(tmp_path: Path) -> None:

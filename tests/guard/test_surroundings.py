@@ -68,7 +68,7 @@ def test_too_few_open_files_are_one_line(kiosk: Site, tmp_path: Path) -> None:
 
 
 def test_an_early_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
-    told = []
+    outputs = []
     for step in range(12):
         run = subprocess.Popen(
             [sys.executable, "-c", ENTRY, "explain", "VIEW_FOREIGN"],
@@ -78,6 +78,6 @@ def test_an_early_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
         )
         time.sleep(0.08 + 0.03 * step)  # before that the interpreter itself is not up
         run.send_signal(signal.SIGINT)
-        told.append(run.communicate(timeout=30)[1].decode())
+        outputs.append(run.communicate(timeout=30)[1].decode())
 
-    assert [text for text in told if "Traceback" in text] == []
+    assert [text for text in outputs if "Traceback" in text] == []

@@ -48,7 +48,7 @@ def test_a_board_that_was_reset_still_knows_how_long_the_log_was(request, site, 
     root = site.store.board_key()
     kept = tmp_path / "kept"
     audit = site.folder / "out" / "audit"
-    said = site.folder / "guard.log"
+    log = site.folder / "guard.log"
     permits, refused = [], []
     for memory in (kept, kept, tmp_path / "fresh"):  # the log is gone; then the board is new
         shutil.rmtree(audit, ignore_errors=True)
@@ -57,11 +57,11 @@ def test_a_board_that_was_reset_still_knows_how_long_the_log_was(request, site, 
             with kills.guard_on(rig, site):
                 end = time.monotonic() + kills.WAIT_S
                 while time.monotonic() < end and not (
-                    _rolled_back(said) or rig.wait_line(True, 0.1)
+                    _rolled_back(log) or rig.wait_line(True, 0.1)
                 ):
                     pass
                 time.sleep(1)
-                refused.append(_rolled_back(said))
+                refused.append(_rolled_back(log))
                 permits.append(any(level for _, level in rig.changes()))
         finally:
             rig.close()
@@ -70,5 +70,5 @@ def test_a_board_that_was_reset_still_knows_how_long_the_log_was(request, site, 
     assert refused == [False, True, False]
 
 
-def _rolled_back(said: Path) -> bool:
-    return b"LOG_ROLLBACK" in said.read_bytes()
+def _rolled_back(log: Path) -> bool:
+    return b"LOG_ROLLBACK" in log.read_bytes()

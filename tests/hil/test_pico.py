@@ -51,12 +51,12 @@ class Bench:
             if self._decision is not None and self.now_us >= self._renew_us:
                 self._renew_us = self.now_us + 50_000
                 uart += self.lease(self._decision, 200)
-            told = self.board.run(min(TURN_US, end_us - self.now_us), uart, bench)
+            answer = self.board.run(min(TURN_US, end_us - self.now_us), uart, bench)
             uart, bench = b"", ""
-            self.now_us = told.us
-            self.changes += told.line
-            self.resets += told.resets
-            for heard in self.session.receive(told.uart, self.now_ns):
+            self.now_us = answer.us
+            self.changes += answer.line
+            self.resets += answer.resets
+            for heard in self.session.receive(answer.uart, self.now_ns):
                 if isinstance(heard, Floors):
                     self.floors.append(heard)
             status = self.session.status
@@ -107,8 +107,8 @@ def bench(image, tmp_path) -> Iterator[Bench]:
 
 
 def test_it_boots_silent_permits_while_renewed_and_ends_with_the_lease(bench):
-    told = bench.board.run(100_000)
-    assert (told.uart, told.line) == (b"", [])
+    answer = bench.board.run(100_000)
+    assert (answer.uart, answer.line) == (b"", [])
 
     bench.run(150).permit(7)
     assert len(bench.run(400).changes) == 1

@@ -42,12 +42,12 @@ looks = st.builds(
 @settings(max_examples=80, deadline=None)
 @given(st.lists(looks, max_size=12))
 def test_under_any_sequence_of_looks_every_face_of_both_looks_is_masked_between_them(
-    told: list[tuple[int, list[Box] | None, float | None]],
+    masks: list[tuple[int, list[Box] | None, float | None]],
 ) -> None:
     """And whatever is doubtful is masked whole."""
     masker = PeopleMasker(HEIGHT, WIDTH)
     now_ns, before = 0, None
-    for step_ms, found, shift in told:
+    for step_ms, found, shift in masks:
         last_ns, now_ns = now_ns, now_ns + step_ms * MS
         look = Look(now_ns, None if found is None else tuple(found), shift)
         mask = masker.look(look)
@@ -98,11 +98,11 @@ def test_a_face_that_appears_between_two_looks_is_masked_before_it_was_found() -
 def test_a_face_that_is_no_longer_found_is_remembered_and_then_forgotten() -> None:
     masker = PeopleMasker(HEIGHT, WIDTH)
     masker.look(Look(0, (FACE,), 0.0))
-    told = {at: masker.look(Look(at * MS, (), 0.0)) for at in range(200, 1601, 200)}
+    masks = {at: masker.look(Look(at * MS, (), 0.0)) for at in range(200, 1601, 200)}
 
-    assert all(masked(told[at], FACE) for at in range(200, 1001, 200))
+    assert all(masked(masks[at], FACE) for at in range(200, 1001, 200))
     for at in (1400, 1600):
-        mask = told[at]
+        mask = masks[at]
         assert mask is not None
         assert not people.levels(mask, HEIGHT, WIDTH).any()
 
@@ -182,9 +182,9 @@ def test_after_a_failed_look_the_next_frames_are_a_grid_too() -> None:
     masker = PeopleMasker(HEIGHT, WIDTH)
     looks = [Look(0, (), 0.0), Look(200 * MS, None, 0.0), Look(400 * MS, (), 0.0)]
 
-    told = [masker.look(look) for look in [*looks, Look(600 * MS, (), 0.0)]]
+    masks = [masker.look(look) for look in [*looks, Look(600 * MS, (), 0.0)]]
 
-    assert [mask and mask.places for mask in told] == [None, None, None, ()]
+    assert [mask and mask.places for mask in masks] == [None, None, None, ()]
 
 
 def test_time_that_goes_back_is_a_doubt() -> None:

@@ -51,7 +51,7 @@ def test_a_slanting_edge_costs_few_pieces() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "expected"),
     [
         (((0, 0), (1.2, 0), (0.5, 0.5)), "must lie in 0 to 1, got a corner at (1.2, 0)"),
         (((0, 0), (0.5, float("nan")), (0.5, 0)), "must lie in 0 to 1"),
@@ -63,8 +63,8 @@ def test_a_slanting_edge_costs_few_pieces() -> None:
         (((0, 0), (1, 0), (0.5, 0), (0.5, 1)), "crosses itself: its sides 1 and 2 meet"),
     ],
 )
-def test_what_is_no_polygon_is_named(bad: polygons.Polygon, said: str) -> None:
-    assert polygons.fault([SQUARE, bad]).startswith(f" 2 {said}")
+def test_what_is_no_polygon_is_named(bad: polygons.Polygon, expected: str) -> None:
+    assert polygons.fault([SQUARE, bad]).startswith(f" 2 {expected}")
 
 
 def test_too_many_are_refused_and_good_ones_are_not() -> None:

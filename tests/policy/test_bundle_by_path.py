@@ -78,7 +78,7 @@ def test_a_pack_in_an_installed_bundle_is_named_by_its_name(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
         (sign_all(make_bundle(version=3), EVE), "POLICY_UNSIGNED: no trusted key signed it"),
         (sign_all(make_bundle(version=3), ANN, EVE), "POLICY_THRESHOLD: 1 of 2 needed keys"),
@@ -93,10 +93,10 @@ def test_a_pack_in_an_installed_bundle_is_named_by_its_name(folder: Path) -> Non
     ],
     ids=["stranger", "too few", "cut", "old", "expired", "unknown word", "empty"],
 )
-def test_a_bad_bundle_is_one_line(folder: Path, data: bytes, said: str) -> None:
+def test_a_bad_bundle_is_one_line(folder: Path, data: bytes, expected: str) -> None:
     (folder / "swiss.json").write_bytes(data)
 
-    with pytest.raises(GuardError, match=said) as caught:
+    with pytest.raises(GuardError, match=expected) as caught:
         chosen(folder)
 
     assert "\n" not in str(caught.value)
@@ -144,11 +144,11 @@ def test_a_matcher_may_not_write_where_the_bundle_lies(tmp_path: Path) -> None:
     text = f'{GOOD}pack = "packs/swiss.json"\n[matcher]\ncommand = ["true"]\n'
     plan = plan_of(parse_settings(text.encode(), tmp_path / "guard.toml"))
 
-    def told(folder: str) -> list[str]:
+    def lines_of(folder: str) -> list[str]:
         return path_faults(replace(plan, confinement=Confinement(writes=(tmp_path / folder,))))
 
-    assert "it meets" in told("packs")[0]
-    assert told("room") == []
+    assert "it meets" in lines_of("packs")[0]
+    assert lines_of("room") == []
 
 
 def test_a_name_is_no_path_and_a_path_no_name() -> None:

@@ -54,8 +54,8 @@ def test_there_are_at_least_eighty_cases_each_with_its_own_id():
 def test_both_packs_answer_every_case_as_written(case, pack, policies):
     answer = policies[pack, case.get("as_of", TODAY)].decide(facts_of_case(case))
 
-    said = " ".join([answer.verdict.value, answer.outcome.value, *answer.rules])
-    assert said == case[pack], case["title"]
+    answer_text = " ".join([answer.verdict.value, answer.outcome.value, *answer.rules])
+    assert answer_text == case[pack], case["title"]
 
 
 def test_every_rule_of_the_strict_pack_decides_in_some_case():

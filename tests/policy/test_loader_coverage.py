@@ -28,8 +28,8 @@ def test_every_branch_of_the_loader_is_taken(tmp_path):
         [*coverage, "run", *measured, *tests], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-    told = [*coverage, "json", f"--data-file={data}", "-o", str(report)]
-    subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
+    command = [*coverage, "json", f"--data-file={data}", "-o", str(report)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
     files = json.loads(report.read_text())["files"]
     assert set(files) == set(LOADER)

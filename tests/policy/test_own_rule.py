@@ -66,10 +66,10 @@ def test_the_case_is_decided_by_the_new_rule_from_its_first_day(call, own):
     assert "nothing to mend" in call("policy", "lint", "own")
     assert _decided(call, "own") == ("BLOCK", ["ST-XX"])
     assert _decided(call, "own", BEFORE)[0] == _decided(call, "strict")[0] == "ALLOW"
-    told = call("explain", "ST-XX", "--pack", "own")
-    assert "A made-up statute of Montana, s. 1, version 2026" in told
-    told = call("explain", "montana.yaml", "--pack", "own", "--id", "montana", "--as-of", SINCE)
-    assert "ST-XX forbids: no recognition of anybody by a device in Montana" in told
+    output = call("explain", "ST-XX", "--pack", "own")
+    assert "A made-up statute of Montana, s. 1, version 2026" in output
+    output = call("explain", "montana.yaml", "--pack", "own", "--id", "montana", "--as-of", SINCE)
+    assert "ST-XX forbids: no recognition of anybody by a device in Montana" in output
 
 
 def test_the_rule_goes_the_whole_way_into_force(call, own):
@@ -98,7 +98,7 @@ def test_what_was_decided_before_is_decided_as_before(call, own, pack, tmp_path)
         rules = [rule for rule in answer.rules if rule != "ST-XX"]
         if len(rules) < len(answer.rules):
             newly.add(case["id"])
-        said = " ".join([answer.verdict.value, answer.outcome.value, *rules])
-        assert said == case[pack] or case["id"] in newly, case["title"]
+        answer_text = " ".join([answer.verdict.value, answer.outcome.value, *rules])
+        assert answer_text == case[pack] or case["id"] in newly, case["title"]
     places = {case["id"]: facts_of_case(case).get("jurisdiction") for case in CASES}
     assert newly <= {name for name, place in places.items() if place not in ("EU", "GB", "FR")}

@@ -237,13 +237,13 @@ def test_a_damaged_recording_is_counted_and_the_exit_code_says_so(
         code = main(["replay", str(clip), *records])
         return code, capsys.readouterr().out
 
-    code, said = judge(damaged)
+    code, output = judge(damaged)
     assert code == 1
-    given = re.search(r"not all of the recording was judged: damaged: (\d+) of 90 pictures", said)
+    given = re.search(r"not all of the recording was judged: damaged: (\d+) of 90 pictures", output)
     assert given is not None
-    assert said.startswith(f"{given[1]} frames: ")
+    assert output.startswith(f"{given[1]} frames: ")
     assert int(given[1]) < 90
-    code, said = judge(room_clip)
+    code, output = judge(room_clip)
     assert code == 0
-    assert "90 frames" in said
-    assert "not all" not in said
+    assert "90 frames" in output
+    assert "not all" not in output

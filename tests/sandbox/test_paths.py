@@ -32,7 +32,7 @@ def found(site: Path, read: str | None = None, write: str | None = None) -> list
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "expected"),
     [
         ("/", "the whole disk"),
         ("/proc", "one of /proc"),
@@ -49,12 +49,12 @@ def found(site: Path, read: str | None = None, write: str | None = None) -> list
 )
 @pytest.mark.parametrize("kind", ["read", "write"])
 def test_a_path_that_opens_the_sandbox_is_refused_in_one_line(
-    site: Path, kind: str, path: str, said: str
+    site: Path, kind: str, path: str, expected: str
 ) -> None:
     (line,) = found(site, **{kind: path})
 
     assert line.startswith(f"matcher {kind} ")
-    assert said in line
+    assert expected in line
 
 
 @pytest.mark.parametrize("path", ["model.onnx", "/usr", "/etc"])

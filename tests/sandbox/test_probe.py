@@ -34,9 +34,9 @@ BROKEN: dict[str, tuple[Callable[[], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("work", "said"), BROKEN.values(), ids=list(BROKEN))
-def test_a_layer_that_fails_in_any_way_is_missing(work: Callable[[], None], said: str) -> None:
-    assert said in launcher._in_child(work)
+@pytest.mark.parametrize(("work", "expected"), BROKEN.values(), ids=list(BROKEN))
+def test_a_layer_that_fails_in_any_way_is_missing(work: Callable[[], None], expected: str) -> None:
+    assert expected in launcher._in_child(work)
 
 
 def test_a_layer_that_was_put_on_is_present() -> None:
@@ -108,22 +108,22 @@ def test_what_is_no_answer_says_nothing_of_the_layers(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "expected"),
     [
         ("/nowhere/python", "No such file or directory"),
         ("/bin/false", "ended with code 1: no word"),
     ],
 )
 def test_a_probe_that_cannot_run_advises_to_give_up_no_layer(
-    program: str, said: str, monkeypatch: pytest.MonkeyPatch
+    program: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", program)
 
-    with pytest.raises(SandboxError) as told:
+    with pytest.raises(SandboxError) as caught:
         spec.require(Confinement())
 
-    assert said in str(told.value)
-    assert "without" not in str(told.value)
+    assert expected in str(caught.value)
+    assert "without" not in str(caught.value)
 
 
 def test_a_missing_layer_is_named_alone(monkeypatch: pytest.MonkeyPatch) -> None:

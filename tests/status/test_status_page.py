@@ -72,7 +72,7 @@ def ledger() -> Ledger:
     return found
 
 
-def told(
+def sample(
     *, permitted: bool = False, phase: str = "running", lost: Reason | None = None, **more: Any
 ) -> dict[str, Any]:
     """A snapshot of a guard that blocks, or passes; `lost` is why the gate withholds."""
@@ -110,7 +110,7 @@ def signed(audit: Path) -> dict[str, Any]:
     log = AuditLog.create_or_open(audit, LOG_KEY)
     for entry in (start(), permit(60)):
         log.append(entry, durable=True)
-    found = told(permitted=True)
+    found = sample(permitted=True)
     found["transitions"][0]["entry"] = 1
     found["checkpoint"] = log.checkpoint
     log.close()
@@ -153,7 +153,7 @@ class Page(HTMLParser):
 
 
 def test_a_blocking_guard_says_why_by_which_clause_and_what_to_do() -> None:
-    _, _, page = ask(told())
+    _, _, page = ask(sample())
 
     assert "Everything is blocked" in page
     assert "VIEW_FOREIGN" in page
@@ -164,7 +164,7 @@ def test_a_blocking_guard_says_why_by_which_clause_and_what_to_do() -> None:
 
 
 def test_a_passing_guard_says_so() -> None:
-    _, _, page = ask(told(permitted=True))
+    _, _, page = ask(sample(permitted=True))
 
     assert "Frames pass" in page
     assert "Everything is blocked" not in page
@@ -172,7 +172,7 @@ def test_a_passing_guard_says_so() -> None:
 
 def test_what_the_gate_withholds_is_not_shown_as_passing() -> None:
     """The decider permits, and no matcher takes the frames: nothing is released."""
-    lost = told(permitted=True, lost=Reason.MATCHER_LOST)
+    lost = sample(permitted=True, lost=Reason.MATCHER_LOST)
     page, scraped = ask(lost)[2], ask(lost, "/metrics")[2]
 
     assert lost["permitted"] is False
@@ -180,7 +180,7 @@ def test_what_the_gate_withholds_is_not_shown_as_passing() -> None:
     assert lost["transitions"][0]["reasons"] == ["MATCHER_LOST"]
     assert "Everything is blocked" in page and "Restart the matcher" in page
     assert "framegate_permitted 0.0" in scraped
-    assert "framegate_permitted 1.0" in ask(told(permitted=True), "/metrics")[2]
+    assert "framegate_permitted 1.0" in ask(sample(permitted=True), "/metrics")[2]
 
 
 def test_changes_follow_the_frames_and_name_the_entry_of_the_decider_only() -> None:
@@ -228,21 +228,21 @@ def test_an_entry_leads_to_its_proof_once_the_log_has_signed_it(tmp_path: Path) 
 
 @pytest.mark.parametrize("number", ["2", "-1", "", "1.0", "0x1", "9" * 4000, "../1", "\u0661"])
 def test_a_proof_of_what_is_no_entry_is_one_line(tmp_path: Path, number: str) -> None:
-    status_, _, said = ask(signed(tmp_path / "audit"), f"/proof/{number}")
+    status_, _, body = ask(signed(tmp_path / "audit"), f"/proof/{number}")
 
-    assert (status_, said) == ("404 Not Found", "expected /proof/N, N from 0 to 1\n")
+    assert (status_, body) == ("404 Not Found", "expected /proof/N, N from 0 to 1\n")
 
 
 def test_a_proof_of_a_log_that_is_gone_or_not_begun_says_so(tmp_path: Path) -> None:
     gone = ask(signed(tmp_path / "audit"), "/proof/1")
-    empty = ask(told(), "/proof/1")
+    empty = ask(sample(), "/proof/1")
 
     assert (gone[0], gone[2]) == ("503 Service Unavailable", "the log's files are gone\n")
     assert empty[0] == "404 Not Found" and empty[2].count("\n") == 1
 
 
 def test_a_silent_daemon_is_never_shown_as_passing() -> None:
-    status_, _, page = ask(told(permitted=True), age_s=30)
+    status_, _, page = ask(sample(permitted=True), age_s=30)
 
     assert status_.startswith("200")
     assert "Everything is blocked" in page
@@ -250,7 +250,7 @@ def test_a_silent_daemon_is_never_shown_as_passing() -> None:
 
 
 def test_a_lost_guard_is_shown_with_its_trouble() -> None:
-    _, _, page = ask(told(phase="waiting", trouble="the gate process was ended by signal 9"))
+    _, _, page = ask(sample(phase="waiting", trouble="the gate process was ended by signal 9"))
 
     assert "Everything is blocked" in page
     assert "ended by signal 9" in page
@@ -258,7 +258,7 @@ def test_a_lost_guard_is_shown_with_its_trouble() -> None:
 
 @pytest.mark.parametrize("tried", ["", "connect to <x>"])
 def test_what_a_matcher_tried_is_shown_wherever_the_state_is(tried: str) -> None:
-    found = told(escape=tried)
+    found = sample(escape=tried)
     _, _, page = ask(found)
     _, _, data = ask(found, "/status.json")
 
@@ -268,7 +268,7 @@ def test_what_a_matcher_tried_is_shown_wherever_the_state_is(tried: str) -> None
 
 
 def test_nothing_is_fetched_from_anywhere_and_no_picture_is_shown() -> None:
-    _, headers, page = ask(told())
+    _, headers, page = ask(sample())
     parsed = Page(page)
 
     assert parsed.fetched == []
@@ -280,22 +280,22 @@ def test_nothing_is_fetched_from_anywhere_and_no_picture_is_shown() -> None:
 
 
 def test_no_score_of_the_view_leaves_the_guard() -> None:
-    everything = json.dumps(told()) + ask(told())[2] + ask(told(), "/metrics")[2]
+    everything = json.dumps(sample()) + ask(sample())[2] + ask(sample(), "/metrics")[2]
 
     assert "score" not in everything.replace("no score of the view", "")
 
 
 def test_the_page_refreshes_itself_without_scripts() -> None:
-    assert '<noscript><meta http-equiv="refresh"' in ask(told())[2]
+    assert '<noscript><meta http-equiv="refresh"' in ask(sample())[2]
 
 
 @pytest.mark.parametrize(
     ("snapshot_", "age_s", "expected"),
     [
-        (told(), 0.1, "200"),  # a guard that blocks for a reason is well
-        (told(permitted=True), 0.1, "200"),
-        (told(verified=False), 0.1, "503"),
-        (told(), 3.1, "503"),
+        (sample(), 0.1, "200"),  # a guard that blocks for a reason is well
+        (sample(permitted=True), 0.1, "200"),
+        (sample(verified=False), 0.1, "503"),
+        (sample(), 3.1, "503"),
         (None, 0.0, "503"),
     ],
     ids=["blocks", "passes", "not verified", "silent", "nothing yet"],
@@ -309,7 +309,7 @@ def test_health_means_fresh_not_permitted(
 def test_metrics_are_what_prometheus_reads() -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
-    text = ask(told(), "/metrics")[2]
+    text = ask(sample(), "/metrics")[2]
     found = {
         (sample.name, tuple(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
@@ -326,12 +326,12 @@ def test_metrics_are_what_prometheus_reads() -> None:
 
 @pytest.mark.parametrize("path", ["/..", "/etc/passwd", "//", "/status.json/", "/%00", ""])
 def test_there_is_nothing_else(path: str) -> None:
-    assert ask(told(), path)[0].startswith("404")
+    assert ask(sample(), path)[0].startswith("404")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_nothing_can_be_changed(method: str) -> None:
-    assert ask(told(), method=method)[0].startswith("405")
+    assert ask(sample(), method=method)[0].startswith("405")
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_nothing_can_be_changed(method: str) -> None:
     ],
 )
 def test_a_page_from_elsewhere_cannot_borrow_the_address(host: str, expected: str) -> None:
-    assert ask(told(), host=host)[0].startswith(expected)
+    assert ask(sample(), host=host)[0].startswith(expected)
 
 
 def test_a_second_is_drawn_as_the_worst_of_its_frames_and_forgotten_in_time() -> None:
@@ -367,14 +367,14 @@ def test_a_second_is_drawn_as_the_worst_of_its_frames_and_forgotten_in_time() ->
 
 def test_the_terminal_tells_the_same(tmp_path: Path) -> None:
     file = tmp_path / "status.json"
-    file.write_text(json.dumps(told()))
+    file.write_text(json.dumps(sample()))
 
     found = status.read(file, WALL_S + 1)
 
     assert found is not None
-    said = "\n".join(status.lines(found))
-    assert "everything is blocked" in said
-    assert "VIEW_FOREIGN" in said
+    body = "\n".join(status.lines(found))
+    assert "everything is blocked" in body
+    assert "VIEW_FOREIGN" in body
     assert status.read(file, WALL_S + 60) is None  # an old word is no word
 
 
@@ -396,7 +396,7 @@ def served(tmp_path: Path) -> Iterator[tuple[int, StatusServer]]:
     server.start()
     try:
         until(lambda: _get(port, "/healthz") != 0, "an answer")
-        server.tell(told())
+        server.tell(sample())
         until(lambda: _get(port, "/healthz") == 200, "the snapshot")
         yield port, server
     finally:
@@ -466,7 +466,7 @@ def test_a_flood_of_slow_visitors_does_not_reach_the_gate(
                 visitor.send(request)  # half never finish, the others never read
         flooded = gate_step_us()
         for _ in range(20):
-            server.tell(told())
+            server.tell(sample())
     memory_kb = int(
         re.search(
             r"VmRSS:\s+(\d+)",
@@ -527,13 +527,13 @@ def test_the_script_keeps_the_page_fresh_and_leaves_alone_what_did_not_change(
     port, server = served
     with Browser() as browser:
         browser.look(width=1280)
-        with telling(server, told(permitted=True)):
+        with telling(server, sample(permitted=True)):
             browser.go(f"http://127.0.0.1:{port}/")
             assert browser.value("document.getElementById('pause').hidden") is False
             until(lambda: browser.value("word.textContent") == "Frames pass", "the first news")
             browser.value("window.kept = document.querySelector('[role=status]')")
             browser.value("document.getElementById('evidence').focus()")
-        with telling(server, told()):
+        with telling(server, sample()):
             until(lambda: browser.value("word.textContent") == "Everything is blocked", "the news")
 
         assert browser.value("document.title") == "framegate: blocked"
@@ -570,23 +570,23 @@ def test_it_fits_the_screen_and_can_be_read_without_scripts(
     served: tuple[int, StatusServer], width: int, dark: bool
 ) -> None:
     port, server = served
-    with telling(server, told()), Browser() as browser:
+    with telling(server, sample()), Browser() as browser:
         browser.look(width=width, dark=dark, scripts=False)
         browser.go(f"http://127.0.0.1:{port}/")
         wide = browser.value("document.documentElement.scrollWidth")
         ground = browser.value("getComputedStyle(document.body).backgroundColor")
-        said = browser.value("document.body.innerText")
+        body = browser.value("document.body.innerText")
 
     assert wide <= width
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) is dark
-    assert "Everything is blocked" in said and "VIEW_FOREIGN" in said
-    assert "Pause" not in said  # what needs a script is not offered
+    assert "Everything is blocked" in body and "VIEW_FOREIGN" in body
+    assert "Pause" not in body  # what needs a script is not offered
 
 
 @needs_browser
 def test_keyboard_and_screen_reader_find_their_way(served: tuple[int, StatusServer]) -> None:
     port, server = served
-    with telling(server, told()), Browser() as browser:
+    with telling(server, sample()), Browser() as browser:
         browser.look(width=1280)
         browser.go(f"http://127.0.0.1:{port}/")
         nodes = browser.ask("Accessibility.getFullAXTree")["nodes"]
@@ -618,7 +618,7 @@ def test_visitors_who_drip_do_not_starve_a_health_check(served: tuple[int, Statu
             for visitor in dripping:
                 with contextlib.suppress(OSError):
                     visitor.send(b"G")
-            server.tell(told())
+            server.tell(sample())
             with contextlib.closing(
                 http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             ) as client:

@@ -65,7 +65,7 @@ class Daemon:
         except OSError:
             return 0, ""
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text()
 
     def pid(self, module: str) -> int:

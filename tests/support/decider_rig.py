@@ -96,12 +96,12 @@ class DeciderRig:
     def saw(self, look: Look, captured_ns: int) -> tuple[Reading, ...]:
         note = Noted(self._sequence, captured_ns, *look)
         self._sequence += 1
-        return self._said(encode(note))
+        return self._send(encode(note))
 
     def examine(self, picture: np.ndarray, captured_ns: int, *, final: bool = False) -> Examined:
         self._pool.frame(0, *self._size)[:] = picture
         self._anchor = None
-        readings = self._said(encode(Offered(0, 0, captured_ns, *self._size, final)))
+        readings = self._send(encode(Offered(0, 0, captured_ns, *self._size, final)))
         return Examined(readings, self._anchor)
 
     def board(self, sample: BoardSample) -> tuple[Reading, ...]:
@@ -109,7 +109,7 @@ class DeciderRig:
         return self._turn()
 
     def ended(self, report: Ended) -> None:
-        self._said(encode(report))
+        self._send(encode(report))
 
     def recorded(self, index: int, now_ns: int) -> None:
         raise AssertionError("the decider keeps its own log")
@@ -125,7 +125,7 @@ class DeciderRig:
         for end in (self._gate, self._parent, self._bridge):
             end.close()
 
-    def _said(self, message: bytes) -> tuple[Reading, ...]:
+    def _send(self, message: bytes) -> tuple[Reading, ...]:
         ipc.send(self._gate, message)
         return self._turn()
 

@@ -73,8 +73,8 @@ def kill_once(place: Site, process: str, delay_s: float) -> Found:
         code = run.stop()
         if code != 0:
             wrong = wrong or f"it ended with {code} on SIGTERM: {_last(run)}"
-        if "Traceback" in run.said():
-            wrong = wrong or "a traceback: " + run.said().strip().splitlines()[-1]
+        if "Traceback" in run.log_text():
+            wrong = wrong or "a traceback: " + run.log_text().strip().splitlines()[-1]
         return Found(process, delay_s, killed, wrong)
 
 
@@ -84,14 +84,14 @@ def _judge(run: Daemon, process: str) -> str:
     while time.monotonic() < until:
         if run.process.poll() is not None:
             return f"the daemon ended with {run.process.poll()}: {_last(run)}"
-        if any(words in run.said() for words in AGAIN) or process == "status":
+        if any(words in run.log_text() for words in AGAIN) or process == "status":
             return ""
         time.sleep(0.02)
     return f"no word of the loss within {WAIT_S:g} s"
 
 
 def _last(run: Daemon) -> str:
-    return (run.said().strip().splitlines() or ["nothing was said"])[-1]
+    return (run.log_text().strip().splitlines() or ["nothing was said"])[-1]
 
 
 def sweep(place: Site, processes: list[str], moments: int, until_s: float) -> list[Found]:

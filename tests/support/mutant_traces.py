@@ -45,8 +45,8 @@ class _Recorder:
             self._board.sense(step.reading, step.now_us)
         else:
             self._board.tick(step.now_us)
-        self._said = self._board.take()
-        self.steps.append((step, self._said, self._board.line))
+        self._sent = self._board.take()
+        self.steps.append((step, self._sent, self._board.line))
 
     def tick(self, now_us: int) -> None:
         self._do(Step(now_us))
@@ -58,8 +58,8 @@ class _Recorder:
         self._do(Step(now_us, data=data))
 
     def take(self) -> bytes:
-        said, self._said = self._said, b""
-        return said
+        sent, self._sent = self._sent, b""
+        return sent
 
     @property
     def line(self) -> bool:
@@ -80,8 +80,8 @@ def differs(traces: list[Trace], make: MakeBoard) -> bool:
     """Whether the board says or shows anything else in any trace."""
     for trace in traces:
         board = _spoken(make(ROOT, BOOT_ID, trace.start_us), trace.tx_sequence)
-        for step, said, line in trace.steps:
-            if sequences.apply(board, step) != (said, line):
+        for step, sent, line in trace.steps:
+            if sequences.apply(board, step) != (sent, line):
                 return True
     return False
 
@@ -178,7 +178,7 @@ def _scripted(
 ) -> Trace:
     recorder = _Recorder(_spoken(make(ROOT, BOOT_ID, start_us), tx_sequence))
     host = Host(recorder, now_us=start_us)
-    recorder._said = b""
+    recorder._sent = b""
     script(host)
     return Trace(start_us, tx_sequence, tuple(recorder.steps))
 

@@ -33,7 +33,7 @@ def room(seed: int = 0, size: Size = VGA) -> View:
     _shelf(rng, view)
     for _ in range(4):
         _picture(rng, view)
-    _door(rng, view)
+    _draw_door(rng, view)
     return _fit(view, size)
 
 
@@ -231,7 +231,7 @@ def _picture(rng: np.random.Generator, view: View) -> None:
     cv2.rectangle(view, (x, y), (x + width, y + height), rng.integers(0, 90, 3).tolist(), 4)
 
 
-def _door(rng: np.random.Generator, view: View) -> None:
+def _draw_door(rng: np.random.Generator, view: View) -> None:
     left = int(rng.integers(440, 500))
     cv2.rectangle(view, (left, 120), (left + 130, 410), (120, 150, 180), -1)
     for x in (left + 12, left + 72):

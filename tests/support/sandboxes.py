@@ -57,7 +57,7 @@ def in_sandbox(
     )
 
 
-def told(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
+def report_of(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """What the program said of its attempts."""
     assert run.returncode == 0, run.stderr
     found: dict[str, str] = json.loads(run.stdout)

@@ -60,8 +60,8 @@ class Life:
         for _ in range(STEPS):
             yield self._choose()
 
-    def hear(self, said: bytes) -> None:
-        for content in self._deframer.feed(said):
+    def hear(self, sent: bytes) -> None:
+        for content in self._deframer.feed(sent):
             packet = packets.unseal(content, KEYS.from_board, from_board=True)
             assert isinstance(packet, Packet)
             if packet.kind == Kind.STATUS.value:
@@ -197,6 +197,6 @@ def play(seed: int, oracle: Any) -> Iterator[tuple[Step, bytes, bool]]:
     """Run the life of `seed` on `oracle`; each step with what it said and showed."""
     life = Life(seed)
     for step in life.steps():
-        said, line = apply(oracle, step)
-        life.hear(said)
-        yield step, said, line
+        sent, line = apply(oracle, step)
+        life.hear(sent)
+        yield step, sent, line

@@ -223,16 +223,16 @@ def test_a_fade_to_a_plain_picture_closes_before_half_though_every_sign_agrees(
     for i in range(10):
         assert check.read(render.with_noise(room, i), i * 100 * MS, ()).reasons_continue == ()
 
-    said = []
+    foreign = []
     for step in range(1, 6):
         mixed = cv2.addWeighted(room, 1 - step / 10, np.full_like(room, grey), step / 10, 0)
         reading = check.read(mixed, (10 + step) * 100 * MS, ())
         assert reading.sign >= MIN_SIGN
         assert reading.gradient >= MIN_GRADIENT
-        said.append(Reason.VIEW_FOREIGN in reading.reasons_continue)
+        foreign.append(Reason.VIEW_FOREIGN in reading.reasons_continue)
 
-    assert said[0] is False
-    assert said[-1] is True
+    assert foreign[0] is False
+    assert foreign[-1] is True
 
 
 def test_hands_before_a_third_of_the_view_take_no_level_from_the_rest(fingerprint, room):
