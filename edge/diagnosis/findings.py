@@ -191,9 +191,9 @@ def policy(digests: Mapping[str, str], problem: str | None, stale: tuple[str, ..
     if problem is not None:
         return Finding("policy", State.MISSING, problem, "install the package again", needed=True)
     if stale:
-        said = f"sources that nobody has checked for half a year: {', '.join(stale)}"
+        message = f"sources that nobody has checked for half a year: {', '.join(stale)}"
         todo = "look for a newer framegate; `framegate policy lint` says how old each is"
-        return Finding("policy", State.DEGRADED, said, todo, needed=True)
+        return Finding("policy", State.DEGRADED, message, todo, needed=True)
     found = ", ".join(f"{name} {digest[:12]}" for name, digest in digests.items())
     return Finding("policy", State.OK, found, needed=True)
 

@@ -68,8 +68,8 @@ def test_a_matcher_runs_in_an_environment_that_has_only_numpy(
 
     command = shlex.join([str(venv / "bin" / "python"), str(script)])
     with running(kiosk, matcher=command) as run:
-        said = run.process.communicate(timeout=60)[0]
+        output = run.process.communicate(timeout=60)[0]
 
-    (line,) = [line for line in said.splitlines() if line.startswith("matched")] or [said]
-    assert line.startswith("matched"), said
+    (line,) = [line for line in output.splitlines() if line.startswith("matched")] or [output]
+    assert line.startswith("matched"), output
     assert int(line.split()[1]) > 10

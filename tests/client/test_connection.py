@@ -85,9 +85,9 @@ def test_a_matcher_in_c_builds_without_a_warning_and_reads_every_frame(
         while process.poll() is None and not waits_for_frames(process.pid):
             time.sleep(0.001)
         player.begin.set()
-        said, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=20)
 
-    assert said.split(": ")[1] == "5 frames, mean 40.0\n"
+    assert output.split(": ")[1] == "5 frames, mean 40.0\n"
     assert process.returncode == 0
 
 

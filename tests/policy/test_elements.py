@@ -120,4 +120,6 @@ def test_a_case_names_its_sources_and_the_facts_that_decide_it(case: dict[str, A
     assert set(case["elements"]) == wanted | {*case.get("change", ()), *case.get("without", ())}
     assert case["source"]
     for of_rule in sources:
-        assert any(text.startswith(said) for text in of_rule for said in case["source"]), of_rule
+        assert any(text.startswith(quoted) for text in of_rule for quoted in case["source"]), (
+            of_rule
+        )

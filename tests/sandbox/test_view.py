@@ -178,11 +178,11 @@ def test_a_model_that_is_swapped_behind_the_check_is_not_what_is_read(
 
     model.write_text("swapped")
     signal.write_text("swapped")
-    said = child.communicate(timeout=30)[0].splitlines()
+    output = child.communicate(timeout=30)[0].splitlines()
 
     assert first == "checked\n"
-    assert said[0] == ("checked" if layered else "swapped")  # the twin: only the layer binds it
-    assert said[1:] == ["kept"]
+    assert output[0] == ("checked" if layered else "swapped")  # the twin: only the layer binds it
+    assert output[1:] == ["kept"]
 
 
 def test_a_model_that_is_not_the_one_named_starts_no_matcher(tmp_path: Path) -> None:
