@@ -11,7 +11,7 @@ import pytest
 
 from edge.cli import main
 from edge.policy.authoring.book import book
-from edge.policy.authoring.reach import elements
+from edge.policy.authoring.reach import elements, holding, turning
 from edge.policy.catalogue import catalogue
 from edge.policy.engine import Policy
 from edge.policy.scenario import read_scenarios
@@ -64,6 +64,35 @@ def test_a_rule_is_said_to_look_at_what_its_text_names_and_nothing_else():
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (
+            "FA-02",
+            {
+                "user": {
+                    "non_us_police",
+                    "us_federal_law_enforcement",
+                    "us_state_local_police",
+                },
+                "by_or_for": {"for"},
+                "setting": {"uncontrolled", "unknown"},
+                "operation": {"identify_1_n", "verify_1_1"},
+            },
+        ),
+        ("FA-08", {"consent": {"forced", "none", "opted_out", "withdrawn"}}),
+        ("ST-PDX", {"jurisdiction": {"US-OR-Portland"}, "user": {"private_business"}}),
+    ],
+)
+def test_the_page_says_what_each_fact_must_be(name, wanted):
+    """Not the words in the rule's text: FA-02 names "controlled" to say where it does not hold."""
+    rule = next(r for r in STRICT.pack.rules if r.id == name)
+
+    turned = turning(STRICT.pack, rule, holding(STRICT.pack, rule, 8))
+
+    assert {key: set(turned[key]) for key in wanted} == wanted
+
+
 def test_what_nobody_checked_for_half_a_year_is_marked():
     late = Policy.load("police", datetime.date(2027, 11, 28))
 
@@ -74,7 +103,7 @@ def test_what_nobody_checked_for_half_a_year_is_marked():
 def test_the_command_writes_it_and_bad_cases_are_one_line(tmp_path, capsys):
     page = tmp_path / "rules.html"
     assert main(["policy", "book", "police", "--out", str(page)]) == 0
-    assert "<b>police</b>" in page.read_text()
+    assert "Rulebook of the pack police" in page.read_text()
     bad = tmp_path / "bad.yaml"
     bad.write_text("7")
     capsys.readouterr()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from edge.policy.authoring.reach import elements, holding
+from edge.policy.authoring.reach import holding, turning
 from edge.policy.catalogue import catalogue
 from edge.policy.engine import Policy
-from edge.policy.facts import JURISDICTION, Value
+from edge.policy.facts import JURISDICTION, Facts, Value
 from edge.policy.outcome import Decision, Outcome, Verdict
 from edge.policy.rules import Effect, Rule, named
 from edge.policy.scenario import Scenario
@@ -45,6 +45,7 @@ _QUESTIONS = {
     "injected_fault": "what is wrong with the evidence",
     "unread": "what could not be read",
 }
+_TURNED = 8  # cases from which each fact is turned, to see what it must be
 _SHOWN = 12  # values listed for one question
 _ANSWER = {
     Outcome.PERMITTED: "permitted by a rule",
@@ -57,7 +58,7 @@ body { font: 16px/1.5 Georgia, serif; margin: 2rem auto; max-width: 52rem; paddi
 h1, h2, h3, nav, dt, .badge, footer { font-family: system-ui, sans-serif; line-height: 1.25; }
 h2 { margin-top: 3rem; border-bottom: 2px solid #1c1c1c; padding-bottom: .25rem; }
 h3 { margin: 0 0 .5rem; font-size: 1.15rem; }
-nav a { display: inline-block; margin: 0 .6rem .2rem 0; }
+nav p { margin: .4rem 0; } nav a { margin-right: .5rem; white-space: nowrap; }
 a { color: #1b4f8f; }
 article { border: 1px solid #c8c8c8; border-radius: 4px; padding: 1rem 1.25rem; margin: 1rem 0; }
 article.off { border-style: dashed; color: #4a4a4a; }
@@ -73,9 +74,15 @@ dd ul { margin: 0; padding-left: 1.1rem; }
 @media (max-width: 36rem) {
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
 }
+footer { overflow-wrap: anywhere; font-size: .85rem; }
+@page { margin: 15mm; }
 @media print {
-  body { font-size: 10.5pt; margin: 0; max-width: none; }
-  article { break-inside: avoid; } h2, h3 { break-after: avoid; } nav { display: none; }
+  body { font-size: 9.5pt; line-height: 1.35; margin: 0; padding: 0; max-width: none; }
+  h1 { margin-top: 0; } h2 { margin-top: 1.5rem; }
+  h2, h3, .says { break-after: avoid; } dd > ul > li { break-inside: avoid; }
+  article { padding: .5rem .75rem; margin: .5rem 0; box-decoration-break: clone; orphans: 4; }
+  ul.cases { padding: 0; } ul.cases li { display: inline; }
+  ul.cases li + li::before { content: "; "; }
   a { color: inherit; text-decoration: none; }
   .badge { background: none; }
 }
@@ -92,27 +99,36 @@ def book(policy: Policy, scenarios: Sequence[Scenario] = ()) -> str:
     families = dict.fromkeys(rule.family for rule in policy.pack.rules)
     held = sum(rule in policy.rules for rule in policy.pack.rules)
     body = [_family(policy, family, decided) for family in families]
-    jumps = "".join(
-        f'<a href="#{_text(rule_id)}">{_text(rule_id)}</a> '
-        for rule_id in dict.fromkeys(rule.id for rule in policy.pack.rules)
-    )
+    jumps = "".join(_jumps(policy, family) for family in families)
     title = _text(policy.pack.title)
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>Rulebook: {title}</title>\n<style>{_STYLE}</style>\n"
-        f"<h1>{title}</h1>\n"
-        f"<p>The pack <b>{_text(policy.pack.name)}</b> on {policy.day}: {held} of "
-        f"{len(policy.pack.rules)} rules decide on that day. These are published rules that a "
-        "device adopts as its own. They are not legal advice.</p>\n"
+        f"<h1>Rulebook of the pack {_text(policy.pack.name)}</h1>\n"
+        f'<p class="says">{title}.</p>\n'
+        f"<p>On {policy.day}, {held} of {len(policy.pack.rules)} rules decide. These are published "
+        "rules that a device adopts as its own. They are not legal advice.</p>\n"
         "<p>A face is compared only if some rule permits it and none forbids it. Every rule that "
         "forbids a case is named, so the list of rules is the whole answer. What is unknown counts "
-        "as its strictest value.</p>\n"
+        "as its strictest value. Each line of what a rule forbids or permits is one fact, with the "
+        "values that make it hold while the rest of a case stays as it is.</p>\n"
         f"<nav aria-label='Rules'>{jumps}</nav>\n"
         + "\n".join(body)
         + _weighed()
         + f"\n<footer><p>Digest of this pack and day: {policy.digest.hex()}</p></footer>\n</html>\n"
     )
+
+
+def _jumps(policy: Policy, family: str) -> str:
+    """A line of the contents: the family and its rules."""
+    ids = dict.fromkeys(rule.id for rule in policy.pack.rules if rule.family == family)
+    links = " ".join(f'<a href="#{_text(name)}">{_text(name)}</a>' for name in ids)
+    return f"<p>{_text(_family_name(family))}<br>{links}</p>"
+
+
+def _family_name(family: str) -> str:
+    return _FAMILIES.get(family, family.replace("_", " ").capitalize())
 
 
 def _decided(policy: Policy, scenarios: Iterable[Scenario]) -> Mapping[str, list[str]]:
@@ -130,14 +146,13 @@ def _decided(policy: Policy, scenarios: Iterable[Scenario]) -> Mapping[str, list
 
 def _family(policy: Policy, family: str, decided: Mapping[str, list[str]]) -> str:
     rules = [rule for rule in policy.pack.rules if rule.family == family]
-    name = _FAMILIES.get(family, family.replace("_", " ").capitalize())
     seen: set[str] = set()
     cards = []
     for rule in rules:
         anchor = "" if rule.id in seen or _elsewhere(policy, rule) else f' id="{_text(rule.id)}"'
         seen.add(rule.id)
         cards.append(_card(policy, rule, anchor, decided.get(rule.id, [])))
-    return f"<h2>{_text(name)}</h2>\n" + "\n".join(cards)
+    return f"<h2>{_text(_family_name(family))}</h2>\n" + "\n".join(cards)
 
 
 def _elsewhere(policy: Policy, rule: Rule) -> bool:
@@ -148,18 +163,20 @@ def _elsewhere(policy: Policy, rule: Rule) -> bool:
 
 def _card(policy: Policy, rule: Rule, anchor: str, cases: list[str]) -> str:
     held = rule in policy.rules
+    decides = _since(rule.adopted_from) + ("" if held else f", not on {policy.day}")
+    found = _found(policy, rule)
+    holds = "Forbids where" if rule.effect is Effect.FORBID else "Permits where"
     rows = [
         ("Source", f"{_text(rule.source)}, version {_text(rule.version)}"),
-        ("How well known", _text(rule.status.value)),
-        ("In force", f"{_since(rule.effective_from)} {_until(rule)}"),
-        ("Decides here", _since(rule.adopted_from) + ("" if held else f"; not on {policy.day}")),
-        ("Last checked", _checked(policy, rule)),
-        ("For a device", _device(policy, rule)),
+        ("How well known", f"{_text(rule.status.value)}; last checked {_checked(policy, rule)}"),
+        ("In force", f"{_since(rule.effective_from)} {_until(rule)}; decides here {decides}"),
+        (holds, _device(policy, rule, found[:_TURNED])),
     ]
-    if example := _example(policy, rule):
+    if example := _example(policy, rule, found):
         rows.append(("For example", example))
     if cases:
-        rows.append(("Scenarios", "<ul>" + "".join(f"<li>{case}" for case in cases) + "</ul>"))
+        listed = "".join(f"<li>{case}" for case in cases)
+        rows.append(("Scenarios", f'<ul class="cases">{listed}</ul>'))
     badge = "none" if not held else rule.effect.value
     word = {"none": "decides nothing today", "forbid": "forbids", "permit": "permits"}[badge]
     listed = "".join(f"<dt>{name}<dd>{text}" for name, text in rows)
@@ -186,21 +203,19 @@ def _checked(policy: Policy, rule: Rule) -> str:
     return f"{rule.checked}{late}"
 
 
-def _device(policy: Policy, rule: Rule) -> str:
-    """What the rule looks at, as questions, with the values it names."""
-    looked = elements(policy.pack, rule)
-    if not looked:
-        return "It looks at nothing else than the lane."
+def _device(policy: Policy, rule: Rule, cases: Sequence[Facts]) -> str:
+    """What each fact that the rule looks at must be, where that fact decides."""
     items = []
-    for key, values in looked.items():
+    for key, values in turning(policy.pack, rule, cases).items():
         question = _QUESTIONS.get(key, key.replace("_", " "))
-        if key == JURISDICTION:
-            values = _places(rule)
         words = [_word(value) for value in values]
+        if key == JURISDICTION and values:
+            own = _places(rule)
+            words = [p for p in own if p in values] or [f"elsewhere than {', '.join(own)}"]
         more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-        named = f": {_text(', '.join(words[:_SHOWN]))}{more}" if words else ""
-        items.append(f"<li>{_text(question)}{named}")
-    return "It looks at<ul>" + "".join(items) + "</ul>"
+        if words:
+            items.append(f"<li>{_text(f'{question}: ' + ', '.join(words[:_SHOWN]))}{more}")
+    return "<ul>" + "".join(items) + "</ul>" if items else "whatever the case"
 
 
 def _places(rule: Rule) -> tuple[str, ...]:
@@ -209,19 +224,31 @@ def _places(rule: Rule) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for kind, name in nodes if kind == "Place"))
 
 
-def _example(policy: Policy, rule: Rule) -> str:
-    """The plainest case found that the rule holds for, and the answer to it."""
-    verdict = Verdict.BLOCK if rule.effect is Effect.FORBID else Verdict.ALLOW
+def _found(policy: Policy, rule: Rule) -> tuple[Facts, ...]:
+    """Cases that the rule holds for, the plainest first."""
+    if rule.effect is Effect.FORBID:
+        return holding(policy.pack, rule, 20)
     # what permits is found less often: everything else must leave the case alone as well
-    permits = rule.effect is Effect.PERMIT
-    found = (
-        holding(policy.pack, rule, 200, tried=5000) if permits else holding(policy.pack, rule, 20)
-    )
-    answers = policy.decide_many(facts.values for facts in found)
-    for facts, decision in zip(found, answers, strict=True):
+    return holding(policy.pack, rule, 80, tried=5000)
+
+
+def _example(policy: Policy, rule: Rule, found: Sequence[Facts]) -> str:
+    """The plainest likely case that the rule holds for, and the answer to it."""
+    verdict = Verdict.BLOCK if rule.effect is Effect.FORBID else Verdict.ALLOW
+    likely = sorted(found, key=_oddities)
+    answers = policy.decide_many(facts.values for facts in likely)
+    for facts, decision in zip(likely, answers, strict=True):
         if decision.verdict is verdict and rule.id in decision.rules:
             return f"{_text(_case(facts.values))}: {_answer(decision)}"
     return ""
+
+
+def _oddities(facts: Facts) -> int:
+    """How much of a case nobody would meet: American police in New Zealand, an unknown place."""
+    at_home = str(facts.values[JURISDICTION]).startswith("US")
+    american = str(facts.values["user"]).startswith("us_")
+    foreign = facts.values["user"] == "non_us_police"
+    return sum((american and not at_home, foreign and at_home, "unknown" in facts.values.values()))
 
 
 def _case(facts: Mapping[str, Value]) -> str:

@@ -7,9 +7,10 @@ the words the rule itself names, and the engine says for which of them it holds.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cedarpy
 
@@ -18,6 +19,8 @@ from edge.policy.pack import Pack
 from edge.policy.rules import Rule, named, policy_set
 
 _DRAWN = 1200  # cases tried for a rule
+_BATCH = 150  # of them asked at once
+_ELSEWHERE = ("NZ", "US", "FR", "CA-ON")  # places beside those a rule names
 _NAMED = 0.6  # how often a fact the rule looks at takes a value it names
 _PLAIN = 0.85  # how often one it does not look at is left plain
 _KEYS = {"User": "user", "Camera": "camera", "Place": JURISDICTION}
@@ -46,20 +49,61 @@ PLAIN: Mapping[str, Value] = {
 def holding(pack: Pack, rule: Rule, count: int, *, tried: int = _DRAWN) -> tuple[Facts, ...]:
     """At most `count` cases for which the rule holds, those that stray least first.
 
-    The same ones each time; none if no drawn case meets the rule.
+    The same ones each time; none if no case of `tried` meets the rule. Twice as
+    many as are wanted are looked for, so that the plainest are among them.
     """
-    drawn = [pack.vocabulary.read(facts) for facts in _drawn(pack, rule, tried)]
-    alone = dataclasses.replace(rule, body={**rule.body, "effect": "permit"})
-    schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
-    entities = cedarpy.Entities.from_json_str(json.dumps(pack.vocabulary.entities()), schema=schema)
-    requests = [facts.request() for facts in drawn]
-    results = cedarpy.is_authorized_batch(requests, policy_set([alone]), entities, schema)
-    held = [
-        facts
-        for facts, result in zip(drawn, results, strict=True)
-        if result.decision is cedarpy.Decision.Allow and not result.diagnostics.errors
+    engine, found = _Alone(pack, rule), list[Facts]()
+    drawn = (pack.vocabulary.read(facts) for facts in _drawn(pack, rule, tried))
+    while some := list(itertools.islice(drawn, _BATCH)):
+        found += [facts for facts, held in zip(some, engine.holds(some), strict=True) if held]
+        if len(found) >= 2 * count:
+            break
+    return tuple(sorted(found, key=_strays)[:count])
+
+
+def turning(pack: Pack, rule: Rule, cases: Sequence[Facts]) -> dict[str, tuple[Value, ...]]:
+    """For each fact that the rule looks at, the values with which it holds, where they matter.
+
+    From each of `cases`, for which the rule holds, one fact at a time takes every
+    value. A fact that decides in none of them has no values.
+    """
+    engine = _Alone(pack, rule)
+    known: dict[str, Sequence[Value]] = {t.key: t.values for t in pack.vocabulary.terms}
+    looked = elements(pack, rule)
+    known[JURISDICTION] = list(dict.fromkeys([*looked.get(JURISDICTION, ()), *_ELSEWHERE]))
+    found: dict[str, set[Value]] = {key: set() for key in looked}
+    asked = [(key, case) for case in cases for key in looked]
+    changed = [
+        pack.vocabulary.read({**case.values, key: value})
+        for key, case in asked
+        for value in known[key]
     ]
-    return tuple(sorted(held, key=_strays)[:count])
+    held = iter(engine.holds(changed))
+    for key, _ in asked:
+        values = [(value, next(held)) for value in known[key]]
+        if not all(holds for _, holds in values):
+            found[key] |= {value for value, holds in values if holds}
+    return {key: tuple(v for v in known[key] if v in some) for key, some in found.items()}
+
+
+class _Alone:
+    """The engine with one rule and nothing else: does it hold?"""
+
+    def __init__(self, pack: Pack, rule: Rule) -> None:
+        permit = dataclasses.replace(rule, body={**rule.body, "effect": "permit"})
+        self._rule = policy_set([permit])
+        self._schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
+        self._entities = cedarpy.Entities.from_json_str(
+            json.dumps(pack.vocabulary.entities()), schema=self._schema
+        )
+
+    def holds(self, cases: Iterable[Facts]) -> list[bool]:
+        requests = [facts.request() for facts in cases]
+        results = cedarpy.is_authorized_batch(requests, self._rule, self._entities, self._schema)
+        return [
+            result.decision is cedarpy.Decision.Allow and not result.diagnostics.errors
+            for result in results
+        ]
 
 
 def _strays(facts: Facts) -> int:
@@ -67,12 +111,11 @@ def _strays(facts: Facts) -> int:
     return sum(PLAIN.get(key) != value for key, value in facts.values.items())
 
 
-def _drawn(pack: Pack, rule: Rule, count: int) -> list[dict[str, object]]:
+def _drawn(pack: Pack, rule: Rule, count: int) -> Iterator[dict[str, object]]:
     rng = random.Random(rule.id)
     values: dict[str, Sequence[Value]] = {t.key: t.values for t in pack.vocabulary.terms}
     values[JURISDICTION] = pack.vocabulary.places
     words = elements(pack, rule)
-    cases = []
     for number in range(count):
         case: dict[str, object] = {}
         p_plain = 0.5 if number % 2 else 0.0  # of a fact it looks at, if it takes no named value
@@ -82,8 +125,7 @@ def _drawn(pack: Pack, rule: Rule, count: int) -> list[dict[str, object]]:
                 case[key] = rng.choice(words[key])
             else:
                 case[key] = PLAIN[key] if plain else rng.choice(known)
-        cases.append(case)
-    return cases
+        yield case
 
 
 def elements(pack: Pack, rule: Rule) -> dict[str, Sequence[Value]]:
