@@ -54,7 +54,7 @@ from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Lease
 from edge.lease import decode as decode_lease
-from edge.masking.keeper import MaskKeeper
+from edge.masking.history import MaskHistory
 from edge.masking.message import decode as decode_mask
 from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.reasons import Reason
@@ -115,7 +115,7 @@ class GateProcess:
             rate_hz=settings.picture.rate_hz,
         )
         people_too = binding.lane.masked
-        self._masks = MaskKeeper(
+        self._masks = MaskHistory(
             *self._size, settings.masks, os.urandom(NOISE_BYTES), people_too=people_too
         )
         self._releaser = Releaser(

@@ -29,7 +29,7 @@ from edge.frames.messages import Ended
 from edge.frames.releaser import MatcherEndpoint, Releaser
 from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
-from edge.masking.keeper import MaskKeeper
+from edge.masking.history import MaskHistory
 from edge.masking.mask import Mask
 from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.policy.engine import Policy
@@ -133,7 +133,7 @@ class Replay:
             self._mask,
         )
         self._mask_rules, self._masked = device.masks, lane.masked
-        self._masks: MaskKeeper | None = None  # made for the size of the first frame
+        self._masks: MaskHistory | None = None  # made for the size of the first frame
         self._keeps = endpoint is not None
         self._pictures: dict[int, np.ndarray] = {}  # of the frames that wait
         self._log = log
@@ -174,7 +174,7 @@ class Replay:
         self.outcome.last_ns = self._clock.now_ns()
 
     def _mask(self, captured_ns: int, now_ns: int) -> Mask | None:
-        """What a frame would leave through; see `edge.masking.keeper`."""
+        """What a frame would leave through; see `edge.masking.history`."""
         assert self._masks is not None  # a frame waits, so one came
         return self._masks.of(captured_ns, now_ns)
 
@@ -195,7 +195,7 @@ class Replay:
 
     def _frame(self, frame: np.ndarray, at_ns: int) -> None:
         if self._masks is None:
-            self._masks = MaskKeeper(
+            self._masks = MaskHistory(
                 frame.shape[0], frame.shape[1], self._mask_rules, _NOISE, people_too=self._masked
             )
         sequence = len(self._accounts)

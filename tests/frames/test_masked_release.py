@@ -235,14 +235,14 @@ steps = st.lists(st.integers(5, 60) | mask_steps, min_size=4, max_size=16)
 @settings(max_examples=12, deadline=None)
 @given(steps)
 def test_under_any_sequence_of_masks_a_frame_shows_no_more_than_a_mask_that_covers_it(
-    told: list[int | tuple[int, int, list[tuple[int, int]] | None]],
+    steps: list[int | tuple[int, int, list[tuple[int, int]] | None]],
 ) -> None:
     """Frames come at any time, masks of any time between them; all that leaves is looked at."""
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder))
         sent: list[PeopleMask] = []
         sources: dict[int, np.ndarray] = {}
-        for number, step in enumerate(told):
+        for number, step in enumerate(steps):
             if isinstance(step, int):
                 rig.time.advance(ms=step)
                 sources[rig.time.now_ns()] = speckled(number)

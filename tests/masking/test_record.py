@@ -48,8 +48,8 @@ def test_a_record_without_the_table_masks_no_place() -> None:
         ("polygon = []", "unknown key 'polygon'; allowed: polygons, bodies"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(text: str, said: str) -> None:
-    with pytest.raises(RecordError, match=said) as found:
+def test_what_makes_no_sense_is_one_line(text: str, expected: str) -> None:
+    with pytest.raises(RecordError, match=expected) as found:
         read(f"[mask]\n{text}")
 
     assert "\n" not in str(found.value)
@@ -68,6 +68,6 @@ def test_a_command_refuses_it_with_exit_code_2(
     )
 
     assert code == 2
-    said = capsys.readouterr().err.strip()
-    assert len(said.splitlines()) == 1
-    assert "cover the whole picture" in said
+    output = capsys.readouterr().err.strip()
+    assert len(output.splitlines()) == 1
+    assert "cover the whole picture" in output

@@ -21,7 +21,7 @@ PATIENCE_NS = 400 * MS  # a frame waits for its mask; the gate gives frames up a
 KEPT = 16  # masks; the newest cover a second and more
 
 
-class MaskKeeper:
+class MaskHistory:
     """Holds the masks that the decider sent, for one picture size."""
 
     def __init__(
@@ -46,13 +46,17 @@ class MaskKeeper:
         """Whether every frame leaves as it is."""
         return self._plain.clear and not self._people_too
 
-    def hear(self, told: PeopleMask) -> None:
+    def hear(self, people_mask: PeopleMask) -> None:
         """Take a mask; one that is older than another changes nothing."""
-        if not self._people_too or (self._masks and told.from_ns < self._masks[-1][0].from_ns):
+        if not self._people_too or (
+            self._masks and people_mask.from_ns < self._masks[-1][0].from_ns
+        ):
             return
-        found = Mask(*self._size, people.levels(told, *self._size), self._noise).over(self._fixed)
+        found = Mask(*self._size, people.levels(people_mask, *self._size), self._noise).over(
+            self._fixed
+        )
         found.rectangles  # noqa: B018  made now, while no frame waits
-        self._masks.append((told, found))
+        self._masks.append((people_mask, found))
 
     def forget(self) -> None:
         """Something was wrong with what was heard: every frame is a grid until more comes."""
@@ -62,8 +66,8 @@ class MaskKeeper:
         """The mask for a frame; None: it must wait."""
         if not self._people_too:
             return self._plain
-        for told, mask in self._masks:
-            if told.from_ns <= captured_ns <= told.to_ns:
+        for people_mask, mask in self._masks:
+            if people_mask.from_ns <= captured_ns <= people_mask.to_ns:
                 return mask
         if now_ns - captured_ns > PATIENCE_NS or self._passed_over(captured_ns):
             return self._grid
