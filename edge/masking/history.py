@@ -46,17 +46,13 @@ class MaskHistory:
         """Whether every frame leaves as it is."""
         return self._plain.clear and not self._people_too
 
-    def hear(self, people_mask: PeopleMask) -> None:
+    def hear(self, mask: PeopleMask) -> None:
         """Take a mask; one that is older than another changes nothing."""
-        if not self._people_too or (
-            self._masks and people_mask.from_ns < self._masks[-1][0].from_ns
-        ):
+        if not self._people_too or (self._masks and mask.from_ns < self._masks[-1][0].from_ns):
             return
-        found = Mask(*self._size, people.levels(people_mask, *self._size), self._noise).over(
-            self._fixed
-        )
+        found = Mask(*self._size, people.levels(mask, *self._size), self._noise).over(self._fixed)
         found.rectangles  # noqa: B018  made now, while no frame waits
-        self._masks.append((people_mask, found))
+        self._masks.append((mask, found))
 
     def forget(self) -> None:
         """Something was wrong with what was heard: every frame is a grid until more comes."""

@@ -34,7 +34,7 @@ def test_a_record_without_the_table_masks_no_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("polygons = [[[0.0, 0.0], [1.5, 0.0], [1.0, 0.5]]]", "must lie in 0 to 1"),
         ("polygons = [[[0, 0], [1, 1], [1, 0], [0, 1]]]", "crosses itself"),
