@@ -14,9 +14,9 @@ import pytest
 from edge.cli import main
 from edge.commands.live.run import _environment_file
 from edge.commissioning.keys import KeyStore
+from edge.commissioning.toml_text import parse_toml
 from edge.errors import UsageError
 from edge.files import read_named, read_plain, read_secret, read_trusted, write_new, write_whole
-from edge.toml_text import parse_toml
 
 ROOT = Path(__file__).resolve().parents[1]
 READERS: list[Callable[[Path, int], bytes]] = [read_plain, read_named, read_secret, read_trusted]

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("edge/*.py", "firmware_bridge/*.py", "bench/*.py", "client/framegate_client/*.py")
+MOST_MODULES = 14
 LINTER = Path(sys.executable).with_name("lint-imports")
 
 
@@ -117,3 +118,17 @@ def test_a_retired_word_is_found_as_an_identifier_and_not_in_prose(tmp_path: Pat
     path.write_text('"""A desk by the door."""\n\ntold = 1  # as I said\nx.keeper = args.desk\n')
 
     assert retired_names(path) == ["3: told", "4: keeper"]
+
+
+@pytest.mark.parametrize("package", ["edge", "firmware_bridge", "framegate_client", "bench"])
+def test_no_folder_holds_more_modules_than_a_reader_keeps_in_mind(package: str) -> None:
+    folders = [ROOT / package, *(path for path in (ROOT / package).rglob("*") if path.is_dir())]
+
+    counts = {str(folder.relative_to(ROOT)): len(modules(folder)) for folder in folders}
+
+    assert any(counts.values())
+    assert {name: count for name, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def modules(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.py") if path.name != "__init__.py"]

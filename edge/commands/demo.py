@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Run every scene and print the table; 1 if any did not do what it must."""
     from rich.console import Console
 
-    from edge.demo import run_demo
+    from edge.commands._demo_scenes import run_demo
     from edge.report.live import Live, result_table
     from edge.report.page import write_report
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commissioning.toml_text import parse_toml
 from edge.errors import RecordError
 from edge.evidence.people import PeopleRules
 from edge.files import read_named
@@ -22,7 +23,6 @@ from edge.masking.polygons import MaskRules, Polygon, read_polygons
 from edge.policy.signed.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
 from edge.sandbox.spec import LAYER_NAMES
-from edge.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from edge.cameras.opencv import CameraIdentity

@@ -17,12 +17,12 @@ from typing import Any
 
 from edge.cameras.redact import redacted
 from edge.cameras.source import EXPECTED, parse_source, resolve_source
+from edge.commissioning.toml_text import parse_toml, text_of
 from edge.errors import CameraError, UsageError
 from edge.files import read_named
 from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
 from edge.sandbox.spec import check_variable
-from edge.toml_text import parse_toml, text_of
 
 _MAX_BYTES = 64 * 1024
 MAX_UID = 2**31 - 1
