@@ -45,6 +45,9 @@ class Tag(IntEnum):
     ESCAPE = 22  # parent -> decider: the matcher tried to leave its sandbox
     OVER = 23  # gate -> parent: the stream ended, every frame has its final word
     MATCHER_CONNECTED = 24  # gate -> parent
+    STREAM_STATE = 25  # parent -> gate: what a matcher that waits is told
+    MATCHER_RESULT = 26  # gate -> parent, as is RESULT_REFUSED
+    RESULT_REFUSED = 27
     READING = 32  # decider -> parent, as is all that follows
     OUTLOOK = 33
     REVOKED = 34

@@ -25,8 +25,11 @@ from edge.frames.lifecycle import (
     Failed,
     Go,
     MatcherConnected,
+    MatcherResult,
     Over,
     Ready,
+    ResultRefused,
+    StreamState,
     Token,
 )
 from edge.frames.settings import Picture, PoolSize
@@ -46,6 +49,10 @@ LIFECYCLE = [
     Escape(Attempt.SOCKETS),
     Over(),
     MatcherConnected(),
+    StreamState(False, (("VIEW_COVERED", "Parts of the view are covered.", "Clear it."),)),
+    MatcherResult("ab" * 32, 0.25, 1),
+    MatcherResult(None, -1.0, 0),
+    ResultRefused("too many results"),
 ]
 OUTLOOK = Outlook(Context.UNCONTROLLED, False, (Reason.NOT_DOCKED,), ("FA-03",))
 MONITOR = [

@@ -21,12 +21,15 @@ from framegate_client.errors import GuardError, MatcherError, UsageError
 if TYPE_CHECKING:
     from framegate_client.capture import VideoCapture
     from framegate_client.connection import Connection, Frame, connect
+    from framegate_client.state import Reason, State
 
 __all__ = [
     "Connection",
     "Frame",
     "GuardError",
     "MatcherError",
+    "Reason",
+    "State",
     "UsageError",
     "VideoCapture",
     "connect",
@@ -35,6 +38,8 @@ __all__ = [
 _HOMES = {
     "Connection": "connection",
     "Frame": "connection",
+    "Reason": "state",
+    "State": "state",
     "VideoCapture": "capture",
     "connect": "connection",
 }

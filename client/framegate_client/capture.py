@@ -16,21 +16,25 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from framegate_client.connection import Connection, Frame, connect
+from framegate_client.connection import Connection, connect
 from framegate_client.errors import GuardError, MatcherError, UsageError
+from framegate_client.state import OVER, State
 
 BACKEND = "FRAMEGATE"
 _POS_MSEC, _POS_FRAMES, _WIDTH, _HEIGHT, _FPS = 0, 1, 3, 4, 5
 _CONVERT_RGB, _BUFFERSIZE = 16, 38
 _UNKNOWN = -1.0  # what OpenCV says of a property that its backend does not have
-_ON_BLOCK = ("wait", "return")
+_ON_BLOCK = ("wait", "return", "placeholder")
+
+_MOMENT_S = 0.1  # between placeholders
 
 _of_environment: Connection | None = None  # the one that the guard gave this process
 _in_use = threading.Lock()  # held by the capture that reads from it
@@ -57,7 +61,8 @@ class VideoCapture:
                 accepted so that a call can stay as it is; the guard has one camera, and the
                 environment names it.
             apiPreference, params: OpenCV's, not needed.
-            on_block: "wait" for the next released frame, or "return" (False, None) at once.
+            on_block: "wait" for the next released frame, "return" (False, None) at once, or give
+                after a moment a "placeholder", a picture that says in words why nothing comes.
             timeout_s: how long `read` waits at most; None for as long as it takes.
 
         Raises:
@@ -66,12 +71,13 @@ class VideoCapture:
         if on_block not in _ON_BLOCK:
             raise UsageError(f"on_block {on_block!r} is not known; allowed: {', '.join(_ON_BLOCK)}")
         self._token, self._lane = token, lane
-        self._timeout_s = 0.0 if on_block == "return" else timeout_s
+        self._fills = on_block == "placeholder"
+        self._timeout_s = {"return": 0.0, "placeholder": _MOMENT_S}.get(on_block, timeout_s)
         self._calls = threading.RLock()
         self._connection: Connection | None = None
         self._mine = False  # the connection is this capture's own, or else the process's
         self._raises = False
-        self._grabbed: Frame | None = None
+        self._grabbed: np.ndarray | None = None
         self._first_ns = self._last_ns = self._before_ns = 0
         self._read = 0
         self._connect(source)
@@ -180,6 +186,9 @@ class VideoCapture:
             connection = self._connection
             frame = None if connection is None else connection.read(self._timeout_s)
             self._grabbed = frame
+            if frame is None and self._fills and connection is not None and not connection.ended:
+                self._grabbed = connection.placeholder()
+                return True
             if frame is None:
                 if self._raises:
                     raise MatcherError(
@@ -247,7 +256,16 @@ class VideoCapture:
         """Whether a `grab`, `read` or `open` that fails raises instead of giving False."""
         self._raises = bool(enable)
 
-    # reports
+    # state and reports
+
+    @property
+    def state(self) -> State:
+        """Whether frames are released, and if not, why not; see `Connection.state`."""
+        return OVER if self._connection is None else self._connection.state
+
+    def result(self, found: Mapping[str, Any]) -> None:
+        """Hand a result to the guard; see `Connection.result`."""
+        self.connection.result(found)
 
     def compared(self, reference: str) -> None:
         """Report a comparison; see `Connection.compared`."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import array
 import asyncio
-import contextlib
 import ctypes
 import json
 import os
@@ -23,7 +22,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import TracebackType
 from typing import Any
@@ -31,9 +30,11 @@ from typing import Any
 import numpy as np
 
 from framegate_client.errors import MatcherError, UsageError
+from framegate_client.results import encode, result_of
 from framegate_client.ring import RingReader
+from framegate_client.state import OVER, WAITING, State, placeholder, state_of
 
-VERSION = 1
+VERSION = 2
 LANES = (
     "verify_1_1",
     "identify_1_n",
@@ -108,6 +109,8 @@ class Connection:
         self._closed = False
         self.ended = False  # nothing more will come, and everything that came has been read
         self._over = False  # the guard said that nothing more will come
+        self._state = WAITING
+        self.on_state: Callable[[State], object] | None = None  # called by whoever reads, on change
 
     def _admitted(
         self, path: str | int, hello: dict[str, Any]
@@ -210,6 +213,21 @@ class Connection:
     ) -> None:
         self.close()
 
+    @property
+    def state(self) -> State:
+        """Whether frames are released, and if not, why not and what to do: codes and plain text."""
+        if self._reading.acquire(blocking=False):  # else whoever reads hears what there is
+            try:
+                while not self._closed and not self._over and self._hear():
+                    pass
+            finally:
+                self._reading.release()
+        return self._state
+
+    def placeholder(self) -> np.ndarray:
+        """A picture of the released size that says in words why nothing comes; see `state`."""
+        return placeholder(self.state, self.height, self.width, self.channels)
+
     def intact(self, frame: Frame) -> bool:
         """Whether a frame read without `copy` was still whole and permitted just now."""
         return self.ring.intact(frame.sequence)
@@ -226,9 +244,26 @@ class Connection:
         """Report whom every face is compared with, again after each change; at most 480 digests."""
         self._say({"gallery": list(people)})
 
+    def result(self, found: Mapping[str, Any]) -> None:
+        """Hand a result to the guard, which passes it on to where `[matcher] results` says.
+
+        Args:
+            found: `{"subject": DIGEST or None, "score": 0.93, "comparisons": 1}`; what each may
+                be depends on the lane, see `framegate_client.results`. About one a second passes;
+                the guard counts and drops what is more.
+
+        Raises:
+            UsageError: a field is missing, unknown, or not what the lane allows.
+            MatcherError: the guard takes none.
+        """
+        self._send(encode(result_of(self.lane, found)))
+
     def _say(self, report: dict[str, Any]) -> None:
+        self._send(json.dumps(report).encode())
+
+    def _send(self, data: bytes) -> None:
         try:
-            self._channel.send(json.dumps(report).encode())
+            self._channel.send(data)
         except OSError as err:
             raise MatcherError(f"the guard takes no report: {err}") from err
 
@@ -254,11 +289,22 @@ class Connection:
             elif fd == self._channel.fileno():
                 self._hear()
 
-    def _hear(self) -> None:
-        """Whatever the guard says means the end; so does its silence for good."""
-        with contextlib.suppress(OSError):
-            self._channel.recv(_MAX_WORD)
-        self._over = True
+    def _hear(self) -> bool:
+        """Take one message of the guard's; False if there is none. Its silence for good is one."""
+        try:
+            told = json.loads(self._channel.recv(_MAX_WORD) or b"{}")
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError):
+            told = {}
+        if "state" not in told:
+            self._over = True
+        state = state_of(told["state"]) if "state" in told else OVER
+        if state != self._state:
+            self._state = state
+            if self.on_state is not None:
+                self.on_state(state)
+        return True
 
 
 def connect(

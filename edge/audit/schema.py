@@ -205,6 +205,8 @@ class End(Entry):
     rules: tuple[str, ...]
     released: int | None  # frames released in this epoch; None if the gate did not say
     last_captured_ns: int | None  # of the last released frame; None if there was none
+    results: int = 0  # of the matcher since the end before, handed on; never what they say
+    results_refused: int = 0  # the same, dropped: no result by their form, or too many
 
     def _own(self) -> dict[str, Any]:
         last = self.last_captured_ns
@@ -214,6 +216,8 @@ class End(Entry):
             "rules": list(self.rules),
             "released": self.released,
             "last_captured_ns": None if last is None else str(last),
+            "results": self.results,
+            "results_refused": self.results_refused,
         }
 
 
@@ -237,9 +241,16 @@ class Stop(Entry):
     kind = Kind.STOP
     released: int | None  # frames, in the whole run; None if the gate did not say
     frames: int
+    results: int = 0  # of the matcher in the whole run, handed on
+    results_refused: int = 0  # the same, dropped
 
     def _own(self) -> dict[str, Any]:
-        return {"released": self.released, "frames": self.frames}
+        return {
+            "released": self.released,
+            "frames": self.frames,
+            "results": self.results,
+            "results_refused": self.results_refused,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,9 +431,16 @@ _OWN: dict[Kind, dict[str, Check]] = {
         "rules": _rules,
         "released": lambda v: v is None or _count(v),
         "last_captured_ns": lambda v: v is None or _ns(v),
+        "results": _count,
+        "results_refused": _count,
     },
     Kind.DENY: {"context": _member(Context), "reasons": _reasons, "rules": _rules},
-    Kind.STOP: {"released": lambda v: v is None or _count(v), "frames": _count},
+    Kind.STOP: {
+        "released": lambda v: v is None or _count(v),
+        "frames": _count,
+        "results": _count,
+        "results_refused": _count,
+    },
     Kind.UNCLEAN_STOP: {},
     Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
     Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
@@ -433,7 +451,12 @@ _OWN: dict[Kind, dict[str, Check]] = {
     Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
 }
 
-_LATER = {Kind.GAP: frozenset({"reasons"})}  # fields that entries of older versions lack
+_RESULTS = frozenset({"results", "results_refused"})
+_LATER = {  # fields that entries of older versions lack
+    Kind.GAP: frozenset({"reasons"}),
+    Kind.END: _RESULTS,
+    Kind.STOP: _RESULTS,
+}
 
 
 def validate(fields: Mapping[str, Any]) -> Kind:

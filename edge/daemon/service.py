@@ -68,6 +68,7 @@ def plan_of(settings: Settings) -> Plan:
             cwd=settings.matcher_cwd,
             env=settings.matcher_env,
         ),
+        results=settings.matcher_results,
         pack=settings.pack,
         policy=settings.policy,
         release=settings.release,

@@ -20,6 +20,7 @@ from edge.cameras.source import EXPECTED, parse_source, resolve_source
 from edge.commissioning.toml_text import parse_toml, text_of
 from edge.errors import CameraError, UsageError
 from edge.files import read_named
+from edge.guard.result_relay import ALLOWED, result_target
 from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
 from edge.sandbox.spec import check_variable
@@ -56,6 +57,7 @@ class Settings:
     matcher_write: tuple[Path, ...]
     matcher_cwd: Path | None
     matcher_env: tuple[tuple[str, str], ...]
+    matcher_results: str
     listen: Listen | None
     status_file: Path
 
@@ -216,6 +218,7 @@ KEYS = (
     Key("matcher", "uid", "65534", f"1 to {MAX_UID}", "user id the matcher runs as", _uid),
     Key("matcher", "read", "[]", "a list of paths", "what it may read besides its program", _paths),
     Key("matcher", "write", "[]", "a list of folders", "where it may write", _paths),
+    Key("matcher", "results", '""', ALLOWED, "where its results are passed on to", result_target),
     Key(
         "matcher",
         "cwd",
@@ -350,6 +353,7 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         matcher_write=tuple(folder / path for path in values["matcher", "write"]),
         matcher_cwd=None if (cwd := values["matcher", "cwd"]) is None else folder / cwd,
         matcher_env=values["matcher", "env"],
+        matcher_results=result_target(values["matcher", "results"], folder),
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
     )

@@ -198,6 +198,7 @@ class Decider:
         self._turn_ns = now_ns  # when the last turn began
         self._named_silent: set[Role] = set()
         self._over = False  # the stream ended and every released frame is accounted for
+        self._results = (0, 0)  # the matcher's, handed on and dropped
 
     def run(self) -> None:
         """Turn until the parent or the gate is gone; then end the log in good order.
@@ -282,6 +283,7 @@ class Decider:
     def _ended(self, report: Ended) -> None:
         self._engine.ended(report)
         self._judged = max(self._judged, report.judged)
+        self._results = (report.results, report.refused)
 
     def _attend(self) -> None:
         """Hear what was handed in, and tell the judge how the people in the session stand."""
@@ -465,7 +467,9 @@ class Decider:
             except ipc.PeerGone:
                 gone = True
         frames = max(self._frames, self._judged)
-        stop = Stop(self._stamp(self._clock.now_ns()), self._engine.released, frames)
+        stop = Stop(
+            self._stamp(self._clock.now_ns()), self._engine.released, frames, *self._results
+        )
         try:
             self._clerk.close(stop)
         except AuditError as err:

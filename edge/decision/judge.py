@@ -126,6 +126,8 @@ class Judge:
         self._live_facts: Mapping[str, object] = {}  # over the session record's words
         self.released: int | None = 0  # frames, under all permits; None if the gate did not say
         self._report: Ended | None = None  # the gate's last word on an epoch
+        self._results = (0, 0)  # the matcher's so far, handed on and dropped
+        self._results_logged = (0, 0)
         self._unleased = False  # the permit that ends never became a lease
         self._doubts: set[Reason] = set()  # why the gate itself gave its lease up
         self._hold_ns: int | None = (
@@ -194,6 +196,7 @@ class Judge:
         """
         if report.final:
             self._report = report
+        self._results = (report.results, report.refused)
         if report.reason is not None and report.reason is not Reason.VIEW_FOREIGN:
             self._doubts.add(report.reason)
 
@@ -404,11 +407,13 @@ class Judge:
         reasons, rules = self._end
         epoch = self._epoch
         self._sent_reasons = None
+        since = (now - then for now, then in zip(self._results, self._results_logged, strict=True))
+        results, refused = map(int, since)
+        self._results_logged = self._results
+        last = None if last_ns < 0 else last_ns
         return [
             Write(
-                lambda stamp: End(
-                    stamp, epoch, reasons, rules, released, None if last_ns < 0 else last_ns
-                ),
+                lambda stamp: End(stamp, epoch, reasons, rules, released, last, results, refused),
                 durable=False,
             )
         ]

@@ -27,7 +27,15 @@ from edge.clock import MS, BootClock, Clock
 from edge.errors import GuardError, LeaseError
 from edge.frames import lifecycle
 from edge.frames.gate import Blocked, Gate, Pending
-from edge.frames.lifecycle import MatcherConnected, Over, Ready, Token
+from edge.frames.lifecycle import (
+    MatcherConnected,
+    MatcherResult,
+    Over,
+    Ready,
+    ResultRefused,
+    StreamState,
+    Token,
+)
 from edge.frames.matcher_endpoint import MatcherEndpoint
 from edge.frames.messages import (
     Anchor,
@@ -70,6 +78,7 @@ SUSPECT_NS = 30 * MS  # ...or this often while the picture changes a lot
 SUSPECT_DIFFERENCE = 25.0  # own clips p99.9: 15 grey levels a pixel; the smallest cut: 26
 DRAIN_NS = 1_000 * MS  # how long the end of a stream may take
 REFUSALS = 3  # leases in a row; some are on their way when this process gives one up
+COMPLAINT_NS = 1_000 * MS  # the parent hears of refused results this often at most
 BATCH = 16
 BATCH_NS = 50 * MS
 RT_PRIORITY = 10
@@ -140,6 +149,7 @@ class GateProcess:
         self._refusals = 0  # of leases, in a row
         self._tally = (0, -1)  # frames released in this epoch, capture time of the last
         self._tally_epoch = 0
+        self._complained_ns = -COMPLAINT_NS
         self._resolved: list[Resolved] = []
         self._judged = 0  # frames with a final word
         self._sent_ns = 0
@@ -194,8 +204,12 @@ class GateProcess:
         self._beats.beat(Role.GATE, now_ns)
         if self._parent_fd in ready:
             for word in ipc.drain(self._parent):
-                if isinstance(message := lifecycle.decode(word), Token):
-                    self._endpoint.renew(message.token)
+                match lifecycle.decode(word):
+                    case Token(token):
+                        self._endpoint.renew(token)
+                    case StreamState(flowing, reasons):
+                        self._endpoint.tell({"flowing": flowing, "reasons": reasons})
+        self._endpoint.tell_state()
         if not self._watched.isdisjoint(ready) or self._endpoint.overdue(now_ns):
             self._serve(now_ns)
             self._watch()
@@ -239,6 +253,13 @@ class GateProcess:
             if not ipc.send(self._decider, encode(report)):
                 self._endpoint.show_out()  # a comparison that nobody counts: no more frames
         self._endpoint.reports.clear()
+        for result in self._endpoint.results:
+            ipc.send(self._parent, lifecycle.encode(MatcherResult(*result)))
+        self._endpoint.results.clear()
+        if self._endpoint.complaint and now_ns - self._complained_ns >= COMPLAINT_NS:
+            refused = ResultRefused(self._endpoint.complaint)
+            if ipc.send(self._parent, lifecycle.encode(refused)):
+                self._complained_ns, self._endpoint.complaint = now_ns, ""
         if self._endpoint.listening and not before:
             ipc.send(self._parent, lifecycle.encode(MatcherConnected()))
 
@@ -418,7 +439,18 @@ class GateProcess:
         epoch = self._gate.epoch
         released, last_ns = self._tally if self._tally_epoch == epoch else (0, -1)
         final = self._over or self._left or self._gate.dead
-        ended = Ended(epoch, released, last_ns, reason, self._over, final, self._judged)
+        quota = self._endpoint.quota
+        ended = Ended(
+            epoch,
+            released,
+            last_ns,
+            reason,
+            self._over,
+            final,
+            self._judged,
+            quota.accepted,
+            quota.refused,
+        )
         ipc.send(self._decider, encode(ended))
 
     def _pixels(self, frame: Pending) -> np.ndarray:

@@ -69,7 +69,44 @@ class MatcherConnected:
     """A matcher showed the token; that token is spent."""
 
 
-Lifecycle = CameraHello | PoolSize | Go | Ready | Failed | Token | Escape | Over | MatcherConnected
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Whether frames are released, for the matcher; why not, as code, text and advice."""
+
+    flowing: bool
+    reasons: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatcherResult:
+    """A result of the matcher's that may be passed on; `subject` is a whole digest."""
+
+    subject: str | None
+    score: float
+    comparisons: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRefused:
+    """A result of the matcher's was dropped, and why; told once a second at most."""
+
+    why: str
+
+
+Lifecycle = (
+    CameraHello
+    | PoolSize
+    | Go
+    | Ready
+    | Failed
+    | Token
+    | Escape
+    | Over
+    | MatcherConnected
+    | StreamState
+    | MatcherResult
+    | ResultRefused
+)
 
 _KINDS: dict[Tag, type[Lifecycle]] = {
     Tag.HELLO: CameraHello,
@@ -81,6 +118,9 @@ _KINDS: dict[Tag, type[Lifecycle]] = {
     Tag.ESCAPE: Escape,
     Tag.OVER: Over,
     Tag.MATCHER_CONNECTED: MatcherConnected,
+    Tag.STREAM_STATE: StreamState,
+    Tag.MATCHER_RESULT: MatcherResult,
+    Tag.RESULT_REFUSED: ResultRefused,
 }
 _TAGS = {kind: tag for tag, kind in _KINDS.items()}
 

@@ -3,16 +3,18 @@
 A token admits once: whoever learns it later finds it spent, also when the matcher is gone.
 
 A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
-`{"v": 1, "token": ..., "lane": ...}`. Admitted, it gets
+`{"v": 2, "token": ..., "lane": ...}`. Admitted, it gets
 `{"ok": true, "height": ..., "width": ..., "channels": 3, "rate_hz": ...}` (1 channel:
 grey; 0 Hz: the camera does not say) with two descriptors, the ring (read-only) and an
 eventfd that counts published frames. Refused, it gets
 `{"ok": false, "code": ...}`. Admitted, it may report whom it compares, by
 digests of 64 hexadecimal digits: `{"compared": DIGEST}` or `{"gallery": [DIGEST, ...]}`.
-Anything else it ever sends ends the connection. So does silence for a second before
-the hello, except on a connection that the guard itself made for a matcher in a
-sandbox, which may take its time to load.
-The guard sends `{"end": ...}` when no more frames will come. Nothing waits.
+Results, `{"result": {...}}`, are checked, counted and handed on; one that may not pass is
+counted and dropped. Anything else it ever sends ends the connection. So does silence for a
+second before the hello, except on a connection that the guard itself made for a matcher
+in a sandbox, which may take its time to load.
+The guard sends `{"end": ...}` when no more frames will come, and to a matcher of version 2
+`{"state": {...}}` whenever it changes why frames come or not. Nothing waits.
 """
 
 from __future__ import annotations
@@ -22,31 +24,31 @@ import contextlib
 import hmac
 import json
 import os
-import re
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.clock import S
-from edge.errors import MatcherError
+from edge.errors import MatcherError, UsageError
+from edge.frames.matcher_reports import MAX_REPORT, ResultQuota, report_of
 from edge.frames.messages import Compared
 from edge.frames.ring import Ring
 from edge.ipc import peer_of
 from edge.lease import Lane
 from edge.reasons import Reason
+from framegate_client.results import Result
 
 if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
     from edge.frames.output_format import Shaper
     from edge.masking.mask import Mask
 
-VERSION = 1
+VERSIONS = (1, 2)
+_HEARS_STATES = 2  # from this version on
 MAX_HELLO = 512
 MAX_STRANGERS = 8  # that have not said hello yet
 HELLO_NS = 1 * S  # a stranger's time to say it
 FOREVER_NS = 1 << 62
-_DIGEST = re.compile("[0-9a-f]{64}")
-MAX_REPORT = 32 * 1024  # a gallery of some 480 people
 
 
 class MatcherEndpoint:
@@ -82,6 +84,12 @@ class MatcherEndpoint:
         self._strangers: dict[socket.socket, int] = {}  # and when it must have said hello
         self.refusals = 0
         self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
+        self.results: list[Result] = []  # and these
+        self.complaint = ""  # why the newest result was refused, until it is taken away
+        self.quota = ResultQuota(lane.value)
+        self._version = 0  # that the matcher speaks
+        self._state = b""  # what it is to know of the stream
+        self._state_due = False
 
     @property
     def listening(self) -> bool:
@@ -118,11 +126,38 @@ class MatcherEndpoint:
             else:
                 stranger.close()
         if self._matcher is not None and (data := _read(self._matcher, MAX_REPORT)) is not None:
-            report = _report(data)
-            if report is None:
-                self._drop()  # gone, or it said what is no report
-            else:
-                self.reports.append(report)
+            self._take(report_of(data), now_ns)
+        self.tell_state()
+
+    def _take(self, report: Compared | dict[str, Any] | None, now_ns: int) -> None:
+        if report is None:
+            self._drop()  # gone, or it said what is no report
+        elif isinstance(report, Compared):
+            self.reports.append(report)
+            self.quota.know(report.references)
+        else:
+            try:
+                self.results.append(self.quota.take(report["result"], now_ns))
+            except UsageError as err:
+                self.complaint = str(err)
+
+    def tell(self, state: dict[str, Any]) -> None:
+        """What the matcher is to know of the stream from now on; the newest is never lost."""
+        self._state = json.dumps({"state": state}).encode()
+        self._state_due = True
+        self.tell_state()
+
+    def tell_state(self) -> None:
+        """Send what `tell` was given if the matcher has not got it yet."""
+        if self._state_due and self._matcher is not None:
+            self._state_due = False
+            if self._version >= _HEARS_STATES and self._state:
+                try:
+                    self._matcher.send(self._state)
+                except BlockingIOError:
+                    self._state_due = True  # it does not read; it is told when it does
+                except OSError:
+                    return  # it is gone, which is found when it is read from
 
     def greet(self, stranger: socket.socket, hello: bytes) -> None:
         """Admit or refuse whoever said `hello`."""
@@ -170,7 +205,7 @@ class MatcherEndpoint:
             token = shown.encode()  # JSON may carry a lone surrogate, which is no text
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
             raise MatcherError(Reason.MATCHER_PROTOCOL.value) from err
-        if version != VERSION or not isinstance(lane, str):
+        if version not in VERSIONS or isinstance(version, bool) or not isinstance(lane, str):
             raise MatcherError(Reason.MATCHER_PROTOCOL.value)
         _, uid, _ = peer_of(stranger)
         due = self._token
@@ -200,6 +235,7 @@ class MatcherEndpoint:
         finally:
             os.close(ring_fd)
         self._matcher = stranger
+        self._version, self._state_due = version, True
         self._token = None
 
     def _drop(self) -> None:
@@ -208,22 +244,6 @@ class MatcherEndpoint:
         self._matcher = None
         os.close(self._wake)
         self._ring.wipe()
-
-
-def _report(data: bytes) -> Compared | None:
-    """The matcher's report, or None if it is not one."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    match found:
-        case {"compared": str(reference), **rest} if not rest and _DIGEST.fullmatch(reference):
-            return Compared(False, (bytes.fromhex(reference),))
-        case {"gallery": [*people], **rest} if not rest and all(
-            isinstance(person, str) and _DIGEST.fullmatch(person) for person in people
-        ):
-            return Compared(True, tuple(bytes.fromhex(person) for person in people))
-    return None
 
 
 def _read(channel: socket.socket, most: int = MAX_HELLO) -> bytes | None:

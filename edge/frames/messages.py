@@ -108,6 +108,8 @@ class Ended:
     drained: bool  # the stream is over and nothing waits any more
     final: bool  # the epoch is over: nothing more will be released under it
     judged: int = 0  # frames of the whole run with a final word
+    results: int = 0  # of the matcher in the whole run, handed on
+    refused: int = 0  # the same, dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ _SLOT = struct.Struct("<BH")
 _NOTED = struct.Struct("<BQqfffffQB")
 _OFFERED = struct.Struct("<BHQqHHB")
 _ANCHOR = struct.Struct("<BQ")
-_ENDED = struct.Struct("<BQQqiBBQ")
+_ENDED = struct.Struct("<BQQqiBBQQQ")
 _COMPARED = struct.Struct("<BB")
 _RESOLVED = struct.Struct("<QqiQI")
 _BATCH = bytes([Tag.RESOLVED])
@@ -165,10 +167,10 @@ def encode(message: Message) -> bytes:
             return _ANCHOR.pack(Tag.ANCHOR, blocks)
         case Compared(gallery, references):
             return _COMPARED.pack(Tag.COMPARED, gallery) + b"".join(references)
-        case Ended(epoch, released, last, reason, drained, final, judged):
-            return _ENDED.pack(
-                Tag.ENDED, epoch, released, last, _number(reason), drained, final, judged
-            )
+        case Ended(epoch, released, last, reason, drained, final):
+            counts = message.judged, message.results, message.refused
+            number = _number(reason)
+            return _ENDED.pack(Tag.ENDED, epoch, released, last, number, drained, final, *counts)
 
 
 def encode_captured(slot: int, sequence: int, captured_ns: int, height: int, width: int) -> bytes:
@@ -211,9 +213,9 @@ def decode(data: bytes) -> Message:
             case Tag.ANCHOR:
                 return Anchor(_ANCHOR.unpack(data)[1])
             case Tag.ENDED:
-                _, epoch, released, last, number, drained, final, judged = _ENDED.unpack(data)
+                _, epoch, released, last, number, drained, final, *counts = _ENDED.unpack(data)
                 reason = _reason(number)
-                return Ended(epoch, released, last, reason, bool(drained), bool(final), judged)
+                return Ended(epoch, released, last, reason, bool(drained), bool(final), *counts)
             case Tag.COMPARED if (len(data) - _COMPARED.size) % 32 == 0:
                 begins = range(_COMPARED.size, len(data), 32)
                 return Compared(bool(data[1]), tuple(data[i : i + 32] for i in begins))

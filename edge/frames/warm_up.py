@@ -21,7 +21,7 @@ from edge.cameras.opencv import Shot
 from edge.clock import MS, Clock
 from edge.errors import GuardError
 from edge.frames.capture import Deliverer
-from edge.frames.matcher_endpoint import VERSION
+from edge.frames.matcher_endpoint import VERSIONS
 from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
@@ -120,7 +120,7 @@ class WarmUp:
             clock,
         )
         seat, self._matcher = ipc.pair()
-        hello = {"v": VERSION, "token": "warm-up", "lane": _LANE.value}
+        hello = {"v": VERSIONS[0], "token": "warm-up", "lane": _LANE.value}
         self._gate.admit(seat, json.dumps(hello).encode())
         self._deliverer = Deliverer(camera, self._pool, height, width, layout)
         self.run()

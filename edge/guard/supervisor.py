@@ -21,7 +21,15 @@ from edge.clock import BootClock, S
 from edge.errors import GuardError, spent
 from edge.evidence.readings import Source
 from edge.frames import lifecycle
-from edge.frames.lifecycle import Escape, MatcherConnected, Over, Token
+from edge.frames.lifecycle import (
+    Escape,
+    MatcherConnected,
+    MatcherResult,
+    Over,
+    ResultRefused,
+    StreamState,
+    Token,
+)
 from edge.frames.messages import decode_resolved, is_resolved
 from edge.frames.ring import Ring
 from edge.guard.launch import Launch
@@ -29,12 +37,15 @@ from edge.guard.matcher import MatcherSupervisor
 from edge.guard.plan import Plan, check
 from edge.guard.processes import Child, first_lost
 from edge.guard.recorder import Recorder
+from edge.guard.result_relay import ResultRelay
 from edge.guard.run_folder import RunFolder, sweep
 from edge.heartbeat import Beats, Role
+from edge.reasons import HELP
 
 TURN_MS = 15
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
+MOST_REASONS = 4  # that a waiting matcher is told
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
 MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
@@ -65,6 +76,8 @@ class Guard:
             plan.matcher, checked.confinement, say, escaped=plan.escaped
         )
         self._escape_logged = False
+        self._results = ResultRelay(plan.results, say)
+        self._state: StreamState | None = None  # what the matcher was told last
         self._model_began_ns = self._model_seen_ns = 0
         self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)  # what the next matcher shows
@@ -132,6 +145,7 @@ class Guard:
                 self._gate_message(data)
         with contextlib.suppress(ipc.PeerGone):  # the gate is gone: its end is seen by itself
             self.matcher.turn(ready, now_ns, over=self.over)
+        self._tell_matcher(now_ns)
         if self.matcher.escaped and not self._escape_logged:
             with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
                 message = lifecycle.encode(Escape(self.matcher.tried))
@@ -158,6 +172,7 @@ class Guard:
         for child in self.children.values():
             child.end()
         self.matcher.close()
+        self._results.close()
         if self.ring is not None:
             self.ring.wipe_all()
         for fd in self._launch.memory:
@@ -253,11 +268,27 @@ class Guard:
         match lifecycle.decode(data):
             case Over():
                 self.over = True
+            case MatcherResult() as result:
+                self._results.take(result, self._clock.now_ns())
+            case ResultRefused(why):
+                line = f"the matcher's was dropped, and others may be: {why}"
+                self._results.warn(line, self._clock.now_ns())
             case MatcherConnected():
                 self.matcher.connected = True
                 self.token = secrets.token_hex(16)  # the one it showed is spent
                 if self._gate is not None:
                     ipc.send(self._gate, lifecycle.encode(Token(self.token)))
+
+    def _tell_matcher(self, now_ns: int) -> None:
+        """Whether frames are released, and if not, why not, whenever that changes."""
+        flowing = self.recorder.passes(now_ns)
+        reasons = self.recorder.why_not(now_ns)[:MOST_REASONS]
+        helps = ((reason.value, HELP[reason]) for reason in reasons)
+        state = StreamState(flowing, tuple((c, h.happened, h.next_step) for c, h in helps))
+        if state != self._state and self._gate is not None:
+            with contextlib.suppress(ipc.PeerGone):
+                if ipc.send(self._gate, lifecycle.encode(state)):
+                    self._state = state
 
     def _reap(self, ended: list[Child]) -> None:
         lost = {child.name for child in ended}

@@ -21,7 +21,7 @@ from edge.frames.matcher_endpoint import (
     HELLO_NS,
     MAX_HELLO,
     MAX_STRANGERS,
-    VERSION,
+    VERSIONS,
     MatcherEndpoint,
 )
 from edge.frames.output_format import OutputFormat, Shaper
@@ -31,7 +31,7 @@ from edge.masking.mask import nothing
 from edge.sandbox.spec import Layer
 from tests.support.sandboxes import in_sandbox, report_of, root
 
-HELLO = {"v": VERSION, "token": "secret", "lane": "verify_1_1"}
+HELLO = {"v": VERSIONS[0], "token": "secret", "lane": "verify_1_1"}
 
 
 class LocalEndpoint:
@@ -89,7 +89,8 @@ def test_the_guards_own_matcher_is_admitted(local: LocalEndpoint) -> None:
         ({"token": "guess"}, "PEER_UNKNOWN"),
         ({"token": ""}, "PEER_UNKNOWN"),
         ({"token": 7}, "MATCHER_PROTOCOL"),
-        ({"v": 2}, "MATCHER_PROTOCOL"),
+        ({"v": 3}, "MATCHER_PROTOCOL"),
+        ({"v": True}, "MATCHER_PROTOCOL"),
         ({"lane": "detect"}, "LANE_MISMATCH"),
         ({"lane": None}, "MATCHER_PROTOCOL"),
         ({"token": "\ud800"}, "MATCHER_PROTOCOL"),

@@ -77,6 +77,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="a variable of the matcher's environment alone (repeatable)",
     )
+    parser.add_argument(
+        "--results",
+        default="",
+        metavar="TARGET",
+        type=_target,
+        help="pass the matcher's results on: stdout, or unix:PATH of a datagram socket",
+    )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
     parser.add_argument(
         "--pack",
@@ -138,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
             cwd=args.matcher_cwd,
             env=tuple(args.matcher_env),
         ),
+        results=args.results,
         pack=args.pack,
         policy=args.policy,
         release=args.release,
@@ -193,6 +201,15 @@ def _variable(given: str) -> tuple[str, str]:
     except ValueError as err:
         raise argparse.ArgumentTypeError(f"expected NAME=TEXT, got {given!r}") from err
     return name, text
+
+
+def _target(value: str) -> str:
+    from edge.guard.result_relay import result_target
+
+    try:
+        return result_target(value, Path.cwd())
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"expected stdout or unix:PATH, got {value!r}") from err
 
 
 def _say(line: str) -> None:

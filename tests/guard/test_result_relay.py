@@ -1,0 +1,152 @@
+"""Where a matcher's results go, and what the log keeps of them: their number."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.audit.proofs.verify import verify_log
+from edge.clock import S
+from edge.errors import UsageError
+from edge.frames.lifecycle import MatcherResult
+from edge.guard.plan import Plan
+from edge.guard.result_relay import ResultRelay, result_target
+from edge.guard.supervisor import Guard
+from framegate_client import connect
+from tests.support import render
+from tests.support.guards import site
+
+ANN = "a1" * 32
+RESULT = MatcherResult(ANN, 0.93, 1)
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    found.bind(str(tmp_path / "results"))
+    found.settimeout(20)
+    return found
+
+
+def test_a_result_reaches_who_listens_with_no_more_of_the_digest_than_eight_digits(
+    listener: socket.socket, tmp_path: Path
+) -> None:
+    relay = ResultRelay(f"unix:{tmp_path / 'results'}", pytest.fail)
+    relay.take(RESULT, 0)
+
+    said = json.loads(listener.recv(4096))
+    assert said == {"subject": "a1a1a1a1", "score": 0.93, "comparisons": 1}
+
+
+def test_where_nobody_listens_one_line_a_minute_says_so_and_the_guard_goes_on(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    relay = ResultRelay(f"unix:{tmp_path / 'nobody'}", said.append)
+    for second in range(61):
+        relay.take(RESULT, second * S)
+
+    assert (relay.passed, relay.dropped, len(said)) == (0, 61, 2)
+    assert "No such file" in said[0]
+
+
+def test_a_listener_that_reads_nothing_holds_nobody_up(
+    listener: socket.socket, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    relay = ResultRelay(f"unix:{tmp_path / 'results'}", said.append)
+    for _ in range(5000):
+        relay.take(RESULT, 0)
+
+    assert relay.passed > 0
+    assert relay.dropped > 0
+    assert len(said) == 1
+
+
+def test_results_on_standard_output_are_a_line_each(capfd: pytest.CaptureFixture[str]) -> None:
+    relay = ResultRelay("stdout", pytest.fail)
+    relay.take(RESULT, 0)
+    relay.take(MatcherResult(None, 0.1, 1), 0)
+
+    lines = capfd.readouterr().out.splitlines()
+    assert [json.loads(line)["subject"] for line in lines] == ["a1a1a1a1", None]
+
+
+@pytest.mark.parametrize(
+    "value", ["mqtt:x", "unix:", "unix:a\0b", "file:x", 5, f"unix:{'x' * 200}"]
+)
+def test_a_target_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
+        result_target(value)
+
+
+def test_a_target_is_placed_by_the_configuration(tmp_path: Path) -> None:
+    assert result_target("unix:results", tmp_path) == f"unix:{tmp_path}/results"
+    assert result_target("stdout", tmp_path) == "stdout"
+    assert result_target("", tmp_path) == ""
+    plain = tmp_path / "plain"
+    plain.touch()
+    with pytest.raises(UsageError, match="expected a Unix datagram socket"):
+        ResultRelay(f"unix:{plain}", pytest.fail)
+
+
+@pytest.mark.guard
+def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alone(
+    listener: socket.socket, tmp_path: Path, face_model: Path
+) -> None:
+    clip = tmp_path / "room.avi"
+    render.write_clip(clip, render.lived_in(render.room(), 75))
+    kiosk = site(tmp_path / "site", clip, clip, face_model)
+    plan = Plan(
+        source=str(clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        audit=tmp_path / "audit",
+        results=f"unix:{tmp_path / 'results'}",
+    )
+    said: list[str] = []
+    codes: set[str] = set()
+    with (
+        Guard(plan, said.append) as guard,
+        closing(connect(*guard.environment.values())) as matcher,
+    ):
+        matcher.compared(ANN)
+        matcher.on_state = lambda state: codes.update(reason.code for reason in state.reasons)
+        frames = flowed = 0
+        while not guard.over:
+            guard.turn()
+            while matcher.read(0.0) is not None:
+                frames += 1
+                if frames in (1, 20):
+                    matcher.result({"subject": ANN, "score": 0.5, "comparisons": 1})
+                    matcher._send(b'{"result": {"vector": [0.1]}}')
+            flowed += matcher.state.flowing
+    assert frames > 20
+    assert flowed
+    assert "DWELL" in codes
+
+    listener.settimeout(5)
+    assert [json.loads(listener.recv(4096))["score"] for _ in range(2)] == [0.5, 0.5]
+    (refused,) = [line for line in said if line.startswith("results:")]
+    assert "fields subject, score, comparisons" in refused
+    entries: list[dict[str, Any]] = []
+    log = b""
+
+    def keep(_index: int, raw: bytes, fields: Any) -> None:
+        nonlocal log
+        log += raw
+        entries.append(fields)
+
+    verify_log(tmp_path / "audit", kiosk.store.log_verifier(), on_entry=keep)
+    stop = entries[-1]
+    assert (stop["results"], stop["results_refused"]) == (2, 2)
+    ends = [entry for entry in entries if entry["kind"] == "end"]
+    assert sum(entry["results"] for entry in ends) == 2
+    assert b"0.5" not in log
+    assert ANN[:8].encode() not in log
