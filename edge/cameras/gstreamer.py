@@ -4,9 +4,11 @@ The pipeline runs in a `gst-launch-1.0` of its own, which is asked for BGR and
 writes raw frames into a pipe; one that ends in `video/x-raw,format=NV12` (or
 I420) is taken as it comes, which spares the conversion and half the bytes. A
 crash in a plug-in takes no process of ours with it. A pipe carries no times, so
-frames are dated when they arrive (`Dating.ARRIVAL`). A pipeline that delivers
-nothing for `SILENT_S` has ended. Nothing needs to be installed for Python. All
-times are nanoseconds of CLOCK_BOOTTIME.
+frames are dated when they arrive (`Dating.ARRIVAL`). What the pipe cannot carry
+the launcher prints, frame by frame and in order: the size and the stream's own
+time. A pipeline that delivers nothing for `SILENT_S`, or goes over to another
+size, has ended. Nothing needs to be installed for Python. All times are
+nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -18,29 +20,32 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 
 from edge import isolation
-from edge.cameras.layout import Layout
+from edge.cameras.layout import layout_of, padded
 from edge.cameras.opencv import SILENT_S, CameraIdentity, Dating, Room, Shot, nowhere
 from edge.cameras.recording import MAX_SIDE_PX
 from edge.cameras.redact import redacted
-from edge.cameras.source import pipeline_words
+from edge.cameras.source import driver_of, pipeline_words
 from edge.cameras.v4l2 import v4l2_identity
-from edge.clock import Clock
+from edge.clock import Clock, S
 from edge.errors import CameraError
 
 PREFIX = "gst:"
-_CAMERAS = frozenset({"v4l2src", "libcamerasrc", "nvarguscamerasrc", "nvv4l2camerasrc", "rtspsrc"})
 LAUNCH = "gst-launch-1.0"
 _NAME = "framegate"
+_TELLER = "framegate-frames"
 _START_S = 15.0
+_LINE = 65536  # bytes of an unfinished line that are kept
 _CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
-_SOURCE = re.compile(r"(src|playbin|uri\w*bin)\d*$")
-_REFERENCE = re.compile(r"\w+\.\w*")  # to an element that stands elsewhere, as in `t. ! queue`
-_PLANAR = re.compile(r"video/x-raw(?:,.*)?,format=(?:\(string\))?(NV12|I420)(?:,.*)?")
+_FRAME = re.compile(
+    rb"/GstIdentity:framegate-frames: last-message = chain +\S+ \(\S+\) \((\d+) bytes,"
+    rb"(?:.* pts: (\d+):(\d+):(\d+)\.(\d{9}))?"
+)  # as GStreamer's `identity silent=false` writes of each buffer
 _SIDE = {name: re.compile(rb"%s=\(int\)(\d+)" % name.encode()) for name in ("width", "height")}
 
 
@@ -52,49 +57,19 @@ def _v4l2_driver(node: str) -> str:
         return "loopback"
 
 
-def driver_of(words: list[str], of_node: Callable[[str], str] = _v4l2_driver) -> str:
-    """What the identity calls the driver: "gstreamer" if every source is a camera's.
-
-    Else "loopback": such a picture is made, not captured, and the guard blocks
-    it whatever the record says. A source is what stands at the head of a chain,
-    and whatever is called one; `of_node` names the driver behind a device node.
-    """
-    heads, nodes = set(), set()
-    for before, word in zip(["", *words], words, strict=False):
-        key, assigned, value = word.partition("=")
-        if (assigned and not (key and value)) or (not assigned and "!" in word[:-1] + word[1:]):
-            return "loopback"  # what is written closer or wider than usual is not followed
-        if key in ("device", "device-fd"):
-            nodes.add(value if key == "device" else "")
-        elif assigned or word == "!" or _REFERENCE.fullmatch(word):
-            continue
-        elif before != "!" or _SOURCE.search(word):
-            heads.add(word)
-    if "v4l2src" in heads and not nodes:
-        nodes.add("/dev/video0")
-    if not heads or not heads <= _CAMERAS:
-        return "loopback"
-    made = any(of_node(node) == "loopback" for node in nodes)
-    return "loopback" if made else "gstreamer"
+def _sides(caps: bytes) -> tuple[int, int]:
+    """(width, height) of caps; 0 for what they do not name."""
+    sides = [pattern.search(caps) for pattern in _SIDE.values()]
+    width, height = (int(side[1]) if side is not None else 0 for side in sides)
+    return width, height
 
 
-def layout_of(words: list[str]) -> Layout:
-    """The layout to take a pipeline's frames in: what its last words ask for, or BGR."""
-    asked = _PLANAR.fullmatch(words[-1]) if words else None
-    return Layout(asked[1]) if asked is not None else Layout.BGR
-
-
-def padded(layout: Layout, height: int, width: int) -> tuple[tuple[int, int], ...]:
-    """(rows, bytes a row) of each plane as GStreamer lays it out: rows begin at a multiple of 4."""
-    row = -(-width // 4) * 4
-    match layout:
-        case Layout.BGR:
-            return ((height, -(-width * 3 // 4) * 4),)
-        case Layout.NV12:
-            return (height, row), (height // 2, row)
-        case Layout.I420:
-            half = -(-width // 8) * 4
-            return (height, row), (height // 2, half), (height // 2, half)
+def _stream_ns(frame: re.Match[bytes]) -> int | None:
+    """The stream's own time of a frame, or None if it has none."""
+    if frame[2] is None:
+        return None
+    hours, minutes, seconds, fraction = (int(part) for part in frame.groups()[1:])
+    return ((hours * 60 + minutes) * 60 + seconds) * S + fraction
 
 
 class PipelineCamera:
@@ -114,14 +89,20 @@ class PipelineCamera:
         if program is None:
             raise CameraError(f"{PREFIX}{redacted(pipeline)}: expected {LAUNCH} to be installed")
         words = pipeline_words(pipeline)
-        self.identity = CameraIdentity("pipeline", driver_of(words), "", redacted(pipeline))
+        self.identity = CameraIdentity(
+            "pipeline", driver_of(words, _v4l2_driver), "", redacted(pipeline)
+        )
         self._frames_fd, write_fd = os.pipe()
         self.layout = layout_of(words)
         self.rate_hz = 0.0  # not told
+        self._unread = b""  # of what the launcher says, an unfinished line
+        self._written: deque[int | None] = deque()  # stream times of the frames in the pipe
+        self._resized = False
+        teller = ["identity", f"name={_TELLER}", "silent=false", "!"]
         sink = ["fdsink", f"name={_NAME}", f"fd={write_fd}", "sync=false"]
         convert = ["!", "videoconvert", "!", f"video/x-raw,format={self.layout.value}", "!"]
         self._process = subprocess.Popen(
-            [program, "-v", *words, *convert, *sink],
+            [program, "-v", *words, *convert, *teller, *sink],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -131,6 +112,7 @@ class PipelineCamera:
         os.close(write_fd)
         try:
             self.width, self.height = self._size()
+            self._take_in(b"")  # what came along with the first size
             first = self._read()
             if first is None:
                 raise self._refused("delivers no frame")
@@ -169,8 +151,8 @@ class PipelineCamera:
             output += part
             caps = _CAPS.search(output)
             if caps is not None:
-                sides = [pattern.search(caps[1]) for pattern in _SIDE.values()]
-                width, height = (int(side[1]) if side is not None else 0 for side in sides)
+                width, height = _sides(caps[1])
+                self._unread = output[caps.end() :]
                 if not 0 < max(width, height) <= MAX_SIDE_PX or min(width, height) < 1:
                     raise self._refused(f"is {width}x{height}, at most {MAX_SIDE_PX} px a side")
                 if self.layout.planar and (width % 2 or height % 2):
@@ -206,15 +188,45 @@ class PipelineCamera:
                     data[: rows * row].reshape(rows, row)[:, : plane[0].size].reshape(plane.shape)
                 )
                 data = data[rows * row :]
-        self._listen()
-        return Shot(frame, captured_ns)
+        return Shot(frame, captured_ns, self._written.popleft()) if self._vouched() else None
 
-    def _listen(self) -> None:
-        """Take what the launcher says on, so that it never waits for us to."""
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            while select.select([stream], [], [], 0)[0] and os.read(stream.fileno(), 65536):
-                pass
+    def _vouched(self) -> bool:
+        """Whether the launcher tells of the frame just read that it is whole and of our size.
+
+        Frames of another size would else be cut and pasted to ours. Its word of a
+        frame may come after the frame, but before that of any later one.
+        """
+        until = time.monotonic() + SILENT_S
+        while not self._written and not self._resized and time.monotonic() < until:
+            if not self._listen(SILENT_S):
+                break
+        self._listen(0)  # so that it never waits for us to
+        return bool(self._written) and not self._resized
+
+    def _listen(self, wait_s: float) -> bool:
+        """Take what the launcher says; whether it will say more."""
+        assert self._process.stdout is not None and self._process.stderr is not None
+        says = self._process.stdout.fileno()
+        for fd in select.select([says, self._process.stderr.fileno()], [], [], wait_s)[0]:
+            part = os.read(fd, 65536)
+            if fd == says:
+                if not part:
+                    return False
+                self._take_in(part)
+        return True
+
+    def _take_in(self, part: bytes) -> None:
+        """Note sizes and frames in what the launcher goes on to say."""
+        *lines, self._unread = (self._unread + part).split(b"\n")
+        self._unread = self._unread[-_LINE:]
+        expected = sum(rows * row for rows, row in padded(self.layout, self.height, self.width))
+        for line in lines:
+            caps, frame = _CAPS.search(line + b"\n"), _FRAME.search(line)
+            if caps is not None:
+                self._resized |= _sides(caps[1]) != (self.width, self.height)
+            if frame is not None:
+                self._resized |= int(frame[1]) != expected
+                self._written.append(_stream_ns(frame))
 
     def _refused(self, what: str) -> CameraError:
         self._process.kill()

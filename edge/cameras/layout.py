@@ -7,10 +7,13 @@ then the chroma, so H and W are even. All are uint8 without gaps.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 import cv2
 import numpy as np
+
+_PLANAR = re.compile(r"video/x-raw(?:,.*)?,format=(?:\(string\))?(NV12|I420)(?:,.*)?")
 
 
 class Layout(Enum):
@@ -62,3 +65,22 @@ class Layout(Enum):
             return picture
         code = cv2.COLOR_YUV2BGR_NV12 if self is Layout.NV12 else cv2.COLOR_YUV2BGR_I420
         return cv2.cvtColor(picture, code, dst=into)
+
+
+def layout_of(words: list[str]) -> Layout:
+    """The layout to take a pipeline's frames in: what its last words ask for, or BGR."""
+    asked = _PLANAR.fullmatch(words[-1]) if words else None
+    return Layout(asked[1]) if asked is not None else Layout.BGR
+
+
+def padded(layout: Layout, height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """(rows, bytes a row) of each plane as GStreamer lays it out: rows begin at a multiple of 4."""
+    row = -(-width // 4) * 4
+    match layout:
+        case Layout.BGR:
+            return ((height, -(-width * 3 // 4) * 4),)
+        case Layout.NV12:
+            return (height, row), (height // 2, row)
+        case Layout.I420:
+            half = -(-width // 8) * 4
+            return (height, row), (height // 2, half), (height // 2, half)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,9 @@ from edge.errors import CameraError
 
 NETWORK = ("rtsp", "rtsps", "http", "https", "rtp", "udp", "tcp", "srt")
 EXPECTED = "a V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, a video file"
+_CAMERAS = frozenset({"v4l2src", "libcamerasrc", "nvarguscamerasrc", "nvv4l2camerasrc", "rtspsrc"})
+_SOURCE = re.compile(r"(src|playbin|uri\w*bin)\d*$")
+_REFERENCE = re.compile(r"\w+\.\w*")  # to an element that stands elsewhere, as in `t. ! queue`
 _CAPS = re.compile(r"(?:video|image)/[\w.\-]+")
 
 
@@ -114,3 +118,29 @@ def pipeline_words(pipeline: str) -> list[str]:
         else:
             words.append(part)
     return words
+
+
+def driver_of(words: list[str], of_node: Callable[[str], str]) -> str:
+    """What the identity calls the driver: "gstreamer" if every source is a camera's.
+
+    Else "loopback": such a picture is made, not captured, and the guard blocks
+    it whatever the record says. A source is what stands at the head of a chain,
+    and whatever is called one; `of_node` names the driver behind a device node.
+    """
+    heads, nodes = set(), set()
+    for before, word in zip(["", *words], words, strict=False):
+        key, assigned, value = word.partition("=")
+        if (assigned and not (key and value)) or (not assigned and "!" in word[:-1] + word[1:]):
+            return "loopback"  # what is written closer or wider than usual is not followed
+        if key in ("device", "device-fd"):
+            nodes.add(value if key == "device" else "")
+        elif assigned or word == "!" or _REFERENCE.fullmatch(word):
+            continue
+        elif before != "!" or _SOURCE.search(word):
+            heads.add(word)
+    if "v4l2src" in heads and not nodes:
+        nodes.add("/dev/video0")
+    if not heads or not heads <= _CAMERAS:
+        return "loopback"
+    made = any(of_node(node) == "loopback" for node in nodes)
+    return "loopback" if made else "gstreamer"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
+import threading
+import time
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from edge.cameras.gstreamer import driver_of, layout_of
+from edge.cameras.layout import layout_of
 from edge.cameras.live import open_camera
+from edge.cameras.source import driver_of
 from edge.clock import BootClock
 from edge.errors import CameraError
 
@@ -145,11 +150,90 @@ def test_the_end_of_a_pipeline_is_the_end_of_its_frames() -> None:
     camera.close()
 
 
+def _two(first: tuple[int, int], then: tuple[int, int]) -> str:
+    """Three green pictures, then seven red ones."""
+    parts = [
+        f"videotestsrc num-buffers={count} pattern={colour} ! video/x-raw,width={w},height={h} ! "
+        for count, colour, (w, h) in ((3, "green", first), (7, "red", then))
+    ]
+    return f"gst:{parts[0]}concat name=c {parts[1]}c. c."
+
+
+def test_frames_of_another_size_end_the_pipeline_and_none_is_cut_out_of_them() -> None:
+    camera = open_camera(_two((320, 240), (160, 120)), BootClock())
+    shots = list(camera.shots())
+    camera.close()
+
+    assert len(shots) <= 3
+    assert all(shot.frame[..., 2].max() < 50 for shot in shots)
+
+
+def test_two_parts_of_one_size_are_one_stream() -> None:
+    camera = open_camera(_two((320, 240), (320, 240)), BootClock())
+    shots = list(camera.shots())
+    camera.close()
+
+    assert len(shots) == 10
+    assert shots[-1].frame[..., 2].min() > 200
+
+
+class Feeder(threading.Thread):
+    """A camera on loopback: so many raw grey pictures, then silence with the connection open."""
+
+    SIZE = 64, 48
+
+    def __init__(self, pictures: int) -> None:
+        super().__init__(daemon=True)
+        self._pictures = pictures
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.quit = threading.Event()
+        port = self._listening.getsockname()[1]
+        width, height = self.SIZE
+        self.source = (
+            f"gst:tcpclientsrc host=127.0.0.1 port={port} ! rawvideoparse width={width} "
+            f"height={height} format=gray8 framerate=30/1"
+        )
+
+    def run(self) -> None:
+        connection, _ = self._listening.accept()
+        with self._listening, connection:
+            width, height = self.SIZE
+            with contextlib.suppress(OSError):  # nobody listens any more
+                for number in range(self._pictures):
+                    connection.sendall(bytes([number % 200 + 1]) * (width * height))
+                    time.sleep(0.02)
+            self.quit.wait(60)
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_pipeline_that_falls_silent_without_ending_has_ended_within_the_deadline(
+    silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.cameras.gstreamer.SILENT_S", 1.0)
+    feeder = Feeder(8 if silent else 10_000)
+    feeder.start()
+    camera = open_camera(feeder.source, BootClock())
+    began = time.monotonic()
+
+    shots = list(islice(camera.shots(), 60))
+    took_s = time.monotonic() - began
+    alive = camera._process.poll() is None  # type: ignore[attr-defined]
+    feeder.quit.set()
+    camera.close()
+
+    assert alive  # nothing closed: only the deadline tells
+    assert len(shots) <= 8 if silent else len(shots) == 60
+    assert not silent or took_s < 30
+
+
 @pytest.mark.parametrize(
     "pipeline",
     ["nosuchelement", "videotestsrc !", "'", "", "audiotestsrc num-buffers=1", "fakesrc"],
 )
-def test_what_is_no_source_of_video_is_refused_in_one_line(pipeline: str) -> None:
+def test_what_is_no_source_of_video_is_refused_in_one_line(
+    pipeline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.cameras.gstreamer._START_S", 3.0)  # one of them runs without video
     before = len(os.listdir("/proc/self/fd"))
 
     with pytest.raises(CameraError) as caught:

@@ -15,18 +15,23 @@ from tests.cases import sizes
 from tests.cases.case import FRAMES, Skipped, Workshop
 
 
-def made(folder: Path, how: tuple[str, ...], sized: tuple[str, ...]) -> Path:
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("pictures"))
+
+
+def made(shop: Workshop, how: tuple[str, ...], sized: tuple[str, ...]) -> Path:
     try:
-        return sizes.sized(Workshop(folder), how, sized)
+        return sizes.sized(shop, how, sized)
     except Skipped as why:
         pytest.skip(str(why))
 
 
 @pytest.mark.parametrize("codec", ["MPEG-4", "Motion JPEG"])
 def test_pictures_of_another_size_are_not_scaled_but_end_the_recording(
-    codec: str, tmp_path: Path
+    codec: str, shop: Workshop
 ) -> None:
-    camera = FileCamera(made(tmp_path, sizes.ANNOUNCED[codec], sizes.SIZES))
+    camera = FileCamera(made(shop, sizes.ANNOUNCED[codec], sizes.SIZES))
     seen = sum(1 for _ in camera.shots())
     camera.close()
 
@@ -36,8 +41,8 @@ def test_pictures_of_another_size_are_not_scaled_but_end_the_recording(
 
 
 @pytest.mark.parametrize("codec", ["MPEG-4", "Motion JPEG"])
-def test_pictures_of_one_size_all_come(codec: str, tmp_path: Path) -> None:
-    camera = FileCamera(made(tmp_path, sizes.ANNOUNCED[codec], sizes.SIZES[:1]))
+def test_pictures_of_one_size_all_come(codec: str, shop: Workshop) -> None:
+    camera = FileCamera(made(shop, sizes.ANNOUNCED[codec], sizes.SIZES[:1]))
     seen = sum(1 for _ in camera.shots())
     camera.close()
 
@@ -45,15 +50,14 @@ def test_pictures_of_one_size_all_come(codec: str, tmp_path: Path) -> None:
     assert camera.tally.complete
 
 
-def test_video_whose_decoder_does_not_tell_is_refused_by_name(tmp_path: Path) -> None:
-    path = made(tmp_path, sizes.SILENT["PNG"], sizes.SIZES)
+def test_video_whose_decoder_does_not_tell_is_refused_by_name(shop: Workshop) -> None:
+    path = made(shop, sizes.SILENT["PNG"], sizes.SIZES)
 
     with pytest.raises(CameraError, match=r"holds MPNG video, whose pictures may change"):
         FileCamera(path)
 
 
-def test_a_recording_turned_on_its_side_is_of_one_size(tmp_path: Path) -> None:
-    shop = Workshop(tmp_path)
+def test_a_recording_turned_on_its_side_is_of_one_size(shop: Workshop) -> None:
     try:
         path = shop.convert("x.mp4", "-c:v", "mpeg4")
         turned = shop.convert("turned.mp4", "-c", "copy", "-metadata:s:v", "rotate=90", source=path)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.cameras.gstreamer import driver_of, layout_of
-from edge.cameras.layout import Layout
+from edge.cameras.layout import Layout, layout_of
 from edge.cameras.redact import redacted
-from edge.cameras.source import SourceKind, parse_source, pipeline_words, resolve_source
+from edge.cameras.source import SourceKind, driver_of, parse_source, pipeline_words, resolve_source
 from edge.cameras.v4l2 import captures
 from edge.errors import CameraError
 
