@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 
 from edge import ipc
 from edge.clock import MS, S
+from edge.guard.matcher_output import OutputRelay, relays_of
 from edge.guard.processes import Child, spawn_matcher, spawn_sandboxed
 from edge.sandbox import spec as sandbox
 from edge.sandbox.attempts import Attempt
 from edge.sandbox.notifier import SeccompNotifier
 
 _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
+_LAST_WORDS_S = 1.0  # for what a matcher printed last
 _HEALTHY_NS = 60 * S  # a matcher that ran for this long has made good what was before
 
 
@@ -47,6 +49,7 @@ class MatcherSupervisor:
         self._say = say
         self._environment: Callable[[], Mapping[str, str]] = dict
         self._notifier: SeccompNotifier | None = None
+        self._relays: tuple[OutputRelay, ...] = ()
         self._losses = 0
         self._began_ns = 0
         self._again_ns: int | None = None
@@ -77,6 +80,7 @@ class MatcherSupervisor:
             self.child = spawn_sandboxed(
                 self._command, self._confinement, given, channel.fileno(), theirs.fileno()
             )
+        self._relays = relays_of(self.child)
 
     def fds(self) -> list[int]:
         """Descriptors whose readiness means that `turn` has work."""
@@ -112,11 +116,12 @@ class MatcherSupervisor:
     def _lost(self, child: Child, now_ns: int, *, over: bool) -> None:
         self._kill_all()  # while its number is still its own
         how = child.describe_end()
+        relays = self._relays
         self._let_go()
         if over or self.escaped or child.process.returncode == 0:
             return
         if self._confinement is not None and child.process.returncode == sandbox.REFUSED:
-            self.failure = "the matcher was not started: its sandbox refused"
+            self.failure = f"{relays[-1].lines.last or 'the matcher was not started'}"
             return
         if now_ns - self._began_ns > _HEALTHY_NS:
             self._losses = 0
@@ -135,4 +140,7 @@ class MatcherSupervisor:
             self.child.end()
         if self._notifier is not None:
             self._notifier.close()
+        for relay in self._relays:
+            relay.join(_LAST_WORDS_S)
         self.child = self._notifier = None
+        self._relays = ()

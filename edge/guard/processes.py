@@ -151,7 +151,7 @@ def spawn_sandboxed(
     fd: int,
     report: int = -1,
 ) -> Child:
-    """Start the matcher in its sandbox; it inherits the standard streams and `fd`.
+    """Start the matcher in its sandbox; it inherits `fd`, and pipes to print to.
 
     Its sandbox sends the listener of its filter to `report`.
 
@@ -169,6 +169,9 @@ def spawn_sandboxed(
             }
         ),
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
         pass_fds=tuple(number for number in (fd, report) if number >= 0),
         start_new_session=True,  # its filter keeps it in this process group
     )

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from edge import isolation
 from edge.errors import GuardError, SandboxError
 from edge.sandbox import landlock, mounts, privileges, seccomp
 from edge.sandbox.order import LAYERS, NOBODY, REFUSED, Layer, Order
@@ -49,6 +50,8 @@ def main() -> int:
             os.chdir(order.cwd)
         own = json.loads(os.environ.pop(MATCHER_ENVIRONMENT, "{}"))
         environment = {k: v for k, v in os.environ.items() if k not in order.drop}
+        if "PYTHONPATH" in own:
+            own = isolation.with_client(own)
         os.execve(order.command[0], list(order.command), {**environment, **own})
     except GuardError as err:
         print(f"framegate: the matcher was not started: {err}", file=sys.stderr)

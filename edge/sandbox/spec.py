@@ -137,6 +137,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         for key, value in os.environ.items()
         if key in _KEPT or key.startswith(_KEPT_PREFIXES)
     }
+    kept.setdefault("PYTHONUNBUFFERED", "1")  # it prints to a pipe; results should not wait there
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")  # a sandbox with threads could not be closed
     return isolation.with_client({"HOME": PRIVATE[0], _SILENCE: "1", **kept, **given})
 
