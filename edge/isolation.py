@@ -98,12 +98,13 @@ def with_client(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def enter() -> None:
-    """Start the command anew in isolated mode, as the same process, unless it is so already."""
+    """Start the command anew, isolated and without what loads code, unless it is so already."""
     _open_standard_streams()
-    if sys.flags.isolated:
+    clean = cleaned(os.environ)
+    if sys.flags.isolated and clean == dict(os.environ):
         return
     command = python("edge.cli", *sys.argv[1:])
-    os.execve(command[0], command, cleaned(os.environ))
+    os.execve(command[0], command, clean)
 
 
 def _open_standard_streams() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from edge import isolation
 from edge.guard.processes import spawn_unconfigured
-from tests.support.surroundings import trap
+from tests.support.surroundings import EARLY, trap
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = {
@@ -58,6 +58,30 @@ def test_the_same_folder_gets_into_a_python_started_the_usual_way(mark: Path) ->
     assert "json" in mark.read_text().split()
 
 
+def test_isolated_mode_alone_keeps_the_folder_out(mark: Path) -> None:
+    trap(mark.parent, EARLY)
+    run = subprocess.run(
+        isolation.python("tests.support.surroundings"),
+        env=dict(os.environ),  # what hostile variables there are come along
+        capture_output=True,
+        check=True,
+    )
+
+    assert not mark.exists()
+    assert str(mark.parent) not in json.loads(run.stdout)["path"]
+
+
+def test_the_environment_alone_keeps_the_folder_out(mark: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = [sys.executable, "-c", "import json"]  # not isolated
+
+    subprocess.run(command, env=isolation.environment(), cwd=elsewhere, check=True)
+    assert not mark.exists()
+    subprocess.run(command, cwd=elsewhere, check=True)
+    assert {"json", "sitecustomize"} <= set(mark.read_text().split())  # the twin
+
+
 def test_a_child_has_the_guards_environment_and_not_its_starters(mark: Path, capfd) -> None:
     child = spawn_unconfigured("child", "tests.support.surroundings", ())
     child.end(wait_s=20.0)
@@ -79,6 +103,53 @@ def test_what_loads_code_is_dropped_and_the_rest_is_kept(name: str) -> None:
     assert name not in found
     assert found["NOTIFY_SOCKET"] == "/run/n"
     assert found["PATH"] == "/bin"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The `framegate` command as it is installed: beside its Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    wrapper = folder / "python3"
+    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    wrapper.chmod(0o755)
+    command = folder / "framegate"
+    command.write_bytes((ROOT / "scripts" / "framegate").read_bytes())
+    command.chmod(0o755)
+    (tmp_path / "link").symlink_to(command)
+    return command
+
+
+@pytest.mark.parametrize("called", ["bin/framegate", "link"])
+def test_the_installed_command_runs_nothing_of_its_callers(
+    mark: Path, installed: Path, tmp_path: Path, called: str
+) -> None:
+    script = tmp_path / "usual.py"
+    script.write_text(SCRIPT)
+    words = ("explain", "VIEW_FOREIGN")
+    trap(mark.parent, EARLY)
+
+    done = subprocess.run([tmp_path / called, *words], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "VIEW_FOREIGN" in done.stdout
+    assert not mark.exists()
+    subprocess.run([sys.executable, script, *words], capture_output=True)
+    assert mark.exists()  # the twin: a Python started the usual way does
+
+
+def test_an_isolated_command_drops_what_loads_code_all_the_same(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "/nowhere/x.so")
+
+    done = subprocess.run([installed, "explain", "VIEW_FOREIGN"], capture_output=True, text=True)
+
+    assert done.returncode == 0
+    said = done.stderr.count("/nowhere/x.so")  # by each program that was started with it
+    assert 1 <= said <= 5  # shell, readlink, test, wrapper, the first Python; not the one after it
+    monkeypatch.delenv("LD_PRELOAD")
+    assert not subprocess.run([installed, "explain", "VIEW_FOREIGN"], capture_output=True).stderr
 
 
 def test_the_command_starts_anew_without_what_surrounds_it(mark: Path, tmp_path: Path) -> None:

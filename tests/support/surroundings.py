@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 NAMES = ("json", "cv2", "numpy", "argparse", "sitecustomize", "usercustomize", "edge/__init__")
+EARLY = ("pathlib", "re", "runpy")  # so early that a Python with these in its way cannot go on
 
 
-def trap(folder: Path) -> Path:
+def trap(folder: Path, names: Iterable[str] = NAMES) -> Path:
     """Fill `folder` with modules that leave a mark when imported; returns the mark's path."""
     mark = folder / "mark"
-    for name in NAMES:
+    for name in names:
         file = folder / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"open({str(mark)!r}, 'a').write(__name__ + '\\n')\n")
