@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: cases help demo check fast test policy bench bench-load soak mutants clips hil pico clean
+.PHONY: cases help demo check fast long test policy bench bench-load soak mutants clips hil pico clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,14 @@ demo: $(READY) clips ## set up, run the whole product on real footage, write the
 	@$(BIN)/framegate demo $(ARGS)
 
 fast: check clips ## under two minutes: every test but whole guards and slow ones
-	@$(PYTEST) -m "not guard and not slow" $(ARGS)
+	@$(PYTEST) -m "not guard and not slow and not long" $(ARGS)
 
 test: check clips ## set up, check the style and run every test (ARGS='-k gate' for some)
-	@base=$$(mktemp -dut fg.XXXXXX) && $(PYTEST) --basetemp $$base $(ARGS) && rm -rf $$base
+	@base=$$(mktemp -dut fg.XXXXXX) && $(PYTEST) --basetemp $$base -m "not long" $(ARGS) && rm -rf $$base
+
+long: $(TESTED) clips ## what `make test` tries in part: more seeds, more recordings, 100,000 gate steps
+	@FRAMEGATE_STEPS=100000 $(PYTEST) tests/frames/test_gate_machine.py $(ARGS)
+	@$(PYTEST) -m long $(ARGS)
 
 check: $(TESTED) ## seconds: style, types, and that no import points upwards
 	@$(BIN)/ruff check --quiet .

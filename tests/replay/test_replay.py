@@ -76,9 +76,9 @@ def share_passed_after_dwell(decisions: list[FrameDecision], dwell_s: float) -> 
 
 FOREIGN = [
     "dash_freeway_traffic_a.mp4",
-    "handheld_pan_street_people.mp4",
-    "static_times_square_crowd.mp4",
     "static_mall_atrium.mp4",
+    pytest.param("handheld_pan_street_people.mp4", marks=pytest.mark.long),
+    pytest.param("static_times_square_crowd.mp4", marks=pytest.mark.long),
 ]
 
 
