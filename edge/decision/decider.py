@@ -51,7 +51,7 @@ from edge.decision.monitor import Monitor
 from edge.decision.settings import DeciderSettings
 from edge.errors import AuditError, GuardError, PolicyError
 from edge.evidence import board_link as board
-from edge.evidence.faces import FaceBoxes
+from edge.evidence.faces import face_finder
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.scene import SceneModel
 from edge.evidence.vision import check_rate, check_room
@@ -74,6 +74,7 @@ from edge.frames.pool import Pool
 from edge.heartbeat import NEVER_NS, Beats, Role
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
+from edge.masking.message import encode as encode_mask
 from edge.policy.selection import choose
 from edge.policy.signed.bundle import Floors
 from edge.policy.signed.term import of_the_day
@@ -127,7 +128,8 @@ class Decider:
         self._kept_floor_s = floor_s  # what the log was last told
         if policy.digest != settings.policy:
             raise PolicyError("the policy changed while the guard started; start it again")
-        faces = FaceBoxes(settings.face_model)
+        masking = session.operation.masked
+        faces = face_finder(settings.face_model, masking=masking)
         blank = np.zeros((picture.height, picture.width, 3), np.uint8)
         looks = [_time(self._clock, lambda: faces.detect(blank)) for _ in range(4)]
         if settings.release is Release.BRACKETED:
@@ -183,7 +185,9 @@ class Decider:
             fingerprint,
             models,
             now_ns,
-            reload=lambda: Models(FaceBoxes(settings.face_model), SceneModel.load()),
+            reload=lambda: Models(
+                face_finder(settings.face_model, masking=masking), SceneModel.load()
+            ),
         )
         self._mirror_floor()
         self._monitor = Monitor(self._parent)
@@ -320,6 +324,8 @@ class Decider:
             self._consent_state.faces(found.faces, offer.captured_ns, permitted=permitted)
         if found.seen_blocks is not None:
             ipc.send(self._gate, encode(Anchor(found.seen_blocks)))
+        if found.mask is not None:
+            ipc.send(self._gate, encode_mask(found.mask))
         self._beats.end_model()
         self._late = self._late or self._clock.now_ns() - began_ns > GAP_NS
         ipc.send(self._gate, encode(Returned(offer.slot)))

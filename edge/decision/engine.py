@@ -21,10 +21,11 @@ from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.vision import FaceFinder, SceneFinder, Vision
 from edge.frames.messages import Ended
+from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.engine import Policy
 from edge.reasons import Reason
 from edge.view.fingerprint import Enrolment, Fingerprint
-from edge.view.look import Look
+from edge.view.look import Look as Glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Examined:
     seen_blocks: int | None = None  # to compare the next frames over; None if a model failed
     faces: int | None = None  # None if nobody was looked for
     failure: str = ""  # what was wrong with a model
+    mask: PeopleMask | None = None  # where people may be since the last look; in masked lanes
 
 
 class Engine:
@@ -69,6 +71,8 @@ class Engine:
         self._reload = reload or (lambda: models)
         self._identifying = setup.binding.lane.identifying
         self._judge = Judge(setup, policy, now_ns)
+        self._masked = setup.binding.lane.masked
+        self._masker: PeopleMasker | None = None  # made for the size of the first picture
         self._vision = self._open(models)
         self._liveness = Liveness()
         self._failures = CircuitBreaker()
@@ -94,7 +98,7 @@ class Engine:
         """Whether the gate still owes its report on a permit that ended."""
         return self._judge.ending
 
-    def saw(self, look: Look, captured_ns: int) -> tuple[Reading, ...]:
+    def saw(self, look: Glance, captured_ns: int) -> tuple[Reading, ...]:
         """Hear what the sentinel found in one frame."""
         reasons = self._liveness.see(look, captured_ns)
         readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
@@ -112,6 +116,9 @@ class Engine:
             captured_ns: when it was captured; frames come in order.
             final: the last frame of the stream: every class reads it.
         """
+        if self._masked and self._masker is None:
+            bodies = self._setup.device.masks.bodies
+            self._masker = PeopleMasker(picture.shape[0], picture.shape[1], bodies=bodies)
         opening, still = self._judge.opening, self._still
         try:
             result = self._vision.examine(
@@ -119,13 +126,15 @@ class Engine:
             )
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
-            return Examined(self.observe([bad]), failure=self._failed(err))
+            mask = self._mask(Look(captured_ns, None, None))
+            return Examined(self.observe([bad]), failure=self._failed(err), mask=mask)
         self._failures.good()
         unsettled_ns = captured_ns if result.unsettled else None
         self._judge.observe(result.readings, result.seen_blocks, unsettled_ns=unsettled_ns)
         looked = any(reading.source is Source.PEOPLE for reading in result.readings)
         faces = self._vision.faces if looked else None
-        return Examined(result.readings, result.seen_blocks, faces)
+        mask = self._mask(result.look) if result.look is not None else None
+        return Examined(result.readings, result.seen_blocks, faces, mask=mask)
 
     def observe(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
         """Take other readings as they are."""
@@ -173,12 +182,16 @@ class Engine:
         """What must be done to end well."""
         return self._judge.stop(now_ns)
 
+    def _mask(self, look: Look) -> PeopleMask | None:
+        return None if self._masker is None else self._masker.look(look)
+
     def _open(self, models: Models) -> Vision:
         fingerprint = self._fingerprint
         # enrolment counts as a sighting of the whole view in a trial only: that begins with one
         fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
         rules = self._setup.device.people
-        return Vision(fingerprint, models.faces, rules, models.scene, fresh=fresh)
+        scene = None if self._masked else models.scene  # its veto is not asked for there
+        return Vision(fingerprint, models.faces, rules, scene, fresh=fresh, often=self._masked)
 
     def _failed(self, how: ModelError) -> str:
         """Load the models afresh if it is time; if that fails too, permit nothing any more."""

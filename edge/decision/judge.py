@@ -20,7 +20,7 @@ from edge.clock import MS, S
 from edge.commissioning.records import Device, Session
 from edge.evidence.board import BoardWatch
 from edge.evidence.board_link import BoardStatus, Claim, Link
-from edge.evidence.context import INTEGRITY_ONLY, REQUIRED, Context, ContextState
+from edge.evidence.context import INTEGRITY_ONLY, MASKED_VETOES, REQUIRED, Context, ContextState
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Binding, Lease, Revocation
@@ -106,6 +106,7 @@ class Judge:
         self.context = Context(
             round(setup.device.dwell_s * S),
             self._required,
+            vetoes=MASKED_VETOES if setup.binding.lane.masked else None,
             max_age_ns=setup.max_age_ns,
             lag_ns=self._lag_ns,
         )

@@ -51,6 +51,7 @@ VETO_NS: dict[Source, int] = {  # how long a bad reading of a veto counts
     Source.FRESHNESS: 1 * S,
 }
 INTEGRITY_ONLY = frozenset({Source.CAMERA, Source.SESSION, Source.INTEGRITY, Source.LIVENESS})
+MASKED_VETOES = frozenset({Source.FRESHNESS})  # a masked view may be of anywhere, and moves
 GLITCH_NS: dict[Source, int] = {  # how long a failure that is forgiven may last
     Source.SIGN_MAP: 200 * MS,
     Source.VIEW: 200 * MS,
@@ -83,10 +84,11 @@ class Context:
         dwell_ns: int,
         required: frozenset[Source] | None = None,
         *,
+        vetoes: frozenset[Source] | None = None,
         max_age_ns: int | None = None,
         lag_ns: int = 0,
     ) -> None:
-        """`required` narrows the sources, for lanes that need no controlled context.
+        """`required` and `vetoes` narrow the sources, for lanes that need no controlled context.
 
         `max_age_ns` is how old any timed reading may be, where that is stricter.
         `lag_ns` is how long before its stamp a frame may have been shot: every dwell
@@ -106,6 +108,7 @@ class Context:
         self._bracketing = bracketing or {Source.LIVENESS}
         self._required = {source: _Channel() for source in REQUIRED if source in sources}
         self._vetoes: dict[Source, Reading] = {}
+        self._heard = frozenset(VETO_NS) if vetoes is None else vetoes
         self._ready_ns = 0  # the dwell after the last veto is over
         self._glitch_ns: int | None = None  # when a forgivable failure began
         self._forgiven: deque[int] = deque()
@@ -113,6 +116,8 @@ class Context:
     def observe(self, reading: Reading) -> None:
         """Take one reading; an older good one than already seen changes nothing."""
         if reading.source in VETO_NS:
+            if reading.source not in self._heard:
+                return
             self._account(reading.source, reading.captured_ns)
             self._vetoes[reading.source] = reading
             return

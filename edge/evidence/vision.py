@@ -21,6 +21,7 @@ from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules, PeopleWatch
 from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneReading
+from edge.masking.people import Look
 from edge.reasons import Reason
 from edge.view.box import Box
 from edge.view.check import ViewCheck
@@ -97,6 +98,7 @@ class VisionResult:
     readings: tuple[Reading, ...]
     seen_blocks: int  # to compare the next frames over; all where the view is not recognised
     unsettled: bool = False  # something came in since people were last looked for
+    look: Look | None = None  # for people masks; None if people were not looked for
 
 
 class Vision:
@@ -110,16 +112,19 @@ class Vision:
         scene: SceneFinder | None = None,
         *,
         fresh: bool = True,
+        often: bool = False,
     ) -> None:
         """Without a fingerprint the view is never the enrolled one; without `scene` no veto.
 
         `fresh` says that the view was enrolled just now. After a restart it was not, and
-        nearly every block must be seen again before the first opening.
+        nearly every block must be seen again before the first opening. `often` looks for people
+        in every evidence frame.
         """
         self._view = ViewCheck(fingerprint, fresh=fresh) if fingerprint is not None else None
         self._faces = faces
         self._people_rules = PeopleWatch(rules)
         self._scene = scene
+        self._people_period_ns = 0 if often else PEOPLE_NS * 9 // 10
         self._scene_ns: int | None = None
         self._scene_doubted = False  # the last reading of the scene was a veto
         self._motion = EgoMotion()
@@ -152,7 +157,11 @@ class Vision:
             final: the last frame of the stream.
         """
         readings = []
-        if final or self._people_ns is None or captured_ns - self._people_ns >= PEOPLE_NS * 0.9:
+        if (
+            final
+            or self._people_ns is None
+            or captured_ns - self._people_ns >= self._people_period_ns
+        ):
             readings.append(self._people(frame, captured_ns))
         seen_blocks, unsettled = ALL_BLOCKS, False
         if self._view is None:
@@ -176,7 +185,10 @@ class Vision:
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
         if self._scene is not None and due:
             readings.append(self._veto(self._scene, frame, captured_ns))
-        return VisionResult(tuple(readings), seen_blocks, unsettled)
+        look = None
+        if self._people_ns == captured_ns:
+            look = Look(captured_ns, self._boxes, motion.step if motion.valid else None)
+        return VisionResult(tuple(readings), seen_blocks, unsettled, look)
 
     def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> Reading:
         """A veto that lasts for two readings, of pictures that show more than a person."""

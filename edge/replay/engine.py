@@ -228,6 +228,8 @@ class Replay:
             self._anchor = found.seen_blocks
         self.outcome.readings.extend(found.readings)
         self.outcome.evidence_frames += 1
+        if found.mask is not None and self._masks is not None:
+            self._masks.hear(found.mask)
 
     def _turn(self) -> None:
         """Let the judge act until it has nothing more to do, then release what passes."""

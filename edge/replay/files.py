@@ -23,7 +23,7 @@ from edge.clock import S
 from edge.commissioning.records import DWELL_S, Device, load_device, load_session
 from edge.errors import RecordError, UsageError
 from edge.evidence import telemetry
-from edge.evidence.faces import FaceBoxes
+from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
 from edge.guard.results import verified
@@ -75,7 +75,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
         device = changed(device, dwell_s=job.dwell_s)
     samples = telemetry.load(job.telemetry)
     policy = Policy.load(job.pack)
-    faces = FaceBoxes(asset("centerface.onnx"))
+    faces = face_finder(asset("centerface.onnx"), masking=session.operation.masked)
     camera = FileCamera(job.clip)
     _check_overlap(job, samples, camera)
     digest = camera.identity.digest

@@ -56,6 +56,7 @@ VALUES: dict[str, tuple[object, ...]] = {
         "social_score",
         "transcribe_audio",
         "verify_1_1",
+        "view_masked",
     ],
     "gallery": [
         "consented_staff",
@@ -313,6 +314,8 @@ def _permitting(facts: Mapping[str, object]) -> set[str]:
         return {"FA-09"}
     if lane in ("transcribe_audio", "read_plate", "detect_drowsiness"):
         return {"GD-07"}
+    if lane == "view_masked":
+        return {"GD-11"}
     found: set[str] = set()
     if facts["setting"] == "unknown" or facts["mount"] == "unknown":
         return found
