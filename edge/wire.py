@@ -48,6 +48,7 @@ class Tag(IntEnum):
     STREAM_STATE = 25  # parent -> gate: what a matcher that waits is told
     MATCHER_RESULT = 26  # gate -> parent, as is RESULT_REFUSED
     RESULT_REFUSED = 27
+    SOURCE_NOTE = 28  # capture -> parent: what of a recording was not given
     READING = 32  # decider -> parent, as is all that follows
     OUTLOOK = 33
     REVOKED = 34

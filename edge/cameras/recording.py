@@ -40,12 +40,14 @@ class Tally:
     untimed: int = 0  # left out: the time repeats, goes back or is missing
     damage: int = 0  # errors that the reader and the decoder reported
     resized: str = ""  # "640x480 to 320x240": the pictures change their size, and reading ends
+    trouble: str = ""  # why its bytes could not be read to the end
     declared: int = 0  # pictures the container speaks of; 0 if it does not
 
     @property
     def complete(self) -> bool:
         """Whether all that the file holds was given."""
-        return not (self.unconverted or self.untimed or self.damage or self.resized)
+        lost = self.unconverted or self.untimed or self.damage
+        return not (lost or self.resized or self.trouble)
 
     @property
     def lost(self) -> int:
@@ -71,6 +73,8 @@ class Tally:
                 f"soon after picture {self.decoded} its pictures change from {self.resized} px: "
                 "none was judged from there on"
             )
+        if self.trouble:
+            notes.append(f"it {self.trouble}, after picture {self.decoded}")
         return "; ".join(notes)
 
 
@@ -175,6 +179,7 @@ class Recording:
             found, frame = self._reader.read(room())
             self.tally.damage = self._log.heard.damage - self._before.damage
             if self._file.trouble is not None:
+                self.tally.trouble = self._file.trouble
                 raise self._refused(self._file.trouble)
             if found is Read.RESIZED:
                 self.tally.resized = self._reader.change

@@ -27,6 +27,7 @@ from edge.daemon.notify import Notifier, handed_listener
 from edge.daemon.settings import Listen, Settings, load_settings
 from edge.errors import GuardError, UsageError
 from edge.evidence.readings import Source
+from edge.frames.lifecycle import SourceNote
 from edge.guard.plan import Plan
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
@@ -147,7 +148,7 @@ class Service:
             if guard.failure is not None:
                 self._lost(guard.failure)
             elif guard.over:
-                self._rest()
+                self._rest(guard.source_note)
         if self._clock.now_ns() - began_ns > HEALTHY_NS:
             self._failures = min(self._failures, 1)
         self._pause()
@@ -243,9 +244,11 @@ class Service:
             self._tell("waiting")
             time.sleep(0.05)
 
-    def _rest(self) -> None:
+    def _rest(self, note: SourceNote | None) -> None:
         """The recording that stands in for the camera is over: stay, blocked, to be looked at."""
         self._trouble = "the recording that stands in for the camera is over"
+        if note is not None:
+            self._trouble += f"; not all of it was judged: {note.words}"
         self._say(f"{self._trouble}; everything is blocked")
         while not self._stopping and not self._replaced():
             self._tell("over")

@@ -26,7 +26,7 @@ from edge.cameras.opencv import Camera, PacedCamera, Shot
 from edge.clock import MS, BootClock
 from edge.errors import CameraError, GuardError
 from edge.frames import lifecycle
-from edge.frames.lifecycle import CameraHello, Failed, Go, Lifecycle
+from edge.frames.lifecycle import CameraHello, Failed, Go, Lifecycle, SourceNote
 from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_captured
 from edge.frames.pool import Pool
 from edge.frames.settings import CaptureSettings, Picture, PoolSize
@@ -150,7 +150,7 @@ def main() -> int:
         return 0
     try:
         deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
-        return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns)
+        return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns, parent)
     except ipc.PeerGone:
         return 0
 
@@ -186,7 +186,12 @@ def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
 
 
 def _deliver(
-    camera: Camera, source: str, deliverer: Deliverer, clock: BootClock, max_lag_ns: int
+    camera: Camera,
+    source: str,
+    deliverer: Deliverer,
+    clock: BootClock,
+    max_lag_ns: int,
+    parent: socket.socket,
 ) -> int:
     finite = isinstance(camera, PacedCamera)
     tries = 0
@@ -196,7 +201,8 @@ def _deliver(
         camera.close()
         if finite:
             if isinstance(camera, PacedCamera) and not camera.tally.complete:
-                print(f"framegate: warning: {source}: {camera.tally}", file=sys.stderr)
+                note = SourceNote(camera.tally.lost, str(camera.tally))
+                ipc.tell(parent, lifecycle.encode(note))
             deliverer.end(End.EOF)
             signal.pause()  # keeps beating until the guard ends it
         deliverer.end(End.LOST)

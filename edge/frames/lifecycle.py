@@ -1,6 +1,7 @@
 """What the parent and its processes say to each other of starting, going on and ending.
 
-capture -> parent   CameraHello, Failed        parent -> capture  PoolSize, Go
+capture -> parent   CameraHello, Failed,       parent -> capture  PoolSize, Go
+                    SourceNote
 gate -> parent      Ready, MatcherConnected,   parent -> gate     Token
                     Over, `Resolved` batches
 decider -> parent   Ready, Failed, and what    parent -> decider  Escape
@@ -43,6 +44,14 @@ class Failed:
     """A process cannot start."""
 
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNote:
+    """A recording is over, and part of it was not given."""
+
+    lost: int  # pictures, as far as they can be counted
+    words: str  # what is wrong with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,7 @@ Lifecycle = (
     | Go
     | Ready
     | Failed
+    | SourceNote
     | Token
     | Escape
     | Over
@@ -114,6 +124,7 @@ _KINDS: dict[Tag, type[Lifecycle]] = {
     Tag.GO: Go,
     Tag.READY: Ready,
     Tag.FAILED: Failed,
+    Tag.SOURCE_NOTE: SourceNote,
     Tag.TOKEN: Token,
     Tag.ESCAPE: Escape,
     Tag.OVER: Over,

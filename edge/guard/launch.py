@@ -20,7 +20,7 @@ from edge.clock import MS, BootClock, boot_id
 from edge.decision.settings import DeciderSettings
 from edge.errors import CameraError, GuardError, RecordError
 from edge.frames import lifecycle
-from edge.frames.lifecycle import CameraHello, Failed, Go, Ready
+from edge.frames.lifecycle import CameraHello, Failed, Go, Ready, SourceNote
 from edge.frames.output_format import Shaper
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
@@ -172,6 +172,21 @@ class Launch:
     def go(self) -> None:
         """All are ready: let the camera deliver."""
         ipc.tell(self._camera, lifecycle.encode(Go()))
+
+    def source_note(self) -> SourceNote | None:
+        """What capture says of a recording that is over; None if all of it was given."""
+        if not select.select([self._camera], [], [], 0)[0]:
+            return None
+        try:
+            note = lifecycle.decode(ipc.await_word(self._camera, ipc.SHORT_MESSAGE))
+        except (ipc.PeerGone, GuardError):
+            return None  # it is gone, which is seen by itself, or says what nobody asked
+        if not isinstance(note, SourceNote):
+            return None
+        words = "".join(
+            sign for sign in note.words if sign.isprintable()
+        )  # it parses hostile video
+        return SourceNote(max(0, note.lost), words or "part of it was not given")
 
     def await_ready(self, name: str) -> None:
         """Wait until the gate or the decider says that it is ready."""

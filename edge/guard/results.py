@@ -41,7 +41,7 @@ def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = ""
     """A finished guard's run as the report wants it; the log must be complete by now."""
     decisions, readings, changes = guard.recorder.finish()
     span_s = decisions[-1].captured_ns / S if decisions else 0.0
-    views = guard.recorder.views
+    views, note = guard.recorder.views, guard.source_note
     enrolment = Fingerprint.from_bytes(guard.view).enrolment.value if guard.view else None
     summary = summarise(
         decisions,
@@ -57,7 +57,13 @@ def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = ""
         footage=footage,
         must_happen=must_happen,
         decisions=decisions,
-        summary=replace(summary, context_changes=tuple(changes), board=guard.board_kind.value),
+        summary=replace(
+            summary,
+            context_changes=tuple(changes),
+            board=guard.board_kind.value,
+            not_judged=note.lost if note is not None else 0,
+            recording=note.words if note is not None else "",
+        ),
         readings=readings,
         rules=notes_for(guard.policy, (rule for d in decisions for rule in d.rules)),
     )

@@ -27,6 +27,7 @@ from edge.frames.lifecycle import (
     MatcherResult,
     Over,
     ResultRefused,
+    SourceNote,
     StreamState,
     Token,
 )
@@ -71,6 +72,7 @@ class Guard:
         self._launch = Launch(checked, self.beats, say)
         self.children = self._launch.children
         self.over = False
+        self.source_note: SourceNote | None = None  # what of a recording was not given
         self.failure: str | None = None
         self.matcher = MatcherSupervisor(
             plan.matcher, checked.confinement, say, escaped=plan.escaped
@@ -268,6 +270,7 @@ class Guard:
         match lifecycle.decode(data):
             case Over():
                 self.over = True
+                self.source_note = self._launch.source_note()
             case MatcherResult() as result:
                 self._results.take(result, self._clock.now_ns())
             case ResultRefused(why):

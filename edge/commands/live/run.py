@@ -121,7 +121,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until the stream ends or ^C; 1 after a loss or an attempt to get out."""
+    """Run until the stream ends or ^C; 1 after a loss, an escape attempt or a damaged recording."""
     from edge.cameras.source import parse_source
     from edge.guard.live_feed import Feed
     from edge.guard.plan import Plan
@@ -188,6 +188,11 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
         print("framegate: the matcher was never there to take a frame", file=sys.stderr)
+        return 1
+    if summary.recording:
+        print(
+            f"framegate: not all of the recording was judged: {summary.recording}", file=sys.stderr
+        )
         return 1
     return 0
 
