@@ -44,7 +44,14 @@ class CameraError(GuardError):
 
 
 class EnrolmentError(GuardError):
-    """The view is not fit to be enrolled; the message says why."""
+    """The view is not fit to be enrolled; the message says why.
+
+    `drawn` are lines that show what became of each part of the picture, or none.
+    """
+
+    def __init__(self, message: str, drawn: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.drawn = drawn
 
 
 class PolicyError(GuardError):

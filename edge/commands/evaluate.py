@@ -14,6 +14,7 @@ examples:
   framegate evaluate recordings/                     every figure, as a table
   framegate evaluate recordings/ --out report/       and a page with pictures
   framegate evaluate recordings/ --only kiosk street --splices 0 --json
+  framegate evaluate recordings/ --own               how available each own view is
 
 The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
 stationary), setting (controlled or uncontrolled), source and, if known, scene
@@ -54,6 +55,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="N",
         help="processes that share the work (default: one a core); the figures do not change",
     )
+    parser.add_argument(
+        "--own",
+        action="store_true",
+        help="only play each view's own recording: availability, and nothing forged",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(handler=run)
 
@@ -80,10 +86,15 @@ def run(args: argparse.Namespace) -> int:
         if not clips:
             raise UsageError(f"--only {' '.join(args.only)}: no recording has such a name")
     settings = Settings(
-        asset("centerface.onnx"), args.pack, args.splices, args.seed, min(args.jobs, len(clips))
+        asset("centerface.onnx"),
+        args.pack,
+        args.splices,
+        args.seed,
+        min(args.jobs, len(clips)),
+        args.own,
     )
     found = evaluate(clips, settings, lambda line: print(line, file=sys.stderr, flush=True))
-    rows = figures(found, settings.splices)
+    rows = figures(found, settings.splices, own_only=args.own)
     daily = [(trial.clip, trial.view, trial.availability) for trial in found.daily]
     answer = {
         "figures": [row.as_json() for row in rows],

@@ -24,20 +24,21 @@ from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError, EnrolmentError, UsageError
 from edge.evidence.faces import FaceBoxes
-from edge.evidence.scene import SceneModel
+from edge.evidence.scene import SceneModel, without_people
+from edge.evidence.vision import MOSTLY_PERSON
+from edge.files import write_whole
 from edge.models.pull import asset
+from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
-from edge.view.enrol import enrol
+from edge.view.coverage import Coverage, as_png, draw
+from edge.view.enrol import Survey, survey
 from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.view.renewal import check_due, check_like, renewed
+from edge.view.signs import Pixels
 
 SECONDS = (0.2, 60.0)  # how long a source may be looked at
 _KEPT = 40  # frames a source, up to twice as many
 _JUDGED = 5  # frames the scene model sees
-_WITH_PEOPLE = (
-    "the scene model does not take the view for a private interior, which the people in it may "
-    "cause: enrol while nobody is in the picture before a second key holder overrides that"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Request:
     enforce: bool
     override: KeyStore | None = None  # whose signature sets the scene model's refusal aside
     renew: Path | None = None  # the signed view that this one takes over from
+    coverage: Path | None = None  # where a drawing of what took each block is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,17 @@ class Enrolled:
 
     fingerprint: Fingerprint
     signature: Path
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The frames of every source, one after the other, and what was found in each."""
+
+    frames: list[np.ndarray]
+    lights: list[int]
+    boxes: list[tuple[Box, ...]]
+    bodies: list[Pixels]
 
 
 def enroll(request: Request, keys: KeyStore) -> Enrolled:
@@ -75,54 +88,48 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
     keys.record_signer()  # who cannot sign need not look
     now_s = int(time.time())
     old = _renewable(request, keys, now_s) if request.renew is not None else None
-    faces = FaceBoxes(asset("centerface.onnx"))
-    identity, frames, lights = _look(request)
-    boxes = [faces.detect(frame) for frame in frames]
+    identity, taken = _look(request)
     if old is not None:
-        old.check_source(identity.digest, frames[0].shape[1], frames[0].shape[0])
-        check_like(old, frames)
-    fingerprint, scene = _fingerprint(identity, frames, boxes, lights, request, keys, now_s)
+        old.check_source(identity.digest, taken.frames[0].shape[1], taken.frames[0].shape[0])
+        check_like(old, taken.frames)
+    fingerprint, scene, coverage = _fingerprint(identity, taken, request, keys, now_s)
     if old is not None:
         fingerprint = renewed(old, fingerprint)
     overrider = request.override if scene is SceneCheck.OVERRIDDEN else None
     if request.renew is not None and request.out.exists() and request.renew.samefile(request.out):
         _keep(request.out)
-    return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider))
+    return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider), coverage)
 
 
 def _fingerprint(
     identity: CameraIdentity,
-    frames: list[np.ndarray],
-    boxes: list[tuple[Box, ...]],
-    lights: list[int],
+    taken: _Taken,
     request: Request,
     keys: KeyStore,
     now_s: int,
-) -> tuple[Fingerprint, SceneCheck]:
+) -> tuple[Fingerprint, SceneCheck, Coverage]:
     """The fingerprint; or everything that speaks against it at once, what to do first ahead."""
-    causes: list[str] = []
-    fingerprint: Fingerprint | None = None
+    found = survey(
+        taken.frames,
+        taken.boxes,
+        camera=identity.digest,
+        enforce=request.enforce,
+        mask_people=request.mask_people,
+        lights=taken.lights,
+        enrolled_s=now_s,
+        bodies=taken.bodies,
+    )
+    if request.coverage is not None:
+        _write_drawing(request.coverage, as_png(found.coverage))
+    causes = list(found.causes)
     scene = SceneCheck.UNCHECKED
     try:
-        fingerprint = enrol(
-            frames,
-            boxes,
-            camera=identity.digest,
-            enforce=request.enforce,
-            mask_people=request.mask_people,
-            lights=lights,
-            enrolled_s=now_s,
-        )
+        scene = _judge_scene(taken, found, request, keys, alone=not causes)
     except EnrolmentError as err:
         causes.append(str(err))
-    try:
-        scene = _judge_scene(frames, request, keys)
-    except EnrolmentError as err:
-        peopled = any(boxes) and request.override is None
-        causes.append(_WITH_PEOPLE if peopled else str(err))
-    if fingerprint is None or causes:
-        raise EnrolmentError("; ".join(causes))
-    return replace(fingerprint, scene=scene), scene
+    if found.fingerprint is None or causes:
+        raise EnrolmentError("; ".join(causes), tuple(draw(found.coverage)))
+    return replace(found.fingerprint, scene=scene), scene, found.coverage
 
 
 def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:
@@ -140,11 +147,11 @@ def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:
     return old
 
 
-def _look(request: Request) -> tuple[CameraIdentity, list[np.ndarray], list[int]]:
+def _look(request: Request) -> tuple[CameraIdentity, _Taken]:
     """Which camera it is, its frames, and under which light each was taken."""
     identity: CameraIdentity | None = None
-    frames: list[np.ndarray] = []
-    lights: list[int] = []
+    faces, bodies = FaceBoxes(asset("centerface.onnx")), Bodies()
+    taken = _Taken([], [], [], [])
     for light, source in enumerate(request.sources):
         camera = _open(source)
         identity = identity or camera.identity
@@ -155,28 +162,55 @@ def _look(request: Request) -> tuple[CameraIdentity, list[np.ndarray], list[int]
         seen = _opening(camera, request.seconds)
         if isinstance(camera, FileCamera) and not camera.tally.complete:
             raise EnrolmentError(f"{source}: {camera.tally}")
-        frames += seen
-        lights += [light] * len(seen)
+        taken.frames.extend(seen)
+        taken.lights.extend([light] * len(seen))
+        taken.boxes.extend(faces.detect(frame) for frame in seen)
+        taken.bodies.extend(of_take(bodies, seen))
     assert identity is not None
-    return identity, frames, lights
+    return identity, taken
 
 
-def _judge_scene(frames: list[np.ndarray], request: Request, keys: KeyStore) -> SceneCheck:
-    """Whether the view looks like a private interior; a trial is not asked."""
+def _judge_scene(
+    taken: _Taken, found: Survey, request: Request, keys: KeyStore, *, alone: bool
+) -> SceneCheck:
+    """Whether the view looks like a private interior; a trial is not asked.
+
+    Args:
+        alone: nothing else speaks against the view, so that an override would do.
+    """
     if not request.enforce:
         return SceneCheck.UNCHECKED
-    reasons = SceneModel.load().judge_empty(frames[:: max(1, len(frames) // _JUDGED)])
+    chosen = range(0, len(taken.frames), max(1, len(taken.frames) // _JUDGED))
+    away = [found.away[i] for i in chosen]
+    hidden = 1 - float(np.mean(away))
+    if hidden > MOSTLY_PERSON:
+        raise EnrolmentError(
+            f"people, or what looks like them, hide {hidden:.0%} of the picture, so nothing can "
+            "be said of the place: enrol while nobody is in the picture"
+        )
+    empty = [without_people(taken.frames[i], away[n]) for n, i in enumerate(chosen)]
+    reasons = SceneModel.load().judge_empty(empty)
     if not reasons:
         return SceneCheck.PRIVATE
     codes = ", ".join(reason.value for reason in reasons)
     if request.override is None:
-        raise EnrolmentError(
-            f"the view does not look like a private interior ({codes}): "
-            "a second key holder may override that with --override DIR"
-        )
+        raise EnrolmentError(_advice(codes, peopled=found.peopled, alone=alone))
     if request.override.record_verifier().text == keys.record_verifier().text:
         raise EnrolmentError("the override needs another key than the one that signs the view")
     return SceneCheck.OVERRIDDEN
+
+
+def _advice(codes: str, *, peopled: bool, alone: bool) -> str:
+    """What helps if the scene model objects; an override is named only where it would do."""
+    finding = f"the view does not look like a private interior ({codes})"
+    if peopled:
+        return (
+            f"{finding}, which the people in it may cause: enrol while nobody is in the picture "
+            "before a second key holder overrides that"
+        )
+    if not alone:
+        return f"{finding}: that is asked again when the rest is mended"
+    return f"{finding}: a second key holder may override that with --override DIR"
 
 
 def _open(source: str) -> Camera:
@@ -193,6 +227,13 @@ def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
     if not frames:
         raise CameraError("the camera delivered no frame")
     return frames
+
+
+def _write_drawing(path: Path, png: bytes) -> None:
+    try:
+        write_whole(path, png)
+    except OSError as err:
+        raise UsageError(f"cannot write {path}: {err.strerror}") from err
 
 
 def _keep(out: Path) -> None:

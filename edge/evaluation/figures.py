@@ -45,9 +45,11 @@ class Figure:
         }
 
 
-def figures(found: Findings, splices: int) -> list[Figure]:
+def figures(found: Findings, splices: int, *, own_only: bool = False) -> list[Figure]:
     """Every figure of the evaluation; one without trials does not hold, unless none were asked."""
     refused = {v.clip.name for v in found.views if v.refusal}
+    if own_only:
+        return [*_twins(found.twins, refused), *_availability(found.daily, refused)]
     sound = [t for t in found.foreign if t.view not in refused]
     return [
         *_forged("forged, every view", found.foreign),

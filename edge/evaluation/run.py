@@ -34,6 +34,7 @@ from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
 from edge.policy.engine import Policy
+from edge.view.bodies import Bodies
 
 _WINDOW = 45  # frames of the other recording that a splice may need
 Given = TypeVar("Given")
@@ -50,6 +51,7 @@ class Settings:
     splices: int = 1000
     seed: int = 1
     jobs: int = 1
+    own_only: bool = False  # nothing foreign is played: availability alone
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], Non
                     found.verified[name, place.view.clip.name] = held
             for trial in daily:
                 say(summary(trial.clip, trial.availability, DEFAULT_DWELL_S))
+        if settings.own_only:
+            return found
         kinds = itertools.cycle(Kind)
         tasks = []
         for number, clip in enumerate(clips):
@@ -144,6 +148,7 @@ class _Tools:
     def __init__(self, settings: Settings) -> None:
         cv2.setNumThreads(1)
         self.faces = FaceBoxes(settings.face_model)
+        self.bodies = Bodies()
         self.scene = SceneModel.load()
         self.policy = Policy.load(settings.pack)
         self.sceneries: dict[str, Scenery] = {}
@@ -191,10 +196,10 @@ def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[Trial
     for clip in takes:
         try:
             footage = decode(clip, tools.faces)
+            view = enrol_view(footage, tools.bodies)
         except GuardError as err:
             skipped.append(str(err))
             continue
-        view = enrol_view(footage)
         views.append(view)
         samples = still_board(footage.last_ns)
         daily.append(_daily(footage, view, samples))

@@ -17,7 +17,7 @@ import numpy as np
 from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
 from edge.commissioning.records import Device
-from edge.errors import CameraError, EnrolmentError
+from edge.errors import CameraError
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.forge import PERFECT_SESSION
 from edge.evaluation.manifest import Clip
@@ -30,8 +30,10 @@ from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import Outcome as FrameOutcome
 from edge.view import check as view
+from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
-from edge.view.enrol import enrol
+from edge.view.coverage import Coverage
+from edge.view.enrol import survey
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 
@@ -66,6 +68,7 @@ class View:
     clip: Clip
     fingerprint: Fingerprint | None
     refusal: str  # what enrolment's own checks said; empty if they agreed
+    coverage: Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +111,24 @@ def decode(clip: Clip, faces: FaceBoxes, *, until_ns: int | None = None) -> Foot
     return Footage(clip, shots, found)
 
 
-def enrol_view(footage: Footage) -> View:
-    """Enrol from the first second, people masked; note what a real site would have refused."""
+def enrol_view(footage: Footage, bodies: Bodies) -> View:
+    """Enrol from the first second, people masked; note what a real site would have refused.
+
+    Raises:
+        EnrolmentError: the recording has too few frames for any view.
+    """
     opening = [s.frame for s in footage.shots if s.captured_ns <= ENROL_NS]
     frames = opening[:: max(1, len(opening) // 30)]
     boxes = [footage.detect(frame) for frame in frames]
-    refusal = ""
-    try:
-        enforced = enrol(frames, boxes, camera=CAMERA, enforce=True, mask_people=False)
-        return View(footage.clip, enforced, "")
-    except EnrolmentError as err:
-        refusal = str(err)
-    try:
-        trial = enrol(frames, boxes, camera=CAMERA, enforce=False)
-    except EnrolmentError as err:
-        return View(footage.clip, None, str(err))
-    return View(footage.clip, trial, refusal)
+    masks = of_take(bodies, frames)
+    site = survey(frames, boxes, camera=CAMERA, enforce=True, mask_people=False, bodies=masks)
+    if site.fingerprint is not None:
+        return View(footage.clip, site.fingerprint, "", site.coverage)
+    refusal = "; ".join(site.causes)
+    trial = survey(frames, boxes, camera=CAMERA, enforce=False, bodies=masks)
+    if trial.fingerprint is None:
+        refusal = "; ".join(trial.causes)
+    return View(footage.clip, trial.fingerprint, refusal, trial.coverage)
 
 
 def play(

@@ -150,6 +150,24 @@ class SceneModel:
         return (Reason.SCENE_VEHICLE if vehicle > urban + nature else Reason.SCENE_OUTDOOR,)
 
 
+def without_people(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """The picture with people blurred into what surrounds them.
+
+    Args:
+        frame: BGR uint8.
+        away: booleans of any smaller shape, True where nobody is; all True changes nothing.
+    """
+    if away.all():
+        return frame
+    height, width = frame.shape[:2]
+    small = cv2.resize(frame, (away.shape[1] * 4, away.shape[0] * 4), interpolation=cv2.INTER_AREA)
+    gone = cv2.resize((~away).astype(np.uint8), (small.shape[1], small.shape[0]))
+    filled = cv2.inpaint(small, gone, 3, cv2.INPAINT_TELEA)
+    whole = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
+    where = cv2.resize((~away).astype(np.uint8), (width, height)) != 0
+    return np.asarray(np.where(where[..., None], whole, frame), np.uint8)
+
+
 def windows(picture: np.ndarray) -> list[np.ndarray]:
     """What of a picture is resized to the model's square.
 

@@ -34,6 +34,7 @@ from edge.report import record
 from edge.report.page import write_report
 from edge.report.rule_notes import notes_for
 from edge.version import VERSION
+from edge.view.bodies import Bodies, of_take
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 
@@ -162,7 +163,8 @@ def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
     """A trial fingerprint from a clip's first seconds, people masked, limits not enforced."""
     frames, digest = opening(clip, seconds)
     boxes = [faces.detect(frame) for frame in frames]
-    return enrol(frames, boxes, camera=digest, enforce=False)
+    bodies = of_take(Bodies(), frames)
+    return enrol(frames, boxes, camera=digest, enforce=False, bodies=bodies)
 
 
 def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerprint | None:

@@ -1,9 +1,11 @@
-"""Enrolment: from frames of the empty view to its fingerprint, or a refusal.
+"""Enrolment: from frames of the empty view to its fingerprint, or every reason against it.
 
 Kept are pairs and directions that survive what a fixed camera meets: a few
 pixels of shift, a little roll, uneven lamps, and time. Under several lights only
-what holds under each is kept. People are left out by their silhouettes. A view
-too plain, too unsteady or peopled is refused.
+what holds under each that shows it is kept, so a second take adds what somebody hid
+in the first. People are left out (`edge.view.takes`). A view too plain, too unsteady
+or peopled is refused, with all that speaks against it at once, in the order in which
+the user can mend it, and with what took each block.
 """
 
 from __future__ import annotations
@@ -11,35 +13,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EnrolmentError
 from edge.view import gradients, signs
+from edge.view.bodies import MAYBE, SURELY
 from edge.view.box import Box
+from edge.view.coverage import Cover, Coverage, count
 from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
 from edge.view.signs import Pixels
 from edge.view.silhouette import silhouettes
+from edge.view.takes import HELD, MIN_CONTRAST, MIN_FRAMES, Places, Take, take_of
 
-MIN_FRAMES = 5
 MIN_PAIRS, MIN_BLOCKS = 500, 32  # fewer match foreign pictures too often
 MIN_PAIRS_UNENFORCED, MIN_BLOCKS_UNENFORCED = 150, 14
-MIN_CONTRAST = 6  # grey levels between the two pixels of a pair
-HELD = 0.95  # share of the altered copies on which a pair's sign stays
 PER_BLOCK = 12  # pairs kept in a block and direction
 MAX_ONE_WAY = 0.9  # share of a direction's pairs that fall the same way: a ramp is no place
 MIN_PER_BLOCK = 6  # a block with fewer pairs is not enrolled
 MAX_UNSTEADY = 0.3  # share of contrasting pairs that do not hold over the plain frames
 MAX_TURNED = 0.3  # share of lasting contrasts that two lights show the other way; 0.5 is chance
 MARGIN = 3  # thumbnail pixels left out around a person
-COPIES = 8  # frames that are altered
-PLAIN = 40  # frames that are compared as they are
-_REFERENCE_WIDTH = 640  # shifts are in pixels of a picture this wide
-_SHIFTS_PX = ((3, 0), (-3, 0), (0, 3), (0, -3))
-_ROLLS_DEG = (0.7, -0.7)
-_LAMPS = ((0.7, 1.3, 0), (1.3, 0.7, 0), (0.7, 1.3, 1), (1.3, 0.7, 1))  # from, to, axis
 _STRONG = 0.5  # length of a softened gradient from which a direction is enrolled
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What came of one look at a view: its fingerprint, or every cause why there is none."""
+
+    fingerprint: Fingerprint | None
+    causes: tuple[str, ...]  # what the user can mend first ahead
+    coverage: Coverage
+    peopled: bool  # somebody was there
+    away: tuple[Places, ...]  # for each frame, where surely nobody was
 
 
 def enrol(
@@ -52,8 +58,42 @@ def enrol(
     scene: SceneCheck = SceneCheck.UNCHECKED,
     lights: Sequence[int] | None = None,
     enrolled_s: int = 0,
+    bodies: Sequence[Pixels] | None = None,
 ) -> Fingerprint:
-    """Make the fingerprint of the view these frames show.
+    """Make the fingerprint of the view these frames show; see `survey`.
+
+    Raises:
+        EnrolmentError: the view cannot be enrolled; says everything that speaks against it.
+    """
+    found = survey(
+        frames,
+        boxes,
+        camera=camera,
+        enforce=enforce,
+        mask_people=mask_people,
+        scene=scene,
+        lights=lights,
+        enrolled_s=enrolled_s,
+        bodies=bodies,
+    )
+    if found.fingerprint is None:
+        raise EnrolmentError("; ".join(found.causes))
+    return found.fingerprint
+
+
+def survey(
+    frames: Sequence[np.ndarray],
+    boxes: Sequence[Sequence[Box]],
+    *,
+    camera: bytes,
+    enforce: bool,
+    mask_people: bool = True,
+    scene: SceneCheck = SceneCheck.UNCHECKED,
+    lights: Sequence[int] | None = None,
+    enrolled_s: int = 0,
+    bodies: Sequence[Pixels] | None = None,
+) -> Survey:
+    """Look at all that speaks for and against enrolling what these frames show.
 
     Args:
         frames: BGR uint8, all of one size, in order, spread over a second or more.
@@ -63,96 +103,101 @@ def enrol(
         mask_people: leave the places of people out; otherwise people are refused.
         scene: what the scene model said of the view.
         lights: which light each frame was taken under, as a number; one if not given.
-            Steadiness is judged under each by itself.
+            Each is a take: steadiness is judged in each by itself.
         enrolled_s: when, in seconds since 1970 UTC; 0 if that is not known.
+        bodies: for each frame, where `edge.view.bodies` finds one; nowhere if not given.
 
     Raises:
-        EnrolmentError: the view cannot be enrolled; says why and by how much.
+        EnrolmentError: these are no frames that anything can be said of.
     """
     height, width = _check_frames(frames, boxes)
-    peopled = sum(bool(found) for found in boxes)
-    if peopled and not mask_people:
-        raise EnrolmentError(
-            f"people in {peopled} of {len(frames)} frames: enrol the empty view, or mask them"
+    if bodies is None:
+        bodies = [np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)] * len(frames)
+    people = [
+        (silhouettes(found, width, height, margin=MARGIN) != 0) | (body == SURELY)
+        for found, body in zip(boxes, bodies, strict=True)
+    ]
+    numbers = _by_light(len(frames), lights)
+    takes = [
+        take_of(
+            [frames[i] for i in take],
+            [people[i] for i in take],
+            [bodies[i] == MAYBE for i in take],
+            enforce=enforce,
         )
-    people = (box for found in boxes for box in found)
-    away = silhouettes(people, width, height, margin=MARGIN) == 0
-    takes = _by_light(frames, lights)
-    free = _pairs_where(away)
-    found = [_under_one_light(take, free, enforce=enforce) for take in takes]
-    _check_one_place(found)
-    bits = found[0].bits
-    contrast = np.min([one.contrast for one in found], axis=0)
-    held = np.min([one.held for one in found], axis=0)
-    robust = np.all([one.robust & (one.bits == bits) for one in found], axis=0)
-    worth = np.where(robust, held * 1000 + np.minimum(contrast, 60), 0)
-    mask = _enough_in_each_block(_balanced(_best_of_each_block(worth), bits, worth))
-    _check_rich(mask, found, away, enforce=enforce)
-    directions, gradient_mask = _directions([f for t in takes for f in _spread(t, COPIES)], away)
-    return Fingerprint(
-        camera=camera,
-        width=width,
-        height=height,
-        enrolment=Enrolment.ENFORCED if enforce else Enrolment.UNENFORCED,
-        scene=scene,
-        bits=bits & mask,
-        mask=mask,
-        directions=directions,
-        gradient_mask=gradient_mask,
-        enrolled_s=enrolled_s,
-    )
+        for take in numbers
+    ]
+    mask, bits = _chosen(takes)
+    coverage = _coverage(signs.per_block(mask) > 0, takes)
+    faces = sum(bool(found) for found in boxes)
+    peopled = bool(faces) or any(take.lively.any() for take in takes)
+    causes = _unsteady(takes, enforce=enforce) or _two_places(takes)
+    poor = [] if causes else _poor(mask, coverage, enforce=enforce)
+    if peopled and not mask_people:
+        causes.insert(0, _peopled(faces, len(frames), coverage, enough=not poor))
+        poor = [] if count(coverage, Cover.PERSON) else poor
+    causes += poor
+    found = None
+    if not causes:
+        directions, gradient_mask = _directions(takes)
+        found = Fingerprint(
+            camera=camera,
+            width=width,
+            height=height,
+            enrolment=Enrolment.ENFORCED if enforce else Enrolment.UNENFORCED,
+            scene=scene,
+            bits=bits & mask,
+            mask=mask,
+            directions=directions,
+            gradient_mask=gradient_mask,
+            enrolled_s=enrolled_s,
+        )
+    return Survey(found, tuple(causes), coverage, peopled, tuple(~one for one in people))
 
 
-@dataclass(frozen=True)
-class _Light:
-    """What the frames of one light say of each pair; arrays of the sign shape."""
-
-    bits: Pixels
-    contrast: Pixels  # grey levels
-    held: NDArray[np.float64]  # share of the plain and altered copies on which the sign stays
-    steady: NDArray[np.float64]  # share of the plain frames on which the sign stays
-    robust: NDArray[np.bool_]
-
-
-def _by_light(frames: Sequence[np.ndarray], lights: Sequence[int] | None) -> list[list[np.ndarray]]:
-    """The frames of each light, in the order in which the lights came."""
+def _by_light(length: int, lights: Sequence[int] | None) -> list[list[int]]:
+    """The numbers of the frames of each light, in the order in which the lights came."""
     if lights is None:
-        return [list(frames)]
-    if len(lights) != len(frames):
-        raise EnrolmentError(f"{len(frames)} frames but lights named for {len(lights)}")
-    takes: dict[int, list[np.ndarray]] = {}
-    for frame, light in zip(frames, lights, strict=True):
-        takes.setdefault(light, []).append(frame)
+        return [list(range(length))]
+    if len(lights) != length:
+        raise EnrolmentError(f"{length} frames but lights named for {len(lights)}")
+    takes: dict[int, list[int]] = {}
+    for number, light in enumerate(lights):
+        takes.setdefault(light, []).append(number)
     for take in takes.values():
         if len(take) < MIN_FRAMES:
             raise EnrolmentError(f"each light needs at least {MIN_FRAMES} frames, got {len(take)}")
     return list(takes.values())
 
 
-def _under_one_light(
-    frames: Sequence[np.ndarray], free: NDArray[np.bool_], *, enforce: bool
-) -> _Light:
-    plain = [signs.thumbnail(f) for f in _spread(frames, PLAIN)]
-    bits, contrast = _typical(plain)
-    candidates = (contrast >= MIN_CONTRAST) & free
-    steady = np.mean([signs.signs(thumb) == bits for thumb in plain], axis=0)
-    _check_steady(steady, candidates, enforce=enforce)
-    copies = plain + [c for f in _spread(frames, COPIES) for c in _altered(f)]
-    held = np.mean([signs.signs(copy) == bits for copy in copies], axis=0)
-    return _Light(bits, contrast, held, steady, candidates & (held >= HELD) & (steady >= HELD))
+def _chosen(takes: Sequence[Take]) -> tuple[Pixels, Pixels]:
+    """The pairs that hold in every take that shows them, and their signs."""
+    shown = np.stack([take.shown for take in takes])
+    every = np.stack([take.bits for take in takes])
+    bits = np.take_along_axis(every, shown.argmax(axis=0)[None], axis=0)[0]
+    robust = shown.any(axis=0)
+    for take in takes:
+        robust &= ~take.shown | (take.robust & (take.bits == bits))
+    contrast = np.min([np.where(take.shown, take.contrast, 255) for take in takes], axis=0)
+    held = np.min([np.where(take.shown, take.held, 1.0) for take in takes], axis=0)
+    worth = np.where(robust, held * 1000 + np.minimum(contrast, 60), 0)
+    mask = _enough_in_each_block(_balanced(_best_of_each_block(worth), bits, worth))
+    return mask, np.asarray(bits, np.uint8)
 
 
-def _check_one_place(found: Sequence[_Light]) -> None:
-    """Refuse lights that show different places: a view of what these share matches both."""
-    for number, one in enumerate(found):
+def _two_places(takes: Sequence[Take]) -> list[str]:
+    """Lights that show different places: a view of what these share would match both."""
+    causes = []
+    for number, one in enumerate(takes):
         for other in range(number):
-            both = one.robust & found[other].robust
-            differ = float((one.bits != found[other].bits)[both].mean()) if both.any() else 1.0
+            both = one.robust & takes[other].robust
+            differ = float((one.bits != takes[other].bits)[both].mean()) if both.any() else 1.0
             if differ > MAX_TURNED:
-                raise EnrolmentError(
+                causes.append(
                     f"lights {other + 1} and {number + 1} do not show one place: {differ:.0%} of "
                     f"their lasting contrasts are turned round, at most {MAX_TURNED:.0%} may be"
                 )
+    return causes
 
 
 def _check_frames(frames: Sequence[np.ndarray], boxes: Sequence[Sequence[Box]]) -> tuple[int, int]:
@@ -164,70 +209,6 @@ def _check_frames(frames: Sequence[np.ndarray], boxes: Sequence[Sequence[Box]]) 
         if signs.malformed(frame) or frame.shape != frames[0].shape:
             raise EnrolmentError(f"frame {number} is not a picture of the same size as the first")
     return int(frames[0].shape[0]), int(frames[0].shape[1])
-
-
-def _spread(frames: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    """At most `count` frames, evenly spread."""
-    if len(frames) <= count:
-        return list(frames)
-    return [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
-
-
-def _typical(thumbs: Sequence[Pixels]) -> tuple[Pixels, Pixels]:
-    """The signs of the median thumbnail, and the contrast of each pair in it."""
-    middle = np.median(np.stack(thumbs), axis=0).astype(np.uint8)
-    return signs.signs(middle), signs.contrasts(middle)
-
-
-def _pairs_where(away: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pairs of which both pixels are away from people."""
-    pairs = np.zeros(signs.SIGN_SHAPE, bool)
-    pairs[: signs.HEIGHT, : signs.WIDTH - signs.STEP] = (
-        away[:, : -signs.STEP] & away[:, signs.STEP :]
-    )
-    pairs[signs.HEIGHT : 2 * signs.HEIGHT - signs.STEP] = away[: -signs.STEP] & away[signs.STEP :]
-    return pairs
-
-
-def _altered(frame: np.ndarray) -> list[Pixels]:
-    """Thumbnails of the frame shifted, rolled and unevenly lit."""
-    green = np.ascontiguousarray(frame[:, :, 1])
-    height, width = green.shape
-    scale = width / _REFERENCE_WIDTH
-    moves = [np.array([[1, 0, x * scale], [0, 1, y * scale]]) for x, y in _SHIFTS_PX]
-    centre = (width / 2, height / 2)
-    moves += [cv2.getRotationMatrix2D(centre, angle, 1.0) for angle in _ROLLS_DEG]
-    copies = [
-        signs.thumbnail(
-            cv2.warpAffine(
-                green,
-                move,
-                (width, height),
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-        )
-        for move in moves
-    ]
-    thumb = signs.thumbnail(green)
-    for start, end, axis in _LAMPS:
-        shape = (-1, 1) if axis == 0 else (1, -1)
-        ramp = np.linspace(start, end, thumb.shape[axis]).reshape(shape)
-        copies.append(np.clip(thumb * ramp, 0, 255).astype(np.uint8))
-    return copies
-
-
-def _check_steady(
-    steady: NDArray[np.float64], candidates: NDArray[np.bool_], *, enforce: bool
-) -> None:
-    if not candidates.any():
-        return  # too plain: said with its numbers below
-    lost = float((steady[candidates] < HELD).mean())
-    if lost > MAX_UNSTEADY and enforce:
-        raise EnrolmentError(
-            f"the view is not steady: {lost:.0%} of its contrasts come and go, "
-            f"at most {MAX_UNSTEADY:.0%} may"
-        )
 
 
 def _best_of_each_block(worth: NDArray[np.float64]) -> Pixels:
@@ -268,46 +249,86 @@ def _enough_in_each_block(mask: Pixels) -> Pixels:
     return kept
 
 
-def _check_rich(
-    mask: Pixels, found: Sequence[_Light], away: NDArray[np.bool_], *, enforce: bool
-) -> None:
+def _unsteady(takes: Sequence[Take], *, enforce: bool) -> list[str]:
+    """Whether too much of a take comes and goes where nobody was found."""
+    lost = max(take.lost for take in takes)
+    if not enforce or lost <= MAX_UNSTEADY:
+        return []
+    return [
+        f"the view is not steady: {lost:.0%} of its contrasts come and go, "
+        f"at most {MAX_UNSTEADY:.0%} may: fix the camera, switch off what moves, "
+        "and wait for the light"
+    ]
+
+
+def _peopled(faces: int, frames: int, coverage: Coverage, *, enough: bool) -> str:
+    """Somebody is there: what helps for sure, and masking only where that would do."""
+    if faces:
+        what = f"people in {faces} of {frames} frames"
+    else:
+        what = f"somebody moves in {count(coverage, Cover.PERSON)} of {signs.BLOCKS} blocks"
+    masked = ", or leave them out with --mask-people" if enough else ""
+    return f"{what}: enrol while nobody is in the picture{masked}"
+
+
+def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
+    """Whether too little is left, what took most of it, and the step that helps."""
     counts = signs.per_block(mask)
     pairs, blocks = int(counts.sum()), int((counts > 0).sum())
     least_pairs = MIN_PAIRS if enforce else MIN_PAIRS_UNENFORCED
     least_blocks = MIN_BLOCKS if enforce else MIN_BLOCKS_UNENFORCED
     if pairs >= least_pairs and blocks >= least_blocks:
-        return
-    people, unsteady, plain = _lost_blocks(counts > 0, found, away)
+        return []
+    people, moving, unsteady, glare, plain = (
+        count(coverage, cover)
+        for cover in (Cover.PERSON, Cover.MOVED, Cover.UNSTEADY, Cover.GLARE, Cover.PLAIN)
+    )
     cause, step = max(
         (plain, ("plain", "show more of the room")),
+        (glare, ("bright", "turn the camera from the light or close the blind")),
         (people, ("much hidden by people", "enrol while nobody is in the picture")),
+        (
+            moving,
+            (
+                "lively: something moved that may have been somebody",
+                "enrol while nothing moves, or add a take with --source: a block counts if one "
+                "take shows it still",
+            ),
+        ),
         (unsteady, ("unsteady", "fix the camera, switch off what moves, and wait for the light")),
     )[1]
-    raise EnrolmentError(
+    return [
         f"the view is too {cause}: {pairs} lasting contrasts in {blocks} of {signs.BLOCKS} "
         f"blocks, needs {least_pairs} in {least_blocks}; of the other blocks people took {people}, "
-        f"{unsteady} do not hold still, {plain} are plain: {step}"
+        f"something moved in {moving}, {unsteady} do not hold still, {glare} are glare, "
+        f"{plain} are plain: {step}"
+    ]
+
+
+def _coverage(kept: NDArray[np.bool_], takes: Sequence[Take]) -> Coverage:
+    """What took each block: the first of these causes that holds in every take."""
+    contrasting = np.all([take.contrast >= MIN_CONTRAST for take in takes], axis=0)
+    steady = contrasting & np.all([take.steady >= HELD for take in takes], axis=0)
+    unsteady = signs.per_block(contrasting) >= MIN_PER_BLOCK
+    unsteady &= signs.per_block(steady) < MIN_PER_BLOCK
+    planes = (
+        (Cover.ENROLLED, kept),
+        (Cover.PERSON, np.all([take.people for take in takes], axis=0)),
+        (Cover.MOVED, np.all([take.moving | take.people for take in takes], axis=0)),
+        (Cover.GLARE, np.any([take.glare for take in takes], axis=0)),
+        (Cover.UNSTEADY, unsteady),
+        (Cover.PLAIN, np.ones(signs.BLOCKS, np.bool_)),
+    )
+    return tuple(
+        next(cover for cover, plane in planes if plane[block]) for block in range(signs.BLOCKS)
     )
 
 
-def _lost_blocks(
-    kept: NDArray[np.bool_], found: Sequence[_Light], away: NDArray[np.bool_]
-) -> tuple[int, int, int]:
-    """How many blocks are not enrolled for people, for unsteadiness, and for being plain."""
-    hidden = (~away).reshape(signs.ROWS, signs.BLOCK, signs.COLUMNS, signs.BLOCK)
-    people = ~kept & (hidden.mean(axis=(1, 3)).ravel() > 0.5)
-    contrasting = np.all([one.contrast >= MIN_CONTRAST for one in found], axis=0)
-    steady = contrasting & np.all([one.steady >= HELD for one in found], axis=0)
-    unsteady = ~kept & ~people & (signs.per_block(contrasting) >= MIN_PER_BLOCK)
-    unsteady &= signs.per_block(steady) < MIN_PER_BLOCK
-    plain = ~kept & ~people & ~unsteady
-    return int(people.sum()), int(unsteady.sum()), int(plain.sum())
-
-
-def _directions(frames: Sequence[np.ndarray], away: NDArray[np.bool_]) -> tuple[Pixels, Pixels]:
+def _directions(takes: Sequence[Take]) -> tuple[Pixels, Pixels]:
     """The enrolled gradient directions and where they are."""
-    found = np.stack([gradients.vectors(frame) for frame in frames])
-    mean = found.mean(axis=0)
-    on = (np.abs(mean) >= _STRONG) & away
+    found = np.stack([gradients.vectors(frame) for take in takes for frame in take.frames])
+    free = np.stack([places for take in takes for places in take.free])
+    mean = (found * free).sum(axis=0) / np.maximum(free.sum(axis=0), 1)
+    on = (np.abs(mean) >= _STRONG) & free.any(axis=0)
     directions = np.where(on, gradients.quantise(mean), 0).astype(np.uint8)
     return directions, np.where(on, 255, 0).astype(np.uint8)

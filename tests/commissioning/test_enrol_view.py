@@ -124,3 +124,57 @@ def test_where_people_are_in_view_no_override_is_advised(
     output = capsys.readouterr().err
     assert "enrol while nobody is in the picture" in output
     assert "--override" not in output
+
+
+def test_what_took_each_block_is_drawn_whether_refused_or_enrolled(
+    tmp_path, keys, face_model, room_clip, scene, capsys
+):
+    scene()
+    wall = render.write_clip(tmp_path / "wall.avi", [render.with_light(render.room(), 0, 90)] * 30)
+
+    assert _enroll(tmp_path, wall, "--coverage", str(tmp_path / "wall.png")) == 2
+    refused = capsys.readouterr()
+    assert _enroll(tmp_path, room_clip, "--coverage", str(tmp_path / "room.png")) == 0
+    enrolled = capsys.readouterr()
+
+    assert ". . . . . . . ." in refused.out
+    assert refused.err.count("\n") == 1
+    assert "# # # # # # # #" in enrolled.out
+    for name in ("wall.png", "room.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_override_is_advised_only_where_it_would_do(
+    tmp_path, keys, face_model, room_clip, scene, capsys
+):
+    """A plain wall stays refused whoever overrides the scene model; the twin is the room."""
+    scene(Reason.SCENE_PUBLIC)
+    wall = render.write_clip(tmp_path / "wall.avi", [render.with_light(render.room(), 0, 90)] * 30)
+
+    assert _enroll(tmp_path, wall) == 2
+    assert "--override" not in capsys.readouterr().err
+    assert _enroll(tmp_path, room_clip) == 2
+    assert "--override" in capsys.readouterr().err
+
+
+def test_the_scene_is_judged_with_people_left_out(
+    tmp_path, keys, face_model, room_clip, scene, capsys, monkeypatch
+):
+    seen = []
+
+    class Model:
+        def judge_empty(self, frames):
+            seen.extend(frames)
+            return ()
+
+    monkeypatch.setattr(enrolling.SceneModel, "load", classmethod(lambda cls: Model()))
+    shown = []
+    monkeypatch.setattr(enrolling, "without_people", lambda f, away: shown.append(away) or f)
+    somebody = Box(300, 300, 330, 340, 0.9)
+    monkeypatch.setattr(enrolling.FaceBoxes, "detect", lambda self, frame: (somebody,))
+
+    _enroll(tmp_path, room_clip, "--mask-people")
+
+    assert seen
+    assert not any(away[32:34, 30:33].any() for away in shown)
+    assert all(away[0].all() for away in shown)

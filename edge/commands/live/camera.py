@@ -11,10 +11,13 @@ examples:
   framegate camera enroll --source day.mp4 --source evening.mp4 --out till-2.view
   framegate camera enroll --source kiosk.mp4 --mask-people --unenforced --out trial.view
   framegate camera enroll --source 0 --renew till-2.view --out till-2.view
+  framegate camera enroll --source 0 --out till-2.view --coverage till-2.png
 
-Point the camera at the empty place and wait for the light to settle. Name a
-source more than once, or several, to enrol under several lights: only what
-holds under all of them is kept. --renew follows a view that drifts slowly: a
+Point the camera at the empty place and wait for the light to settle; let
+nothing move. Name a source more than once, or several, to enrol under several
+lights: only what holds under all of them is kept. A second take also adds the
+blocks that somebody hid in the first. Whether enrolled or refused, what became
+of each block is drawn. --renew follows a view that drifts slowly: a
 day after the last time at the earliest, of the same camera, and never further
 from the first enrolment than one renewal may go. The view that is replaced is
 kept as NAME.before.
@@ -63,6 +66,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="VIEW",
         help="the signed view that this one takes over from; refused if it is another view",
     )
+    enroll.add_argument(
+        "--coverage",
+        type=Path,
+        metavar="PNG",
+        help="draw what became of each block, whether enrolled or refused; shows no picture",
+    )
     enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
     enroll.set_defaults(handler=run_enroll)
 
@@ -71,6 +80,8 @@ def run_enroll(args: argparse.Namespace) -> int:
     """Enrol, write and sign."""
     from edge.commissioning.enrol_view import Request, enroll
     from edge.commissioning.keys import KeyStore
+    from edge.errors import EnrolmentError
+    from edge.view.coverage import draw
 
     keys = KeyStore.open(args.keys)
     request = Request(
@@ -81,11 +92,18 @@ def run_enroll(args: argparse.Namespace) -> int:
         enforce=not args.unenforced,
         override=KeyStore.open(args.override) if args.override is not None else None,
         renew=args.renew,
+        coverage=args.coverage,
     )
-    result = enroll(request, keys)
+    try:
+        result = enroll(request, keys)
+    except EnrolmentError as err:
+        if err.drawn:
+            print("\n".join(("what became of each block:", *err.drawn)), flush=True)
+        raise
     fingerprint = result.fingerprint
     blocks = int((fingerprint.counts > 0).sum())
     print(f"{args.out}: {fingerprint.pairs} lasting contrasts in {blocks} of 48 blocks")
+    print("\n".join(draw(result.coverage)))
     print(f"enrolment {fingerprint.enrolment.value}, scene {fingerprint.scene.value}")
     if fingerprint.lineage is not None:
         print(

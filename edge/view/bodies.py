@@ -1,0 +1,111 @@
+"""Where bodies are: people seen from behind, bowed or cut off, not only faces.
+
+Two small segmentation networks of MediaPipe (Selfie Segmentation, 2021, Apache-2.0;
+`edge/models/body.card.md`), read by OpenCV. They give a mask, never a vector. They were
+made for people within some two metres, and take a bottle or a bright ornament for one
+now and then: so a mask leaves blocks out and explains what is hidden, and nobody is
+permitted anything because it is empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge.errors import ModelError
+from edge.models import BODY, BODY_WIDE
+from edge.view import signs
+from edge.view.signs import Pixels
+
+SHA256 = {
+    BODY: "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+    BODY_WIDE: "4aafe6223bb8dac6fac8ca8ed56852870a33051ef3f6238822d282a109962894",
+}
+SIZES = {BODY: (256, 256), BODY_WIDE: (256, 144)}  # width and height the networks take
+MAYBE, SURELY = 128, 255
+SURE = 0.5  # of the network, from which a place is a body
+LOOKS = 12  # of a take
+_SHARE = 0.3  # of a thumbnail pixel's part of the mask
+
+
+class Bodies:
+    """Both networks, loaded once."""
+
+    def __init__(self, *, both: bool = True) -> None:
+        """`both` looks twice, which finds more; otherwise once, in the shape nearer the picture's.
+
+        Raises:
+            ModelError: a file is missing, not the pinned one, or not loadable.
+        """
+        self._both = both
+        self._nets = []
+        for path in (BODY, BODY_WIDE):
+            try:
+                data = path.read_bytes()
+            except OSError as err:
+                raise ModelError(f"body model {path.name} cannot be read: {err.strerror}") from err
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != SHA256[path]:
+                raise ModelError(
+                    f"body model {path.name} has SHA-256 {digest[:12]}, "
+                    f"expected {SHA256[path][:12]}"
+                )
+            try:
+                net = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8))
+            except cv2.error as err:
+                raise ModelError(f"body model {path.name} cannot be loaded: {err.err}") from err
+            self._nets.append((net, SIZES[path]))
+
+    def find(self, frame: np.ndarray) -> Pixels:
+        """Where bodies are in a BGR frame: thumbnail-shaped, 0, `MAYBE` or `SURELY`.
+
+        `MAYBE` is where only one of two looks sees a body.
+
+        Raises:
+            ModelError: a network failed, or its answer cannot be true.
+            MemoryError: it could get no memory.
+        """
+        wide = frame.shape[1] > frame.shape[0]
+        looks = [
+            _look(net, size, frame)
+            for net, size in self._nets
+            if self._both or (size[0] > size[1]) is wide
+        ]
+        found = np.where(np.any(looks, axis=0), MAYBE, 0)
+        return np.asarray(np.where(np.all(looks, axis=0), SURELY, found), np.uint8)
+
+
+def _look(net: cv2.dnn.Net, size: tuple[int, int], frame: np.ndarray) -> np.ndarray:
+    """Where one network sees a body: booleans of the thumbnail's shape."""
+    try:
+        net.setInput(cv2.dnn.blobFromImage(frame, 1 / 255, size, (0, 0, 0), True, False))
+        answer = np.asarray(net.forward(), np.float32)
+    except cv2.error as err:
+        if err.code == cv2.Error.STS_NO_MEM:
+            raise MemoryError(f"body model: {err.err}") from err
+        raise ModelError(f"body model failed: {err.err}") from err
+    if answer.shape != (1, 1, size[1], size[0]) or not np.isfinite(answer).all():
+        raise ModelError(f"body model gave an answer of shape {answer.shape}")
+    there = (answer[0, 0] >= SURE).astype(np.float32)
+    small = cv2.resize(there, (signs.WIDTH, signs.HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(small >= _SHARE, np.bool_)
+
+
+def of_take(bodies: Bodies, frames: Sequence[np.ndarray]) -> list[Pixels]:
+    """Where a body may be in each frame of a take, from `LOOKS` of them.
+
+    A frame between two looks has the bodies of both.
+    """
+    if not frames:
+        return []
+    chosen = np.unique(np.linspace(0, len(frames) - 1, LOOKS).round().astype(int))
+    seen = {int(number): bodies.find(frames[number]) for number in chosen}
+    found = []
+    for number in range(len(frames)):
+        before = max(look for look in seen if look <= number)
+        after = min(look for look in seen if look >= number)
+        found.append(np.asarray(np.maximum(seen[before], seen[after]), np.uint8))
+    return found
