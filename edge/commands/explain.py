@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import UsageError
-from edge.reasons import HELP, Reason
+from edge.reasons import Reason
 
 if TYPE_CHECKING:
     import datetime
@@ -115,22 +115,21 @@ def _plain_only(args: argparse.Namespace) -> None:
 
 
 def _reason(reason: Reason, as_json: bool) -> int:
-    text = HELP[reason]
     if as_json:
         print_json(
             {
                 "code": reason.value,
                 "family": reason.family.value,
-                "happened": text.happened,
-                "stays_off": text.stays_off,
-                "next_step": text.next_step,
+                "happened": reason.happened,
+                "stays_off": reason.stays_off,
+                "next_step": reason.next_step,
             }
         )
         return 0
     print(f"{reason.value} ({reason.family.value})")
-    print(f"  What happened    {text.happened}")
-    print(f"  What stays off   {text.stays_off}")
-    print(f"  What to do next  {text.next_step}")
+    print(f"  What happened    {reason.happened}")
+    print(f"  What stays off   {reason.stays_off}")
+    print(f"  What to do next  {reason.next_step}")
     return 0
 
 

@@ -41,7 +41,6 @@ from edge.guard.recorder import Recorder
 from edge.guard.result_relay import ResultRelay
 from edge.guard.run_folder import RunFolder, sweep
 from edge.heartbeat import Beats, Role
-from edge.reasons import HELP
 
 TURN_MS = 15
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
@@ -286,8 +285,8 @@ class Guard:
         """Whether frames are released, and if not, why not, whenever that changes."""
         flowing = self.recorder.passes(now_ns)
         reasons = self.recorder.why_not(now_ns)[:MOST_REASONS]
-        helps = ((reason.value, HELP[reason]) for reason in reasons)
-        state = StreamState(flowing, tuple((c, h.happened, h.next_step) for c, h in helps))
+        helps = tuple((reason.value, reason.happened, reason.next_step) for reason in reasons)
+        state = StreamState(flowing, helps)
         if state != self._state and self._gate is not None:
             with contextlib.suppress(ipc.PeerGone):
                 if ipc.send(self._gate, lifecycle.encode(state)):

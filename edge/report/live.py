@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.clock import MS, S
-from edge.reasons import HELP, Reason
+from edge.reasons import Reason
 from edge.report.record import FrameDecision, GateTimes, Outcome, SceneRecord
 from edge.report.timeline import Mark, mark_of
 
@@ -167,7 +167,7 @@ def _panel(state: LiveState) -> Group:
         counts += f"  {state.fps:.0f} fps"
     if state.gate_us is not None:
         counts += f"  gate {state.gate_us.p50:.0f} µs p50, {state.gate_us.p99:.0f} µs p99"
-    why = HELP[newest.reasons[0]].happened if newest.reasons else ""
+    why = newest.reasons[0].happened if newest.reasons else ""
     return Group(
         strip,
         Text("  ").append_text(_words(newest)),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge.clock import S
 from edge.evidence.readings import Reading, Source
-from edge.reasons import HELP, Family
+from edge.reasons import Family
 from edge.report.record import FrameDecision, Outcome, SceneRecord, write_atomic
 from edge.report.style import CSS
 from edge.report.timeline import (
@@ -162,8 +162,8 @@ def _reasons(scene: SceneRecord) -> str:
             f"<code>{reason.value}</code>",
             str(count),
             escape(_FAMILY[reason.family]),
-            escape(HELP[reason].happened),
-            escape(HELP[reason].next_step),
+            escape(reason.happened),
+            escape(reason.next_step),
         ]
         for reason, count in blocked.items()
     ]

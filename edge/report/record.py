@@ -262,10 +262,10 @@ def _decision(line: str, where: str) -> FrameDecision:
             found["captured_ns"],
             Outcome(found["verdict"]),
             Context(found["context"]),
-            tuple(Reason(code) for code in found["reasons"]),
+            tuple(Reason[code] for code in found["reasons"]),
             tuple(str(rule) for rule in found["rules"]),
         )
-    except (ValueError, TypeError) as err:
+    except (ValueError, KeyError, TypeError) as err:
         raise RecordError(f"{where}: not a decision: {err}") from err
     if decision_line(decision) != line:
         raise RecordError(f"{where}: not a decision: expected {decision_line(decision)}")

@@ -16,7 +16,6 @@ from edge.clock import S
 from edge.decision.monitor import Wrote
 from edge.guard.recorder import Recorder
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
-from edge.reasons import HELP
 from edge.report.record import FrameDecision, GateTimes, Outcome, RuleNote
 from edge.report.timeline import Mark, mark_of
 
@@ -197,8 +196,7 @@ def snapshot(
         "trouble": trouble,
         "escape": escape,
         "reasons": [
-            {"code": r.value, "happened": HELP[r].happened, "next": HELP[r].next_step}
-            for r in reasons
+            {"code": r.value, "happened": r.happened, "next": r.next_step} for r in reasons
         ],
         "rules": [_rule(rule, notes or {}) for rule in rules],
         "evidence": _evidence(recorder, now_ns) if recorder is not None else [],

@@ -18,7 +18,7 @@ from edge.clock import S
 from edge.errors import UsageError as GuardUsageError
 from edge.frames.matcher_reports import BURST, NEW_SUBJECTS, ResultQuota
 from edge.lease import Lane
-from edge.reasons import HELP, Reason
+from edge.reasons import Reason
 from framegate_client import Connection, State, UsageError, VideoCapture, connect
 from framegate_client import Reason as Why
 from framegate_client.connection import LANES
@@ -134,7 +134,7 @@ def test_a_placeholder_says_why_and_a_frame_takes_its_place(
 def test_a_placeholder_has_the_size_asked_for_and_words_where_they_fit(
     size: tuple[int, int],
 ) -> None:
-    help = HELP[Reason.VIEW_COVERED]
+    help = Reason.VIEW_COVERED
     covered = Why("VIEW_COVERED", help.happened, help.next_step)
     drawn = placeholder(State(False, (covered,)), *size)
 

@@ -29,7 +29,7 @@ def test_a_past_denial_names_clause_reason_and_evidence(log, capsys):
 
     out = capsys.readouterr().out
     assert "Entry 1: deny at 2026-01-01T12:00:01.000Z" in out
-    assert "MOTION: The board's gyro or accelerometer says the camera moves." in out
+    assert "MOTION: The board's gyro or accelerometer reports that the camera moves." in out
     assert "MS-02 forbids: any law enforcement" in out
     assert "context: uncontrolled" in out
 

@@ -10,7 +10,7 @@ from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
 from edge.policy.outcome import NO_DECISION, Decision, Outcome, Verdict
 from edge.policy.rules import Effect
-from edge.reasons import HELP, Reason
+from edge.reasons import Reason
 
 _MEANS = {
     Outcome.PERMITTED: "a rule permits it and none forbids it",
@@ -96,10 +96,8 @@ def entry_text(policy: Policy, index: int, fields: Mapping[str, Any]) -> str:
         if key not in ("kind", "wall", "reasons", "rules", "seq")
     ]
     for code in fields.get("reasons", ()):
-        known = next((reason for reason in Reason if reason.value == code), None)
-        lines.append(
-            f"  {code}: {HELP[known].happened if known else 'a reason of another version'}"
-        )
+        known = Reason.__members__.get(code)
+        lines.append(f"  {code}: {known.happened if known else 'a reason of another version'}")
     lines += _rules(policy, fields.get("rules", ()))
     return "\n".join(lines)
 
