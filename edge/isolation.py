@@ -27,10 +27,8 @@ _KEPT = (
     "HOME",
     "LANG",
     "LOGNAME",
-    "OMP_NUM_THREADS",
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
-    "OPENBLAS_NUM_THREADS",
     "TMPDIR",
     "TZ",
     "USER",
@@ -44,6 +42,11 @@ _OWN = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",  # errors are told by us, in one line
     "OPENCV_LOG_LEVEL": "SILENT",
     "ORT_DISABLE_TELEMETRY": "1",
+}
+_SMALL = {  # one thread and one heap: a library's pool of them costs memory in every process
+    "MALLOC_ARENA_MAX": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
 }
 # What loads code into a program, or changes what a library does. `PYTHON...` need not be here:
 # isolated mode does not read it, and a matcher may want it.
@@ -76,7 +79,7 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _KEPT or name.startswith(_KEPT_PREFIX)
     }
-    return {**kept, "PATH": search_path(os.environ), **_OWN, **(given or {})}
+    return {**kept, "PATH": search_path(os.environ), **_OWN, **_SMALL, **(given or {})}
 
 
 def cleaned(names: Mapping[str, str]) -> dict[str, str]:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.audit.schema import Context
+from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import CameraIdentity, Dating
 from edge.decision import monitor
 from edge.decision.judge import Outlook
 from edge.decision.monitor import Account, Seen, Signed, Wrote

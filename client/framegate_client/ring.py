@@ -13,11 +13,12 @@ import math
 import mmap
 import os
 import struct
-from typing import NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from framegate_client.errors import RingError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAGIC = b"FGRING1\0"
 HEADER = struct.Struct("<8sIIQ")  # magic, slots, frame_bytes, newest sequence
@@ -47,6 +48,8 @@ class RingReader:
     """The matcher's side: find the next frame, copy it out, check it was not overtaken."""
 
     def __init__(self, fd: int) -> None:
+        import numpy as np  # the guard imports this file for its numbers alone
+
         size = os.fstat(fd).st_size
         self._map = mmap.mmap(fd, size, prot=mmap.PROT_READ)
         magic, self.slots, self.frame_bytes, _ = HEADER.unpack_from(self._map)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _PLANAR = re.compile(r"video/x-raw(?:,.*)?,format=(?:\(string\))?(NV12|I420)(?:,.*)?")
 
@@ -63,6 +64,8 @@ class Layout(Enum):
         """
         if not self.planar:
             return picture
+        import cv2  # the parent knows layouts and looks at no picture
+
         code = cv2.COLOR_YUV2BGR_NV12 if self is Layout.NV12 else cv2.COLOR_YUV2BGR_I420
         return cv2.cvtColor(picture, code, dst=into)
 

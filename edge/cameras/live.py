@@ -16,13 +16,12 @@ from pathlib import Path
 import cv2
 
 from edge.cameras.decoder_log import decoder_log
+from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import (
     NO_TIME_NS,
     SILENT_S,
     Camera,
-    CameraIdentity,
-    Dating,
     PacedCamera,
     Room,
     Shot,

@@ -8,12 +8,10 @@ OpenCV. What is live stands in `edge.cameras.live`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +23,7 @@ os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
 
 import cv2
 
+from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
 from edge.cameras.recording import MAX_SIDE_PX, Recording
 from edge.clock import MS, Clock
@@ -33,30 +32,6 @@ from edge.errors import CameraError
 SILENT_S = 5.0  # a live camera that says nothing for this long is lost, and opened again
 _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
 _MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
-
-
-@dataclass(frozen=True, slots=True)
-class CameraIdentity:
-    """What tells one camera from another; pinned at enrolment."""
-
-    kind: str  # "v4l2", "stream", "pipeline", "picamera2" or "virtual"
-    driver: str = ""
-    card: str = ""
-    bus: str = ""
-    sha256: str = ""  # of the file, for a virtual camera
-
-    @property
-    def digest(self) -> bytes:
-        """16 bytes that name the camera, not the file that stands in for it."""
-        text = "\0".join(("framegate/camera/v1", self.kind, self.driver, self.card, self.bus))
-        return hashlib.sha256(text.encode()).digest()[:16]
-
-
-class Dating(Enum):
-    """What a camera's capture times are; the value is what the capture process tells."""
-
-    SOURCE = "source"  # the moment of exposure, as the sensor, driver or file says
-    ARRIVAL = "arrival"  # when the frame came: it was shot then or at any time before
 
 
 NO_TIME_NS = 0  # a frame whose source was to date it and did not: it is never released

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from concurrent.futures import TimeoutError as WaitTimeout
 from typing import Any
 
+from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
 from edge.cameras.live import asleep_ns, sensor_time
-from edge.cameras.opencv import SILENT_S, CameraIdentity, Dating, Room, Shot, nowhere
+from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
 from edge.clock import Clock
 from edge.errors import CameraError
 

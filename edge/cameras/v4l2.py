@@ -8,7 +8,7 @@ import stat
 import struct
 from pathlib import Path
 
-from edge.cameras.opencv import CameraIdentity
+from edge.cameras.identity import CameraIdentity
 from edge.errors import CameraError
 
 _CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes

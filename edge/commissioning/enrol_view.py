@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.cameras.identity import CameraIdentity
 from edge.cameras.live import open_camera
-from edge.cameras.opencv import Camera, CameraIdentity, FileCamera
+from edge.cameras.opencv import Camera, FileCamera
 from edge.cameras.opening import opening_frames
 from edge.cameras.source import parse_source
 from edge.clock import BootClock
@@ -32,9 +33,10 @@ from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
 from edge.view.coverage import Coverage, as_png, draw
 from edge.view.enrol import Survey, survey
-from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from edge.view.fingerprint import Fingerprint
 from edge.view.renewal import check_due, check_like, renewed
 from edge.view.signs import Pixels
+from edge.view.view_file import Enrolment, SceneCheck
 
 SECONDS = (0.2, 60.0)  # how long a source may be looked at
 _KEPT = 40  # frames a source, up to twice as many

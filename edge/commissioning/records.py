@@ -25,7 +25,7 @@ from edge.policy.vocabulary import VOCABULARY
 from edge.sandbox.spec import LAYER_NAMES
 
 if TYPE_CHECKING:
-    from edge.cameras.opencv import CameraIdentity
+    from edge.cameras.identity import CameraIdentity
 
 _MAX_BYTES = 64 * 1024
 DWELL_S = (1.0, 30.0)

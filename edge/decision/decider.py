@@ -80,8 +80,9 @@ from edge.policy.signed.bundle import Floors
 from edge.policy.signed.term import of_the_day
 from edge.reasons import Reason
 from edge.version import VERSION
-from edge.view.fingerprint import Fingerprint, SceneCheck
+from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look
+from edge.view.view_file import SceneCheck
 
 TURN_MS = 10
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead

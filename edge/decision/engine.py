@@ -24,8 +24,9 @@ from edge.frames.messages import Ended
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.engine import Policy
 from edge.reasons import Reason
-from edge.view.fingerprint import Enrolment, Fingerprint
+from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look as Glance
+from edge.view.view_file import Enrolment
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,12 @@ from edge.frames.messages import (
     encode_note,
     encode_resolved,
 )
-from edge.frames.output_format import Shaper
 from edge.frames.pool import Pool
 from edge.frames.releaser import Releaser
 from edge.frames.ring import Ring
 from edge.frames.sentinel import Sentinel
 from edge.frames.settings import GateSettings
+from edge.frames.shaper import Shaper
 from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats, Role
 from edge.lease import MIN_VIEW_SCORE, Lease

@@ -40,7 +40,7 @@ from edge.reasons import Reason
 from framegate_client.results import Result
 
 if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
-    from edge.frames.output_format import Shaper
+    from edge.frames.shaper import Shaper
     from edge.masking.mask import Mask
 
 VERSIONS = (1, 2)

@@ -1,8 +1,7 @@
 """What the matcher gets of each frame: all of it, or less where memory bandwidth is short.
 
 The form stands in the signed device record. It narrows what leaves and decides
-nothing: every frame is looked at and judged whole. `Shaper.write` is the one
-copy into the release ring, in whatever form.
+nothing: every frame is looked at and judged whole. `edge.frames.shaper` makes the copy.
 """
 
 from __future__ import annotations
@@ -10,12 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
-from edge.cameras.layout import Layout
 from edge.errors import RecordError
-from edge.masking.mask import Mask
 
 SHRINK = (1, 8)
 MIN_SIDE_PX = 16  # less is no picture of anybody
@@ -35,86 +29,36 @@ class OutputFormat:
         return self.crop is None and self.shrink == 1
 
 
-class Shaper:
-    """Writes the released form of each picture of one camera."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is released of a picture of one size, in camera pixels."""
 
-    def __init__(self, form: OutputFormat, layout: Layout, height: int, width: int) -> None:
-        """`height` and `width` are the camera's, in pixels.
+    top: int
+    left: int
+    shape: tuple[int, ...]  # of the released picture: (H, W, 3), or (H, W) where it is grey
+
+    @classmethod
+    def of(cls, form: OutputFormat, height: int, width: int) -> Part:
+        """`height` and `width` are the camera's.
 
         Raises:
             RecordError: the form leaves less than 16 pixels of a side.
         """
-        self._layout = layout
-        self._whole, self._grey, self._shrink = form.whole, form.grey, form.shrink
         left, top, right, bottom = form.crop or (0.0, 0.0, 1.0, 1.0)
-        self._top, rows = _part(top, bottom, height, form)
-        self._left, columns = _part(left, right, width, form)
+        first_row, rows = _part(top, bottom, height, form)
+        first_column, columns = _part(left, right, width, form)
         if not form.whole and min(rows, columns) < MIN_SIDE_PX:
             raise RecordError(
                 f"[matcher.picture] leaves {columns}x{rows} pixels of the camera's "
                 f"{width}x{height}: expected at least {MIN_SIDE_PX} a side"
             )
-        self._masked: np.ndarray | None = None  # where a picture is masked before it is reduced
-        self.shape: tuple[int, ...] = (rows, columns) if form.grey else (rows, columns, 3)
+        shape = (rows, columns) if form.grey else (rows, columns, 3)
+        return cls(first_row, first_column, shape)
 
     @property
     def bytes(self) -> int:
         """Bytes of a released picture."""
         return math.prod(self.shape)
-
-    def write(self, picture: np.ndarray, place: np.ndarray, mask: Mask) -> None:
-        """Write the released form of `picture` to `place`, through the mask.
-
-        Args:
-            picture: of the camera's layout and size; only read.
-            place: uint8, of `shape`.
-            mask: of the camera's size.
-        """
-        if mask.clear:
-            self._write(picture, place)
-        elif self._whole and not self._grey and not self._layout.planar:
-            mask.copy(picture, place, self._layout)  # the form is the picture itself
-        else:  # masked before anything else is done with it, so that no edge is mixed
-            if self._masked is None:
-                self._masked = np.zeros_like(picture)
-            mask.copy(picture, self._masked, self._layout)
-            self._write(self._masked, place)
-            self._masked.fill(0)  # nothing of a withheld frame stays behind
-
-    def _write(self, picture: np.ndarray, place: np.ndarray) -> None:
-        layout = self._layout
-        if self._grey and layout.planar:
-            self._cut(layout.planes(picture)[0], place, 1)
-        elif not self._grey and not layout.planar:
-            self._cut(picture, place, 1)
-        elif self._grey and self._shrink == 1:
-            cv2.cvtColor(self._part(picture, place.shape, 1), cv2.COLOR_BGR2GRAY, dst=place)
-        elif self._whole:
-            layout.bgr(picture, place)
-        else:  # made small first, so that the conversion costs what the small picture costs
-            rows, columns = place.shape[:2]
-            small = np.empty(layout.shape(rows, columns), np.uint8)
-            for plane, less in zip(layout.planes(picture), layout.planes(small), strict=True):
-                self._cut(plane, less, picture.shape[1] // plane.shape[1])
-            if self._grey:
-                cv2.cvtColor(small, cv2.COLOR_BGR2GRAY, dst=place)
-            else:
-                layout.bgr(small, place)
-            small.fill(0)  # nothing of a withheld frame stays behind
-
-    def _cut(self, plane: np.ndarray, place: np.ndarray, coarse: int) -> None:
-        """Crop and shrink one plane, whose pixels are `coarse` camera pixels wide and high."""
-        part = self._part(plane, place.shape, coarse)
-        if self._shrink == 1:
-            np.copyto(place, part)
-        else:
-            size = place.shape[1], place.shape[0]
-            cv2.resize(part, size, dst=place, interpolation=cv2.INTER_AREA)
-
-    def _part(self, plane: np.ndarray, shape: tuple[int, ...], coarse: int) -> np.ndarray:
-        """The cropped pixels of `plane` that become a picture of `shape`."""
-        top, left = self._top // coarse, self._left // coarse
-        return plane[top : top + shape[0] * self._shrink, left : left + shape[1] * self._shrink]
 
 
 def _part(low: float, high: float, length: int, form: OutputFormat) -> tuple[int, int]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import mmap
 import os
-
-import numpy as np
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from edge.cameras.layout import Layout
 from edge.errors import CameraError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BUDGET_BYTES = 64 * 1024 * 1024
 MAX_SLOTS = 96
@@ -37,7 +40,12 @@ class Pool:
         self.slot_bytes = slot_bytes
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         self._map = mmap.mmap(fd, slots * slot_bytes, access=access)
-        self._bytes = np.frombuffer(self._map, np.uint8).reshape(slots, slot_bytes)
+
+    @cached_property
+    def _bytes(self) -> np.ndarray:
+        import numpy as np  # the parent makes the pool and looks at no frame
+
+        return np.frombuffer(self._map, np.uint8).reshape(self.slots, self.slot_bytes)
 
     @classmethod
     def memory(cls) -> int:

@@ -15,11 +15,14 @@ import fcntl
 import math
 import mmap
 import os
-
-import numpy as np
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from edge.errors import RingError
 from framegate_client.ring import HEADER, HEADER_BYTES, MAGIC, NEWEST, NEWEST_AT, SLOT, stride
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SEALS = (
     0x0001  # F_SEAL_SEAL
@@ -30,6 +33,8 @@ _SEALS = (
 _F_ADD_SEALS = 1033
 _F_GET_SEALS = 1034
 RING_BYTES = 64 * 1024 * 1024
+_ZEROS_BYTES = 1 << 16
+_ZEROS = memoryview(bytes(_ZEROS_BYTES))
 
 
 class Ring:
@@ -49,9 +54,14 @@ class Ring:
         self._newest: int = newest
         if magic != MAGIC:
             raise RingError(f"expected a release ring, got magic {magic!r}")
-        self._bytes = np.frombuffer(self._map, np.uint8)
         self._stride = stride(self.frame_bytes)
         self._used: set[int] = set()
+
+    @cached_property
+    def _bytes(self) -> np.ndarray:
+        import numpy as np  # the parent maps the ring too, and only wipes it
+
+        return np.frombuffer(self._map, np.uint8)
 
     @classmethod
     def memory(cls) -> int:
@@ -92,7 +102,7 @@ class Ring:
     def stage(self, frame: np.ndarray) -> int:
         """Copy `frame` (H, W, 3) uint8 into the next slot, unpublished; returns the slot."""
         slot, place = self.place(frame.shape)
-        np.copyto(place, frame)
+        place[...] = frame
         return slot
 
     def place(self, shape: tuple[int, ...]) -> tuple[int, np.ndarray]:
@@ -120,9 +130,14 @@ class Ring:
         """Zero every slot this side has used since the last wipe."""
         for slot in self._used:
             at = HEADER_BYTES + slot * self._stride
-            self._bytes[at : at + self._stride].fill(0)
+            self._zero(at, at + self._stride)
         self._used.clear()
 
     def wipe_all(self) -> None:
         """Zero every slot, whoever wrote it; for the parent, when the gate is gone."""
-        self._bytes[HEADER_BYTES:].fill(0)
+        self._zero(HEADER_BYTES, HEADER_BYTES + self.slots * self._stride)
+
+    def _zero(self, begin: int, end: int) -> None:
+        for at in range(begin, end, _ZEROS_BYTES):
+            size = min(_ZEROS_BYTES, end - at)
+            self._map[at : at + size] = _ZEROS[:size]

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from edge import ipc
 from edge.audit.schema import Board, Release
-from edge.cameras.opencv import CameraIdentity, Dating
+from edge.cameras.identity import CameraIdentity, Dating
 from edge.clock import MS, BootClock, boot_id
 from edge.decision.settings import DeciderSettings
 from edge.errors import CameraError, GuardError, RecordError
 from edge.frames import lifecycle
 from edge.frames.lifecycle import CameraHello, Failed, Go, Ready, SourceNote
-from edge.frames.output_format import Shaper
+from edge.frames.output_format import Part
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import CaptureSettings, GateSettings, PoolSize
@@ -31,7 +31,7 @@ from edge.guard.processes import Child, spawn_unconfigured
 from edge.heartbeat import Beats, Role
 from edge.lease import Binding
 from edge.masking.polygons import covers_all
-from edge.view.fingerprint import Fingerprint
+from edge.view.view_file import ViewFile
 
 START_S = 30.0
 _TURN_S = 0.015
@@ -111,7 +111,7 @@ class Launch:
         self._configure("capture", settings)
         hello = _hello(self._camera)
         identity, picture = hello.identity, hello.picture
-        fingerprint = Fingerprint.from_bytes(checked.view) if checked.view else None
+        fingerprint = ViewFile.from_bytes(checked.view) if checked.view else None
         known = self._known(identity, fingerprint)
         self.board_kind = self._board_kind(known and identity.kind == "virtual")
         layout = picture.layout
@@ -120,9 +120,9 @@ class Launch:
                 f"{plan.device}: [mask] polygons cover all of the camera's "
                 f"{picture.width}x{picture.height} picture: expected some of it left to see"
             )
-        shaper = Shaper(checked.device.picture, layout, picture.height, picture.width)
+        part = Part.of(checked.device.picture, picture.height, picture.width)
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
-        self.ring = Ring.create(shaper.bytes, fd=self._ring_fd)
+        self.ring = Ring.create(part.bytes, fd=self._ring_fd)
         size = PoolSize(pool.slots, pool.slot_bytes)
         ipc.tell(self._camera, lifecycle.encode(size))
         self._configure(
@@ -225,7 +225,7 @@ class Launch:
     ) -> None:
         self.children[name].configure(settings)
 
-    def _known(self, identity: CameraIdentity, fingerprint: Fingerprint | None) -> bool:
+    def _known(self, identity: CameraIdentity, fingerprint: ViewFile | None) -> bool:
         """Whether this is the camera that the signed record and the enrolled view name."""
         if fingerprint is not None and fingerprint.camera != identity.digest:
             self._say("CAM_IDENTITY: the view was enrolled with another camera; all is blocked")

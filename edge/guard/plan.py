@@ -25,7 +25,7 @@ from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
 from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
-from edge.view.fingerprint import Fingerprint, SceneCheck
+from edge.view.view_file import SceneCheck, ViewFile
 
 VIRTUAL = "virtual"
 T = TypeVar("T")
@@ -200,7 +200,7 @@ def _view(plan: Plan, store: KeyStore, device: Device) -> bytes:
     if device.fingerprint is None:
         return b""
     view = store.read_verified(device.fingerprint, RecordKind.VIEW)
-    fingerprint = Fingerprint.from_bytes(view)
+    fingerprint = ViewFile.from_bytes(view)
     if parse_source(plan.source).live and fingerprint.trial:
         raise UsageError(
             f"{device.fingerprint} is a trial (--unenforced), good for recordings "

@@ -21,7 +21,7 @@ from edge.report.record import (
     write_summary,
 )
 from edge.report.rule_notes import notes_for
-from edge.view.fingerprint import Fingerprint
+from edge.view.view_file import ViewFile
 
 
 def finish_run(guard: Guard, out: Path, log: RunLog | None = None) -> Summary:
@@ -42,7 +42,7 @@ def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = ""
     decisions, readings, changes = guard.recorder.finish()
     span_s = decisions[-1].captured_ns / S if decisions else 0.0
     views, note = guard.recorder.views, guard.source_note
-    enrolment = Fingerprint.from_bytes(guard.view).enrolment.value if guard.view else None
+    enrolment = ViewFile.from_bytes(guard.view).enrolment.value if guard.view else None
     summary = summarise(
         decisions,
         dwell_s=guard.device.dwell_s,

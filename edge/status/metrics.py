@@ -14,7 +14,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from edge.status.snapshot import BUCKETS_US
+from edge.status.scales import BUCKETS_US
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

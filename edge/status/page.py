@@ -17,7 +17,7 @@ from edge.audit.proofs.tiled import size_of
 from edge.clock import S
 from edge.report.style import CSS
 from edge.report.timeline import DEFS, Mark, Run, Span, strip
-from edge.status.snapshot import BUCKETS_US, STRIP_S
+from edge.status.scales import BUCKETS_US, STRIP_S
 
 _MARKS = {"g": Mark.GOOD, "w": Mark.WAIT, "b": Mark.BAD, ".": Mark.NONE}
 _WORDS = {"g": "frames passed", "w": "waiting", "b": "blocked for a cause", ".": "no frames"}

@@ -18,14 +18,12 @@ from edge.guard.recorder import Recorder
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
 from edge.report.record import FrameDecision, GateTimes, Outcome, RuleNote
 from edge.report.timeline import Mark, mark_of
+from edge.status.scales import BUCKETS_US, EMPTY_SECOND, STRIP_S
 
-STRIP_S = 300  # seconds the verdict strip covers
 MAX_TRANSITIONS = 30
 _TIMES = 3000  # newest gate times that percentiles are taken of
-BUCKETS_US = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)  # upper bounds of the histogram
 _SIGN = {Mark.GOOD: "g", Mark.WAIT: "w", Mark.BAD: "b"}
 _WORSE = "gwb"  # a second is drawn as the worst of its frames
-EMPTY_SECOND = "."
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 from edge.audit.proofs.tiled import size_of
 from edge.audit.segment import is_count
 from edge.errors import AuditError
-from edge.status import metrics, page
+from edge.status import page
 
 STALE_S = 3.0  # a snapshot older than this says that the daemon has stopped
 _TEXT = "text/plain; charset=utf-8"
@@ -66,6 +66,8 @@ class Site:
         if path == "/status.json":
             return "200 OK", "application/json", json.dumps({**snapshot, "age_s": age_s}).encode()
         if path == "/metrics":
+            from edge.status import metrics  # its library is large, and not everybody scrapes
+
             return "200 OK", metrics.CONTENT_TYPE, metrics.metrics(snapshot, age_s)
         if path == "/healthz":
             return _health(age_s, snapshot)

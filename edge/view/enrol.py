@@ -21,10 +21,11 @@ from edge.view import gradients, signs
 from edge.view.bodies import MAYBE, SURELY
 from edge.view.box import Box
 from edge.view.coverage import Cover, Coverage, count
-from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from edge.view.fingerprint import Fingerprint
 from edge.view.signs import Pixels
 from edge.view.silhouette import silhouettes
 from edge.view.takes import HELD, MIN_CONTRAST, MIN_FRAMES, Places, Take, take_of
+from edge.view.view_file import Enrolment, SceneCheck
 
 MIN_PAIRS, MIN_BLOCKS = 500, 32  # fewer match foreign pictures too often
 MIN_PAIRS_UNENFORCED, MIN_BLOCKS_UNENFORCED = 150, 14

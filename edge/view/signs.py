@@ -18,17 +18,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.view import geometry
+
 Pixels = NDArray[np.uint8]
 
-WIDTH, HEIGHT = 64, 48  # thumbnail pixels
-STEP = 3  # thumbnail pixels between the two of a pair
+WIDTH, HEIGHT, STEP = geometry.WIDTH, geometry.HEIGHT, geometry.STEP
 BLOCK = 8  # thumbnail pixels on a side
 COLUMNS, ROWS = WIDTH // BLOCK, HEIGHT // BLOCK
 BLOCKS = COLUMNS * ROWS
 ALL_BLOCKS = (1 << BLOCKS) - 1
 SIGN_SHAPE = (2 * HEIGHT, WIDTH)
-MIN_SIDE_PX = HEIGHT  # a smaller picture has no thumbnail
-MAX_SIDE_PX = 8192
+MIN_SIDE_PX, MAX_SIDE_PX = geometry.MIN_SIDE_PX, geometry.MAX_SIDE_PX
 
 
 def _blocks_of_pairs() -> NDArray[np.intp]:

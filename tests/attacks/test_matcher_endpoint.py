@@ -24,8 +24,9 @@ from edge.frames.matcher_endpoint import (
     VERSIONS,
     MatcherEndpoint,
 )
-from edge.frames.output_format import OutputFormat, Shaper
+from edge.frames.output_format import OutputFormat
 from edge.frames.ring import Ring
+from edge.frames.shaper import Shaper
 from edge.lease import Lane
 from edge.masking.mask import nothing
 from edge.sandbox.spec import Layer

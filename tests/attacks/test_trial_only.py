@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from edge.audit.proofs.verify import verify_log
-from edge.cameras.opencv import CameraIdentity
+from edge.cameras.identity import CameraIdentity
 from edge.clock import BootClock, S
 from edge.commissioning.keys import RecordKind
 from edge.errors import UsageError
@@ -26,7 +26,8 @@ from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
-from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from edge.view.fingerprint import Fingerprint
+from edge.view.view_file import Enrolment, SceneCheck
 from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.guards import Line, Site, site

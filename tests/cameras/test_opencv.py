@@ -13,8 +13,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edge.cameras.identity import Dating
 from edge.cameras.live import StreamCamera, open_camera
-from edge.cameras.opencv import Dating, FileCamera, PacedCamera
+from edge.cameras.opencv import FileCamera, PacedCamera
 from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import MS, BootClock, S
 from edge.commissioning.records import Identity

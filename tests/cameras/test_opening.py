@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from edge.cameras.identity import CameraIdentity
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import CameraIdentity, Room, Shot, nowhere
+from edge.cameras.opencv import Room, Shot, nowhere
 from edge.cameras.opening import opening_frames
 from edge.clock import S
 

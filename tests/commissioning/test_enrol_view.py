@@ -9,7 +9,8 @@ from edge.commissioning import enrol_view as enrolling
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.reasons import Reason
 from edge.view.box import Box
-from edge.view.fingerprint import Enrolment, Fingerprint, SceneCheck
+from edge.view.fingerprint import Fingerprint
+from edge.view.view_file import Enrolment, SceneCheck
 from tests.support import render
 
 

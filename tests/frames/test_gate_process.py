@@ -32,10 +32,11 @@ from edge.frames.messages import (
     encode,
     is_resolved,
 )
-from edge.frames.output_format import OutputFormat, Shaper
+from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import GateSettings, Picture, PoolSize
+from edge.frames.shaper import Shaper
 from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats
 from edge.lease import Binding, Lane, Lease, Revocation

@@ -12,8 +12,9 @@ from bench import scenery
 from edge.cameras.layout import Layout
 from edge.commissioning.records import parse_device
 from edge.errors import RecordError, RingError
-from edge.frames.output_format import OutputFormat, Shaper
+from edge.frames.output_format import OutputFormat
 from edge.frames.ring import Ring
+from edge.frames.shaper import Shaper
 from edge.masking.mask import nothing
 from edge.wire import from_json, to_json
 from framegate_client.ring import RingReader

@@ -32,7 +32,8 @@ from edge.guard.supervisor import Guard
 from edge.models import SCENE
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
-from edge.view.fingerprint import Fingerprint, SceneCheck
+from edge.view.fingerprint import Fingerprint
+from edge.view.view_file import SceneCheck
 from framegate_client.connection import Connection
 from tests.policy.test_lanes import onnx_model
 from tests.support import render

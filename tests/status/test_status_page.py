@@ -34,8 +34,9 @@ from edge.guard.recorder import Recorder
 from edge.heartbeat import LEASED, Beats
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome, RuleNote
+from edge.status.scales import STRIP_S
 from edge.status.server import StatusServer
-from edge.status.snapshot import STRIP_S, Facts, Ledger, snapshot
+from edge.status.snapshot import Facts, Ledger, snapshot
 from edge.status.web import Site
 from tests.support.audit_helpers import permit, start
 from tests.support.daemons import free_port, until

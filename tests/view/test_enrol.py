@@ -12,8 +12,8 @@ from edge.frames.sentinel import Sentinel
 from edge.view import signs
 from edge.view.box import Box
 from edge.view.enrol import MIN_BLOCKS, MIN_PAIRS, PER_BLOCK, enrol
-from edge.view.fingerprint import Enrolment
 from edge.view.silhouette import covered_blocks, silhouettes
+from edge.view.view_file import Enrolment
 from tests.support import render
 
 CAMERA = bytes(16)

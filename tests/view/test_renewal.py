@@ -9,7 +9,8 @@ import cv2
 import pytest
 import rfc8785
 
-from edge.cameras.opencv import CameraIdentity, FileCamera
+from edge.cameras.identity import CameraIdentity
+from edge.cameras.opencv import FileCamera
 from edge.cli import main
 from edge.commissioning import enrol_view as enrolling
 from edge.commissioning.keys import KeyStore, RecordKind

@@ -11,20 +11,20 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 
 from edge.errors import PolicyError
 from edge.policy.signed import strict_json
 from edge.reasons import Reason
+
+if TYPE_CHECKING:  # it brings every way there is to sign: loaded where there is an envelope
+    from securesystemslib.dsse import Envelope
 
 PAYLOAD_TYPE = "application/vnd.framegate.policy+json"
 MAX_BYTES = 256 * 1024  # of an envelope; the shipped packs make about 44,000
@@ -95,11 +95,15 @@ def _public(name: str, text: object) -> bytes:
 
 def seal(payload: bytes) -> bytes:
     """An envelope around `payload` that nobody has signed yet."""
+    from securesystemslib.dsse import Envelope
+
     return _dump(Envelope(payload, PAYLOAD_TYPE, {}))
 
 
 def sign(envelope: bytes, key: Ed25519PrivateKey) -> bytes:
     """The envelope with one more signature; signing again changes nothing."""
+    from securesystemslib.signer import CryptoSigner
+
     opened = _read(envelope)
     opened.sign(CryptoSigner(key))
     return _dump(opened)
@@ -135,6 +139,9 @@ def peek(envelope: bytes) -> bytes:
 
 
 def _signed_by(opened: Envelope, public: bytes) -> bool:
+    from securesystemslib.exceptions import VerificationError
+    from securesystemslib.signer import SSlibKey
+
     key = SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(public))
     try:
         opened.verify([key], 1)
@@ -144,6 +151,9 @@ def _signed_by(opened: Envelope, public: bytes) -> bool:
 
 
 def _read(envelope: bytes) -> Envelope:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import Signature
+
     try:
         found = strict_json.load(envelope, max_bytes=MAX_BYTES, max_depth=4)
     except ValueError as err:

@@ -1,0 +1,31 @@
+"""Which camera it is, and what its capture times are worth: values alone, no pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class CameraIdentity:
+    """What tells one camera from another; pinned at enrolment."""
+
+    kind: str  # "v4l2", "stream", "pipeline", "picamera2" or "virtual"
+    driver: str = ""
+    card: str = ""
+    bus: str = ""
+    sha256: str = ""  # of the file, for a virtual camera
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that name the camera, not the file that stands in for it."""
+        text = "\0".join(("framegate/camera/v1", self.kind, self.driver, self.card, self.bus))
+        return hashlib.sha256(text.encode()).digest()[:16]
+
+
+class Dating(Enum):
+    """What a camera's capture times are; the value is what the capture process tells."""
+
+    SOURCE = "source"  # the moment of exposure, as the sensor, driver or file says
+    ARRIVAL = "arrival"  # when the frame came: it was shot then or at any time before
