@@ -91,7 +91,7 @@ def measure(seconds: float, say: Callable[[str], None]) -> Measured:
             _until(soak, "DOCK_SITE", lambda: "DOCK_SITE" in _reasons(soak))
             _state(found, soak, BLOCKED, seconds, say)
             soak.camera.unplug()
-            _until(soak, "CAM_LOST", lambda: "CAM_LOST" in _reasons(soak))
+            _until(soak, "CAM_STALLED", lambda: "CAM_STALLED" in _reasons(soak))
             _state(found, soak, IDLE, seconds, say)
             soak.camera.plug_in()
             soak.read_status()
