@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from edge.masking import blocks
-from edge.masking.blocks import BLOCK_PX, FILLED, Levels
+if TYPE_CHECKING:  # whoever reads a record without polygons draws nothing
+    from edge.masking.blocks import Levels
 
 Point = tuple[float, float]
 Polygon = tuple[Point, ...]
@@ -89,6 +87,12 @@ def _corners(value: object) -> bool:
 
 def levels(polygons: Sequence[Polygon], height: int, width: int) -> Levels:
     """The block map of a picture of this size in pixels: filled or clear."""
+    import cv2
+    import numpy as np
+
+    from edge.masking import blocks
+    from edge.masking.blocks import BLOCK_PX, FILLED
+
     rows, columns = blocks.grid(height, width)
     drawn = np.zeros((rows * BLOCK_PX, columns * BLOCK_PX), np.uint8)
     for polygon in polygons:
@@ -111,6 +115,8 @@ def covers_all(polygons: Sequence[Polygon], height: int = 480, width: int = 640)
 
 def _coarser(found: Levels, step: int) -> Levels:
     """The same, in steps of several blocks; whatever was filled still is."""
+    import numpy as np
+
     rows, columns = found.shape
     padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), np.uint8)
     padded[:rows, :columns] = found
