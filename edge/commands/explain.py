@@ -135,6 +135,7 @@ def _reason(reason: Reason, as_json: bool) -> int:
 
 def _rule(args: argparse.Namespace) -> int:
     from edge.policy.catalogue import catalogue
+    from edge.policy.shipped import names
 
     policy = _rule_book(args)
     rules = [rule for rule in policy.pack.rules if rule.id == args.target]
@@ -145,6 +146,7 @@ def _rule(args: argparse.Namespace) -> int:
         raise UsageError(
             f"expected a reason code, a rule id, a .yaml file or an audit log, got {args.target!r}"
             + (f"; did you mean {near[0]}?" if near else "")
+            + ("" if args.pack not in names() else "; a rule of your own pack needs --pack DIR")
         )
     _plain_only(args)
     if args.json:

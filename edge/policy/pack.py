@@ -18,7 +18,7 @@ from edge.errors import PolicyError
 from edge.policy.facts import Vocabulary
 from edge.policy.naming import NAME
 from edge.policy.rules import Effect, Rule, parse
-from edge.policy.shipped import BASE, SHIPPED_BASE, shipped_files
+from edge.policy.shipped import BASE, PACK, SHIPPED_BASE, shipped_files
 
 __all__ = ["Pack", "read_pack", "shipped_files"]
 
@@ -50,13 +50,15 @@ def read_pack(content: Mapping[str, bytes]) -> Pack:
         PolicyError: a file is missing, unknown or malformed, or no rule is left.
     """
     families = sorted(name for name in content if name.endswith(".cedar"))
-    wanted = {"pack.json", SCHEMA, VOCABULARY, PLACES, *families}
-    if set(content) != wanted:
+    if PACK in content:
+        about = _about(content[PACK])  # first: it says where files that are missing come from
+    wanted = {PACK, SCHEMA, VOCABULARY, PLACES}
+    if set(content) - set(families) != wanted:
+        unknown = set(content) - wanted - set(families)
         raise PolicyError(
-            f"expected the files {', '.join(sorted(wanted))}; "
-            f"missing {sorted(wanted - set(content))}, unknown {sorted(set(content) - wanted)}"
+            f"expected the files {', '.join(sorted(wanted))} and .cedar files; "
+            f"missing {sorted(wanted - set(content))}, unknown {sorted(unknown)}"
         )
-    about = _about(content["pack.json"])
     rules = [rule for f in families for rule in parse(f.removesuffix(".cedar"), content[f])]
     taken = tuple(rule for rule in rules if about.takes(rule))
     if not taken:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -111,12 +112,26 @@ def parse(family: str, text: bytes) -> tuple[Rule, ...]:
         found = json.loads(cedarpy.policies_to_json_str(text.decode()))
     except (ValueError, RecursionError) as err:
         reason = " ".join(str(err).split())
-        raise PolicyError(f"{family}.cedar is not Cedar: {reason[:200]}") from err
+        where = _misspelt(text)
+        raise PolicyError(f"{family}.cedar{where} is not Cedar: {reason[:200]}") from err
     if found.get("templates") or found.get("templateLinks"):
         raise PolicyError(f"{family}.cedar holds a template; expected plain policies")
     bodies = found["staticPolicies"]
     numbered = sorted(bodies, key=lambda name: int(name.removeprefix("policy")))
     return tuple(_rule(family, i, bodies[name]) for i, name in enumerate(numbered))
+
+
+def _misspelt(text: bytes) -> str:
+    """Where the first policy stands that is no Cedar by itself: the engine names no line."""
+    start = 1
+    for part in re.split(r"^(?=@id\()", text.decode(errors="replace"), flags=re.MULTILINE):
+        try:
+            cedarpy.policies_to_json_str(part)
+        except ValueError:
+            found = re.match(r'@id\("([^"\n]{1,40})"', part)
+            return f", the policy from line {start} on ({found[1] if found else 'no id'}),"
+        start += part.count("\n")
+    return ""
 
 
 def policy_set(rules: Iterable[Rule]) -> cedarpy.PolicySet:
@@ -140,12 +155,14 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
     if not all(notes.values()):
         raise PolicyError(f"{name}: an annotation is empty")
     try:
-        status = Status(notes["status"])
-        begins = _day(notes["effective_from"], "always")
-        adopted = _day(notes.get("adopted_from", notes["effective_from"]), "always")
-        checked = _day(notes.get("checked", "never"), "never")
-        ends = _day(notes["effective_to"], "none")
-        outcome = Outcome(notes.get("outcome", "forbidden"))
+        status = Status(_one_of(notes, "status", [status.value for status in Status]))
+        begins = _day(notes, "effective_from", "always")
+        adopted = _day(notes, "adopted_from", "always") if "adopted_from" in notes else begins
+        checked = _day(notes, "checked", "never") if "checked" in notes else None
+        ends = _day(notes, "effective_to", "none")
+        outcome = Outcome.FORBIDDEN
+        if "outcome" in notes:
+            outcome = Outcome(_one_of(notes, "outcome", [outcome.value for outcome in Outcome]))
     except ValueError as err:
         raise PolicyError(f"{name}: {err}") from err
     if (effect is Effect.PERMIT) is (outcome is Outcome.FORBIDDEN):
@@ -168,8 +185,20 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
     )
 
 
-def _day(text: str, unbounded: str) -> datetime.date | None:
-    return None if text == unbounded else datetime.date.fromisoformat(text)
+def _day(notes: Mapping[str, str], note: str, unbounded: str) -> datetime.date | None:
+    text = notes[note]
+    try:
+        return None if text == unbounded else datetime.date.fromisoformat(text)
+    except ValueError as err:
+        raise ValueError(
+            f"@{note}: expected a day as YYYY-MM-DD or {unbounded!r}, got {text!r:.40}"
+        ) from err
+
+
+def _one_of(notes: Mapping[str, str], note: str, known: list[str]) -> str:
+    if notes[note] not in known:
+        raise ValueError(f"@{note}: expected {' or '.join(known)}, got {notes[note]!r:.40}")
+    return notes[note]
 
 
 def named(body: Any) -> Iterator[str | tuple[str, str]]:

@@ -394,6 +394,13 @@ def test_a_scenario_file_gives_exactly_the_agreed_keys(run, cases):
     assert "worn  BLOCK  forbidden    FA-02 MS-02" in run("explain", cases)[1]
 
 
+def test_of_a_rule_with_two_legs_only_the_one_that_holds_is_said(run, cases):
+    _, out, _ = run("explain", cases, "--id", "till", "--set", "consent=none")
+
+    assert out.count("MS-08 forbids") == 1
+    assert "MS-08 forbids: the same for 1:1 checks" in out
+
+
 def test_one_case_in_full_names_clause_facts_and_nearest_change(run, cases):
     _, out, _ = run("explain", cases, "--id", "worn")
 

@@ -96,7 +96,10 @@ def test_a_rule_that_others_cover_says_so(own, capsys):
 
     assert main(["policy", "diff", "strict", folder, "--cases", "10"]) == 0
 
-    assert "other rules answer each of them the same way" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "other rules answer each of them the same way:" in output
+    before, after = (line.split()[3:] for line in output.splitlines() if line.startswith("    "))
+    assert set(after) - set(before) == {"ST-XX"}
 
 
 def test_policies_that_are_alike_have_no_difference(capsys):

@@ -10,6 +10,7 @@ import rfc8785
 
 from edge.errors import PolicyError
 from edge.policy.pack import read_pack, shipped_files
+from edge.policy.shipped import completed
 from edge.policy.signed import strict_json
 from edge.policy.signed.bundle import Floors, admit, open_bundle, parse_payload, time_text
 from edge.policy.signed.trust import PAYLOAD_TYPE, Root, open_envelope
@@ -209,13 +210,27 @@ def test_a_refused_pack_is_named(change, says):
     assert _says(make_bundle(files=files).pack) == f"POLICY_MALFORMED: {says}"
 
 
+def test_a_pack_that_builds_on_the_shipped_files_says_what_is_wrong_with_its_own():
+    files = completed({"pack.json": b'{"name": "x", "base": "shipped", }'})
+
+    assert _says(read_pack, files).startswith("pack.json is not JSON: ")
+
+
+@pytest.mark.parametrize("name", ["Swiss", "", "my pack", "x" * 33, "7", "a/b"])
+def test_a_pack_name_that_no_log_can_hold_is_refused(name):
+    files = files_with(
+        pack__json=FILES["pack.json"].replace(b'"strict"', json.dumps(name).encode())
+    )
+
+    assert "pack.json: expected a name of 1 to 32" in _says(read_pack, files)
+
+
 def test_missing_and_unknown_files_are_named():
-    families = sorted(name for name in FILES if name.endswith(".cedar"))
-    wanted = ", ".join(sorted([*families, "pack.json", "places.json", "schema.cedarschema"]))
     files = files_with(vocabulary__json=None, notes__txt=b"?")
 
     assert _says(read_pack, files) == (
-        f"expected the files {wanted}, vocabulary.json; "
+        "expected the files pack.json, places.json, schema.cedarschema, vocabulary.json and "
+        ".cedar files; "
         "missing ['vocabulary.json'], unknown ['notes.txt']"
     )
 

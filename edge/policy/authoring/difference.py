@@ -31,11 +31,17 @@ class Edit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One case that two policies answer differently."""
+    """One case, and how two policies answer it."""
 
     facts: Mapping[str, Value]
     before: Decision
     after: Decision
+
+    @property
+    def turns(self) -> bool:
+        """Whether the answer is another one, not only by other rules."""
+        old, new = self.before, self.after
+        return (old.verdict, old.outcome) != (new.verdict, new.outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,13 @@ class Clause:
     edit: Edit
     reached: int  # cases found that it holds for
     changes: tuple[Change, ...]  # those of them that are answered differently, the plainest first
+    example: Change | None  # the plainest of those; or one that only names other rules
 
 
 def differences(before: Policy, after: Policy, count: int) -> tuple[Change, ...]:
     """The cases, of `count` spread over the vocabulary, that changed verdict or outcome."""
-    return _changed(before, after, [facts.values for facts in spread(before.pack, count)])
+    cases = [facts.values for facts in spread(before.pack, count)]
+    return tuple(change for change in _answered(before, after, cases) if change.turns)
 
 
 def clauses(before: Policy, after: Policy) -> tuple[Clause, ...]:
@@ -69,19 +77,19 @@ def clauses(before: Policy, after: Policy) -> tuple[Clause, ...]:
 
 def _clause(before: Policy, after: Policy, edit: Edit, owner: Policy, rule: Rule) -> Clause:
     cases = [facts.values for facts in holding(owner.pack, rule, _REACHED)]
-    return Clause(rule.key, edit, len(cases), _changed(before, after, cases))
+    answered = _answered(before, after, cases)
+    changes = tuple(change for change in answered if change.turns)
+    renamed = (change for change in answered if change.before != change.after)
+    example = changes[0] if changes else next(renamed, None)
+    return Clause(rule.key, edit, len(cases), changes, example)
 
 
-def _changed(
+def _answered(
     before: Policy, after: Policy, cases: Iterable[Mapping[str, Value]]
 ) -> tuple[Change, ...]:
     cases = list(cases)
     answers = zip(cases, before.decide_many(cases), after.decide_many(cases), strict=True)
-    return tuple(
-        Change(facts, old, new)
-        for facts, old, new in answers
-        if (old.verdict, old.outcome) != (new.verdict, new.outcome)
-    )
+    return tuple(Change(facts, old, new) for facts, old, new in answers)
 
 
 def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
@@ -95,14 +103,14 @@ def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
         lines.append(f"{clause.edit.value} {clause.key}")
         if clause.changes:
             lines.append(f"  changes {len(clause.changes)} of {clause.reached} cases it holds for:")
-            lines += _example(clause.changes[0])
         elif clause.reached:
             lines.append(
                 f"  holds for {clause.reached} cases tried, and other rules answer each of them "
-                "the same way"
+                "the same way" + (":" if clause.example else "")
             )
         else:
             lines.append("  no case was found that it holds for")
+        lines += _example(clause.example) if clause.example else []
     lines.append(f"{len(changes)} of {count} cases change their answer")
     for change in changes[:3]:
         lines += _example(change)
@@ -121,7 +129,7 @@ def _as_json(edited: tuple[Clause, ...], changes: tuple[Change, ...], count: int
                     "rule": c.key,
                     "reached": c.reached,
                     "changed": len(c.changes),
-                    "example": _case(c.changes[0]) if c.changes else None,
+                    "example": _case(c.example) if c.example else None,
                 }
                 for c in edited
             ],

@@ -52,7 +52,7 @@ def holding(pack: Pack, rule: Rule, count: int, *, tried: int = _DRAWN) -> tuple
     The same ones each time; none if no case of `tried` meets the rule. Twice as
     many as are wanted are looked for, so that the plainest are among them.
     """
-    engine, found = _Alone(pack, rule), list[Facts]()
+    engine, found = Alone(pack, rule), list[Facts]()
     drawn = (pack.vocabulary.read(facts) for facts in _drawn(pack, rule, tried))
     while some := list(itertools.islice(drawn, _BATCH)):
         found += [facts for facts, held in zip(some, engine.holds(some), strict=True) if held]
@@ -67,7 +67,7 @@ def turning(pack: Pack, rule: Rule, cases: Sequence[Facts]) -> dict[str, tuple[V
     From each of `cases`, for which the rule holds, one fact at a time takes every
     value. A fact that decides in none of them has no values.
     """
-    engine = _Alone(pack, rule)
+    engine = Alone(pack, rule)
     known: dict[str, Sequence[Value]] = {t.key: t.values for t in pack.vocabulary.terms}
     looked = elements(pack, rule)
     known[JURISDICTION] = list(dict.fromkeys([*looked.get(JURISDICTION, ()), *_ELSEWHERE]))
@@ -86,7 +86,7 @@ def turning(pack: Pack, rule: Rule, cases: Sequence[Facts]) -> dict[str, tuple[V
     return {key: tuple(v for v in known[key] if v in some) for key, some in found.items()}
 
 
-class _Alone:
+class Alone:
     """The engine with one rule and nothing else: does it hold?"""
 
     def __init__(self, pack: Pack, rule: Rule) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from edge.policy.authoring.matrix import Flip, flips
+from edge.policy.authoring.reach import Alone
 from edge.policy.engine import Policy
-from edge.policy.facts import JURISDICTION
+from edge.policy.facts import JURISDICTION, Facts
 from edge.policy.outcome import NO_DECISION, Decision, Outcome, Verdict
 from edge.policy.rules import Effect
 from edge.reasons import Reason
@@ -36,7 +37,7 @@ def case_text(policy: Policy, name: str, facts: Mapping[str, object], decision: 
                 f"  {key}: {given} is not a known value; taken as {taken[key]}, the strictest"
             )
     effect = Effect.FORBID if decision.verdict is Verdict.BLOCK else Effect.PERMIT
-    lines += _rules(policy, decision.rules, (effect,))
+    lines += _rules(policy, decision.rules, (effect,), read)
     if decision == NO_DECISION and not read.unread:
         lines.append("  Nothing permits this case, or its evidence is not healthy.")
     used = ", ".join(f"{key}={_word(value)}" for key, value in read.values.items())
@@ -103,11 +104,18 @@ def entry_text(policy: Policy, index: int, fields: Mapping[str, Any]) -> str:
 
 
 def _rules(
-    policy: Policy, names: Iterable[str], effects: Collection[Effect] = tuple(Effect)
+    policy: Policy,
+    names: Iterable[str],
+    effects: Collection[Effect] = tuple(Effect),
+    case: Facts | None = None,
 ) -> list[str]:
+    """The rules in their words; of those with one id, where a case is given, only what holds."""
     lines = []
     for name in names:
         rules = [r for r in policy.pack.rules if r.id == name and r.effect in effects]
+        if case is not None and len(rules) > 1:
+            holding = [rule for rule in rules if Alone(policy.pack, rule).holds([case])[0]]
+            rules = holding or rules  # GD-02 stands also for what no rule says
         for rule in rules:
             lines.append(f"  {name} {rule.effect.value}s: {rule.says}")
             lines.append(f"    {rule.source}, version {rule.version} ({rule.status.value})")
