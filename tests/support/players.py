@@ -17,8 +17,9 @@ import numpy as np
 
 from edge.cameras.layout import Layout
 from edge.frames.matcher_endpoint import MatcherEndpoint
-from edge.frames.output_format import OutputFormat, Shaper
+from edge.frames.output_format import OutputFormat
 from edge.frames.ring import Ring
+from edge.frames.shaper import Shaper
 from edge.lease import Lane
 from edge.masking.mask import nothing
 from framegate_client import VideoCapture
