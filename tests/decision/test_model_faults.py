@@ -104,7 +104,16 @@ def blocked_for(decisions: list[FrameDecision], reason: Reason) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("how", ["nan", "inf", "three", "shape", "raise"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "nan",
+        "raise",
+        pytest.param("inf", marks=pytest.mark.long),
+        pytest.param("three", marks=pytest.mark.long),
+        pytest.param("shape", marks=pytest.mark.long),
+    ],
+)
 def test_a_model_that_stays_wrong_ends_every_permit_for_good(
     kiosk: Site, bad: Callable[[str], None], loads: Path, how: str
 ) -> None:

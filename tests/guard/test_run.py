@@ -170,7 +170,7 @@ def test_a_form_that_leaves_nothing_of_the_picture_stops_the_start(kiosk: Site) 
 
 
 @pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="GStreamer is not installed")
-@pytest.mark.parametrize("layout", ["NV12", "I420"])
+@pytest.mark.parametrize("layout", ["NV12", pytest.param("I420", marks=pytest.mark.long)])
 def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
     kiosk: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
 ) -> None:
@@ -459,7 +459,7 @@ def test_the_results_of_a_run_are_complete(kiosk: Site, tmp_path: Path) -> None:
         assert (tmp_path / "out" / name).stat().st_size > 0
 
 
-@pytest.mark.parametrize("turns", [0, 7, 20])
+@pytest.mark.parametrize("turns", [0, pytest.param(7, marks=pytest.mark.long), 20])
 def test_a_run_that_is_stopped_counts_as_many_frames_as_its_log(
     kiosk: Site, tmp_path: Path, turns: int
 ) -> None:

@@ -47,7 +47,7 @@ def started(kiosk: Site, out: Path, before: str = ":") -> subprocess.CompletedPr
     return subprocess.run(shell, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)
 
 
-@pytest.mark.parametrize("mask", ["022", "077"])
+@pytest.mark.parametrize("mask", [pytest.param("022", marks=pytest.mark.long), "077"])
 def test_frames_flow_whatever_the_umask_of_whoever_starts_it(
     kiosk: Site, tmp_path: Path, mask: str
 ) -> None:
