@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit.files import Files
+from edge.audit.forms import wall_ns
 from edge.audit.journal import SEGMENTS, Journal, read_journal
 from edge.audit.note import NoteError, Signer, Verifier, read_note
 from edge.audit.proofs.merkle import Frontier, leaf_hash
 from edge.audit.publish import CHECKPOINT, Publisher
-from edge.audit.schema import Entry, Incident, Kind, canonical, validate, wall_ns
+from edge.audit.schema import Entry, Incident, Kind, canonical, validate
 from edge.audit.segment import checkpoint_text, line, parse_checkpoint
 from edge.audit.store import SegmentStore
 from edge.errors import AuditError, RollbackError

@@ -1,35 +1,46 @@
 """What an audit entry may hold: a closed set of kinds, each with typed fields.
 
 There is no field for free text, pictures, boxes, names or positions, so none
-can reach the log. Build entries with the classes below; `validate` judges the
-stored form, on writing and again on reading. Nanoseconds are stored as
-decimal strings, because a boot time outgrows the whole numbers that JSON
-keeps exact after 104 days.
+can reach the log. Build entries with the classes below. The type of a field says
+how it is stored (`edge.audit.forms`); `validate` checks the stored form, on
+writing and again on reading.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 import rfc8785
 
-from edge.errors import AuditError
-from edge.evidence.readings import Source
+from edge.audit.forms import (
+    BootNs,
+    BootNsOrNone,
+    Causes,
+    Count,
+    CountOrNone,
+    Digest16,
+    Digest32,
+    DwellS,
+    Flag,
+    Form,
+    GoodEvidence,
+    LaterCount,
+    LaterReasons,
+    PackName,
+    Rules,
+    SchemaError,
+    Version,
+    Whole,
+    form_of_enum,
+    wall_form,
+)
 from edge.lease import Lane
-from edge.reasons import Reason, worst_first
 from edge.sandbox.attempts import Attempt
 
 MAX_ENTRY_BYTES = 8192
-_MAX_EXACT = 2**53 - 1  # largest whole number that JSON readers agree on
-
-
-class SchemaError(AuditError):
-    """An entry holds something the log does not take."""
 
 
 class Kind(Enum):
@@ -103,40 +114,11 @@ class Incident(Enum):
 class Stamp:
     """What every entry carries; the caller takes the times."""
 
-    boot_id: bytes  # 16 bytes
-    mono_ns: int  # CLOCK_BOOTTIME
-    wall_ns: int  # UTC, since 1970
-    camera: bytes  # digest of the camera identity, 16 bytes
-    policy: bytes  # digest of the policy in force, 32 bytes
-
-    def fields(self) -> dict[str, Any]:
-        return {
-            "boot_id": self.boot_id.hex(),
-            "mono_ns": str(self.mono_ns),
-            "wall": wall_text(self.wall_ns),
-            "camera": self.camera.hex(),
-            "policy": self.policy.hex(),
-        }
-
-
-def wall_text(wall_ns: int) -> str:
-    """UTC time as RFC 3339 with milliseconds; such texts sort as their times do."""
-    if not 0 <= wall_ns < 253_402_300_800 * 10**9:
-        raise SchemaError(f"wall time {wall_ns} ns is outside the years 1970 to 9999")
-    moment = dt.datetime.fromtimestamp(wall_ns // 10**9, dt.timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ns // 10**6 % 1000:03d}Z"
-
-
-def wall_ns(text: str) -> int:
-    """The inverse of `wall_text`."""
-    if not _WALL.fullmatch(text):
-        raise SchemaError(f"expected a time like 2026-01-31T12:00:00.000Z, got {text[:40]!r}")
-    try:
-        year, month, day, hour, minute, second = map(int, _NUMBER.findall(text[:19]))
-        moment = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.timezone.utc)
-    except ValueError as err:
-        raise SchemaError(f"no such time: {text}") from err
-    return int(moment.timestamp()) * 10**9 + int(text[20:23]) * 10**6
+    boot_id: Digest16
+    mono_ns: BootNs  # CLOCK_BOOTTIME
+    wall_ns: Annotated[int, wall_form("wall")]  # UTC, since 1970
+    camera: Digest16  # of the camera identity
+    policy: Digest32  # of the policy in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,110 +129,63 @@ class Entry:
     stamp: Stamp
 
     def fields(self) -> dict[str, Any]:
-        return {"kind": self.kind.value, **self.stamp.fields(), **self._own()}
-
-    def _own(self) -> dict[str, Any]:
-        return {}
+        found: dict[str, Any] = {"kind": self.kind.value}
+        for part in (self.stamp, self):
+            for name, form in _FORMS[type(part)].items():
+                found[form.name or name] = form.store(getattr(part, name))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Start(Entry):
     kind = Kind.START
-    version: str  # of this software
-    pack: str
+    version: Version  # of this software
+    pack: PackName
     lane: Lane
-    dwell_s: float
+    dwell_s: DwellS
     release: Release
-    virtual: bool  # a recording stands in for the camera
+    virtual: Flag  # a recording stands in for the camera
     enrolment: Enrolment
     board: Board
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "version": self.version,
-            "pack": self.pack,
-            "lane": self.lane.value,
-            "dwell_ms": round(self.dwell_s * 1000),
-            "release": self.release.value,
-            "virtual": self.virtual,
-            "enrolment": self.enrolment.value,
-            "board": self.board.value,
-        }
 
 
 @dataclass(frozen=True, slots=True)
 class Permit(Entry):
     kind = Kind.PERMIT
-    epoch: int
+    epoch: Count
     context: Context
-    from_ns: int  # no frame captured before this may be released
-    rules: tuple[str, ...]
-    good: tuple[Source, ...]  # the evidence it rests on
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "epoch": self.epoch,
-            "context": self.context.value,
-            "from_ns": str(self.from_ns),
-            "rules": list(self.rules),
-            "evidence": {source.value: "good" for source in self.good},
-        }
+    from_ns: BootNs  # no frame captured before this may be released
+    rules: Rules
+    good: GoodEvidence  # the evidence it rests on
 
 
 @dataclass(frozen=True, slots=True)
 class End(Entry):
     kind = Kind.END
-    epoch: int
-    reasons: tuple[Reason, ...]
-    rules: tuple[str, ...]
-    released: int | None  # frames released in this epoch; None if the gate did not say
-    last_captured_ns: int | None  # of the last released frame; None if there was none
-    results: int = 0  # of the matcher since the end before, handed on; never what they say
-    results_refused: int = 0  # the same, dropped: no result by their form, or too many
-
-    def _own(self) -> dict[str, Any]:
-        last = self.last_captured_ns
-        return {
-            "epoch": self.epoch,
-            "reasons": _reason_list(self.reasons),
-            "rules": list(self.rules),
-            "released": self.released,
-            "last_captured_ns": None if last is None else str(last),
-            "results": self.results,
-            "results_refused": self.results_refused,
-        }
+    epoch: Count
+    reasons: Causes
+    rules: Rules
+    released: CountOrNone  # frames released in this epoch; None if the gate did not say
+    last_captured_ns: BootNsOrNone  # of the last released frame; None if there was none
+    results: LaterCount = 0  # of the matcher since the end before, handed on; never what they say
+    results_refused: LaterCount = 0  # the same, dropped: no result by their form, or too many
 
 
 @dataclass(frozen=True, slots=True)
 class Deny(Entry):
     kind = Kind.DENY
     context: Context
-    reasons: tuple[Reason, ...]
-    rules: tuple[str, ...]
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "context": self.context.value,
-            "reasons": _reason_list(self.reasons),
-            "rules": list(self.rules),
-        }
+    reasons: Causes
+    rules: Rules
 
 
 @dataclass(frozen=True, slots=True)
 class Stop(Entry):
     kind = Kind.STOP
-    released: int | None  # frames, in the whole run; None if the gate did not say
-    frames: int
-    results: int = 0  # of the matcher in the whole run, handed on
-    results_refused: int = 0  # the same, dropped
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "released": self.released,
-            "frames": self.frames,
-            "results": self.results,
-            "results_refused": self.results_refused,
-        }
+    released: CountOrNone  # frames, in the whole run; None if the gate did not say
+    frames: Count
+    results: LaterCount = 0  # of the matcher in the whole run, handed on
+    results_refused: LaterCount = 0  # the same, dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,33 +198,21 @@ class UncleanStop(Entry):
 @dataclass(frozen=True, slots=True)
 class Floor(Entry):
     kind = Kind.FLOOR
-    policy_version: int
-    time_floor_ns: int  # wall time that is known to have passed
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "policy_version": self.policy_version,
-            "time_floor": wall_text(self.time_floor_ns),
-        }
+    policy_version: Count
+    time_floor_ns: Annotated[int, wall_form("time_floor")]  # wall time known to have passed
 
 
 @dataclass(frozen=True, slots=True)
 class Token(Entry):
     kind = Kind.TOKEN
     handing: Handing
-    digest: bytes  # SHA-256 of what was handed in: it names nobody
-
-    def _own(self) -> dict[str, Any]:
-        return {"handing": self.handing.value, "digest": self.digest.hex()}
+    digest: Digest32  # SHA-256 of what was handed in: it names nobody
 
 
 @dataclass(frozen=True, slots=True)
 class ClockJump(Entry):
     kind = Kind.CLOCK_JUMP
-    by_s: int  # forwards, or back if below 0
-
-    def _own(self) -> dict[str, Any]:
-        return {"by_s": self.by_s}
+    by_s: Whole  # forwards, or back if below 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,34 +220,21 @@ class ClockReset(Entry):
     """Dates from `not_yet_ns` on are wrong, wherever in the log they stand."""
 
     kind = Kind.CLOCK_RESET
-    not_yet_ns: int
-    at_least_ns: int  # this has passed, so the record says
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "not_yet": wall_text(self.not_yet_ns),
-            "at_least": wall_text(self.at_least_ns),
-        }
+    not_yet_ns: Annotated[int, wall_form("not_yet")]
+    at_least_ns: Annotated[int, wall_form("at_least")]  # this has passed, the record says
 
 
 @dataclass(frozen=True, slots=True)
 class EscapeAttempt(Entry):
     kind = Kind.ESCAPE
-    tried: Attempt  # what was tried first; it is ended then
-
-    def _own(self) -> dict[str, Any]:
-        return {"tried": self.tried.value}
+    tried: Attempt  # the first attempt; the matcher is ended then
 
 
 @dataclass(frozen=True, slots=True)
 class Gap(Entry):
     kind = Kind.GAP
-    suppressed: int
-    reasons: tuple[Reason, ...]  # every reason that those left out had
-
-    def _own(self) -> dict[str, Any]:
-        held = sorted(set(self.reasons), key=lambda reason: reason.rank)
-        return {"suppressed": self.suppressed, "reasons": [reason.value for reason in held]}
+    suppressed: Count
+    reasons: LaterReasons  # every reason of the entries left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,129 +243,27 @@ class Recovered(Entry):
 
     kind = Kind.RECOVERED
     incident: Incident
-    count: int = field(default=0)  # bytes cut off, or entries written again
-
-    def _own(self) -> dict[str, Any]:
-        return {"incident": self.incident.value, "count": self.count}
-
-
-def _reason_list(reasons: tuple[Reason, ...]) -> list[str]:
-    return [reason.value for reason in worst_first(reasons)]
+    count: Count = 0  # bytes cut off, or entries written again
 
 
 # the stored form ------------------------------------------------------------------
 
-_WALL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-_NUMBER = re.compile(r"[0-9]+")
-_RULE = re.compile(r"[A-Z][A-Z0-9]{0,7}-[A-Z0-9]{1,8}")
-_NS = re.compile(r"0|-?[1-9][0-9]{0,18}")
-Check = Callable[[Any], bool]
+
+def _forms(of: type) -> dict[str, Form]:
+    """The form of each field that a stamp or an entry adds, by the field's name."""
+    hints = get_type_hints(of, include_extras=True)
+    return {
+        name: form_of_enum(hint) if isinstance(hint, type) else hint.__metadata__[0]
+        for name, hint in hints.items()
+        if name not in Entry.__annotations__
+    }
 
 
-def _text(pattern: str) -> Check:
-    compiled = re.compile(pattern)
-    return lambda v: isinstance(v, str) and compiled.fullmatch(v) is not None
-
-
-def _member(of: type[Enum]) -> Check:
-    known = {member.value for member in of}
-    return lambda v: isinstance(v, str) and v in known
-
-
-def _count(v: Any) -> bool:
-    return type(v) is int and 0 <= v <= _MAX_EXACT
-
-
-def _ns(v: Any) -> bool:
-    return isinstance(v, str) and _NS.fullmatch(v) is not None
-
-
-def _wall(v: Any) -> bool:
-    if not isinstance(v, str):
-        return False
-    try:
-        wall_ns(v)
-    except SchemaError:
-        return False
-    return True
-
-
-def _rules(v: Any) -> bool:
-    return (
-        isinstance(v, list)
-        and len(v) <= 64
-        and all(isinstance(r, str) and _RULE.fullmatch(r) is not None for r in v)
-    )
-
-
-_reason = _member(Reason)
-_source = _member(Source)
-
-
-def _reasons(v: Any) -> bool:
-    return isinstance(v, list) and len(v) == len({str(r) for r in v}) and all(map(_reason, v))
-
-
-def _evidence(v: Any) -> bool:
-    return isinstance(v, dict) and all(_source(k) and state == "good" for k, state in v.items())
-
-
-_STAMP: dict[str, Check] = {
-    "boot_id": _text(r"[0-9a-f]{32}"),
-    "mono_ns": _ns,
-    "wall": _wall,
-    "camera": _text(r"[0-9a-f]{32}"),
-    "policy": _text(r"[0-9a-f]{64}"),
-}
-_OWN: dict[Kind, dict[str, Check]] = {
-    Kind.START: {
-        "version": _text(r"[0-9][0-9A-Za-z.+-]{0,31}"),
-        "pack": _text(r"[a-z][a-z0-9_-]{0,31}"),
-        "lane": _member(Lane),
-        "dwell_ms": _count,
-        "release": _member(Release),
-        "virtual": lambda v: isinstance(v, bool),
-        "enrolment": _member(Enrolment),
-        "board": _member(Board),
-    },
-    Kind.PERMIT: {
-        "epoch": _count,
-        "context": _member(Context),
-        "from_ns": _ns,
-        "rules": _rules,
-        "evidence": _evidence,
-    },
-    Kind.END: {
-        "epoch": _count,
-        "reasons": _reasons,
-        "rules": _rules,
-        "released": lambda v: v is None or _count(v),
-        "last_captured_ns": lambda v: v is None or _ns(v),
-        "results": _count,
-        "results_refused": _count,
-    },
-    Kind.DENY: {"context": _member(Context), "reasons": _reasons, "rules": _rules},
-    Kind.STOP: {
-        "released": lambda v: v is None or _count(v),
-        "frames": _count,
-        "results": _count,
-        "results_refused": _count,
-    },
-    Kind.UNCLEAN_STOP: {},
-    Kind.FLOOR: {"policy_version": _count, "time_floor": _wall},
-    Kind.TOKEN: {"handing": _member(Handing), "digest": _text(r"[0-9a-f]{64}")},
-    Kind.CLOCK_JUMP: {"by_s": lambda v: type(v) is int and abs(v) <= _MAX_EXACT},
-    Kind.CLOCK_RESET: {"not_yet": _wall, "at_least": _wall},
-    Kind.ESCAPE: {"tried": _member(Attempt)},
-    Kind.GAP: {"suppressed": _count, "reasons": _reasons},
-    Kind.RECOVERED: {"incident": _member(Incident), "count": _count},
-}
-
-_RESULTS = frozenset({"results", "results_refused"})
-_LATER = {  # fields that entries of older versions lack
-    Kind.GAP: frozenset({"reasons"}),
-    Kind.END: _RESULTS,
-    Kind.STOP: _RESULTS,
+_FORMS: dict[type, dict[str, Form]] = {entry: _forms(entry) for entry in Entry.__subclasses__()}
+_FORMS[Stamp] = _forms(Stamp)
+_STORED = {  # the same, by the stored name
+    entry.kind: {form.name or name: form for name, form in (_FORMS[Stamp] | _FORMS[entry]).items()}
+    for entry in Entry.__subclasses__()
 }
 
 
@@ -471,16 +279,16 @@ def validate(fields: Mapping[str, Any]) -> Kind:
     except ValueError as err:
         known = ", ".join(k.value for k in Kind)
         raise SchemaError(f"audit entry has no known kind, expected one of {known}") from err
-    checks = {**_STAMP, **_OWN[kind]}
+    forms = _STORED[kind]
     for name in fields:
-        if name != "kind" and name not in checks:
+        if name != "kind" and name not in forms:
             raise SchemaError(f"audit entry of kind {kind.value} has an unknown field")
-    for name, check in checks.items():
+    for name, form in forms.items():
         if name not in fields:
-            if name in _LATER.get(kind, ()):
+            if form.later:
                 continue
             raise SchemaError(f"audit entry of kind {kind.value} has no field {name}")
-        if not check(fields[name]):
+        if not form.check(fields[name]):
             raise SchemaError(f"field {name} of a {kind.value} entry is not what it should be")
     return kind
 

@@ -177,8 +177,8 @@ def _prove(args: argparse.Namespace) -> int:
 
 
 def _verify_proof(args: argparse.Namespace) -> int:
+    from edge.audit.forms import wall_text
     from edge.audit.proofs.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
-    from edge.audit.schema import wall_text
     from edge.commissioning.keys import read_verifier
 
     if args.key is None:
@@ -264,7 +264,7 @@ def _plain(value: Any) -> str:
 
 def _time(text: str, option: str) -> int:
     """Nanoseconds of a UTC time, with or without milliseconds."""
-    from edge.audit.schema import wall_ns
+    from edge.audit.forms import wall_ns
 
     whole = text if "." in text else text.removesuffix("Z") + ".000Z"
     try:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from edge.audit.forms import wall_ns, wall_text
 from edge.audit.proofs.span import NotProven, judge_run
 from edge.audit.proofs.verify import verify_log
-from edge.audit.schema import wall_ns, wall_text
 from edge.clock import S
 from tests.support import render
 from tests.support.guards import Running, Site, running, site

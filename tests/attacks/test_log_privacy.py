@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from edge.audit.forms import SchemaError
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.audit.schema import SchemaError
 from tests.support.audit_helpers import deny, end, permit, read_all, start, stop
 
 KEY = Signer.generate("framegate-test/log")

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from edge.audit.forms import SchemaError
 from edge.audit.journal import BadEntry
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer, read_note, sign_note
 from edge.audit.proofs.merkle import Frontier, leaf_hash
 from edge.audit.proofs.verify import verify_log
-from edge.audit.schema import Floor, SchemaError
+from edge.audit.schema import Floor
 from edge.cli import main
 from edge.errors import AuditError, RollbackError
 from tests.support.audit_helpers import NOON_NS, deny, end, permit, read_all, stamp, start, stop

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from edge.audit.forms import SchemaError, wall_ns, wall_text
 from edge.audit.schema import (
     ClockJump,
     ClockReset,
@@ -14,13 +15,10 @@ from edge.audit.schema import (
     Incident,
     Kind,
     Recovered,
-    SchemaError,
     Token,
     UncleanStop,
     canonical,
     validate,
-    wall_ns,
-    wall_text,
 )
 from edge.reasons import Reason
 from edge.sandbox.attempts import Attempt

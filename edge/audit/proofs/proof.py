@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge.audit.forms import wall_ns, wall_text
 from edge.audit.note import NoteError, Verifier, decoded, first_signature_alone, read_note
 from edge.audit.paths import inclusion_path, root_from_inclusion, root_from_run, root_of, run_path
 from edge.audit.proofs.merkle import leaf_hash
 from edge.audit.proofs.span import Span, find_run, judge_run
-from edge.audit.schema import canonical, wall_ns, wall_text
+from edge.audit.schema import canonical
 from edge.audit.segment import is_count, parse_checkpoint
 from edge.errors import AuditError
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge.audit.schema import Kind, wall_ns
+from edge.audit.forms import wall_ns
+from edge.audit.schema import Kind
 from edge.errors import AuditError
 
 SLACK_NS = 10**9  # a permit may be dated this much after the clock showed it

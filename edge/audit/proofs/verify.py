@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit.files import Files
+from edge.audit.forms import SchemaError
 from edge.audit.journal import BadEntry, read_certificates, read_journal
 from edge.audit.note import NoteError, Verifier, read_note
 from edge.audit.proofs.merkle import TILE_WIDTH, Frontier, TileBuffer, leaf_hash, tile_path
 from edge.audit.publish import CHECKPOINT
-from edge.audit.schema import SchemaError, canonical
+from edge.audit.schema import canonical
 from edge.audit.segment import is_count, parse_checkpoint
 from edge.audit.store import PUBLIC_KEY
 from edge.errors import AuditError
