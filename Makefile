@@ -14,10 +14,12 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: cases help demo check fast long test policy bench bench-load soak mutants clips hil pico clean
+.PHONY: setup cases help demo check fast long test policy bench bench-load soak mutants clips hil pico clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) clips ## set up: then .venv/bin/framegate init, and a daemon runs
 
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)

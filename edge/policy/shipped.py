@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from edge.errors import PolicyError
+from edge.policy.facts import Vocabulary
 
 DEFAULT = "strict"
 PACK = "pack.json"
@@ -49,6 +50,13 @@ def shipped_files(name: str) -> dict[str, bytes]:
     folder = files("edge.policies").joinpath("packs").joinpath(name)
     own = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
     return {**shared_files(), **own}
+
+
+def known_place(jurisdiction: str) -> bool:
+    """Whether the product's rules know where this is."""
+    data = shared_files()
+    vocabulary = Vocabulary.from_json(data["vocabulary.json"], data["places.json"])
+    return vocabulary.place_of(jurisdiction) is not None
 
 
 def completed(own: Mapping[str, bytes]) -> dict[str, bytes]:

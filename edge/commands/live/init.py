@@ -1,0 +1,255 @@
+"""`framegate init`: a site in one folder, from keys to a configuration, and a first run."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.errors import UsageError
+from edge.policy.vocabulary import VOCABULARY
+
+EXAMPLES = """\
+examples:
+  framegate init till-2 --source 0 --board /dev/ttyACM0 --matcher "venv/bin/python matcher.py"
+  framegate init trial --source clip.mp4 --trial --lane verify_1_1 --operator private_business \\
+    --jurisdiction EU --public no --consent valid --taking-part yes --matcher "python3 matcher.py"
+
+What is not given is asked for in a terminal; elsewhere everything that is missing is
+named at once. Facts of law are never guessed. Nothing is overwritten. The camera must
+see the empty place; --trial takes a recording with people in it, and is for recordings.
+Afterwards the guard runs for some seconds and says whether frames pass, and if not, why.
+"""
+_YES_NO = ("yes", "no")
+_DEFAULT_GALLERY = {"verify_1_1": "self_only", "detect": "none", "redact": "none"}
+_TRY_S = 12.0
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate init`."""
+    parser = commands.add_parser(
+        "init",
+        help="make keys, records, view and configuration of a new site",
+        description="Make a folder with all that a daemon needs: keys, both signed records, the "
+        "enrolled view and guard.toml; check a first run; say what to do next.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="made here; its name is the site")
+    parser.add_argument("--source", help="the camera: index, device, address, pipeline or file")
+    for name, key, what in _WORDS:
+        parser.add_argument(f"--{name}", choices=VOCABULARY[key], metavar="WORD", help=what)
+    parser.add_argument("--jurisdiction", metavar="PLACE", help="such as EU, FR, US-OR")
+    parser.add_argument("--public", choices=_YES_NO, help="may anybody enter the place")
+    parser.add_argument("--taking-part", choices=_YES_NO, help="do people step up by themselves")
+    parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
+    parser.add_argument("--board", metavar="PORT", help="serial port of the board")
+    parser.add_argument("--dock", metavar="ID", default="D-0017", help="of the dock (D-0017)")
+    parser.add_argument(
+        "--dwell-s", type=float, default=3.0, help="how long all must hold first, 1 to 30 (3)"
+    )
+    parser.add_argument(
+        "--trial",
+        action="store_true",
+        help="enrol a recording by the lower limits, people in it left out",
+    )
+    parser.add_argument(
+        "--virtual-board",
+        action="store_true",
+        help="a trial beside a camera: no real board, so nothing is proven",
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="LAYER",
+        help="a layer of the matcher's sandbox that this machine lacks (repeatable)",
+    )
+    parser.add_argument(
+        "--unkept-clock", action="store_true", help="no time service keeps this machine's clock"
+    )
+    parser.add_argument("--no-run", action="store_true", help="leave the first run out")
+    parser.set_defaults(handler=run)
+
+
+_WORDS = (
+    ("lane", "operation", "what the matcher does, such as verify_1_1"),
+    ("gallery", "gallery", "whom it compares with (verify_1_1: self_only)"),
+    ("operator", "user", "who operates the device, such as private_business"),
+    ("by-or-for", "by_or_for", "by or for the police, or neither (neither)"),
+    ("consent", "consent", "of the people in front of it, such as valid"),
+)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the site; 1 if it stands but a start would fail, 2 if nothing was made."""
+    from edge.commissioning.new_site import coverage, make_site, refuse_existing
+    from edge.daemon.check import problems
+
+    refuse_existing(args.folder)
+    answers = _answers(args)
+    print(f"looking at {answers.source} and making {args.folder} ...", flush=True)
+    site = make_site(args.folder, answers)
+    print("the enrolled view, as it lies in the picture (# has lasting contrasts):")
+    print("\n".join(f"  {row}" for row in coverage(site.view)))
+    print(f"made keys, device.toml, session.toml, camera.view and guard.toml in {site.folder}")
+    found = problems(site.config)
+    for line in found:
+        print(f"framegate: {line}", file=sys.stderr)
+    if not found and not args.no_run:
+        print(_first_run(site.config), flush=True)
+    print(f"next: framegate daemon --config {shlex.quote(str(site.config))}")
+    print(f"  keep {site.folder / 'keys' / 'record.key'} off the device; `keys sign` needs it")
+    return 1 if found else 0
+
+
+def _answers(args: argparse.Namespace) -> Any:
+    """The answers given, and those asked for.
+
+    Raises:
+        UsageError: something is missing and nobody can be asked, or an answer is not allowed.
+    """
+    from edge.cameras.source import parse_source
+    from edge.commissioning.new_site import Answers
+
+    ask = _Asker(args, sys.stdin.isatty() and sys.stdout.isatty())
+    source = ask.text("source", "the camera (index, device, address, pipeline or file)")
+    lane = ask.word("lane", VOCABULARY["operation"], "what does the matcher do")
+    gallery = (
+        args.gallery
+        or _DEFAULT_GALLERY.get(lane)
+        or ask.word("gallery", VOCABULARY["gallery"], "whom does it compare with")
+    )
+    operator = ask.word("operator", VOCABULARY["user"], "who operates the device")
+    jurisdiction = ask.place("jurisdiction", "where does it stand (EU, FR, US-OR, ...)")
+    public = ask.word("public", _YES_NO, "may anybody enter the place")
+    consent = ask.word("consent", VOCABULARY["consent"], "the consent of those in front of it")
+    taking_part = ask.word("taking_part", _YES_NO, "do people step up by themselves")
+    live = bool(source) and parse_source(source).live
+    board = "virtual"
+    if live and not args.virtual_board:
+        board = args.board or ask.text("board", "serial port of the board")
+    ask.finish()
+    if args.trial and live:
+        raise UsageError("--trial is for recordings: a camera must see the empty place")
+    return Answers(
+        source=source,
+        site=args.folder.absolute().name,
+        lane=lane,
+        gallery=gallery,
+        operator=operator,
+        by_or_for=args.by_or_for or "neither",
+        jurisdiction=jurisdiction,
+        public=public == "yes",
+        consent=consent,
+        taking_part=taking_part == "yes",
+        board=args.board or board,
+        dock_id=args.dock,
+        dwell_s=args.dwell_s,
+        matcher=tuple(_rooted(shlex.split(args.matcher))) if args.matcher else (),
+        without=tuple(args.without),
+        virtual_board=args.virtual_board,
+        trial=args.trial,
+        unkept_clock=args.unkept_clock,
+    )
+
+
+def _rooted(command: list[str]) -> list[str]:
+    """A command whose files are named by whole paths: the daemon starts elsewhere."""
+    first, *rest = command
+    return [
+        _interpreter(first),
+        *(str(Path(p).absolute()) if Path(p).exists() else p for p in rest),
+    ]
+
+
+def _interpreter(program: str) -> str:
+    """The program itself; where `python` is a script that picks one, the one that it picks."""
+    from edge.sandbox.spec import program_of
+
+    found = program_of((program,))
+    if Path(found).name.startswith("python") and Path(found).read_bytes()[:2] == b"#!":
+        command = [found, "-c", "import sys; print(sys.executable)"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+        return said or found
+    return found
+
+
+class _Asker:
+    """Takes options, asks for those that are missing, or names them all at once."""
+
+    def __init__(self, args: argparse.Namespace, terminal: bool) -> None:
+        self._args = args
+        self._terminal = terminal
+        self._missing: list[str] = []
+
+    def text(self, name: str, question: str) -> str:
+        return self._get(name, question, "", lambda answer: bool(answer))
+
+    def word(self, name: str, allowed: tuple[str, ...], question: str) -> str:
+        return self._get(name, question, ", ".join(allowed), lambda answer: answer in allowed)
+
+    def place(self, name: str, question: str) -> str:
+        from edge.policy.shipped import known_place
+
+        found = self._get(name, question, "", known_place)
+        if found and not known_place(found):
+            raise UsageError(f"--{name}: expected a place that the policy knows, got {found!r}")
+        return found
+
+    def finish(self) -> None:
+        if self._missing:
+            raise UsageError(f"expected {', '.join(self._missing)}: facts are not guessed")
+
+    def _get(self, name: str, question: str, allowed: str, good: Callable[[str], bool]) -> str:
+        given: str | None = getattr(self._args, name)
+        if given is not None:
+            return given
+        if not self._terminal:
+            option = f"--{name.replace('_', '-')}"
+            self._missing.append(f"{option} ({allowed})" if 0 < len(allowed) < 80 else option)
+            return ""
+        while True:
+            try:
+                answer = input(f"{question}{f' [{allowed}]' if allowed else ''}? ").strip()
+            except EOFError as err:
+                raise UsageError(f"expected an answer: {question}") from err
+            if good(answer):
+                return answer
+            print(f"expected one of {allowed}" if allowed else "expected an answer")
+
+
+def _first_run(config: Path) -> str:
+    """Run the guard until a frame passes or the time is over; say what came of it."""
+    import tempfile
+    import time
+    from contextlib import closing
+    from dataclasses import replace
+
+    from edge.daemon.service import plan_of
+    from edge.daemon.settings import load_settings
+    from edge.guard.supervisor import Guard
+    from edge.reasons import HELP
+    from framegate_client import connect
+
+    print(f"a first run, {_TRY_S:g} s at most ...", flush=True)
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="framegate-init-") as folder:
+        plan = replace(plan_of(load_settings(config)), matcher=(), audit=Path(folder) / "audit")
+        own = replace(plan, confinement=None)
+        with Guard(own, say=lambda line: None) as guard:
+            with closing(connect(*guard.environment.values())) as matcher:
+                while time.monotonic() - began_s < _TRY_S and not guard.over:
+                    guard.turn()
+                    if matcher.read(0.0) is not None:
+                        return f"frames pass, {time.monotonic() - began_s:.1f} s after the start"
+                    if guard.failure is not None:
+                        return f"the guard stopped: {guard.failure}"
+            recorder = guard.recorder
+            reasons = recorder.outlook.reasons if recorder.outlook is not None else ()
+    said = "; ".join(f"{r.value}: {HELP[r].happened} {HELP[r].next_step}" for r in reasons[:3])
+    return f"no frame passed yet: {said or 'nothing was decided'}"

@@ -1,0 +1,180 @@
+"""`framegate init`: one command from a camera to a configuration that a daemon starts with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.commissioning.keys import KeyStore, RecordKind
+from edge.commissioning.records import load_device, load_session
+from edge.daemon.check import problems
+from edge.daemon.settings import load_settings
+from edge.sandbox.spec import missing
+from tests.support import render
+
+FACTS = {
+    "--lane": "verify_1_1",
+    "--operator": "private_business",
+    "--jurisdiction": "EU",
+    "--public": "no",
+    "--consent": "valid",
+    "--taking-part": "yes",
+}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "room.avi"
+    render.write_clip(path, render.lived_in(render.room(), 150))
+    return path
+
+
+@pytest.fixture
+def matcher(tmp_path: Path) -> Path:
+    path = tmp_path / "matcher.py"
+    path.write_text("from framegate_client import connect\nfor frame in connect(): pass\n")
+    return path
+
+
+def command(folder: Path, clip: Path, *more: str, leave_out: str = "") -> list[str]:
+    facts = [word for name, fact in FACTS.items() if name != leave_out for word in (name, fact)]
+    lacking = [word for layer in missing() for word in ("--without", layer.value)]
+    return ["init", str(folder), "--source", str(clip), "--trial", *facts, *lacking, *more]
+
+
+def test_one_command_makes_all_that_a_daemon_needs(
+    tmp_path: Path,
+    clip: Path,
+    matcher: Path,
+    face_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "till-2"
+    if os.getuid() == 0:
+        for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+            place.chmod(0o755)
+
+    code = main(command(folder, clip, "--matcher", f"{sys.executable} {matcher}", "--no-run"))
+    said = capsys.readouterr()
+
+    assert (code, said.err) == (0, "")
+    assert problems(folder / "guard.toml") == []
+    assert f"next: framegate daemon --config {folder / 'guard.toml'}" in said.out
+    drawn = [line.split() for line in said.out.splitlines() if line.startswith("  #")]
+    assert all(set(row) <= {"#", "."} and len(row) == 8 for row in drawn)
+    device, session = load_device(folder / "device.toml"), load_session(folder / "session.toml")
+    assert (device.site, device.jurisdiction, device.publicly_accessible) == ("till-2", "EU", False)
+    assert (session.operation.value, session.gallery) == ("verify_1_1", "self_only")
+    store = KeyStore.open(folder / "keys")
+    store.read_verified(folder / "device.toml", RecordKind.DEVICE)
+    store.read_verified(folder / "camera.view", RecordKind.VIEW)
+    assert load_settings(folder / "guard.toml").matcher == (sys.executable, str(matcher))
+    assert not list(tmp_path.glob(".init-*"))
+
+
+def test_nothing_is_overwritten(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "till-2"
+    folder.mkdir()
+    (folder / "keys").write_text("mine")
+
+    assert main(command(folder, clip)) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["keys"]
+    assert (folder / "keys").read_text() == "mine"
+
+
+def test_everything_that_is_missing_is_named_at_once_where_nobody_can_be_asked(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "init", str(tmp_path / "site")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in ("--source", *FACTS))
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--jurisdiction", "Atlantis"), "a place that the policy knows"),
+        (("--without", "walls"), "'walls' is not known"),
+        (("--dwell-s", "0.2"), "dwell_s must be 1 to 30"),
+        (("--source", "nowhere.mp4"), "nowhere.mp4"),
+        (("--source", "rtsp://127.0.0.1:1/x", "--virtual-board"), "--trial is for recordings"),
+    ],
+)
+def test_an_answer_that_is_none_leaves_nothing_behind(
+    tmp_path: Path,
+    clip: Path,
+    face_model: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    named: str,
+) -> None:
+    assert main(command(tmp_path / "site", clip, *more)) == 2
+    said = capsys.readouterr().err
+    assert named in said
+    assert len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_view_that_enrolment_refuses_says_why_and_leaves_nothing(
+    tmp_path: Path, face_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = tmp_path / "flat.avi"
+    render.write_clip(flat, [render.room() * 0 + 90 for _ in range(60)])
+
+    assert main(command(tmp_path / "site", flat)) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["flat.avi"]
+
+
+def test_in_a_terminal_what_is_missing_is_asked_until_the_answer_is_one(
+    tmp_path: Path,
+    clip: Path,
+    face_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[str] = []
+    answers = iter(["maybe", "no"])
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+    code = main(command(tmp_path / "site", clip, "--no-run", leave_out="--public"))
+
+    assert code == 0, capsys.readouterr().err
+    assert len(asked) == 2
+    assert "yes, no" in asked[0]
+    assert not load_device(tmp_path / "site" / "device.toml").publicly_accessible
+
+
+@pytest.mark.guard
+def test_the_first_run_says_that_frames_pass(
+    tmp_path: Path, clip: Path, face_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path / "site", clip, "--dwell-s", "1")) == 0
+    said = capsys.readouterr().out
+    assert "frames pass, " in said, said
+    assert not (tmp_path / "site" / "audit").exists()  # the first run leaves no trace
+    assert json.dumps("virtual") in (tmp_path / "site" / "guard.toml").read_text()
