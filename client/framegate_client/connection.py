@@ -51,6 +51,7 @@ LANES = (
     "transcribe_audio",
     "export",
     "view_masked",
+    "view_masked",
 )
 _ANSWER_S = 5.0  # the guard's time to admit
 _MAX_WORD = 16 * 1024  # bytes of one message of the guard's
@@ -292,14 +293,13 @@ class Connection:
     def _hear(self) -> bool:
         """Take one message of the guard's; False if there is none. Its silence for good is one."""
         try:
-            told = json.loads(self._channel.recv(_MAX_WORD) or b"{}")
+            found = json.loads(self._channel.recv(_MAX_WORD) or b"{}")
         except BlockingIOError:
             return False
         except (OSError, ValueError):
-            told = {}
-        if "state" not in told:
-            self._over = True
-        state = state_of(told["state"]) if "state" in told else OVER
+            found = {}
+        state = state_of(found["state"]) if isinstance(found, dict) and "state" in found else OVER
+        self._over = self._over or state.over
         if state != self._state:
             self._state = state
             if self.on_state is not None:

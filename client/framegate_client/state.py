@@ -47,25 +47,25 @@ class State(NamedTuple):
             return "The stream is over."
         if self.flowing:
             return ""
-        said = [f"{reason.text} {reason.advice}" for reason in self.reasons[:2]]
-        return " ".join(said) or "Waiting for the guard."
+        words = [f"{reason.text} {reason.advice}" for reason in self.reasons[:2]]
+        return " ".join(words) or "Waiting for the guard."
 
 
 WAITING = State(False, ())
 OVER = State(False, (), over=True)
 
 
-def state_of(told: Any) -> State:
+def state_of(message: Any) -> State:
     """The state in a message of the guard's, whatever of it makes sense."""
-    if not isinstance(told, dict):
+    if not isinstance(message, dict):
         return WAITING
-    rows = told.get("reasons")
+    rows = message.get("reasons")
     reasons = tuple(
         Reason(*map(str, row))
         for row in (rows if isinstance(rows, list) else ())
         if isinstance(row, list) and len(row) == 3
     )
-    return State(told.get("flowing") is True, reasons)
+    return State(message.get("flowing") is True, reasons)
 
 
 def placeholder(state: State, height: int, width: int, channels: int = 3) -> np.ndarray:

@@ -15,8 +15,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.cameras.identity import CameraIdentity
 from edge.cameras.live import open_camera
-from edge.cameras.opencv import CameraIdentity, FileCamera
+from edge.cameras.opencv import FileCamera
 from edge.cameras.source import parse_source
 from edge.clock import BootClock
 from edge.commissioning.enrol_view import Request, enroll
@@ -141,7 +142,7 @@ def _identity(source: str) -> CameraIdentity:
 
 def device_text(answers: Answers, camera: CameraIdentity) -> str:
     """The commissioning record."""
-    said = [
+    lines = [
         "# What this device is and where it stands. Sign it anew after every change:",
         "# framegate keys sign device.toml --kind device --keys keys",
         'camera = "fixed"',
@@ -160,20 +161,20 @@ def device_text(answers: Answers, camera: CameraIdentity) -> str:
         "[identity]",
     ]
     if camera.kind == "virtual":
-        said.append(f"virtual_sha256 = {json.dumps([camera.sha256])}")
+        lines.append(f"virtual_sha256 = {json.dumps([camera.sha256])}")
     else:
-        said += [
+        lines += [
             f"driver = {json.dumps(camera.driver)}",
             f"card = {json.dumps(camera.card)}",
             f"bus = {json.dumps(camera.bus)}",
         ]
     if answers.virtual_board:
-        said += ["[board]", "virtual = true"]
+        lines += ["[board]", "virtual = true"]
     if answers.unkept_clock:
-        said += ["[clock]", "unproven = true"]
+        lines += ["[clock]", "unproven = true"]
     if answers.without:
-        said += ["[matcher]", f"without = {json.dumps(list(answers.without))}"]
-    return "\n".join(said) + "\n"
+        lines += ["[matcher]", f"without = {json.dumps(list(answers.without))}"]
+    return "\n".join(lines) + "\n"
 
 
 def session_text(answers: Answers) -> str:
@@ -195,7 +196,7 @@ def config_text(answers: Answers) -> str:
     """`guard.toml`; a file is named by its whole path, all else lies in the folder."""
     parsed = parse_source(answers.source)
     source = answers.source if parsed.live else os.path.abspath(parsed.target)
-    said = [
+    lines = [
         "# framegate config show guard.toml prints every key and what it means.",
         f"source = {json.dumps(source)}",
         'device = "device.toml"',
@@ -204,8 +205,8 @@ def config_text(answers: Answers) -> str:
         f"board = {json.dumps(answers.board)}",
     ]
     if answers.matcher:
-        said += ["[matcher]", f"command = {json.dumps(list(answers.matcher))}"]
-    return "\n".join(said) + "\n"
+        lines += ["[matcher]", f"command = {json.dumps(list(answers.matcher))}"]
+    return "\n".join(lines) + "\n"
 
 
 def coverage(view: Fingerprint) -> list[str]:

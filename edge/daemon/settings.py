@@ -20,9 +20,9 @@ from edge.cameras.source import EXPECTED, parse_source, resolve_source
 from edge.commissioning.toml_text import parse_toml, text_of
 from edge.errors import CameraError, UsageError
 from edge.files import read_named
-from edge.guard.result_relay import ALLOWED, result_target
 from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
+from edge.sandbox.result_relay import ALLOWED, result_target
 from edge.sandbox.spec import check_variable
 
 _MAX_BYTES = 64 * 1024

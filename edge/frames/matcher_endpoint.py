@@ -24,6 +24,7 @@ import contextlib
 import hmac
 import json
 import os
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,13 @@ import numpy as np
 
 from edge.clock import S
 from edge.errors import MatcherError, UsageError
-from edge.frames.matcher_reports import MAX_REPORT, ResultQuota, report_of
 from edge.frames.messages import Compared
 from edge.frames.ring import Ring
 from edge.ipc import peer_of
 from edge.lease import Lane
 from edge.reasons import Reason
-from framegate_client.results import Result
+from edge.sandbox.results import ResultQuota
+from framegate_client.results import MAX_BYTES, Result
 
 if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
     from edge.frames.shaper import Shaper
@@ -47,6 +48,8 @@ VERSIONS = (1, 2)
 _HEARS_STATES = 2  # from this version on
 MAX_HELLO = 512
 MAX_STRANGERS = 8  # that have not said hello yet
+MAX_REPORT = 32 * 1024  # a gallery of some 480 people
+_DIGEST = re.compile("[0-9a-f]{64}")
 HELLO_NS = 1 * S  # a stranger's time to say it
 FOREVER_NS = 1 << 62
 
@@ -126,7 +129,7 @@ class MatcherEndpoint:
             else:
                 stranger.close()
         if self._matcher is not None and (data := _read(self._matcher, MAX_REPORT)) is not None:
-            self._take(report_of(data), now_ns)
+            self._take(_report(data), now_ns)
         self.tell_state()
 
     def _take(self, report: Compared | dict[str, Any] | None, now_ns: int) -> None:
@@ -244,6 +247,24 @@ class MatcherEndpoint:
         self._matcher = None
         os.close(self._wake)
         self._ring.wipe()
+
+
+def _report(data: bytes) -> Compared | dict[str, Any] | None:
+    """The matcher's report; a dict is a result, still unchecked; None if it is no report."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    match found:
+        case {"compared": str(reference), **rest} if not rest and _DIGEST.fullmatch(reference):
+            return Compared(False, (bytes.fromhex(reference),))
+        case {"gallery": [*people], **rest} if not rest and all(
+            isinstance(person, str) and _DIGEST.fullmatch(person) for person in people
+        ):
+            return Compared(True, tuple(bytes.fromhex(person) for person in people))
+        case {"result": _, **rest} if not rest:
+            return found if len(data) <= MAX_BYTES else {"result": None}
+    return None
 
 
 def _read(channel: socket.socket, most: int = MAX_HELLO) -> bytes | None:

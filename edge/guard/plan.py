@@ -43,7 +43,7 @@ class Plan:
     board_arguments: tuple[str, ...] = ("--still",)
     matcher: tuple[str, ...] = ()
     confinement: sandbox.Confinement | None = None  # the matcher's sandbox; None for none
-    results: str = ""  # where the matcher's results go, see `edge.guard.result_relay`
+    results: str = ""  # where the matcher's results go, see `edge.sandbox.result_relay`
     escaped: str = ""  # how a matcher tried to get out: then none is started, all is blocked
     pack: str = "strict"  # its name, or the path of a signed bundle
     policy: Path | None = None  # folder of the installed bundle, if not the usual one

@@ -38,9 +38,10 @@ from edge.guard.matcher import MatcherSupervisor
 from edge.guard.plan import Plan, check
 from edge.guard.processes import Child, first_lost
 from edge.guard.recorder import Recorder
-from edge.guard.result_relay import ResultRelay
 from edge.guard.run_folder import RunFolder, sweep
 from edge.heartbeat import Beats, Role
+from edge.sandbox.result_relay import ResultRelay
+from framegate_client.results import Result
 
 TURN_MS = 15
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
@@ -270,7 +271,8 @@ class Guard:
             case Over():
                 self.over = True
                 self.source_note = self._launch.source_note()
-            case MatcherResult() as result:
+            case MatcherResult(subject, score, comparisons):
+                result = Result(subject, score, comparisons)
                 self._results.take(result, self._clock.now_ns())
             case ResultRefused(why):
                 line = f"the matcher's was dropped, and others may be: {why}"

@@ -16,9 +16,9 @@ import pytest
 
 from edge.clock import S
 from edge.errors import UsageError as GuardUsageError
-from edge.frames.matcher_reports import BURST, NEW_SUBJECTS, ResultQuota
 from edge.lease import Lane
 from edge.reasons import Reason
+from edge.sandbox.results import BURST, NEW_SUBJECTS, ResultQuota
 from framegate_client import Connection, State, UsageError, VideoCapture, connect
 from framegate_client import Reason as Why
 from framegate_client.connection import LANES

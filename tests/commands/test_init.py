@@ -61,12 +61,12 @@ def test_one_command_makes_all_that_a_daemon_needs(
             place.chmod(0o755)
 
     code = main(command(folder, clip, "--matcher", f"{sys.executable} {matcher}", "--no-run"))
-    said = capsys.readouterr()
+    output = capsys.readouterr()
 
-    assert (code, said.err) == (0, "")
+    assert (code, output.err) == (0, "")
     assert problems(folder / "guard.toml") == []
-    assert f"next: framegate daemon --config {folder / 'guard.toml'}" in said.out
-    drawn = [line.split() for line in said.out.splitlines() if line.startswith("  #")]
+    assert f"next: framegate daemon --config {folder / 'guard.toml'}" in output.out
+    drawn = [line.split() for line in output.out.splitlines() if line.startswith("  #")]
     assert all(set(row) <= {"#", "."} and len(row) == 8 for row in drawn)
     device, session = load_device(folder / "device.toml"), load_session(folder / "session.toml")
     assert (device.site, device.jurisdiction, device.publicly_accessible) == ("till-2", "EU", False)
@@ -126,9 +126,9 @@ def test_an_answer_that_is_none_leaves_nothing_behind(
     named: str,
 ) -> None:
     assert main(command(tmp_path / "site", clip, *more)) == 2
-    said = capsys.readouterr().err
-    assert named in said
-    assert len(said.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert named in output
+    assert len(output.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -174,7 +174,7 @@ def test_the_first_run_says_that_frames_pass(
     tmp_path: Path, clip: Path, face_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(tmp_path / "site", clip, "--dwell-s", "1")) == 0
-    said = capsys.readouterr().out
-    assert "frames pass, " in said, said
+    output = capsys.readouterr().out
+    assert "frames pass, " in output, output
     assert not (tmp_path / "site" / "audit").exists()  # the first run leaves no trace
     assert json.dumps("virtual") in (tmp_path / "site" / "guard.toml").read_text()

@@ -13,16 +13,16 @@ import pytest
 from edge.audit.proofs.verify import verify_log
 from edge.clock import S
 from edge.errors import UsageError
-from edge.frames.lifecycle import MatcherResult
 from edge.guard.plan import Plan
-from edge.guard.result_relay import ResultRelay, result_target
 from edge.guard.supervisor import Guard
+from edge.sandbox.result_relay import ResultRelay, result_target
 from framegate_client import connect
+from framegate_client.results import Result
 from tests.support import render
 from tests.support.guards import site
 
 ANN = "a1" * 32
-RESULT = MatcherResult(ANN, 0.93, 1)
+RESULT = Result(ANN, 0.93, 1)
 
 
 @pytest.fixture
@@ -39,39 +39,39 @@ def test_a_result_reaches_who_listens_with_no_more_of_the_digest_than_eight_digi
     relay = ResultRelay(f"unix:{tmp_path / 'results'}", pytest.fail)
     relay.take(RESULT, 0)
 
-    said = json.loads(listener.recv(4096))
-    assert said == {"subject": "a1a1a1a1", "score": 0.93, "comparisons": 1}
+    output = json.loads(listener.recv(4096))
+    assert output == {"subject": "a1a1a1a1", "score": 0.93, "comparisons": 1}
 
 
 def test_where_nobody_listens_one_line_a_minute_says_so_and_the_guard_goes_on(
     tmp_path: Path,
 ) -> None:
-    said: list[str] = []
-    relay = ResultRelay(f"unix:{tmp_path / 'nobody'}", said.append)
+    output: list[str] = []
+    relay = ResultRelay(f"unix:{tmp_path / 'nobody'}", output.append)
     for second in range(61):
         relay.take(RESULT, second * S)
 
-    assert (relay.passed, relay.dropped, len(said)) == (0, 61, 2)
-    assert "No such file" in said[0]
+    assert (relay.passed, relay.dropped, len(output)) == (0, 61, 2)
+    assert "No such file" in output[0]
 
 
 def test_a_listener_that_reads_nothing_holds_nobody_up(
     listener: socket.socket, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    relay = ResultRelay(f"unix:{tmp_path / 'results'}", said.append)
+    output: list[str] = []
+    relay = ResultRelay(f"unix:{tmp_path / 'results'}", output.append)
     for _ in range(5000):
         relay.take(RESULT, 0)
 
     assert relay.passed > 0
     assert relay.dropped > 0
-    assert len(said) == 1
+    assert len(output) == 1
 
 
 def test_results_on_standard_output_are_a_line_each(capfd: pytest.CaptureFixture[str]) -> None:
     relay = ResultRelay("stdout", pytest.fail)
     relay.take(RESULT, 0)
-    relay.take(MatcherResult(None, 0.1, 1), 0)
+    relay.take(Result(None, 0.1, 1), 0)
 
     lines = capfd.readouterr().out.splitlines()
     assert [json.loads(line)["subject"] for line in lines] == ["a1a1a1a1", None]
@@ -110,10 +110,10 @@ def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alo
         audit=tmp_path / "audit",
         results=f"unix:{tmp_path / 'results'}",
     )
-    said: list[str] = []
+    output: list[str] = []
     codes: set[str] = set()
     with (
-        Guard(plan, said.append) as guard,
+        Guard(plan, output.append) as guard,
         closing(connect(*guard.environment.values())) as matcher,
     ):
         matcher.compared(ANN)
@@ -133,7 +133,7 @@ def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alo
 
     listener.settimeout(5)
     assert [json.loads(listener.recv(4096))["score"] for _ in range(2)] == [0.5, 0.5]
-    (refused,) = [line for line in said if line.startswith("results:")]
+    (refused,) = [line for line in output if line.startswith("results:")]
     assert "fields subject, score, comparisons" in refused
     entries: list[dict[str, Any]] = []
     log = b""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge import isolation
 from edge.errors import UsageError
 from edge.policy.vocabulary import VOCABULARY
 
@@ -174,8 +175,10 @@ def _interpreter(program: str) -> str:
     found = program_of((program,))
     if Path(found).name.startswith("python") and Path(found).read_bytes()[:2] == b"#!":
         command = [found, "-c", "import sys; print(sys.executable)"]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
-        return said or found
+        names = isolation.environment()
+        asked = subprocess.run(command, env=names, capture_output=True, text=True, timeout=20)
+        answer = asked.stdout.strip()
+        return answer or found
     return found
 
 
@@ -233,7 +236,6 @@ def _first_run(config: Path) -> str:
     from edge.daemon.service import plan_of
     from edge.daemon.settings import load_settings
     from edge.guard.supervisor import Guard
-    from edge.reasons import HELP
     from framegate_client import connect
 
     print(f"a first run, {_TRY_S:g} s at most ...", flush=True)
@@ -251,5 +253,5 @@ def _first_run(config: Path) -> str:
                         return f"the guard stopped: {guard.failure}"
             recorder = guard.recorder
             reasons = recorder.outlook.reasons if recorder.outlook is not None else ()
-    said = "; ".join(f"{r.value}: {HELP[r].happened} {HELP[r].next_step}" for r in reasons[:3])
-    return f"no frame passed yet: {said or 'nothing was decided'}"
+    words = "; ".join(f"{r.value}: {r.happened} {r.next_step}" for r in reasons[:3])
+    return f"no frame passed yet: {words or 'nothing was decided'}"

@@ -209,7 +209,7 @@ def _variable(given: str) -> tuple[str, str]:
 
 
 def _target(value: str) -> str:
-    from edge.guard.result_relay import result_target
+    from edge.sandbox.result_relay import result_target
 
     try:
         return result_target(value, Path.cwd())

@@ -14,14 +14,11 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge.clock import S
 from edge.errors import UsageError
-from framegate_client.results import SUBJECT_DIGITS
-
-if TYPE_CHECKING:  # who reads a configuration does without OpenCV
-    from edge.frames.lifecycle import MatcherResult
+from framegate_client.results import SUBJECT_DIGITS, Result
 
 STDOUT = "stdout"
 _UNIX = "unix:"
@@ -60,7 +57,7 @@ class ResultRelay:
         """
         self.passed = self.dropped = 0
         self._say = say
-        self._said_ns = -_SAY_NS
+        self._warned_ns = -_SAY_NS
         self._path = target.removeprefix(_UNIX) if target.startswith(_UNIX) else ""
         self._stdout = target == STDOUT
         self._channel: socket.socket | None = None
@@ -71,7 +68,7 @@ class ResultRelay:
             self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._channel.setblocking(False)
 
-    def take(self, result: MatcherResult, now_ns: int) -> None:
+    def take(self, result: Result, now_ns: int) -> None:
         """Pass one result on, if there is where to and it takes it at once."""
         if not self._stdout and self._channel is None:
             return
@@ -84,8 +81,8 @@ class ResultRelay:
 
     def warn(self, line: str, now_ns: int) -> None:
         """Say `line`, but not more than one a minute."""
-        if now_ns - self._said_ns >= _SAY_NS:
-            self._said_ns = now_ns
+        if now_ns - self._warned_ns >= _SAY_NS:
+            self._warned_ns = now_ns
             self._say(f"results: {line}")
 
     def close(self) -> None:
@@ -110,7 +107,7 @@ class ResultRelay:
         return ""
 
 
-def _line(result: MatcherResult) -> bytes:
+def _line(result: Result) -> bytes:
     subject = None if result.subject is None else result.subject[:SUBJECT_DIGITS]
-    said = {"subject": subject, "score": result.score, "comparisons": result.comparisons}
-    return json.dumps(said).encode()
+    fields = {"subject": subject, "score": result.score, "comparisons": result.comparisons}
+    return json.dumps(fields).encode()

@@ -1,4 +1,4 @@
-"""What an admitted matcher may report: whom it compares, and results, so many a minute.
+"""What of a matcher's results may leave its sandbox: so many a minute, about whom it reported.
 
 A result is small by its form (`framegate_client.results`). The quota holds how many
 there may be, so that what a thousand of them could carry stays small, too: 60 a
@@ -8,42 +8,18 @@ matcher reported. Without clock and I/O.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import deque
 from typing import Any
 
 from edge.clock import S
 from edge.errors import UsageError
-from edge.frames.messages import Compared
-from framegate_client.results import MAX_BYTES, Result, result_of
-
-MAX_REPORT = 32 * 1024  # a gallery of some 480 people
-_DIGEST = re.compile("[0-9a-f]{64}")
+from framegate_client.results import Result, result_of
 
 A_MINUTE_NS = 60 * S
 BURST = 10  # results at once
 EVERY_NS = 1 * S  # one more may come
 NEW_SUBJECTS = 12  # a minute
 MOST_PEOPLE = 2048  # reported by one matcher, the newest
-
-
-def report_of(data: bytes) -> Compared | dict[str, Any] | None:
-    """The matcher's report; a dict is a result, still unchecked; None if it is no report."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    match found:
-        case {"compared": str(reference), **rest} if not rest and _DIGEST.fullmatch(reference):
-            return Compared(False, (bytes.fromhex(reference),))
-        case {"gallery": [*people], **rest} if not rest and all(
-            isinstance(person, str) and _DIGEST.fullmatch(person) for person in people
-        ):
-            return Compared(True, tuple(bytes.fromhex(person) for person in people))
-        case {"result": _, **rest} if not rest:
-            return found if len(data) <= MAX_BYTES else {"result": None}
-    return None
 
 
 class ResultQuota:
