@@ -25,6 +25,8 @@ examples:
   framegate audit prove out/audit --from 2026-01-31T12:00:00Z --to 2026-01-31T13:00:00Z \\
       --out proof.json                                that no frame was released in that hour
   framegate audit verify-proof proof.json --key log.pub
+  framegate audit prove out/audit --checkpoint kept --out continues   nothing before was changed
+  framegate audit verify-proof continues --checkpoint kept --key log.pub
 """
 
 
@@ -59,16 +61,27 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show.set_defaults(handler=_reading(_show))
 
     prove = actions.add_parser(
-        "prove", parents=[log], help="prove that no frame was released, or that an entry is there"
+        "prove",
+        parents=[log],
+        help="prove that no frame was released, an entry is there, or nothing was changed",
     )
     prove.add_argument("--from", dest="since", metavar="TIME", help=f"start of the span ({_TIME})")
     prove.add_argument("--to", dest="until", metavar="TIME", help="end of the span")
     prove.add_argument("--entry", type=int, metavar="N", help="instead: entry N is in the log")
+    prove.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="instead: the log continues this older checkpoint of it (RFC 6962)",
+    )
     prove.add_argument("--out", type=Path, metavar="FILE", help="write the proof here")
     prove.set_defaults(handler=_reading(_prove))
 
     check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
     check.add_argument("proof", type=Path, metavar="FILE", help="what `prove` wrote")
+    check.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="the older checkpoint that it starts from"
+    )
     check.set_defaults(handler=_reading(_verify_proof))
 
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
@@ -92,18 +105,12 @@ def _reading(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
 def _verify(args: argparse.Namespace) -> int:
     from edge.audit.journal import BadEntry
-    from edge.audit.note import NoteError, read_note
     from edge.audit.proofs.verify import verify_log
 
     key = _log_key(args)
     if args.floor < 0:
         raise UsageError(f"--floor: expected a count of entries, got {args.floor}")
-    seen = None if args.checkpoint is None else _read(args.checkpoint)
-    if seen is not None:
-        try:
-            read_note(seen, [key])
-        except NoteError as err:
-            raise UsageError(f"{args.checkpoint}: {err}") from err
+    seen = None if args.checkpoint is None else _old_checkpoint(args, key)
     _say_whose_key(args)
     try:
         found = verify_log(args.log, key, floor=args.floor, seen=seen)
@@ -151,8 +158,13 @@ def _prove(args: argparse.Namespace) -> int:
 
     key = _log_key(args)
     span = args.since is not None and args.until is not None
-    if span == (args.entry is not None) or (args.since is None) != (args.until is None):
-        raise UsageError("prove: expected --from TIME and --to TIME, or --entry N")
+    asked = (span, args.entry is not None, args.checkpoint is not None)
+    if sum(asked) != 1 or (args.since is None) != (args.until is None):
+        raise UsageError(
+            "prove: expected --from TIME and --to TIME, or --entry N, or --checkpoint FILE"
+        )
+    if args.checkpoint is not None:
+        return _prove_consistency(args, key)
     from_ns = _time(args.since, "--from") if span else 0
     to_ns = _time(args.until, "--to") if span else 0
     if span and from_ns >= to_ns:
@@ -168,6 +180,37 @@ def _prove(args: argparse.Namespace) -> int:
             proof = prove_entry(entries, note, key, args.entry)
     except AuditError as err:
         return _no(f"not proven: {err}")
+    return _give(args, proof)
+
+
+def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
+    """From the published tiles alone, as whoever serves them could."""
+    from edge.audit.proofs.consistency import prove_consistency
+    from edge.audit.proofs.tiled import roots_of, size_of
+
+    old = _old_checkpoint(args, key)
+    note = _read(args.log / "checkpoint")
+    _say_whose_key(args)
+    try:
+        root = roots_of(args.log / "tile", size_of(note.decode(errors="replace")))
+        proof = prove_consistency(old, note, root, key)
+    except AuditError as err:
+        return _no(f"not proven: {err}")
+    return _give(args, proof.decode())
+
+
+def _old_checkpoint(args: argparse.Namespace, key: Verifier) -> bytes:
+    from edge.audit.note import NoteError, read_note
+
+    old = _read(args.checkpoint)
+    try:
+        read_note(old, [key])
+    except NoteError as err:
+        raise UsageError(f"{args.checkpoint}: {err}") from err
+    return old
+
+
+def _give(args: argparse.Namespace, proof: str) -> int:
     if args.out is None:
         print(proof, end="")
     else:
@@ -187,6 +230,8 @@ def _verify_proof(args: argparse.Namespace) -> int:
     data = _read(args.proof)
     if len(data) > MAX_PROOF_BYTES:
         raise UsageError(f"{args.proof} is larger than {MAX_PROOF_BYTES} bytes")
+    if data.startswith(b"old ") or args.checkpoint is not None:
+        return _verify_consistency(args, data, key)
     try:
         found = verify_proof(data.decode(errors="replace"), key)
     except AuditError as err:
@@ -209,6 +254,25 @@ def _verify_proof(args: argparse.Namespace) -> int:
             f"proven: entry {found.index} of the {found.size} that {found.origin} signed is\n"
             f"{_line(found.index, found.fields)}"
         )
+    print(json.dumps(answer) if args.json else text)
+    return 0
+
+
+def _verify_consistency(args: argparse.Namespace, data: bytes, key: Verifier) -> int:
+    from edge.audit.proofs.consistency import verify_consistency
+
+    if args.checkpoint is None:
+        raise UsageError("verify-proof: expected --checkpoint FILE, the older checkpoint")
+    try:
+        old, size = verify_consistency(data, _old_checkpoint(args, key), key)
+    except AuditError as err:
+        if args.json:
+            print(json.dumps({"proven": False, "error": str(err)}))
+        return _no(f"{args.proof} proves nothing: {err}")
+    answer = {"proven": True, "origin": key.name, "claim": "consistent", "old": old, "size": size}
+    text = (
+        f"proven: the {size} entries that {key.name} signed continue the {old} of {args.checkpoint}"
+    )
     print(json.dumps(answer) if args.json else text)
     return 0
 

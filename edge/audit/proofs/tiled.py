@@ -42,7 +42,7 @@ def prove_from_tiles(tiles: Path, note: str, index: int) -> str:
     if not 0 <= index < size:
         raise AuditError(f"expected an entry from 0 to {size - 1}, got {index}")
     entry = _entry(tiles, index, size)
-    path = inclusion_path_of(size, index, _roots(tiles, size))
+    path = inclusion_path_of(size, index, roots_of(tiles, size))
     if root_from_inclusion(leaf_hash(entry), index, size, path) != root:
         raise AuditError("the log's files are not those of its checkpoint")
     return entry_proof(index, entry, path, note)
@@ -56,7 +56,7 @@ def _parse(note: str) -> tuple[int, bytes]:
         raise AuditError(f"no checkpoint: {err}") from err
 
 
-def _roots(tiles: Path, size: int) -> Root:
+def roots_of(tiles: Path, size: int) -> Root:
     """What gives the root over entries `low` to `high - 1`, from the tiles of a tree of `size`."""
     read: dict[tuple[int, int], bytes] = {}
 
