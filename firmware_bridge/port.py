@@ -11,7 +11,6 @@ import os
 import select
 import termios
 from pathlib import Path
-from typing import Protocol
 
 import serial
 
@@ -19,22 +18,6 @@ from edge.errors import BridgeError
 
 BAUD = 115_200
 MAX_READ = 4096  # bytes taken at a time
-
-
-class SerialPort(Protocol):
-    """What the bridge needs of a port."""
-
-    def read(self) -> bytes:
-        """What has arrived, at most `MAX_READ` bytes; empty if nothing has."""
-
-    def write(self, data: bytes) -> bool:
-        """Send all of `data` or refuse it."""
-
-    def flush_input(self) -> None:
-        """Throw away what has arrived."""
-
-    def close(self) -> None:
-        """Give the port back."""
 
 
 class Port:

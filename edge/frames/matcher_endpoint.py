@@ -85,7 +85,6 @@ class MatcherEndpoint:
         self._matcher: socket.socket | None = None
         self._wake = -1
         self._strangers: dict[socket.socket, int] = {}  # and when it must have said hello
-        self.refusals = 0
         self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
         self.results: list[Result] = []  # and these
         self.complaint = ""  # why the newest result was refused, until it is taken away
@@ -167,7 +166,6 @@ class MatcherEndpoint:
         try:
             self._admit(stranger, hello)
         except MatcherError as err:
-            self.refusals += 1
             with contextlib.suppress(OSError):
                 stranger.send(json.dumps({"ok": False, "code": str(err)}).encode())
             stranger.close()

@@ -56,7 +56,6 @@ class Live:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         self._screen: Screen | None = None
-        self._title = ""
         self._start_ns: int | None = None
         self._drawn_ns: int | None = None
         self._shown: object = None
@@ -64,7 +63,6 @@ class Live:
     def scene(self, title: str) -> None:
         """Begin a scene; what the one before showed stays on the screen."""
         self.close()
-        self._title = title
         self._start_ns = self._drawn_ns = self._shown = None
         self._console.print(Text(title, style="bold"), soft_wrap=True)
         if self._console.is_terminal:

@@ -191,11 +191,6 @@ class Tap:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def inject(self, data: bytes, *, to_board: bool) -> None:
-        """Put bytes on the wire."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._board if to_board else self._master, data)
-
     def close(self) -> None:
         self._stopped = True
         self._thread.join()
