@@ -33,6 +33,7 @@ test: check clips ## set up, check the style and run every test (ARGS='-k gate' 
 long: $(TESTED) clips ## what `make test` tries in part: more seeds, more recordings, 100,000 gate steps
 	@FRAMEGATE_STEPS=100000 $(PYTEST) tests/frames/test_gate_machine.py $(ARGS)
 	@$(PYTEST) -m long $(ARGS)
+	@$(BIN)/python -m tests.fuzz
 
 check: $(TESTED) ## seconds: style, types, and that no import points upwards
 	@$(BIN)/ruff check --quiet .

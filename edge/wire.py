@@ -93,7 +93,7 @@ def from_json(kind: type[T], text: str) -> T:
     """
     try:
         found: T = _typed(kind, json.loads(text))
-    except (ValueError, TypeError, KeyError) as err:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
         raise GuardError(f"malformed {kind.__name__} between processes: {err}") from err
     return found
 

@@ -26,10 +26,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from edge import isolation
-from edge.cameras.identity import CameraIdentity, Dating
+from edge.cameras.identity import MAX_SIDE_PX, CameraIdentity, Dating
 from edge.cameras.layout import layout_of, padded
 from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
-from edge.cameras.recording import MAX_SIDE_PX
 from edge.cameras.redact import redacted
 from edge.cameras.source import driver_of, pipeline_words
 from edge.cameras.v4l2 import v4l2_identity

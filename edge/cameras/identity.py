@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 
+MAX_SIDE_PX = 8192  # no camera's picture is larger
+
 
 @dataclass(frozen=True, slots=True)
 class CameraIdentity:

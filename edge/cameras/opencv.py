@@ -23,10 +23,10 @@ os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
 
 import cv2
 
-from edge.cameras.identity import CameraIdentity, Dating
+from edge.cameras.identity import MAX_SIDE_PX, CameraIdentity, Dating
 from edge.cameras.layout import Layout
-from edge.cameras.recording import MAX_SIDE_PX, Recording
-from edge.clock import MS, Clock
+from edge.cameras.recording import Recording
+from edge.clock import MS, Clock, S
 from edge.errors import CameraError
 
 SILENT_S = 5.0  # a live camera that says nothing for this long is lost, and opened again
@@ -149,3 +149,23 @@ def open_capture(
     if max(width, height) > MAX_SIDE_PX:
         raise CameraError(f"{expected} of at most {MAX_SIDE_PX} px a side, got {width}x{height}")
     return capture
+
+
+def opening_frames(camera: Camera, seconds: float, count: int) -> list[np.ndarray]:
+    """Up to 2 * `count` - 1 BGR frames, evenly spread over the first `seconds`.
+
+    However long or fast the source is, no more are held: when there are that many
+    every second one is let go, and from then on only every second one of those
+    that come is kept. The camera is left open. It gives frames of its own, which may be kept.
+    """
+    kept: list[np.ndarray] = []
+    stride, first_ns = 1, None
+    for number, shot in enumerate(camera.shots()):
+        first_ns = shot.captured_ns if first_ns is None else first_ns
+        if shot.captured_ns - first_ns > seconds * S:
+            break
+        if number % stride == 0:
+            kept.append(camera.layout.bgr(shot.frame))
+        if len(kept) == 2 * count:
+            kept, stride = kept[::2], 2 * stride
+    return kept

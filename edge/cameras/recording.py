@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 
 from edge.cameras.decoder_log import decoder_log
+from edge.cameras.identity import MAX_SIDE_PX
 from edge.cameras.pictures import PictureReader, Read
 from edge.cameras.recording_file import DEMUXERS, RecordingFile
 from edge.clock import MS, S
 from edge.errors import CameraError
 
 MIN_SIZE_PX = (64, 48)  # (width, height): a smaller picture has no thumbnail to compare
-MAX_SIDE_PX = 8192
 _MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _MAX_REORDERED = 16  # pictures that H.264 and its like may hold back, and give up without a time
 _MAX_UNTIMED = 250  # after the first picture: then the file has no times

@@ -18,8 +18,7 @@ import numpy as np
 
 from edge.cameras.identity import CameraIdentity
 from edge.cameras.live import open_camera
-from edge.cameras.opencv import Camera, FileCamera
-from edge.cameras.opening import opening_frames
+from edge.cameras.opencv import Camera, FileCamera, opening_frames
 from edge.cameras.source import parse_source
 from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind

@@ -113,7 +113,7 @@ class ConsentInbox:
             if data is None:
                 self.readable = False  # it may be a withdrawal; look again
                 continue
-            what = (os.path.splitext(name)[1], hashlib.sha256(data).digest())
+            what = (_kind(name), hashlib.sha256(data).digest())
             if what not in self._known:
                 if not self._left:
                     self.readable = False  # blocked until it may be taken
@@ -149,12 +149,12 @@ class ConsentInbox:
 
     def _take(self, name: str, data: bytes) -> Handed:
         digest = hashlib.sha256(data).digest()
-        suffix = os.path.splitext(name)[1]
+        shown = "".join(sign if sign.isprintable() else "?" for sign in name)
         try:
-            handing = _TAKES[suffix](self, data)
+            handing = _TAKES[_kind(name)](self, data)
         except (RecordError, SignatureError) as err:
-            return Handed(Handing.REFUSED, digest, f"{name} is refused: {err}")
-        return Handed(handing, digest, f"{name} is taken: {handing.value}")
+            return Handed(Handing.REFUSED, digest, f"{shown} is refused: {err}")
+        return Handed(handing, digest, f"{shown} is taken: {handing.value}")
 
     def _token(self, data: bytes) -> Handing:
         try:
@@ -192,6 +192,11 @@ _TAKES = {
     ".withdrawn": ConsentInbox._withdrawn,
     ".optout": ConsentInbox._optout,
 }
+
+
+def _kind(name: str) -> str:
+    """The ending that says what a file is; one that has no more than the ending has one, too."""
+    return next(kind for kind in _TAKES if name.endswith(kind))
 
 
 def _line(data: bytes) -> str:

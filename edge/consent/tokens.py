@@ -141,7 +141,7 @@ def _seconds(value: object) -> bool:
 
 
 def _lane(value: object) -> bool:
-    return value in {lane.value for lane in Lane}
+    return isinstance(value, str) and value in {lane.value for lane in Lane}
 
 
 _AUTHORISATION = {

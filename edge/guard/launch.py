@@ -7,6 +7,7 @@ guard, even in the middle of its start, finds all of it.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from edge import ipc
 from edge.audit.schema import Board, Release
-from edge.cameras.identity import CameraIdentity, Dating
+from edge.cameras.identity import MAX_SIDE_PX, CameraIdentity, Dating
 from edge.clock import MS, BootClock, boot_id
 from edge.decision.settings import DeciderSettings
 from edge.errors import CameraError, GuardError, RecordError
@@ -109,7 +110,7 @@ class Launch:
         max_lag_ns = checked.device.max_lag_ms * MS
         settings = CaptureSettings(plan.source, max_lag_ns, **self._numbers["capture"])
         self._configure("capture", settings)
-        hello = _hello(self._camera)
+        hello = hello_of(self._camera)
         identity, picture = hello.identity, hello.picture
         fingerprint = ViewFile.from_bytes(checked.view) if checked.view else None
         known = self._known(identity, fingerprint)
@@ -285,7 +286,12 @@ class Launch:
         self._bridge_end.close()
 
 
-def _hello(channel: socket.socket) -> CameraHello:
+def hello_of(channel: socket.socket) -> CameraHello:
+    """The camera's greeting, waited for; a picture that no camera has is refused.
+
+    Raises:
+        CameraError: it cannot be opened, says nothing, or says what makes no sense.
+    """
     try:
         data = ipc.await_word(channel)
     except TimeoutError as err:
@@ -295,4 +301,11 @@ def _hello(channel: socket.socket) -> CameraHello:
         raise CameraError(hello.error)
     if not isinstance(hello, CameraHello):
         raise CameraError(f"expected the camera's greeting, got {type(hello).__name__}")
+    picture = hello.picture
+    sides = min(picture.height, picture.width), max(picture.height, picture.width)
+    if not (0 < sides[0] <= sides[1] <= MAX_SIDE_PX and 0 <= picture.rate_hz < math.inf):
+        raise CameraError(
+            f"expected a picture of at most {MAX_SIDE_PX} px a side and a rate, got "
+            f"{picture.width}x{picture.height} px at {picture.rate_hz:g} Hz"
+        )
     return hello

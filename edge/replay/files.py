@@ -17,8 +17,7 @@ from edge.audit.clerk import Clerk
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
 from edge.audit.schema import Board, Enrolment, Release, Start, Stop
-from edge.cameras.opencv import FileCamera
-from edge.cameras.opening import opening_frames
+from edge.cameras.opencv import FileCamera, opening_frames
 from edge.clock import S
 from edge.commissioning.records import DWELL_S, Device, load_device, load_session
 from edge.errors import RecordError, UsageError

@@ -10,8 +10,7 @@ import pytest
 
 from edge.cameras.identity import CameraIdentity
 from edge.cameras.layout import Layout
-from edge.cameras.opencv import Room, Shot, nowhere
-from edge.cameras.opening import opening_frames
+from edge.cameras.opencv import Room, Shot, nowhere, opening_frames
 from edge.clock import S
 
 
