@@ -19,11 +19,10 @@ from edge.commissioning.records import parse_device, parse_session
 from edge.consent.consent import Consent
 from edge.consent.inbox import LOOK_NS, ConsentInbox
 from edge.consent.tokens import read_authorisation, read_receipt
-from edge.errors import GuardError, PolicyError, RecordError, UsageError
+from edge.errors import GuardError, PolicyError, RecordError
 from edge.evidence import telemetry
 from edge.frames import lifecycle, messages
 from edge.frames.matcher_endpoint import VERSIONS, MatcherEndpoint
-from edge.frames.matcher_reports import ResultQuota, report_of
 from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
@@ -113,7 +112,7 @@ def channels(folder: Path) -> list[Channel]:
     """All of them; files are made in `folder`."""
     made = (
         _hello(folder),
-        _reports(),
+        _reports(folder),
         _printed(),
         _inbox(folder / "inbox"),
         _token(),
@@ -131,54 +130,65 @@ def channels(folder: Path) -> list[Channel]:
     return list(made)
 
 
-def _hello(folder: Path) -> Channel:
-    """Greet a stranger again and again; the token is renewed, as after each admission."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(str(folder / "socket"))
-    listener.listen(1)
-    ring = Ring.create(48)
-    ring.seal()
-    shaper = Shaper(OutputFormat(), Layout.BGR, 4, 4)
-    endpoint = MatcherEndpoint(
-        listener, ring, token="secret", lane=Lane.VERIFY, uid=os.getuid(), shaper=shaper
-    )
+class _Matcher:
+    """A matcher at an endpoint in this process."""
 
-    def greet(hello: bytes) -> dict[str, Any]:
-        endpoint.renew("secret")
+    def __init__(self, path: Path) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(path))
+        listener.listen(1)
+        ring = Ring.create(48)
+        ring.seal()
+        shaper = Shaper(OutputFormat(), Layout.BGR, 4, 4)
+        self._endpoint = MatcherEndpoint(
+            listener, ring, token="secret", lane=Lane.VERIFY, uid=os.getuid(), shaper=shaper
+        )
+
+    def greet(self, hello: bytes) -> socket.socket:
+        """Say hello as the next one, with the token renewed; the answer can be read."""
+        self._endpoint.show_out()
+        self._endpoint.renew("secret")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
-            endpoint.greet(theirs, hello)
-            answer: dict[str, Any] = json.loads(ours.recv(512))
-        endpoint.serve(0)
-        endpoint.show_out()
-        return answer
+        self._endpoint.greet(theirs, hello)
+        return ours
 
+    def ask(self, hello: bytes) -> bool:
+        """Whether this hello is let in."""
+        with self.greet(hello) as ours:
+            let_in = json.loads(ours.recv(512))["ok"]
+        self._endpoint.serve(0)
+        return let_in is True
+
+    def report(self, *reports: bytes) -> tuple[int, int]:
+        """(reports, results) that the endpoint takes of these, said one after another."""
+        endpoint = self._endpoint
+        endpoint.reports.clear()
+        endpoint.results.clear()
+        with self.greet(json.dumps(_HELLO).encode()) as ours, contextlib.suppress(OSError):
+            for data in reports:
+                ours.send(data)  # fails once the endpoint has hung up
+                endpoint.serve(S)
+        return len(endpoint.reports), len(endpoint.results)
+
+
+def _hello(folder: Path) -> Channel:
+    matcher = _Matcher(folder / "hello")
     return Channel(
         "matcher's hello",
         "whoever reaches the socket",
-        lambda: greet(json.dumps(_HELLO).encode())["ok"] is True,
-        lambda draw: greet(json_of(draw, [_HELLO])),
+        lambda: matcher.ask(json.dumps(_HELLO).encode()),
+        lambda draw: matcher.ask(json_of(draw, [_HELLO])),
     )
 
 
-def _reports() -> Channel:
-    def take(data: bytes) -> bool:
-        report = report_of(data)
-        if not isinstance(report, dict):
-            return report is not None
-        quota = ResultQuota("verify_1_1")
-        quota.know((bytes.fromhex(_DIGEST),))
-        try:
-            quota.take(report["result"], S)
-        except UsageError:
-            return False
-        return True
-
+def _reports(folder: Path) -> Channel:
+    matcher = _Matcher(folder / "reports")
+    sound = [json.dumps(report).encode() for report in _REPORTS]
     return Channel(
         "matcher's reports",
         "the matcher",
-        lambda: take(json.dumps(_REPORTS[0]).encode()),
-        lambda draw: take(json_of(draw, _REPORTS)),
+        lambda: matcher.report(*sound[:2]) == (2, 0),
+        lambda draw: matcher.report(sound[0], json_of(draw, _REPORTS), json_of(draw, _REPORTS)),
     )
 
 
