@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1 << 20
+MODEL_BYTES = 1 << 30  # more than any model that a device of this kind runs
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -69,6 +73,53 @@ def read_trusted(path: Path, most_bytes: int) -> bytes:
             why = f"{place} may be changed by others (chmod go-w {place})"
             raise PermissionError(errno.EPERM, why)
     return data
+
+
+def open_named(path: Path) -> BinaryIO:
+    """The regular file that an operator names, maybe by a link, opened; nothing is waited for.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a device may already do something
+        raise _odd(path)
+    return _opened(path, 0)[0]
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of what `open_named` gives, whatever its size.
+
+    Raises:
+        OSError: as there.
+    """
+    digest = hashlib.sha256()
+    with open_named(path) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def move_over(old: Path, new: Path) -> None:
+    """Put a file that was written whole at `new`; a link there is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    os.replace(old, new)
+
+
+def open_append(path: Path) -> BinaryIO:
+    """A file of one's own to write at the end of, made where there is none; no link.
+
+    Raises:
+        OSError: it cannot be written, or is no regular file.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.fdopen(os.open(path, flags, 0o644), "ab")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _odd(path)
+    return file
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -122,11 +173,18 @@ def _read_named(path: Path, most_bytes: int) -> tuple[bytes, os.stat_result]:
 
 
 def _read(path: Path, most_bytes: int, flags: int) -> tuple[bytes, os.stat_result]:
-    with os.fdopen(os.open(path, _READ | flags), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise _odd(path)
-        return file.read(most_bytes), found
+    file, found = _opened(path, flags)
+    with file:
+        return file.read(min(most_bytes, found.st_size + 1)), found
+
+
+def _opened(path: Path, flags: int) -> tuple[BinaryIO, os.stat_result]:
+    file = os.fdopen(os.open(path, _READ | flags), "rb")
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        file.close()
+        raise _odd(path)
+    return file, found
 
 
 def _odd(path: Path) -> OSError:

@@ -146,8 +146,8 @@ def test_an_isolated_command_drops_what_loads_code_all_the_same(
     done = subprocess.run([installed, "explain", "VIEW_FOREIGN"], capture_output=True, text=True)
 
     assert done.returncode == 0
-    said = done.stderr.count("/nowhere/x.so")  # by each program that was started with it
-    assert 1 <= said <= 5  # shell, readlink, test, wrapper, the first Python; not the one after it
+    count = done.stderr.count("/nowhere/x.so")  # by each program that was started with it
+    assert 1 <= count <= 5  # shell, readlink, test, wrapper, the first Python; not the one after it
     monkeypatch.delenv("LD_PRELOAD")
     assert not subprocess.run([installed, "explain", "VIEW_FOREIGN"], capture_output=True).stderr
 

@@ -11,6 +11,11 @@ import fcntl
 import os
 from pathlib import Path
 
+from edge import files
+
+# The log's own files: none is a link, and a pipe in the place of one is not waited for.
+_OWN = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
 
 class Files:
     """The real file system. Errors are plain `OSError`."""
@@ -21,7 +26,8 @@ class Files:
     def read(self, path: Path) -> bytes | None:
         """The whole file, or None if there is none."""
         try:
-            return path.read_bytes()
+            with files.open_named(path) as file:
+                return file.read()
         except FileNotFoundError:
             return None
 
@@ -34,7 +40,7 @@ class Files:
 
     def begin(self, path: Path, *, secret: bool = False) -> int:
         """A descriptor to append to a new or existing file."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = _OWN | os.O_CREAT | os.O_APPEND
         return os.open(path, flags, 0o600 if secret else 0o640)
 
     def write(self, fd: int, data: bytes) -> int:
@@ -52,7 +58,7 @@ class Files:
 
     def overwrite(self, path: Path, data: bytes) -> None:
         """Write `data` over the start of a file, in place, and sync it."""
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, _OWN)
         try:
             os.pwrite(fd, data, 0)
             os.fsync(fd)
@@ -60,21 +66,17 @@ class Files:
             os.close(fd)
 
     def rename(self, old: Path, new: Path) -> None:
-        os.replace(old, new)
+        files.move_over(old, new)
 
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
     def sync_directory(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        files.sync_directory(path)
 
     def lock(self, path: Path) -> int:
         """Take the one writer's lock; BlockingIOError if another holds it."""
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        fd = os.open(path, _OWN | os.O_CREAT, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -83,11 +85,11 @@ class Files:
         return fd
 
 
-def write_all(files: Files, fd: int, data: bytes) -> None:
+def write_all(disk: Files, fd: int, data: bytes) -> None:
     """Write all of `data`, however the system splits it."""
     rest = data
     while rest:
-        rest = rest[files.write(fd, rest) :]
+        rest = rest[disk.write(fd, rest) :]
 
 
 def replace_file(

@@ -20,6 +20,7 @@ from edge.clock import S
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError
 from edge.evidence.faces import FaceBoxes
+from edge.files import read_named, write_new
 from edge.guard.live_feed import Feed
 from edge.guard.plan import Plan
 from edge.guard.results import scene_record
@@ -218,7 +219,7 @@ def run_demo(out: Path, live: Live, say: Callable[[str], None]) -> list[SceneRec
     store = KeyStore.init(_empty(out / "keys"))
     view = out / "kiosk.view"
     faces = FaceBoxes(asset("centerface.onnx"))
-    view.write_bytes(enrol_opening(asset("single_face.mp4"), 1.0, faces).to_bytes())
+    write_new(view, enrol_opening(asset("single_face.mp4"), 1.0, faces).to_bytes())
     store.sign_file(view, RecordKind.VIEW)
     lacking = sandbox.missing()
     for why in lacking.values():
@@ -285,7 +286,7 @@ def _play(
 def _received(path: Path) -> list[int]:
     if not path.exists():
         return []
-    times: list[int] = json.loads(path.read_text())["captured_ns"]
+    times: list[int] = json.loads(read_named(path, 1 << 24))["captured_ns"]
     return times
 
 

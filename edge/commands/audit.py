@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import AuditError, UsageError
-from edge.files import write_whole
+from edge.files import MODEL_BYTES, read_named, write_whole
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
@@ -360,7 +360,7 @@ def _say_whose_key(args: argparse.Namespace) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_named(path, MODEL_BYTES)
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err
 

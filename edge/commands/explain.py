@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import UsageError
+from edge.files import read_named
 from edge.reasons import Reason
 
 if TYPE_CHECKING:
@@ -206,8 +207,7 @@ def _file(path: Path, args: argparse.Namespace) -> int:
     from edge.policy.scenario import MAX_BYTES, read_scenarios, unknown_keys
 
     try:
-        with path.open("rb") as file:
-            scenarios = read_scenarios(file.read(MAX_BYTES + 1))
+        scenarios = read_scenarios(read_named(path, MAX_BYTES + 1))
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err
     except UsageError as err:

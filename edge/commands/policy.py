@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import PolicyError, UsageError
+from edge.files import MODEL_BYTES, read_named, write_new
 
 if TYPE_CHECKING:
     from edge.policy.engine import Policy
@@ -284,7 +285,7 @@ def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
     try:
         folder.mkdir(parents=True)
         for name, text in files.items():
-            (folder / name).write_bytes(text)
+            write_new(folder / name, text)
     except FileExistsError as err:
         raise UsageError(f"{folder} exists already") from err
     except OSError as err:
@@ -364,6 +365,6 @@ def _describe(policy: Policy) -> None:
 
 def _whole(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_named(path, MODEL_BYTES)
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror}") from err

@@ -7,8 +7,6 @@ the name of the view it renews keeps that one beside it, as NAME.before.
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -26,7 +24,7 @@ from edge.errors import CameraError, EnrolmentError, UsageError
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.scene import SceneModel, without_people
 from edge.evidence.vision import MOSTLY_PERSON
-from edge.files import write_whole
+from edge.files import MODEL_BYTES, move_over, read_named, write_new, write_whole
 from edge.models.pull import asset
 from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
@@ -241,11 +239,9 @@ def _keep(out: Path) -> None:
     """Keep the view that is about to be replaced, with its signatures: the way back."""
     kept = out.with_name(f"{out.name}.before")
     try:
-        with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
-            for ending in ("", ".sig", ".override.sig"):
-                if Path(f"{out}{ending}").exists():
-                    staged = shutil.copy(f"{out}{ending}", Path(scratch) / f"view{ending}")
-                    os.replace(staged, f"{kept}{ending}")
+        for ending in ("", ".sig", ".override.sig"):
+            if (old := Path(f"{out}{ending}")).exists():
+                write_whole(Path(f"{kept}{ending}"), read_named(old, MODEL_BYTES))
     except OSError as err:
         raise UsageError(f"cannot write {kept}: {err.strerror}") from err
 
@@ -254,14 +250,14 @@ def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore, overrider: KeySt
     try:
         with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
             staged = Path(scratch) / out.name
-            staged.write_bytes(fingerprint.to_bytes())
+            write_new(staged, fingerprint.to_bytes())
             if overrider is not None:
                 second = overrider.sign_file(staged, RecordKind.VIEW)
-                os.replace(second, out.with_name(f"{out.name}.override.sig"))
+                move_over(second, out.with_name(f"{out.name}.override.sig"))
             signature = keys.sign_file(staged, RecordKind.VIEW)
             final = out.with_name(signature.name)
-            os.replace(signature, final)
-            os.replace(staged, out)
+            move_over(signature, final)
+            move_over(staged, out)
     except OSError as err:
         raise UsageError(f"cannot write {out}: {err.strerror}") from err
     return final

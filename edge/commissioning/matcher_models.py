@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge.consent.comparisons import check_outputs, read_outputs
 from edge.errors import ModelError
+from edge.files import MODEL_BYTES, read_named
 from edge.lease import Lane
 from edge.policy.selection import Chosen
 from edge.reasons import Reason
@@ -28,7 +29,7 @@ def check_matcher(lane: Lane, models: Iterable[tuple[Path, str]], chosen: Chosen
     named = tuple(models)
     for path, sha256 in named:
         try:
-            data = path.read_bytes()
+            data = read_named(path, MODEL_BYTES)
         except OSError as err:
             raise ModelError(
                 f"{Reason.MODEL_DIGEST.value}: cannot read {path}: {err.strerror}"
@@ -41,4 +42,4 @@ def check_matcher(lane: Lane, models: Iterable[tuple[Path, str]], chosen: Chosen
             check_outputs(lane, read_outputs(path, data))
         except ModelError as err:
             raise ModelError(f"{Reason.MODEL_LANE.value}: {path}: {err}") from err
-    chosen.check_models(path for path, _ in named)
+    chosen.check_models(named)

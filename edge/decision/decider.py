@@ -49,9 +49,9 @@ from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
 from edge.decision.known_time import KnownTime, Moment
 from edge.decision.monitor import Monitor
 from edge.decision.settings import DeciderSettings
-from edge.errors import AuditError, GuardError, PolicyError
+from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.evidence import board_link as board
-from edge.evidence.faces import face_finder
+from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.scene import SceneModel
 from edge.evidence.vision import check_rate, check_room
@@ -75,9 +75,11 @@ from edge.heartbeat import NEVER_NS, Beats, Role
 from edge.lease import Binding, Revocation
 from edge.lease import encode as encode_lease
 from edge.masking.message import encode as encode_mask
-from edge.policy.selection import choose
+from edge.models import SCENE
+from edge.policy.selection import Chosen, choose
 from edge.policy.signed.bundle import Floors
 from edge.policy.signed.term import of_the_day
+from edge.policy.signed.trust import BundleError
 from edge.reasons import Reason
 from edge.version import VERSION
 from edge.view.fingerprint import Fingerprint
@@ -157,7 +159,7 @@ class Decider:
             chosen.max_age_ns,
             settings.lag_ns,
         )
-        models = Models(faces, SceneModel.load())
+        models = _models(settings.face_model, chosen, faces, masking=masking)
         self._late = False  # a model took too long since this was last told
         self._consent_state = _consent_state(settings.inbox, store, device, session)
         now_ns = self._clock.now_ns()
@@ -186,9 +188,7 @@ class Decider:
             fingerprint,
             models,
             now_ns,
-            reload=lambda: Models(
-                face_finder(settings.face_model, masking=masking), SceneModel.load()
-            ),
+            reload=lambda: _models(settings.face_model, chosen, masking=masking),
         )
         self._mirror_floor()
         self._monitor = Monitor(self._parent)
@@ -519,6 +519,23 @@ def _consent_state(
         receipt_keys, authorities = store.trusted(Office.DESK), store.trusted(Office.AUTHORITY)
         inbox = ConsentInbox(folder, consent, receipt_keys=receipt_keys, authorities=authorities)
     return ConsentState(lane, consent, inbox, counted=device.matcher_counted)
+
+
+def _models(
+    face_model: Path, chosen: Chosen, faces: FaceBoxes | None = None, *, masking: bool
+) -> Models:
+    """The models, loaded; the bundle must name the very bytes that were.
+
+    Raises:
+        ModelError: it does not, or one cannot be loaded.
+    """
+    faces = faces or face_finder(face_model, masking=masking)
+    scene = SceneModel.load()
+    try:
+        chosen.check_models([(face_model, faces.sha256), (SCENE, scene.sha256)])
+    except BundleError as err:
+        raise ModelError(str(err)) from err
+    return Models(faces, scene)
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

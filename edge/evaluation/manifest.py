@@ -9,12 +9,15 @@ places should say. Only rows of kind `video` are used here.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from edge.errors import RecordError
+from edge.files import read_named
 
+_MAX_BYTES = 1 << 24
 _NEEDED = ("file", "kind", "camera", "setting")
 _SCENES = ("indoor", "outdoor", "vehicle")
 
@@ -46,13 +49,13 @@ def read_manifest(folder: Path) -> list[Clip]:
     """
     path = folder / "MANIFEST.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            missing = [name for name in _NEEDED if name not in columns]
-            if missing:
-                raise RecordError(f"{path}: expected the columns {', '.join(missing)}")
-            clips = [_clip(folder, row) for row in reader if row["kind"] == "video"]
+        text = read_named(path, _MAX_BYTES).decode()
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        columns = reader.fieldnames or []
+        missing = [name for name in _NEEDED if name not in columns]
+        if missing:
+            raise RecordError(f"{path}: expected the columns {', '.join(missing)}")
+        clips = [_clip(folder, row) for row in reader if row["kind"] == "video"]
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise RecordError(f"{path}: expected a readable manifest: {err}") from err
     if not clips:

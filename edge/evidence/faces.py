@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
+from edge.files import MODEL_BYTES, read_named
 from edge.models import runtime
 from edge.models.onnx_inputs import resized
 from edge.view.box import Box
@@ -61,12 +62,12 @@ class FaceBoxes:
             ModelError: missing, not the pinned file, or not loadable.
         """
         try:
-            data = model_path.read_bytes()
+            data = read_named(model_path, MODEL_BYTES)
         except OSError as err:
             raise ModelError(
                 f"no readable face model {model_path.name}: run `framegate models pull`"
             ) from err
-        digest = hashlib.sha256(data).hexdigest()
+        digest = self.sha256 = hashlib.sha256(data).hexdigest()  # of the bytes that are loaded
         if digest != SHA256:
             raise ModelError(
                 f"face model {model_path.name} has SHA-256 {digest[:12]}, expected {SHA256[:12]}"

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
+from edge.files import read_named
 from edge.models import SCENE, runtime
 from edge.reasons import Reason, worst_first
 
@@ -67,12 +68,14 @@ class SceneModel:
         side_px: int,
         points: Points,
         looks: int = 1,
+        sha256: str = "",
     ) -> None:
-        """Use `load`, which checks what it loads."""
+        """Use `load`, which checks what it loads; `sha256` is of those bytes."""
         self._session = session
         self._side_px = side_px
         self._looks = looks
         self.points = points
+        self.sha256 = sha256
 
     @classmethod
     def load(cls, path: Path = SCENE) -> SceneModel:
@@ -83,8 +86,7 @@ class SceneModel:
         """
         described = _description(path.with_suffix(".json"))
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+            data = read_named(path, MAX_BYTES + 1)
         except OSError as err:
             raise ModelError(f"scene model {path.name} cannot be read: {err.strerror}") from err
         digest = hashlib.sha256(data).hexdigest()
@@ -94,7 +96,7 @@ class SceneModel:
                 f"scene model {path.name} has SHA-256 {digest[:12]}, expected {expected[:12]}"
             )
         session = runtime.load(data, f"scene model {path.name}")
-        return cls(session, described.side_px, described.points, described.looks)
+        return cls(session, described.side_px, described.points, described.looks, digest)
 
     def probabilities(self, frame: np.ndarray) -> tuple[float, ...]:
         """The five probabilities of a BGR frame; the mean over its `windows`.
@@ -210,7 +212,7 @@ class _Described:
 
 def _description(path: Path) -> _Described:
     try:
-        read = json.loads(path.read_bytes())
+        read = json.loads(read_named(path, MAX_BYTES))
     except OSError as err:
         raise ModelError(f"{path.name} cannot be read: {err.strerror}") from err
     except ValueError as err:

@@ -10,11 +10,11 @@ gyro read in the wrong unit could pass for a still one.
 from __future__ import annotations
 
 import csv
+import errno
 import heapq
+import io
 import math
-import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from typing import TextIO
 from edge.clock import S
 from edge.errors import RecordError
 from edge.evidence.readings import BoardSample, Vector
+from edge.files import open_named
 
 _RAD_PER_DEG = math.pi / 180
 _AXES = "xyz"
@@ -115,11 +116,12 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[list[str]]]]:
 
 def _open(path: Path) -> TextIO:
     """The file as text; a pipe or device, which may never end, is refused unread."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise RecordError(f"{path}: expected a telemetry file, this is no regular file")
-    return open(fd, newline="", encoding="utf-8-sig")
+    try:
+        return io.TextIOWrapper(open_named(path), newline="", encoding="utf-8-sig")
+    except OSError as err:
+        if err.errno != errno.EINVAL:
+            raise
+        raise RecordError(f"{path}: expected a telemetry file, this is no regular file") from err
 
 
 def _plain(name: str) -> str:

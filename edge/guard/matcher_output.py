@@ -51,7 +51,7 @@ class Lines:
     def end(self, now_ns: int) -> bytes:
         """What is left when nothing more comes."""
         rest = self._line(self._held, now_ns) if self._held else ""
-        return (rest + self._told()).encode()
+        return (rest + self._omission()).encode()
 
     def _line(self, raw: bytes, now_ns: int) -> str:
         if self._skipping:  # it ends with this one
@@ -72,9 +72,9 @@ class Lines:
             self._untold += 1
             return ""
         self._room -= len(line)
-        return self._told() + line
+        return self._omission() + line
 
-    def _told(self) -> str:
+    def _omission(self) -> str:
         count, self._untold = self._untold, 0
         if not count:
             return ""

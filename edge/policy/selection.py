@@ -55,8 +55,8 @@ class Chosen:
         """The dwell of the commissioning record, or the bundle's where that is longer."""
         return max(recorded_s, self._limit("dwell_s", 0.0))
 
-    def check_models(self, models: Iterable[Path]) -> None:
-        """See that every model file in use is one the bundle names.
+    def check_models(self, models: Iterable[tuple[Path, str]]) -> None:
+        """See that every model in use, by its path and the SHA-256 of its bytes, is one it names.
 
         A bundle that names none leaves them to the digests pinned in the product.
 
@@ -64,8 +64,8 @@ class Chosen:
             BundleError: `MODEL_DIGEST`, and which file.
         """
         if self.term is not None and self.term.bundle.models:
-            for path in models:
-                check_model(self.term.bundle, path)
+            for path, sha256 in models:
+                check_model(self.term.bundle, path, sha256)
 
     def _limit(self, name: str, default: float) -> float:
         return default if self.term is None else self.term.bundle.thresholds.get(name, default)

@@ -25,6 +25,7 @@ from edge.evidence import telemetry
 from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
+from edge.files import MODEL_BYTES, read_named
 from edge.guard.results import verified
 from edge.models.pull import asset
 from edge.policy.engine import Policy
@@ -173,7 +174,7 @@ def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerpr
     if device.fingerprint is None:
         return None
     try:
-        data = device.fingerprint.read_bytes()
+        data = read_named(device.fingerprint, MODEL_BYTES)
     except OSError as err:
         raise RecordError(
             f"{device.fingerprint}: expected the enrolled view that {job.device} names: "

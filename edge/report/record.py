@@ -21,7 +21,7 @@ from edge.audit.schema import Context
 from edge.clock import S
 from edge.errors import RecordError, UsageError
 from edge.evidence.readings import Reading
-from edge.files import write_whole
+from edge.files import read_named, write_whole
 from edge.reasons import Reason
 
 
@@ -30,6 +30,9 @@ class Outcome(Enum):
 
     PASS = "pass"
     BLOCK = "block"
+
+
+_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,7 @@ def read_decisions(path: Path) -> list[FrameDecision]:
         RecordError: the file cannot be read, or a line is not a decision.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = read_named(path, _MAX_BYTES).decode().splitlines()
     except (OSError, UnicodeDecodeError) as err:
         raise RecordError(f"cannot read decisions from {path}: {err}") from err
     return [_decision(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]

@@ -9,12 +9,48 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+
+from edge.sandbox.spec import Confinement, Layer, interpreter_reads, named
 
 _NEVER_READ = tuple(map(Path, ("/proc", "/sys", "/dev", "/run", "/boot")))
 _NEVER_WRITTEN = (*_NEVER_READ, *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")))
 _ACCESS_LIST = "system.posix_acl_access"
 _HELD_UP = Path("/dev/shm")  # memory for files, the one part of /dev that holds no device
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFiles:
+    """The guard's own files and folders; one that is not there counts as well."""
+
+    secret: tuple[Path, ...]  # no matcher reads or changes them: keys, log, consent
+    signed: tuple[Path, ...]  # no matcher changes them: records, policy
+
+
+def path_faults(confinement: Confinement, own: OwnFiles) -> list[str]:
+    """What the matcher is given although it cannot use it, or it would leave it no sandbox."""
+    uid = confinement.uid if Layer.OWN_UID in confinement.layers else None
+    found = faults(confinement.reads, confinement.writes, own.secret, own.signed, uid)
+    cwd = confinement.cwd
+    if cwd is not None and not cwd.is_dir():
+        found.append(f"matcher cwd {str(cwd)!r}: expected a folder that exists, found none")
+    return found
+
+
+def withheld(command: tuple[str, ...], confinement: Confinement) -> list[str]:
+    """What the command names and the matcher may not read, each with the line that allows it."""
+    cwd = os.path.abspath(confinement.cwd or os.getcwd())
+    given = [*confinement.reads, *confinement.writes, *map(Path, interpreter_reads())]
+    found = []
+    for path in map(Path, named(command, cwd)):
+        if path.is_dir() and not _within(path, given):
+            found.append(
+                f"the matcher's command names {path}, which its sandbox does not let it read; to "
+                f'allow it, write read = ["{path}"] under [matcher] of guard.toml, or start with '
+                f"--matcher-read {path}"
+            )
+    return found
 
 
 def faults(
@@ -77,3 +113,7 @@ def _mode_fault(what: str, path: Path, uid: int | None) -> list[str]:
         f"matcher {what} {str(path)!r}: expected what user {uid} may {what}, it is user "
         f"{found.st_uid}'s with mode {stat.S_IMODE(found.st_mode):o} ({mend})"
     ]
+
+
+def _within(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)

@@ -13,8 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import isolation
@@ -68,6 +68,16 @@ class Confinement:
     @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(layer for layer in LAYERS if layer not in self.without)
+
+    def completed(
+        self,
+        without: Iterable[str],
+        models: tuple[tuple[Path, str], ...],
+        hidden: tuple[Path, ...],
+    ) -> Confinement:
+        """What the operator gave, with what the signed record says."""
+        layers = frozenset(Layer(name) for name in without)
+        return replace(self, without=layers, models=models, hidden=hidden)
 
 
 def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: int = -1) -> Order:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
+from edge.files import MODEL_BYTES, read_named
 from edge.models import BODY, BODY_WIDE
 from edge.view import signs
 from edge.view.signs import Pixels
@@ -44,7 +45,7 @@ class Bodies:
         self._nets = []
         for path in (BODY, BODY_WIDE):
             try:
-                data = path.read_bytes()
+                data = read_named(path, MODEL_BYTES)
             except OSError as err:
                 raise ModelError(f"body model {path.name} cannot be read: {err.strerror}") from err
             digest = hashlib.sha256(data).hexdigest()

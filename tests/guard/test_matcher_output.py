@@ -40,12 +40,12 @@ def test_a_matcher_that_prints_without_end_is_bounded_counted_and_told() -> None
     line = b"x" * 99 + b"\n"
 
     written = sum(len(lines.take(line * 1000, second * S)) for second in range(60))
-    told = lines.take(b"later\n", 120 * S).decode()
+    after = lines.take(b"later\n", 120 * S).decode()
 
     assert BURST < written <= BURST + 60 * RATE + 60 * 200
     assert lines.left_out > 1000
-    assert "more than 64 KiB a second; lines left out: " in told
-    assert told.endswith("\nlater\n")
+    assert "more than 64 KiB a second; lines left out: " in after
+    assert after.endswith("\nlater\n")
     assert "left out" not in lines.take(b"again\n", 121 * S).decode()
 
 

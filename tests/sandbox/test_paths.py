@@ -10,9 +10,8 @@ import pytest
 
 from edge.commissioning import keys
 from edge.commissioning.records import Device
-from edge.guard.matcher_plan import withheld
 from edge.guard.plan import Plan, matcher_faults
-from edge.sandbox.paths import faults
+from edge.sandbox.paths import faults, withheld
 from edge.sandbox.spec import Confinement
 
 

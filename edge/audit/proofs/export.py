@@ -7,7 +7,6 @@ The segment key, the lock, the reserve, torn tails and strays stay on the device
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from edge.audit.publish import CHECKPOINT
 from edge.audit.segment import certificate_name, journal_name, parse_checkpoint
 from edge.audit.store import PUBLIC_KEY
 from edge.errors import AuditError, UsageError
+from edge.files import move_over, write_new
 
 
 def export_log(directory: Path, out: Path, device: Verifier) -> Verified:
@@ -39,9 +39,9 @@ def export_log(directory: Path, out: Path, device: Verifier) -> Verified:
             for path, data in _parts(directory, device):
                 place = copy / path
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(data)
+                write_new(place, data)
             found = verify_log(copy, device)
-            os.rename(copy, out)
+            move_over(copy, out)
     except OSError as err:
         raise UsageError(f"cannot export to {out}: {err}") from err
     return found

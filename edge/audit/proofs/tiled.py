@@ -15,6 +15,7 @@ from edge.audit.proofs.merkle import HASH_BYTES, TILE_WIDTH, leaf_hash, perfect_
 from edge.audit.proofs.proof import entry_proof
 from edge.audit.segment import parse_checkpoint
 from edge.errors import AuditError
+from edge.files import read_named
 
 _TILE_BITS = 8  # 256 hashes are one of the next level
 _MAX_BYTES = 4 * 1024 * 1024  # 256 entries are far less
@@ -98,8 +99,7 @@ def _tile(tiles: Path, level: int | str, number: int, width: int) -> bytes:
         found = [parts / str(w) for w in widths if w >= width] if width < TILE_WIDTH else []
         for path in (*found, whole):
             if path.exists():
-                with path.open("rb") as file:
-                    return file.read(_MAX_BYTES)
+                return read_named(path, _MAX_BYTES)
     except OSError as err:
         raise AuditError(f"the log's files cannot be read: {err.strerror}") from err
     raise AuditError("the log's files are gone, or of another checkpoint")

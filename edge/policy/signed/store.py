@@ -13,7 +13,6 @@ Floors from the audit log and the board are passed in and count as well.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -283,17 +282,16 @@ def _require_clean(policy: Policy) -> None:
         raise BundleError(Reason.POLICY_LINT, str(wrong[0]))
 
 
-def check_model(bundle: Bundle, path: Path) -> None:
-    """See that a model file is the one the bundle names.
+def check_model(bundle: Bundle, path: Path, sha256: str) -> None:
+    """See that a model, read from `path`, is the one the bundle names.
+
+    Args:
+        sha256: hex, of the very bytes that are used.
 
     Raises:
         BundleError: it is not, or the bundle names no such model.
     """
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as err:
-        raise BundleError(Reason.MODEL_DIGEST, f"cannot read {path}: {err.strerror}") from err
-    if bundle.models.get(path.name) != found:
+    if bundle.models.get(path.name) != sha256:
         raise BundleError(Reason.MODEL_DIGEST, f"{path} is not the model the policy names")
 
 
