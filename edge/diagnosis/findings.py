@@ -186,6 +186,16 @@ def configuration(place: str, problems: list[str]) -> Finding:
     return Finding("configuration", State.MISSING, "; ".join(problems), todo, needed=True)
 
 
+def silent_camera(silence: str) -> Finding:
+    """`silence`: since when a daemon that runs has had no frame, as a sentence."""
+    return Finding(
+        "running camera",
+        State.DEGRADED,
+        silence,
+        "look at its cable, power and address; the guard opens it again by itself",
+    )
+
+
 def policy(digests: Mapping[str, str], problem: str | None, stale: tuple[str, ...] = ()) -> Finding:
     """`stale`: rules whose sources nobody has checked for too long; they decide as before."""
     if problem is not None:

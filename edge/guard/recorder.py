@@ -36,6 +36,7 @@ class Recorder:
     outlook_ns: int = 0  # when the decider last said so; it repeats itself
     permit_ns: int = 0  # since when the decider permits, if it does
     passed_ns: int = -PASS_NS  # capture of the newest frame that passed
+    seen_ns: int | None = None  # capture of the newest frame with a final word
     withheld: tuple[Reason, ...] = ()  # why the gate kept the newest frame that did not
     rules: tuple[str, ...] = ()  # of the newest permit
     wrote: list[Wrote] = field(default_factory=list)  # changes in the log, not yet taken
@@ -76,6 +77,7 @@ class Recorder:
             self._judged += 1
             self._newest = max(self._newest, word.sequence)
             self.decisions.append(self._decision(word))
+            self.seen_ns = max(self.seen_ns or 0, word.captured_ns)
             if word.reason is None:
                 self.passed_ns = max(self.passed_ns, word.captured_ns)
             else:

@@ -1,7 +1,8 @@
-"""Is the daemon alive that wrote the status file? The kernel's answer, not the file's age.
+"""Are the daemon that wrote a state, and its camera, alive? The kernel's answer, and the state's.
 
 The status process holds a lock beside its file for as long as it lives, and it
 ends with the daemon, however that ends. A file without its lock is of the past.
+A daemon that was stopped holds its lock and says nothing: its state grows old.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
+
+PERIOD_S = 0.5  # a daemon tells its state this often
+FRESH_S = 2 * PERIOD_S  # what is older does not say that frames pass
+STALE_S = 3.0  # and what is older than this is no state; allows for a busy machine
+SILENT_S = 1.0  # a camera without a frame for this long is said to be silent
 
 
 def _lock_of(file: Path) -> Path:
@@ -36,3 +44,18 @@ def abandoned(file: Path) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def as_of(snapshot: dict[str, Any], age_s: float) -> dict[str, Any]:
+    """A snapshot as it may be shown `age_s` seconds after it was made."""
+    known = snapshot if age_s <= FRESH_S else {**snapshot, "permitted": False}
+    return {**known, "age_s": round(age_s, 3)}
+
+
+def camera_silence(snapshot: dict[str, Any]) -> str:
+    """Since when a running guard has had no frame, as a sentence; empty while frames come."""
+    silent_s = snapshot.get("camera_silent_s")
+    if snapshot["phase"] != "running" or silent_s is None or silent_s < SILENT_S:
+        return ""
+    since = datetime.fromtimestamp(snapshot["at_s"] - silent_s, timezone.utc)
+    return f"No frame has come from the camera for {silent_s:.0f} s, since {since:%H:%M:%S} UTC."

@@ -53,6 +53,11 @@ class _Of(Collector):
         )
         yield _gauge("framegate_running", "1 while a guard runs", snapshot["phase"] == "running")
         yield _gauge("framegate_snapshot_age_seconds", "Age of all of this", self._age_s)
+        silent_s = snapshot["camera_silent_s"]
+        if silent_s is not None:
+            yield _gauge(
+                "framegate_camera_silent_seconds", "Since the camera's last frame", silent_s
+            )
         restarts = CounterMetricFamily("framegate_restarts", "Guards lost and started again")
         restarts.add_metric([], snapshot["health"]["restarts"])
         yield restarts

@@ -17,6 +17,7 @@ from edge.audit.proofs.tiled import size_of
 from edge.clock import S
 from edge.report.style import CSS
 from edge.report.timeline import DEFS, Mark, Run, Span, strip
+from edge.status.alive import camera_silence
 from edge.status.scales import BUCKETS_US, STRIP_S
 
 _MARKS = {"g": Mark.GOOD, "w": Mark.WAIT, "b": Mark.BAD, ".": Mark.NONE}
@@ -125,6 +126,8 @@ def _state(snapshot: dict[str, Any], age_s: float, stale: bool, permitted: bool)
         lines.append(f"The daemon has said nothing for {age_s:.0f} s.")
     elif snapshot["phase"] != "running":
         lines.append(f"{escape(_PHASES[snapshot['phase']])} {escape(snapshot['trouble'])}")
+    if silence := camera_silence(snapshot):
+        lines.append(escape(silence))
     if snapshot["escape"]:
         lines.append(f"The matcher tried: <b>{escape(snapshot['escape'])}</b>.")
     for reason in snapshot["reasons"]:

@@ -198,6 +198,7 @@ def snapshot(
         ],
         "rules": [_rule(rule, notes or {}) for rule in rules],
         "evidence": _evidence(recorder, now_ns) if recorder is not None else [],
+        "camera_silent_s": _silent_s(recorder, now_ns) if running else None,
         "strip": ledger.strip(now_ns),
         "frames": {
             "released": ledger.released,
@@ -217,6 +218,13 @@ def snapshot(
         },
         "facts": _facts(facts),
     }
+
+
+def _silent_s(recorder: Recorder | None, now_ns: int) -> float | None:
+    """For how long no frame has come; None before the first one."""
+    if recorder is None or recorder.seen_ns is None:
+        return None
+    return round(max(0, now_ns - recorder.seen_ns) / S, 1)
 
 
 def _rule(rule: str, notes: Mapping[str, RuleNote]) -> dict[str, str]:

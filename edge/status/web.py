@@ -19,8 +19,8 @@ from edge.audit.proofs.tiled import size_of
 from edge.audit.segment import is_count
 from edge.errors import AuditError
 from edge.status import page
+from edge.status.alive import FRESH_S, STALE_S, as_of
 
-STALE_S = 3.0  # a snapshot older than this says that the daemon has stopped
 _TEXT = "text/plain; charset=utf-8"
 _HEADERS = [
     ("Cache-Control", "no-store"),
@@ -60,18 +60,18 @@ class Site:
             return "404 Not Found", _TEXT, expected
         if found is None:
             return "503 Service Unavailable", _TEXT, b"the guard has said nothing yet\n"
-        age_s, snapshot = found
+        age_s, snapshot = found[0], as_of(found[1], found[0])
         if number is not None:
             return self._proof(number, snapshot["checkpoint"])
         if path == "/status.json":
-            return "200 OK", "application/json", json.dumps({**snapshot, "age_s": age_s}).encode()
+            return "200 OK", "application/json", json.dumps(snapshot).encode()
         if path == "/metrics":
             from edge.status import metrics  # its library is large, and not everybody scrapes
 
             return "200 OK", metrics.CONTENT_TYPE, metrics.metrics(snapshot, age_s)
         if path == "/healthz":
             return _health(age_s, snapshot)
-        html = page.render(snapshot, age_s=age_s, stale=age_s > STALE_S)
+        html = page.render(snapshot, age_s=age_s, stale=age_s > FRESH_S)
         return "200 OK", "text/html; charset=utf-8", html.encode()
 
     def _proof(self, number: str, checkpoint: str) -> tuple[str, str, bytes]:

@@ -33,4 +33,4 @@ def test_a_fresh_state_is_read(tmp_path: Path) -> None:
     file = tmp_path / "status.json"
     file.write_text('{"at_s": 1000.0}')
 
-    assert read(file, 1000.5) == {"at_s": 1000.0}
+    assert read(file, 1000.5) == {"at_s": 1000.0, "age_s": 0.5}

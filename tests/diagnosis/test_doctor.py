@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from edge.policy import engine
 from edge.policy.engine import Policy
 from edge.policy.rules import CHECK_DAYS
 from edge.version import BUILT
+from tests.daemon.test_settings import GOOD as GUARD_TOML
 from tests.support.audit_helpers import start
 
 GOOD = [
@@ -56,6 +59,7 @@ POOR = [
     (doctor.policy({"strict": "ab" * 32}, None, ("MS-02",)), State.DEGRADED, False),
     (doctor.cameras((), ()), State.MISSING, False),
     (doctor.cameras(("/dev/video0",), ()), State.DEGRADED, False),
+    (doctor.silent_camera("No frame has come for 9 s."), State.DEGRADED, False),
     (doctor.board((), ()), State.MISSING, False),
     (doctor.board(("/dev/ttyACM0",), ()), State.DEGRADED, False),
     (doctor.audit("/log", 0, "entry 3: not what was signed"), State.MISSING, True),
@@ -122,3 +126,18 @@ def test_the_command_fails_on_a_log_that_does_not_verify(tmp_path, capsys):
     (where / "segments/000000.log").write_bytes(b"")
     assert main(asked) == 1
     assert "entry 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("silent_s", [0.2, 9.0])
+def test_a_running_guard_whose_camera_is_silent_is_told_with_its_time(
+    silent_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "guard.toml"
+    config.write_bytes(GUARD_TOML + b'[status]\nfile = "state.json"\n')
+    state = {"at_s": time.time(), "phase": "running", "camera_silent_s": silent_s}
+    (tmp_path / "state.json").write_text(json.dumps({**state, "permitted": False}))
+
+    main(["doctor", "--config", str(config), "--place", str(tmp_path)])
+
+    printed = capsys.readouterr().out
+    assert ("No frame has come from the camera for 9 s, since " in printed) is (silent_s > 1)

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,18 @@ def ledger() -> Ledger:
 
 
 def sample(
-    *, permitted: bool = False, phase: str = "running", lost: Reason | None = None, **more: Any
+    *,
+    permitted: bool = False,
+    phase: str = "running",
+    lost: Reason | None = None,
+    frame_ago_s: float = 0.0,
+    **more: Any,
 ) -> dict[str, Any]:
     """A snapshot of a guard that blocks, or passes; `lost` is why the gate withholds."""
     reasons = () if permitted else (Reason.VIEW_FOREIGN, Reason.POLICY_DENY)
     setting = Context.CONTROLLED if permitted else Context.UNCONTROLLED
     recorder = Recorder(outlook=Outlook(setting, permitted, reasons, ("MS-02",)), outlook_ns=NOW)
-    recorder.resolved([Resolved(7, NOW, lost, 1, 1000)])
+    recorder.resolved([Resolved(7, NOW - round(frame_ago_s * S), lost, 1, 1000)])
     for source in (Source.DOCK, Source.VIEW):
         why = () if permitted or source is Source.DOCK else (Reason.VIEW_FOREIGN,)
         recorder.newest[source] = Reading(source, NOW - S // 2, why)
@@ -248,6 +254,39 @@ def test_a_silent_daemon_is_never_shown_as_passing() -> None:
     assert status_.startswith("200")
     assert "Everything is blocked" in page
     assert "said nothing for 30 s" in page
+
+
+@pytest.mark.parametrize(("age_s", "passes"), [(0.6, True), (1.1, False), (2.9, False)])
+def test_no_surface_says_that_frames_pass_for_longer_than_two_periods(
+    age_s: float, passes: bool, tmp_path: Path
+) -> None:
+    found = sample(permitted=True)
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps(found))
+
+    page = ask(found, age_s=age_s)[2]
+    data = json.loads(ask(found, "/status.json", age_s=age_s)[2])
+    metrics = ask(found, "/metrics", age_s=age_s)[2]
+    read = status.read(file, found["at_s"] + age_s)
+
+    assert read is not None
+    assert ("Frames pass" in page) is passes
+    assert data["permitted"] is passes
+    assert f"framegate_permitted {float(passes)}" in metrics
+    assert status.lines(read)[0].startswith("frames pass") is passes
+
+
+@pytest.mark.parametrize("silent_s", [0.1, 12.0])
+def test_every_surface_says_since_when_the_camera_is_silent(silent_s: float) -> None:
+    found = sample(frame_ago_s=silent_s)
+    silent = silent_s > 1
+    at = datetime.fromtimestamp(WALL_S - silent_s, timezone.utc)
+    sentence = f"No frame has come from the camera for 12 s, since {at:%H:%M:%S} UTC."
+
+    assert (sentence in ask(found)[2]) is silent
+    assert (f"  {sentence}" in status.lines(found)) is silent
+    assert f"framegate_camera_silent_seconds {silent_s}" in ask(found, "/metrics")[2]
+    assert "No frame has come" not in ask({**found, "phase": "waiting"})[2]
 
 
 def test_a_lost_guard_is_shown_with_its_trouble() -> None:

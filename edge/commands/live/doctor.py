@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,15 @@ def register(subparsers: Any) -> None:
 
 def _doctor(args: argparse.Namespace) -> int:
     from edge.daemon.check import problems
-    from edge.diagnosis.findings import configuration, summary
+    from edge.diagnosis.findings import configuration, silent_camera, summary
     from edge.diagnosis.probes import examine
 
     become(args.user)
     findings = examine(args.keys, args.place.resolve(), args.audit)
     if args.config is not None:
         findings.append(configuration(str(args.config), problems(args.config)))
+        if silence := _silence(args.config):
+            findings.append(silent_camera(silence))
     if args.json:
         rows = [
             {
@@ -67,3 +70,17 @@ def _doctor(args: argparse.Namespace) -> int:
                 print(f"          -> {f.todo}")
         print(f"\n{summary(findings)}")
     return 1 if any(f.stops for f in findings) else 0
+
+
+def _silence(config: Path) -> str:
+    """Since when the daemon of this guard.toml has had no frame; empty if it has, or none runs."""
+    from edge.commands.live.status import read
+    from edge.daemon.settings import load_settings
+    from edge.errors import GuardError
+    from edge.status.alive import camera_silence
+
+    try:
+        snapshot = read(load_settings(config).status_file, time.time())
+    except GuardError:
+        return ""  # the finding on the configuration says why
+    return camera_silence(snapshot) if snapshot is not None else ""

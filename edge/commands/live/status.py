@@ -17,7 +17,6 @@ examples:
 
 Exit code 0 while the daemon runs, 1 if it does not.
 """
-STALE_S = 3.0  # the file is written twice a second; 3 s also allows for a busy machine
 _EVERY_S = 0.5
 _MAX_BYTES = 1 << 20
 
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def read(file: Path, wall_s: float) -> dict[str, Any] | None:
     """The snapshot in `file`; None if there is none, it is old, or its daemon is gone."""
     from edge.files import read_plain
-    from edge.status.alive import abandoned
+    from edge.status.alive import STALE_S, abandoned, as_of
 
     try:
         snapshot: dict[str, Any] = json.loads(read_plain(file, _MAX_BYTES))
@@ -66,13 +65,20 @@ def read(file: Path, wall_s: float) -> dict[str, Any] | None:
     at_s = snapshot.get("at_s") if isinstance(snapshot, dict) else None
     if not isinstance(at_s, int | float) or not abs(wall_s - at_s) <= STALE_S:  # nor NaN
         return None
-    return snapshot
+    return as_of(snapshot, max(0.0, wall_s - at_s))
 
 
 def lines(snapshot: dict[str, Any]) -> list[str]:
     """A snapshot in plain words."""
+    from edge.status.alive import FRESH_S, camera_silence
+
     word = "frames pass" if snapshot["permitted"] else "everything is blocked"
     rows = [f"{word}  ({snapshot['phase']}, context {snapshot['context']})"]
+    age_s = snapshot.get("age_s", 0.0)
+    if age_s > FRESH_S:
+        rows.append(f"  the daemon has said nothing for {age_s:.1f} s")
+    if silence := camera_silence(snapshot):
+        rows.append(f"  {silence}")
     if snapshot["phase"] != "running" and snapshot["trouble"]:
         rows.append(f"  {snapshot['trouble']}")
     if snapshot["facts"].get("board_kind") == "virtual":
