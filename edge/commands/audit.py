@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands import _month
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named, write_whole
 
@@ -27,6 +28,7 @@ examples:
   framegate audit verify-proof proof.json --key log.pub
   framegate audit prove out/audit --checkpoint kept --out continues   nothing before was changed
   framegate audit verify-proof continues --checkpoint kept --key log.pub
+  framegate audit report out/audit --month 2026-11 --out november
 """
 
 
@@ -83,6 +85,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--checkpoint", type=Path, metavar="FILE", help="the older checkpoint that it starts from"
     )
     check.set_defaults(handler=_reading(_verify_proof))
+
+    report = _month.register(actions, log)
+    report.set_defaults(handler=_reading(_report))
 
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
     export.add_argument("out", type=Path, metavar="OUT", help="a new directory")
@@ -288,6 +293,12 @@ def _export(args: argparse.Namespace) -> int:
     _say_whose_key(args)
     _print_verified(args, args.out, found, key)
     return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    key = _log_key(args)
+    _say_whose_key(args)
+    return _month.run(args, key, _no)
 
 
 def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key: Verifier) -> None:

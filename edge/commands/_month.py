@@ -1,0 +1,86 @@
+"""`framegate audit report`: a month of the log for people who have to answer for it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import AuditError, UsageError
+from edge.files import write_whole
+
+if TYPE_CHECKING:
+    from edge.audit.note import Verifier
+    from edge.report.record import RuleNote
+
+
+def register(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], log: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """Add the parser; the caller sets its handler."""
+    parser = actions.add_parser(
+        "report",
+        parents=[log],
+        help="a month as a page and a table, with a proof of each row",
+        description="Write a month of the log to OUT: report.html, report.csv, and the proof of "
+        "each row in proofs/. The log is verified first, as by `audit verify`.",
+    )
+    parser.add_argument("--month", required=True, metavar="YYYY-MM", help="which month, in UTC")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="a new folder")
+    return parser
+
+
+def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> int:
+    """Verify, add up, write; 1 if the log does not verify."""
+    from edge.audit.proofs.tiled import prove_from_tiles, size_of
+    from edge.audit.proofs.verify import verify_log
+    from edge.report.month import Month, MonthCounter
+    from edge.report.month_page import csv_text, page, proof_name, proven
+
+    counter = MonthCounter(Month.parse(args.month))
+    if args.out.exists():
+        raise UsageError(f"{args.out} is there already: nothing is overwritten")
+    checkpoint = (args.log / "checkpoint").read_text()
+
+    def on_entry(index: int, entry: bytes, fields: dict[str, Any]) -> None:
+        counter.take(index, fields)
+
+    try:
+        verify_log(args.log, key, seen=checkpoint.encode(), on_entry=on_entry)
+        report = counter.finish()
+        covered = size_of(checkpoint)
+        indices = [index for index in proven(report) if index < covered]
+        proofs = {i: prove_from_tiles(args.log / "tile", checkpoint, i) for i in indices}
+    except AuditError as err:
+        return fail(f"{args.log} does not verify, so nothing was reported: {err}")
+    notes = _notes(rule for flow in report.flows for rule in flow.rules)
+    files = {proof_name(index): text for index, text in proofs.items()}
+    files |= {
+        "report.csv": csv_text(report),
+        "report.html": page(report, notes, checkpoint, covered),
+    }
+    try:
+        (args.out / "proofs").mkdir(parents=True)
+        for name, text in files.items():
+            write_whole(args.out / name, text.encode())
+    except OSError as err:
+        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    print(
+        f"{report.month.name}: {len(report.flows)} permits, {report.seconds:.1f} s, "
+        f"{report.released} frames released; {len(report.events)} unusual events; "
+        f"{args.out / 'report.html'}"
+    )
+    if not report.entries:
+        print(f"framegate: the log has no entry of {report.month.name}", file=sys.stderr)
+    return 0
+
+
+def _notes(rules: Any) -> dict[str, RuleNote]:
+    """What the product's rules say; those of other packs are named alone."""
+    from edge.policy.engine import Policy
+    from edge.policy.shipped import DEFAULT
+    from edge.report.rule_notes import notes_for
+
+    return notes_for(Policy.load(DEFAULT), rules)
