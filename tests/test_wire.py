@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.attempts import Attempt
 from edge.audit.schema import Context
 from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
@@ -34,7 +35,6 @@ from edge.frames.lifecycle import (
 )
 from edge.frames.settings import Picture, PoolSize
 from edge.reasons import Reason
-from edge.sandbox.attempts import Attempt
 from edge.wire import Tag, from_json, pack, to_json, unpack
 
 PICTURE = Picture(480, 640, 30.0, Layout.BGR)

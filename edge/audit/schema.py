@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, get_type_hints
 
 import rfc8785
 
+from edge.attempts import Attempt
 from edge.audit.forms import (
     BootNs,
     BootNsOrNone,
@@ -38,7 +39,6 @@ from edge.audit.forms import (
     wall_form,
 )
 from edge.lease import Lane
-from edge.sandbox.attempts import Attempt
 
 MAX_ENTRY_BYTES = 8192
 

@@ -25,6 +25,21 @@ def captures(capabilities: int, device_caps: int) -> bool:
 
 def is_camera(node: str) -> bool | None:
     """Whether a device node captures pictures; None if it may not be asked."""
+    words = _query(node)
+    return words if words is None else bool(words) and captures(*words)
+
+
+def is_codec(node: str) -> bool:
+    """Whether a device node is a codec or scaler, from memory to memory, by its driver's word."""
+    words = _query(node)
+    if not words:
+        return False
+    caps = words[1] if words[0] & _DEVICE_CAPS else words[0]
+    return bool(caps & _CODES) and not caps & _CAPTURES
+
+
+def _query(node: str) -> tuple[int, int] | tuple[()] | None:
+    """Both words of VIDIOC_QUERYCAP; none for no V4L2 device, None if it may not be asked."""
     try:
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -33,10 +48,11 @@ def is_camera(node: str) -> bool | None:
         answer = bytearray(104)
         fcntl.ioctl(fd, _QUERYCAP, answer)
     except OSError:
-        return False
+        return ()
     finally:
         os.close(fd)
-    return captures(*struct.unpack_from("<II", answer, 84))
+    capabilities, device_caps = struct.unpack_from("<II", answer, 84)
+    return capabilities, device_caps
 
 
 def v4l2_identity(node: str, sysfs: Path = Path("/sys")) -> CameraIdentity:

@@ -22,7 +22,8 @@ from edge.lease import Lane
 from edge.masking.polygons import MaskRules, Polygon, read_polygons
 from edge.policy.signed.bundle import read_time
 from edge.policy.vocabulary import VOCABULARY
-from edge.sandbox.spec import LAYER_NAMES
+from edge.sandbox.accelerators import NAMES
+from edge.sandbox.order import LAYER_NAMES
 
 if TYPE_CHECKING:
     from edge.cameras.identity import CameraIdentity
@@ -75,6 +76,7 @@ class Device:
     clock_at_least_s: int = 0  # this UTC second has passed
     matcher_counted: bool = False  # the matcher must report what it compares
     matcher_models: tuple[tuple[Path, str], ...] = ()  # its model files and their SHA-256
+    matcher_accelerators: tuple[str, ...] = ()  # whose device nodes the matcher gets
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
     masks: MaskRules = field(default_factory=MaskRules)  # of every lane
     picture: OutputFormat = field(default_factory=OutputFormat)  # what the matcher gets
@@ -150,6 +152,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         matcher_counted=matcher.flag("counted", False),
         matcher_models=tuple((path.parent / name, sha) for name, sha in models.every_digest()),
         matcher_without=matcher.subset("without", LAYER_NAMES),
+        matcher_accelerators=matcher.subset("accelerators", NAMES),
         masks=MaskRules(polygons=mask.polygons("polygons"), bodies=mask.flag("bodies", False)),
         picture=OutputFormat(
             crop=picture.rectangle("crop"),

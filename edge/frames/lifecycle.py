@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.attempts import Attempt
 from edge.cameras.identity import CameraIdentity, Dating
 from edge.frames.settings import Picture, PoolSize
-from edge.sandbox.attempts import Attempt
 from edge.wire import Tag, pack, unpack
 
 

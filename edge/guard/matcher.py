@@ -14,11 +14,11 @@ import socket
 from collections.abc import Callable, Mapping
 
 from edge import ipc
+from edge.attempts import Attempt
 from edge.clock import MS, S
 from edge.guard.matcher_output import OutputRelay, relays_of
 from edge.guard.processes import Child, spawn_matcher, spawn_sandboxed
 from edge.sandbox import spec as sandbox
-from edge.sandbox.attempts import Attempt
 from edge.sandbox.notifier import SeccompNotifier
 
 _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
@@ -70,7 +70,7 @@ class MatcherSupervisor:
             return
         given = {k: v for k, v in environment.items() if k != "FRAMEGATE_SOCKET"}
         ours, theirs = socket.socketpair()
-        self._notifier = SeccompNotifier(ours)
+        self._notifier = SeccompNotifier(ours, list(map(str, self._confinement.devices)))
         self._notifier.start()
         with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
             try:

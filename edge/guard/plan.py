@@ -25,6 +25,7 @@ from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
 from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
+from edge.sandbox.accelerators import nodes
 from edge.sandbox.paths import OwnFiles, path_faults, withheld
 from edge.view.view_file import SceneCheck, ViewFile
 
@@ -228,7 +229,12 @@ def _confinement(
         return plan.confinement
     own = own_files(plan)
     given = plan.confinement
-    confinement = given.completed(device.matcher_without, device.matcher_models, own.secret)
+    confinement = given.completed(
+        device.matcher_without, device.matcher_models, own.secret, device.matcher_accelerators
+    )
+    for name in device.matcher_accelerators:
+        if not nodes(name):
+            say(f"accelerator {name}: no device node of it is here; the matcher goes without")
     sandbox.require(confinement)
     for layer in sorted(confinement.without, key=sandbox.LAYERS.index):
         say(f"sandbox: {layer.value} is left out, as the signed record says")

@@ -24,7 +24,8 @@ _PATH_BENEATH = 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE = 1 << 14
-_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
+_REQUESTS = 1 << 15  # ioctl of a device
+_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _REQUESTS
 _CHANGES = (  # what a writable folder adds; never device nodes, sockets or pipes
     _WRITE_FILE
     | 1 << 4  # remove a directory
@@ -50,6 +51,7 @@ def restrict(
     writes: Iterable[Path],
     devices: Iterable[Path] = (),
     lists: Iterable[Path] = (),
+    nodes: Iterable[Path] = (),
 ) -> None:
     """Refuse this thread, and all that comes from it, every file but these.
 
@@ -57,6 +59,7 @@ def restrict(
         reads: files and folders to read and run from; one that does not exist is left out.
         writes: folders to read and write in.
         devices: files to read and write, nothing else.
+        nodes: devices to read, write and make requests of.
         lists: folders whose names may be listed, and those of the folders in them.
 
     Raises:
@@ -82,6 +85,8 @@ def restrict(
             _allow(ruleset, path, (_READ_FILE | _READ_DIR | _CHANGES) & handled)
         for path in devices:
             _allow(ruleset, path, (_READ_FILE | _WRITE_FILE) & handled)
+        for path in nodes:
+            _allow(ruleset, path, (_READ_FILE | _WRITE_FILE | _REQUESTS) & handled)
         for path in lists:
             _allow(ruleset, path, _READ_DIR & handled)
         if libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0:

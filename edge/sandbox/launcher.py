@@ -92,10 +92,12 @@ def _put_on(layer: Layer, order: Order) -> None:
         case Layer.LANDLOCK:
             own = mounts.PRIVATE if Layer.MOUNTS in order.layers else ()
             writes = map(Path, (*order.writes, *own))
-            landlock.restrict(map(Path, order.reads), writes, _DEVICES, map(Path, order.lists))
+            lists, nodes = map(Path, order.lists), map(Path, order.devices)
+            landlock.restrict(map(Path, order.reads), writes, _DEVICES, lists, nodes)
         case Layer.SECCOMP:
             reports = order.report >= 0
-            _hand_over(seccomp.apply(os.getpid(), report=reports), order.report)
+            listener = seccomp.apply(os.getpid(), report=reports, requests=order.requests)
+            _hand_over(listener, order.report)
 
 
 def _only_descriptors(fd: int, report: int) -> None:
@@ -137,11 +139,11 @@ def _own_mounts(order: Order) -> None:
     changes = Layer.OWN_UID in order.layers and os.getuid() != order.uid
     cwd = order.cwd or os.getcwd()
     uid = order.uid if changes else None
-    mounts.arrange(mounts.View(uid, _shown(order), cwd, order.models, order.hidden))
+    mounts.arrange(mounts.View(uid, _shown(order), cwd, order.models, order.hidden, order.devices))
 
 
 def _shown(order: Order) -> tuple[str, ...]:
-    return (*order.reads, *order.writes)
+    return (*order.reads, *order.writes, *order.devices)
 
 
 def _own_users(layer: str) -> None:

@@ -14,7 +14,7 @@ import ctypes
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edge.errors import SandboxError
@@ -41,6 +41,7 @@ class View:
     cwd: str = "/"
     models: tuple[tuple[str, str], ...] = ()  # path and SHA-256, as the signed record has them
     hidden: tuple[str, ...] = ()  # the guard's own folders
+    devices: tuple[str, ...] = ()  # nodes that the matcher's user is to own
     private: tuple[str, ...] = PRIVATE
 
 
@@ -68,7 +69,7 @@ def arrange(view: View) -> None:
         handles = {path: _handle(path) for inside in covers.values() for path in inside}
         links = _links((*view.shown, view.cwd))
         cwd = os.path.realpath(view.cwd)
-        copies = _copies(models) if models else {}
+        copies = _copies(models, _numbers(view)) if models or view.devices else {}
         for place in covers:
             _cover(place, private=place in view.private)
         for path, handle in handles.items():
@@ -79,7 +80,8 @@ def arrange(view: View) -> None:
                 _mount("none", place, None, _REMOUNT | _READ_ONLY | _PLAIN, _EMPTY)
         for path, copy in copies.items():
             _bind(copy, path)
-            _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _PLAIN | _NOEXEC)
+            if path not in view.devices:
+                _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _PLAIN | _NOEXEC)
         for path in filter(os.path.isdir, view.hidden):
             _mount("none", path, "tmpfs", _READ_ONLY | _PLAIN, _EMPTY)
     except OSError as err:
@@ -183,15 +185,29 @@ def _recreate(cwd: str, links: dict[str, str], covers: Iterable[str]) -> None:
                 os.symlink(target, link)
 
 
-def _copies(models: Iterable[tuple[str, str, int]]) -> dict[str, int]:
-    """A handle of the digested copy of each model, by its path.
+def _numbers(view: View) -> dict[str, tuple[int, int]]:
+    """The owner and number of each node's copy; none where the matcher stays who it is."""
+    if view.uid is None:
+        return {}
+    return {path: (view.uid, os.stat(path).st_rdev) for path in view.devices}
+
+
+def _copies(
+    models: Iterable[tuple[str, str, int]], nodes: Mapping[str, tuple[int, int]]
+) -> dict[str, int]:
+    """A handle of the digested copy of each model, and of a node of its own, by its path.
 
     The copies lie in memory below what `/tmp` will be, where no name leads to them.
     """
     opened = list(models)
     size = sum(os.fstat(fd).st_size for _, _, fd in opened) + _CHUNK * (len(opened) + 1)
-    _mount("none", PRIVATE[0], "tmpfs", _PLAIN | _NOEXEC, f"mode=755,size={size}")
+    _mount("none", PRIVATE[0], "tmpfs", _NOSUID | _NOEXEC, f"mode=755,size={size}")
     found = {}
+    for number, (path, (uid, device)) in enumerate(nodes.items()):
+        copy = f"{PRIVATE[0]}/node{number}"
+        os.mknod(copy, stat.S_IFCHR | 0o600, device)
+        os.chown(copy, uid, uid)
+        found[path] = _handle(copy)
     for number, (path, sha256, fd) in enumerate(opened):
         copy = f"{PRIVATE[0]}/{number}"
         if _copied(fd, copy) != sha256:

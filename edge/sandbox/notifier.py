@@ -19,9 +19,10 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Collection
 
+from edge.attempts import BY_CALL, Attempt
 from edge.sandbox import seccomp
-from edge.sandbox.attempts import BY_CALL, Attempt
 
 _RECEIVE, _ANSWER, _STILL_VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_*
 _NOTICE = struct.Struct("QIIiIQ6Q")  # id, thread, flags; call: number, machine, where, arguments
@@ -55,14 +56,18 @@ class Sockets:
 class SeccompNotifier(threading.Thread):
     """Waits for one matcher's attempts; `fd` becomes readable at the first."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        """`channel` is where the sandbox sends its listener; closed by the notifier."""
+    def __init__(self, channel: socket.socket, given: Collection[str] = ()) -> None:
+        """`channel` is where the sandbox sends its listener; closed by the notifier.
+
+        `given`: nodes that the matcher may open although they are named as cameras are.
+        """
         super().__init__(daemon=True, name="seccomp-notifier")
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.attempt = ""  # what was tried first, in words
         self.kind: Attempt | None = None  # the same, as the log has it
         self._sockets = Sockets()
         self._channel = channel
+        self._given = frozenset(given)
         self._machine = seccomp.MACHINES.get(platform.machine())
 
     def run(self) -> None:
@@ -109,7 +114,8 @@ class SeccompNotifier(threading.Thread):
         if call in opens:
             path = _path(thread, args[opens[call]])
             fcntl.ioctl(listener, _STILL_VALID, struct.pack("Q", number))  # it was that thread's
-            return f"open {path}" if _CAMERA.fullmatch(path) else ""
+            camera = _CAMERA.fullmatch(path) and path not in self._given
+            return f"open {path}" if camera else ""
         name = self._call_name(call)
         match name:
             case "socket":

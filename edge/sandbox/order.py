@@ -40,6 +40,8 @@ class Order:
     lists: tuple[str, ...] = ()  # folders whose names may be listed, not what is in them
     writes: tuple[str, ...] = ()
     models: tuple[tuple[str, str], ...] = ()  # path and SHA-256: these very bytes are what is read
+    devices: tuple[str, ...] = ()  # nodes to read, write and make requests of
+    requests: tuple[int, ...] = ()  # their types
     hidden: tuple[str, ...] = ()  # the guard's own folders: not even there
     cwd: str = ""  # where the matcher begins; empty: where it is
     report: int = -1  # where the sandbox sends its listener; closed before the matcher begins

@@ -44,6 +44,7 @@ _NO_FAMILY = _ERRNO | errno.EAFNOSUPPORT  # as on a machine without a network
 # CLONE_NEW*: NEWTIME is the lone low bit
 _NEW_NAMESPACE = 0x7E020000 | 0x80
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal, FIONREAD, FIO*
+_REQUEST_TYPE = 0xFF00
 _PRCTLS = (3, 15, 16, 0x53564D41)  # get dumpable, thread name, mapping name
 _PR_SET_DUMPABLE = 4
 
@@ -80,12 +81,15 @@ class Machine:
 MACHINES = {path.stem: Machine.load(path) for path in sorted(_TABLES.glob("*.json"))}
 
 
-def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
+def program(
+    machine_name: str, pid: int, *, report: bool = False, requests: Iterable[int] = ()
+) -> bytes:
     """The filter as BPF instructions.
 
     Args:
         pid: the only process that may be sent a signal.
         report: ask a listener about attempts; else those are refused like any other.
+        requests: types of the ioctl requests of accelerators.
 
     Raises:
         SandboxError: there is no table for this machine.
@@ -110,7 +114,7 @@ def program(machine_name: str, pid: int, *, report: bool = False) -> bytes:
     code += _case(
         judged["clone"], [_argument(0), _op(_ANY_BIT, _NEW_NAMESPACE, 1, 0), *_verdict(attempt)]
     )
-    code += _case(judged["ioctl"], [_argument(1), *_one_of(_IOCTLS)])
+    code += _case(judged["ioctl"], _ioctl(requests))
     code += _case(
         judged["prctl"],
         [
@@ -167,6 +171,17 @@ def opens(machine: Machine) -> dict[int, int]:
     return {machine.allowed[name]: at[name] for name in at if name in machine.allowed}
 
 
+def _ioctl(requests: Iterable[int]) -> list[bytes]:
+    """The few of terminals and descriptors by number, those of accelerators by type."""
+    code = [_argument(1)]
+    for number in _IOCTLS:
+        code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ALLOW)]
+    code.append(_op(_AND, _REQUEST_TYPE))
+    for kind in requests:
+        code += [_op(_EQUAL, kind << 8, 0, 1), _op(_RETURN, _ALLOW)]
+    return [*code, _op(_RETURN, _REFUSE)]
+
+
 def _pair() -> list[bytes]:
     """Two ends of one connection. A pair of datagram sockets could send to any other by name."""
     return [
@@ -217,7 +232,7 @@ def _reports(machine: Machine) -> list[bytes]:
     return code
 
 
-def apply(pid: int, *, report: bool = False) -> int | None:
+def apply(pid: int, *, report: bool = False, requests: Iterable[int] = ()) -> int | None:
     """Put the filter on this thread and all that come from it; it cannot be taken off.
 
     Returns:
@@ -228,10 +243,10 @@ def apply(pid: int, *, report: bool = False) -> int | None:
         SandboxError: the kernel refused, or there is no table for this machine.
     """
     if report and can_report():
-        listener = _put(pid, report=True)
+        listener = _put(pid, report=True, requests=requests)
         if listener >= 0:
             return listener
-    if _put(pid, report=False) != 0:
+    if _put(pid, report=False, requests=requests) != 0:
         raise SandboxError(f"seccomp: the kernel refused: {os.strerror(ctypes.get_errno())}")
     return None
 
@@ -258,8 +273,8 @@ def refuse(names: Iterable[str]) -> None:
         raise SandboxError(f"seccomp: the kernel refused: {os.strerror(ctypes.get_errno())}")
 
 
-def _put(pid: int, *, report: bool) -> int:
-    code = program(platform.machine(), pid, report=report)
+def _put(pid: int, *, report: bool, requests: Iterable[int]) -> int:
+    code = program(platform.machine(), pid, report=report, requests=requests)
     return _load(code, _FILTER_FLAG_NEW_LISTENER if report else 0)
 
 

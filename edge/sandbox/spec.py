@@ -19,6 +19,7 @@ from pathlib import Path
 
 from edge import isolation
 from edge.errors import SandboxError
+from edge.sandbox.accelerators import nodes, types
 from edge.sandbox.mounts import PRIVATE
 from edge.sandbox.order import LAYER_NAMES, LAYERS, NOBODY, REFUSED, Layer, Order
 from edge.sandbox.siblings import siblings
@@ -64,6 +65,8 @@ class Confinement:
     ] = ()  # set at its exec; the guard and its launcher never see it
     models: tuple[tuple[Path, str], ...] = ()  # with their SHA-256, as the signed record has them
     hidden: tuple[Path, ...] = ()  # the guard's own folders
+    accelerators: tuple[str, ...] = ()  # as the signed record names them
+    devices: tuple[Path, ...] = ()  # their nodes
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -74,10 +77,17 @@ class Confinement:
         without: Iterable[str],
         models: tuple[tuple[Path, str], ...],
         hidden: tuple[Path, ...],
+        accelerators: tuple[str, ...] = (),
     ) -> Confinement:
         """What the operator gave, with what the signed record says."""
-        layers = frozenset(Layer(name) for name in without)
-        return replace(self, without=layers, models=models, hidden=hidden)
+        return replace(
+            self,
+            without=frozenset(Layer(name) for name in without),
+            models=models,
+            hidden=hidden,
+            accelerators=accelerators,
+            devices=tuple(path for name in accelerators for path in nodes(name)),
+        )
 
 
 def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: int = -1) -> Order:
@@ -106,6 +116,8 @@ def order(command: tuple[str, ...], confinement: Confinement, fd: int, report: i
         (beside.folder,) if beside.folder else (),
         tuple(os.path.abspath(path) for path in confinement.writes),
         models,
+        tuple(os.path.abspath(path) for path in confinement.devices),
+        types(confinement.accelerators),
         tuple(os.path.abspath(path) for path in confinement.hidden),
         cwd if moved else "",
         report,

@@ -41,9 +41,17 @@ def judged(
     machine: str, number: int, *arguments: int, audit: int | None = None, report: bool = False
 ) -> int:
     """What the filter says of one call: classic BPF, as far as it is used here."""
+    code = seccomp.program(machine, 4242, report=report)
+    return judged_by(code, machine, number, *arguments, audit=audit)
+
+
+def judged_by(
+    program: bytes, machine: str, number: int, *arguments: int, audit: int | None = None
+) -> int:
+    """What a filter says to a call."""
     padded = (*arguments, *(0 for _ in range(6 - len(arguments))))
     data = struct.pack("IIQ6Q", number, audit or AUDIT[machine], 0, *padded)
-    code = list(struct.iter_unpack("HBBI", seccomp.program(machine, 4242, report=report)))
+    code = list(struct.iter_unpack("HBBI", program))
     at = held = 0
     while True:
         operation, if_true, if_false, value = code[at]

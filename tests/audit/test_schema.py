@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from edge.attempts import Attempt
 from edge.audit.forms import SchemaError, wall_ns, wall_text
 from edge.audit.schema import (
     ClockJump,
@@ -21,7 +22,6 @@ from edge.audit.schema import (
     validate,
 )
 from edge.reasons import Reason
-from edge.sandbox.attempts import Attempt
 from tests.support.audit_helpers import NOON_NS, deny, end, permit, stamp, start, stop
 
 ALL = [
