@@ -243,9 +243,9 @@ class Reason(Enum):
         _ALL_OFF,
         "Step back or clear the view.")
     VIEW_COVERED = ("VIEW_COVERED", Family.VISION,
-        "Parts of the view are covered by something that is not a detected person.",
+        "Something that is no person hides parts of the view, or somebody moved furniture.",
         _ALL_OFF,
-        "Remove what covers the view.")
+        "Remove what hides the view; if furniture was moved for good, enrol the view again.")
     VIEW_UNSEEN = ("VIEW_UNSEEN", Family.VISION,
         "The camera has not seen parts of the enrolled view for ten minutes.",
         _ALL_OFF,

@@ -28,8 +28,8 @@ from edge.files import MODEL_BYTES, move_over, read_named, write_new, write_whol
 from edge.models.pull import asset
 from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
-from edge.view.coverage import Coverage, as_png, draw
 from edge.view.enrol import Survey, survey
+from edge.view.enrolment.coverage import Coverage, as_png, draw
 from edge.view.fingerprint import Fingerprint
 from edge.view.renewal import check_due, check_like, renewed
 from edge.view.signs import Pixels

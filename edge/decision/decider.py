@@ -82,6 +82,7 @@ from edge.policy.signed.term import of_the_day
 from edge.policy.signed.trust import BundleError
 from edge.reasons import Reason
 from edge.version import VERSION
+from edge.view.bodies import Bodies
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look
 from edge.view.view_file import SceneCheck
@@ -535,7 +536,7 @@ def _models(
         chosen.check_models([(face_model, faces.sha256), (SCENE, scene.sha256)])
     except BundleError as err:
         raise ModelError(str(err)) from err
-    return Models(faces, scene)
+    return Models(faces, scene, Bodies(both=False))
 
 
 def _enrolment(fingerprint: Fingerprint | None) -> Enrolment:

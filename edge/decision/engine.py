@@ -24,6 +24,7 @@ from edge.frames.messages import Ended
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.engine import Policy
 from edge.reasons import Reason
+from edge.view.body_watch import BodyFinder
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look as Glance
 from edge.view.view_file import Enrolment
@@ -35,6 +36,7 @@ class Models:
 
     faces: FaceFinder
     scene: SceneFinder | None = None  # without it no veto
+    bodies: BodyFinder | None = None  # without it only faces are people
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,15 @@ class Engine:
         fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
         rules = self._setup.device.people
         scene = None if self._masked else models.scene  # its veto is not asked for there
-        return Vision(fingerprint, models.faces, rules, scene, fresh=fresh, often=self._masked)
+        return Vision(
+            fingerprint,
+            models.faces,
+            rules,
+            scene,
+            fresh=fresh,
+            often=self._masked,
+            bodies=models.bodies,
+        )
 
     def _failed(self, how: ModelError) -> str:
         """Load the models afresh if it is time; if that fails too, permit nothing any more."""

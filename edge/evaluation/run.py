@@ -148,7 +148,8 @@ class _Tools:
     def __init__(self, settings: Settings) -> None:
         cv2.setNumThreads(1)
         self.faces = FaceBoxes(settings.face_model)
-        self.bodies = Bodies()
+        self.bodies = Bodies()  # of enrolment
+        self.glance = Bodies(both=False)  # of the running guard
         self.scene = SceneModel.load()
         self.policy = Policy.load(settings.pack)
         self.sceneries: dict[str, Scenery] = {}
@@ -270,7 +271,14 @@ def _splices(footage: Footage, task: _Task) -> list[Splice]:
         begins = int(rng.integers(max(1, len(frames) - _WINDOW)))
         window = frames[begins : begins + _WINDOW]
         found += splice(
-            kind, place, (footage.clip.name, window), person, tools.faces, tools.policy, rng
+            kind,
+            place,
+            (footage.clip.name, window),
+            person,
+            tools.faces,
+            tools.policy,
+            rng,
+            tools.glance,
         )
     return found
 

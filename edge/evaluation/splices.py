@@ -26,6 +26,7 @@ from edge.frames.ring import Ring
 from edge.masking.mask import Mask
 from edge.policy.engine import Policy
 from edge.replay.engine import Replay
+from edge.view.body_watch import BodyFinder
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from framegate_client.ring import RingReader
@@ -93,6 +94,7 @@ def splice(
     people: FaceFinder,
     policy: Policy,
     rng: np.random.Generator,
+    bodies: BodyFinder | None = None,
 ) -> list[Splice]:
     """Play one splice in both modes of release; `place` must have flowing frames.
 
@@ -109,7 +111,7 @@ def splice(
     shots, shares = _joined(place, begins, steps)
     faces = _Remembered(people, place.faces)
     return [
-        _play(kind, place, name, begins, shots, shares, faces, policy, release)
+        _play(kind, place, name, begins, shots, shares, faces, policy, release, bodies)
         for release in (Release.BRACKETED, Release.IMMEDIATE)
     ]
 
@@ -139,6 +141,7 @@ def _play(
     faces: FaceFinder,
     policy: Policy,
     release: Release,
+    bodies: BodyFinder | None,
 ) -> Splice:
     matcher = _Matcher(shots[0].frame.nbytes)
     guard = Replay(
@@ -148,6 +151,7 @@ def _play(
         place.fingerprint,
         faces,
         release=release,
+        bodies=bodies,
         endpoint=matcher,
     )
     guard.run(shots, still_board(shots[-1].captured_ns))

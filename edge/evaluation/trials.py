@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,11 +31,12 @@ from edge.replay.engine import Replay
 from edge.report.record import Outcome as FrameOutcome
 from edge.view import check as view
 from edge.view.bodies import Bodies, of_take
+from edge.view.body_watch import BodyFinder
 from edge.view.box import Box
-from edge.view.coverage import Coverage
 from edge.view.enrol import survey
+from edge.view.enrolment.coverage import Coverage
 from edge.view.fingerprint import Fingerprint
-from edge.view.signs import ALL_BLOCKS
+from edge.view.signs import ALL_BLOCKS, Pixels
 
 SETTLE_NS = 600 * MS  # "after the dwell" begins this long after it
 ENROL_NS = 1 * S
@@ -51,10 +52,18 @@ class Footage:
     clip: Clip
     shots: tuple[Shot, ...]
     faces: dict[int, tuple[Box, ...]]  # by the frame's id, for the frames looked at
+    finder: BodyFinder  # of bodies
+    bodies: dict[int, Pixels] = field(default_factory=dict)  # by the frame's id; looked for once
 
     def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
         """The faces found in this frame, or in the one looked at before it."""
         return self.faces[id(frame)]
+
+    def find(self, frame: np.ndarray) -> Pixels:
+        """Where bodies are in this frame, for as many trials as ask."""
+        if id(frame) not in self.bodies:
+            self.bodies[id(frame)] = self.finder.find(frame)
+        return self.bodies[id(frame)]
 
     @property
     def last_ns(self) -> int:
@@ -108,7 +117,7 @@ def decode(clip: Clip, faces: FaceBoxes, *, until_ns: int | None = None) -> Foot
         if shot.captured_ns - last_ns >= FACES_NS or shot is shots[-1]:
             boxes, last_ns = faces.detect(shot.frame), shot.captured_ns
         found[id(shot.frame)] = boxes
-    return Footage(clip, shots, found)
+    return Footage(clip, shots, found, Bodies(both=False))
 
 
 def enrol_view(footage: Footage, bodies: Bodies) -> View:
@@ -148,7 +157,9 @@ def play(
         nearness: also find how near every frame and reading came to passing.
     """
     fingerprint = shown.fingerprint if shown is not None else None
-    guard = Replay(device, PERFECT_SESSION, policy, fingerprint, footage, scene=scene)
+    guard = Replay(
+        device, PERFECT_SESSION, policy, fingerprint, footage, scene=scene, bodies=footage
+    )
     outcome = guard.run(footage.shots, samples)
     passed = [d.verdict is FrameOutcome.PASS for d in outcome.decisions]
     after_ns = round(device.dwell_s * S) + SETTLE_NS

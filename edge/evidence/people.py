@@ -70,10 +70,20 @@ class PeopleWatch:
         self._last_ns: int | None = None  # when a small face was last found
 
     def read(
-        self, boxes: Sequence[Box], captured_ns: int, frame_height: int, frame_width: int
+        self,
+        boxes: Sequence[Box],
+        captured_ns: int,
+        frame_height: int,
+        frame_width: int,
+        faceless: int = 0,
     ) -> tuple[Reason, ...]:
-        """Why the people of this moment are no controlled scene; see `judge`."""
+        """Why the people of this moment are no controlled scene; see `judge`.
+
+        `faceless` are people who hide the view and show no face; they count like any other.
+        """
         judged = judge(boxes, frame_height, self._rules, frame_width=frame_width)
+        if faceless and len(boxes) + faceless > self._rules.max:
+            judged = worst_first([*judged, Reason.PEOPLE_CROWD])
         small = Reason.PEOPLE_SMALL in judged
         side = self._rules.min_height * min(frame_height, frame_width)
         surely = any(box.height < side and box.score >= SURE_SCORE for box in boxes)

@@ -23,6 +23,7 @@ from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneReading
 from edge.masking.people import Look
 from edge.reasons import Reason
+from edge.view.body_watch import NOBODY, BodyFinder, BodyWatch
 from edge.view.box import Box
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
@@ -113,14 +114,18 @@ class Vision:
         *,
         fresh: bool = True,
         often: bool = False,
+        bodies: BodyFinder | None = None,
     ) -> None:
         """Without a fingerprint the view is never the enrolled one; without `scene` no veto.
 
         `fresh` says that the view was enrolled just now. After a restart it was not, and
         nearly every block must be seen again before the first opening. `often` looks for people
-        in every evidence frame.
+        in every evidence frame. Without `bodies` only faces are people.
         """
         self._view = ViewCheck(fingerprint, fresh=fresh) if fingerprint is not None else None
+        self._bodies = BodyWatch(bodies) if bodies is not None else None
+        self._hiding = NOBODY
+        self._faceless_blocks = 0  # hidden, and no face explained them in the last reading
         self._faces = faces
         self._people_rules = PeopleWatch(rules)
         self._scene = scene
@@ -167,7 +172,11 @@ class Vision:
         if self._view is None:
             readings.append(Reading(Source.VIEW, captured_ns, (Reason.NO_VIEW,)))
         else:
-            view = self._view.read(frame, captured_ns, self._boxes)
+            if self._bodies is not None:
+                hidden = self._faceless_blocks
+                self._hiding = self._bodies.read(frame, captured_ns, hidden, self._boxes)
+            view = self._view.read(frame, captured_ns, self._boxes, self._hiding.places)
+            self._faceless_blocks = view.faceless_blocks
             reasons = view.reasons_open if opening else view.reasons_continue
             readings.append(Reading(Source.VIEW, captured_ns, reasons))
             gone = self._seen_blocks & ~view.seen_blocks
@@ -204,5 +213,6 @@ class Vision:
         self._boxes = self._faces.detect(frame)
         self._people_ns = captured_ns
         height, width = frame.shape[:2]
-        reasons = self._people_rules.read(self._boxes, captured_ns, height, width)
+        faceless = self._hiding.faceless
+        reasons = self._people_rules.read(self._boxes, captured_ns, height, width, faceless)
         return Reading(Source.PEOPLE, captured_ns, reasons)

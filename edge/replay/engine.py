@@ -36,6 +36,7 @@ from edge.policy.engine import Policy
 from edge.reasons import Reason, worst_first
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
+from edge.view.body_watch import BodyFinder
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 
@@ -93,6 +94,7 @@ class Replay:
         log: Callable[[Entry, bool], int] | None = None,
         wall_ns: int = 0,
         scene: SceneFinder | None = None,
+        bodies: BodyFinder | None = None,
         endpoint: MatcherEndpoint | None = None,
         min_view_score: float = MIN_VIEW_SCORE,
         max_age_ns: int | None = None,
@@ -101,6 +103,7 @@ class Replay:
 
         Args:
             log: appends one entry durably or not and returns its index.
+            bodies: finds people of whom no face is seen; without it only faces are people.
             endpoint: gets the pixels of what passes; without one they are not even kept.
             min_view_score: share of agreeing signs that a frame needs, as the policy says.
             max_age_ns: how old evidence may be, where the policy says so.
@@ -120,7 +123,7 @@ class Replay:
         )
         self._identifying = lane.identifying
         self._clock = VirtualClock(START_NS)
-        self._engine = Engine(setup, policy, fingerprint, Models(faces, scene), START_NS)
+        self._engine = Engine(setup, policy, fingerprint, Models(faces, scene, bodies), START_NS)
         self._sentinel = Sentinel(fingerprint)
         self._gate = Gate(self._binding, min_view_score=min_view_score if lane.identifying else 0.0)
         self._releaser = Releaser(

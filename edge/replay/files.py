@@ -103,6 +103,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             camera=digest,
             log=clerk.write,
             scene=SceneModel.load(),
+            bodies=Bodies(both=False),
         )
         enrolment = fingerprint.enrolment.value if fingerprint is not None else "none"
         start = Start(

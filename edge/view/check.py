@@ -64,6 +64,7 @@ class ViewReading:
     quadrants: int  # quarters of the picture with a seen block
     unexplained: float  # share of the enrolled blocks unseen and outside silhouettes
     hidden: float  # share of all blocks, unseen or no longer plain, where no person was lately
+    faceless_blocks: int  # bit i: enrolled block i is unseen and no face explains it
     recent: float  # share of the enrolled blocks seen within ten minutes
     level: float  # contrast of the middle block, of its level in the last two seconds
     reasons_open: tuple[Reason, ...]  # why it is not good enough to begin
@@ -96,13 +97,20 @@ class ViewCheck:
         self._levels: deque[tuple[int, NDArray[np.float64]]] = deque()  # contrast by block
         self._fell: NDArray[np.float64] | None = None  # what a fall that was noticed fell to
 
-    def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box] | None) -> ViewReading:
+    def read(
+        self,
+        frame: np.ndarray,
+        captured_ns: int,
+        boxes: Sequence[Box] | None,
+        bodies: Pixels | None = None,
+    ) -> ViewReading:
         """Compare one frame with the enrolled view.
 
         Args:
             frame: BGR uint8, well formed.
             captured_ns: when it was captured; readings come in order.
             boxes: the faces of about this moment; None or none explain nothing.
+            bodies: thumbnail-shaped, 255 where a body is; explains what faces do not.
         """
         thumb = signs.thumbnail(frame)
         mask = self._fingerprint.mask != 0
@@ -116,6 +124,9 @@ class ViewCheck:
         sign = float(right[seen].sum()) / pairs if pairs else 0.0
         gradient = self._gradients.agreement(frame, seen_blocks)
         explained = self._explained(boxes or (), frame)
+        faceless = signs.as_bits(self._enrolled & ~seen & ~explained)
+        if bodies is not None:
+            explained = explained | signs.as_blocks(covered_blocks(bodies))
         unexplained = float((self._enrolled & ~seen & ~explained).sum()) / self._total
         rough = _by_block(contrasts)
         strange = (self._enrolled & ~seen) | self._strange(rough)
@@ -149,6 +160,7 @@ class ViewCheck:
             quadrants=quadrants,
             unexplained=unexplained,
             hidden=hidden,
+            faceless_blocks=faceless,
             recent=recent,
             level=level,
             reasons_open=worst_first(opening),

@@ -3,7 +3,7 @@
 Kept are pairs and directions that survive what a fixed camera meets: a few
 pixels of shift, a little roll, uneven lamps, and time. Under several lights only
 what holds under each that shows it is kept, so a second take adds what somebody hid
-in the first. People are left out (`edge.view.takes`). A view too plain, too unsteady
+in the first. People are left out (`edge.view.enrolment.takes`). A view too plain, too unsteady
 or peopled is refused, with all that speaks against it at once, in the order in which
 the user can mend it, and with what took each block.
 """
@@ -20,11 +20,11 @@ from edge.errors import EnrolmentError
 from edge.view import gradients, signs
 from edge.view.bodies import MAYBE, SURELY
 from edge.view.box import Box
-from edge.view.coverage import Cover, Coverage, count
+from edge.view.enrolment.coverage import Cover, Coverage, count
+from edge.view.enrolment.takes import HELD, MIN_CONTRAST, MIN_FRAMES, Places, Take, take_of
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import Pixels
 from edge.view.silhouette import silhouettes
-from edge.view.takes import HELD, MIN_CONTRAST, MIN_FRAMES, Places, Take, take_of
 from edge.view.view_file import Enrolment, SceneCheck
 
 MIN_PAIRS, MIN_BLOCKS = 500, 32  # fewer match foreign pictures too often

@@ -7,10 +7,11 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.errors import EnrolmentError
-from edge.view import movement, signs
+from edge.view import signs
 from edge.view.bodies import MAYBE, SURELY, Bodies, of_take
-from edge.view.coverage import Cover, as_png, count, draw
 from edge.view.enrol import enrol, survey
+from edge.view.enrolment import movement
+from edge.view.enrolment.coverage import Cover, as_png, count, draw
 from tests.support import render
 
 CAMERA = bytes(16)

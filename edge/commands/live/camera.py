@@ -81,7 +81,7 @@ def run_enroll(args: argparse.Namespace) -> int:
     from edge.commissioning.enrol_view import Request, enroll
     from edge.commissioning.keys import KeyStore
     from edge.errors import EnrolmentError
-    from edge.view.coverage import draw
+    from edge.view.enrolment.coverage import draw
 
     keys = KeyStore.open(args.keys)
     request = Request(

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.view import movement, signs
+from edge.view import signs
+from edge.view.enrolment import movement
 from edge.view.signs import Pixels
 
 MIN_FRAMES = 5
