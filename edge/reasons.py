@@ -27,7 +27,7 @@ class Family(Enum):
 _ALL_OFF = "Face matching stays off until this is fixed and the dwell has passed."
 _RESTART = "Face matching stays off; the guard starts again in the blocked state."
 _LOADED = "The policy in force stays in force; with none, everything is blocked."
-_OPERATOR = "Face matching stays off until an authenticated operator resets the lockout."
+_ROLLED_BACK = "Face matching stays off until the log is whole or the device provisioned again."
 
 
 class Reason(Enum):
@@ -54,12 +54,12 @@ class Reason(Enum):
     # integrity: nothing the guard says can be trusted until this is fixed
     STATE_ROLLBACK = ("STATE_ROLLBACK", Family.INTEGRITY,
         "The stored log and policy are older than what the board has seen.",
-        _OPERATOR,
-        "Keep the storage card as evidence and re-provision the device.")
+        _ROLLED_BACK,
+        "Keep the storage card unchanged and re-provision the device with another one.")
     LOG_ROLLBACK = ("LOG_ROLLBACK", Family.INTEGRITY,
         "The audit log is shorter than the board or the last checkpoint says.",
-        _OPERATOR,
-        "Keep the log as evidence; compare it with the last exported checkpoint.")
+        _ROLLED_BACK,
+        "Keep the log unchanged; compare it with the last exported checkpoint.")
     AUDIT_UNAVAILABLE = ("AUDIT_UNAVAILABLE", Family.INTEGRITY,
         "The audit log could not be written, so no permit may begin.",
         _ALL_OFF,

@@ -1,4 +1,4 @@
-"""`framegate explain`: what a code or rule means, and what a policy says of a case."""
+"""`framegate explain`: what a code, a rule or a word means, and what a policy says of a case."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._glossary import WORDS, words_in
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.reasons import Reason
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   framegate explain VIEW_FOREIGN                        a reason code
+  framegate explain dwell                               a word that messages use
   framegate explain MS-02                               a rule: source, words, when it holds
   framegate explain cases.yaml --pack police --json     the policy alone, without sensors
   framegate explain cases.yaml --id till --set camera=handheld
@@ -35,14 +37,14 @@ examples:
 def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "explain",
-        help="explain a reason code, a rule, or what a policy says of a case",
-        description="Explain a reason code, a rule, a past decision, or what a policy says of a "
-        "case. What a case does not say is taken as its strictest value.",
+        help="explain a reason code, a rule, a word, or what a policy decides",
+        description="Explain a reason code, a rule, a word, a past decision, or what a policy "
+        "decides in a case. A fact that a case leaves out gets its strictest value.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "target", nargs="?", metavar="CODE|RULE|FILE.yaml|AUDIT-DIR", help="what to explain"
+        "target", nargs="?", metavar="CODE|RULE|WORD|FILE.yaml|AUDIT-DIR", help="what to explain"
     )
     parser.add_argument(
         "--pack",
@@ -57,7 +59,7 @@ def register(subparsers: Any) -> None:
         action="extend",
         default=[],
         metavar="KEY=VALUE",
-        help="facts of one case, or laid over those of a file",
+        help="facts of one case; with a file they replace the file's",
     )
     parser.add_argument("--id", metavar="ID", help="only this scenario of the file, in full")
     parser.add_argument("--entry", type=int, metavar="N", help="which entry of an audit log")
@@ -76,6 +78,9 @@ def _explain(args: argparse.Namespace) -> int:
         _plain_only(args)
         _rule_book(args)  # a pack that is none is a mistake here too
         return _reason(reason, args.json)
+    if args.target.lower() in WORDS:
+        _plain_only(args)
+        return _word(args.target.lower(), args.json)
     path = Path(args.target)
     if path.is_dir():
         return _entry(path, args)
@@ -107,7 +112,7 @@ def _own_rule(args: argparse.Namespace) -> bool:
 
 
 def _plain_only(args: argparse.Namespace) -> None:
-    """A code or a rule is explained by itself, so what belongs to a case is a mistake."""
+    """A code, a rule or a word needs no options of a case."""
     for option in ("set", "id", "entry"):
         if getattr(args, option) not in (None, []):
             raise UsageError(
@@ -131,6 +136,19 @@ def _reason(reason: Reason, as_json: bool) -> int:
     print(f"  What happened    {reason.happened}")
     print(f"  What stays off   {reason.stays_off}")
     print(f"  What to do next  {reason.next_step}")
+    used = words_in(reason.happened, reason.stays_off, reason.next_step)
+    if used:
+        print("\nWords used here")
+    for word, meaning in used.items():
+        print(f"  {word:15}  {meaning}")
+    return 0
+
+
+def _word(word: str, as_json: bool) -> int:
+    if as_json:
+        print_json({"word": word, "means": WORDS[word]})
+    else:
+        print(f"{word}: {WORDS[word]}")
     return 0
 
 
@@ -144,8 +162,10 @@ def _rule(args: argparse.Namespace) -> int:
     if not rules and note is None:
         known = [*(reason.value for reason in Reason), *(rule.id for rule in policy.pack.rules)]
         near = get_close_matches(args.target.upper(), [*known, *catalogue()], n=1)
+        near = near or get_close_matches(args.target.lower(), WORDS, n=1)
         raise UsageError(
-            f"expected a reason code, a rule id, a .yaml file or an audit log, got {args.target!r}"
+            "expected a reason code, a rule id, a word of the glossary, a .yaml file or an audit "
+            f"log, got {args.target!r}"
             + (f"; did you mean {near[0]}?" if near else "")
             + ("" if args.pack not in names() else "; a rule of your own pack needs --pack DIR")
         )
