@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import AuditError, UsageError
-from edge.files import write_whole
+from edge.files import read_named, write_whole
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
     counter = MonthCounter(Month.parse(args.month))
     if args.out.exists():
         raise UsageError(f"{args.out} is there already: nothing is overwritten")
-    checkpoint = (args.log / "checkpoint").read_text()
+    checkpoint = _checkpoint(args.log / "checkpoint")
 
     def on_entry(index: int, entry: bytes, fields: dict[str, Any]) -> None:
         counter.take(index, fields)
@@ -84,3 +84,10 @@ def _notes(rules: Any) -> dict[str, RuleNote]:
     from edge.report.rule_notes import notes_for
 
     return notes_for(Policy.load(DEFAULT), rules)
+
+
+def _checkpoint(path: Path) -> str:
+    try:
+        return read_named(path, 1 << 16).decode()
+    except (OSError, UnicodeDecodeError) as err:
+        raise UsageError(f"cannot read {path}: {err}") from err

@@ -24,7 +24,7 @@ from edge.commissioning.enrol_view import Request, enroll
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.records import parse_device, parse_session
 from edge.errors import UsageError
-from edge.files import write_new
+from edge.files import move_over, write_new
 from edge.view.fingerprint import Fingerprint
 
 VIEW_NAME = "camera.view"
@@ -86,7 +86,7 @@ def make_site(folder: Path, answers: Answers) -> Site:
         view = _fill(staging, answers)
         if folder.is_dir():
             folder.rmdir()  # it is empty
-        os.rename(staging, folder)
+        move_over(staging, folder)
     except OSError as err:
         raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     finally:

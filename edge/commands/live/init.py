@@ -12,6 +12,7 @@ from typing import Any
 
 from edge import isolation
 from edge.errors import UsageError
+from edge.files import read_named
 from edge.policy.vocabulary import VOCABULARY
 
 EXAMPLES = """\
@@ -173,7 +174,7 @@ def _interpreter(program: str) -> str:
     from edge.sandbox.spec import program_of
 
     found = program_of((program,))
-    if Path(found).name.startswith("python") and Path(found).read_bytes()[:2] == b"#!":
+    if Path(found).name.startswith("python") and read_named(Path(found), 2) == b"#!":
         command = [found, "-c", "import sys; print(sys.executable)"]
         names = isolation.environment()
         asked = subprocess.run(command, env=names, capture_output=True, text=True, timeout=20)
