@@ -22,7 +22,6 @@ from edge.masking.noise import Noise
 
 SAMPLES = 4  # a side, of which the mean makes a cell
 _BLACK = {Layout.BGR: (0,), Layout.NV12: (16, 128), Layout.I420: (16, 128, 128)}
-_CHANNEL = (0, 1, 2)  # the first channel of each plane
 
 
 @dataclass(frozen=True)
@@ -59,31 +58,82 @@ class Mask:
             picture: uint8, of this size, in the layout's shape; only read.
             place: uint8, of the same shape; every byte of it is written.
         """
-        planes = zip(layout.planes(picture), layout.planes(place), _BLACK[layout], strict=True)
-        for (plane, target, black), channel in zip(planes, _CHANNEL, strict=False):
-            coarse = self.width // plane.shape[1]  # picture pixels a pixel of this plane
-            unit = BLOCK_PX // coarse
-            for rect in self.rectangles:
-                part = _pixels(rect, unit)
-                if rect.level == CLEAR:
-                    np.copyto(target[part], plane[part])
-                elif rect.level == FILLED:
-                    target[part].fill(black)
-                else:
-                    off = self._noise(rect, plane, channel)
-                    _mosaic(plane[part], target[part], blocks.cell_px(rect.level) // coarse, off)
+        steps = self._steps.get(layout)
+        if steps is None:
+            steps = self._steps[layout] = self._plan(layout)
+        sources, targets = layout.planes(picture), layout.planes(place)
+        for step in steps:
+            part, target = sources[step.plane][step.part], targets[step.plane][step.part]
+            if step.level == CLEAR:
+                np.copyto(target, part)
+            elif step.level == FILLED:
+                target.fill(step.black)
+            else:
+                for cells in step.cells:
+                    _write(part[cells.part], target[cells.part], cells)
 
-    def _noise(self, rect: Rect, plane: np.ndarray, channel: int) -> NDArray[np.int16]:
-        """What is added to the cells of `rect` in this plane."""
+    @cached_property
+    def _steps(self) -> dict[Layout, list[_Step]]:
+        return {}
+
+    def _plan(self, layout: Layout) -> list[_Step]:
+        """The copies that make up a picture of this layout; the same for each frame."""
+        steps = []
+        shapes = layout.planes(np.empty(layout.shape(self.height, self.width), np.uint8))
+        for number, (plane, black) in enumerate(zip(shapes, _BLACK[layout], strict=True)):
+            coarse = self.width // plane.shape[1]  # picture pixels a pixel of this plane
+            for rect in self.rectangles:
+                part = _pixels(rect, BLOCK_PX // coarse)
+                cells: list[_Cells] = []
+                if CLEAR < rect.level < FILLED:
+                    shape = plane[part].shape[:2]
+                    channels = number if plane.ndim == 2 else slice(number, number + plane.shape[2])
+                    cells = self._cells(rect, shape, coarse, channels)
+                steps.append(_Step(number, part, rect.level, black, cells))
+        return steps
+
+    def _cells(
+        self, rect: Rect, shape: tuple[int, ...], coarse: int, channels: int | slice
+    ) -> list[_Cells]:
+        """The mosaic of `rect`, which has `shape` in pixels of a plane."""
         if self.noise is None:
             raise ValueError("a mosaic needs noise, got none")
-        step = blocks.cell_px(rect.level) // BLOCK_PX
-        field = self.noise.of(rect.level)
-        rows = slice(rect.top // step, -(-rect.bottom // step))
-        columns = slice(rect.left // step, -(-rect.right // step))
-        if plane.ndim == 2:
-            return field[rows, columns, channel]
-        return field[rows, columns, channel : channel + plane.shape[2]]
+        side = blocks.cell_px(rect.level)
+        top, left = rect.top * BLOCK_PX // side, rect.left * BLOCK_PX // side
+        more, less = (field[top:, left:, channels] for field in self.noise.of(rect.level))
+        return [
+            _Cells(
+                (rows, columns),
+                high,
+                wide,
+                np.ascontiguousarray(more[i, j]),
+                np.ascontiguousarray(less[i, j]),
+            )
+            for rows, high, i in _spans(shape[0], side // coarse)
+            for columns, wide, j in _spans(shape[1], side // coarse)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Cells of one size: where in a rectangle, how high and wide, and their noise."""
+
+    part: tuple[slice, slice]
+    high: int
+    wide: int
+    more: NDArray[np.uint8]
+    less: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One rectangle of one plane."""
+
+    plane: int
+    part: tuple[slice, slice]
+    level: int
+    black: int
+    cells: list[_Cells]
 
 
 def nothing(height: int, width: int) -> Mask:
@@ -104,14 +154,6 @@ def _pixels(rect: Rect, unit: int) -> tuple[slice, slice]:
     )
 
 
-def _mosaic(part: np.ndarray, target: np.ndarray, side: int, off: NDArray[np.int16]) -> None:
-    """Write the mosaic of `part`, which begins on the lattice, to `target`."""
-    height, width = part.shape[:2]
-    for rows, high, i in _spans(height, side):
-        for columns, wide, j in _spans(width, side):
-            _cells(part[rows, columns], target[rows, columns], high, wide, off[i, j])
-
-
 def _spans(length: int, side: int) -> list[tuple[slice, int, slice]]:
     """The whole cells of a length, then the part of one that is left.
 
@@ -125,16 +167,15 @@ def _spans(length: int, side: int) -> list[tuple[slice, int, slice]]:
     return spans
 
 
-def _cells(
-    part: np.ndarray, target: np.ndarray, high: int, wide: int, off: NDArray[np.int16]
-) -> None:
-    """The mosaic of whole cells of `high` x `wide` pixels."""
-    down, across = part.shape[0] // high, part.shape[1] // wide
-    few = min(SAMPLES, wide), min(SAMPLES, high)
-    samples = cv2.resize(part, (across * few[0], down * few[1]), interpolation=cv2.INTER_NEAREST)
+def _write(part: np.ndarray, target: np.ndarray, cells: _Cells) -> None:
+    """Write the mosaic of `part`, whole cells, to `target`."""
+    down, across = cells.more.shape[:2]
+    high, wide = cells.high, cells.wide
+    size = across * min(SAMPLES, wide), down * min(SAMPLES, high)
+    samples = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
     mean = cv2.resize(samples, (across, down), interpolation=cv2.INTER_AREA)
-    noisy = mean.astype(np.int16).reshape(off.shape) + off
-    cells = noisy.clip(0, 255).astype(np.uint8)
-    lines = cv2.resize(cells, (across * wide, down), interpolation=cv2.INTER_NEAREST)
+    noisy = cv2.subtract(cv2.add(mean.reshape(cells.more.shape), cells.more), cells.less)
+    noisy = noisy.reshape(cells.more.shape)
+    lines = cv2.resize(noisy, (across * wide, down), interpolation=cv2.INTER_NEAREST)
     tall = target.reshape(down, high, across * wide, -1)  # a view: only the rows are split
     np.copyto(tall, lines.reshape(down, 1, across * wide, -1))

@@ -31,15 +31,16 @@ class Noise:
         base = np.frombuffer(random[:BYTES], np.uint8) % (2 * AMPLITUDE + 1)
         self._base = base.astype(np.int16) - AMPLITUDE
         self._size = height, width
-        self._fields: dict[int, NDArray[np.int16]] = {}
+        self._fields: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
-    def of(self, level: int) -> NDArray[np.int16]:
-        """What is added to each cell of the lattice of this level, shape (rows, columns, 3)."""
+    def of(self, level: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """What each cell of this level's lattice gains and loses, shape (rows, columns, 3)."""
         found = self._fields.get(level)
         if found is None:
             cell = blocks.cell_px(level)
             rows, columns = (-(-side // cell) for side in self._size)
             shifted = np.roll(self._base, 577 * level)
-            found = np.resize(shifted, (rows, columns, _CHANNELS))
+            field = np.resize(shifted, (rows, columns, _CHANNELS))
+            found = field.clip(min=0).astype(np.uint8), (-field).clip(min=0).astype(np.uint8)
             self._fields[level] = found
         return found

@@ -42,7 +42,7 @@ class Look:
 
     captured_ns: int
     boxes: tuple[Box, ...] | None  # None: the detector failed
-    shift: float | None  # widths that the camera moved since the last look; None: it cannot say
+    shift: float | None  # widths that the camera moved since the last look; None: nobody can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,19 @@ class PeopleMasker:
         shift = CARRIED * look.shift if look.shift is not None else 0.0
         before = [replace(seen, shift=seen.shift + shift) for seen in self._found + self._lost]
         now = [_Seen(box, now_ns) for box in look.boxes or ()]
+        pairs = _pairs(before, now, self._size[1])
+        again = {i for _, i, _ in pairs}
+        lost = [seen for i, seen in enumerate(before) if i not in again]
         self._found = now
-        self._lost = [
-            seen
-            for seen in _unmatched(before, now, self._size[1])
-            if now_ns - seen.seen_ns < REMEMBERED_NS
-        ]
+        self._lost = [seen for seen in lost if now_ns - seen.seen_ns < REMEMBERED_NS]
         if last_ns is None:
             return None
-        followed = look.shift is not None and look.shift <= MOST_SHIFT
+        if look.shift is None:  # then a face that is in both looks must tell
+            followed = bool(pairs) or not (before or now)
+            shift = max((apart for apart, _, _ in pairs), default=0.0) / self._size[1]
+            before = [replace(seen, shift=seen.shift + shift) for seen in before]
+        else:
+            followed = look.shift <= MOST_SHIFT
         fresh = now_ns - last_ns <= BRACKET_NS
         few = len(before) + len(now) <= MOST_PLACES
         if not (good and self._good and followed and fresh and few):
@@ -131,23 +135,23 @@ class PeopleMasker:
         return Place(blocks.level_for(head), left - more, top - more, right + more, bottom + more)
 
 
-def _unmatched(before: Sequence[_Seen], now: Sequence[_Seen], width: int) -> list[_Seen]:
-    """Those known before whose face no box of now is; each box is at most one of them."""
-    pairs = []
+def _pairs(
+    before: Sequence[_Seen], now: Sequence[_Seen], width: int
+) -> list[tuple[float, int, int]]:
+    """Which box of now is which face known before, nearest first: (pixels apart, before, now)."""
+    near = []
     for i, seen in enumerate(before):
         for j, found in enumerate(now):
             high, other = seen.box.height, found.box.height
-            near = SAME * max(high, other) + seen.shift * width
             apart = _apart(seen.box, found.box)
-            if apart <= near and min(high, other) >= max(high, other) / 2:
-                pairs.append((apart, i, j))
-    again: set[int] = set()
-    taken: set[int] = set()
-    for _, i, j in sorted(pairs):
-        if i not in again and j not in taken:
-            again.add(i)
-            taken.add(j)
-    return [seen for i, seen in enumerate(before) if i not in again]
+            alike = min(high, other) >= max(high, other) / 2
+            if alike and apart <= SAME * max(high, other) + seen.shift * width:
+                near.append((apart, i, j))
+    pairs: list[tuple[float, int, int]] = []
+    for apart, i, j in sorted(near):
+        if all(i != one and j != other for _, one, other in pairs):
+            pairs.append((apart, i, j))
+    return pairs
 
 
 def _apart(a: Box, b: Box) -> float:

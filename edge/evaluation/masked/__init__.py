@@ -1,0 +1,1 @@
+"""How well the masked lane hides people."""

@@ -1,0 +1,211 @@
+"""Plays recordings through the masked lane and looks at what would have left.
+
+Faces are looked for again in the clear frames, at half as many pixels again a side
+as the guard looks at and with its usual confidence, and each is compared with the mask
+its frame left through. It is the same kind of detector, so it shares the guard's
+blind spots: what neither finds is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.cameras.layout import Layout
+from edge.cameras.opencv import FileCamera, Shot
+from edge.clock import MS, S
+from edge.commissioning.records import Device, Session
+from edge.errors import GuardError
+from edge.evaluation.masked.adversary import MIN_FACE_PX, Recogniser, same
+from edge.evidence.faces import FaceBoxes, face_finder
+from edge.lease import Lane
+from edge.masking import people
+from edge.masking.blocks import BLOCK_PX, whole
+from edge.masking.mask import Mask
+from edge.policy.engine import Policy
+from edge.replay.engine import START_NS, Replay
+from edge.view.box import Box
+
+REFERENCE_SIZE = (960, 576)  # pixels, of the second look
+SIZES = (12, 24, 48)  # face heights, pixels: the classes begin here
+SAMPLES = 40  # frames looked at again, spread over a recording
+LONGEST_NS = 12 * S  # of each recording
+WILD_NS = 1_600 * MS  # frames flow from here on: the dwell, and what an opening may take
+MISSES = 6  # pictures kept of each recording
+_WILD = Device(
+    camera="body_worn",
+    mount="worn_moving",
+    lanes=(Lane.VIEW_MASKED,),
+    dwell_s=1.0,
+    user="private_business",
+    by_or_for="neither",
+    jurisdiction="EU",
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """What one recording showed."""
+
+    name: str
+    due: int = 0  # frames after the dwell
+    flowed: int = 0  # of those
+    grids: int = 0  # of those, the whole picture a grid
+    faces: dict[int, int] = field(default_factory=lambda: dict.fromkeys(SIZES, 0))
+    missed: dict[int, int] = field(default_factory=lambda: dict.fromkeys(SIZES, 0))
+    misses: list[np.ndarray] = field(default_factory=list)  # as they would have left, boxed
+    known: int = 0  # faces that the recogniser knows again in the next sample, and from all others
+    masked_known: int = 0  # of those, taken for the same where that sample is masked
+    masked_others: int = 0  # masked faces taken for somebody else: what chance gives
+    others: int = 0  # such pairs
+
+
+class Screen:
+    """An endpoint that keeps the mask of each frame that would have left."""
+
+    listening = True
+
+    def __init__(self) -> None:
+        self.masks: dict[int, Mask] = {}
+        self._mask: Mask | None = None
+
+    def stage(self, frame: np.ndarray, mask: Mask) -> int:
+        self._mask = mask
+        return 0
+
+    def publish(self, slot: int, frame: np.ndarray, captured_ns: int, epoch: int) -> int:
+        assert self._mask is not None
+        self.masks[captured_ns - START_NS] = self._mask
+        return 0
+
+    def wipe(self) -> None:
+        """Nothing was kept."""
+
+
+def measure(
+    clips: Sequence[Path],
+    face_model: Path,
+    policy: Policy,
+    recogniser: Recogniser | None,
+    say: Callable[[str], None],
+) -> tuple[list[Found], list[str]]:
+    """Play every recording; also why some were skipped."""
+    reference = FaceBoxes(face_model, REFERENCE_SIZE)
+    found, skipped = [], []
+    for number, path in enumerate(clips, 1):
+        try:
+            one = _play(path, face_finder(face_model, masking=True), reference, policy, recogniser)
+        except GuardError as err:
+            skipped.append(str(err))
+            continue
+        found.append(one)
+        faces, missed = sum(one.faces.values()), sum(one.missed.values())
+        say(
+            f"[{number}/{len(clips)}] {one.name}: {one.flowed} of {one.due} frames flowed, "
+            f"{one.grids} as a grid; {faces - missed} of {faces} faces covered"
+        )
+    return found, skipped
+
+
+def _play(
+    path: Path,
+    faces: FaceBoxes,
+    reference: FaceBoxes,
+    policy: Policy,
+    recogniser: Recogniser | None,
+) -> Found:
+    shots = _shots(path)
+    screen = Screen()
+    session = Session(Lane.VIEW_MASKED, "none")
+    replay = Replay(_WILD, session, policy, None, faces, endpoint=screen)
+    replay.run(shots, [])
+    found = Found(path.name)
+    due = [shot for shot in shots[:-1] if shot.captured_ns >= WILD_NS]
+    flowed = [shot for shot in due if shot.captured_ns in screen.masks]
+    found.due, found.flowed = len(due), len(flowed)
+    found.grids = sum(_is_grid(screen.masks[shot.captured_ns]) for shot in flowed)
+    earlier: list[tuple[Box, np.ndarray]] = []
+    for shot in flowed[:: max(1, len(flowed) // SAMPLES)]:
+        boxes = reference.detect(shot.frame)
+        mask = screen.masks[shot.captured_ns]
+        _count(found, shot, boxes, mask)
+        if recogniser is not None:
+            earlier = _attack(found, shot, boxes, mask, recogniser, earlier)
+    return found
+
+
+def _shots(path: Path) -> list[Shot]:
+    camera = FileCamera(path)
+    try:
+        shots = []
+        for shot in camera.shots():
+            if shot.captured_ns > LONGEST_NS:
+                break
+            shots.append(shot)
+        return shots
+    finally:
+        camera.close()
+
+
+def _count(found: Found, shot: Shot, boxes: Sequence[Box], mask: Mask) -> None:
+    """Compare the faces of a frame with its mask."""
+    for box, hidden in zip(boxes, people.covered(boxes, mask.levels), strict=True):
+        size = max((size for size in SIZES if box.height >= size), default=0)
+        if not size:
+            continue
+        found.faces[size] += 1
+        if not hidden:
+            found.missed[size] += 1
+            if len(found.misses) < MISSES:
+                found.misses.append(_boxed(masked(shot.frame, mask), box))
+
+
+def _attack(
+    found: Found,
+    shot: Shot,
+    boxes: Sequence[Box],
+    mask: Mask,
+    recogniser: Recogniser,
+    earlier: list[tuple[Box, np.ndarray]],
+) -> list[tuple[Box, np.ndarray]]:
+    """Compare each face with the same one in the sample before, clear and masked."""
+    large = [box for box in boxes if box.height >= MIN_FACE_PX]
+    hidden = masked(shot.frame, mask) if large else shot.frame
+    now = [(box, recogniser.describe(shot.frame, box)) for box in large]
+    for box, clear in now:
+        still = recogniser.describe(hidden, box)
+        own = [known for before, known in earlier if _near(before, box)]
+        strangers = [known for before, known in earlier if not _near(before, box)]
+        found.others += len(strangers)
+        found.masked_others += sum(same(known, still) for known in strangers)
+        told_apart = len(own) == 1 and not any(same(known, clear) for known in strangers)
+        if told_apart and same(own[0], clear):
+            found.known += 1
+            found.masked_known += same(own[0], still)
+    return now
+
+
+def masked(frame: np.ndarray, mask: Mask) -> np.ndarray:
+    """The frame as it would have left."""
+    place = np.empty_like(frame)
+    mask.copy(frame, place, Layout.BGR)
+    return place
+
+
+def _is_grid(mask: Mask) -> bool:
+    return bool((mask.levels == whole(mask.height, mask.width)).all())
+
+
+def _near(one: Box, other: Box) -> bool:
+    across = abs(one.left + one.right - other.left - other.right) / 2
+    return across < other.height and abs(one.top - other.top) < other.height
+
+
+def _boxed(frame: np.ndarray, box: Box) -> np.ndarray:
+    corners = (round(box.left), round(box.top)), (round(box.right), round(box.bottom))
+    shown = cv2.rectangle(frame, *corners, (0, 0, 255), 2)
+    return np.asarray(shown[: frame.shape[0] // BLOCK_PX * BLOCK_PX])
