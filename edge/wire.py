@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -142,9 +143,16 @@ def _tuple(parts: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
     return tuple(_typed(part, value) for part, value in zip(parts, values, strict=True))
 
 
-def _fields(kind: Any, value: Any) -> Any:
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The fields of a dataclass and their types; working them out takes longer than a message."""
     hints = typing.get_type_hints(kind)
-    names = {field.name for field in dataclasses.fields(kind)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def _fields(kind: Any, value: Any) -> Any:
+    hints = _hints(kind)
+    names = hints.keys()
     if type(value) is not dict or set(value) != names:
         came = sorted(value) if type(value) is dict else type(value).__name__
         raise TypeError(f"{kind.__name__}: expected the fields {sorted(names)}, got {came}")

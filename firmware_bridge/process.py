@@ -2,11 +2,12 @@
 
     python -m firmware_bridge.process --port PATH --key-fd K --beats-fd B --decider-fd D
 
-Each turn of its loop, at most 10 ms apart, it gives its own heartbeat, reads
-port and decider without waiting, and sends what is due. It ends when the
-decider's socket is gone, after a last revocation. A port that goes away later
-is looked for again twice a second; meanwhile the link is down. With --simulated
-a board whose sensors are made up may answer too.
+Each turn of its loop, 25 ms apart, it gives its own heartbeat, reads port and
+decider without waiting, and sends what is due; a word of the decider's begins the
+next turn at once. Bytes of the port wait for it: the board sends 50 readings a
+second. It ends when the decider's socket is gone, after a last revocation. A port
+that goes away later is looked for again twice a second; meanwhile the link is down.
+With --simulated a board whose sensors are made up may answer too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from firmware_bridge.packets import ROOT_SIZE, Keys
 from firmware_bridge.port import BAUD, Port
 from firmware_bridge.session import Session
 
-TURN_MS = 10
+TURN_MS = 25  # half of what a lease and a ping are renewed by
 RETRY_NS = 500 * MS
 RT_PRIORITY = 9  # below the gate; each turn takes well under a millisecond
 
@@ -80,11 +81,8 @@ class Loop:
             ipc.send(self._decider, messages.encode(status))
 
     def wait(self) -> None:
-        """Sleep until bytes or a message come, at most one turn."""
-        waiting: list[int] = [self._decider.fileno()]
-        if self._port is not None:
-            waiting.append(self._port.fileno())
-        select.select(waiting, [], [], TURN_MS / 1000)
+        """Sleep until the decider has a word, at most one turn."""
+        select.select([self._decider], [], [], TURN_MS / 1000)
 
     def end(self, now_ns: int) -> None:
         """Revoke, then give the port back."""

@@ -43,14 +43,16 @@ class Room:
         self._grains = self._rng.normal(0.0, 2.0, shape).round().astype(np.int16)
         self._count = 0
         self.elsewhere = False  # the camera was turned to another place
+        self.used = True  # light and curtain move; an empty view is enrolled while they do not
 
     def next_jpeg(self) -> bytes:
         """The next picture, encoded."""
         i = self._count
         self._count += 1
+        phase = i if self.used else 0
         view = self._away if self.elsewhere else self._home
-        now = cv2.convertScaleAbs(view, alpha=1.0 + 0.03 * np.sin(i / 9.0))
-        left = round(40 + 30 * np.sin(i / 7.0))
+        now = cv2.convertScaleAbs(view, alpha=1.0 + 0.03 * np.sin(phase / 9.0))
+        left = round(40 + 30 * np.sin(phase / 7.0))
         curtain = now[160:240, left : left + 40]
         curtain[:] = curtain // 2
         rows, cols = now.shape[:2]

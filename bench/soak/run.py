@@ -60,7 +60,9 @@ class Soak:
         self.camera = NetworkCamera(Room(seed))
         self.camera.start()
         self.port = free_port()
+        self.camera.room.used = False
         self.keys = commission(folder, self.camera.url, self.port)
+        self.camera.room.used = True
         self.board = Board(self.keys.board_key(), folder / "board")
         on_start()
         self.daemon = start_daemon(folder)

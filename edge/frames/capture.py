@@ -33,7 +33,7 @@ from edge.frames.settings import CaptureSettings, Picture, PoolSize
 from edge.heartbeat import Beats, Role
 from edge.sandbox.decoder import Needs, confine
 
-BEAT_NS = 20 * MS
+BEAT_NS = 40 * MS
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 

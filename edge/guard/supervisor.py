@@ -43,7 +43,7 @@ from edge.heartbeat import Beats, Role
 from edge.sandbox.result_relay import ResultRelay
 from framegate_client.results import Result
 
-TURN_MS = 15
+TURN_MS = 25
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MOST_REASONS = 4  # that a waiting matcher is told
@@ -125,13 +125,14 @@ class Guard:
         self.close()
 
     def turn(self) -> None:
-        """One turn of the parent's loop, a few milliseconds."""
+        """One turn of the parent's loop, 25 ms or until something ends.
+
+        What gate and decider have to tell is heard once a turn: it feeds displays.
+        """
         now_ns = self._clock.now_ns()
         self.beats.beat(Role.PARENT, now_ns)
         assert self._gate is not None and self._decider is not None
         poll = select.poll()
-        for channel in (self._gate, self._decider):
-            poll.register(channel, select.POLLIN)
         for child in self.children.values():
             poll.register(child.pidfd, select.POLLIN)
         for fd in self.matcher.fds():
