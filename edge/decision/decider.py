@@ -89,6 +89,7 @@ from edge.view.view_file import SceneCheck
 
 TURN_MS = 40  # between two turns at most...
 PAUSE_S = 0.015  # ...and at least: what comes within it is heard together
+REST_S = 0.040  # the same while the picture is rested
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead
 LAST_WORDS_NS = 1 * S  # how long the end of the guard waits for the gate's
 KEEP_FLOOR_S = 3600  # how far the log's floor may lie behind the proven time
@@ -216,7 +217,7 @@ class Decider:
         self._turn_ns = self._clock.now_ns()
         try:
             while True:
-                time.sleep(PAUSE_S)
+                time.sleep(REST_S if self._engine.resting else PAUSE_S)
                 ipc_wait(self._gate, self._bridge, self._parent)
                 self.turn()
         except ipc.PeerGone:

@@ -17,6 +17,7 @@ from edge.decision.judge import Action, Judge, Outlook, Setup
 from edge.decision.model_failures import CircuitBreaker, Consequence
 from edge.errors import ModelError
 from edge.evidence.board_link import BoardStatus
+from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.vision import FaceFinder, SceneFinder, Vision
@@ -80,11 +81,17 @@ class Engine:
         self._liveness = Liveness()
         self._failures = CircuitBreaker()
         self._still = False  # the board says that the camera does not move
+        self._examined_ns = -REST_NS  # capture of the last evidence frame that was read
 
     @property
     def outlook(self) -> Outlook:
         """What the judge thinks now."""
         return self._judge.outlook
+
+    @property
+    def resting(self) -> bool:
+        """Whether something that needs no picture has blocked for long."""
+        return self._judge.resting
 
     @property
     def models_failed(self) -> bool:
@@ -118,7 +125,12 @@ class Engine:
             picture: BGR uint8, shape (H, W, 3); only read.
             captured_ns: when it was captured; frames come in order.
             final: the last frame of the stream: every class reads it.
+
+        Returns nothing read while the picture is rested; see `edge.evidence.context`.
         """
+        if self.resting and not final and captured_ns - self._examined_ns < REST_NS:
+            return Examined(())
+        self._examined_ns = captured_ns
         if self._masked and self._masker is None:
             bodies = self._setup.device.masks.bodies
             self._masker = PeopleMasker(picture.shape[0], picture.shape[1], bodies=bodies)

@@ -148,6 +148,11 @@ class Judge:
         return self._phase is not _Phase.PERMITTED
 
     @property
+    def resting(self) -> bool:
+        """Whether the picture decides nothing: something else has blocked for long."""
+        return self._phase is _Phase.BLOCKED and self.context.resting
+
+    @property
     def ending(self) -> bool:
         """Whether a permit is over whose end is not written yet: the gate has not reported."""
         return self._phase is _Phase.ENDING

@@ -6,6 +6,10 @@ leased. Worse wins: a bad, missing or stale reading closes at once, and a
 source is trusted again only after the dwell. A short failure of the enrolled view
 or a face that is too small (`GLITCH_NS`), with everything else steady, costs half a second instead,
 at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
+
+While something that needs no picture has blocked for `STANDING_NS`, the picture is
+*rested*: it is read every `REST_NS` only, and what the last reading said still holds.
+A rest can only ever stand beside another cause; without one, an old reading is stale.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ GLITCH_DWELL_NS = 500 * MS
 GLITCHES = 3
 GLITCH_WINDOW_NS = 60 * S
 FOREVER_NS = 1 << 62
+STANDING_NS = 10 * S  # a cause that has lasted this long will last
+REST_NS = 2 * S  # between two readings of a picture that decides nothing
+_RESTED_NS = 5 * S  # how long such a reading counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ REQUIRED: dict[Source, Duty] = {
     Source.VIEW: Duty(400 * MS, Reason.VIEW_SILENT, brackets=True),
     Source.PEOPLE: Duty(600 * MS, Reason.PEOPLE_SILENT, brackets=True),
 }
+PICTURED = frozenset({Source.SIGN_MAP, Source.LIVENESS, Source.VIEW, Source.PEOPLE})
+RESTED = frozenset({Source.VIEW, Source.PEOPLE})  # what costs most to read
 VETO_NS: dict[Source, int] = {  # how long a bad reading of a veto counts
     Source.SCENE: 3 * S,
     Source.POSITION: 1 * S,
@@ -112,6 +121,8 @@ class Context:
         self._ready_ns = 0  # the dwell after the last veto is over
         self._glitch_ns: int | None = None  # when a forgivable failure began
         self._forgiven: deque[int] = deque()
+        self._standing_ns: int | None = None  # since when something but the picture has blocked
+        self.resting = False  # as of the last `state`
 
     def observe(self, reading: Reading) -> None:
         """Take one reading; an older good one than already seen changes nothing."""
@@ -135,17 +146,13 @@ class Context:
 
     def state(self, now_ns: int) -> ContextState:
         """What holds at `now_ns`; a reading of a later time is none."""
-        reasons: list[Reason] = []
-        seen_ns = FOREVER_NS
-        for source, channel in self._required.items():
-            duty = REQUIRED[source]
-            age_ns = -1 if channel.last is None else now_ns - channel.last.captured_ns
-            if channel.last is None or not 0 <= age_ns <= self._valid_ns[source]:
-                reasons.append(duty.silent)
-            else:
-                reasons.extend(channel.last.reasons)
-            if source in self._bracketing:
-                seen_ns = min(seen_ns, channel.last_good_ns)
+        apart = [r for source in self._required for r in self._apart(source, now_ns)]
+        self._rest(apart, now_ns)
+        reasons = list(apart)
+        for source in PICTURED.intersection(self._required):
+            rested = self.resting and source in RESTED
+            reasons += self._against(source, now_ns, _RESTED_NS if rested else 0)
+        seen_ns = min(self._required[source].last_good_ns for source in self._bracketing)
         for source, veto in self._vetoes.items():
             self._account(source, now_ns)
             if now_ns - veto.captured_ns <= VETO_NS[source]:
@@ -154,6 +161,27 @@ class Context:
             return ContextState(False, worst_first(reasons), FOREVER_NS, -1)
         ready_ns = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
         return ContextState(True, (), ready_ns, seen_ns)
+
+    def _apart(self, source: Source, now_ns: int) -> tuple[Reason, ...]:
+        """What `source` holds against the context, where it needs no picture."""
+        return () if source in PICTURED else self._against(source, now_ns)
+
+    def _against(self, source: Source, now_ns: int, valid_ns: int = 0) -> tuple[Reason, ...]:
+        """What `source` holds against the context; a reading counts for `valid_ns` at least."""
+        last = self._required[source].last
+        age_ns = -1 if last is None else now_ns - last.captured_ns
+        if last is None or not 0 <= age_ns <= max(valid_ns, self._valid_ns[source]):
+            return (REQUIRED[source].silent,)
+        return last.reasons
+
+    def _rest(self, apart: list[Reason], now_ns: int) -> None:
+        """Note whether what blocks without the picture has lasted."""
+        if not apart:
+            self._standing_ns = None
+        elif self._standing_ns is None:
+            self._standing_ns = now_ns
+        standing_ns = self._standing_ns
+        self.resting = standing_ns is not None and now_ns - standing_ns >= STANDING_NS
 
     def _good(self, reading: Reading, channel: _Channel) -> None:
         now_ns = reading.captured_ns
