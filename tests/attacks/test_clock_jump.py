@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge.audit.log import AuditLog
+from edge.audit.proofs.verify import verify_log
+from edge.audit.schema import Floor
 from edge.clock import MS, S
+from edge.errors import SignatureError
 from edge.guard import launch
 from edge.guard.plan import Plan
 from edge.guard.processes import spawn_unconfigured
 from edge.guard.supervisor import Guard
 from framegate_client.connection import Connection
 from tests.support import render
-from tests.support.audit_helpers import read_all
-from tests.support.guards import Site, site
+from tests.support.audit_helpers import read_all, stamp, start
+from tests.support.guards import DEVICE, Site, site
 
 pytestmark = pytest.mark.guard
 
@@ -122,3 +127,52 @@ def test_started_in_1970_or_2099_nothing_flows_and_a_right_clock_mends_it(
     denied = [entry["kind"] == "deny" and "TIME_UNTRUSTED" in entry["reasons"] for entry in log]
     assert sum(denied) >= 2  # once in each of the two starts
     assert max(entry["wall"] for entry in log) < "2090"
+
+
+CLOCK = f"""\
+[clock]
+unproven = true
+not_yet = "{time.gmtime().tm_year + 1}-01-01T00:00:00Z"
+at_least = "{time.gmtime().tm_year}-01-01T00:00:00Z"
+"""
+
+
+def _in_2099(kiosk: Site, audit: Path) -> None:
+    """A log that was kept while the clock was wrong and that took it for proven."""
+    wrong_ns = (int(time.time()) + 73 * 365 * DAY_S) * S
+    log = AuditLog.create_or_open(audit, kiosk.store.log_key())
+    log.append(start(), durable=True)
+    log.append(Floor(replace(stamp(1), wall_ns=wrong_ns), 0, wrong_ns), durable=True)
+    log.close()
+
+
+def test_a_clock_record_that_nobody_signed_takes_no_time_back(kiosk: Site) -> None:
+    signed = kiosk.device.read_bytes()
+    kiosk.device.write_bytes(signed + CLOCK.encode())
+    plan = Plan(
+        str(kiosk.clip), kiosk.device, kiosk.session, kiosk.store.directory, audit=kiosk.folder
+    )
+
+    with pytest.raises(SignatureError):
+        Guard(plan, lambda line: None)
+    kiosk.device.write_bytes(signed)
+    Guard(plan, lambda line: None).close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("record", [True, False], ids=["record", "no record"])
+def test_a_signed_record_brings_a_log_of_2099_back_and_says_so_once(
+    kiosk: Site, tmp_path: Path, record: bool
+) -> None:
+    _in_2099(kiosk, tmp_path / "audit")
+    kiosk.sign(device=DEVICE + (CLOCK if record else ""))
+    try:
+        frames = [_seconds_of(kiosk, tmp_path / "audit", 9)[0] for _ in range(2)]
+    finally:
+        kiosk.sign()
+    log = read_all(tmp_path / "audit", kiosk.store.log_verifier())
+
+    assert all(frames) if record else frames == [0, 0]
+    assert [entry["kind"] for entry in log].count("clock_reset") == int(record)
+    assert len(log) < 60
+    verify_log(tmp_path / "audit", kiosk.store.log_verifier())

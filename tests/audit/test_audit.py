@@ -13,7 +13,7 @@ from edge.audit.log import AuditLog
 from edge.audit.note import Signer, read_note, sign_note
 from edge.audit.proofs.merkle import Frontier, leaf_hash
 from edge.audit.proofs.verify import verify_log
-from edge.audit.schema import Floor
+from edge.audit.schema import ClockReset, Floor
 from edge.cli import main
 from edge.errors import AuditError, RollbackError
 from tests.support.audit_helpers import NOON_NS, deny, end, permit, read_all, stamp, start, stop
@@ -193,6 +193,33 @@ def test_the_newest_policy_and_time_are_read_back_from_the_log(where, key):
     again = AuditLog.create_or_open(where, key)
     assert (again.policy_floor, again.time_floor_ns) == (7, NOON_NS + DAY_NS)
     again.close()
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_reset_takes_a_wrong_time_away_for_good_and_stays_in_the_log(where, key, mended):
+    wrong_ns = NOON_NS + 73 * 365 * DAY_NS
+    log = AuditLog.create_or_open(where, key)
+    log.append(start(), durable=True)
+    late = replace(stamp(1), wall_ns=wrong_ns)
+    log.append(Floor(late, 3, wrong_ns), durable=True)
+    if mended:
+        not_yet_ns, at_least_ns = NOON_NS + 400 * DAY_NS, NOON_NS + DAY_NS
+        log.append(ClockReset(stamp(2), not_yet_ns, at_least_ns), durable=True)
+    known = [log.time_floor_ns]
+    log.append(deny(3), durable=True)
+    log.close()
+
+    again = AuditLog.create_or_open(where, key)
+    known.append(again.time_floor_ns)
+    again.append(Floor(stamp(4), 3, NOON_NS + 2 * DAY_NS), durable=True)
+    known.append(again.time_floor_ns)
+    assert again.policy_floor == 3  # the reset is of the clock alone
+    again.close()
+
+    right = [NOON_NS + DAY_NS, NOON_NS + DAY_NS, NOON_NS + 2 * DAY_NS]
+    assert known == (right if mended else [wrong_ns] * 3)
+    assert kinds(where, key).count("clock_reset") == int(mended)
+    verify_log(where, key.verifier)
 
 
 def test_without_a_floor_the_newest_entry_is_the_latest_time_known(where, key):
