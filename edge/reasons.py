@@ -60,6 +60,10 @@ class Reason(Enum):
         "The audit log is shorter than the board or the last checkpoint says.",
         _ROLLED_BACK,
         "Keep the log unchanged; compare it with the last exported checkpoint.")
+    LOG_FORKED = ("LOG_FORKED", Family.INTEGRITY,
+        "A witness has seen another history of this log, signed with the same key.",
+        "Nothing by itself; the log's word is in doubt, and what was sent is kept as evidence.",
+        "Keep both heads, take the device out of service and find out who else holds its key.")
     AUDIT_UNAVAILABLE = ("AUDIT_UNAVAILABLE", Family.INTEGRITY,
         "The audit log could not be written, so no permit may begin.",
         _ALL_OFF,

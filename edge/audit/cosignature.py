@@ -22,7 +22,7 @@ from edge.audit.note import NoteError, Signer, decoded
 _TYPE = b"\x04"
 _BYTES = 4 + 8 + 64  # key id, POSIX seconds, signature
 _DASH = "— "
-MAX_TIME_S = 2**63 - 1
+MAX_TIME_S = 253_402_300_799  # the last second of the year 9999; the format allows 2^63 - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ examples:
   framegate audit prove out/audit --from 2026-01-31T12:00:00Z --to 2026-01-31T13:00:00Z \\
       --out proof.json                                that no frame was released in that hour
   framegate audit verify-proof proof.json --key log.pub
+  framegate audit verify out/audit --key log.pub --witnesses POLICY
   framegate audit prove out/audit --checkpoint kept --out continues   nothing before was changed
   framegate audit verify-proof continues --checkpoint kept --key log.pub
   framegate audit report out/audit --month 2026-11 --out november
@@ -53,6 +55,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     verify.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="a checkpoint kept elsewhere"
+    )
+    verify.add_argument(
+        "--witnesses",
+        type=Path,
+        metavar="POLICY",
+        help="ask for this quorum of witnesses (C2SP tlog-policy) under the cosigned checkpoint",
+    )
+    verify.add_argument(
+        "--cosigned", type=Path, metavar="FILE", help="where it is (DIR/checkpoint.cosigned)"
     )
     verify.set_defaults(handler=_reading(_verify))
 
@@ -115,7 +126,16 @@ def _verify(args: argparse.Namespace) -> int:
     key = _log_key(args)
     if args.floor < 0:
         raise UsageError(f"--floor: expected a count of entries, got {args.floor}")
+    if args.witnesses is not None and args.checkpoint is not None:
+        raise UsageError("verify: expected --checkpoint or --witnesses, got both")
+    if args.cosigned is not None and args.witnesses is None:
+        raise UsageError("verify: --cosigned belongs to --witnesses")
     seen = None if args.checkpoint is None else _old_checkpoint(args, key)
+    if args.witnesses is not None:
+        try:
+            seen = _cosigned(args, key)
+        except AuditError as err:
+            return _no(f"{args.log} is not witnessed: {err}")
     _say_whose_key(args)
     try:
         found = verify_log(args.log, key, floor=args.floor, seen=seen)
@@ -202,6 +222,22 @@ def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
     except AuditError as err:
         return _no(f"not proven: {err}")
     return _give(args, proof.decode())
+
+
+def _cosigned(args: argparse.Namespace, key: Verifier) -> bytes:
+    """The checkpoint with enough cosignatures under it, which the log must continue."""
+    from edge.commands.fleet import read_policy
+    from edge.fleet.courier import COSIGNED, quorum
+
+    policy = read_policy(args.witnesses)
+    place = args.cosigned or args.log / COSIGNED
+    if not place.exists():
+        raise AuditError(f"there is no {place}: no courier has brought a cosignature back")
+    note = _read(place)
+    for found in quorum(note, policy, key):
+        moment = datetime.datetime.fromtimestamp(found.time_s, datetime.timezone.utc)
+        print(f"cosigned by {found.witness.name} at {moment:%Y-%m-%dT%H:%M:%SZ}", file=sys.stderr)
+    return note
 
 
 def _old_checkpoint(args: argparse.Namespace, key: Verifier) -> bytes:

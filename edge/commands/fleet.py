@@ -1,0 +1,213 @@
+"""`framegate fleet`: witnesses of many logs, and the courier that visits them."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import AuditError, UsageError
+
+if TYPE_CHECKING:
+    from edge.audit.note import Signer
+    from edge.fleet.courier import Round
+    from edge.fleet.trust_policy import TrustPolicy
+
+EXAMPLES = """\
+examples, a witness for a fleet and a device that visits it:
+  framegate fleet keygen witness.example/w1 --out w1.key     prints the line for POLICY
+  framegate fleet witness --policy POLICY --key w1.key --state w1.db --new --listen 127.0.0.1:8330
+  framegate fleet courier --log audit --policy POLICY --every 3600
+  framegate audit verify audit --key log.pub --witnesses POLICY
+  framegate fleet evidence --state w1.db                     logs that signed two histories
+
+POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME` lines.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "fleet",
+        help="witnesses of many devices' logs",
+        description="Witness the logs of many devices, and take a log to its witnesses.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    keygen = actions.add_parser("keygen", help="make a witness's key")
+    keygen.add_argument("name", metavar="NAME", help="like witness.example/w1")
+    keygen.add_argument("--out", type=Path, required=True, metavar="FILE", help="the secret key")
+    keygen.set_defaults(handler=_keygen)
+
+    witness = actions.add_parser("witness", help="cosign what continues (C2SP tlog-witness, HTTP)")
+    _policy(witness)
+    witness.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
+    _state(witness)
+    witness.add_argument("--new", action="store_true", help="make the memory; once, never again")
+    witness.add_argument(
+        "--listen", default="127.0.0.1:8330", metavar="HOST:PORT", help="default 127.0.0.1:8330"
+    )
+    witness.set_defaults(handler=_witness)
+
+    evidence = actions.add_parser("evidence", help="print logs that signed two histories")
+    _state(evidence)
+    evidence.set_defaults(handler=_evidence)
+
+    courier = actions.add_parser("courier", help="take a log's checkpoint to its witnesses")
+    courier.add_argument("--log", type=Path, required=True, metavar="DIR", help="the audit log")
+    _policy(courier)
+    courier.add_argument("--key", type=Path, metavar="PUB", help="its public key (DIR/log.pub)")
+    courier.add_argument("--out", type=Path, metavar="DIR", help="for what comes back (the log's)")
+    courier.add_argument("--every", type=float, default=3600.0, metavar="S", help="default 3600")
+    courier.add_argument("--once", action="store_true", help="one round, then say how it went")
+    courier.set_defaults(handler=_courier)
+
+
+def _policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--policy", type=Path, required=True, metavar="FILE", help="logs and witnesses to trust"
+    )
+
+
+def _state(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state", type=Path, required=True, metavar="FILE", help="the witness's memory (SQLite)"
+    )
+
+
+def read_policy(path: Path) -> TrustPolicy:
+    """The policy in a file, named in what is wrong with it."""
+    from edge.files import read_named
+    from edge.fleet.trust_policy import MAX_BYTES, parse_policy
+
+    try:
+        return parse_policy(read_named(path, MAX_BYTES + 1))
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    except UsageError as err:
+        raise UsageError(f"{path}: {err}") from err
+
+
+def _keygen(args: argparse.Namespace) -> int:
+    from edge.audit.cosignature import witness_of
+    from edge.audit.note import NoteError, Signer
+    from edge.files import write_whole
+
+    if args.out.exists():
+        raise UsageError(f"{args.out} exists already")
+    try:
+        signer = Signer.generate(args.name)
+        write_whole(args.out, signer.secret_text.encode() + b"\n", 0o600)
+    except NoteError as err:
+        raise UsageError(str(err)) from err
+    except OSError as err:
+        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    print(f"witness {args.name} {witness_of(signer).text}")
+    return 0
+
+
+def _witness(args: argparse.Namespace) -> int:
+    from edge.audit.cosignature import witness_of
+    from edge.fleet.witness_server import WitnessServer
+    from edge.fleet.witness_store import SqliteStore
+
+    policy, signer = read_policy(args.policy), _secret(args.key)
+    if not policy.logs:
+        raise UsageError(f"{args.policy}: expected the logs to witness as `log VKEY` lines")
+    host, _, port = args.listen.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise UsageError(f"--listen: expected HOST:PORT, got {args.listen!r}")
+    if args.new:
+        SqliteStore.create(args.state)
+    store = SqliteStore(args.state, policy.logs)
+    try:
+        server = WitnessServer((host.strip("[]"), int(port)), store, signer, _say)
+    except OSError as err:
+        raise UsageError(f"--listen: {args.listen} cannot be used: {err.strerror}") from err
+    _say(f"{witness_of(signer).text} cosigns {len(policy.logs)} logs on port {server.server_port}")
+    _until_told(server.shutdown)
+    server.serve_forever(0.2)
+    server.server_close()
+    return 0
+
+
+def _evidence(args: argparse.Namespace) -> int:
+    from edge.fleet.witness_store import SqliteStore
+    from edge.reasons import Reason
+
+    found = SqliteStore(args.state, ()).evidence()
+    for piece in found:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(piece.time_s))
+        print(f"{Reason.LOG_FORKED.value} {piece.origin} {moment}")
+        print(f"cosigned before:\n{piece.head.decode(errors='replace')}")
+        print(f"sent then:\n{piece.request.decode(errors='replace')}")
+    print(f"{len(found)} pieces of evidence")
+    return 1 if found else 0
+
+
+def _courier(args: argparse.Namespace) -> int:
+    from edge.commissioning.keys import read_verifier
+    from edge.fleet.courier import Courier
+    from edge.fleet.http_post import post
+
+    policy = read_policy(args.policy)
+    if not any(named.url for named in policy.witnesses):
+        raise UsageError(f"{args.policy}: expected a witness with its URL, to visit")
+    if args.every < 1:
+        raise UsageError(f"--every: expected 1 or more seconds, got {args.every:g}")
+    key = read_verifier(args.key or args.log / "log.pub")
+    courier = Courier(args.log, args.out or args.log, key, policy, post)
+    over = threading.Event()
+    _until_told(over.set)
+    code = 0
+    while not over.is_set():
+        code = _round(courier.round)
+        if args.once:
+            return code
+        over.wait(args.every)
+    return code
+
+
+def _round(visit: object) -> int:
+    from edge.reasons import Reason
+
+    try:
+        found: Round = visit(int(time.time()))  # type: ignore[operator]
+    except (AuditError, OSError) as err:
+        _say(f"nothing was sent: {err}")
+        return 1
+    for one in found.visits:
+        code = f"{Reason.LOG_FORKED.value}: " if one.outcome.value == "forked" else ""
+        _say(f"{code}{one.witness}: {one.outcome.value}, {one.detail}")
+    _say(f"size {found.size}: the quorum {'stands' if found.enough else 'does not stand'}")
+    return 0 if found.enough and not found.forked else 1
+
+
+def _secret(path: Path) -> Signer:
+    from edge.audit.note import NoteError, Signer
+    from edge.files import read_named
+
+    try:
+        return Signer.parse(read_named(path, 4096).decode(errors="replace"))
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    except NoteError as err:
+        raise UsageError(f"{path}: {err}") from err
+
+
+def _until_told(stop: object) -> None:
+    """End in good order on SIGTERM and ^C; `stop` may wait for the loop, so it has a thread."""
+
+    def handle(number: int, frame: object) -> None:
+        threading.Thread(target=stop, daemon=True).start()  # type: ignore[arg-type]
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,109 @@
+"""`POST /add-checkpoint`: a witness over HTTP, with every size and every wait bounded.
+
+A request that says no length, or one above the protocol's, is refused before any
+of it is read. At most so many clients are served at once; the next one waits.
+"""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from edge.audit.note import Signer
+from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
+from edge.fleet.witness import Answer, Status, answer
+from edge.fleet.witness_store import SqliteStore
+from edge.reasons import Reason
+
+_CLIENTS = 64  # at once
+_SILENCE_S = 10.0  # of a client, after which it is let go
+PATH = "/add-checkpoint"
+
+
+class WitnessServer(ThreadingHTTPServer):
+    """Answers for one store and one key."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        store: SqliteStore,
+        signer: Signer,
+        say: Callable[[str], None] = lambda line: None,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self.store, self.signer, self.say, self.now_s = store, signer, say, now_s
+        self._room = threading.BoundedSemaphore(_CLIENTS)
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: object, client_address: object) -> None:
+        self._room.acquire()
+        super().process_request(request, client_address)  # type: ignore[arg-type]
+
+    def process_request_thread(self, request: object, client_address: object) -> None:
+        try:
+            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+        finally:
+            self.store.close()
+            self._room.release()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: WitnessServer
+    protocol_version = "HTTP/1.1"
+    server_version = "framegate-witness"
+    sys_version = ""
+    timeout = _SILENCE_S
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def do_POST(self) -> None:
+        if self.path != PATH:
+            self._give(Answer(Status.UNKNOWN_LOG, b"expected POST /add-checkpoint\n"), close=True)
+            return
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_REQUEST_BYTES:
+            why = f"expected a body of at most {MAX_REQUEST_BYTES} bytes, with its length\n"
+            self._give(Answer(Status.MALFORMED, why.encode()), close=True)
+            return
+        body = self.rfile.read(int(length))
+        if len(body) != int(length):
+            self.close_connection = True
+            return
+        try:
+            found = answer(body, self.server.store, self.server.signer, int(self.server.now_s()))
+        except sqlite3.Error as err:
+            found = Answer(Status.NOT_KEPT, f"the memory cannot be used: {err}\n".encode())
+        if found.forked:
+            self.server.say(
+                f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories; "
+                "`framegate fleet evidence` shows both"
+            )
+        self._give(found)
+
+    def _give(self, found: Answer, *, close: bool = False) -> None:
+        self.send_response(found.status)
+        self.send_header("Content-Type", found.content_type)
+        self.send_header("Content-Length", str(len(found.body)))
+        if close:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(found.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not told one by one."""

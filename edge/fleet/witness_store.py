@@ -1,0 +1,154 @@
+"""A witness's memory in one SQLite file: heads, and evidence of logs that forked.
+
+Every change is one transaction that is on disk before it is answered
+(`synchronous = FULL`). The check and the change are one statement, so several
+threads or processes may share the file. It is made once and never silently
+again: a witness that forgot would cosign a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.audit.note import Verifier
+from edge.errors import UsageError
+from edge.fleet.witness import Head, by_origin
+
+_WAIT_S = 10.0
+_KEPT = 16  # pieces of evidence a log; the first ones say it
+_TABLES = """
+create table heads (
+  origin text primary key, size integer not null, root blob not null, note blob not null
+) strict;
+create table evidence (
+  id integer primary key, origin text not null, time_s integer not null,
+  head blob not null, request blob not null
+) strict;
+create index evidence_origin on evidence (origin);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two signed heads of one log that cannot both be true."""
+
+    origin: str
+    time_s: int
+    head: bytes  # the checkpoint that was cosigned
+    request: bytes  # what was sent after it
+
+
+class SqliteStore:
+    """The memory of one witness."""
+
+    def __init__(self, path: Path, keys: Sequence[Verifier]) -> None:
+        """Open the memory.
+
+        Raises:
+            UsageError: it is not there, or no witness's.
+        """
+        self._path = path
+        self._keys = by_origin(keys)
+        self._own = threading.local()
+        if not path.is_file():
+            raise UsageError(f"{path}: no witness's memory; `--new` makes one, once")
+        try:
+            self._db().execute("select size from heads limit 1")
+        except sqlite3.Error as err:
+            raise UsageError(f"{path}: no witness's memory: {err}") from err
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Make an empty memory.
+
+        Raises:
+            UsageError: there is one already, or the place cannot be written.
+        """
+        if path.exists():
+            raise UsageError(f"{path} exists already: a witness must not forget; leave out --new")
+        fresh = path.with_name(path.name + ".new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(fresh)) as db:
+                db.executescript("pragma synchronous = full;" + _TABLES)
+            fresh.rename(path)
+        except (OSError, sqlite3.Error) as err:
+            raise UsageError(f"cannot make {path}: {err}") from err
+
+    def logs(self, origin: str) -> Sequence[Verifier]:
+        return self._keys.get(origin, ())
+
+    def head(self, origin: str) -> Head:
+        row = (
+            self._db()
+            .execute("select size, root, note from heads where origin = ?", (origin,))
+            .fetchone()
+        )
+        return Head() if row is None else Head(*row)
+
+    def advance(self, origin: str, seen: Head, head: Head) -> bool:
+        with self._change() as db:
+            if seen == Head():
+                done = db.execute(
+                    "insert into heads values (?, ?, ?, ?) on conflict do nothing",
+                    (origin, head.size, head.root, head.note),
+                )
+                if done.rowcount == 1:
+                    return True
+            done = db.execute(
+                "update heads set size = ?, root = ?, note = ? "
+                "where origin = ? and size = ? and root = ?",
+                (head.size, head.root, head.note, origin, seen.size, seen.root),
+            )
+            return done.rowcount == 1
+
+    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None:
+        with self._change() as db:
+            db.execute(
+                "insert into evidence (origin, time_s, head, request) select ?, ?, ?, ? "
+                "where (select count(*) from evidence where origin = ?) < ?",
+                (origin, time_s, head.note, body, origin, _KEPT),
+            )
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every piece, the oldest first."""
+        rows = self._db().execute("select origin, time_s, head, request from evidence order by id")
+        return tuple(Evidence(*row) for row in rows)
+
+    def heads(self) -> dict[str, Head]:
+        """The newest tree of every log that was cosigned."""
+        rows = self._db().execute("select origin, size, root, note from heads order by origin")
+        return {row[0]: Head(*row[1:]) for row in rows}
+
+    def close(self) -> None:
+        """Close this thread's connection; each thread has one of its own."""
+        db = getattr(self._own, "db", None)
+        if db is not None:
+            db.close()
+            self._own.db = None
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        db = self._db()
+        db.execute("begin immediate")
+        try:
+            yield db
+        except BaseException:
+            db.execute("rollback")
+            raise
+        db.execute("commit")
+
+    def _db(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._own, "db", None)
+        if db is None:
+            db = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
+            db.execute("pragma journal_mode = wal")
+            db.execute("pragma synchronous = full")
+            self._own.db = db
+        return db

@@ -1,0 +1,115 @@
+"""A witness over HTTP: the protocol's answers, bounded in size and in waiting."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.audit.cosignature import cosignatures, witness_of
+from edge.audit.note import Signer
+from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
+from edge.fleet.witness_server import WitnessServer
+from edge.fleet.witness_store import SqliteStore
+from tests.fleet.histories import forked, honest
+
+LOG, EYE = Signer.generate("framegate-0001/log"), Signer.generate("witness.example/w1")
+HISTORY = honest(LOG, 20)
+
+
+@pytest.fixture
+def heard() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def server(tmp_path: Path, heard: list[str]) -> Iterator[WitnessServer]:
+    SqliteStore.create(tmp_path / "w.db")
+    store = SqliteStore(tmp_path / "w.db", [LOG.verifier])
+    found = WitnessServer(("127.0.0.1", 0), store, EYE, heard.append, lambda: 1_790_000_000.7)
+    thread = threading.Thread(target=found.serve_forever, args=(0.02,))
+    thread.start()
+    yield found
+    found.shutdown()
+    thread.join()
+    found.server_close()
+
+
+@pytest.fixture
+def client(server: WitnessServer) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+    yield connection
+    connection.close()
+
+
+def post(
+    client: http.client.HTTPConnection, body: bytes, path: str = "/add-checkpoint"
+) -> tuple[int, str, bytes]:
+    client.request("POST", path, body)
+    found = client.getresponse()
+    return found.status, found.getheader("Content-Type", ""), found.read()
+
+
+def test_one_connection_carries_many_requests_and_each_gets_its_answer(
+    client: http.client.HTTPConnection, heard: list[str]
+) -> None:
+    status, _, line = post(client, HISTORY.request(0, 5))
+    assert status == 200
+    (found,) = cosignatures(HISTORY.note(5) + line, (witness_of(EYE),))
+    assert found.time_s == 1_790_000_000
+    assert post(client, HISTORY.request(0, 9)) == (409, "text/x.tlog.size", b"5\n")
+    assert post(client, HISTORY.request(5, 9))[0] == 200
+    assert heard == []
+    assert post(client, forked(LOG, 12, 3).request(9, 12))[0] == 422
+    client.close()
+    assert heard == [
+        "LOG_FORKED framegate-0001/log: it signed two histories; `framegate fleet evidence` "
+        "shows both"
+    ]
+
+
+def test_another_path_another_method_and_another_size_are_refused(
+    server: WitnessServer, client: http.client.HTTPConnection
+) -> None:
+    assert post(client, b"x", "/add-entries")[0] == 404
+    client.request("GET", "/add-checkpoint")
+    assert client.getresponse().status == 501
+    client.close()
+    head = b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\n"
+    lengths = (b"", b"-1", b"%d" % (MAX_REQUEST_BYTES + 1), b"9" * 40, b"1e3", b"x")
+    for length in lengths:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as raw:
+            field = b"Content-Length: " + length + b"\r\n" if length else b""
+            raw.sendall(head + field + b"\r\n")  # and no body: none of it is waited for
+            assert raw.recv(100).startswith(b"HTTP/1.1 400 "), length
+    assert post(client, HISTORY.request(0, 5))[0] == 200
+
+
+def test_a_client_that_is_silent_or_cuts_off_holds_nobody_up(
+    server: WitnessServer, client: http.client.HTTPConnection
+) -> None:
+    silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(8)]
+    for raw in silent:
+        raw.sendall(b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: 500\r\n\r\nold 0\n")
+
+    assert post(client, HISTORY.request(0, 5))[0] == 200
+
+    for raw in silent:
+        raw.close()
+    assert post(client, HISTORY.request(5, 9))[0] == 200
+    assert server.store.head(LOG.name).size == 9
+
+
+def test_a_memory_that_cannot_be_written_cosigns_nothing(
+    server: WitnessServer, client: http.client.HTTPConnection, tmp_path: Path
+) -> None:
+    server.store._db().execute("drop table heads")
+
+    status, _, body = post(client, HISTORY.request(0, 5))
+
+    assert status == 503
+    assert b"memory" in body
