@@ -12,6 +12,7 @@ import pytest
 
 from bench import profiles
 from bench.figures import Basis, Figure, number, ratio
+from bench.gate import clock_loop
 from bench.gate.rig import Rig
 from bench.gate.timing import Ratio, histogram, hot, paced, steady
 from bench.mutants import chosen, listed, unnoticed
@@ -184,3 +185,10 @@ def test_published_figures_are_medians_over_the_runs():
     assert (figure.value, figure.least, figure.most, figure.holds) == (2.0, 1.0, 3.0, True)
     assert lacking.value is None
     assert "**no**" in markdown([lacking])
+
+
+def test_a_loop_that_reads_the_clock_is_never_faster_than_it_was_to_be():
+    spans_ns = clock_loop.measure(500.0, 20, 200_000)
+
+    assert spans_ns.size == 20
+    assert spans_ns.min() >= 200_000
