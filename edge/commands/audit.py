@@ -51,10 +51,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     verify = actions.add_parser("verify", parents=[log], help="check every entry and signature")
     verify.add_argument(
-        "--floor", type=int, default=0, metavar="N", help="entries known to have been written"
+        "--floor", type=int, default=0, metavar="N", help="fail if the log has fewer entries than N"
     )
     verify.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="a checkpoint kept elsewhere"
+        "--checkpoint", type=Path, metavar="FILE", help="fail if the log does not continue this one"
     )
     verify.add_argument(
         "--witnesses",
@@ -70,22 +70,24 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     show = actions.add_parser("show", parents=[log], help="print entries")
     show.add_argument("--from", dest="since", metavar="TIME", help=f"not before ({_TIME})")
     show.add_argument("--to", dest="until", metavar="TIME", help="not after")
-    show.add_argument("--kind", action="append", metavar="KIND", help="only this kind (repeat)")
+    show.add_argument("--kind", action="append", metavar="KIND", help="only this kind (repeatable)")
     show.set_defaults(handler=_reading(_show))
 
     prove = actions.add_parser(
         "prove",
         parents=[log],
-        help="prove that no frame was released, an entry is there, or nothing was changed",
+        help="prove that no frame was released, that an entry is there, or that nothing changed",
     )
     prove.add_argument("--from", dest="since", metavar="TIME", help=f"start of the span ({_TIME})")
     prove.add_argument("--to", dest="until", metavar="TIME", help="end of the span")
-    prove.add_argument("--entry", type=int, metavar="N", help="instead: entry N is in the log")
+    prove.add_argument(
+        "--entry", type=int, metavar="N", help="prove instead that entry N is in the log"
+    )
     prove.add_argument(
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="instead: the log continues this older checkpoint of it (RFC 6962)",
+        help="prove instead that the log continues this older checkpoint of it (RFC 6962)",
     )
     prove.add_argument("--out", type=Path, metavar="FILE", help="write the proof here")
     prove.set_defaults(handler=_reading(_prove))

@@ -1,4 +1,4 @@
-"""`framegate bench`: measure the guard on this device, beside every peer that runs here."""
+"""`framegate bench`: measure the guard on this device and compare it with other ways."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ examples:
   framegate bench --footprint           memory, processor, wake-ups and disk of the whole guard
 
 Needs what `pip install 'framegate[test,bench]'` installs; a peer that is
-missing is named, and a target that is compared with it does not hold.
+missing is named, and a target that needs it counts as missed.
 """
 _PROFILES = ("pi-zero-2w", "pi-4", "pi-5", "jetson-orin-nano")
 
@@ -34,9 +34,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--footprint",
         action="store_true",
-        help="what the whole guard costs instead: frames flowing, blocked, without a camera",
+        help="measure the whole guard instead: frames flowing, blocked, without a camera",
     )
-    parser.add_argument("--profile", choices=_PROFILES, help="hold back to what this board has")
+    parser.add_argument(
+        "--profile", choices=_PROFILES, help="limit processor and memory to what this board has"
+    )
     parser.add_argument(
         "--out",
         type=Path,

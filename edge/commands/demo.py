@@ -12,7 +12,7 @@ examples:
   framegate demo                 five scenes, a table, and report.html
   framegate demo --out shown/    keep the results in a folder of your choice
 
-The exit code is 0 only if every scene did what it must.
+The exit code is 0 only if every scene ended as expected.
 """
 
 
@@ -20,7 +20,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate demo`."""
     parser = commands.add_parser(
         "demo",
-        help="the whole product on real footage",
+        help="show the whole product on real footage",
         description="Play real clips through the real guard into a matcher that counts.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""`framegate evaluate`: how well does the picture alone tell the enrolled place from the rest?"""
+"""`framegate evaluate`: measure how well the picture alone tells the enrolled place from others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ examples:
 The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
 stationary), setting (controlled or uncontrolled), source and, if known, scene
 (indoor, outdoor or vehicle). A splice cuts, fades, pans or walks from a view's
-own recording into another one; what a matcher would have received is counted.
-Controlled recordings are also played at the default dwell: what of the time
-after it passed, and the cause of every blocked second.
+own recording into another one; the command counts the frames that a matcher would
+have received. It also plays controlled recordings at the default dwell and prints
+the share of time that passed and the cause of every blocked second.
 """
 
 
@@ -30,7 +30,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate evaluate`."""
     parser = commands.add_parser(
         "evaluate",
-        help="play recordings against enrolled views, everything else forged",
+        help="measure how well the picture alone protects",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,26 +40,34 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--out", type=Path, metavar="DIR", help="write figures.json and report.html"
     )
     parser.add_argument(
-        "--only", nargs="+", default=[], metavar="WORD", help="recordings whose name has a word"
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="only recordings whose name contains a WORD",
     )
     parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
     parser.add_argument(
-        "--splices", type=int, default=1000, metavar="N", help="how many to try (default 1000)"
+        "--splices",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="number of splices to try (default 1000)",
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="of what is drawn at random (default 1)"
+        "--seed", type=int, default=1, help="seed of the random choices (default 1)"
     )
     parser.add_argument(
         "--jobs",
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="processes that share the work (default: one a core); the figures do not change",
+        help="number of processes (default: one a core); the figures stay the same",
     )
     parser.add_argument(
         "--own",
         action="store_true",
-        help="only play each view's own recording: availability, and nothing forged",
+        help="measure availability only: play each view's own recording, forge nothing",
     )
     parser.add_argument(
         "--masked",

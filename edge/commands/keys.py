@@ -40,10 +40,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     trust = actions.add_parser(
         "trust",
         parents=[store],
-        help="trust somebody's public key in one office",
-        description="Trust a public key (a record.pub) in one office: override (a second signature "
-        "under a view that looks public), desk (receipts of consent), authority (authorisations). "
-        "Remove its file from trust/OFFICE to stop.",
+        help="trust somebody's public key for one purpose",
+        description="Trust a public key (a record.pub) for one purpose: override (a second "
+        "signature under a view that looks public), desk (receipts of consent), authority "
+        "(authorisations). To stop, remove its file from trust/PURPOSE.",
     )
     trust.add_argument(
         "office", choices=[office.value for office in Office], help="what its signatures count for"

@@ -47,16 +47,18 @@ def register(subparsers: Any) -> None:
     _verify_options(actions.add_parser("verify", help="check a bundle; nothing is installed"))
     _install_options(actions.add_parser("install", help="put a signed bundle in force"))
     _show_options(actions.add_parser("show", help="print a policy's rules or its whole table"))
-    lint = actions.add_parser("lint", help="find always-true rules and unknown words in a pack")
+    lint = actions.add_parser(
+        "lint", help="find faults in a pack: always-true rules, unknown words"
+    )
     _source(lint)
     lint.add_argument(
         "--warnings",
         action="store_true",
-        help="print only what is wrong and which sources nobody has checked for half a year",
+        help="print only faults, and sources that nobody has checked for half a year",
     )
     lint.set_defaults(handler=_lint)
     _book_options(actions.add_parser("book", help="write every rule as a page to read or print"))
-    _diff_options(actions.add_parser("diff", help="what changes between two policies"))
+    _diff_options(actions.add_parser("diff", help="print what changes between two policies"))
 
 
 def _source(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +77,7 @@ def _trust_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threshold", type=int, default=2, help="how many must sign (default 2)")
     parser.add_argument(
-        "--root-version", type=int, default=1, metavar="N", help="rises by one with new keys"
+        "--root-version", type=int, default=1, metavar="N", help="add one for each new set of keys"
     )
 
 
@@ -103,7 +105,7 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pack", default="strict", metavar="PACK|DIR", help="strict (default), police or a folder"
     )
-    parser.add_argument("--version", type=int, required=True, help="rises with every bundle")
+    parser.add_argument("--version", type=int, required=True, help="higher for every new bundle")
     parser.add_argument("--days", type=int, default=90, help="days until it expires (default 90)")
     parser.add_argument("--issued", metavar="TIME", help="like 2026-01-31T12:00:00Z (default now)")
     parser.add_argument(
@@ -234,14 +236,18 @@ def _install(args: argparse.Namespace) -> int:
 def _show_options(parser: argparse.ArgumentParser) -> None:
     _source(parser)
     parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
-    parser.add_argument("--matrix", action="store_true", help="every user and lane")
+    parser.add_argument("--matrix", action="store_true", help="the verdict for every user and lane")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write the pack's files there, to edit them"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
     parser.add_argument(
-        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="facts laid over the matrix"
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="facts that hold in every cell of the matrix",
     )
     parser.set_defaults(handler=_show)
 
@@ -316,7 +322,7 @@ def _book_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page (HTML)")
     parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
     parser.add_argument(
-        "--scenarios", type=Path, metavar="FILE.yaml", help="cases to name beside their rules"
+        "--scenarios", type=Path, metavar="FILE.yaml", help="cases to list beside their rules"
     )
     parser.set_defaults(handler=_book)
 
@@ -338,7 +344,7 @@ def _book(args: argparse.Namespace) -> int:
 
 def _diff_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("before", metavar="PACK|DIR|BUNDLE", help="the policy as it was")
-    parser.add_argument("after", metavar="PACK|DIR|BUNDLE", help="the policy as it is to be")
+    parser.add_argument("after", metavar="PACK|DIR|BUNDLE", help="the policy as it will be")
     parser.add_argument("--cases", type=int, default=2000, help="cases to compare (default 2000)")
     parser.add_argument("--json", action="store_true", help="print data instead of text")
     parser.set_defaults(handler=_diff)

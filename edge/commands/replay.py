@@ -40,20 +40,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="extend",
         nargs="+",
         default=[],
-        help="board samples, CSV; several files merge by time",
+        help="readings of the board's sensors, CSV; several files are merged by time",
     )
     parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
     parser.add_argument("--dwell", type=float, metavar="S", help="dwell in seconds, 1 to 30")
     parser.add_argument(
         "--enroll-view",
         metavar="CLIP[:SECONDS]",
-        help="enrol the view from the first seconds (default 1) of a clip, people masked",
+        help="enrol the view from the first seconds (default 1) of a clip, with people masked",
     )
     parser.add_argument(
         "--release",
         default="bracketed",
         choices=("bracketed", "immediate"),
-        help="wait for evidence from after each frame (default), or not",
+        help="release a frame after later evidence (default), or at once",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")

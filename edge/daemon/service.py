@@ -202,7 +202,7 @@ class Service:
         good = self._check.returncode == 0
         self._check = None
         if not good:
-            self._say(f"reload refused: {output.strip()}; what was in force stays in force")
+            self._say(f"reload refused: {output.strip()}; the old files stay in force")
             return False
         settings = load_settings(self._config)
         if settings.listen != self._settings.listen:
@@ -213,7 +213,7 @@ class Service:
         self._escaped = ""
         self._ledger.reloads += 1
         self._failures = 0
-        self._say("reload: what was permitted is revoked; starting with the new files")
+        self._say("reload: the permit is revoked; starting with the new files")
         return True
 
     def _feed(self, good: bool) -> None:

@@ -442,7 +442,7 @@ class Decider:
             age_ms = min(self._beats.age_ns(role, now_ns), NEVER_NS) // MS
             since = "since the start" if age_ms >= NEVER_NS // MS else f"for {age_ms} ms"
             name = role.name.lower()
-            print(f"PROCESS_SILENT: the {name} process has not beaten {since}", file=sys.stderr)
+            print(f"PROCESS_SILENT: no heartbeat of the {name} process {since}", file=sys.stderr)
         self._named_silent = set(silent)
         return bool(silent)
 

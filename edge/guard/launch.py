@@ -229,7 +229,9 @@ class Launch:
     def _known(self, identity: CameraIdentity, fingerprint: ViewFile | None) -> bool:
         """Whether this is the camera that the signed record and the enrolled view name."""
         if fingerprint is not None and fingerprint.camera != identity.digest:
-            self._say("CAM_IDENTITY: the view was enrolled with another camera; all is blocked")
+            self._say(
+                "CAM_IDENTITY: the view was enrolled with another camera; everything is blocked"
+            )
             return False
         pinned = self._checked.device.identity
         known = pinned.names(identity)
@@ -265,7 +267,7 @@ class Launch:
             return Board.NONE
         if not recording and not self._checked.device.virtual_board:
             return Board.REAL
-        self._say("virtual board: a simulated one may stand in; its sensors prove nothing")
+        self._say("virtual board: a simulated board is in use; its sensors prove nothing")
         return Board.VIRTUAL
 
     def _start_bridge(self) -> None:

@@ -127,7 +127,7 @@ class MatcherSupervisor:
             self._losses = 0
         self._again_ns = now_ns + _PAUSES_NS[min(self._losses, len(_PAUSES_NS) - 1)]
         self._losses += 1
-        self._say(f"MATCHER_LOST: {how}; frames are withheld, starting it again")
+        self._say(f"MATCHER_LOST: {how}; no frames until it is started again")
 
     def _kill_all(self) -> None:
         """A sandboxed matcher cannot leave its process group: this ends it and all its children."""

@@ -254,7 +254,9 @@ class Guard:
         while matcher.child is not None and not matcher.connected and self.failure is None:
             self.turn()
             if self._clock.now_ns() > deadline_ns:
-                self._say("MATCHER_LOST: the matcher has not connected yet; starting without it")
+                self._say(
+                    "MATCHER_LOST: the matcher has not connected; the guard starts without it"
+                )
                 return
 
     # watching

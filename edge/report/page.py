@@ -1,8 +1,8 @@
 """`report.html`: what happened in each scene, as one file that needs nothing else.
 
-No scripts, no fonts, no links out: the page carries a policy that forbids
-them. It follows the reader's light or dark setting and fits a phone. Every
-picture stands beside a table that says the same in words.
+The page has no scripts, fonts or outside links, and its content policy forbids
+them. It follows the reader's light or dark setting and fits a phone. A table says
+in words what each picture shows.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def render(scenes: Sequence[SceneRecord]) -> str:
         f"<title>{TITLE}</title><style>{CSS}</style></head><body>{DEFS}"
         f"<header><h1>{TITLE}</h1><p>Which frames passed the gate, which did not, and why. "
         f"framegate {escape(_version())}.</p></header><main>{_overview(scenes)}{body}</main>"
-        "<footer><p>Times are seconds from the first frame of a scene. No picture, face or "
-        "position is stored in this file.</p></footer></body></html>\n"
+        "<footer><p>Times are seconds from the first frame of a scene. This file holds no "
+        "picture, face or position.</p></footer></body></html>\n"
     )
 
 
@@ -167,7 +167,7 @@ def _reasons(scene: SceneRecord) -> str:
         ]
         for reason, count in blocked.items()
     ]
-    heads = ["Reason", "Frames", "Said by", "What happened", "What to do"]
+    heads = ["Reason", "Frames", "Found by", "What happened", "What to do next"]
     return _table("Blocked frames by reason; one frame may have several", heads, rows, numbers=(1,))
 
 
@@ -208,11 +208,9 @@ def _stretches(scene: SceneRecord) -> str:
         )
     heads = ["From, s", "First frame", "Frames", "Verdict", "Context", "Reasons", "Rules"]
     more = len(rows) - _MAX_ROWS
-    rest = f"<p>{more} more stretches are in decisions.jsonl.</p>" if more > 0 else ""
-    table = _table("Stretches of equal decisions", heads, rows[:_MAX_ROWS], numbers=(0, 1, 2))
-    return (
-        f"<details><summary>The same in words, stretch by stretch</summary>{table}{rest}</details>"
-    )
+    rest = f"<p>decisions.jsonl has {more} more rows.</p>" if more > 0 else ""
+    table = _table("Frames with equal decisions", heads, rows[:_MAX_ROWS], numbers=(0, 1, 2))
+    return f"<details><summary>The same in words, step by step</summary>{table}{rest}</details>"
 
 
 def _said_of(decision: FrameDecision) -> tuple[object, ...]:
@@ -241,7 +239,7 @@ def _table(
 def _ok(scene: SceneRecord) -> str:
     if scene.ok is None:
         return ""
-    return '<b class="ok">✓ as it must</b>' if scene.ok else '<b class="no">✗ not as it must</b>'
+    return '<b class="ok">✓ as expected</b>' if scene.ok else '<b class="no">✗ unexpected</b>'
 
 
 def _or_never(at_s: float | None) -> str:
@@ -259,7 +257,7 @@ _KEY = (
     ("good", "tall, plain: passed, controlled or good"),
     ("bad", "lower, hatched: blocked, uncontrolled or bad"),
     ("wait", "lowest, dotted: blocked while waiting"),
-    ("none", "empty: nothing known"),
+    ("none", "empty: no data"),
 )
 _AUDIT = {True: "verified", False: "does not verify", None: "-"}
 _FAMILY = {
@@ -270,5 +268,5 @@ _FAMILY = {
     Family.SESSION: "session",
     Family.POLICY: "policy",
     Family.MATCHER: "matcher",
-    Family.WAITING: "waiting, no cause",
+    Family.WAITING: "waiting only",
 }

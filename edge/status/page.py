@@ -24,8 +24,8 @@ _MARKS = {"g": Mark.GOOD, "w": Mark.WAIT, "b": Mark.BAD, ".": Mark.NONE}
 _WORDS = {"g": "frames passed", "w": "waiting", "b": "blocked for a cause", ".": "no frames"}
 _PHASES = {
     "starting": "The guard is starting.",
-    "waiting": "The guard was lost and will be started again:",
-    "over": "There is nothing more to see:",
+    "waiting": "The guard ended and will start again:",
+    "over": "The guard has ended:",
     "stopped": "The daemon has stopped.",
 }
 _STYLE = (
@@ -87,7 +87,7 @@ CONTENT_POLICY = (
 
 
 def render(snapshot: dict[str, Any], *, age_s: float, stale: bool) -> str:
-    """The whole page; `stale` if the daemon has fallen silent."""
+    """The whole page; `stale` if the daemon reports nothing any more."""
     permitted = snapshot["permitted"] and not stale
     title = "passing" if permitted else "blocked"
     return (
@@ -101,7 +101,7 @@ def render(snapshot: dict[str, Any], *, age_s: float, stale: bool) -> str:
         '<button id="pause" aria-pressed="false" hidden>Pause refreshing</button></header>'
         f"<main>{DEFS}{_state(snapshot, age_s, stale, permitted)}{_strip(snapshot)}"
         f"{_evidence(snapshot)}{_latency(snapshot)}{_transitions(snapshot)}{_health(snapshot)}</main>"
-        "<footer><p>No picture of the scene and no score of the view is shown here. "
+        "<footer><p>This page shows no picture of the scene and no score of the view. "
         '<a href="/status.json">JSON</a> <a href="/metrics">metrics</a> '
         '<a href="/healthz">health</a></p></footer>'
         f"<script>{_SCRIPT}</script></body></html>"
@@ -123,7 +123,7 @@ def _state(snapshot: dict[str, Any], age_s: float, stale: bool, permitted: bool)
     kind = "yes" if permitted else "no"
     lines = []
     if stale:
-        lines.append(f"The daemon has said nothing for {age_s:.0f} s.")
+        lines.append(f"The daemon has reported nothing for {age_s:.0f} s.")
     elif snapshot["phase"] != "running":
         lines.append(f"{escape(_PHASES[snapshot['phase']])} {escape(snapshot['trouble'])}")
     if silence := camera_silence(snapshot):
@@ -138,7 +138,7 @@ def _state(snapshot: dict[str, Any], age_s: float, stale: bool, permitted: bool)
     rules = "".join(
         f"<li><b>{escape(rule['id'])}</b> {_quoted(rule)}</li>" for rule in snapshot["rules"]
     )
-    clauses = f"<h2>Clauses that decided</h2><ul>{rules}</ul>" if rules else ""
+    clauses = f"<h2>Rules that decided</h2><ul>{rules}</ul>" if rules else ""
     why = "".join(f"<p>{line}</p>" for line in lines)
     return (
         f'<div class="state {kind}" role="status"><strong id="word">{word}</strong>'
@@ -180,7 +180,7 @@ def _evidence(snapshot: dict[str, Any]) -> str:
         (r["source"], _holds(r["good"]), f"{r['age_s']:.1f} s", ", ".join(r["reasons"]))
         for r in snapshot["evidence"]
     ]
-    heads = ("evidence", "says", "age", "why not")
+    heads = ("evidence", "state", "age", "why it is not good")
     table = _table(heads, rows, keep=True)
     return f'<section id="evidence" tabindex="-1"><h2>Evidence</h2>{table}</section>'
 
@@ -227,11 +227,11 @@ def _transitions(snapshot: dict[str, Any]) -> str:
     prove = ""
     if audit:
         prove = (
-            "<p>The signed log has them for good, under the number in the last column, which leads "
-            "to the proof. Whoever has that and the public key checks it with "
-            "<code>framegate audit verify-proof N.proof --key log.pub</code>; "
+            "<p>The signed log keeps these changes. The number in the last column is the entry in "
+            "the log; it links to a proof of the entry. Anybody who has the proof and the public key "
+            "can check it with <code>framegate audit verify-proof N.proof --key log.pub</code>. "
             f"<code>framegate audit prove {escape(audit)} --entry N --out N.proof</code> writes "
-            "the same.</p>"
+            "the same proof.</p>"
         )
     heads = ("at", "verdict", "context", "why", "rules", "log entry")
     return f"<section><h2>Changes</h2>{_table(heads, rows)}{prove}</section>"
@@ -250,10 +250,10 @@ def _proof(entry: int | None, signed: int) -> str:
 def _health(snapshot: dict[str, Any]) -> str:
     facts, health = snapshot["facts"], snapshot["health"]
     pairs = [
-        ("started again", f"{health['restarts']} times"),
-        ("last trouble", snapshot["trouble"] or "none"),
+        ("restarts", f"{health['restarts']}"),
+        ("last problem", snapshot["trouble"] or "none"),
         *(
-            (f"{name} beat", "never" if a is None else f"{a * 1000:.0f} ms ago")
+            (f"heartbeat of {name}", "never" if a is None else f"{a * 1000:.0f} ms ago")
             for name, a in health["beats_s"].items()
         ),
     ]
@@ -265,7 +265,7 @@ def _health(snapshot: dict[str, Any]) -> str:
             ("release", facts["release"]),
             ("dwell", f"{facts['dwell_s']:g} s"),
             ("policy digest", facts["policy"][:16]),
-            ("sandbox goes without", left_out),
+            ("sandbox layers left out", left_out),
             ("version", facts["version"]),
         ]
     items = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in pairs)
@@ -296,7 +296,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, keep: boo
 
 
 def _holds(good: bool) -> str:
-    return "holds" if good else "does not hold"
+    return "good" if good else "not good"
 
 
 def _time(at_s: float) -> str:

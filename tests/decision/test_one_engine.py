@@ -121,6 +121,6 @@ def test_a_silent_process_is_named(
     rig.step(clock.now_ns())
 
     output = capfd.readouterr().err
-    assert output.count("PROCESS_SILENT: the capture process has not beaten for 250 ms") == 1
+    assert output.count("PROCESS_SILENT: no heartbeat of the capture process for 250 ms") == 1
     assert Reason.PROCESS_SILENT in rig.outlook.reasons
     rig.close()

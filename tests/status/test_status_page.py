@@ -253,7 +253,7 @@ def test_a_silent_daemon_is_never_shown_as_passing() -> None:
 
     assert status_.startswith("200")
     assert "Everything is blocked" in page
-    assert "said nothing for 30 s" in page
+    assert "reported nothing for 30 s" in page
 
 
 @pytest.mark.parametrize(("age_s", "passes"), [(0.6, True), (1.1, False), (2.9, False)])

@@ -33,7 +33,7 @@ MODULES = {
     "status": "edge.status.process",
     "matcher": "framegate_client.counter",
 }
-AGAIN = ("starting again", "starting it again")  # a lost guard; a lost matcher
+AGAIN = ("starting again", "until it is started again")  # a lost guard; a lost matcher
 WAIT_S = 20.0
 
 

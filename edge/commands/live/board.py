@@ -41,12 +41,14 @@ def register(subparsers: Any) -> None:
     keys = argparse.ArgumentParser(add_help=False)
     keys.add_argument("--keys", type=Path, metavar="DIR", help="key store with board.key")
 
-    status = actions.add_parser("status", parents=[keys], help="print what the board says")
+    status = actions.add_parser("status", parents=[keys], help="print the board's state")
     status.add_argument("--port", required=True, help="serial port of the board")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(handler=_status)
 
-    test = actions.add_parser("test", parents=[keys], help="run every duty and print a table")
+    test = actions.add_parser(
+        "test", parents=[keys], help="test everything the board must do, print a table"
+    )
     where = test.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", help="serial port of a real board")
     where.add_argument("--emulated", action="store_true", help="the ARM image in QEMU")
@@ -58,7 +60,7 @@ def register(subparsers: Any) -> None:
     test.set_defaults(handler=_test)
 
     cost = actions.add_parser(
-        "cost", help="count the firmware's instructions and bytes, and the bridge's time"
+        "cost", help="measure the firmware's instructions and bytes, and the bridge's time"
     )
     cost.add_argument("--json", action="store_true", help="print JSON")
     cost.set_defaults(handler=_cost)

@@ -13,14 +13,13 @@ examples:
   framegate camera enroll --source 0 --renew till-2.view --out till-2.view
   framegate camera enroll --source 0 --out till-2.view --coverage till-2.png
 
-Point the camera at the empty place and wait for the light to settle; let
-nothing move. Name a source more than once, or several, to enrol under several
-lights: only what holds under all of them is kept. A second take also adds the
-blocks that somebody hid in the first. Whether enrolled or refused, what became
-of each block is drawn. --renew follows a view that drifts slowly: a
-day after the last time at the earliest, of the same camera, and never further
-from the first enrolment than one renewal may go. The view that is replaced is
-kept as NAME.before.
+Point the camera at the empty place, wait for the light to settle, and let nothing
+move. To enrol under several lights, name several sources, or one source several
+times: the view keeps what holds under all of them. A second take also adds blocks
+that somebody hid in the first. The command draws which blocks were enrolled, also
+when it refuses the view. --renew follows a view that changes slowly: a day after
+the last renewal at the earliest, with the same camera, and never further from the
+first enrolment than one renewal may go. It keeps the old view as NAME.before.
 """
 
 
@@ -44,7 +43,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     enroll.add_argument("--out", type=Path, required=True, metavar="FILE", help="the fingerprint")
     enroll.add_argument(
-        "--seconds", type=float, default=2.0, help="how long to look at each source (default 2)"
+        "--seconds", type=float, default=2.0, help="seconds to record of each source (default 2)"
     )
     enroll.add_argument(
         "--mask-people", action="store_true", help="leave people out instead of refusing the view"
@@ -52,25 +51,25 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     enroll.add_argument(
         "--unenforced",
         action="store_true",
-        help="a trial: apply the lower limits and mark the fingerprint so",
+        help="for a trial: apply the lower limits; the fingerprint says so",
     )
     enroll.add_argument(
         "--override",
         type=Path,
         metavar="DIR",
-        help="another holder's key store: sign although the scene model objects; it is recorded",
+        help="key store of a second holder: sign although the view looks public; the log says so",
     )
     enroll.add_argument(
         "--renew",
         type=Path,
         metavar="VIEW",
-        help="the signed view that this one takes over from; refused if it is another view",
+        help="the signed view that this one replaces; another place is refused",
     )
     enroll.add_argument(
         "--coverage",
         type=Path,
         metavar="PNG",
-        help="draw what became of each block, whether enrolled or refused; shows no picture",
+        help="draw which blocks were enrolled and why others were not; shows no picture",
     )
     enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
     enroll.set_defaults(handler=run_enroll)

@@ -22,8 +22,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate daemon`."""
     parser = commands.add_parser(
         "daemon",
-        help="the guard as a service",
-        description="Run the guard for good: restarted into the blocked state, watched, reloaded.",
+        help="run the guard as a service",
+        description="Run the guard as a service: it restarts lost processes, blocked, and reloads.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -22,7 +22,7 @@ def register(subparsers: Any) -> None:
     """Add `doctor` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
-        help="check what this machine offers the guard",
+        help="check whether this machine can run the guard",
         description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
         "board. Exit code 1 if something is missing that no guard can run without; what only some "
         "uses need is told, too.",
@@ -31,7 +31,11 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--keys", type=Path, metavar="DIR", help="key directory")
     parser.add_argument(
-        "--place", type=Path, default=Path("."), metavar="DIR", help="where the guard is to write"
+        "--place",
+        type=Path,
+        default=Path("."),
+        metavar="DIR",
+        help="folder where the guard will write",
     )
     parser.add_argument("--audit", type=Path, metavar="DIR", help="also verify this audit log")
     parser.add_argument("--config", type=Path, metavar="FILE", help="also check this guard.toml")

@@ -35,46 +35,55 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate init`."""
     parser = commands.add_parser(
         "init",
-        help="make keys, records, view and configuration of a new site",
+        help="set up a new site: keys, records, view and configuration",
         description="Make a folder with all that a daemon needs: keys, both signed records, the "
         "enrolled view and guard.toml; check a first run; say what to do next.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="made here; its name is the site")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder to make; its name is the site"
+    )
     parser.add_argument("--source", help="the camera: index, device, address, pipeline or file")
     for name, key, what in _WORDS:
         parser.add_argument(f"--{name}", choices=VOCABULARY[key], metavar="WORD", help=what)
     parser.add_argument("--jurisdiction", metavar="PLACE", help="such as EU, FR, US-OR")
-    parser.add_argument("--public", choices=_YES_NO, help="may anybody enter the place")
-    parser.add_argument("--taking-part", choices=_YES_NO, help="do people step up by themselves")
+    parser.add_argument("--public", choices=_YES_NO, help="whether anybody may enter the place")
+    parser.add_argument(
+        "--taking-part", choices=_YES_NO, help="whether people step up by themselves"
+    )
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
     parser.add_argument("--board", metavar="PORT", help="serial port of the board")
-    parser.add_argument("--dock", metavar="ID", default="D-0017", help="of the dock (D-0017)")
     parser.add_argument(
-        "--dwell-s", type=float, default=3.0, help="how long all must hold first, 1 to 30 (3)"
+        "--dock", metavar="ID", default="D-0017", help="number of the dock (D-0017)"
+    )
+    parser.add_argument(
+        "--dwell-s",
+        type=float,
+        default=3.0,
+        help="how long everything must hold first, 1 to 30 (3)",
     )
     parser.add_argument(
         "--trial",
         action="store_true",
-        help="enrol a recording by the lower limits, people in it left out",
+        help="for a trial: enrol a recording by the lower limits, leave people in it out",
     )
     parser.add_argument(
         "--virtual-board",
         action="store_true",
-        help="a trial beside a camera: no real board, so nothing is proven",
+        help="for a trial with a camera: no real board, so its sensors prove nothing",
     )
     parser.add_argument(
         "--without",
         action="append",
         default=[],
         metavar="LAYER",
-        help="a layer of the matcher's sandbox that this machine lacks (repeatable)",
+        help="a layer of the sandbox that this machine lacks and you do without (repeatable)",
     )
     parser.add_argument(
         "--unkept-clock", action="store_true", help="no time service keeps this machine's clock"
     )
-    parser.add_argument("--no-run", action="store_true", help="leave the first run out")
+    parser.add_argument("--no-run", action="store_true", help="skip the first run")
     parser.set_defaults(handler=run)
 
 

@@ -18,10 +18,10 @@ examples:
     --matcher 'python match.py'
   framegate run --source kiosk.mp4 --pace real --device D.toml --session S.toml
 
-The records must be signed (`framegate keys sign`). CMD runs in a sandbox: a user, a
-network and system calls of its own, and only its program's files. Without --matcher,
-the guard prints the file that holds what a matcher needs to connect, once: then it
-holds what the next one needs.
+The records must be signed (`framegate keys sign`). CMD runs in a sandbox: its own
+user, no network, few system calls, and only its program's files. Without --matcher,
+the guard prints the name of a file. That file holds what one matcher needs to
+connect; after a matcher connected, it holds what the next one needs.
 """
 
 
@@ -29,8 +29,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate run`."""
     parser = commands.add_parser(
         "run",
-        help="the guard in the foreground",
-        description="Run the guard: camera, gate, decider, board and matcher, signed records only.",
+        help="run the guard in the foreground",
+        description="Run the guard in the foreground, with signed records, until ^C or the end.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,7 +44,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--board",
         default="virtual",
-        help="serial port; virtual (default) only beside a recording, or as the signed record says",
+        help="serial port; virtual (default) needs a recording or a signed record that allows it",
     )
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
     parser.add_argument(
@@ -61,13 +61,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=Path,
         action="append",
         default=[],
-        help="a folder the matcher may write in; it has none otherwise (repeatable)",
+        help="a folder the matcher may write to; without it, none (repeatable)",
     )
     parser.add_argument(
         "--matcher-cwd",
         metavar="DIR",
         type=Path,
-        help="the folder the matcher begins in (default: this one)",
+        help="the folder the matcher starts in (default: this one)",
     )
     parser.add_argument(
         "--matcher-env",
@@ -75,14 +75,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=_variable,
         action="append",
         default=[],
-        help="a variable of the matcher's environment alone (repeatable)",
+        help="an environment variable for the matcher only (repeatable)",
     )
     parser.add_argument(
         "--results",
         default="",
         metavar="TARGET",
         type=_target,
-        help="pass the matcher's results on: stdout, or unix:PATH of a datagram socket",
+        help="where to send the matcher's results: stdout, or unix:PATH of a datagram socket",
     )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
     parser.add_argument(
@@ -102,14 +102,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--desk",
         type=Path,
         metavar="DIR",
-        help="folder where receipts of consent, authorisations, claims, withdrawals and opt-outs "
-        "are handed in; consent is then believed only with a receipt",
+        help="consent inbox: a folder for receipts, authorisations, claims, withdrawals and "
+        "opt-outs; consent then needs a receipt",
     )
     parser.add_argument(
         "--release",
         default="bracketed",
         choices=("bracketed", "immediate"),
-        help="wait for evidence from after each frame (default), or not",
+        help="release a frame after later evidence (default), or at once",
     )
     parser.add_argument(
         "--pace", default="real", choices=("real",), help="how a file is played: in real time"
@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
         live.scene(f"{parse_source(args.source).shown}, lane {guard.session.operation.value}")
         token = guard.token
         if not plan.matcher:
-            _say(f"a matcher connects with what is in {_environment_file(args.out, guard)}")
+            _say(f"a matcher connects with the values in {_environment_file(args.out, guard)}")
         feed = Feed(live)
         log = RunLog(args.out)
         try:
@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
-        print("framegate: the matcher was never there to take a frame", file=sys.stderr)
+        print("framegate: the matcher was never connected while frames passed", file=sys.stderr)
         return 1
     if summary.recording:
         print(

@@ -25,8 +25,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the parser of `framegate status`."""
     parser = commands.add_parser(
         "status",
-        help="what the daemon does now",
-        description="Show what the daemon does now and why; never a picture, never a view score.",
+        help="show what the daemon does now",
+        description="Show what the daemon does now and why. It shows no picture and no view score.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,25 +76,25 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     rows = [f"{word}  ({snapshot['phase']}, context {snapshot['context']})"]
     age_s = snapshot.get("age_s", 0.0)
     if age_s > FRESH_S:
-        rows.append(f"  the daemon has said nothing for {age_s:.1f} s")
+        rows.append(f"  the daemon has reported nothing for {age_s:.1f} s")
     if silence := camera_silence(snapshot):
         rows.append(f"  {silence}")
     if snapshot["phase"] != "running" and snapshot["trouble"]:
         rows.append(f"  {snapshot['trouble']}")
     if snapshot["facts"].get("board_kind") == "virtual":
-        rows.append("  a virtual board may stand in; its sensors prove nothing")
+        rows.append("  a virtual board is in use; its sensors prove nothing")
     if snapshot.get("escape"):
         rows.append(f"  the matcher tried: {snapshot['escape']}")
     rows += [f"  {r['code']:20} {r['happened']}" for r in snapshot["reasons"]]
     rows += [f"  rule {r['id']:15} {r['says']}" for r in snapshot["rules"]]
     for reading in snapshot["evidence"]:
-        why = ", ".join(reading["reasons"]) or "holds"
+        why = ", ".join(reading["reasons"]) or "good"
         rows.append(f"  {reading['source']:12} {reading['age_s']:6.1f} s  {why}")
     times = snapshot["gate_us"]
     gate = f"gate {times['p50']:.0f} µs p50, {times['p99']:.0f} µs p99" if times else "no frame yet"
     counts = snapshot["frames"]
     rows.append(f"  {counts['released']} released, {counts['blocked']} blocked, {gate}")
-    rows.append(f"  started again {snapshot['health']['restarts']} times")
+    rows.append(f"  restarts: {snapshot['health']['restarts']}")
     return rows
 
 
