@@ -227,9 +227,10 @@ def _transitions(snapshot: dict[str, Any]) -> str:
     prove = ""
     if audit:
         prove = (
-            "<p>The signed log keeps these changes. The number in the last column is the entry in "
-            "the log; it links to a proof of the entry. Anybody who has the proof and the public key "
-            "can check it with <code>framegate audit verify-proof N.proof --key log.pub</code>. "
+            "<p>The signed log keeps these changes. The number in the last column is the entry "
+            "in the log; it links to a proof of the entry. Anybody who has the proof and the "
+            "public key can check it with "
+            "<code>framegate audit verify-proof N.proof --key log.pub</code>. "
             f"<code>framegate audit prove {escape(audit)} --entry N --out N.proof</code> writes "
             "the same proof.</p>"
         )
