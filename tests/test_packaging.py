@@ -26,7 +26,7 @@ DOCUMENTS = sorted(
 SHIPPED = (
     [("edge/policies", suffix) for suffix in ("*.cedar", "*.cedarschema", "*.json")]
     + [("edge/policies/packs", "*/*")]
-    + [("edge/models", suffix) for suffix in ("*.onnx", "*.tflite", "*.json", "*.md")]
+    + [("edge/models", suffix) for suffix in ("*.onnx", "*.json", "*.md")]
     + [("edge/daemon/deploy", "*")]
     + [("edge/sandbox/syscalls", "*.json")]
     + [("firmware_bridge", suffix) for suffix in ("*.md", "*.json")]

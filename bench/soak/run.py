@@ -76,7 +76,7 @@ class Soak:
         self._await_permit()
         began = time.monotonic()
         rare = [(seconds * (i + 1) / (len(RARE) + 1), what) for i, what in enumerate(RARE)]
-        event_at, look_at = 20.0, 0.0
+        event_at, look_at = min(20.0, seconds / 4), 0.0
         running: Iterator[float] = iter(())
         while (at := time.monotonic() - began) < seconds:
             if self.daemon.poll() is not None:

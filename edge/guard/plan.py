@@ -19,7 +19,7 @@ from edge.commissioning.matcher_models import check_matcher
 from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.errors import GuardError, ModelError, UsageError
 from edge.files import sha256_of
-from edge.models import SCENE
+from edge.models import BODY, BODY_WIDE, SCENE
 from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
@@ -135,7 +135,7 @@ def examine(
         confinement = faults.of(lambda: _confinement(plan, record, say))
     faults.errors += matcher_faults(plan, device)
     faults.of(lambda: _require_program(plan))
-    face_model = faults.of(lambda: asset("centerface.onnx"))
+    face_model = faults.of(_fetched_models)
     if chosen is not None:
         pack, models = chosen, [path for path in (face_model, SCENE) if path is not None]
         faults.of(lambda: pack.check_models(_digested(models)))
@@ -186,6 +186,16 @@ def _require_inbox(plan: Plan, device: Device | None) -> None:
             f"{plan.device} asks for receipts of consent: name the folder where they are "
             "handed in with --desk DIR"
         )
+
+
+def _fetched_models() -> Path:
+    """The face detector's file; the body masks must be there as well.
+
+    Raises:
+        ModelError: one was not pulled, or is not the pinned one.
+    """
+    face_model, *_ = [asset(name) for name in ("centerface.onnx", BODY, BODY_WIDE)]
+    return face_model
 
 
 def _require_program(plan: Plan) -> None:

