@@ -98,10 +98,10 @@ def _people(height: int, width: int) -> Mask:
     )
     masker = PeopleMasker(height, width)
     masker.look(Look(0, boxes, 0.0))
-    told = masker.look(Look(100_000_000, boxes, 0.0))
-    assert told is not None
+    shown = masker.look(Look(100_000_000, boxes, 0.0))
+    assert shown is not None
     noise = Noise(bytes(range(256)) * (BYTES // 256 + 1), height, width)
-    return Mask(height, width, levels(told, height, width), noise)
+    return Mask(height, width, levels(shown, height, width), noise)
 
 
 def _fixed(height: int, width: int) -> Mask:
