@@ -1,9 +1,10 @@
 """Vision: everything the slow loop reads from one evidence frame.
 
 View, ego-motion and freshness are read in every evidence frame, people a little less
-often because the detector is dearer, and the scene once a second because it can
-only veto; the last frame of a stream gets a reading of every class. Of a frame
-only a small grey copy stays in memory, until the next one is compared with it.
+often because the detector is dearer (and not again where nothing changed), and the
+scene once a second because it can only veto; the last frame of a stream gets a reading
+of every class. Of a frame only small grey copies stay in memory, until the next ones
+are compared with them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules, PeopleWatch
 from edge.evidence.readings import Reading, Source
+from edge.evidence.residual import Unchanged
 from edge.evidence.scene import SceneReading
 from edge.masking.people import Look
 from edge.reasons import Reason
@@ -129,6 +131,8 @@ class Vision:
         self._faces = faces
         self._people_rules = PeopleWatch(rules)
         self._scene = scene
+        self._often = often
+        self._unchanged = Unchanged()  # since people were looked for
         self._people_period_ns = 0 if often else PEOPLE_NS * 9 // 10
         self._scene_ns: int | None = None
         self._scene_doubted = False  # the last reading of the scene was a veto
@@ -210,7 +214,9 @@ class Vision:
         return Reading(Source.SCENE, captured_ns, veto if lasting else ())
 
     def _people(self, frame: np.ndarray, captured_ns: int) -> Reading:
-        self._boxes = self._faces.detect(frame)
+        if self._often or not self._unchanged.same(frame, captured_ns):
+            self._boxes = self._faces.detect(frame)
+            self._unchanged.looked(captured_ns)
         self._people_ns = captured_ns
         height, width = frame.shape[:2]
         faceless = self._hiding.faceless

@@ -224,3 +224,42 @@ def test_after_a_restart_what_is_covered_must_be_seen_before_the_first_opening(
     assert Reason.VIEW_UNSEEN not in before[Source.VIEW][0].reasons
     assert Reason.VIEW_UNSEEN in after[Source.VIEW][0].reasons
     assert empty[Source.VIEW][0].good
+
+
+class _CountingFaces:
+    def __init__(self):
+        self.looks = 0
+
+    def detect(self, frame):
+        self.looks += 1
+        return ()
+
+
+def _looks(frames, step_ns=200 * MS):
+    faces = _CountingFaces()
+    vision = Vision(None, faces, PeopleRules())
+    counts = []
+    for number, frame in enumerate(frames):
+        result = vision.examine(frame, number * step_ns, opening=True, still=True)
+        assert any(reading.source is Source.PEOPLE for reading in result.readings)
+        counts.append(faces.looks)
+    return counts
+
+
+def test_an_unchanged_picture_is_looked_at_once_a_second(room):
+    assert _looks(render.still(room, 11))[-1] == 3  # at 0, 1 and 2 seconds
+
+
+def test_whoever_comes_in_is_looked_for_at_once(room):
+    """As small as the detector finds one, in a corner; and whoever fades in slowly."""
+    quiet = list(render.still(room, 4))
+    small = render.with_noise(room, 9)
+    small[40:60, 60:76] = (140, 165, 205)
+    person = render.with_person(room)
+    fading = [
+        render.with_noise(np.asarray(room + (person.astype(float) - room) * share, np.uint8), i)
+        for i, share in enumerate((0.0, 0.02, 0.04, 0.06))
+    ]
+
+    assert _looks([*quiet[:2], small]) == [1, 1, 2]
+    assert _looks(fading)[-1] >= 2
