@@ -132,3 +132,12 @@ def test_no_folder_holds_more_modules_than_a_reader_keeps_in_mind(package: str) 
 
 def modules(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+
+
+def test_every_place_that_the_guide_for_contributors_names_is_there() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+
+    named = re.findall(r"`((?:edge|firmware_bridge|tests|docs)/[\w./]*)`", guide)
+
+    assert len(named) > 40
+    assert [name for name in named if not (ROOT / name).exists() and "NAME" not in name] == []

@@ -22,14 +22,15 @@ from edge.fleet.witness_store import SqliteStore
 from tests.support.audit_helpers import start
 
 KEY = Signer.generate("framegate-0001/log")
-EYES = [Signer.generate(f"witness.example/w{n}") for n in range(3)]
+WITNESSES = [Signer.generate(f"witness.example/w{n}") for n in range(3)]
 NOW_S = 1_790_000_000
 
 
 def policy_text(quorum: str = "group two 2 w0 w1 w2\nquorum two\n") -> str:
     lines = [f"log {KEY.verifier.text}\n"]
     lines += [
-        f"witness w{n} {witness_of(eye).text} http://w{n}.example/\n" for n, eye in enumerate(EYES)
+        f"witness w{n} {witness_of(eye).text} http://w{n}.example/\n"
+        for n, eye in enumerate(WITNESSES)
     ]
     return "".join(lines) + quorum
 
@@ -63,7 +64,7 @@ class World:
         self.sent.append(body)
         if n in self.lies:
             return self.lies[n](body)
-        found = answer(body, self.stores[n], EYES[n], NOW_S)
+        found = answer(body, self.stores[n], WITNESSES[n], NOW_S)
         return int(found.status), found.body
 
     def courier(self, policy: TrustPolicy = POLICY) -> Courier:
@@ -129,8 +130,8 @@ def test_what_a_lying_witness_sends_back_is_no_cosignature(world: World) -> None
         lambda body: (200, b""),
         lambda body: (200, b"\xff\xfe"),
         lambda body: (200, cosign(text, stranger, NOW_S)),
-        lambda body: (200, cosign(other, EYES[0], NOW_S)),
-        lambda body: (200, cosign(text, EYES[1], NOW_S)),
+        lambda body: (200, cosign(other, WITNESSES[0], NOW_S)),
+        lambda body: (200, cosign(text, WITNESSES[1], NOW_S)),
         lambda body: (409, b"many\n"),
         lambda body: (409, b"5\n"),
         lambda body: (302, b""),
@@ -140,8 +141,8 @@ def test_what_a_lying_witness_sends_back_is_no_cosignature(world: World) -> None
         found = world.courier().round(NOW_S)
         assert outcomes(found) == [Outcome.REFUSED, Outcome.COSIGNED, Outcome.COSIGNED], found
         assert {line.witness for line in POLICY.found((world.log / COSIGNED).read_bytes())} == {
-            witness_of(EYES[1]),
-            witness_of(EYES[2]),
+            witness_of(WITNESSES[1]),
+            witness_of(WITNESSES[2]),
         }
 
 
@@ -245,5 +246,5 @@ def test_verify_refuses_a_log_that_does_not_continue_what_was_cosigned(
 
 
 def test_a_witness_key_is_not_a_log_key() -> None:
-    assert Witness.parse(witness_of(EYES[0]).text) == witness_of(EYES[0])
-    assert witness_of(EYES[0]).key_id != EYES[0].verifier.key_id
+    assert Witness.parse(witness_of(WITNESSES[0]).text) == witness_of(WITNESSES[0])
+    assert witness_of(WITNESSES[0]).key_id != WITNESSES[0].verifier.key_id
