@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +81,7 @@ def test_a_matcher_in_c_builds_without_a_warning_and_reads_every_frame(
             stdout=subprocess.PIPE,
             text=True,
         )
-        while process.poll() is None and not waits_for_frames(process.pid):
-            time.sleep(0.001)
-        player.begin.set()
+        player.begin_when_mapped(process.pid)
         output, _ = process.communicate(timeout=20)
 
     assert output.split(": ")[1] == "5 frames, mean 40.0\n"
@@ -131,12 +128,6 @@ def test_the_folder_on_a_matchers_path_gives_the_client_and_nothing_else(tmp_pat
     ]
     assert Path(done.stdout.strip()) == CLIENT / "framegate_client" / "ring.py"
     assert "No module named 'edge'" in done.stderr
-
-
-def waits_for_frames(pid: int) -> bool:
-    """Whether a process has mapped the ring and sleeps: it reads what is released from now on."""
-    mapped = "framegate-ring" in Path(f"/proc/{pid}/maps").read_text()
-    return mapped and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def numpys() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,19 @@ class Player:
         made = VideoCapture(*arguments, **options)
         self.begin.set()
         return made
+
+    def begin_when_mapped(self, pid: int) -> None:
+        """Begin as soon as that process reads what is released from then on."""
+        while Path(f"/proc/{pid}").exists():
+            try:
+                mapped = "framegate-ring" in Path(f"/proc/{pid}/maps").read_text()
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                break
+            if (mapped and state == "S") or state == "Z":
+                break
+            time.sleep(0.001)
+        self.begin.set()
 
     def show(self, frame: np.ndarray, captured_ns: int) -> None:
         self.endpoint.publish(

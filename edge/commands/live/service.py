@@ -1,0 +1,205 @@
+"""`framegate service`: guards as systemd services, several on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import isolation
+from edge.errors import UsageError
+from edge.files import read_named, write_whole
+
+if TYPE_CHECKING:
+    from edge.daemon.install import Placed
+
+EXAMPLES = """\
+examples:
+  framegate service install till-2 --site till-2 --dry-run     what would be written
+  sudo framegate service install till-2 --site till-2          and framegate@till-2.service runs
+  sudo framegate service upgrade                               units and detector of this version
+  sudo framegate service uninstall till-2                      keys, records and log stay
+
+The site is a folder that `framegate init` made. The key that signs records is not copied.
+--root PREFIX writes below another folder, starts nothing and makes no user: for an image.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate service`."""
+    parser = commands.add_parser(
+        "service",
+        help="install, upgrade and remove guards as systemd services",
+        description="Guards as systemd services: framegate@NAME.service, several on a machine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--root", type=Path, default=Path("/"), metavar="PREFIX", help="write below this folder"
+    )
+    shared.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    program = argparse.ArgumentParser(add_help=False)
+    program.add_argument(
+        "--program",
+        default=str(Path(sys.executable).with_name("framegate")),
+        metavar="PATH",
+        help="the framegate command that the service runs (default: this one)",
+    )
+    install = actions.add_parser(
+        "install", parents=[shared, program], help="from a site to a running service"
+    )
+    install.add_argument("name", metavar="NAME", help="of the guard")
+    install.add_argument(
+        "--site", type=Path, required=True, metavar="DIR", help="by framegate init"
+    )
+    install.add_argument(
+        "--own-user", action="store_true", help="the matcher gets a user of its own"
+    )
+    install.set_defaults(handler=_install)
+    upgrade = actions.add_parser(
+        "upgrade", parents=[shared, program], help="units, udev rule and detector of this version"
+    )
+    upgrade.set_defaults(handler=_upgrade)
+    uninstall = actions.add_parser("uninstall", parents=[shared], help="stop and remove a guard")
+    uninstall.add_argument("name", metavar="NAME", help="of the guard")
+    uninstall.set_defaults(handler=_uninstall)
+
+
+def _install(args: argparse.Namespace) -> int:
+    from edge.daemon.install import ETC, machine_files, site_files
+
+    placed = [
+        *machine_files(args.program, _detector()),
+        *site_files(args.name, args.site, own_user=args.own_user),
+    ]
+    if os.path.lexists(args.root / ETC / args.name):
+        raise UsageError(
+            f"{args.root / ETC / args.name} is there already: nothing is overwritten; uninstall it "
+            "and move it away, or name another guard"
+        )
+    _user(args)
+    _write(args, placed)
+    _run(args, ["systemctl", "daemon-reload"])
+    _run(args, ["udevadm", "control", "--reload"])
+    _run(args, ["systemctl", "enable", "--now", f"framegate@{args.name}.service"])
+    print(f"next: framegate config check --user framegate /{ETC}/{args.name}/guard.toml")
+    return 0
+
+
+def _upgrade(args: argparse.Namespace) -> int:
+    from edge.daemon.install import UNITS, machine_files
+
+    if not (args.root / UNITS / "framegate@.service").exists():
+        raise UsageError(f"no guard is installed below {args.root}: expected framegate@.service")
+    _write(args, list(machine_files(args.program, _detector())))
+    _run(args, ["systemctl", "daemon-reload"])
+    _run(args, ["systemctl", "try-restart", "framegate@*.service"])
+    return 0
+
+
+def _uninstall(args: argparse.Namespace) -> int:
+    from edge.daemon.install import ETC, NAME, RULES, STATE, UNITS, own_units
+
+    home = args.root / ETC / args.name
+    if not NAME.fullmatch(args.name) or not home.is_dir():
+        raise UsageError(f"no guard {args.name!r} is installed below {args.root}")
+    _run(args, ["systemctl", "disable", "--now", f"framegate@{args.name}.service"])
+    others = [path for path in home.parent.iterdir() if path != home and path.is_dir()]
+    gone = [args.root / unit for unit in own_units(args.name)]
+    if not others:
+        gone += [args.root / UNITS / unit for unit in _TEMPLATES] + [args.root / RULES]
+    for path in filter(os.path.lexists, gone):
+        print(f"remove {path}")
+        if not args.dry_run:
+            _remove(path)
+    kept = home.with_name(f"{args.name}.removed")
+    if kept.exists():
+        raise UsageError(f"{kept} is there already: move it away first")
+    print(f"keep {home} as {kept}, and the log in {args.root / STATE / args.name}")
+    if not args.dry_run:
+        home.rename(kept)
+    _run(args, ["systemctl", "daemon-reload"])
+    return 0
+
+
+_TEMPLATES = ("framegate@.service", "framegate-status@.socket")
+
+
+def _detector() -> bytes:
+    """The face detector, whose digest was checked: the service has no network to fetch it."""
+    from edge.models.pull import asset
+
+    return read_named(asset("centerface.onnx"), 1 << 30)
+
+
+def _user(args: argparse.Namespace) -> None:
+    from edge.daemon.install import STATE, USER
+
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam(USER)
+        return
+    _run(
+        args,
+        ["useradd", "--system", "--home-dir", f"/{STATE}", "--shell", "/usr/sbin/nologin", USER],
+    )
+
+
+def _write(args: argparse.Namespace, placed: Iterable[Placed]) -> None:
+    """Write everything, or with --dry-run say what."""
+    from edge.daemon.install import USER
+
+    owner = None
+    if not args.dry_run and os.geteuid() == 0:
+        with contextlib.suppress(KeyError):
+            owner = pwd.getpwnam(USER)
+    for item in placed:
+        path = args.root / item.path
+        print(f"{'folder' if item.data is None else 'write'} {path} {item.mode:04o}")
+        if args.dry_run:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if item.data is None:
+                path.mkdir(exist_ok=True)
+                path.chmod(item.mode)
+            else:
+                write_whole(path, item.data, item.mode)
+            if owner is not None and item.owned:
+                os.chown(path, owner.pw_uid, owner.pw_gid)
+        except OSError as err:
+            raise UsageError(f"cannot write {path}: {err.strerror} (root can)") from err
+
+
+def _run(args: argparse.Namespace, command: list[str]) -> None:
+    """Run a tool of the system, where this is the system itself and it is running."""
+    here = args.root == Path("/") and not args.dry_run
+    path = isolation.search_path(os.environ)
+    running = command[0] == "useradd" or Path("/run/systemd/system").is_dir()
+    if not here or not running or shutil.which(command[0], path=path) is None:
+        print(f"run   {' '.join(command)}")
+        return
+    done = subprocess.run(
+        command, env=isolation.environment(), capture_output=True, text=True, timeout=120
+    )
+    if done.returncode != 0:
+        reason = done.stderr.strip().partition("\n")[0] or f"code {done.returncode}"
+        raise UsageError(f"{' '.join(command)}: {reason}")
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as err:
+        raise UsageError(f"cannot remove {path}: {err.strerror}") from err

@@ -1,0 +1,185 @@
+"""What an installed guard is made of: files under a root, made from a site's folder.
+
+Several guards stand beside each other as `framegate@NAME.service`, each with its own
+configuration, log, run folder and status port. `install` takes a site as `framegate
+init` makes it; the key that signs records stays behind. Everything is computed first,
+so that a dry run and an installation say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from edge.daemon.settings import Settings, load_settings
+from edge.errors import UsageError
+from edge.files import read_named
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+USER = "framegate"
+ETC, STATE, CACHE, RUN = (
+    "etc/framegate",
+    "var/lib/framegate",
+    "var/cache/framegate",
+    "run/framegate",
+)
+UNITS, RULES = "etc/systemd/system", "etc/udev/rules.d/70-framegate.rules"
+DETECTOR = "centerface.onnx"
+_KEYS = {"log.key": 0o600, "board.key": 0o600, "record.pub": 0o644, "log.pub": 0o644}
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # from the service, by its unit
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file or, without data, a folder; `owned`: by the service's user."""
+
+    path: str  # below the root
+    data: bytes | None
+    mode: int
+    owned: bool
+
+
+def machine_files(program: str, detector: bytes) -> Iterator[Placed]:
+    """What all guards of a machine share: units, the udev rule, the face detector.
+
+    Raises:
+        UsageError: the service would not see the program.
+    """
+    if program.startswith(tuple(f"{folder}/" for folder in _HIDDEN)):
+        raise UsageError(
+            f"the service does not see {program}: install framegate into /opt/framegate "
+            "(python3 -m venv /opt/framegate), or name its command with --program"
+        )
+    yield Placed(f"{UNITS}/framegate@.service", _unit(program).encode(), 0o644, False)
+    yield Placed(f"{UNITS}/framegate-status@.socket", _socket().encode(), 0o644, False)
+    yield Placed(RULES, _shipped("70-framegate.rules").encode(), 0o644, False)
+    yield Placed(CACHE, None, 0o750, True)
+    yield Placed(f"{CACHE}/{DETECTOR}", detector, 0o644, True)
+
+
+def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
+    """What one guard has of its own, from a site's folder.
+
+    Raises:
+        UsageError: no such name or site, or a file of it cannot be read.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(f"expected a name of small letters, digits, - and _, got {name!r}")
+    settings = load_settings(site / "guard.toml")
+    home = f"{ETC}/{name}"
+    for folder in (home, f"{home}/keys", f"{STATE}/{name}"):
+        yield Placed(folder, None, 0o700, True)
+    yield Placed(f"{home}/guard.toml", config_text(name, settings).encode(), 0o644, True)
+    for path in (settings.device, settings.session, _view(settings)):
+        yield Placed(f"{home}/{path.name}", _read(path), 0o644, True)
+        signature = path.with_name(f"{path.name}.sig")
+        yield Placed(f"{home}/{signature.name}", _read(signature), 0o644, True)
+    for key, mode in _KEYS.items():
+        yield Placed(f"{home}/keys/{key}", _read(settings.keys / key), mode, True)
+    if settings.listen is not None:
+        listen = f"[Socket]\nListenStream=\nListenStream={_address(settings)}\n"
+        drop_in = f"{UNITS}/framegate-status@{name}.socket.d/listen.conf"
+        yield Placed(drop_in, listen.encode(), 0o644, False)
+    if own_user:
+        drop_in = f"{UNITS}/framegate@{name}.service.d/own-user.conf"
+        yield Placed(drop_in, _shipped("own-user.conf").encode(), 0o644, False)
+
+
+def own_units(name: str) -> tuple[str, ...]:
+    """The folders of drop-ins that belong to one guard."""
+    return (
+        f"{UNITS}/framegate@{name}.service.d",
+        f"{UNITS}/framegate-status@{name}.socket.d",
+    )
+
+
+def config_text(name: str, settings: Settings) -> str:
+    """The installed `guard.toml`: records and keys beside it, log and status in their places."""
+    values = {
+        "source": settings.source,
+        "device": settings.device.name,
+        "session": settings.session.name,
+        "keys": "keys",
+        "board": settings.board,
+        "pack": settings.pack,
+        "policy": f"/{STATE}/{name}/policy",
+        "release": settings.release,
+        "audit": f"/{STATE}/{name}/audit",
+        "desk": "" if settings.inbox is None else str(settings.inbox.absolute()),
+    }
+    matcher = {
+        "command": list(settings.matcher),
+        "uid": settings.matcher_uid,
+        "read": [str(path.absolute()) for path in settings.matcher_read],
+        "write": [str(path.absolute()) for path in settings.matcher_write],
+        "results": settings.matcher_results,
+        "cwd": "" if settings.matcher_cwd is None else str(settings.matcher_cwd.absolute()),
+    }
+    environment = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in settings.matcher_env)
+    lines = [
+        "# framegate config show prints every key and what it means.",
+        *(f"{key} = {json.dumps(value)}" for key, value in values.items()),
+        "[matcher]",
+        *(f"{key} = {json.dumps(value)}" for key, value in matcher.items()),
+        f"env = {{{environment}}}",
+        "[status]",
+        f"listen = {json.dumps('' if settings.listen is None else _address(settings))}",
+        f'file = "/{RUN}/{name}/status.json"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _address(settings: Settings) -> str:
+    assert settings.listen is not None
+    host, port = settings.listen.host, settings.listen.port
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _view(settings: Settings) -> Path:
+    from edge.commissioning.records import load_device
+
+    view = load_device(settings.device).fingerprint
+    if view is None or view.parent != settings.device.parent:
+        raise UsageError(f"{settings.device}: expected [view] fingerprint beside it")
+    return view
+
+
+def _unit(program: str) -> str:
+    """The shipped unit as a template: `%i` is the guard's name."""
+    text = _shipped("framegate.service")
+    for old, new in (
+        (
+            "ExecStart=/opt/framegate/bin/framegate daemon --config /etc/framegate/guard.toml",
+            f"ExecStart={program} daemon --config /{ETC}/%i/guard.toml",
+        ),
+        ("StateDirectory=framegate\n", "StateDirectory=framegate/%i\n"),
+        ("RuntimeDirectory=framegate\n", "RuntimeDirectory=framegate/%i\n"),
+        ("ReadOnlyPaths=/etc/framegate\n", f"ReadOnlyPaths=/{ETC}/%i\n"),
+        ("Also=framegate-status.socket\n", "Also=framegate-status@%i.socket\n"),
+        ("between camera and face matcher\n", "between camera and face matcher (%i)\n"),
+    ):
+        if old not in text:
+            raise UsageError(f"the shipped unit has no line {old.strip()!r}")
+        text = text.replace(old, new)
+    return text
+
+
+def _socket() -> str:
+    text = _shipped("framegate-status.socket")
+    return text.replace("Service=framegate.service", "Service=framegate@%i.service")
+
+
+def _shipped(name: str) -> str:
+    return files("edge.daemon").joinpath("deploy").joinpath(name).read_text()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_named(path, _MOST_BYTES)
+    except OSError as err:
+        raise UsageError(f"{path}: cannot be read: {err.strerror}") from err

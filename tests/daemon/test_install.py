@@ -1,0 +1,170 @@
+"""`framegate service`: from a site to units, folders and files below a root, and back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.commissioning.keys import KeyStore, RecordKind
+from edge.commissioning.new_site import Answers, make_site
+from edge.daemon.settings import load_settings
+from edge.sandbox.spec import missing
+from tests.support import render
+
+PROGRAM = "/opt/framegate/bin/framegate"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    clip = folder / "room.avi"
+    render.write_clip(clip, render.lived_in(render.room(), 70))
+    answers = Answers(
+        source=str(clip),
+        site="till-2",
+        lane="verify_1_1",
+        gallery="self_only",
+        operator="private_business",
+        by_or_for="neither",
+        jurisdiction="EU",
+        public=False,
+        consent="valid",
+        taking_part=True,
+        board="virtual",
+        dock_id="D-0017",
+        dwell_s=1.0,
+        matcher=("/opt/matcher/bin/python", "/opt/matcher/match.py"),
+        without=tuple(layer.value for layer in missing()),
+        trial=True,
+    )
+    return make_site(folder / "till-2", answers).folder
+
+
+def service(action: str, *more: object) -> int:
+    return main(["service", action, *map(str, more)])
+
+
+def test_a_site_becomes_a_service_with_all_that_it_reads(site: Path, tmp_path: Path) -> None:
+    assert (
+        service("install", "till-2", "--site", site, "--root", tmp_path, "--program", PROGRAM) == 0
+    )
+
+    home = tmp_path / "etc/framegate/till-2"
+    settings = load_settings(home / "guard.toml")
+    assert settings.audit == Path("/var/lib/framegate/till-2/audit")
+    assert settings.status_file == Path("/run/framegate/till-2/status.json")
+    assert settings.matcher == load_settings(site / "guard.toml").matcher
+    store = KeyStore.open(home / "keys")
+    for name, kind in (
+        ("device.toml", RecordKind.DEVICE),
+        ("session.toml", RecordKind.SESSION),
+        ("camera.view", RecordKind.VIEW),
+    ):
+        store.read_verified(home / name, kind)  # signed still, by the key that stayed behind
+    assert not (home / "keys" / "record.key").exists()
+    assert (home / "keys" / "log.key").stat().st_mode & 0o777 == 0o600
+    unit = (tmp_path / "etc/systemd/system/framegate@.service").read_text()
+    assert f"ExecStart={PROGRAM} daemon --config /etc/framegate/%i/guard.toml\n" in unit
+    assert "StateDirectory=framegate/%i\n" in unit
+    assert (tmp_path / "etc/udev/rules.d/70-framegate.rules").is_file()
+    assert (tmp_path / "var/cache/framegate/centerface.onnx").stat().st_size > 1_000_000
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
+def test_systemd_understands_the_template(site: Path, tmp_path: Path) -> None:
+    service("install", "till-2", "--site", site, "--root", tmp_path, "--program", "/bin/true")
+    units = tmp_path / "etc/systemd/system"
+    named = units / "framegate@till-2.service"
+    named.write_text((units / "framegate@.service").read_text())
+    (units / "framegate-status@till-2.socket").write_text(
+        (units / "framegate-status@.socket").read_text()
+    )
+
+    output = subprocess.run(
+        ["systemd-analyze", "verify", str(named)], capture_output=True, text=True, timeout=60
+    ).stderr
+
+    assert not [line for line in output.splitlines() if "framegate" in line], output
+
+
+def test_two_guards_stand_beside_each_other_and_one_goes_alone(site: Path, tmp_path: Path) -> None:
+    for name in ("till-2", "till-3"):
+        options = ("--root", tmp_path, "--program", PROGRAM, "--own-user")
+        assert service("install", name, "--site", site, *options) == 0
+    units = tmp_path / "etc/systemd/system"
+    (tmp_path / "var/lib/framegate/till-2/audit").mkdir()
+
+    assert service("uninstall", "till-2", "--root", tmp_path) == 0
+
+    assert not (units / "framegate@till-2.service.d").exists()
+    assert (units / "framegate@till-3.service.d/own-user.conf").is_file()
+    assert (units / "framegate@.service").is_file()
+    assert (tmp_path / "etc/framegate/till-2.removed/keys/log.key").is_file()
+    assert (tmp_path / "var/lib/framegate/till-2/audit").is_dir()  # a log is never removed
+    shutil.rmtree(tmp_path / "etc/framegate/till-2.removed")
+    assert service("uninstall", "till-3", "--root", tmp_path) == 0
+    assert list(units.iterdir()) == []
+
+
+def test_a_dry_run_names_every_file_and_writes_none(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--site", site, "--root", tmp_path / "r", "--program", PROGRAM)
+    assert service("install", "till-2", *options, "--dry-run") == 0
+    planned = {line.split()[1] for line in capsys.readouterr().out.splitlines() if " /" in line}
+    assert not (tmp_path / "r").exists()
+
+    assert service("install", "till-2", *options) == 0
+    made = {str(path) for path in (tmp_path / "r").rglob("*") if path.is_file()}
+    assert made <= planned
+
+
+def test_nothing_is_overwritten_and_an_upgrade_leaves_the_site_alone(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--root", tmp_path, "--program", PROGRAM)
+    assert service("upgrade", *options) == 2
+    assert service("install", "till-2", "--site", site, *options) == 0
+    config = tmp_path / "etc/framegate/till-2/guard.toml"
+    config.write_text(config.read_text() + "# mine\n")
+    unit = tmp_path / "etc/systemd/system/framegate@.service"
+    unit.write_text("of an older version")
+
+    assert service("install", "till-2", "--site", site, *options) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert unit.read_text() == "of an older version"
+    assert service("upgrade", *options) == 0
+    assert PROGRAM in unit.read_text()
+    assert config.read_text().endswith("# mine\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("../x", "--program", PROGRAM), "small letters"),
+        (("till-2", "--program", "/home/me/venv/bin/framegate"), "does not see"),
+        (("till-2", "--program", PROGRAM, "--site", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_installed_is_one_line_and_leaves_nothing(
+    site: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    named: str,
+) -> None:
+    root = tmp_path / "r"
+    assert service("install", "--site", site, "--root", root, *arguments) == 2
+    said_lines = capsys.readouterr().err.splitlines()
+    assert len(said_lines) == 1
+    assert named in said_lines[0]
+    assert not os.path.lexists(root)
+
+
+def test_who_is_not_installed_cannot_be_removed(tmp_path: Path) -> None:
+    assert service("uninstall", "till-2", "--root", tmp_path) == 2
