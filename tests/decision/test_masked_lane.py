@@ -159,6 +159,6 @@ def test_a_finder_for_masks_looks_closer(face_model: Path) -> None:
     from edge.evidence.faces import MASKING_SCORE, MASKING_SIZE, MIN_SCORE, face_finder
 
     assert MASKING_SCORE < MIN_SCORE
-    assert MASKING_SIZE[0] == 640
+    assert MASKING_SIZE[0] > 320
     blank = np.zeros((360, 640, 3), np.uint8)
     assert face_finder(face_model, masking=True).detect(blank) == ()

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from edge.errors import UsageError
 from edge.files import write_whole
 from edge.policy.shipped import names
+
+if TYPE_CHECKING:
+    from edge.lease import Lane
 
 EXAMPLES = """\
 examples:
   framegate run --source 0 --device D.toml --session S.toml --board /dev/ttyACM0 \
     --matcher 'python match.py'
   framegate run --source kiosk.mp4 --pace real --device D.toml --session S.toml
+  framegate run --source 0 --device D.toml --session masked.toml --sink mjpeg
 
 The records must be signed (`framegate keys sign`). CMD runs in a sandbox: its own
 user, no network, few system calls, and only its program's files. Without --matcher,
@@ -84,6 +91,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=_target,
         help="where to send the matcher's results: stdout, or unix:PATH of a datagram socket",
     )
+    parser.add_argument(
+        "--sink",
+        choices=("mjpeg", "mp4"),
+        help="in the lane view_masked: show the frames in a browser on this machine, or write "
+        "OUT/sink/masked.mp4, by a program in the sandbox",
+    )
+    parser.add_argument(
+        "--sink-port",
+        type=int,
+        default=8377,
+        metavar="PORT",
+        help="of --sink mjpeg, on loopback (default 8377)",
+    )
     parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
     parser.add_argument(
         "--pack",
@@ -123,6 +143,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     """Run until the stream ends or ^C; 1 after a loss, an escape attempt or a damaged recording."""
     from edge.cameras.source import parse_source
+    from edge.commissioning.records import load_session
     from edge.guard.live_feed import Feed
     from edge.guard.plan import Plan
     from edge.guard.results import finish_run
@@ -131,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.reasons import Reason
     from edge.report.live import Live
     from edge.sandbox.spec import Confinement
+    from edge.sink.plan import with_sink
 
     plan = Plan(
         source=args.source,
@@ -152,10 +174,12 @@ def run(args: argparse.Namespace) -> int:
         inbox=args.desk,
         audit=args.out / "audit",
     )
+    if args.sink:
+        plan = with_sink(plan, args.sink, load_session(args.session), args.out / "sink")
     guard = Guard(plan, say=_say)
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
-    with Live() as live, guard:
+    with Live() as live, guard, _shown(args, guard.session.operation):
         live.scene(f"{parse_source(args.source).shown}, lane {guard.session.operation.value}")
         token = guard.token
         if not plan.matcher:
@@ -195,6 +219,24 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _shown(args: argparse.Namespace, lane: Lane) -> Iterator[None]:
+    """While this lasts a browser may look, if asked for; `lane` is the signed record's."""
+    if args.sink and not lane.masked:
+        raise UsageError(f"--sink: the signed session is {lane.value}, expected view_masked")
+    if args.sink != "mjpeg":
+        yield
+        return
+    from edge.sink.server import start
+
+    server = start(args.out / "sink", args.sink_port)
+    _say(f"sink: http://127.0.0.1:{args.sink_port}/ shows the masked view")
+    try:
+        yield
+    finally:
+        server.end()
 
 
 def _variable(given: str) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""A ready sink: what is masked, in a browser or as a file."""
