@@ -23,10 +23,10 @@ PLAN = Plan("0", Path("D.toml"), Path("S.toml"))
 
 
 def ask(site: Site, path: str = "/", host: str = "localhost:8377", method: str = "GET"):  # type: ignore[no-untyped-def]
-    told: list[str] = []
+    statuses: list[str] = []
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_HOST": host}
-    body = site(environ, lambda status, headers: told.append(status))
-    return told[0], body
+    body = site(environ, lambda status, headers: statuses.append(status))
+    return statuses[0], body
 
 
 def test_the_newest_picture_is_one_whole_jpeg(tmp_path: Path) -> None:
