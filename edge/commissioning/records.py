@@ -80,6 +80,7 @@ class Device:
     matcher_without: tuple[str, ...] = ()  # layers of the matcher's sandbox it may start without
     masks: MaskRules = field(default_factory=MaskRules)  # of every lane
     picture: OutputFormat = field(default_factory=OutputFormat)  # what the matcher gets
+    fork_alarm: Path | None = None  # while this file of the courier's is there, all is blocked
     max_lag_ms: int = 0  # a frame comes at most this late, the record vouches; 0: not said
 
 
@@ -120,7 +121,9 @@ def parse_device(data: bytes, path: Path) -> Device:
     consent = table.table("consent")
     clock = table.table("clock")
     capture = table.table("capture")
+    witness = table.table("witness")
     fingerprint = view.text("fingerprint", "")
+    alarm = witness.text("alarm", "")
     device = Device(
         camera=table.word("camera"),
         mount=table.word("mount", "unknown"),
@@ -159,9 +162,10 @@ def parse_device(data: bytes, path: Path) -> Device:
             grey=picture.flag("grey", False),
             shrink=picture.whole("shrink", 1, *SHRINK),
         ),
+        fork_alarm=path.parent / alarm if alarm else None,
         max_lag_ms=capture.whole("max_lag_ms", 0, 0, MAX_LAG_MS),
     )
-    parts = (operator, people, view, identity, board, clock, capture)
+    parts = (operator, people, view, identity, board, clock, capture, witness)
     more = (models, picture, mask, matcher, consent, table)
     for part in (*parts, *more):
         part.finish()

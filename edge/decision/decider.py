@@ -45,6 +45,7 @@ from edge.consent.consent import Consent as People
 from edge.consent.inbox import ConsentInbox
 from edge.consent.state import ConsentState
 from edge.decision.engine import Engine, Models
+from edge.decision.fork_alarm import ForkAlarm
 from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
 from edge.decision.known_time import KnownTime, Moment
 from edge.decision.monitor import Monitor
@@ -164,6 +165,7 @@ class Decider:
         )
         models = _models(settings.face_model, chosen, faces, masking=masking)
         self._late = False  # a model took too long since this was last told
+        self._fork_alarm = ForkAlarm(device.fork_alarm)
         self._consent_state = _consent_state(settings.inbox, store, device, session)
         now_ns = self._clock.now_ns()
         self._moment = self._look_at_clocks(now_ns)
@@ -421,6 +423,7 @@ class Decider:
         reasons.extend(self._term_now(self._clock.now_ns()))
         if self._superseded:
             reasons.append(Reason.POLICY_ROLLBACK)
+        reasons.extend(self._fork_alarm.reasons(self._clock.now_ns()))
         reasons.extend(self._consent_state.reasons(self._clock.now_ns()))
         if gap:
             reasons.append(Reason.TIME_GAP)

@@ -181,6 +181,11 @@ def _digested(models: Iterable[Path]) -> list[tuple[Path, str]]:
 def _require_inbox(plan: Plan, device: Device | None) -> None:
     if plan.inbox is not None and not os.path.isdir(plan.inbox):
         raise UsageError(f"--desk {plan.inbox}: expected a folder")
+    if device is not None and device.fork_alarm and not device.fork_alarm.parent.is_dir():
+        raise UsageError(
+            f"{plan.device}: [witness] alarm: expected a file in a folder that is there, "
+            f"got {device.fork_alarm}"
+        )
     if device is not None and device.receipts and plan.inbox is None:
         raise UsageError(
             f"{plan.device} asks for receipts of consent: name the folder where they are "
