@@ -243,6 +243,12 @@ except OSError:
 """
 
 
+def rights(pid: int) -> dict[str, str]:
+    """What the kernel lets a process do, by the names in its `status`."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
 def alive_in(group: int) -> list[int]:
     """Processes of a group that have not ended; one that nobody waited for has."""
     found = []
@@ -310,8 +316,14 @@ def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None
         audit=kiosk.folder / "audit",
     )
     with Guard(plan, lambda line: None) as guard:
+        decoder, other = (rights(guard.children[name].pid) for name in ("capture", "decider"))
         guard.run()
         decisions = guard.recorder.decisions
+
+    # what decodes video is confined, whoever started the guard; the decider is the twin
+    assert (decoder["NoNewPrivs"], decoder["Seccomp"]) == ("1", "2")
+    assert int(decoder["CapEff"], 16) & ~(1 << 2) == 0
+    assert other["Seccomp"] == rights(os.getpid())["Seccomp"]
 
     assert guard.matcher.child is None
     assert all(decision.verdict.value == "block" for decision in decisions)
