@@ -140,7 +140,7 @@ def test_a_placeholder_has_the_size_asked_for_and_words_where_they_fit(
 
     assert drawn.shape == (*size, 3)
     assert drawn.dtype == np.uint8
-    assert drawn.max() > 200
+    assert drawn.max() > 200 or min(size) < 20  # too small for a letter
     assert placeholder(State(True, ()), *size, 1).max() < 100  # nothing to say
 
 

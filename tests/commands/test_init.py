@@ -136,7 +136,7 @@ def test_a_view_that_enrolment_refuses_says_why_and_leaves_nothing(
     tmp_path: Path, face_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flat = tmp_path / "flat.avi"
-    render.write_clip(flat, [render.room() * 0 + 90 for _ in range(60)])
+    render.write_clip(flat, [render.room() * 0 + 90 for _ in range(15)])
 
     assert main(command(tmp_path / "site", flat)) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
