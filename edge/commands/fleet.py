@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ examples, a witness for a fleet and a device that visits it:
   framegate fleet witness --policy POLICY --key w1.key --state w1.db --new --listen 127.0.0.1:8330
   framegate fleet courier --log audit --policy POLICY --every 3600
   framegate audit verify audit --key log.pub --witnesses POLICY
+  framegate fleet status --policy POLICY --state w1.db       silent logs and forked ones
   framegate fleet evidence --state w1.db                     logs that signed two histories
 
 POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME` lines.
@@ -56,6 +59,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     evidence = actions.add_parser("evidence", help="print logs that signed two histories")
     _state(evidence)
     evidence.set_defaults(handler=_evidence)
+
+    status = actions.add_parser("status", help="how every log stands with its witness")
+    _policy(status)
+    _state(status)
+    status.add_argument(
+        "--silent-after", type=int, default=10_800, metavar="S", help="an alarm then (10800)"
+    )
+    status.add_argument("--json", action="store_true", help="print data, not prose")
+    status.set_defaults(handler=_status)
 
     courier = actions.add_parser("courier", help="take a log's checkpoint to its witnesses")
     courier.add_argument("--log", type=Path, required=True, metavar="DIR", help="the audit log")
@@ -141,12 +153,38 @@ def _evidence(args: argparse.Namespace) -> int:
 
     found = SqliteStore(args.state, ()).evidence()
     for piece in found:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(piece.time_s))
-        print(f"{Reason.LOG_FORKED.value} {piece.origin} {moment}")
+        print(f"{Reason.LOG_FORKED.value} {piece.origin} {_moment(piece.time_s)}")
         print(f"cosigned before:\n{piece.head.decode(errors='replace')}")
         print(f"sent then:\n{piece.request.decode(errors='replace')}")
     print(f"{len(found)} pieces of evidence")
     return 1 if found else 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    from edge.fleet.witness_store import SqliteStore, Standing
+
+    if args.silent_after < 1:
+        raise UsageError(f"--silent-after: expected 1 or more seconds, got {args.silent_after}")
+    store = SqliteStore(args.state, read_policy(args.policy).logs)
+    states = store.states(int(time.time()), args.silent_after)
+    if args.json:
+        rows = [
+            {"log": s.origin, "size": s.size, "time_s": s.time_s, "state": s.standing.value}
+            for s in states
+        ]
+        print(json.dumps(rows, indent=1))
+    else:
+        width = max((len(state.origin) for state in states), default=0)
+        for state in states:
+            when = "-" if state.time_s is None else _moment(state.time_s)
+            print(f"{state.origin:{width}}  {state.size:>10}  {when:20}  {state.standing.value}")
+        counts = Counter(state.standing for state in states)
+        print(", ".join(f"{counts[standing]} {standing.value}" for standing in Standing))
+    return 0 if all(state.standing is Standing.OK for state in states) else 1
+
+
+def _moment(time_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
 
 
 def _courier(args: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ class Store(Protocol):
     def head(self, origin: str) -> Head:
         """The newest tree cosigned, an empty one before the first."""
 
-    def advance(self, origin: str, seen: Head, head: Head) -> bool:
+    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool:
         """Keep `head` for good, if `seen` is still what is kept: both in one step."""
 
     def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None:
@@ -117,7 +117,7 @@ def _advanced(
     except Inconsistent as err:
         store.keep_evidence(tree.origin, seen, body, time_s)
         return replace(_refused(Status.NOT_CONSISTENT, str(err)), forked=tree.origin)
-    if not store.advance(tree.origin, seen, Head(tree.size, tree.root, request.note)):
+    if not store.advance(tree.origin, seen, Head(tree.size, tree.root, request.note), time_s):
         return _conflict(store.head(tree.origin))  # another request was faster
     return Answer(Status.COSIGNED, cosign(tree.text, signer, time_s))
 

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from edge.audit.note import Verifier
@@ -23,13 +24,15 @@ _WAIT_S = 10.0
 _KEPT = 16  # pieces of evidence a log; the first ones say it
 _TABLES = """
 create table heads (
-  origin text primary key, size integer not null, root blob not null, note blob not null
+  origin text primary key, size integer not null, root blob not null, note blob not null,
+  time_s integer not null
 ) strict;
 create table evidence (
   id integer primary key, origin text not null, time_s integer not null,
   head blob not null, request blob not null
 ) strict;
 create index evidence_origin on evidence (origin);
+pragma user_version = 1;
 """
 
 
@@ -41,6 +44,25 @@ class Evidence:
     time_s: int
     head: bytes  # the checkpoint that was cosigned
     request: bytes  # what was sent after it
+
+
+class Standing(Enum):
+    """How a log stands with its witness; the value is what is printed."""
+
+    OK = "ok"
+    SILENT = "silent"  # it brought nothing for too long
+    NEVER = "never seen"
+    FORKED = "LOG_FORKED"
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """One log, as its witness knows it."""
+
+    origin: str
+    size: int
+    time_s: int | None  # when it was cosigned last
+    standing: Standing
 
 
 class SqliteStore:
@@ -58,7 +80,7 @@ class SqliteStore:
         if not path.is_file():
             raise UsageError(f"{path}: no witness's memory; `--new` makes one, once")
         try:
-            self._db().execute("select size from heads limit 1")
+            self._db().execute("select time_s from heads limit 1")
         except sqlite3.Error as err:
             raise UsageError(f"{path}: no witness's memory: {err}") from err
 
@@ -92,19 +114,19 @@ class SqliteStore:
         )
         return Head() if row is None else Head(*row)
 
-    def advance(self, origin: str, seen: Head, head: Head) -> bool:
+    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool:
         with self._change() as db:
             if seen == Head():
                 done = db.execute(
-                    "insert into heads values (?, ?, ?, ?) on conflict do nothing",
-                    (origin, head.size, head.root, head.note),
+                    "insert into heads values (?, ?, ?, ?, ?) on conflict do nothing",
+                    (origin, head.size, head.root, head.note, time_s),
                 )
                 if done.rowcount == 1:
                     return True
             done = db.execute(
-                "update heads set size = ?, root = ?, note = ? "
+                "update heads set size = ?, root = ?, note = ?, time_s = max(time_s, ?) "
                 "where origin = ? and size = ? and root = ?",
-                (head.size, head.root, head.note, origin, seen.size, seen.root),
+                (head.size, head.root, head.note, time_s, origin, seen.size, seen.root),
             )
             return done.rowcount == 1
 
@@ -125,6 +147,28 @@ class SqliteStore:
         """The newest tree of every log that was cosigned."""
         rows = self._db().execute("select origin, size, root, note from heads order by origin")
         return {row[0]: Head(*row[1:]) for row in rows}
+
+    def states(self, now_s: int, silent_s: int) -> tuple[LogState, ...]:
+        """Every log that is known here, by name: what is kept of it, and whether that is in order.
+
+        Args:
+            silent_s: how long a log may bring nothing.
+        """
+        rows = self._db().execute("select origin, size, time_s from heads")
+        seen = {origin: (size, time_s) for origin, size, time_s in rows}
+        forked = {row[0] for row in self._db().execute("select distinct origin from evidence")}
+        found = []
+        for origin in sorted({*self._keys, *seen}):
+            size, time_s = seen.get(origin, (0, None))
+            state = Standing.OK
+            if origin in forked:
+                state = Standing.FORKED
+            elif time_s is None:
+                state = Standing.NEVER
+            elif now_s - time_s > silent_s:
+                state = Standing.SILENT
+            found.append(LogState(origin, size, time_s, state))
+        return tuple(found)
 
     def close(self) -> None:
         """Close this thread's connection; each thread has one of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import signal
@@ -67,6 +68,10 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
 
     assert main(courier) == 0
     assert "size 30: the quorum stands" in capsys.readouterr().err
+    status = ["fleet", "status", "--state", str(folder / "w1.db")]
+    status += ["--policy", str(folder / "policy")]
+    assert main(status) == 0
+    assert "framegate-0001/log          30  20" in capsys.readouterr().out
     grow(folder / "audit", 5)
     assert main([*verify, "--witnesses", str(folder / "policy")]) == 0
     shutil.rmtree(folder / "audit")
@@ -74,6 +79,9 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
     capsys.readouterr()
     assert main(courier) == 1
     assert "LOG_FORKED: w1: forked, it has seen another history" in capsys.readouterr().err
+
+    assert main([*status, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "LOG_FORKED"
 
     witness.send_signal(signal.SIGTERM)
     assert witness.wait(60) == 0
@@ -95,6 +103,7 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
         ("witness --policy witness-side --key vkey --state x.db", "expected a private key"),
         ("witness --policy witness-side --key w1.key --state x.db", "`--new` makes one, once"),
         ("witness --policy witness-side --key w1.key --state x.db --listen 8330", "HOST:PORT"),
+        ("status --policy witness-side --state gone.db", "no witness's memory"),
         ("courier --log audit --policy witness-side --once", "a witness with its URL"),
         ("courier --log audit --policy ours --every 0", "expected 1 or more seconds"),
         ("courier --log gone --policy ours --once", "gone"),

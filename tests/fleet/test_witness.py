@@ -16,7 +16,7 @@ from edge.audit.proofs.merkle import EMPTY_ROOT
 from edge.audit.segment import checkpoint_text
 from edge.errors import UsageError
 from edge.fleet.witness import SIZE_TYPE, Answer, Head, Status, answer
-from edge.fleet.witness_store import SqliteStore
+from edge.fleet.witness_store import SqliteStore, Standing
 from tests.fleet.histories import History, forked, honest
 
 LOG, SECOND, STRANGER = (Signer.generate(f"framegate-{n}/log") for n in ("0001", "0002", "9999"))
@@ -242,3 +242,19 @@ def test_a_root_is_the_one_of_its_leaves() -> None:
     assert HISTORY.root(9) == root_of(HISTORY.leaves[:9])
     assert HISTORY.root(5) == FORK.root(5)
     assert HISTORY.root(6) != FORK.root(6)
+
+
+def test_silence_is_told_apart_from_a_fork_and_from_a_log_that_is_well(tmp_path: Path) -> None:
+    store = opened(tmp_path / "w.db")
+    ask(store, HISTORY.request(0, 5))
+
+    def standing(now_s: int) -> list[Standing]:
+        return [state.standing for state in store.states(now_s, 3600)]
+
+    assert standing(NOW_S + 3600) == [Standing.OK, Standing.NEVER]
+    assert standing(NOW_S + 3601) == [Standing.SILENT, Standing.NEVER]
+    assert answer(HISTORY.request(5, 5), store, EYE, NOW_S + 3601).status is Status.COSIGNED
+    assert standing(NOW_S + 3601) == [Standing.OK, Standing.NEVER]  # alive, though it grew not
+    ask(store, honest(SECOND, 3).request(0, 3))
+    ask(store, forked(SECOND, 4, 1).request(3, 4))
+    assert standing(NOW_S) == [Standing.OK, Standing.FORKED]
