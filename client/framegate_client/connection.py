@@ -54,6 +54,7 @@ LANES = (
     "view_masked",
 )
 _ANSWER_S = 5.0  # the guard's time to admit
+_ROOM_S = 1.0  # for the guard to take reports that wait
 _MAX_WORD = 16 * 1024  # bytes of one message of the guard's
 _PR_SET_DUMPABLE = 4
 
@@ -264,7 +265,11 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._channel.send(data)
+            try:
+                self._channel.send(data)
+            except BlockingIOError:  # the guard takes one message a turn
+                select.select([], [self._channel], [], _ROOM_S)
+                self._channel.send(data)
         except OSError as err:
             raise MatcherError(f"the guard takes no report: {err}") from err
 

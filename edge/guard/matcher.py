@@ -23,7 +23,20 @@ from edge.sandbox.notifier import SeccompNotifier
 
 _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
 _LAST_WORDS_S = 1.0  # for what a matcher printed last
+_NOT_FOUND = 127  # a shell's exit code for a command that is not there
+_LAST_WORDS = 160  # letters of a matcher's last line
 _HEALTHY_NS = 60 * S  # a matcher that ran for this long has made good what was before
+
+
+def cause(child: Child, last_words: str) -> str:
+    """Why a matcher ended, as far as its exit code and its last line on standard error say."""
+    code = child.process.returncode
+    if code == _NOT_FOUND:
+        return (
+            ", for a program that it starts was not found: name the interpreter itself, not a "
+            "script that picks one"
+        )
+    return f": {last_words[:_LAST_WORDS]}" if last_words and code > 0 else ""
 
 
 class MatcherSupervisor:
@@ -127,7 +140,8 @@ class MatcherSupervisor:
             self._losses = 0
         self._again_ns = now_ns + _PAUSES_NS[min(self._losses, len(_PAUSES_NS) - 1)]
         self._losses += 1
-        self._say(f"MATCHER_LOST: {how}; no frames until it is started again")
+        words = relays[-1].lines.last if relays else ""
+        self._say(f"MATCHER_LOST: {how}{cause(child, words)}; no frames until it is started again")
 
     def _kill_all(self) -> None:
         """A sandboxed matcher cannot leave its process group: this ends it and all its children."""
