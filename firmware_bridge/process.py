@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -153,8 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BridgeError as err:
         print(f"bridge: {err}", file=sys.stderr)
         return 2
-    gc.collect()
-    gc.freeze()
+    scheduling.settle()
     try:
         while True:
             loop.turn(clock.now_ns())

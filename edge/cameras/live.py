@@ -41,6 +41,8 @@ _CLOCKED = ("rtsp", "rtp", "udp", "srt")  # elsewhere FFmpeg counts frames and c
 _LIMITS = (
     *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_S * 1000)),
     *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(SILENT_S * 1000)),
+    # a decoder with more of them holds a frame back for each, and wakes for each
+    *(cv2.CAP_PROP_N_THREADS, 1),
 )
 
 

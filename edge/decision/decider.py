@@ -9,7 +9,6 @@ themselves when this process stops or stalls.
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import sys
 import time
@@ -575,8 +574,7 @@ def main() -> int:
     except GuardError as err:
         ipc.send(parent, lifecycle.encode(Failed(str(err))))
         return 2
-    gc.collect()
-    gc.freeze()
+    scheduling.settle()
     ipc.send(parent, lifecycle.encode(Ready()))
     try:
         decider.run()

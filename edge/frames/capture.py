@@ -148,6 +148,7 @@ def main() -> int:
     Heart(Beats.attach(settings.beats_fd), clock).start()
     if not isinstance(_next_message(parent), Go):
         return 0
+    scheduling.settle()
     try:
         deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
         return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns, parent)

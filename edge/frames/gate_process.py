@@ -502,8 +502,7 @@ class GateProcess:
 def prepare_process() -> str:
     """Make this process a quiet one; returns what scheduling it got, to be said aloud."""
     cv2.setNumThreads(1)
-    gc.collect()
-    gc.freeze()
+    scheduling.settle()
     gc.disable()
     if threading.active_count() != 1:
         raise RuntimeError(f"the gate runs one thread, found {threading.active_count()}")
