@@ -23,7 +23,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # errors are told by us, in one line
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # we report errors ourselves, in one line
 os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
 
 import edge.commands

@@ -1,4 +1,4 @@
-"""Time: one protocol, the real clock and one that moves only when told to.
+"""Time: one protocol, the real clock and a virtual one that moves only by `advance`.
 
 All times are integer nanoseconds of CLOCK_BOOTTIME, which goes on counting
 while the device is suspended and never jumps with the wall clock.
@@ -33,7 +33,7 @@ class BootClock:
 
 
 class VirtualClock:
-    """Time that moves only when told to."""
+    """Time that moves only by `advance`."""
 
     def __init__(self, now_ns: int = 0) -> None:
         self._now_ns = now_ns

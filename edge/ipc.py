@@ -101,7 +101,9 @@ def receive(channel: socket.socket, size: int = MAX_MESSAGE) -> bytes | None:
         data = channel.recv(size)
     except BlockingIOError:
         return None
-    except ConnectionResetError:  # told once: it left without reading all; its last words remain
+    except (
+        ConnectionResetError
+    ):  # reported once: the peer left without reading all; its last messages remain
         return receive(channel, size)
     except OSError as err:
         raise PeerGone(str(err)) from err

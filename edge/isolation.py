@@ -39,7 +39,7 @@ _KEPT = (
 )
 _KEPT_PREFIX = "LC_"
 _OWN = {
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # errors are told by us, in one line
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",  # we report errors ourselves, in one line
     "OPENCV_LOG_LEVEL": "SILENT",
     "ORT_DISABLE_TELEMETRY": "1",
 }

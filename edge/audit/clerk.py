@@ -29,7 +29,7 @@ class Clerk:
         self._unwritten: list[Entry] = []  # admitted, but the log has failed
         self._unsynced_ns: int | None = None  # since when an entry has waited for a sync
         self._tended_ns = 0
-        self._failed = False  # since `tend` last told of it
+        self._failed = False  # since `tend` last reported it
 
     @property
     def size(self) -> int:
@@ -78,7 +78,7 @@ class Clerk:
             self._tended_ns = now_ns
             self._log.recover()
         if self._unwritten and self._log.ready:
-            with contextlib.suppress(AuditError):  # it is told below, and tried again
+            with contextlib.suppress(AuditError):  # reported below, and tried again
                 self._put(None)
         reported, self._failed = self._failed, self._failed and not self._log.ready
         return self._log.ready and not reported

@@ -53,7 +53,7 @@ class AuditLog:
         self._newest_boot = ("", 0)  # boot id, and nanoseconds since it
         self._policy_floor = self._time_floor_ns = 0  # the highest of any `floor` entry
         self._not_yet = ""  # dates from here on are wrong, by the newest `clock_reset`
-        self._unclean = False  # the last run never stopped; said before the next entry
+        self._unclean = False  # the last run never stopped; logged before the next entry
         self._incidents: list[tuple[Incident, int]] = []
         self._closed = False
 
@@ -355,7 +355,7 @@ class AuditLog:
         return grown.size - 1
 
     def _forget_last(self) -> None:
-        """Take back the entry whose sync failed: nobody was told of it."""
+        """Take back the entry whose sync failed: nobody relies on it."""
         self._tail.pop()
         self._tree = self._synced.copy()
         for data in self._tail:

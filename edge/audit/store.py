@@ -219,5 +219,5 @@ class SegmentStore:
         self.failed = True
         fd, self._fd = self._fd, None
         if fd is not None:
-            with contextlib.suppress(OSError):  # close may repeat an error already told
+            with contextlib.suppress(OSError):  # close may repeat an error already reported
                 self.files.close(fd)

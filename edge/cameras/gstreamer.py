@@ -94,7 +94,7 @@ class PipelineCamera:
         )
         self._frames_fd, write_fd = os.pipe()
         self.layout = layout_of(words)
-        self.rate_hz = 0.0  # not told
+        self.rate_hz = 0.0  # not known
         self._unread = b""  # of what the launcher says, an unfinished line
         self._written: deque[int | None] = deque()  # stream times of the frames in the pipe
         self._resized = False

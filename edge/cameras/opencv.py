@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are told by us, in one line
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # we report errors ourselves, in one line
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
 
@@ -62,7 +62,7 @@ class Camera(Protocol):
     dating: Dating
     width: int  # of the picture, in pixels
     height: int
-    rate_hz: float  # frames a second, as far as it is told; 0 if it is not
+    rate_hz: float  # frames a second; 0 if the source does not report it
 
     def shots(self, room: Room = nowhere) -> Iterator[Shot]:
         """Frames in order of capture.

@@ -44,7 +44,7 @@ class PiCamera:
         if comma and layout != Layout.I420.value:
             raise CameraError(f"{self._name}: expected picamera2:N or picamera2:N,I420")
         self.layout = Layout(layout) if comma else Layout.BGR
-        self.rate_hz = 0.0  # not told
+        self.rate_hz = 0.0  # not known
         os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
         try:
             from picamera2 import Picamera2

@@ -38,7 +38,7 @@ class Read(Enum):
     """What one call of OpenCV's `read` gave."""
 
     PICTURE = "picture"
-    STALE = "stale"  # it said yes, but the picture is an old one
+    STALE = "stale"  # reported as read, but the picture is an old one
     RESIZED = "resized"  # pictures of another size follow, scaled to the first one's
     END = "end"
 

@@ -281,7 +281,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _columns() -> int:
-    """Of the terminal; 0 where the text goes to a file and nobody has said how wide it is."""
+    """Of the terminal; 0 if the text goes to a file and no width is set."""
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
         return max(30, shutil.get_terminal_size().columns)
     return 0

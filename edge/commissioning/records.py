@@ -81,7 +81,7 @@ class Device:
     masks: MaskRules = field(default_factory=MaskRules)  # of every lane
     picture: OutputFormat = field(default_factory=OutputFormat)  # what the matcher gets
     fork_alarm: Path | None = None  # while this file of the courier's is there, all is blocked
-    max_lag_ms: int = 0  # a frame comes at most this late, the record vouches; 0: not said
+    max_lag_ms: int = 0  # the record vouches that no frame comes later; 0: it does not
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def read_outputs(model: Path, data: bytes) -> tuple[Output, ...]:
             "save it as one file"
         )
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong with the file is said once, below
+    options.log_severity_level = 4  # one error reports a bad file, below
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except REFUSALS as err:

@@ -63,7 +63,7 @@ class Consent:
         self._withdrawn.add(number)
 
     def opt_out(self, person: str) -> None:
-        """This person said no, whatever receipts there are, for good."""
+        """This person opted out: no receipt counts any more."""
         self._opted_out.add(person)
 
     def claim(self, person: str, at_ns: int) -> None:
@@ -94,7 +94,7 @@ class Consent:
         return None if late else person
 
     def words(self, now_s: int) -> Words:
-        """What the policy is told now of the claimed person."""
+        """What the policy learns now about the claimed person."""
         person = self.claimed
         consent = "none" if person is None else self.consent_of(person, now_s)
         authorisation, lapsed = self._authorisation(person, now_s)

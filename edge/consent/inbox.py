@@ -2,7 +2,7 @@
 
     NAME.token       a receipt or an authorisation: a signed note
     NAME.withdrawn   the number of a receipt that is taken back
-    NAME.optout      the digest of a person who said no
+    NAME.optout      the digest of a person who opted out
     claim            the digest of the person who now says who they are (card, PIN, code)
 
 Each file but a token holds one line. Move files in whole. A file that only blocks

@@ -79,7 +79,7 @@ def plan_of(settings: Settings) -> Plan:
 
 
 class Service:
-    """Runs guards until it is told to stop."""
+    """Runs guards until a signal stops it."""
 
     def __init__(self, config: Path, say: Callable[[str], None]) -> None:
         """Check the configuration and take the status port.

@@ -291,7 +291,7 @@ def parse_settings(data: bytes, path: Path) -> Settings:
         where = _name(key)
         line = lines.get((key.table, key.name), lines.get((key.table, ""), 1))
         if not isinstance(table, dict):
-            continue  # told below
+            continue  # reported below
         if key.name not in table:
             if key.default is None:
                 problems.append((line, f"{where} is missing; expected {key.allowed}"))

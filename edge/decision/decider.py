@@ -131,7 +131,7 @@ class Decider:
         self._term_asked_ns = 0  # when that was last asked
         self._first_day, floor_s = chosen.first_day, chosen.floor_s
         self._time = KnownTime(floor_s, accepts_unproven=device.clock_unproven or settings.virtual)
-        self._kept_floor_s = floor_s  # what the log was last told
+        self._kept_floor_s = floor_s  # as the log has it
         if policy.digest != settings.policy:
             raise PolicyError("the policy changed while the guard started; start it again")
         masking = session.operation.masked
@@ -163,7 +163,7 @@ class Decider:
             settings.lag_ns,
         )
         models = _models(settings.face_model, chosen, faces, masking=masking)
-        self._late = False  # a model took too long since this was last told
+        self._late = False  # a model took too long since the last report
         self._fork_alarm = ForkAlarm(device.fork_alarm)
         self._consent_state = _consent_state(settings.inbox, store, device, session)
         now_ns = self._clock.now_ns()
@@ -438,7 +438,7 @@ class Decider:
         return tuple(reasons)
 
     def _say_who_is_silent(self, now_ns: int) -> bool:
-        """Whether a process of the guard is silent; its name is told once, the code has none."""
+        """Whether a process of the guard is silent; prints its name once."""
         silent = self._beats.silent(now_ns, SILENT_NS, self._roles)
         for role in set(silent) - self._named_silent:
             age_ms = min(self._beats.age_ns(role, now_ns), NEVER_NS) // MS
@@ -490,7 +490,7 @@ class Decider:
         self._monitor.checkpoint(self._clerk.checkpoint)
 
     def _hear_last_words(self) -> None:
-        """Act on an escape that the parent told of while the gate was already gone."""
+        """Act on an escape that the parent reported while the gate was already gone."""
         with contextlib.suppress(ipc.PeerGone):
             self._hear_parent()
         if self._escaped and not self._over:

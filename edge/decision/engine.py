@@ -174,7 +174,7 @@ class Engine:
         self._judge.people(facts)
 
     def silent(self, reasons: tuple[Reason, ...]) -> None:
-        """Hear what is wrong with the guard itself; replaces what was said before."""
+        """Take what is wrong with the guard itself; replaces the list before."""
         self._judge.silent(reasons)
 
     def rule_by(self, policy: Policy) -> None:

@@ -212,7 +212,7 @@ class Judge:
         self._decisions.clear()
 
     def people(self, facts: Mapping[str, object]) -> None:
-        """What the policy is told of the people in place of the session record's words."""
+        """Facts about the people that replace the session record's."""
         if facts != self._live_facts:
             self._live_facts = dict(facts)
             self._decisions.clear()
@@ -400,7 +400,7 @@ class Judge:
         return actions
 
     def _finish_end(self, now_ns: int) -> list[Action]:
-        """Write the end of the permit once the gate has said what was released under it."""
+        """Write the end of the permit once the gate has reported what it released under it."""
         report = self._report
         released, last_ns = (0, -1) if self._unleased else (None, -1)
         if report is not None and report.epoch == self._epoch:
@@ -497,7 +497,7 @@ def policy_facts(setup: Setup, controlled: bool, fault: str) -> Mapping[str, obj
 
 
 def realtime_facts(setup: Setup) -> Mapping[str, object]:
-    """What the policy is told of the source, and nobody can claim otherwise.
+    """What the policy learns about the source; no record can claim otherwise.
 
     A guard that runs is an open session, and whatever comes through its camera is
     live: no delay, no clock and no restart is asked. Anything that is not the

@@ -24,7 +24,7 @@ JUMP_S = 2  # more than this against the boot clock in one step is no slewing
 SLACK_S = 300  # a wall clock this far behind the floor was set back
 AHEAD_S = 730 * 86_400  # further ahead of the floor, a clock is a jump that needs proof
 HOLD_S = 600  # a jump is proven once it was synchronised for this long
-TELL_S = 60  # jumps are told at most this often, summed up
+TELL_S = 60  # jumps are reported at most this often, summed up
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Moment:
     now_ns: int  # the best guess, ns since 1970, never before `at_least_s`
     proven: bool  # the day may be taken from it
     reasons: tuple[Reason, ...]  # why nothing may rest on the time; none if something may
-    jump_s: int  # by how much the wall clock was set since this was last told, or 0
+    jump_s: int  # by how much the wall clock was set since the last report, or 0
 
     @property
     def now_s(self) -> int:
@@ -113,7 +113,7 @@ class KnownTime:
             self._floor_s, self._floor_ns = max(self._floor_s, int(wall_s)), boot_ns
 
     def _jump_s(self, wall_s: float, boot_ns: int) -> int:
-        """By how many whole seconds the wall clock was set, net, since this was last told."""
+        """By how many whole seconds the wall clock was set, net, since the last report."""
         ahead_s = wall_s - boot_ns / S
         before_s, self._seen_ahead_s = self._seen_ahead_s, ahead_s
         if before_s is not None and abs(ahead_s - before_s) > JUMP_S:

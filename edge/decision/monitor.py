@@ -19,7 +19,7 @@ from edge.lease import Revocation
 from edge.reasons import Reason
 from edge.wire import Tag, pack, unpack
 
-_EVERY_NS = 90 * MS  # what has not changed is told this often
+_EVERY_NS = 90 * MS  # unchanged values are sent this often
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Monitor:
         self._send(Wrote(index, permitted))
 
     def checkpoint(self, note: str) -> None:
-        """The log's newest checkpoint, as signed; told once each."""
+        """The log's newest checkpoint, as signed; sent once each."""
         if note != self._checkpoint:
             self._checkpoint = note
             self._send(Signed(note))

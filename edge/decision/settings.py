@@ -1,4 +1,4 @@
-"""What the decider is told when a guard starts."""
+"""The settings of the decider, sent when a guard starts."""
 
 from __future__ import annotations
 

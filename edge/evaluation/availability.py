@@ -25,7 +25,7 @@ class Lost:
     cause: Reason
     blocked_ns: int
     waiting_ns: int  # of it: nothing spoke against the frame any more but the dwell
-    also: tuple[Reason, ...]  # what was said beside the cause, worst first
+    also: tuple[Reason, ...]  # the other reasons, worst first
 
 
 @dataclass(frozen=True, slots=True)

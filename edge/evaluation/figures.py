@@ -315,7 +315,7 @@ def splice_figures(splices: Sequence[Splice]) -> list[Figure]:
 
 
 def reliability(outside: Sequence[tuple[float, bool]]) -> list[tuple[float, float, int]]:
-    """For each tenth of what the scene model says: mean said, share true, how many."""
+    """For each tenth of the scene model's score: mean score, share true, number."""
     rows = []
     for tenth in range(10):
         some = [(p, true) for p, true in outside if min(9, int(p * 10)) == tenth]

@@ -66,7 +66,7 @@ class Findings:
     daily: list[Trial] = field(default_factory=list)  # both of these, at the default dwell
     honest: list[Trial] = field(default_factory=list)  # uncontrolled, honest records
     splices: list[Splice] = field(default_factory=list)
-    outside: list[tuple[float, bool]] = field(default_factory=list)  # said and true
+    outside: list[tuple[float, bool]] = field(default_factory=list)  # predicted and true
     verified: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """(disturbance, view): frames verified, frames."""
     cost_ms: dict[str, float] = field(default_factory=dict)  # part: per second of video

@@ -76,7 +76,7 @@ class View:
 
     clip: Clip
     fingerprint: Fingerprint | None
-    refusal: str  # what enrolment's own checks said; empty if they agreed
+    refusal: str  # why enrolment's own checks refused; empty if they did not
     coverage: Coverage
 
 

@@ -44,7 +44,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """Largest audit log size and policy version: told to the board, or told by it."""
+    """Largest audit log size and policy version, sent to the board or by it."""
 
     log_size: int
     policy_version: int

@@ -8,7 +8,7 @@ or a face that is too small (`GLITCH_NS`), with everything else steady, costs ha
 at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
 
 While something that needs no picture has blocked for `STANDING_NS`, the picture is
-*rested*: it is read every `REST_NS` only, and what the last reading said still holds.
+*rested*: it is read every `REST_NS` only, and its last reading still counts.
 A rest can only ever stand beside another cause; without one, an old reading is stale.
 """
 
@@ -35,7 +35,7 @@ class Duty:
     """What a source owes the context."""
 
     valid_ns: int  # a reading older than this is stale
-    silent: Reason  # what is said when there is no reading
+    silent: Reason  # the reason when there is no reading
     brackets: bool = False  # frames are released only between two of its good readings
 
 

@@ -12,7 +12,7 @@ shift below a pixel or now and then by one, another compression, a moving overla
   itself within a second; a face in a still moves only as its background does.
 - *Repetition* (`edge.evidence.repetition`): movement that was seen before.
 
-Not told: a still with strong noise and an overlay, and nobody in it.
+Not recognised: a still with strong noise and an overlay, and nobody in it.
 Times are nanoseconds of CLOCK_BOOTTIME; grey levels are those of the green channel.
 """
 
@@ -59,7 +59,7 @@ class Freshness:
 
     def __init__(self) -> None:
         self._looked_ns: int | None = None
-        self._moves: list[Reason] = []  # what the last look at movement told
+        self._moves: list[Reason] = []  # what the last look at movement found
         self._begin(())
 
     def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> tuple[Reason, ...]:

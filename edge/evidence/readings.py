@@ -49,7 +49,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class BoardSample:
-    """The board's sensors at one moment; None where a sensor said nothing."""
+    """The board's sensors at one moment; None where a sensor gave no value."""
 
     captured_ns: int
     dock: bool | None = None

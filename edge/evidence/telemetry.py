@@ -1,4 +1,4 @@
-"""Telemetry recordings: CSV files of what a board's sensors said, as samples.
+"""Telemetry recordings: CSV files of a board's sensor readings, as samples.
 
 `t_s` counts seconds from the clip's first frame. Every other column carries
 its unit in its name; sensors a row does not hold stay None, and nothing is

@@ -107,7 +107,7 @@ class Deliverer:
 class Heart(threading.Thread):
     """Beats for the capture process while its main thread runs; stops with the process.
 
-    A camera that blocks in its driver is told apart from a process that was
+    A camera that blocks in its driver differs from a process that was
     stopped: the gate sees that no frames come, the heartbeat goes on.
     """
 
@@ -169,7 +169,7 @@ def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
         camera: where the frames come from.
         deliverer: where they go.
         max_lag_ns: a frame that lags by more, by the stream's own clock, is not
-            delivered, and the guard is told; 0 for a camera that dates its frames.
+            delivered, and the guard learns of it; 0 for a camera that dates its frames.
     """
     watch = LagWatch()
     delivered = False

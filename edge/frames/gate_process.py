@@ -365,7 +365,7 @@ class GateProcess:
         shot, self._unreported = self._unreported, None
         if shot is None:
             return
-        if shot is not self._newest:  # its own time may make no sense: told as of now, not lent
+        if shot is not self._newest:  # its own time may be wrong: reported as of now, not lent
             note = encode_note(shot.sequence, self._clock.now_ns(), MALFORMED)
             ipc.send(self._decider, note)
             return
@@ -483,7 +483,7 @@ class GateProcess:
     def _judge(
         self, sequence: int, captured_ns: int, reason: Reason | None, step_ns: int = 0
     ) -> None:
-        """The final word on a frame; told to the parent soon."""
+        """The final decision on a frame; sent to the parent soon."""
         self._judged += 1
         self._resolved.append(Resolved(sequence, captured_ns, reason, self._gate.epoch, step_ns))
 
@@ -500,7 +500,7 @@ class GateProcess:
 
 
 def prepare_process() -> str:
-    """Make this process a quiet one; returns what scheduling it got, to be said aloud."""
+    """Make this process a quiet one; returns the scheduling it got, to be reported."""
     cv2.setNumThreads(1)
     scheduling.settle()
     gc.disable()

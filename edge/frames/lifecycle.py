@@ -97,7 +97,7 @@ class MatcherResult:
 
 @dataclass(frozen=True, slots=True)
 class ResultRefused:
-    """A result of the matcher's was dropped, and why; told once a second at most."""
+    """A result of the matcher's was dropped, and why; sent once a second at most."""
 
     why: str
 

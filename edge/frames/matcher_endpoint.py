@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # a matcher imports this module, and does without OpenCV
 VERSIONS = (1, 2)
 _HEARS_STATES = 2  # from this version on
 MAX_HELLO = 512
-MAX_STRANGERS = 8  # that have not said hello yet
+MAX_STRANGERS = 8  # that have not sent their hello yet
 MAX_REPORT = 32 * 1024  # a gallery of some 480 people
 _DIGEST = re.compile("[0-9a-f]{64}")
 HELLO_NS = 1 * S  # a stranger's time to say it
@@ -84,7 +84,7 @@ class MatcherEndpoint:
         self._staged = np.zeros(0, np.uint8)  # where the released form was written
         self._matcher: socket.socket | None = None
         self._wake = -1
-        self._strangers: dict[socket.socket, int] = {}  # and when it must have said hello
+        self._strangers: dict[socket.socket, int] = {}  # and when its hello is due
         self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
         self.results: list[Result] = []  # and these
         self.complaint = ""  # why the newest result was refused, until it is taken away
@@ -133,7 +133,7 @@ class MatcherEndpoint:
 
     def _take(self, report: Compared | dict[str, Any] | None, now_ns: int) -> None:
         if report is None:
-            self._drop()  # gone, or it said what is no report
+            self._drop()  # gone, or it sent something that is no report
         elif isinstance(report, Compared):
             self.reports.append(report)
             self.quota.know(report.references)
@@ -157,12 +157,12 @@ class MatcherEndpoint:
                 try:
                     self._matcher.send(self._state)
                 except BlockingIOError:
-                    self._state_due = True  # it does not read; it is told when it does
+                    self._state_due = True  # it does not read now; sent when it does
                 except OSError:
                     return  # it is gone, which is found when it is read from
 
     def greet(self, stranger: socket.socket, hello: bytes) -> None:
-        """Admit or refuse whoever said `hello`."""
+        """Admit or refuse the sender of `hello`."""
         try:
             self._admit(stranger, hello)
         except MatcherError as err:

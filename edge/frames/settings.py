@@ -1,4 +1,4 @@
-"""What capture and gate are told when a guard starts."""
+"""The settings of capture and gate, sent when a guard starts."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Between two frames other programs fill the caches of a small computer, and the
 same turn takes three times as long as in a loop. `Pace` foresees the next
 frame; `WarmUp` then lets one turn of a second gate pass, on a black frame
 of the least size. That gate has a pool, a ring and channels of its own with
-nobody at their other ends, and is told of no memory of the real one.
+nobody at their other ends, and knows no memory of the real one.
 """
 
 from __future__ import annotations

@@ -297,7 +297,7 @@ def hello_of(channel: socket.socket) -> CameraHello:
     try:
         data = ipc.await_word(channel)
     except TimeoutError as err:
-        raise CameraError(f"the camera said nothing for {START_S:g} s") from err
+        raise CameraError(f"the camera did not answer for {START_S:g} s") from err
     hello = lifecycle.decode(data)
     if isinstance(hello, Failed):
         raise CameraError(hello.error)

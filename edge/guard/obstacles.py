@@ -1,4 +1,4 @@
-"""Everything that would stop a start, told at once: the check of the start, and what it runs on.
+"""Everything that would stop a start, in one list: the check of the start, and what it runs on.
 
 A camera or a board that is not there yet is no obstacle: the daemon waits for it, blocked.
 """

@@ -210,7 +210,7 @@ def _require_program(plan: Plan) -> None:
 
 
 def _require_real_board(plan: Plan, device: Device, session: Session) -> None:
-    """A virtual board says what it is told to: beside a camera only a signed record lets it."""
+    """A virtual board proves nothing: with a camera, only a signed record allows one."""
     wanted = plan.board == VIRTUAL and session.operation.identifying
     if wanted and parse_source(plan.source).live and not device.virtual_board:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The recorder: puts together what the gate resolved and what the decider said.
+"""The recorder: combines the gate's decisions with the decider's messages.
 
 Feeds the live display, the report and `decisions.jsonl` of a running guard.
 It lives in the parent and decides nothing.
@@ -33,7 +33,7 @@ class Recorder:
     gate_ns: list[int] = field(default_factory=list)
     newest: dict[Source, Reading] = field(default_factory=dict)
     outlook: Outlook | None = None
-    outlook_ns: int = 0  # when the decider last said so; it repeats itself
+    outlook_ns: int = 0  # when the decider last sent it; it repeats itself
     permit_ns: int = 0  # since when the decider permits, if it does
     passed_ns: int = -PASS_NS  # capture of the newest frame that passed
     seen_ns: int | None = None  # capture of the newest frame with a final word

@@ -46,7 +46,7 @@ from framegate_client.results import Result
 TURN_MS = 25
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
-MOST_REASONS = 4  # that a waiting matcher is told
+MOST_REASONS = 4  # that a waiting matcher gets
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
 MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
@@ -79,7 +79,7 @@ class Guard:
         )
         self._escape_logged = False
         self._results = ResultRelay(plan.results, say)
-        self._state: StreamState | None = None  # what the matcher was told last
+        self._state: StreamState | None = None  # as the matcher last got it
         self._model_began_ns = self._model_seen_ns = 0
         self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)  # what the next matcher shows

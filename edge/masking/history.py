@@ -70,5 +70,5 @@ class MaskHistory:
         return None
 
     def _passed_over(self, captured_ns: int) -> bool:
-        """Whether a newer look has been told of: none will cover the frame any more."""
+        """Whether a newer look came: no mask will cover the frame any more."""
         return bool(self._masks) and captured_ns < self._masks[-1][0].from_ns

@@ -53,7 +53,7 @@ def load(data: bytes, what: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it would plan a block for each model apart
-    options.log_severity_level = 4  # what is wrong is said once, by the error
+    options.log_severity_level = 4  # the error reports it once
     options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])

@@ -53,7 +53,7 @@ class Rule:
     effective_from: datetime.date | None  # of the law or the vendor; None: always
     adopted_from: datetime.date | None  # from here on this pack decides by it; None: always
     effective_to: datetime.date | None  # last day in force; None: no end
-    checked: datetime.date | None  # when its source was last looked at; None: nobody has said
+    checked: datetime.date | None  # when its source was last looked at; None: not recorded
     status: Status
     says: str
     outcome: Outcome  # FORBIDDEN for a forbid; of a permit, what it says when it decides
@@ -99,7 +99,7 @@ _REQUIRED = frozenset(
     }
 )
 
-_OPTIONAL = frozenset({"adopted_from", "checked"})  # as the law says, and nobody has said when
+_OPTIONAL = frozenset({"adopted_from", "checked"})  # by the law's own date, and date not recorded
 
 
 def parse(family: str, text: bytes) -> tuple[Rule, ...]:

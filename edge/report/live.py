@@ -2,7 +2,7 @@
 
 On a terminal a few lines are redrawn in place; elsewhere one plain line is
 printed each time the verdict, the context, the worst reason or the rules change. It draws only
-when told to and starts no thread, so it may live beside processes that fork.
+only when called and starts no thread, so it may live beside processes that fork.
 What it is given decides what it prints; it reads no clock.
 """
 

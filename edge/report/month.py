@@ -73,7 +73,7 @@ class Flow:
     end: int | None  # None: the log has no end of it
     began: str  # UTC, RFC 3339
     seconds: float  # of it within the month
-    released: int | None  # frames; None if nobody said
+    released: int | None  # frames; None if not reported
     results: int  # of the matcher, passed on
     rules: tuple[str, ...]
     why_ended: tuple[str, ...]  # codes

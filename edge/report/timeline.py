@@ -109,7 +109,7 @@ def reason_runs(decisions: Sequence[FrameDecision], reason: Reason, span: Span) 
 
 
 def evidence_runs(readings: Iterable[Reading], span: Span) -> list[Run]:
-    """What one source said; where it fell silent the picture is blank."""
+    """The readings of one source; the picture is blank where there is none."""
     ordered = sorted(readings, key=lambda r: r.captured_ns)
     times = [r.captured_ns for r in ordered]
     hold_ns = _HOLD * (_period_ns(times) or span.to_ns - span.from_ns)

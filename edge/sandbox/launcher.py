@@ -29,7 +29,7 @@ from edge.sandbox.spec import MATCHER_ENVIRONMENT
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _DEVICES = (Path("/dev/null"),)
-_DONE, _NOT_DONE = 42, 1  # of a child of the probe; done is said, never taken from silence
+_DONE, _NOT_DONE = 42, 1  # of a child of the probe; success is reported, never assumed
 
 
 def main() -> int:

@@ -422,7 +422,7 @@ def test_facts_on_the_command_line_leave_the_rest_strictest(run):
     code, out, _ = run("explain", "--set", "camera=body_worn", "publicly_accessible=false")
 
     assert code == 0
-    assert "user: not said; taken as unknown, the strictest" in out
+    assert "user: not given; taken as unknown, the strictest" in out
     assert "BLOCK" in out
 
 

@@ -197,7 +197,7 @@ def _until(rule: Rule) -> str:
 
 def _checked(policy: Policy, rule: Rule) -> str:
     if rule.checked is None:
-        return '<span class="warn">nobody has said</span>'
+        return '<span class="warn">not recorded</span>'
     days = rule.stale_days(policy.day)
     late = f' <span class="warn">{days} days ago: read the source again</span>' if days else ""
     return f"{rule.checked}{late}"

@@ -21,7 +21,7 @@ _MEANS = {
 
 
 def case_text(policy: Policy, name: str, facts: Mapping[str, object], decision: Decision) -> str:
-    """Verdict, outcome, rules in their words, what was not said, and what would flip it."""
+    """Verdict, outcome, rules in their words, missing facts, and what would flip it."""
     lines = [
         f"{name}: {decision.verdict.value}, {decision.outcome.value} "
         f"({_MEANS[decision.outcome]}), pack {policy.pack.name} on {policy.day}"
@@ -43,7 +43,7 @@ def case_text(policy: Policy, name: str, facts: Mapping[str, object], decision: 
     used = ", ".join(f"{key}={_word(value)}" for key, value in read.values.items())
     lines.append(f"  Decided on: {used}")
     lines += [
-        f"  {key}: not said; taken as {taken[key]}, the strictest"
+        f"  {key}: not given; taken as {taken[key]}, the strictest"
         for key in read.unread
         if key not in facts
     ]

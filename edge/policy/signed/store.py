@@ -88,7 +88,7 @@ class PolicyStore:
         self.directory = (directory or DEFAULT_DIR).expanduser()
 
     def root(self) -> Root | None:
-        """Whose signatures count, or None if nobody has said yet."""
+        """Whose signatures count, or None if no keys are set yet."""
         text = self._read(_ROOT)
         return None if text is None else Root.parse(_json(text, _ROOT))
 
