@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from edge import ipc
 from edge.attempts import Attempt
@@ -20,6 +21,7 @@ from edge.guard.matcher_output import OutputRelay, relays_of
 from edge.guard.processes import Child, spawn_matcher, spawn_sandboxed
 from edge.sandbox import spec as sandbox
 from edge.sandbox.notifier import SeccompNotifier
+from edge.sandbox.paths import refused
 
 _PAUSES_NS = (0, 500 * MS, 1 * S, 2 * S, 5 * S)
 _LAST_WORDS_S = 1.0  # for what a matcher printed last
@@ -93,7 +95,7 @@ class MatcherSupervisor:
             self.child = spawn_sandboxed(
                 self._command, self._confinement, given, channel.fileno(), theirs.fileno()
             )
-        self._relays = relays_of(self.child)
+        self._relays = relays_of(self.child, partial(refused, confinement=self._confinement))
 
     def fds(self) -> list[int]:
         """Descriptors whose readiness means that `turn` has work."""

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Callable
 from typing import IO
 
 from edge.clock import BootClock, S
@@ -20,6 +21,7 @@ from edge.guard.processes import Child
 RATE = 64 * 1024  # bytes a second, in the long run
 BURST = 1024 * 1024  # bytes at once
 LONGEST = 16 * 1024  # bytes of a line; the rest is cut off
+MOST_ADVICE = 8
 _CUT = " [cut]"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what moves a cursor or hides a line
 
@@ -27,11 +29,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what moves a cursor o
 class Lines:
     """Cuts what comes into lines, as many as the rate allows."""
 
-    def __init__(self, prefix: str = "") -> None:
-        """`prefix` begins each line."""
+    def __init__(self, prefix: str = "", advise: Callable[[str], str] = lambda line: "") -> None:
+        """`prefix` begins each line; `advise` says what an operator should know of one, or ""."""
         self.left_out = 0  # lines, over all
         self.last = ""  # the newest line, without its prefix
         self._prefix = prefix
+        self._advise = advise
+        self._advice: set[str] = set()  # given already
         self._held = b""
         self._skipping = False  # the rest of a line that was cut
         self._room = float(BURST)
@@ -72,7 +76,17 @@ class Lines:
             self._untold += 1
             return ""
         self._room -= len(line)
-        return self._omission() + line
+        return self._omission() + line + self._advised(text)
+
+    def _advised(self, text: str) -> str:
+        """Advice on a line, each once, and not more than a few of them."""
+        if len(self._advice) >= MOST_ADVICE:
+            return ""
+        advice = self._advise(text)
+        if not advice or advice in self._advice:
+            return ""
+        self._advice.add(advice)
+        return f"framegate: {advice}\n"
 
     def _omission(self) -> str:
         count, self._untold = self._untold, 0
@@ -87,10 +101,16 @@ class Lines:
 class OutputRelay(threading.Thread):
     """Carries one stream of one matcher to a descriptor of the guard's."""
 
-    def __init__(self, source: IO[bytes], target: int, prefix: str = "") -> None:
+    def __init__(
+        self,
+        source: IO[bytes],
+        target: int,
+        prefix: str = "",
+        advise: Callable[[str], str] = lambda line: "",
+    ) -> None:
         """`source`, unbuffered, is closed when it has ended; `target` stays open."""
         super().__init__(daemon=True, name="matcher-output")
-        self.lines = Lines(prefix)
+        self.lines = Lines(prefix, advise)
         self._source = source
         self._target = target
 
@@ -108,11 +128,11 @@ class OutputRelay(threading.Thread):
                 data = data[os.write(self._target, data) :]
 
 
-def relays_of(child: Child) -> tuple[OutputRelay, OutputRelay]:
+def relays_of(child: Child, advise: Callable[[str], str]) -> tuple[OutputRelay, OutputRelay]:
     """Begin to relay a matcher's standard output and standard error, in this order."""
     output, errors = child.process.stdout, child.process.stderr
     assert output is not None and errors is not None
-    relays = OutputRelay(output, 1), OutputRelay(errors, 2, "matcher: ")
+    relays = OutputRelay(output, 1), OutputRelay(errors, 2, "matcher: ", advise)
     for relay in relays:
         relay.start()
     return relays

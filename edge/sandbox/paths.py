@@ -6,7 +6,9 @@ where they lead, after links; they may lie in each other's folders.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from edge.sandbox.spec import Confinement, Layer, interpreter_reads, named
 
 _NEVER_READ = tuple(map(Path, ("/proc", "/sys", "/dev", "/run", "/boot")))
 _NEVER_WRITTEN = (*_NEVER_READ, *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")))
+_FAILED = re.compile("Permission denied|No such file|ermission ?[Ee]rror|can't open|cannot open")
+_NAMED = (re.compile('"([^"]{1,4096})"'), re.compile("'([^']{1,4096})'"))
 _ACCESS_LIST = "system.posix_acl_access"
 _HELD_UP = Path("/dev/shm")  # memory for files, the one part of /dev that holds no device
 
@@ -41,16 +45,43 @@ def path_faults(confinement: Confinement, own: OwnFiles) -> list[str]:
 def withheld(command: tuple[str, ...], confinement: Confinement) -> list[str]:
     """What the command names and the matcher may not read, each with the line that allows it."""
     cwd = os.path.abspath(confinement.cwd or os.getcwd())
+    folders = [path for path in named(command, cwd) if os.path.isdir(path)]
+    return [
+        f"the matcher's command names {path}, which its sandbox does not let it read; {_cure(path)}"
+        for path in folders
+        if _not_given(path, confinement)
+    ]
+
+
+def refused(line: str, confinement: Confinement) -> str:
+    """What to say of a line in which a matcher tells of a file it could not open.
+
+    Returns:
+        Where the file is there and the sandbox withholds it, the line that allows it; else "".
+    """
+    if not _FAILED.search(line):
+        return ""
+    cwd = os.path.abspath(confinement.cwd or os.getcwd())
+    for name in [name for quoted in _NAMED for name in quoted.findall(line)]:
+        path = os.path.normpath(os.path.join(cwd, name))
+        with contextlib.suppress(OSError, ValueError):  # not there, or no name of a file at all
+            os.stat(path)
+            if _not_given(path, confinement):
+                return f"{path} is there, and the sandbox withholds it; {_cure(path)}"
+    return ""
+
+
+def _not_given(path: str, confinement: Confinement) -> bool:
+    """Whether the matcher lacks `path`; what is the guard's own is not even spoken of."""
     given = [*confinement.reads, *confinement.writes, *map(Path, interpreter_reads())]
-    found = []
-    for path in map(Path, named(command, cwd)):
-        if path.is_dir() and not _within(path, given):
-            found.append(
-                f"the matcher's command names {path}, which its sandbox does not let it read; to "
-                f'allow it, write read = ["{path}"] under [matcher] of guard.toml, or start with '
-                f"--matcher-read {path}"
-            )
-    return found
+    return not _within(Path(path), [*given, *confinement.hidden])
+
+
+def _cure(path: str) -> str:
+    return (
+        f'to allow it, write read = ["{path}"] under [matcher] of guard.toml, or start with '
+        f"--matcher-read {path}"
+    )
 
 
 def faults(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.clock import S
-from edge.guard.matcher_output import BURST, LONGEST, RATE, Lines, OutputRelay
+from edge.guard.matcher_output import BURST, LONGEST, MOST_ADVICE, RATE, Lines, OutputRelay
 
 
 def test_lines_arrive_whole_however_they_come_in_pieces() -> None:
@@ -101,3 +101,13 @@ def test_an_empty_line_is_none(line: bytes) -> None:
     lines = Lines("matcher: ")
 
     assert lines.take(line, 0) + lines.end(0) == b""
+
+
+def test_advice_follows_its_line_once_and_is_bounded() -> None:
+    lines = Lines("matcher: ", lambda line: f"do {line}" if line.startswith("bad") else "")
+
+    found = lines.take(b"good\nbad1\nbad1\n", 0).decode()
+
+    assert found == "matcher: good\nmatcher: bad1\nframegate: do bad1\nmatcher: bad1\n"
+    many = lines.take("".join(f"bad{i}\n" for i in range(99)).encode(), 0).decode()
+    assert many.count("framegate: do") == MOST_ADVICE - 1

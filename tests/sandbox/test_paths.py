@@ -11,7 +11,7 @@ import pytest
 from edge.commissioning import keys
 from edge.commissioning.records import Device
 from edge.guard.plan import Plan, matcher_faults
-from edge.sandbox.paths import faults, withheld
+from edge.sandbox.paths import faults, refused, withheld
 from edge.sandbox.spec import Confinement
 
 
@@ -131,3 +131,34 @@ def test_a_folder_that_the_command_names_is_told_with_the_line_that_gives_it(sit
     assert f'write read = ["{site}/gallery"] under [matcher]' in line
     assert withheld(asked.matcher, Confinement(reads=(site,))) == []
     assert withheld((*asked.matcher[:2], f"--in={site}/gallery"), Confinement()) == [line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PermissionError: [Errno 13] Permission denied: '{site}/gallery'",
+        "FileNotFoundError: [Errno 2] No such file or directory: 'gallery'",  # covered, not closed
+        'cv2.error: can\'t open/read file: "{site}/gallery"',
+    ],
+)
+def test_a_refusal_that_the_matcher_prints_is_told_with_its_cure(site: Path, line: str) -> None:
+    given = Confinement(cwd=site, hidden=(site / "keys",))
+    line = line.format(site=site)
+
+    assert f'write read = ["{site}/gallery"]' in refused(line, given)
+    assert refused(line, replace(given, reads=(site,))) == ""  # it was given: another cause
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "No such file or directory: 'nosuch'",
+        "Permission denied: 'keys'",  # the guard's own
+        "read 'gallery'",
+        "Permission denied",
+        "Permission denied: 'a\0b'",
+        "Permission denied: '" + "x" * 4000 + "'",
+    ],
+)
+def test_nothing_is_said_of_what_the_sandbox_did_not_withhold(site: Path, line: str) -> None:
+    assert refused(line, Confinement(cwd=site, hidden=(site / "keys",))) == ""
