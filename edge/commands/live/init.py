@@ -136,7 +136,7 @@ def _answers(args: argparse.Namespace) -> Any:
         or ask.word("gallery", VOCABULARY["gallery"], "whom does it compare with")
     )
     operator = ask.word("operator", VOCABULARY["user"], "who operates the device")
-    jurisdiction = ask.place("jurisdiction", "where does it stand (EU, FR, US-OR, ...)")
+    jurisdiction = ask.known_place("jurisdiction", "where does it stand (EU, FR, US-OR, ...)")
     public = ask.word("public", _YES_NO, "may anybody enter the place")
     consent = ask.word("consent", VOCABULARY["consent"], "the consent of those in front of it")
     taking_part = ask.word("taking_part", _YES_NO, "do people step up by themselves")
@@ -206,7 +206,7 @@ class _Asker:
     def word(self, name: str, allowed: tuple[str, ...], question: str) -> str:
         return self._get(name, question, ", ".join(allowed), lambda answer: answer in allowed)
 
-    def place(self, name: str, question: str) -> str:
+    def known_place(self, name: str, question: str) -> str:
         from edge.policy.shipped import known_place
 
         found = self._get(name, question, "", known_place)
