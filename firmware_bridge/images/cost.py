@@ -2,32 +2,38 @@
 
 The images themselves run in Unicorn, one call of the rule at a time, and every
 instruction is counted: no clock is read, so the counts are the same each time
-on any machine. Needs the `test` extra. The bridge is driven in virtual time,
-with 20 leases and 50 evidence packets a second, and its processor time taken.
+on any machine. Needs the `test` extra. The bridge runs as the guard runs it, with 20
+leases and 50 evidence packets a second, and its processor time is taken.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import socket
 import struct
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from edge.clock import MS
+from edge import ipc, isolation
+from edge.clock import MS, BootClock
 from edge.errors import UsageError
-from edge.evidence.board_link import Claim
-from firmware_bridge.bridge import Bridge
+from edge.evidence.board_link import BoardStatus, Claim, decode, encode
+from edge.heartbeat import LEASED, Beats
 from firmware_bridge.checks.figures import Figure
 from firmware_bridge.images.build import CHIPS, Target, build
 from firmware_bridge.images.elf import segments, symbols
 from firmware_bridge.packets import Keys
 from firmware_bridge.session import Session
-from firmware_bridge.virtual.board import TX_ROOM, VirtualBoard
+from firmware_bridge.virtual.board import TX_ROOM
 from firmware_bridge.virtual.sensors import LAYOUT, Sensors
 
 ROOT = bytes(range(32))
 STILL = Sensors(docked=True, dock_id=b"D-0017", tampered=False, gyro=(8, -5, 3), accel=(0, 0, 4905))
+START_S = 20.0  # for the bridge and the virtual board to be there
 LEASE_LIMIT = 62_500  # 5 ms of a Cortex-M3 at 12.5 MHz, an instruction a cycle
 _RAM, _RAM_SIZE = 0x2000_0000, 0x42000
 _SCRATCH = 0x2003_0000  # in RAM of the emulated core alone: arguments, buffers
@@ -144,37 +150,74 @@ def sizes(image: Path) -> tuple[int, int]:
     return flash, named["bss_end"] - named["data_start"]
 
 
-def bridge_share(seconds: int) -> float:
-    """Processor time of the bridge's rule and session, in percent of one core.
+def bridge_share(seconds: float) -> float:
+    """Processor time of the running bridge under a permit, in percent of one core.
 
-    In virtual time, a turn every 5 ms, against a virtual board whose own time is
-    not counted; 20 leases and 50 evidence packets a second. System calls are not in it.
+    The process that the guard starts, system calls and waking up included, on a
+    pseudo-terminal with a virtual board at its other end; that is not counted.
     """
-    board = VirtualBoard(ROOT, 77)
-    bridge = Bridge(Session(Keys.derive(ROOT)))
-    bridge.port_came()
-    bridge.hear_decider(Claim(5, releasing=True), 0)
-    spent_ns = 0
-    for turn in range(1, seconds * 200 + 1):
-        now_ns = turn * 5 * MS
-        now_us = now_ns // 1000
-        board.sense(STILL, now_us)
-        board.tick(now_us)
-        heard = board.take()
-        began_ns = time.thread_time_ns()
-        if heard:
-            bridge.hear_board(heard, now_ns)
-        out = bridge.to_board(0, now_ns)
-        bridge.to_decider(now_ns)
-        spent_ns += time.thread_time_ns() - began_ns
-        if out:
-            board.receive(out, now_us)
-    if not board.line:
-        raise UsageError("the virtual board did not permit")
-    return spent_ns / (seconds * 1e9) * 100
+    beats = Beats.create()
+    ours, theirs = ipc.pair()
+    with ours, theirs, contextlib.ExitStack() as stack:
+        board = _spawn(stack, "virtual.process", ["--still"], ())
+        assert board.stdout is not None
+        port = board.stdout.readline().decode().strip()
+        numbers = ["--beats-fd", str(beats.fd), "--decider-fd", str(theirs.fileno())]
+        fds = (beats.fd, theirs.fileno())
+        bridge = _spawn(stack, "process", ["--simulated", "--port", port, *numbers], fds)
+        if not _play_guard(beats, ours, START_S, until_permitted=True):
+            raise UsageError("the virtual board did not permit")
+        before_ns, began = _spent_ns(bridge.pid), time.monotonic()
+        _play_guard(beats, ours, seconds, until_permitted=False)
+        spent_ns = _spent_ns(bridge.pid) - before_ns
+        took_s = time.monotonic() - began
+    os.close(beats.fd)
+    return spent_ns / (took_s * 1e9) * 100
 
 
-def measure(folder: Path, seconds: int = 20) -> list[Figure]:
+def _spawn(
+    stack: contextlib.ExitStack, module: str, options: list[str], fds: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    """A process of the bridge's package with the key; ended with the stack."""
+    key_fd, write_fd = os.pipe()
+    os.write(write_fd, ROOT)
+    os.close(write_fd)
+    process = subprocess.Popen(
+        isolation.python(f"firmware_bridge.{module}", "--key-fd", str(key_fd), *options),
+        env=isolation.environment(),
+        pass_fds=(key_fd, *fds),
+        stdout=subprocess.PIPE,
+    )
+    os.close(key_fd)
+    stack.callback(process.communicate)
+    stack.callback(process.kill)
+    return process
+
+
+def _play_guard(
+    beats: Beats, bridge: socket.socket, seconds: float, *, until_permitted: bool
+) -> bool:
+    """Beat for the guard's processes and claim a permit; whether the board permits."""
+    clock, until = BootClock(), time.monotonic() + seconds
+    permitted = False
+    while time.monotonic() < until and not (permitted and until_permitted):
+        for role in LEASED:
+            beats.beat(role, clock.now_ns())
+        for message in map(decode, ipc.drain(bridge)):
+            if isinstance(message, BoardStatus):
+                permitted = message.permitted
+        if not permitted:
+            ipc.send(bridge, encode(Claim(5, releasing=True)))
+        time.sleep(0.02)
+    return permitted
+
+
+def _spent_ns(pid: int) -> int:
+    """Processor time of a process with one thread."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+def measure(folder: Path, seconds: float = 5.0) -> list[Figure]:
     """Every figure; images are built in `folder`."""
     found = []
     for target in (Target.LM3S6965, Target.RP2040):
