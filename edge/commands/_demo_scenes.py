@@ -1,9 +1,9 @@
-"""The demo: five scenes of real footage through the real guard, counted at the matcher.
+"""The demo: six scenes of real footage through the real guard, counted at the matcher.
 
 Every scene starts all of the guard's processes, a virtual board on a serial
-line and a matcher that counts. The clips play once, in real time; none is
-looped, because a loop is an attack. The room lasts 2.4 seconds, so the dwell
-is one second here.
+line and a matcher that counts; in the last one it is a viewer that also keeps a
+few masked frames. The clips play once, in real time; none is looped, because a
+loop is an attack. The room lasts 2.4 seconds, so the dwell is one second here.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ _STREET = {
 }
 
 
+_VIEWER = {**_STREET, "lane": "view_masked", "gallery": "none"}
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One row of the table."""
@@ -109,6 +112,7 @@ class Scene:
     enrolled: bool  # the kiosk's view is in the record
     must_happen: str
     holds: Callable[[SceneRecord, list[int]], str | None]  # what is wrong, or None
+    viewer: bool = False  # the matcher is a sink that keeps some of what it gets
 
 
 def _flows(record: SceneRecord, received: list[int]) -> str | None:
@@ -209,6 +213,16 @@ SCENES = (
         "none arrives; MS-01, although controlled",
         _controlled_but_denied,
     ),
+    Scene(
+        "masked view",
+        "bikes.mp4",
+        _VIEWER,
+        ("--walking",),
+        False,
+        "frames flow masked where the matcher of street gets none",
+        _flows,
+        viewer=True,
+    ),
 )
 
 
@@ -254,13 +268,15 @@ def _play(
     if os.geteuid() == 0:
         os.chown(room, sandbox.NOBODY, sandbox.NOBODY)  # in its sandbox the matcher is this user
     counted = room / "received.json"
+    counter = ("framegate_client.counter", str(counted))
+    matcher = ("edge.sink.writer", "stills", str(room)) if scene.viewer else counter
     plan = Plan(
         source=str(clip),
         device=device,
         session=session,
         keys=store.directory,
         board_arguments=scene.board,
-        matcher=tuple(isolation.python("framegate_client.counter", str(counted))),
+        matcher=tuple(isolation.python(*matcher)),
         confinement=sandbox.Confinement(writes=(room,)),
         audit=folder / "audit",
     )
@@ -280,6 +296,7 @@ def _play(
         received=len(received),
         ok=wrong is None,
         notes=() if wrong is None else (f"Wrong: {wrong}.",),
+        pictures=tuple(read_named(path, 1 << 24) for path in sorted(room.glob("still-*.png"))),
     )
 
 

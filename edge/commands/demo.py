@@ -9,7 +9,7 @@ from pathlib import Path
 
 EXAMPLES = """\
 examples:
-  framegate demo                 five scenes, a table, and report.html
+  framegate demo                 six scenes, a table, and report.html
   framegate demo --out shown/    keep the results in a folder of your choice
 
 The exit code is 0 only if every scene ended as expected.

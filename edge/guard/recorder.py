@@ -27,6 +27,7 @@ _NO_ACCOUNT = Account(0, Context.UNCONTROLLED, (), ())
 class Recorder:
     """Everything seen of one run; times are CLOCK_BOOTTIME nanoseconds until `finish`."""
 
+    passing: Context = Context.CONTROLLED  # the context in which this lane's frames pass
     decisions: list[FrameDecision] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     changes: list[tuple[int, Outlook]] = field(default_factory=list)
@@ -185,7 +186,7 @@ class Recorder:
                 word.sequence,
                 word.captured_ns,
                 Outcome.PASS,
-                Context.CONTROLLED,
+                self.passing,
                 (),
                 self.rules,
             )

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable
 
 from edge import ipc, scheduling
-from edge.audit.schema import Board
+from edge.audit.schema import Board, Context
 from edge.clock import BootClock, S
 from edge.errors import GuardError, spent
 from edge.evidence.readings import Source
@@ -67,7 +67,8 @@ class Guard:
         checked = check(plan, say)
         self.store, self.device, self.session = checked.store, checked.device, checked.session
         self.view, self.policy = checked.view, checked.policy
-        self.recorder = Recorder()
+        identifying = self.session.operation.identifying  # other lanes: never called controlled
+        self.recorder = Recorder(Context.CONTROLLED if identifying else Context.UNCONTROLLED)
         self.beats = Beats.create()
         self._launch = Launch(checked, self.beats, say)
         self.children = self._launch.children

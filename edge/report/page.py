@@ -7,6 +7,7 @@ in words what each picture shows.
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -46,17 +47,20 @@ def write_report(path: Path, scenes: Sequence[SceneRecord]) -> None:
 def render(scenes: Sequence[SceneRecord]) -> str:
     """The report as text of an HTML page."""
     body = "".join(_scene(i, scene) for i, scene in enumerate(scenes, 1))
+    pictured = any(scene.pictures for scene in scenes)
+    images = "img-src data:; " if pictured else ""
+    holds = _PICTURED if pictured else "This file holds no picture, face or position."
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"content=\"default-src 'none'; {images}style-src 'unsafe-inline'\">"
         f"<title>{TITLE}</title><style>{CSS}</style></head><body>{DEFS}"
         f"<header><h1>{TITLE}</h1><p>Which frames passed the gate, which did not, and why. "
         f"framegate {escape(_version())}.</p></header><main>{_overview(scenes)}{body}</main>"
-        "<footer><p>Times are seconds from the first frame of a scene. This file holds no "
-        "picture, face or position.</p></footer></body></html>\n"
+        "<footer><p>Times are seconds from the first frame of a scene. "
+        f"{holds}</p></footer></body></html>\n"
     )
 
 
@@ -85,7 +89,7 @@ def _scene(number: int, scene: SceneRecord) -> str:
     return (
         f'<section id="scene-{number}" aria-labelledby="{key}-h">'
         f'<h2 id="{key}-h">{escape(scene.name)} {_ok(scene)}</h2>'
-        f"{must}{notes}{_facts(scene)}{_picture(key, scene)}"
+        f"{must}{notes}{_facts(scene)}{_pictures(scene)}{_picture(key, scene)}"
         f"{_reasons(scene)}{_rules(scene)}{_stretches(scene)}</section>"
     )
 
@@ -108,6 +112,18 @@ def _facts(scene: SceneRecord) -> str:
     ]
     items = "".join(f"<div><dt>{k}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
     return f"<dl>{items}</dl>"
+
+
+def _pictures(scene: SceneRecord) -> str:
+    """What the viewer got, where the scene kept some of it."""
+    if not scene.pictures:
+        return ""
+    shown = "".join(
+        f'<img width="320" alt="Frame {number} as the viewer got it" '
+        f'src="data:image/png;base64,{base64.b64encode(picture).decode()}"> '
+        for number, picture in enumerate(scene.pictures, 1)
+    )
+    return f"<figure>{shown}<figcaption>As the viewer got them</figcaption></figure>"
 
 
 def _picture(key: str, scene: SceneRecord) -> str:
@@ -259,6 +275,7 @@ _KEY = (
     ("wait", "lowest, dotted: blocked while waiting"),
     ("none", "empty: no data"),
 )
+_PICTURED = "Its pictures are masked frames of public demo footage; it holds no face or position."
 _AUDIT = {True: "verified", False: "does not verify", None: "-"}
 _FAMILY = {
     Family.INTEGRITY: "integrity",

@@ -153,6 +153,7 @@ class SceneRecord:
     ok: bool | None = None  # whether what must happen did; None where nothing must
     notes: tuple[str, ...] = ()
     rules: Mapping[str, RuleNote] = field(default_factory=dict)
+    pictures: tuple[bytes, ...] = ()  # PNG; masked frames of demo footage, and nothing else
 
 
 def summarise(

@@ -109,3 +109,13 @@ def test_no_settling_takes_long_enough_to_miss_a_heartbeat(
 
     assert len(batches) > 5
     assert max(batches) <= BATCH
+
+
+@pytest.mark.parametrize("passing", [Context.CONTROLLED, Context.UNCONTROLLED])
+def test_a_released_frame_is_in_the_context_in_which_its_lane_passes(passing: Context) -> None:
+    recorder = Recorder(passing)
+    recorder.resolved([Resolved(0, F, None, 1, 1000)])
+
+    decisions, _, _ = recorder.finish()
+
+    assert [d.context for d in decisions] == [passing]

@@ -253,3 +253,15 @@ def test_a_long_strip_is_described_shortly():
 
     assert words.endswith("and 18 more.")
     assert describe([], Span(0, S)) == "No data."
+
+
+def test_pictures_of_masked_frames_are_shown_and_said() -> None:
+    shown = render([scene(pictures=(b"\x89PNG one", b"\x89PNG two"))])
+    without = render([scene()])
+
+    assert shown.count("data:image/png;base64,") == 2
+    assert shown.count('alt="Frame ') == 2
+    assert "img-src data:" in shown
+    assert "masked frames of public demo footage" in shown
+    assert "data:" not in without
+    assert "holds no picture, face or position" in without
