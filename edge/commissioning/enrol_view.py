@@ -36,6 +36,7 @@ from edge.view.signs import Pixels
 from edge.view.view_file import Enrolment, SceneCheck
 
 SECONDS = (0.2, 60.0)  # how long a source may be looked at
+DEFAULT_SECONDS = 8.0  # somebody who stands still shows in time: the longer, the surer
 _KEPT = 40  # frames a source, up to twice as many
 _JUDGED = 5  # frames the scene model sees
 

@@ -20,7 +20,7 @@ from edge.cameras.live import open_camera
 from edge.cameras.opencv import FileCamera
 from edge.cameras.source import parse_source
 from edge.clock import BootClock
-from edge.commissioning.enrol_view import Request, enroll
+from edge.commissioning.enrol_view import DEFAULT_SECONDS, Request, enroll
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.records import parse_device, parse_session
 from edge.errors import UsageError
@@ -115,7 +115,7 @@ def _fill(folder: Path, answers: Answers) -> Fingerprint:
     request = Request(
         sources=(answers.source,),
         out=folder / VIEW_NAME,
-        seconds=2.0,
+        seconds=DEFAULT_SECONDS,
         mask_people=answers.trial,
         enforce=not answers.trial,
     )

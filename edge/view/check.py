@@ -133,7 +133,8 @@ class ViewCheck:
         hidden = float((strange & ~self._lately(explained, captured_ns)).mean())
         quadrants = signs.quadrants(seen_blocks)
 
-        level = self._level(captured_ns, np.where(agrees, contrasts, -1.0 * contrasts)[mask])
+        signed = np.where(agrees, contrasts, -1.0 * contrasts)[mask]
+        level = self._level(captured_ns, signed, explained)
         going = []
         needed = max(MIN_SEEN, self._total / 2)
         if int(seen.sum()) < needed or quadrants < MIN_QUADRANTS or hidden > MAX_HIDDEN:
@@ -194,7 +195,9 @@ class ViewCheck:
         self._covered.append((captured_ns, spent_ns))
         return sum(ns for _, ns in self._covered) > COVERED_NS
 
-    def _level(self, captured_ns: int, pairs: NDArray[np.float64]) -> float:
+    def _level(
+        self, captured_ns: int, pairs: NDArray[np.float64], explained: NDArray[np.bool_]
+    ) -> float:
         """How much of the last two seconds' contrast is left, in the middle block.
 
         A cross-fade takes contrast from every block, and goes on. A hand takes
@@ -204,15 +207,21 @@ class ViewCheck:
         Args:
             captured_ns: when the frame was captured.
             pairs: contrast of each enrolled pair, negative where its sign is wrong.
+            explained: the blocks that a person covers. Whoever comes near takes contrast from
+                more than half of all, so the others are judged by themselves, too, if they are
+                enough: what keeps its level either way is no fade, which takes it from each.
         """
         sums = np.bincount(self._block_of_pair, pairs, signs.BLOCKS)
         now = np.asarray(sums[self._enrolled], np.float64)
+        away = ~explained[self._enrolled]
+        away = away if int(away.sum()) >= MIN_SEEN else np.ones_like(away)
         while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
             self._levels.popleft()
         if len(self._levels) < _BASELINE_READINGS:
             level = 1.0
         else:
-            level = _of(now, np.median([known for _, known in self._levels], axis=0))
+            usual = np.median([known for _, known in self._levels], axis=0)
+            level = max(_of(now, usual), _of(now[away], usual[away]))
         fell, self._fell = self._fell, None
         if level < MIN_LEVEL and fell is not None and _of(now, fell) >= _FALLING:
             self._levels.clear()

@@ -432,3 +432,40 @@ def test_placards_of_real_streets_before_real_rooms(data_dir, faces, name):
     assert len(accepted) <= 6  # of 300; before there was a limit for the picture, about 90
     assert max(accepted, default=0.0) < 0.6
     assert all(r.reasons_continue == () for _, r in own_readings)
+
+
+def _near(room):
+    """Somebody near, before 28 of 48 blocks, and where that is."""
+    view, where = room.copy(), np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
+    view[:, 80:360] = (90, 120, 180)
+    where[:, 8:36] = 255
+    return view, where
+
+
+def test_whoever_comes_near_takes_no_level_from_what_is_left(fingerprint, room):
+    """Unexplained, the same takes the contrast of the middle block."""
+    near, where = _near(room)
+    explained, unexplained = ViewCheck(fingerprint), ViewCheck(fingerprint)
+    for i in range(10):
+        for check in (explained, unexplained):
+            check.read(render.with_noise(room, i), i * 100 * MS, ())
+
+    assert explained.read(near, S, (), where).level > 0.9
+    assert unexplained.read(near, S, ()).level < 0.75
+
+
+def test_a_fade_behind_somebody_near_is_noticed_all_the_same(fingerprint, room):
+    near, where = _near(room)
+    other = render.street()
+    check = ViewCheck(fingerprint)
+    for i in range(10):
+        check.read(render.with_noise(near, i), i * 100 * MS, (), where)
+
+    for step in range(1, 11):
+        share = step / 10
+        mixed = cv2.addWeighted(room, 1 - share, other, share, 0)
+        mixed[:, 80:360] = near[:, 80:360]
+        if check.read(mixed, (10 + step) * 100 * MS, (), where).reasons_continue:
+            break
+
+    assert 0.1 <= share <= 0.5

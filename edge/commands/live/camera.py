@@ -43,7 +43,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     enroll.add_argument("--out", type=Path, required=True, metavar="FILE", help="the fingerprint")
     enroll.add_argument(
-        "--seconds", type=float, default=2.0, help="seconds to record of each source (default 2)"
+        "--seconds", type=float, default=8.0, help="seconds to record of each source (default 8)"
     )
     enroll.add_argument(
         "--mask-people", action="store_true", help="leave people out instead of refusing the view"

@@ -28,7 +28,7 @@ COPIES = 8  # frames that are altered
 PLAIN = 40  # frames that are compared as they are
 MIN_SHOWN = 0.5  # share of a take's frames in which a place must be free of people
 LEFT = 0.3  # share of the frames with somebody in a block that differ from the usual picture
-LASTING = 0.05  # share of the frames in which a block must move: one frame may be damaged
+LASTING = 0.1  # share of the frames in which a block must move: one frame may be damaged
 AROUND = 2  # frames before and after one with somebody in it
 GLARE = 250  # grey level from which a pixel is clipped
 _REFERENCE_WIDTH = 640  # shifts are in pixels of a picture this wide
@@ -77,11 +77,11 @@ def take_of(
     chosen = _spread(len(frames), PLAIN)
     frames, people = [frames[i] for i in chosen], [people[i] for i in chosen]
     moves = movement.moved(movement.apparent_motion(frames))
-    people = _with_doubtful(people, [doubtful[i] for i in chosen], moves)
+    people = _with_doubtful(people, [doubtful[i] for i in chosen], _lasting(moves))
     found = np.stack([_by_block(one) for one in people])
     near = _around(found)
     proven = _came_and_went(found, moves)
-    unknown = (moves & ~_beside(near)).sum(axis=0) >= max(2, LASTING * len(frames))
+    unknown = _lasting(moves & ~_beside(near))
     moving = _reach(unknown) if enforce else np.zeros(signs.BLOCKS, np.bool_)
     lasting = np.any(people, axis=0) & ~_places(proven)
     free = [
@@ -126,7 +126,7 @@ def _judge(
         robust=candidates & (held >= HELD) & (steady >= HELD),
         people=people,
         moving=moving,
-        lively=np.asarray((found & _beside(moves)).any(axis=0), np.bool_),
+        lively=_lasting(found & _beside(moves)),
         lost=lost,
         glare=_by_block(np.median(thumbs, axis=0) >= GLARE, 0.5),
         frames=tuple(frames[i] for i in altered),
@@ -175,13 +175,18 @@ def _typical(thumbs: Sequence[Pixels], free: Sequence[Places]) -> tuple[Pixels, 
     return signs.signs(typical), signs.contrasts(typical)
 
 
+def _lasting(blocks: NDArray[np.bool_]) -> Blocks:
+    """The blocks of which that holds in more than a frame or two."""
+    return np.asarray(blocks.sum(axis=0) >= max(2, LASTING * len(blocks)), np.bool_)
+
+
 def _with_doubtful(
-    people: Sequence[Places], doubtful: Sequence[Places], moves: NDArray[np.bool_]
+    people: Sequence[Places], doubtful: Sequence[Places], moved: Blocks
 ) -> list[Places]:
     """People, and where somebody may be if anything moves there: a wall taken for one does not."""
     anywhere = np.any(doubtful, axis=0)
     _, label = cv2.connectedComponents(anywhere.astype(np.uint8))
-    alive = set(label[anywhere & _places(np.asarray(moves.any(axis=0), np.bool_))])
+    alive = set(label[anywhere & _places(moved)])
     counts = np.isin(label, list(alive)) & anywhere
     return [one | (other & counts) for one, other in zip(people, doubtful, strict=True)]
 
