@@ -1,9 +1,11 @@
-"""`framegate camera enroll`: sign the view that a fixed camera sees every day."""
+"""`framegate camera`: sign the view that a fixed camera sees every day; draw what no lane shows."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from edge.commands.live import _mask
 
 EXAMPLES = """\
 examples:
@@ -25,12 +27,12 @@ first enrolment than one renewal may go. It keeps the old view as NAME.before.
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parser of `framegate camera`."""
-    parser = commands.add_parser("camera", help="enrol the view of a fixed camera")
+    parser = commands.add_parser("camera", help="enrol the view of a fixed camera; draw masks")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     enroll = actions.add_parser(
         "enroll",
         help="record the empty view and sign its fingerprint",
-        description=__doc__,
+        description="Record the empty view that a fixed camera sees every day, and sign it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -73,6 +75,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
     enroll.set_defaults(handler=run_enroll)
+    _mask.register(actions)
 
 
 def run_enroll(args: argparse.Namespace) -> int:

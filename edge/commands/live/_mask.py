@@ -1,0 +1,143 @@
+"""`framegate camera mask`: draw the places that no lane shows, by numbers, on a still."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = """\
+Draw fixed masks by numbers on a still of the camera: prints the lines for the device record, and
+writes a picture of what every lane would show. Nothing is signed."""
+EXAMPLES = """\
+examples:
+  framegate camera mask --source 0 --polygon 0,0 0.3,0 0.3,0.4 0,0.4 --out preview.png
+  framegate camera mask --still hall.png --polygon 0.5,0.2 0.7,0.2 0.7,0.6 \\
+      --polygon 0,0.9 1,0.9 1,1 0,1
+
+A corner is X,Y as shares of the picture, from 0,0 (upper left) to 1,1. Put the printed lines
+into the device record and sign it again. The preview is not masked by itself for others: keep it
+as private as the camera's picture.
+"""
+_GRID = 10  # lines a side that help to find the numbers
+
+
+def register(actions: Any) -> None:
+    """Add the parser of `framegate camera mask`."""
+    parser = actions.add_parser(
+        "mask",
+        help="draw the places that no lane shows",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--source", metavar="SRC", help="camera index, device, stream or file")
+    where.add_argument("--still", type=Path, metavar="FILE", help="a picture that was taken before")
+    parser.add_argument(
+        "--polygon",
+        action="append",
+        nargs="+",
+        required=True,
+        metavar="X,Y",
+        help="the corners of one place; repeat for several",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("mask-preview.png"),
+        metavar="FILE",
+        help="the preview, a PNG (default mask-preview.png)",
+    )
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, draw and print."""
+    import cv2
+
+    from edge.errors import UsageError
+    from edge.files import write_whole
+    from edge.masking import polygons
+
+    try:
+        found = polygons.read_polygons([[_corner(text) for text in one] for one in args.polygon])
+    except ValueError as err:
+        raise UsageError(f"--polygon: {err}") from err
+    picture = _picture(args)
+    height, width = picture.shape[:2]
+    filled = polygons.levels(found, height, width)
+    if filled.all():
+        raise UsageError(f"--polygon: nothing of the {width}x{height} picture is left to see")
+    shown = preview(picture, filled)
+    done, data = cv2.imencode(".png", shown)
+    assert done
+    try:
+        write_whole(args.out, data.tobytes(), 0o600)
+    except OSError as err:
+        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    corners = ", ".join(
+        "[" + ", ".join(f"[{x:g}, {y:g}]" for x, y in polygon) + "]" for polygon in found
+    )
+    print(f"[mask]\npolygons = [{corners}]")
+    share = float((filled != 0).mean())
+    print(f"# {share:.0%} of the picture is hidden; {args.out} shows what is left")
+    return 0
+
+
+def preview(picture: Any, filled: Any) -> Any:
+    """What every lane would show, with thin lines at every tenth of a side."""
+    import numpy as np
+
+    from edge.cameras.layout import Layout
+    from edge.masking.mask import Mask
+
+    height, width = picture.shape[:2]
+    shown = np.empty_like(picture)
+    Mask(height, width, filled).copy(picture, shown, Layout.BGR)
+    for part in range(1, _GRID):
+        shown[part * height // _GRID, ::2] = 255
+        shown[::2, part * width // _GRID] = 255
+    return shown
+
+
+def _corner(text: str) -> list[float]:
+    x, comma, y = text.partition(",")
+    try:
+        return [float(x), float(y if comma else "")]
+    except ValueError as err:
+        raise ValueError(f"expected a corner as X,Y, got {text!r}") from err
+
+
+def _picture(args: argparse.Namespace) -> Any:
+    """One BGR picture of the source."""
+    import cv2
+    import numpy as np
+
+    from edge.cameras.live import open_camera
+    from edge.cameras.opencv import FileCamera
+    from edge.cameras.source import parse_source
+    from edge.clock import BootClock
+    from edge.errors import CameraError, UsageError
+    from edge.files import read_named
+
+    if args.still is not None:
+        try:
+            data = read_named(args.still, 64 * 1024 * 1024)
+        except OSError as err:
+            raise UsageError(f"--still {args.still}: cannot be read: {err.strerror}") from err
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        if picture is None:
+            raise UsageError(f"--still {args.still}: expected a picture, PNG or JPEG")
+        return picture
+    source = parse_source(args.source)
+    camera = (
+        open_camera(args.source, BootClock()) if source.live else FileCamera(Path(source.target))
+    )
+    try:
+        shot = next(iter(camera.shots()), None)
+        if shot is None:
+            raise CameraError("the camera delivered no frame")
+        return camera.layout.bgr(shot.frame).copy()
+    finally:
+        camera.close()
