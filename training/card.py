@@ -22,7 +22,9 @@ veto at run time where it is confident. It never permits anything.
 **Must not be used** to decide alone that a place is private or controlled, to judge
 people, or as evidence after the fact. A person near the camera looks like somebody at the
 wheel to it: the guard withholds its veto where silhouettes cover 35 % of the picture, and
-elsewhere vetoes only what it says in two readings, a second apart. A picture in portrait
+elsewhere vetoes only what it says in two readings, a second apart. At enrolment people are
+blurred into what surrounds them before the view is judged, and over 35 % of the picture nothing
+is said of the place at all. A picture in portrait
 (higher than 1.15 times its width) or over twice as wide as high is judged by the mean of
 overlapping squares, for it was trained on neither. On portrait cuts of its own training
 pictures, 120 a class, squares take 4 % of public interiors for private instead of 9 % and keep
