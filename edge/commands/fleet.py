@@ -24,6 +24,8 @@ examples, a witness for a fleet and a device that visits it:
   framegate fleet keygen witness.example/w1 --out w1.key     prints the line for POLICY
   framegate fleet witness --policy POLICY --key w1.key --state w1.db --new --listen 127.0.0.1:8330
   framegate fleet courier --log audit --policy POLICY --every 3600
+  framegate fleet courier --log audit --policy POLICY --by /media/usb    without a network, and
+  framegate fleet answer /media/usb --name w1 --policy POLICY --key w1.key --state w1.db
   framegate audit verify audit --key log.pub --witnesses POLICY
   framegate fleet status --policy POLICY --state w1.db       silent logs and forked ones
   framegate fleet evidence --state w1.db                     logs that signed two histories
@@ -56,6 +58,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     witness.set_defaults(handler=_witness)
 
+    offline = actions.add_parser("answer", help="answer a request that came as a file")
+    offline.add_argument("folder", type=Path, metavar="DIR", help="with NAME.request in it")
+    offline.add_argument("--name", required=True, help="of this witness in the device's policy")
+    _policy(offline)
+    offline.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
+    _state(offline)
+    offline.set_defaults(handler=_answer)
+
     evidence = actions.add_parser("evidence", help="print logs that signed two histories")
     _state(evidence)
     evidence.set_defaults(handler=_evidence)
@@ -75,6 +85,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     courier.add_argument("--key", type=Path, metavar="PUB", help="its public key (DIR/log.pub)")
     courier.add_argument("--out", type=Path, metavar="DIR", help="for what comes back (the log's)")
     courier.add_argument("--every", type=float, default=3600.0, metavar="S", help="default 3600")
+    courier.add_argument(
+        "--by", type=Path, metavar="DIR", help="no network: requests and answers are files there"
+    )
     courier.add_argument("--once", action="store_true", help="one round, then say how it went")
     courier.set_defaults(handler=_courier)
 
@@ -193,6 +206,8 @@ def _courier(args: argparse.Namespace) -> int:
     from edge.fleet.http_post import post
 
     policy = read_policy(args.policy)
+    if args.by is not None:
+        return _trip(args, policy)
     if not any(named.url for named in policy.witnesses):
         raise UsageError(f"{args.policy}: expected a witness with its URL, to visit")
     if args.every < 1:
@@ -208,6 +223,35 @@ def _courier(args: argparse.Namespace) -> int:
             return code
         over.wait(args.every)
     return code
+
+
+def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:
+    """What was answered is taken in, and the newest checkpoint is laid out for the next trip."""
+    from edge.commissioning.keys import read_verifier
+    from edge.fleet.trip import Trip
+
+    if not policy.witnesses:
+        raise UsageError(f"{args.policy}: expected a witness")
+    if not args.by.is_dir():
+        raise UsageError(f"--by {args.by}: expected a folder")
+    key = read_verifier(args.key or args.log / "log.pub")
+    return _round(Trip(args.log, args.out or args.log, key, policy, args.by).round)
+
+
+def _answer(args: argparse.Namespace) -> int:
+    from edge.fleet.trip import answer_file
+    from edge.fleet.witness_store import SqliteStore
+
+    policy, signer = read_policy(args.policy), _secret(args.key)
+    store = SqliteStore(args.state, policy.logs)
+    try:
+        found = answer_file(args.folder, args.name, store, signer, int(time.time()))
+    except OSError as err:
+        raise UsageError(f"cannot use {err.filename}: {err.strerror}") from err
+    print(f"{args.name}: {int(found.status)}")
+    if found.forked:
+        _say(f"LOG_FORKED {found.forked}: it signed two histories")
+    return 0 if found.status == 200 else 1
 
 
 def _round(visit: object) -> int:

@@ -85,16 +85,23 @@ class Courier:
         """
         self._log, self._out, self._key = log, out, key
         self._policy, self._post = policy, post
-        self._seen: dict[str, int] = {}  # what each witness cosigned last, as far as is known
+        self._seen = self._remembered()  # what each witness cosigned last, as far as is known
 
-    def round(self, time_s: int) -> Round:
+    def begin_from(self, name: str, size: int) -> None:
+        """Take it that the witness `name` of the policy cosigned `size` last; it says if not."""
+        self._seen[name] = size
+
+    def round(self, time_s: int, note: bytes | None = None) -> Round:
         """Visit every witness that has a URL, and keep what they signed.
+
+        Args:
+            note: an older checkpoint to take there, in place of the one that is published.
 
         Raises:
             AuditError: there is no checkpoint by this key, or its tiles are gone.
             OSError: what was brought back cannot be written.
         """
-        head = self._head()
+        head = self._head() if note is None else self._read(note)
         visits = tuple(
             self._visit(named, head, time_s) for named in self._policy.witnesses if named.url
         )
@@ -122,7 +129,7 @@ class Courier:
                     return Visit(named.name, Outcome.REFUSED, "409 without a size")
                 if int(size) == old == head.size:
                     return self._alarm(named, head, sent, status, answer, time_s)
-                old = int(size)
+                old = self._seen[named.name] = int(size)
                 continue
             if status == Status.NOT_CONSISTENT:
                 return self._alarm(named, head, sent, status, answer, time_s)
@@ -162,14 +169,26 @@ class Courier:
         what = "a longer history" if longer else "another history"
         return Visit(named.name, Outcome.FORKED, f"it has seen {what} than {head.size} entries")
 
+    def _remembered(self) -> dict[str, int]:
+        """What is kept from earlier rounds; nothing if it is not this log's."""
+        kept = _whole(self._out / COSIGNED)
+        try:
+            size = self._read(kept).size
+            there = {found.witness for found in self._policy.found(kept)}
+        except AuditError:
+            return {}
+        return {w.name: size for w in self._policy.witnesses if w.witness in there}
+
     def _head(self) -> _Head:
-        note = _whole(self._log / CHECKPOINT)
+        return self._read(_whole(self._log / CHECKPOINT))
+
+    def _read(self, note: bytes) -> _Head:
         text, _ = read_note(note, [self._key])
         size, _root = parse_checkpoint(text, self._key.name)
         return _Head(first_signature_alone(note.decode()).encode(), size)
 
     def _keep(self, head: _Head, found: list[Cosignature]) -> None:
-        if not found:
+        if not found or head.size < max(self._remembered().values(), default=0):
             return
         lines = {one.witness: one.line for one in (*self._policy.found(self._kept(head)), *found)}
         write_whole(self._out / COSIGNED, head.note + b"".join(lines.values()), 0o644)

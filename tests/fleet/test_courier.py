@@ -101,6 +101,7 @@ def test_a_growing_log_is_cosigned_by_all_each_round_and_kept_beside_the_checkpo
 
 def test_a_courier_that_forgot_finds_the_size_by_asking(world: World) -> None:
     world.courier().round(NOW_S)
+    (world.log / COSIGNED).unlink()
     world.grow(10)
     world.sent.clear()
 
