@@ -174,7 +174,7 @@ def _evidence(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from edge.fleet.witness_store import SqliteStore, Standing
+    from edge.fleet.witness_store import LogStatus, SqliteStore
 
     if args.silent_after < 1:
         raise UsageError(f"--silent-after: expected 1 or more seconds, got {args.silent_after}")
@@ -182,7 +182,7 @@ def _status(args: argparse.Namespace) -> int:
     states = store.states(int(time.time()), args.silent_after)
     if args.json:
         rows = [
-            {"log": s.origin, "size": s.size, "time_s": s.time_s, "state": s.standing.value}
+            {"log": s.origin, "size": s.size, "time_s": s.time_s, "state": s.status.value}
             for s in states
         ]
         print(json.dumps(rows, indent=1))
@@ -190,10 +190,10 @@ def _status(args: argparse.Namespace) -> int:
         width = max((len(state.origin) for state in states), default=0)
         for state in states:
             when = "-" if state.time_s is None else _moment(state.time_s)
-            print(f"{state.origin:{width}}  {state.size:>10}  {when:20}  {state.standing.value}")
-        counts = Counter(state.standing for state in states)
-        print(", ".join(f"{counts[standing]} {standing.value}" for standing in Standing))
-    return 0 if all(state.standing is Standing.OK for state in states) else 1
+            print(f"{state.origin:{width}}  {state.size:>10}  {when:20}  {state.status.value}")
+        counts = Counter(state.status for state in states)
+        print(", ".join(f"{counts[status]} {status.value}" for status in LogStatus))
+    return 0 if all(state.status is LogStatus.OK for state in states) else 1
 
 
 def _moment(time_s: int) -> str:

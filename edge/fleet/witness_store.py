@@ -46,7 +46,7 @@ class Evidence:
     request: bytes  # what was sent after it
 
 
-class Standing(Enum):
+class LogStatus(Enum):
     """How a log stands with its witness; the value is what is printed."""
 
     OK = "ok"
@@ -62,7 +62,7 @@ class LogState:
     origin: str
     size: int
     time_s: int | None  # when it was cosigned last
-    standing: Standing
+    status: LogStatus
 
 
 class SqliteStore:
@@ -160,13 +160,13 @@ class SqliteStore:
         found = []
         for origin in sorted({*self._keys, *seen}):
             size, time_s = seen.get(origin, (0, None))
-            state = Standing.OK
+            state = LogStatus.OK
             if origin in forked:
-                state = Standing.FORKED
+                state = LogStatus.FORKED
             elif time_s is None:
-                state = Standing.NEVER
+                state = LogStatus.NEVER
             elif now_s - time_s > silent_s:
-                state = Standing.SILENT
+                state = LogStatus.SILENT
             found.append(LogState(origin, size, time_s, state))
         return tuple(found)
 

@@ -16,7 +16,7 @@ from edge.audit.proofs.merkle import EMPTY_ROOT
 from edge.audit.segment import checkpoint_text
 from edge.errors import UsageError
 from edge.fleet.witness import SIZE_TYPE, Answer, Head, Status, answer
-from edge.fleet.witness_store import SqliteStore, Standing
+from edge.fleet.witness_store import LogStatus, SqliteStore
 from tests.fleet.histories import History, forked, honest
 
 LOG, SECOND, STRANGER = (Signer.generate(f"framegate-{n}/log") for n in ("0001", "0002", "9999"))
@@ -248,13 +248,13 @@ def test_silence_is_told_apart_from_a_fork_and_from_a_log_that_is_well(tmp_path:
     store = opened(tmp_path / "w.db")
     ask(store, HISTORY.request(0, 5))
 
-    def standing(now_s: int) -> list[Standing]:
-        return [state.standing for state in store.states(now_s, 3600)]
+    def status(now_s: int) -> list[LogStatus]:
+        return [state.status for state in store.states(now_s, 3600)]
 
-    assert standing(NOW_S + 3600) == [Standing.OK, Standing.NEVER]
-    assert standing(NOW_S + 3601) == [Standing.SILENT, Standing.NEVER]
+    assert status(NOW_S + 3600) == [LogStatus.OK, LogStatus.NEVER]
+    assert status(NOW_S + 3601) == [LogStatus.SILENT, LogStatus.NEVER]
     assert answer(HISTORY.request(5, 5), store, EYE, NOW_S + 3601).status is Status.COSIGNED
-    assert standing(NOW_S + 3601) == [Standing.OK, Standing.NEVER]  # alive, though it grew not
+    assert status(NOW_S + 3601) == [LogStatus.OK, LogStatus.NEVER]  # alive, though it grew not
     ask(store, honest(SECOND, 3).request(0, 3))
     ask(store, forked(SECOND, 4, 1).request(3, 4))
-    assert standing(NOW_S) == [Standing.OK, Standing.FORKED]
+    assert status(NOW_S) == [LogStatus.OK, LogStatus.FORKED]
