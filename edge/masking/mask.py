@@ -20,7 +20,7 @@ from edge.masking import blocks
 from edge.masking.blocks import BLOCK_PX, CLEAR, FILLED, Levels, Rect
 from edge.masking.noise import Noise
 
-SAMPLES = 4  # a side, of which the mean makes a cell
+SAMPLES = 2  # a side, of which the mean makes a cell; more cost more and tell more
 _BLACK = {Layout.BGR: (0,), Layout.NV12: (16, 128), Layout.I420: (16, 128, 128)}
 
 

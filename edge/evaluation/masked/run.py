@@ -60,6 +60,7 @@ class Found:
     misses: list[np.ndarray] = field(default_factory=list)  # as they would have left, boxed
     known: int = 0  # faces that the recogniser knows again in the next sample, and from all others
     masked_known: int = 0  # of those, taken for the same where that sample is masked
+    masked_alone: int = 0  # of those, taken for nobody else, as it was in the clear
     masked_others: int = 0  # masked faces taken for somebody else: what chance gives
     others: int = 0  # such pairs
 
@@ -185,7 +186,9 @@ def _attack(
         told_apart = len(own) == 1 and not any(same(known, clear) for known in strangers)
         if told_apart and same(own[0], clear):
             found.known += 1
-            found.masked_known += same(own[0], still)
+            again = same(own[0], still)
+            found.masked_known += again
+            found.masked_alone += again and not any(same(known, still) for known in strangers)
     return now
 
 
