@@ -140,3 +140,44 @@ def test_a_daemon_with_a_bad_configuration_is_refused_in_one_line(
     output = capsys.readouterr().err
     assert output.count("\n") == 1
     assert "and 3 more" in output
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        "{ A = 1 }",
+        '{ "A B" = "x" }',
+        '{ FRAMEGATE_TOKEN = "x" }',
+        '{ "" = "x" }',
+        '"A=x"',
+        '["A=x"]',
+    ],
+)
+def test_the_matchers_environment_is_a_table_of_its_own_texts(env: str) -> None:
+    (line,) = problems(GOOD + f"[matcher]\nenv = {env}\n".encode())
+
+    assert line.startswith(f"{PATH}:5: [matcher] env: expected a table of texts")
+
+
+def test_the_matcher_begins_where_and_with_what_the_file_says() -> None:
+    text = GOOD + b'[matcher]\ncwd = "app"\nenv = { LD_PRELOAD = "/x.so", B = "2" }\n'
+
+    found = parse_settings(text, PATH)
+
+    assert found.matcher_cwd == PATH.parent / "app"
+    assert found.matcher_env == (("LD_PRELOAD", "/x.so"), ("B", "2"))  # at its exec alone
+    assert parse_settings(show(text).encode(), PATH) == found
+    assert parse_settings(GOOD, PATH).matcher_env == ()
+
+
+@pytest.mark.parametrize("given", ["A", "=x", "1A=x", "FRAMEGATE_FD=3"])
+def test_a_variable_that_is_none_is_one_line_on_the_command_line(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--source", "x", "--device", "D", "--session", "S", "--matcher-env", given]
+
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == 2
+    assert f"expected NAME=TEXT, got {given!r}" in capsys.readouterr().err
