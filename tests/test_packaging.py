@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge.cli import build_parser
+from edge.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
@@ -83,6 +85,26 @@ def test_the_wheel_holds_every_module_and_data_file_the_packages_have(wheel):
 
     assert expected - set(wheel) == set()
     assert any(name.endswith(".cedar") for name in wheel)
+
+
+def test_the_client_is_a_wheel_of_its_own_that_asks_for_numpy_alone(tmp_path):
+    copy = shutil.copytree(ROOT / "client", tmp_path / "client")
+    built = subprocess.run(
+        [sys.executable, "-c", _BUILD, str(tmp_path)], cwd=copy, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr[-2000:]
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        (metadata,) = [archive.read(name).decode() for name in names if name.endswith("METADATA")]
+
+    assert {name for name in names if "dist-info" not in name} == {
+        f"framegate_client/{path.name}"
+        for path in (ROOT / "client" / "framegate_client").iterdir()
+        if path.is_file()
+    }
+    assert re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE) == ["numpy"]
+    assert f"Version: {VERSION}\n" in metadata
 
 
 def test_the_wheel_holds_no_tests_and_no_footage(wheel):
