@@ -2,7 +2,8 @@
 
 Each module of `edge.commands` offers `register(subparsers)`, which adds one
 parser and sets `handler` on it; a handler takes the parsed arguments and
-returns an exit code: 0 done, 1 a check failed, 2 bad usage or input.
+returns an exit code: 0 done, 1 a check failed, 2 bad usage or input. One that looks
+at pictures sets `pictures` too, and is not started without memory for that.
 Heavy imports belong inside handlers, so that `--help` is quick.
 """
 
@@ -28,6 +29,7 @@ os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
 
 import edge.commands
 from edge.errors import GuardError, spent
+from edge.scheduling import require_memory
 from edge.version import VERSION
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -77,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
         args = build_parser().parse_args(argv)
+        if getattr(args, "pictures", False):
+            require_memory()
         code = int(args.handler(args))
         sys.stdout.flush()  # what does not fit is noticed here, not at the very end
         return code

@@ -16,8 +16,12 @@ import hashlib
 import os
 import secrets
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from edge.errors import UsageError
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -189,3 +193,28 @@ def _opened(path: Path, flags: int) -> tuple[BinaryIO, os.stat_result]:
 
 def _odd(path: Path) -> OSError:
     return OSError(errno.EINVAL, f"{path.name} is no regular file")
+
+
+def temporary_place() -> Path:
+    """Where temporary files go.
+
+    Raises:
+        UsageError: no such folder can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as err:
+        raise UsageError(
+            "no folder for temporary files can be written: expected /tmp, or TMPDIR to name another"
+        ) from err
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A new folder for temporary files, gone at the end.
+
+    Raises:
+        UsageError: there is no place for it.
+    """
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=temporary_place()) as folder:
+        yield Path(folder)

@@ -1,7 +1,8 @@
-"""What a process asks the kernel for: to run before others, and to take memory back.
+"""What a process asks the kernel for: to run before others, memory enough, and some of it back.
 
-Nothing here is required. What was not granted is said, because it shows in the
-tail of every latency.
+To run first is not required. What was not granted is said, because it shows in
+the tail of every latency. Too little memory is found before a library fails at
+it: OpenBLAS then ends the process, and OpenCV may crash it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import gc
 import os
 import resource
 
+from edge.errors import UsageError
+
+LEAST_ADDRESSES = 1 << 30  # bytes; replaying 640x480 takes 0.7 of it on two processors
 FUSE_US = 500_000  # RLIMIT_RTTIME: a runaway loop at real-time priority is ended
 
 
@@ -34,6 +38,20 @@ def real_time(priority: int) -> str:
         if _first_in_first_out(priority):
             return f"SCHED_FIFO {priority}"
     return "SCHED_OTHER: real-time scheduling is not allowed here; expect a longer tail"
+
+
+def require_memory() -> None:
+    """See that this process may map what pictures and models take.
+
+    Raises:
+        UsageError: its limit is below that.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
+        raise UsageError(
+            f"too little memory: expected a limit of at least {LEAST_ADDRESSES >> 20} MiB of "
+            f"addresses, got {limit >> 20} MiB (ulimit -v {LEAST_ADDRESSES >> 10})"
+        )
 
 
 def hold_real_time(priority: int) -> None:

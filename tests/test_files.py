@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,15 @@ from edge.commands.live.run import _environment_file
 from edge.commissioning.keys import KeyStore
 from edge.commissioning.toml_text import parse_toml
 from edge.errors import UsageError
-from edge.files import read_named, read_plain, read_secret, read_trusted, write_new, write_whole
+from edge.files import (
+    read_named,
+    read_plain,
+    read_secret,
+    read_trusted,
+    scratch_folder,
+    write_new,
+    write_whole,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 READERS: list[Callable[[Path, int], bytes]] = [read_plain, read_named, read_secret, read_trusted]
@@ -162,3 +171,18 @@ def test_there_is_one_place_for_it(pattern: str, home: str) -> None:
     ]
 
     assert places == [home]
+
+
+def test_no_place_for_temporary_files_is_one_line_and_a_place_is_used_and_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder("x-") as folder:
+        (folder / "a").write_text("b")
+        assert folder.parent == tmp_path
+    assert not folder.exists()
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "nosuch")])
+    with pytest.raises(UsageError, match="no folder for temporary files can be written"):
+        scratch_folder("x-").__enter__()

@@ -46,7 +46,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="DIR",
         help="folder for bench.json, footprint.json and report.html (default out/bench)",
     )
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, pictures=True)
 
 
 def run(args: argparse.Namespace) -> int:

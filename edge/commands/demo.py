@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 EXAMPLES = """\
@@ -28,7 +27,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), help="folder for the results (out/demo)"
     )
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, pictures=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,13 +35,14 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from edge.commands._demo_scenes import run_demo
+    from edge.files import scratch_folder
     from edge.report.live import Live, result_table
     from edge.report.page import write_report
 
     console = Console(highlight=False)
-    with tempfile.TemporaryDirectory(prefix="framegate-demo-") as scratch:
+    with scratch_folder("framegate-demo-") as scratch:
         with Live(console) as live:
-            records = run_demo(Path(scratch), live, say=lambda line: None)
+            records = run_demo(scratch, live, say=lambda line: None)
         console.print(result_table(records))
         args.out.mkdir(parents=True, exist_ok=True)
         write_report(args.out / "report.html", records)

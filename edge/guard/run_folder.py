@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.files import temporary_place
 
 _PREFIX = "framegate-run-"
 _SOCKET = "matcher.sock"
@@ -27,8 +28,9 @@ class RunFolder:
         """Make one in `place`, by default where temporary files go.
 
         Raises:
-            UsageError: a socket in there would have too long a name.
+            UsageError: no place can be written, or a socket in there would have too long a name.
         """
+        place = place or temporary_place()
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         held = _take(self.path)
         while held is None:  # somebody took it for a leftover before it was held
@@ -56,7 +58,7 @@ class RunFolder:
 def sweep(place: Path | None = None) -> int:
     """Remove the folders of guards of this user that are gone; returns how many."""
     removed = 0
-    for path in (place or Path(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
+    for path in (place or temporary_place()).glob(f"{_PREFIX}*"):
         held = _take(path)
         if held is not None:
             removed += _remove(path)

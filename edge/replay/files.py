@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -25,7 +24,7 @@ from edge.evidence import telemetry
 from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
-from edge.files import MODEL_BYTES, read_named
+from edge.files import MODEL_BYTES, read_named, scratch_folder, temporary_place
 from edge.guard.results import verified
 from edge.models.pull import asset
 from edge.policy.engine import Policy
@@ -82,6 +81,8 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     digest = camera.identity.digest
     fingerprint = _view(job, device, faces, digest)
     log = None if job.out is None else _fresh_log(job.out)
+    if log is None:
+        temporary_place()  # nobody keeps the log, and it goes there: before anything is said
     say("replay: the records are taken unsigned; nothing is released to any matcher")
     for path in job.telemetry:
         if ignored := ", ".join(telemetry.ignored_columns(path)):
@@ -89,8 +90,8 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     with contextlib.ExitStack() as scratch:
         folder = log
         if folder is None:  # nobody keeps it
-            place = scratch.enter_context(tempfile.TemporaryDirectory(prefix="framegate-"))
-            folder = Path(place) / "audit"
+            place = scratch.enter_context(scratch_folder("framegate-"))
+            folder = place / "audit"
         signer = Signer.generate("framegate/replay")
         clerk = Clerk(AuditLog.create_or_open(folder, signer))
         guard = Replay(

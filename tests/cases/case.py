@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
+from edge.errors import ModelError
+from edge.models.pull import asset
+from edge.sandbox.spec import NOBODY, missing
 from tests.support import render
-from tests.support.guards import DEVICE, SESSION
+from tests.support.guards import DEVICE, SESSION, Site, site
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FRAMES = 60  # of the clip that inputs are made from, at 30 a second
 
@@ -82,7 +88,7 @@ class Workshop:
             raise Skipped(f"ffmpeg cannot make it: {done.stderr.strip().splitlines()[-1:]}")
         return out
 
-    def replay(self, clip: Path, telemetry: Path | None = None) -> Found:
+    def replay(self, clip: Path, telemetry: Path | None = None, before: str = ":") -> Found:
         """What `framegate replay` makes of a clip."""
         device, session = self.folder / "D.toml", self.folder / "S.toml"
         device.write_text(DEVICE)
@@ -91,33 +97,87 @@ class Workshop:
         arguments = ["--device", str(device), "--session", str(session)]
         if telemetry is not None:
             arguments += ["--telemetry", str(telemetry)]
-        return self.framegate("replay", *arguments, "--", name)
+        return self.framegate("replay", *arguments, "--", name, before=before)
 
-    def framegate(self, *arguments: str, timeout_s: float = 120.0) -> Found:
-        """What the command comes to, run in the case's own folder."""
-        root = str(Path(__file__).resolve().parents[2])
-        environment = {**os.environ, "PYTHONPATH": root, **self.environment}
-        command = [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-m", "edge.cli"]
+    def framegate(self, *arguments: str, before: str = ":", timeout_s: float = 120.0) -> Found:
+        """What the command comes to, run in the case's own folder.
+
+        Args:
+            before: for a shell that then becomes the command: its limits, mounts, variables.
+        """
+        return _found(*self._run(arguments, before, timeout_s))
+
+    def guard(self, before: str = ":", *more: str, out: str = "out") -> Found:
+        """What `framegate run` comes to with a matcher that counts, at a commissioned site."""
+        room = self.folder / out / "matcher"
+        room.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(room, NOBODY, NOBODY)
+        alone = " -P" if sys.version_info >= (3, 11) else ""
+        matcher = f"{sys.executable}{alone} -m framegate_client.counter {room}/received.json"
+        code, output, errors = self._run(
+            (
+                *("run", "--source", str(self.site.clip), "--device", str(self.site.device)),
+                *("--session", str(self.site.session), "--keys", str(self.site.store.directory)),
+                *("--matcher", matcher, "--matcher-write", str(room), "--out", out, *more),
+            ),
+            before,
+            120.0,
+        )
+        last = errors.strip().splitlines()[-1:]  # it tells what it does before
+        return _found(code, output, b"".join(last) if b"Traceback" not in errors else errors)
+
+    @cached_property
+    def site(self) -> Site:
+        """Keys, signed records and a view for the clip.
+
+        Raises:
+            Skipped: there is no face detector here, or a layer of the sandbox is missing.
+        """
         try:
-            done = subprocess.run(
-                [*command, *arguments],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-            )
+            model = asset("centerface.onnx")
+        except ModelError as err:
+            raise Skipped(str(err)) from err
+        if missing():
+            raise Skipped("this machine lacks a layer of the matcher's sandbox")
+        self.folder.chmod(0o755)  # the matcher's user comes in
+        frames = render.lived_in(render.room(), 2 * FRAMES)  # longer than the dwell
+        clip = render.write_clip(self.folder / "long.avi", frames)
+        return site(self.folder / "site", clip, clip, model)
+
+    def _run(
+        self, arguments: Sequence[str], before: str, timeout_s: float
+    ) -> tuple[int, bytes, bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **self.environment}
+        entry = ROOT / "scripts" / "framegate"
+        beside = Path(sys.executable).with_name("framegate")
+        if beside.exists() and beside.read_bytes() == entry.read_bytes():
+            command = [str(beside)]  # as it is installed: an isolated interpreter from the start
+        else:
+            command = [sys.executable, "-I", "-m", "edge.entry"]
+        done = subprocess.Popen(
+            ["sh", "-c", f'{before}; exec "$@"', "sh", *command, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            output, errors = done.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            return Found(Outcome.FAULT, f"no end within {timeout_s:g} s")
-        return _found(done.returncode, done.stdout, done.stderr)
+            os.killpg(done.pid, signal.SIGKILL)
+            done.communicate()
+            return -signal.SIGKILL, b"", f"no end within {timeout_s:g} s".encode()
+        return done.returncode, output, errors
 
 
 def _found(code: int, out: bytes, err: bytes) -> Found:
     output, wrong = (text.decode(errors="replace").strip() for text in (out, err))
     lines = wrong.splitlines()
     if code < 0:
-        return Found(Outcome.FAULT, f"ended by signal {-code}")
+        return Found(Outcome.FAULT, f"ended by signal {-code} {wrong}")
     if "Traceback" in wrong:
         return Found(Outcome.FAULT, lines[-1])
     if code == 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,3 +254,33 @@ def test_columns_that_are_no_sensor_are_named(
 
     assert main(command) == 0
     assert "no sensor is called tampr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mebibytes", [60, 400])
+def test_too_little_memory_for_pictures_is_one_line_before_any_library_fails(
+    mebibytes: int,
+) -> None:
+    command = [sys.executable, "-m", "edge.cli", "replay", "c.mp4", "--device", "D", "--session"]
+    limited = ["sh", "-c", f'ulimit -v {mebibytes << 10}; exec "$@"', "sh", *command, "S"]
+
+    done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("framegate: too little memory: expected a limit of at least 1024")
+    assert done.stderr.count("\n") == 1
+
+
+def test_memory_enough_is_asked_no_further(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge.cli", "replay", str(tmp_path / "c.mp4")]
+    limited = ["sh", "-c", 'ulimit -v 2097152; exec "$@"', "sh", *command]
+
+    done = subprocess.run(
+        [*limited, "--device", "D", "--session", "S"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert "memory" not in done.stderr

@@ -74,7 +74,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="draw which blocks were enrolled and why others were not; shows no picture",
     )
     enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
-    enroll.set_defaults(handler=run_enroll)
+    enroll.set_defaults(handler=run_enroll, pictures=True)
     _mask.register(actions)
 
 

@@ -28,7 +28,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", type=Path, required=True, help="guard.toml")
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, pictures=True)
 
 
 def run(args: argparse.Namespace) -> int:

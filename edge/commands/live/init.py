@@ -84,7 +84,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--unkept-clock", action="store_true", help="no time service keeps this machine's clock"
     )
     parser.add_argument("--no-run", action="store_true", help="skip the first run")
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, pictures=True)
 
 
 _WORDS = (
@@ -238,20 +238,20 @@ class _Asker:
 
 def _first_run(config: Path) -> str:
     """Run the guard until a frame passes or the time is over; say what came of it."""
-    import tempfile
     import time
     from contextlib import closing
     from dataclasses import replace
 
     from edge.daemon.service import plan_of
     from edge.daemon.settings import load_settings
+    from edge.files import scratch_folder
     from edge.guard.supervisor import Guard
     from framegate_client import connect
 
     print(f"a first run, {_TRY_S:g} s at most ...", flush=True)
     began_s = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="framegate-init-") as folder:
-        plan = replace(plan_of(load_settings(config)), matcher=(), audit=Path(folder) / "audit")
+    with scratch_folder("framegate-init-") as folder:
+        plan = replace(plan_of(load_settings(config)), matcher=(), audit=folder / "audit")
         own = replace(plan, confinement=None)
         with Guard(own, say=lambda line: None) as guard:
             with closing(connect(*guard.environment.values())) as matcher:

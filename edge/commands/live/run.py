@@ -137,7 +137,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--out", type=Path, default=Path("framegate-out"), help="folder for log and results"
     )
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, pictures=True)
 
 
 def run(args: argparse.Namespace) -> int:
