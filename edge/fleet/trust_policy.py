@@ -17,7 +17,7 @@ from edge.audit.cosignature import Cosignature, Witness, cosignatures
 from edge.audit.note import NoteError, Verifier
 from edge.errors import UsageError
 
-MAX_BYTES = 1024 * 1024  # some 10,000 logs
+MAX_BYTES = 4 * 1024 * 1024  # some 40,000 logs
 _MAX_MEMBERS = 1000
 NONE = "none"
 
@@ -77,6 +77,7 @@ class TrustPolicy:
 @dataclass
 class _Draft:
     logs: list[Verifier] = field(default_factory=list)
+    keys: set[bytes] = field(default_factory=set)  # of the logs
     witnesses: list[Named] = field(default_factory=list)
     groups: dict[str, Group] = field(default_factory=dict)
     quorum: str = ""
@@ -102,8 +103,9 @@ class _Draft:
                 raise ValueError("expected log, witness, group or quorum with what belongs to it")
 
     def _log(self, key: Verifier) -> None:
-        if any(known.public == key.public for known in self.logs):
+        if key.public in self.keys:
             raise ValueError(f"the key of {key.name} is listed twice")
+        self.keys.add(key.public)
         self.logs.append(key)
 
     def _witness(self, name: str, witness: Witness, url: str) -> None:
