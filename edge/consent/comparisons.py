@@ -19,7 +19,7 @@ from edge.models.onnx_file import has_external_data
 
 BOX_NUMBERS = 16  # box, score, class and five landmarks
 MIN_CELLS = 8  # a map of fewer cells a side is a vector in disguise
-_SEEING = frozenset({Lane.DETECT, Lane.DETECT_EVENT, Lane.REDACT})
+_SEEING = frozenset({Lane.DETECT, Lane.DETECT_EVENT, Lane.REDACT, Lane.VIEW_MASKED})
 _SCORES = frozenset(
     {Lane.DETECT_DROWSINESS, Lane.INFER_ATTRIBUTE, Lane.INFER_EMOTION, Lane.SOCIAL_SCORE}
 )

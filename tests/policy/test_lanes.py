@@ -61,6 +61,7 @@ def test_no_other_lane_may(lane, shape):
         (Lane.DETECT, (1, 16, 8, 8)),
         (Lane.DETECT, (None, 4)),
         (Lane.REDACT, (None, None, 5)),
+        (Lane.VIEW_MASKED, (None, 4)),
         (Lane.DETECT_EVENT, ()),
         (Lane.DETECT_DROWSINESS, (1, 16)),
         (Lane.INFER_EMOTION, (8,)),
