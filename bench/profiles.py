@@ -86,7 +86,8 @@ def confine(name: str) -> Confinement:
         not_done.append(f"{profile.cores} cores: there are {len(cores)} here")
     quota_us = round(PERIOD_US * profile.cpu_ratio * len(cores))
     try:
-        means = _by_cgroup(f"framegate-bench-{os.getpid()}", quota_us, profile.memory_mib * _MIB)
+        pid = os.getpid()
+        means = _by_cgroup(f"framegate-bench-{pid}", quota_us, profile.memory_mib * _MIB, pid)
     except OSError as err:
         means = "affinity and resource limits"
         not_done.append(f"CPU quota of {profile.cpu_ratio:g} a core: no cgroup ({err.strerror})")
@@ -102,13 +103,40 @@ def confine(name: str) -> Confinement:
     return Confinement(name, profile, means, tuple(not_done))
 
 
-def _by_cgroup(group: str, quota_us: int, memory_bytes: int) -> str:
+def hold(name: str, pid: int) -> Path | None:
+    """Hold another process and the children it will have back; this one stays free.
+
+    Together they get what all the board's cores have; where there are fewer here, one
+    process alone could take more than a core of the board, which nothing here forbids.
+    Returns the group's folder of memory figures, or None where no group may be made.
+    """
+    profile = PROFILES[name]
+    quota_us = round(PERIOD_US * profile.cpu_ratio * profile.cores)
+    group = f"framegate-bench-{pid}"
+    try:
+        means = _by_cgroup(group, quota_us, profile.memory_mib * _MIB, pid)
+    except OSError:
+        return None
+    return _ROOT / group if means == "cgroup v2" else _ROOT / "memory" / group
+
+
+def memory_of(folder: Path) -> tuple[int, int]:
+    """(bytes in use, processes that the kernel ended for want of memory) of a group."""
+    if (folder / "memory.current").exists():
+        used, events = folder / "memory.current", folder / "memory.events"
+    else:
+        used, events = folder / "memory.usage_in_bytes", folder / "memory.oom_control"
+    told = dict(line.split() for line in events.read_text().splitlines())
+    return int(used.read_text()), int(told.get("oom_kill", 0))
+
+
+def _by_cgroup(group: str, quota_us: int, memory_bytes: int, pid: int) -> str:
     if (_ROOT / "cgroup.controllers").exists():
         folder = _ROOT / group
         folder.mkdir(exist_ok=True)
         (folder / "cpu.max").write_text(f"{quota_us} {PERIOD_US}")
         (folder / "memory.max").write_text(str(memory_bytes))
-        (folder / "cgroup.procs").write_text(str(os.getpid()))
+        (folder / "cgroup.procs").write_text(str(pid))
         atexit.register(_leave, folder, _ROOT)
         return "cgroup v2"
     settings = {
@@ -121,7 +149,7 @@ def _by_cgroup(group: str, quota_us: int, memory_bytes: int) -> str:
         for file, value in values.items():
             (folder / file).write_text(str(value))
     for controller in settings:
-        (_ROOT / controller / group / "cgroup.procs").write_text(str(os.getpid()))
+        (_ROOT / controller / group / "cgroup.procs").write_text(str(pid))
         atexit.register(_leave, _ROOT / controller / group, _ROOT / controller)
     return "cgroup v1"
 

@@ -2,7 +2,7 @@
 
 The bridge shortens every board lease by the age of the oldest heartbeat, so
 stopping any one process drops the interlock. A slot is one aligned 64-bit
-store; a time in the future or a slot never written counts as silent. One more
+store; a time well in the future or a slot never written counts as silent. One more
 slot says since when the decider has been waiting for its models.
 All times are nanoseconds of CLOCK_BOOTTIME.
 """
@@ -14,6 +14,7 @@ import os
 from enum import Enum
 
 NEVER_NS = 1 << 62  # age of a process that has not beaten yet
+_AHEAD_NS = 50_000_000  # whoever asks may have been held up since it looked at the clock
 _SLOT = 64  # one cache line a process
 _MODEL = 5  # slot after the last role
 
@@ -70,9 +71,9 @@ class Beats:
     def age_ns(self, role: Role, now_ns: int) -> int:
         """How long ago `role` last beat; NEVER_NS if never, or if it claims the future."""
         beaten_ns = self._slots[role.value * (_SLOT // 8)]
-        if beaten_ns <= 0 or beaten_ns > now_ns:
-            return NEVER_NS if beaten_ns <= 0 or beaten_ns - now_ns > 1_000_000 else 0
-        return now_ns - beaten_ns
+        if beaten_ns <= 0 or beaten_ns - now_ns > _AHEAD_NS:
+            return NEVER_NS
+        return max(0, now_ns - beaten_ns)
 
     def oldest_age_ns(self, now_ns: int, roles: tuple[Role, ...] = LEASED) -> int:
         """Age of the oldest heartbeat among `roles`."""

@@ -17,14 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.environment import environment
-from bench.figures import Basis, Figure
+from bench.figures import Figure
 from bench.footprint import proc
 from bench.footprint.proc import NOTHING, Cost
-from bench.profiles import Confinement
 from bench.soak.run import Soak
 from bench.soak.watch import processes
 from bench.suite import Result
@@ -57,16 +56,10 @@ class Measured:
     again_s: float = 0.0  # from the loss of a process to the next decision
 
 
-def result(
-    seconds: float, say: Callable[[str], None], confinement: Confinement | None = None
-) -> tuple[Result, list[str]]:
+def result(seconds: float, say: Callable[[str], None]) -> tuple[Result, list[str]]:
     """Measure; the figures, and a table of every process for people."""
     found = measure(seconds, say)
-    rows, where = figures(found), environment()
-    if confinement is not None:
-        rows = [replace(row, basis=Basis.CONFINED) for row in rows]
-        where["profile"] = confinement.as_json()
-    return Result(tuple(rows), where, {}), table(found)
+    return Result(tuple(figures(found)), environment(), {}), table(found)
 
 
 def measure(seconds: float, say: Callable[[str], None]) -> Measured:

@@ -72,6 +72,7 @@ class NetworkCamera(threading.Thread):
         self.sent = 0  # whole frames
         self.opened = 0  # viewers that came
         self._wanted = True  # plugged in
+        self.rate_hz = RATE_HZ
         self._stalled = False
         self._over = False
         self.port = free_port()
@@ -117,7 +118,7 @@ class NetworkCamera(threading.Thread):
         self.opened += 1
         due = time.monotonic()
         while self._wanted and not self._over:
-            due = max(due + 1 / RATE_HZ, time.monotonic())
+            due = max(due + 1 / self.rate_hz, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
             if self._stalled:
                 continue

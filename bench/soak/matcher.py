@@ -1,10 +1,10 @@
 """The soak's matcher: counts what it receives, in a file that outlives its own SIGKILL.
 
-    python soak_matcher.py FOLDER
+    python soak_matcher.py FOLDER [MIB]
 
-One file for each life, sixteen bytes: frames received, and frames that the ring
-overwrote before they were read. Imports nothing but the client library, so that
-it runs in the sandbox as any matcher would.
+It holds MIB of memory, as a model would. One file for each life, sixteen bytes:
+frames received, and frames that the ring overwrote before they were read. Imports
+nothing but the client library, so that it runs in the sandbox as any matcher would.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from edge import connect
 def main() -> int:
     """Count until the stream ends."""
     counts = os.open(Path(sys.argv[1]) / f"{os.getpid()}", os.O_RDWR | os.O_CREAT, 0o644)
+    held = bytearray(b"x") * (int(sys.argv[2]) << 20 if len(sys.argv) > 2 else 0)
     missed = 0
     last = None
     for received, frame in enumerate(connect(), 1):
         missed += 0 if last is None else frame.sequence - last - 1
         last = frame.sequence
         os.pwrite(counts, struct.pack("QQ", received, missed), 0)
+    del held
     return 0
 
 

@@ -31,7 +31,7 @@ from typing import Any
 
 from bench.environment import environment
 from bench.figures import Figure
-from bench.soak.camera import NetworkCamera, Room, free_port
+from bench.soak.camera import RATE_HZ, NetworkCamera, Room, free_port
 from bench.soak.matcher import totals
 from bench.soak.site import Board, commission, start_daemon
 from bench.soak.watch import SHORTEST_S, Watch, processes
@@ -51,17 +51,29 @@ class Soak:
     """One run in one folder."""
 
     def __init__(
-        self, folder: Path, seed: int, on_start: Callable[[], None] = lambda: None
+        self,
+        folder: Path,
+        seed: int,
+        on_start: Callable[[], None] = lambda: None,
+        *,
+        matcher_mib: int = 0,
+        rate_hz: float = RATE_HZ,
     ) -> None:
-        """Commission the folder and start its daemon, after `on_start`."""
+        """Commission the folder and start its daemon, after `on_start`.
+
+        Args:
+            matcher_mib: what the matcher holds, as a model would.
+            rate_hz: of the camera.
+        """
         self.rng = random.Random(seed)
         self.folder = folder
         self.events: Counter[str] = Counter()
         self.camera = NetworkCamera(Room(seed))
+        self.camera.rate_hz = rate_hz
         self.camera.start()
         self.port = free_port()
         self.camera.room.used = False
-        self.keys = commission(folder, self.camera.url, self.port)
+        self.keys = commission(folder, self.camera.url, self.port, matcher_mib)
         self.camera.room.used = True
         self.board = Board(self.keys.board_key(), folder / "board")
         on_start()

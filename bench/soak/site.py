@@ -83,7 +83,7 @@ class Board:
         self.process.stdout.close()
 
 
-def commission(folder: Path, url: str, port: int) -> KeyStore:
+def commission(folder: Path, url: str, port: int, matcher_mib: int = 0) -> KeyStore:
     """Enrol the camera's view, sign both records, write guard.toml; the page is at `port`."""
     keys = KeyStore.init(folder / "keys")
     view = folder / "till-2.view"
@@ -105,7 +105,7 @@ def commission(folder: Path, url: str, port: int) -> KeyStore:
         f'source = "{url}"\ndevice = "device.toml"\nsession = "session.toml"\nkeys = "keys"\n'
         f'board = "{folder / "board"}"\n[status]\nlisten = "127.0.0.1:{port}"\n'
         f'[matcher]\nwrite = ["matcher"]\n'
-        f"command = {json.dumps([sys.executable, str(program), str(room)])}\n"
+        f"command = {json.dumps([sys.executable, str(program), str(room), str(matcher_mib)])}\n"
     )
     return keys
 

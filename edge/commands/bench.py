@@ -13,6 +13,8 @@ examples:
   framegate bench --quick --json        fewer rounds, as JSON
   framegate bench --profile pi-4        held back to what a Raspberry Pi 4 has
   framegate bench --footprint           memory, processor, wake-ups and disk of the whole guard
+  framegate bench --footprint --profile pi-zero-2w
+                                        whether frames flow on what that board has
 
 Needs what `pip install 'framegate[test,bench]'` installs; a peer that is
 missing is named, and a target that needs it counts as missed.
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from bench import profiles, suite
         from bench.footprint import run as footprint
+        from bench.footprint import small
         from bench.web import page
     except ImportError as err:
         raise UsageError(
@@ -67,14 +70,16 @@ def run(args: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
 
     confinement = None
-    if args.profile is not None:
+    if args.profile is not None and not args.footprint:
         confinement = profiles.confine(args.profile)
         say(f"confined to {args.profile} by {confinement.means}")
         for lacking in confinement.not_done:
             say(f"could not do: {lacking}")
     lines: list[str] = []
-    if args.footprint:
-        result, lines = footprint.result(5.0 if args.quick else 30.0, say, confinement)
+    if args.footprint and args.profile is not None:
+        result = small.measure(args.profile, 5.0 if args.quick else 30.0, say)
+    elif args.footprint:
+        result, lines = footprint.result(5.0 if args.quick else 30.0, say)
     else:
         result = suite.run(suite.QUICK if args.quick else suite.FULL, say, confinement)
     name = "footprint" if args.footprint else "bench"

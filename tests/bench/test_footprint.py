@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from bench import profiles
 from bench.footprint import proc
 from bench.footprint.proc import Cost, Reading
 from bench.footprint.run import BLOCKED, FLOWING, IDLE, Measured, figures, table
+from bench.footprint.small import Flow
+from bench.footprint.small import figures as small_figures
 
 WORKER = """
 import os, sys, time
@@ -90,6 +94,28 @@ def test_energy_is_added_over_the_packages_and_absent_without_a_meter(tmp_path):
         (tmp_path / f"intel-rapl:{number}:0").mkdir()  # a part of it: not counted twice
 
     assert proc.energy_j(tmp_path) == 7
+
+
+def test_a_group_tells_what_it_holds_and_whom_the_kernel_ended(tmp_path):
+    (tmp_path / "memory.current").write_text("1048576\n")
+    (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    older = tmp_path / "v1"
+    older.mkdir()
+    (older / "memory.usage_in_bytes").write_text("4096\n")
+    (older / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+
+    assert profiles.memory_of(tmp_path) == (1 << 20, 2)
+    assert profiles.memory_of(older) == (4096, 1)
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{"share": 0.8}, {"restarts": 1}, {"killed": 1}, {"silent_s": 0.3}, {"busiest": 1.2}]
+)
+def test_on_a_small_board_each_thing_must_hold_by_itself(spoilt):
+    good = Flow(30.0, 9.0, 29.0, 0.97, 0, 0, 330.0, 0.1, "", 0.8)
+
+    assert all(row.holds for row in small_figures(good))
+    assert sum(not row.holds for row in small_figures(replace(good, **spoilt))) == 1
 
 
 def test_the_table_has_each_process_and_the_targets_are_of_the_whole():
