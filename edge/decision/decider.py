@@ -37,7 +37,7 @@ from edge.audit.schema import (
     Start,
     Stop,
 )
-from edge.clock import MS, BootClock, Clock, S, boot_id, synchronised
+from edge.clock import MS, BootClock, Clock, S, boot_id
 from edge.commissioning.keys import KeyStore, Office
 from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.consent.consent import Consent as People
@@ -46,8 +46,8 @@ from edge.consent.state import ConsentState
 from edge.decision.engine import Engine, Models
 from edge.decision.fork_alarm import ForkAlarm
 from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
-from edge.decision.known_time import KnownTime, Moment
 from edge.decision.monitor import Monitor
+from edge.decision.policy_day import PolicyDay
 from edge.decision.settings import DeciderSettings
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.evidence import board_link as board
@@ -78,7 +78,6 @@ from edge.masking.message import encode as encode_mask
 from edge.models import SCENE
 from edge.policy.selection import Chosen, choose
 from edge.policy.signed.bundle import Floors
-from edge.policy.signed.term import of_the_day
 from edge.policy.signed.trust import BundleError
 from edge.reasons import Reason
 from edge.version import VERSION
@@ -123,15 +122,10 @@ class Decider:
             not_yet_s=device.clock_not_yet_s,
             at_least_s=device.clock_at_least_s,
         )
-        policy = self._policy = chosen.policy
+        policy = chosen.policy
         device = replace(device, dwell_s=chosen.dwell_s(device.dwell_s))
         self._policy_version = chosen.version
-        self._term = chosen.term
-        self._term_reasons: tuple[Reason, ...] = ()  # what is wrong with the policy's term
-        self._term_asked_ns = 0  # when that was last asked
-        self._first_day, floor_s = chosen.first_day, chosen.floor_s
-        self._time = KnownTime(floor_s, accepts_unproven=device.clock_unproven or settings.virtual)
-        self._kept_floor_s = floor_s  # as the log has it
+        self._kept_floor_s = chosen.floor_s  # as the log has it
         if policy.digest != settings.policy:
             raise PolicyError("the policy changed while the guard started; start it again")
         masking = session.operation.masked
@@ -167,7 +161,9 @@ class Decider:
         self._fork_alarm = ForkAlarm(device.fork_alarm)
         self._consent_state = _consent_state(settings.inbox, store, device, session)
         now_ns = self._clock.now_ns()
-        self._moment = self._look_at_clocks(now_ns)
+        self._day = PolicyDay(
+            chosen, now_ns, accepts_unproven=device.clock_unproven or settings.virtual
+        )
         start = Start(
             self._stamp(now_ns),
             VERSION,
@@ -182,9 +178,9 @@ class Decider:
         self._clerk.write(start, durable=True)
         not_yet_s = device.clock_not_yet_s
         if not_yet_s is not None and log.time_floor_ns >= not_yet_s * S:
-            reset = ClockReset(self._stamp(now_ns), not_yet_s * S, floor_s * S)
+            reset = ClockReset(self._stamp(now_ns), not_yet_s * S, chosen.floor_s * S)
             self._clerk.write(reset, durable=True)
-        if self._term is not None:
+        if self._day.has_term:
             self._keep_floor(now_ns)
         self._engine = Engine(
             setup,
@@ -301,7 +297,7 @@ class Decider:
         for handed in self._consent_state.look(now_ns):
             print(f"consent inbox: {handed.message}", file=sys.stderr)
             self._write(handed.entry, durable=False)
-        self._engine.people(self._consent_state.facts(self._moment.now_s))
+        self._engine.people(self._consent_state.facts(self._day.moment.now_s))
 
     def _note(self, note: Noted) -> None:
         self._frames += 1
@@ -378,31 +374,19 @@ class Decider:
 
         Which day's rules hold is settled here too, so none begins or ends with a restart.
         """
-        if now_ns - self._term_asked_ns < S:
-            return self._term_reasons
-        self._term_asked_ns = now_ns
-        moment = self._moment = self._look_at_clocks(now_ns)
-        if moment.jump_s:
-            self._write(lambda stamp: ClockJump(stamp, moment.jump_s), durable=False)
-        if self._time.floor_s - self._kept_floor_s > KEEP_FLOOR_S:
-            self._keep_floor(now_ns)
-        found = moment.reasons if self._binding.lane.identifying else ()
-        if self._term is not None:
-            found = (*self._term.check(moment.now_s, moment.at_least_s), *found)
-        self._term_reasons = found
-        policy = of_the_day(self._policy, moment.now_s, proven=moment.proven, floor=self._first_day)
-        if policy is not self._policy:
-            self._policy = policy
-            self._engine.rule_by(policy)
-        return self._term_reasons
-
-    def _look_at_clocks(self, now_ns: int) -> Moment:
-        self._looked_ns = now_ns
-        return self._time.look(time.time(), now_ns, synchronised=synchronised())
+        moment = self._day.ask(now_ns, dated=self._binding.lane.identifying)
+        if moment is not None:
+            if moment.jump_s:
+                self._write(partial(ClockJump, by_s=moment.jump_s), durable=False)
+            if self._day.floor_s - self._kept_floor_s > KEEP_FLOOR_S:
+                self._keep_floor(now_ns)
+            if self._day.turn():
+                self._engine.rule_by(self._day.policy)
+        return self._day.reasons
 
     def _keep_floor(self, now_ns: int) -> None:
         """Write the time that is proven to have passed into the log, for later starts."""
-        self._kept_floor_s = self._time.floor_s
+        self._kept_floor_s = self._day.floor_s
         floor = Floor(self._stamp(now_ns), self._policy_version, self._kept_floor_s * S)
         self._clerk.write(floor, durable=True)
 
@@ -499,12 +483,8 @@ class Decider:
 
     def _stamp(self, now_ns: int) -> Stamp:
         binding = self._binding
-        digest = self._policy.digest  # of today's rules; the binding names the guard's first day
-        return Stamp(binding.boot, now_ns, self._wall_ns(now_ns), binding.camera, digest)
-
-    def _wall_ns(self, now_ns: int) -> int:
-        """UTC as the log dates its entries, counted on from the last look at the clocks."""
-        return self._moment.now_ns + max(0, now_ns - self._looked_ns)
+        digest = self._day.policy.digest  # of today; the binding names the guard's first day
+        return Stamp(binding.boot, now_ns, self._day.wall_ns(now_ns), binding.camera, digest)
 
 
 def _time(clock: Clock, work: Callable[[], object]) -> int:

@@ -11,11 +11,11 @@ import os
 import sys
 import time
 
-from edge.decision import decider
+from edge.decision import decider, policy_day
 
 
 class Wall:
-    """The module `time` as the decider uses it."""
+    """The module `time` as the policy day uses it."""
 
     def __init__(self) -> None:
         self._at = os.environ["SET_CLOCK_AT"]
@@ -32,5 +32,5 @@ class Wall:
 
 
 if __name__ == "__main__":
-    decider.time = Wall()
+    policy_day.time = Wall()
     sys.exit(decider.main())
