@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,6 +242,7 @@ def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:
 def _answer(args: argparse.Namespace) -> int:
     from edge.fleet.trip import answer_file
     from edge.fleet.witness_store import SqliteStore
+    from edge.reasons import Reason
 
     policy, signer = read_policy(args.policy), _secret(args.key)
     store = SqliteStore(args.state, policy.logs)
@@ -250,20 +252,21 @@ def _answer(args: argparse.Namespace) -> int:
         raise UsageError(f"cannot use {err.filename}: {err.strerror}") from err
     print(f"{args.name}: {int(found.status)}")
     if found.forked:
-        _say(f"LOG_FORKED {found.forked}: it signed two histories")
+        _say(f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories")
     return 0 if found.status == 200 else 1
 
 
-def _round(visit: object) -> int:
+def _round(visit: Callable[[int], Round]) -> int:
+    from edge.fleet.courier import Outcome
     from edge.reasons import Reason
 
     try:
-        found: Round = visit(int(time.time()))  # type: ignore[operator]
+        found = visit(int(time.time()))
     except (AuditError, OSError) as err:
         _say(f"nothing was sent: {err}")
         return 1
     for one in found.visits:
-        code = f"{Reason.LOG_FORKED.value}: " if one.outcome.value == "forked" else ""
+        code = f"{Reason.LOG_FORKED.value}: " if one.outcome is Outcome.FORKED else ""
         _say(f"{code}{one.witness}: {one.outcome.value}, {one.detail}")
     _say(f"size {found.size}: the quorum {'stands' if found.enough else 'does not stand'}")
     return 0 if found.enough and not found.forked else 1
@@ -281,11 +284,11 @@ def _secret(path: Path) -> Signer:
         raise UsageError(f"{path}: {err}") from err
 
 
-def _until_told(stop: object) -> None:
+def _until_told(stop: Callable[[], None]) -> None:
     """End in good order on SIGTERM and ^C; `stop` may wait for the loop, so it has a thread."""
 
     def handle(number: int, frame: object) -> None:
-        threading.Thread(target=stop, daemon=True).start()  # type: ignore[arg-type]
+        threading.Thread(target=stop, daemon=True).start()
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)

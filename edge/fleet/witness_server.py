@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -57,7 +58,10 @@ class WitnessServer(ThreadingHTTPServer):
             self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news."""
+        """A client that went away is no news; anything else is a fault of this program."""
+        fault = sys.exc_info()[1]
+        if not isinstance(fault, OSError):
+            self.say(f"a request was not answered: {type(fault).__name__}: {fault}")
 
 
 class _Handler(BaseHTTPRequestHandler):

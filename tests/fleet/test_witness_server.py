@@ -113,3 +113,21 @@ def test_a_memory_that_cannot_be_written_cosigns_nothing(
 
     assert status == 503
     assert b"memory" in body
+
+
+def test_a_fault_of_the_witness_itself_is_said_and_the_next_client_is_served(
+    server: WitnessServer,
+    client: http.client.HTTPConnection,
+    heard: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as spoilt:
+        spoilt.setattr(server, "now_s", lambda: "noon")
+        with pytest.raises(http.client.RemoteDisconnected):
+            post(client, HISTORY.request(0, 5))
+    client.close()
+
+    assert post(client, HISTORY.request(0, 5))[0] == 200
+    assert heard == [
+        "a request was not answered: ValueError: invalid literal for int() with base 10: 'noon'"
+    ]
