@@ -126,8 +126,8 @@ def memory_of(folder: Path) -> tuple[int, int]:
         used, events = folder / "memory.current", folder / "memory.events"
     else:
         used, events = folder / "memory.usage_in_bytes", folder / "memory.oom_control"
-    told = dict(line.split() for line in events.read_text().splitlines())
-    return int(used.read_text()), int(told.get("oom_kill", 0))
+    reported = dict(line.split() for line in events.read_text().splitlines())
+    return int(used.read_text()), int(reported.get("oom_kill", 0))
 
 
 def _by_cgroup(group: str, quota_us: int, memory_bytes: int, pid: int) -> str:
