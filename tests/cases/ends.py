@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.cases.case import Case, Found, Outcome, Workshop
-from tests.support.kill_sweep import MODULES, strike
+from tests.support.kill_sweep import MODULES, kill_once
 
 _MOMENTS_S = (0.05, 0.4, 1.2)  # after a process's birth; `tests.support.kill_sweep` tries fifty
 
@@ -24,7 +24,7 @@ def _interrupted(after_s: float) -> Callable[[Workshop], Found]:
 
 def _killed(process: str) -> Callable[[Workshop], Found]:
     def run(shop: Workshop) -> Found:
-        found = [strike(shop.site, process, delay_s) for delay_s in _MOMENTS_S]
+        found = [kill_once(shop.site, process, delay_s) for delay_s in _MOMENTS_S]
         wrong = [f"{one.delay_s:g} s: {one.wrong}" for one in found if one.wrong]
         if wrong or not any(one.killed for one in found):
             return Found(Outcome.FAULT, "; ".join(wrong) or "it never came")
