@@ -33,7 +33,6 @@ from tests.support.guards import Site, site
 from tests.support.sandboxes import PRELUDE
 
 pytestmark = [
-    pytest.mark.guard,
     pytest.mark.skipif(not seccomp.can_report(), reason="this kernel reports no refused calls"),
     pytest.mark.skipif(Layer.SECCOMP in MISSING, reason="no filter can be put on here"),
 ]
@@ -261,6 +260,7 @@ def alive_in(group: int) -> list[int]:
     return found
 
 
+@pytest.mark.guard
 def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
     output: list[str] = []
     plan = Plan(
@@ -304,6 +304,7 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
     assert tried == ["connect"]
 
 
+@pytest.mark.guard
 def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None:
     plan = Plan(
         source=str(kiosk.clip),
@@ -329,6 +330,7 @@ def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None
     assert all(decision.verdict.value == "block" for decision in decisions)
 
 
+@pytest.mark.guard
 def test_framegate_run_says_what_was_tried_and_exits_1(kiosk: Site, tmp_path: Path) -> None:
     script = tmp_path / "escape.py"
     script.write_text(ESCAPE)

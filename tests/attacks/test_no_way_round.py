@@ -23,8 +23,6 @@ from edge.daemon.settings import KEYS
 from tests.support import render
 from tests.support.guards import Site, running, site
 
-pytestmark = pytest.mark.guard
-
 ENVIRONMENT = {
     "FRAMEGATE_FD": "the matcher's: its end of the socket",
     "FRAMEGATE_SOCKET": "the matcher's: where it connects",
@@ -142,6 +140,7 @@ def test_nothing_is_named_like_a_way_round(name: str) -> None:
     assert not _WAY_ROUND.search(name)
 
 
+@pytest.mark.guard
 @pytest.mark.parametrize("view", ["street", "room"])
 def test_all_a_hopeful_operator_would_set_opens_nothing(
     view: str, tmp_path: Path, face_model: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,8 +27,6 @@ from edge.view.box import Box
 from tests.support import render
 from tests.support.guards import site
 
-pytestmark = pytest.mark.guard
-
 SMALL = (320, 240)
 FACE = Box(130, 60, 190, 140, 0.9)
 MATCHER = """\
@@ -167,6 +165,7 @@ def test_a_leak_is_told_by_the_figures() -> None:
     assert [held for name, held in holds.items() if "immediate: forbidden" in name] == [True]
 
 
+@pytest.mark.guard
 def test_the_whole_guard_hands_no_forbidden_frame_to_its_matcher(
     tmp_path: Path, face_model: Path
 ) -> None:
