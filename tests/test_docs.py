@@ -100,10 +100,13 @@ def test_a_reader_gets_from_keys_to_a_running_daemon_and_a_checked_log(
 @pytest.mark.timeout(300)  # a whole guard several times over, on a machine that may be busy
 def test_every_way_to_integrate_a_matcher_works(operated: tuple[Path, Path, str]) -> None:
     folder, clips, _ = operated
+    named = {}  # the others are parts of programs, shown alone
     for program in blocks("integrate.md", "python"):
-        name = re.match(r"# (\w+\.py)", program)
-        assert name is not None
-        (folder / name[1]).write_text(program)
+        if name := re.match(r"# (\w+\.py)", program):
+            named[name[1]] = program
+    assert set(named) == {"matcher.py", "timed.py", "plain.py"}
+    for file, program in named.items():
+        (folder / file).write_text(program)
 
     output = shell("".join(blocks("integrate.md", "sh")), folder, clips)
 
