@@ -60,10 +60,16 @@ def _hostile_folder(shop: Workshop) -> Found:
 
 
 def _hostile_path(shop: Workshop) -> Found:
+    """The matcher is its owner's program and keeps the variable; no process of ours may."""
+    if os.geteuid() != 0:
+        raise Skipped("only root's processes are told from the matcher by the mark")
     (shop.folder / "hostile").mkdir()
     mark = trap(shop.folder / "hostile")
     shop.environment["PYTHONPATH"] = str(shop.folder / "hostile")
-    return _unmarked(shop, mark)
+    shop.guard()
+    if mark.exists():
+        return Found(Outcome.FAULT, f"imported {mark.read_text()}")
+    return shop.replay(shop.clip)
 
 
 def _preloaded(shop: Workshop) -> Found:
@@ -126,7 +132,7 @@ CASES = (
     Case("1200 MB of addresses", _memory(1200 << 10, _replayed), _JUDGED, _ALL),
     Case("1200 MB, a guard", _memory(1200 << 10, _guarded), _JUDGED, _FLOWS),
     Case("modules in the current folder", _hostile_folder, _JUDGED, _FLOWS),
-    Case("modules in PYTHONPATH", _hostile_path, _JUDGED, _FLOWS),
+    Case("modules in PYTHONPATH", _hostile_path, _JUDGED, _ALL),
     Case("a preloaded library", _preloaded, _JUDGED, _FLOWS),
     Case("a second guard, one audit log", _second_guard, _REFUSED, "in use"),
 )  # fmt: skip
