@@ -123,11 +123,22 @@ class Heart(threading.Thread):
 
 
 def main() -> int:
-    """Run until the source ends for good or the gate is gone."""
+    """Run until the source ends for good, or the gate or the parent is gone."""
     ipc.die_with_parent()
     scheduling.prefer()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = ipc.await_order(CaptureSettings)
+    try:
+        return _serve(ipc.await_order(CaptureSettings))
+    except ipc.PeerGone:
+        return 0
+
+
+def _serve(settings: CaptureSettings) -> int:
+    """Open the camera, say which it is, and deliver.
+
+    Raises:
+        ipc.PeerGone: the gate or the parent is gone.
+    """
     clock = BootClock()
     parent = socket.socket(fileno=settings.parent_fd)
     gate = ipc.attach(settings.gate_fd)
@@ -136,11 +147,11 @@ def main() -> int:
             print(f"capture: {lacking}; it decodes without that layer", file=sys.stderr)
         camera = open_camera(settings.source, clock)
     except GuardError as err:
-        parent.send(lifecycle.encode(Failed(str(err))))
+        ipc.tell(parent, lifecycle.encode(Failed(str(err))))
         return 2
     picture = Picture(camera.height, camera.width, camera.rate_hz, camera.layout)
     hello = CameraHello(camera.identity, picture, camera.dating)
-    parent.send(lifecycle.encode(hello))
+    ipc.tell(parent, lifecycle.encode(hello))
     size = _next_message(parent)
     if not isinstance(size, PoolSize):
         return 0
@@ -149,17 +160,17 @@ def main() -> int:
     if not isinstance(_next_message(parent), Go):
         return 0
     scheduling.settle()
-    try:
-        deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
-        return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns, parent)
-    except ipc.PeerGone:
-        return 0
+    deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
+    return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns, parent)
 
 
-def _next_message(parent: socket.socket) -> Lifecycle | None:
-    """What the parent says next; None if it is gone."""
-    data = parent.recv(ipc.SHORT_MESSAGE)
-    return lifecycle.decode(data) if data else None
+def _next_message(parent: socket.socket) -> Lifecycle:
+    """What the parent says next, waited for.
+
+    Raises:
+        ipc.PeerGone: it is gone.
+    """
+    return lifecycle.decode(ipc.await_word(parent, ipc.SHORT_MESSAGE))
 
 
 def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from edge import ipc
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
+from edge.frames import capture, lifecycle
 from edge.frames.capture import Deliverer, pass_on
 from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
 from edge.frames.pool import Pool
@@ -174,3 +176,18 @@ def test_frames_within_the_accepted_lag_are_delivered(line, max_lag_ns):
     assert pass_on(Stream([40, 45, 700, 40]), line.deliverer, max_lag_ns)
 
     assert len(line.heard()) == 4
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_parent_that_leaves_without_reading_is_the_end_and_no_error_of_the_sockets(stays):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(b"a greeting that is never read")
+        if stays:
+            theirs.send(lifecycle.encode(lifecycle.Go()))
+            assert capture._next_message(ours) == lifecycle.Go()
+            return
+        theirs.close()
+
+        with pytest.raises(ipc.PeerGone):
+            capture._next_message(ours)
