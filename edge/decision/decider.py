@@ -45,9 +45,10 @@ from edge.consent.inbox import ConsentInbox
 from edge.consent.state import ConsentState
 from edge.decision.engine import Engine, Models
 from edge.decision.fork_alarm import ForkAlarm
-from edge.decision.judge import REPORT_NS, Action, Ask, Setup, Tell, Write
+from edge.decision.judge import REPORT_NS, Action, Ask, Tell, Write
 from edge.decision.monitor import Monitor
 from edge.decision.policy_day import PolicyDay
+from edge.decision.session_facts import Setup
 from edge.decision.settings import DeciderSettings
 from edge.errors import AuditError, GuardError, ModelError, PolicyError
 from edge.evidence import board_link as board

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.decision.judge import Action, Judge, Outlook, Setup
+from edge.decision.judge import Action, Judge, Outlook
 from edge.decision.model_failures import CircuitBreaker, Consequence
+from edge.decision.session_facts import Setup
 from edge.errors import ModelError
 from edge.evidence.board_link import BoardStatus
 from edge.evidence.context import REST_NS

@@ -17,13 +17,13 @@ from enum import Enum
 from edge.audit.schema import Context as Setting
 from edge.audit.schema import Deny, End, Entry, Permit, Release, Stamp
 from edge.clock import MS, S
-from edge.commissioning.records import Device, Session
+from edge.decision.session_facts import Ruling, Setup, static_readings
 from edge.evidence.board import BoardWatch
 from edge.evidence.board_link import BoardStatus, Claim, Link
 from edge.evidence.context import INTEGRITY_ONLY, MASKED_VETOES, REQUIRED, Context, ContextState
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.frames.messages import Ended
-from edge.lease import LIFE_NS, MIN_VIEW_SCORE, RENEW_NS, Binding, Lease, Revocation
+from edge.lease import LIFE_NS, RENEW_NS, Lease, Revocation
 from edge.policy.engine import Decision, Policy
 from edge.policy.engine import Verdict as PolicyVerdict
 from edge.reasons import Reason, worst_first
@@ -34,21 +34,6 @@ REPORT_NS = 300 * MS  # the gate must report the end of an epoch within this
 STATUS_NS = 200 * MS  # a board status older than this is a lost link
 RETRY_NS = (1 * S, 64 * S)  # a permit that could not be recorded is tried again; doubles
 _NEVER = (-1, -1)
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What does not change while a guard runs."""
-
-    device: Device
-    session: Session
-    binding: Binding
-    release: Release
-    interlocked: bool  # a board must acknowledge before anything is released
-    camera_known: bool  # the camera is the enrolled one
-    min_view_score: float = MIN_VIEW_SCORE  # share of agreeing signs, 0 to 1
-    max_age_ns: int | None = None  # of evidence, where the policy's bundle sets it
-    lag_ns: int | None = None  # a frame comes at most this long after its exposure; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +84,7 @@ class Judge:
 
     def __init__(self, setup: Setup, policy: Policy, now_ns: int) -> None:
         self._setup = setup
-        self._policy = policy
+        self._ruling = Ruling(setup, policy)
         controlled = setup.binding.lane.identifying
         self._required = frozenset(REQUIRED) if controlled else INTEGRITY_ONLY
         self._lag_ns = setup.lag_ns or 0
@@ -122,24 +107,19 @@ class Judge:
         self._seen_blocks = 0
         self._sent = _NEVER  # (time, to_ns) of the last lease
         self._sent_reasons: tuple[Reason, ...] | None = None
-        self._decisions: dict[bool, Decision] = {}
-        self._fault = "none"
-        self._live_facts: Mapping[str, object] = {}  # over the session record's words
         self.released: int | None = 0  # frames, under all permits; None if the gate did not say
         self._report: Ended | None = None  # the gate's last word on an epoch
         self._results = (0, 0)  # the matcher's so far, handed on and dropped
         self._results_logged = (0, 0)
         self._unleased = False  # the permit that ends never became a lease
         self._doubts: set[Reason] = set()  # why the gate itself gave its lease up
-        self._hold_ns: int | None = (
-            None  # what was captured from here on waits for a look at people
-        )
+        self._hold_ns: int | None = None  # from here on frames wait for a look at people
         self._end: tuple[tuple[Reason, ...], tuple[str, ...]] = ((), ())
         self._denied: tuple[Setting, tuple[Reason, ...]] | None = None
         self._retry_ns: int | None = None  # the last permit was not recorded: the next try
         self._pause_ns = 0  # between the last try and the next
         self.outlook = Outlook(Setting.UNCONTROLLED, False, (Reason.NO_LEASE,), ())
-        for reading in _static(setup, now_ns):
+        for reading in static_readings(setup, now_ns):
             self.context.observe(reading)
 
     @property
@@ -208,14 +188,11 @@ class Judge:
 
     def rule_by(self, policy: Policy) -> None:
         """Decide by `policy` from the next step on: the rules of a new day."""
-        self._policy = policy
-        self._decisions.clear()
+        self._ruling.rule_by(policy)
 
     def people(self, facts: Mapping[str, object]) -> None:
         """Facts about the people that replace the session record's."""
-        if facts != self._live_facts:
-            self._live_facts = dict(facts)
-            self._decisions.clear()
+        self._ruling.people(facts)
 
     def silent(self, reasons: tuple[Reason, ...]) -> None:
         """What is wrong with the guard itself at this moment; empty if nothing."""
@@ -237,16 +214,16 @@ class Judge:
         self._doubts.clear()
         self.context.observe(Reading(Source.INTEGRITY, now_ns, doubts))
         state = self.context.state(now_ns)
-        decision = self._decide(state)
+        setting = self._setting(state)
+        decision = self._ruling.of(setting is Setting.CONTROLLED, state.reasons)
         reasons = list(state.reasons)
         if decision.verdict is not PolicyVerdict.ALLOW:
             reasons.append(Reason.POLICY_DENY)
-        if self._live_facts.get("consent") in ("withdrawn", "opted_out"):
+        if self._ruling.withdrawn:
             reasons.append(Reason.CONSENT_WITHDRAWN)
         if not reasons and now_ns < state.ready_ns:
             reasons.append(Reason.DWELL)
         causes = worst_first(reasons)
-        setting = self._setting(state)
         if causes and causes != (Reason.DWELL,):
             self._allowed_ns = None
         elif self._allowed_ns is None:
@@ -450,102 +427,8 @@ class Judge:
             return (*self._silent, *(status.reasons or (Reason.LINK_LOST,)))
         return self._silent
 
-    def _decide(self, state: ContextState) -> Decision:
-        fault = _fault(state.reasons)
-        if fault != self._fault:
-            self._fault = fault
-            self._decisions.clear()
-        controlled = self._setting(state) is Setting.CONTROLLED
-        if controlled not in self._decisions:
-            facts = {
-                **policy_facts(self._setup, controlled, fault),
-                **self._live_facts,
-                **realtime_facts(self._setup),
-            }
-            if fault != "none":
-                facts["injected_fault"] = fault  # failing evidence is the worse of two faults
-            self._decisions[controlled] = self._policy.decide(facts)
-        return self._decisions[controlled]
-
     def _setting(self, state: ContextState) -> Setting:
         """A context is only ever called controlled where all of its evidence is asked for."""
         if state.controlled and self._setup.binding.lane.identifying:
             return Setting.CONTROLLED
         return Setting.UNCONTROLLED
-
-
-def policy_facts(setup: Setup, controlled: bool, fault: str) -> Mapping[str, object]:
-    """The policy request of this moment, in the vocabulary of the scenarios."""
-    device, session = setup.device, setup.session
-    return {
-        "user": device.user,
-        "by_or_for": device.by_or_for,
-        "jurisdiction": device.jurisdiction,
-        "camera": device.camera,
-        "mount": device.mount,
-        "setting": "controlled" if controlled else "uncontrolled",
-        "publicly_accessible": device.publicly_accessible,
-        "operation": session.operation.value,
-        "gallery": session.gallery,
-        "active_involvement": session.active_involvement,
-        "consent": session.consent,
-        "authorisation": session.authorisation,
-        "inference_backend": session.inference_backend,
-        "result_sink": session.result_sink,
-        "injected_fault": fault,
-    }
-
-
-def realtime_facts(setup: Setup) -> Mapping[str, object]:
-    """What the policy learns about the source; no record can claim otherwise.
-
-    A guard that runs is an open session, and whatever comes through its camera is
-    live: no delay, no clock and no restart is asked. Anything that is not the
-    enrolled camera is played into its place. A sealed recording does not come this
-    way at all.
-    """
-    return {
-        "source": "live" if setup.camera_known else "replay_into_live",
-        "session_open": True,
-    }
-
-
-_FAULTS = (  # which evidence failure a policy sees as which fault, worst first
-    ("heartbeat_lost", frozenset({Reason.LINK_LOST, Reason.PROCESS_SILENT, Reason.TIME_GAP})),
-    ("imu_timeout", frozenset({Reason.SENSOR_SILENT, Reason.SENSOR_IMPLAUSIBLE})),
-    ("dock_spoof", frozenset({Reason.DOCK_SITE, Reason.DOCK_STUCK, Reason.TAMPER})),
-)
-
-
-def _fault(reasons: tuple[Reason, ...]) -> str:
-    for name, causes in _FAULTS:
-        if causes.intersection(reasons):
-            return name
-    return "none"
-
-
-def _static(setup: Setup, now_ns: int) -> tuple[Reading, ...]:
-    """Readings that follow from the signed records alone."""
-    device, session = setup.device, setup.session
-    commissioning = []
-    if device.camera != "fixed":
-        commissioning.append(Reason.MOBILE_CLASS)
-    if device.mount != "fixed_surveyed":
-        commissioning.append(Reason.MOUNT_UNSURVEYED)
-    if not device.site or not device.dock_id:
-        commissioning.append(Reason.NO_SITE)
-    claim = []
-    if session.operation not in device.lanes:
-        claim.append(Reason.LANE_NOT_COMMISSIONED)
-    if session.operation is not setup.binding.lane:
-        claim.append(Reason.LANE_MISMATCH)
-    if session.consent in ("withdrawn", "opted_out"):
-        claim.append(Reason.CONSENT_WITHDRAWN)
-    camera: tuple[Reason, ...] = () if setup.camera_known else (Reason.CAM_IDENTITY,)
-    if setup.lag_ns is None and setup.binding.lane.identifying:
-        camera = (*camera, Reason.LAG_UNBOUNDED)
-    return (
-        Reading(Source.COMMISSIONING, now_ns, tuple(commissioning)),
-        Reading(Source.SESSION, now_ns, tuple(claim)),
-        Reading(Source.CAMERA, now_ns, camera),
-    )

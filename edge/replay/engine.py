@@ -21,7 +21,8 @@ from edge.cameras.opencv import Shot
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import Device, Session
 from edge.decision.engine import Engine, Models
-from edge.decision.judge import Action, Ask, Outlook, Setup, Tell, Write
+from edge.decision.judge import Action, Ask, Outlook, Tell, Write
+from edge.decision.session_facts import Setup
 from edge.evidence.readings import BoardSample, Reading
 from edge.evidence.vision import VIEW_NS, FaceFinder, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending

@@ -10,7 +10,8 @@ import pytest
 from edge.audit.schema import Deny, End, Permit, Release, Stamp
 from edge.clock import MS, S
 from edge.commissioning.records import Device, Session
-from edge.decision.judge import Action, Ask, Judge, Setup, Tell, Write
+from edge.decision.judge import Action, Ask, Judge, Tell, Write
+from edge.decision.session_facts import Setup
 from edge.evidence.board_link import BoardStatus, Fault, Link
 from edge.evidence.readings import BoardSample, Reading, Source, Vector
 from edge.frames.messages import Ended
