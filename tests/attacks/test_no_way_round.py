@@ -18,6 +18,7 @@ import pytest
 
 import edge
 import firmware_bridge
+import framegate_client
 from edge.cli import build_parser
 from edge.daemon.settings import KEYS
 from tests.support import render
@@ -51,14 +52,19 @@ OPTIONS = {
     "--help": "",
     "--keys": "the keys that the records must be signed with",
     "--matcher": "who gets what is released, in a sandbox",
+    "--matcher-cwd": "where it starts, within what its sandbox lets it read",
+    "--matcher-env": "the matcher's alone, never the guard's or its launcher's",
     "--matcher-read": "what its sandbox lets it read",
     "--matcher-write": "where its sandbox lets it write",
     "--out": "where results go",
     "--pace": "one choice",
     "--pack": "one of two policies; neither lets an uncontrolled setting pass",
     "--policy": "where a signed bundle lies",
+    "--results": "where its small reports go: a closed form, no pictures",
     "--release": "with or without the evidence after a frame; written in the log",
     "--session": "signed",
+    "--sink": "shows the masked view alone; nothing else has a sink",
+    "--sink-port": "loopback",
     "--source": "only the camera that the signed record names",
 }
 SETTINGS = {
@@ -74,6 +80,9 @@ SETTINGS = {
     "audit": "where the log lies; without one nothing passes",
     "matcher.command": "as --matcher",
     "matcher.uid": "its user",
+    "matcher.cwd": "as --matcher-cwd",
+    "matcher.env": "as --matcher-env",
+    "matcher.results": "as --results",
     "matcher.read": "as --matcher-read",
     "matcher.write": "as --matcher-write",
     "status.listen": "loopback only",
@@ -89,7 +98,7 @@ HOPEFUL = ("DEBUG", "SKIP", "FORCE", "INSECURE", "DISABLE", "BYPASS", "ALLOW", "
 
 def _names() -> Iterator[str]:
     """Every text that is looked up, anywhere, and looks like the name of a variable."""
-    for package in (edge, firmware_bridge):
+    for package in (edge, firmware_bridge, framegate_client):
         for path in Path(package.__path__[0]).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 args: list[ast.expr] = []
