@@ -1,7 +1,7 @@
 """Plays recordings through the masked lane and looks at what would have left.
 
-Faces are looked for again in the clear frames, at half as many pixels again a side
-as the guard looks at and with its usual confidence, and each is compared with the mask
+Faces are looked for again in the clear frames, at twice as many pixels a side as
+the guard looks at and with its usual confidence, and each is compared with the mask
 its frame left through. It is the same kind of detector, so it shares the guard's
 blind spots: what neither finds is not counted.
 """
@@ -35,6 +35,7 @@ SIZES = (12, 24, 48)  # face heights, pixels: the classes begin here
 SAMPLES = 40  # frames looked at again, spread over a recording
 LONGEST_NS = 12 * S  # of each recording
 WILD_NS = 1_600 * MS  # frames flow from here on: the dwell, and what an opening may take
+_GREY = 128  # a face that a plain grey picture is taken for is none that can be known again
 MISSES = 6  # pictures kept of each recording
 _WILD = Device(
     camera="body_worn",
@@ -183,7 +184,8 @@ def _attack(
         strangers = [known for before, known in earlier if not _near(before, box)]
         found.others += len(strangers)
         found.masked_others += sum(same(known, still) for known in strangers)
-        told_apart = len(own) == 1 and not any(same(known, clear) for known in strangers)
+        blank = recogniser.describe(np.full_like(shot.frame, _GREY), box)
+        told_apart = len(own) == 1 and not any(same(own[0], other) for other in (*strangers, blank))
         if told_apart and same(own[0], clear):
             found.known += 1
             again = same(own[0], still)
