@@ -113,7 +113,7 @@ def _looks(docked_at_ns: int, until_ns: int) -> tuple[list[int], list[int]]:
     faces = _Faces()
     engine = Engine(SETUP, POLICY, None, Models(faces), 0)
     world = World()  # for its sensors
-    picture = np.random.default_rng(1).integers(0, 255, (120, 160, 3), np.uint8)
+    noise = np.random.default_rng(1)  # a picture that changes: a still one is looked at less
     looked, came = [], []
     for t in range(0, until_ns, STEP_NS):
         here = t >= docked_at_ns
@@ -122,6 +122,7 @@ def _looks(docked_at_ns: int, until_ns: int) -> tuple[list[int], list[int]]:
         engine.board(BoardSample(t, here, name, tampered=False, gyro_rad_s=gyro, accel_m_s2=accel))
         engine.board_status(BoardStatus(t, Link.UP, False, 0, Fault.NONE))
         before = faces.looks
+        picture = noise.integers(0, 255, (120, 160, 3), np.uint8)
         if engine.examine(picture, t).readings:
             came.append(t)
         if faces.looks > before:
