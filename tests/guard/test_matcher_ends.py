@@ -33,7 +33,7 @@ def ended(code: str) -> list[str]:
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
     matcher.child = Child("matcher", process)
-    matcher._relays = relays_of(matcher.child)
+    matcher._relays = relays_of(matcher.child, lambda line: "")
     select.select([matcher.child.pidfd], [], [], 30)
     matcher.turn({matcher.child.pidfd}, 1, over=False)
     matcher.close()
