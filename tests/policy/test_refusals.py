@@ -216,6 +216,10 @@ def test_a_pack_that_builds_on_the_shipped_files_says_what_is_wrong_with_its_own
     assert _says(read_pack, files).startswith("pack.json is not JSON: ")
 
 
+def test_a_folder_without_a_pack_file_is_no_pack():
+    assert "missing ['pack.json']" in _says(read_pack, files_with(pack__json=None))
+
+
 @pytest.mark.parametrize("name", ["Swiss", "", "my pack", "x" * 33, "7", "a/b"])
 def test_a_pack_name_that_no_log_can_hold_is_refused(name):
     files = files_with(
