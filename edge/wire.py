@@ -46,7 +46,7 @@ class Tag(IntEnum):
     ESCAPE = 22  # parent -> decider: the matcher tried to leave its sandbox
     OVER = 23  # gate -> parent: the stream ended, every frame has its final word
     MATCHER_CONNECTED = 24  # gate -> parent
-    STREAM_STATE = 25  # parent -> gate: what a matcher that waits is told
+    STREAM_STATE = 25  # parent -> gate: the state for a matcher that waits
     MATCHER_RESULT = 26  # gate -> parent, as is RESULT_REFUSED
     RESULT_REFUSED = 27
     SOURCE_NOTE = 28  # capture -> parent: what of a recording was not given

@@ -182,7 +182,7 @@ class FloorPayload:
 
 @dataclass(frozen=True, slots=True)
 class FloorsPayload:
-    """Board: the largest audit log size and policy version it has been told."""
+    """Board: the largest audit log size and policy version it knows."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<QQ")
     log_size: int

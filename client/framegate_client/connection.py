@@ -110,7 +110,7 @@ class Connection:
         self._reading = threading.RLock()
         self._closed = False
         self.ended = False  # nothing more will come, and everything that came has been read
-        self._over = False  # the guard said that nothing more will come
+        self._over = False  # the guard reported the end of the stream
         self._state = WAITING
         self.on_state: Callable[[State], object] | None = None  # called by whoever reads, on change
 

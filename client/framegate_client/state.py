@@ -34,7 +34,7 @@ class Reason(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the guard last said of the stream."""
+    """The guard's last report on the stream."""
 
     flowing: bool  # frames are released
     reasons: tuple[Reason, ...]  # why not, the worst first; empty while they are

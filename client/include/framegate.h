@@ -101,7 +101,7 @@ static int fg_connect(struct fg_matcher *m) {
     struct iovec part;
     struct msghdr answer;
     struct cmsghdr *head;
-    int fds[2], said;
+    int fds[2], rc;
     ssize_t got;
 
     memset(m, 0, sizeof *m);
@@ -111,9 +111,9 @@ static int fg_connect(struct fg_matcher *m) {
         return fg__fail(m, "no token or lane: start the matcher through the guard");
     m->channel = fg__channel();
     if (m->channel < 0) return fg__fail(m, "expected a guard at FRAMEGATE_FD or FRAMEGATE_SOCKET");
-    said = snprintf(text, sizeof text, "{\"v\": 1, \"token\": \"%s\", \"lane\": \"%s\"}", token, lane);
-    if (said < 0 || (size_t)said >= sizeof text) return fg__fail(m, "token or lane is too long");
-    if (send(m->channel, text, (size_t)said, MSG_NOSIGNAL) != said)
+    rc = snprintf(text, sizeof text, "{\"v\": 1, \"token\": \"%s\", \"lane\": \"%s\"}", token, lane);
+    if (rc < 0 || (size_t)rc >= sizeof text) return fg__fail(m, "token or lane is too long");
+    if (send(m->channel, text, (size_t)rc, MSG_NOSIGNAL) != rc)
         return fg__fail(m, "the guard is gone");
     part.iov_base = text;
     part.iov_len = sizeof text - 1;
@@ -137,9 +137,9 @@ static int fg_connect(struct fg_matcher *m) {
     memcpy(fds, CMSG_DATA(head), sizeof fds);
     m->wake = fds[1];
     m->channels = strstr(text, "\"channels\": 1") != NULL ? 1 : 3;
-    said = fg__map(m, fds[0]);
+    rc = fg__map(m, fds[0]);
     close(fds[0]);
-    if (said != 0) {
+    if (rc != 0) {
         close(m->wake);
         return fg__fail(m, "expected a release ring");
     }

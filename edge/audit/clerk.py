@@ -62,7 +62,7 @@ class Clerk:
         """Write what has waited, sync it, mend what failed; whether a permit may hold.
 
         For a caller that asks often; it costs nothing between two dues. A failure
-        is told at least once, also where it was mended meanwhile, and no longer
+        is reported at least once, also where it was mended meanwhile, and no longer
         than it lasts.
         """
         if not self._unwritten:

@@ -110,4 +110,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(found.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are not told one by one."""
+        """Requests are not logged one by one."""

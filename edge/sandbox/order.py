@@ -1,4 +1,4 @@
-"""The walls of the matcher's sandbox by name, and what its launcher is told: one JSON argument."""
+"""The layers of the matcher's sandbox by name, and the launcher's order: one JSON argument."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The status page as HTML: readable without scripts, kept fresh by a few lines where they run.
 
-No asset comes from elsewhere. State is told by words and shapes, colour only
+No asset comes from elsewhere. Words and shapes show the state, colour only
 repeats it. There is no picture of the scene and no score of the view.
 """
 

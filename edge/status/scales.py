@@ -1,4 +1,4 @@
-"""The scales of what is told: the verdict strip's seconds, the histogram's bounds."""
+"""The scales of the page: the verdict strip's seconds, the histogram's bounds."""
 
 from __future__ import annotations
 

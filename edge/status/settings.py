@@ -1,4 +1,4 @@
-"""What the status process is told when it starts."""
+"""The settings of the status process, sent when it starts."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Site:
             expected = b"expected /, /status.json, /metrics, /healthz or /proof/N\n"
             return "404 Not Found", _TEXT, expected
         if found is None:
-            return "503 Service Unavailable", _TEXT, b"the guard has said nothing yet\n"
+            return "503 Service Unavailable", _TEXT, b"the guard has reported nothing yet\n"
         age_s, snapshot = found[0], as_of(found[1], found[0])
         if number is not None:
             return self._proof(number, snapshot["checkpoint"])

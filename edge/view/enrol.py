@@ -102,7 +102,7 @@ def survey(
         camera: 16-byte digest of the camera identity.
         enforce: apply the limits for a real site; otherwise those for a trial.
         mask_people: leave the places of people out; otherwise people are refused.
-        scene: what the scene model said of the view.
+        scene: the scene model's result for the view.
         lights: which light each frame was taken under, as a number; one if not given.
             Each is a take: steadiness is judged in each by itself.
         enrolled_s: when, in seconds since 1970 UTC; 0 if that is not known.

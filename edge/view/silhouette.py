@@ -29,7 +29,7 @@ def silhouettes(
 
     Args:
         boxes: in pixels of a frame of `width` x `height`.
-        margin: thumbnail pixels added all round; one block unless told.
+        margin: thumbnail pixels added all round; one block by default.
     """
     mask = np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
     scale = np.array([signs.WIDTH / width, signs.HEIGHT / height])

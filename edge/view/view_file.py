@@ -42,7 +42,7 @@ class Enrolment(Enum):
 
 
 class SceneCheck(Enum):
-    """What the scene model said of the empty view when it was enrolled."""
+    """The scene model's result for the empty view when it was enrolled."""
 
     UNCHECKED = "unchecked"
     PRIVATE = "private"

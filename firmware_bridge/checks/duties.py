@@ -313,7 +313,7 @@ def sequence_used_up(harness: Harness) -> None:
 
 
 def other_version(harness: Harness) -> None:
-    """A host of another version gets no link and is told why."""
+    """A host of another version gets no link and the reason."""
     harness.new_session(versions=(2, 9))
     harness.expect(
         lambda: Trouble.VERSION in harness.session.troubles(harness.clock.now_ns()),
@@ -325,7 +325,7 @@ def other_version(harness: Harness) -> None:
 
 
 def wrong_key(harness: Harness) -> None:
-    """A host with another key gets no link and is told why."""
+    """A host with another key gets no link and the reason."""
     harness.new_session(root=bytes(byte ^ 0x55 for byte in harness.root))
     harness.expect(
         lambda: Trouble.KEY in harness.session.troubles(harness.clock.now_ns()),

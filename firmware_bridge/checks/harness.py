@@ -45,7 +45,7 @@ class Harness:
         self.to_board: LineFault = _clean
         self.to_host: LineFault = _clean
         self.samples: list[BoardSample] = []
-        self.floors: list[Floors] = []  # as the board told them
+        self.floors: list[Floors] = []  # as the board reported them
         self.life_ms = 200
         self.sent = b""  # the last packet that was written
         self._decision = int(time.time()) & 0x3FFF_FFFF  # not one the board knows already

@@ -108,7 +108,7 @@ class Emulator:
         self.bench("l")
 
     def delay(self, timeout_s: float = 2.0) -> BoardDelay:
-        """What the board told, once the line has changed."""
+        """The board's figures, once the line has changed."""
         line = b""
         end = time.monotonic() + timeout_s
         while not line.endswith(b"\n"):

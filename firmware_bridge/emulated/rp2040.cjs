@@ -181,16 +181,16 @@ function play(letter) {
 }
 
 require("readline").createInterface({ input: process.stdin }).on("line", (text) => {
-  const said = JSON.parse(text);
+  const request = JSON.parse(text);
   if (!toBoard.length) nextByteNs = elapsedNs + BYTE_NS;
-  toBoard.push(...Buffer.from(said.uart ?? "", "hex"));
-  for (const letter of said.bench ?? "") play(letter);
-  const end = elapsedNs + said.us * 1000;
+  toBoard.push(...Buffer.from(request.uart ?? "", "hex"));
+  for (const letter of request.bench ?? "") play(letter);
+  const end = elapsedNs + request.us * 1000;
   while (elapsedNs < end) step(end);
   const us = Math.round(elapsedNs / 1000);
-  const told = { us, uart: Buffer.from(heard).toString("hex"), line: changes, resets };
+  const answer = { us, uart: Buffer.from(heard).toString("hex"), line: changes, resets };
   [heard, changes, resets] = [[], [], []];
-  fs.writeSync(1, JSON.stringify(told) + "\n");
+  fs.writeSync(1, JSON.stringify(answer) + "\n");
 }).on("close", () => process.exit(0));
 
 powerOn();

@@ -25,7 +25,7 @@ def register(subparsers: Any) -> None:
         help="check whether this machine can run the guard",
         description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
         "board. Exit code 1 if something is missing that no guard can run without; what only some "
-        "uses need is told, too.",
+        "uses need is reported, too.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -23,7 +23,7 @@ enum {
 };
 
 static bool imu_ready;
-static bool imu_told;     /* it answered when last asked, and had news not long ago */
+static bool imu_reported;     /* it answered when last asked, and had news not long ago */
 static uint64_t imu_us;   /* when it was last asked */
 static uint64_t news_us;  /* and when it last had news */
 static int16_t motion[6]; /* of that answer: gyro, accel */
@@ -103,8 +103,8 @@ void sensors_start(void) {
 static void ask_imu(void) {
     static const uint8_t from = IMU_STATUS;
     uint8_t raw[16];
-    bool told = imu_told;
-    imu_told = false;
+    bool reported = imu_reported;
+    imu_reported = false;
     if (!imu_ready) {
         start_imu();
         return;
@@ -114,11 +114,11 @@ static void ask_imu(void) {
         return;
     }
     if ((raw[0] & IMU_NEWS) != IMU_NEWS) {
-        imu_told = told && imu_us - news_us < IMU_LIFE_US;
-        imu_ready = imu_told; /* it may have lost its settings: it is set up anew */
+        imu_reported = reported && imu_us - news_us < IMU_LIFE_US;
+        imu_ready = imu_reported; /* it may have lost its settings: it is set up anew */
         return;
     }
-    imu_told = true;
+    imu_reported = true;
     news_us = imu_us;
     for (uint32_t i = 0; i < 3; i++) {
         motion[i] = scaled(raw + 4 + 2 * i, 782);       /* 8.75 mdps to 0.2 mrad/s */
@@ -131,7 +131,7 @@ static void read_imu(fg_sensors *reading, uint64_t now_us) {
         imu_us = now_us;
         ask_imu();
     }
-    if (imu_told) {
+    if (imu_reported) {
         reading->has |= FG_HAS_GYRO | FG_HAS_ACCEL;
         for (uint32_t i = 0; i < 3; i++) {
             reading->gyro[i] = motion[i];
