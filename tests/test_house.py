@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("edge/*.py", "firmware_bridge/*.py", "bench/*.py", "client/framegate_client/*.py")
 MOST_MODULES = 14
@@ -49,12 +47,14 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_no_import_points_upwards_and_there_is_no_circle(house: Path) -> None:
     found = lint(house)
 
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "line", "named"),
     [
