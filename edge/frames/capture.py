@@ -190,6 +190,8 @@ def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
             if clocked and watch.excess_ns(shot.stream_ns or 0, shot.captured_ns) > max_lag_ns:
                 deliverer.end(End.LAGGING)
                 continue
+            if clocked and not watch.measured:
+                continue  # it may have waited in a buffer: nothing yet to compare it with
             deliverer.deliver(shot)
             delivered = True
     except CameraError as err:  # the file was changed under us: nothing more of it counts

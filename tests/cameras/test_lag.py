@@ -37,3 +37,13 @@ def test_a_stream_that_counts_anew_is_measured_anew() -> None:
 
     assert watch.excess_ns(0, 601 * S) == 0
     assert watch.excess_ns(1 * S, 603 * S) == pytest.approx(1 * S, rel=0.001)
+
+
+def test_a_stream_is_measured_once_its_first_seconds_are_over_and_again_if_it_counts_anew() -> None:
+    watch = LagWatch()
+    found = []
+    for at_s, stream_s in ((0, 0.0), (1, 1.0), (2, 2.0), (3, 0.0), (4, 1.0), (5, 2.0)):
+        watch.excess_ns(round(stream_s * S), (100 + at_s) * S)
+        found.append(watch.measured)
+
+    assert found == [False, False, True, False, False, True]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge import ipc
+from edge.cameras.lag import MEASURE_NS
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
@@ -150,11 +151,14 @@ def test_a_file_is_decoded_into_the_pool(line, tmp_path: Path):
     assert levels == pytest.approx([40, 80, 120], abs=3)
 
 
+BEFORE = MEASURE_NS // (33 * MS) + 1  # frames that come while the lag is measured
+
+
 class Stream:
     """A network camera whose frames have times of its own; `late_ms` is each one's lag."""
 
     def __init__(self, late_ms: list[int]) -> None:
-        self._late_ms = late_ms
+        self._late_ms = [*late_ms[:1] * BEFORE, *late_ms]
 
     def shots(self, room=None):
         for i, late_ms in enumerate(self._late_ms):
@@ -173,9 +177,26 @@ def test_a_frame_that_lags_by_more_than_is_accepted_is_not_delivered_and_the_gua
 
 @pytest.mark.parametrize("max_lag_ns", [0, 800 * MS], ids=["dates its frames", "within"])
 def test_frames_within_the_accepted_lag_are_delivered(line, max_lag_ns):
+    taken = []
+    line.deliverer.deliver = lambda shot: taken.append(shot.captured_ns)
+
     assert pass_on(Stream([40, 45, 700, 40]), line.deliverer, max_lag_ns)
 
-    assert len(line.heard()) == 4
+    assert len(taken) == (4 if max_lag_ns else BEFORE + 4)
+
+
+def test_what_waited_in_a_buffer_at_the_start_is_not_delivered(line):
+    """A second's worth comes at once, a second late; the guard is opened meanwhile."""
+    backlog = [max(40, 1000 - 33 * i) for i in range(BEFORE)]
+    stream = Stream([])
+    stream._late_ms = [*backlog, *[40] * BEFORE]
+    taken = []
+    line.deliverer.deliver = lambda shot: taken.append(shot.stream_ns)
+
+    pass_on(stream, line.deliverer, max_lag_ns=500 * MS)
+
+    assert taken
+    assert all(ns >= len(backlog) * 30 * MS for ns in taken)
 
 
 @pytest.mark.parametrize("stays", [False, True])

@@ -177,14 +177,14 @@ def test_frames_flow_as_a_camera_of_halved_colour_gives_them(
     """The pipeline plays a clip, which no record can allow: that one refusal is taken out."""
     clip = tmp_path / "clip.raw"
     with clip.open("wb") as file:
-        for view in render.lived_in(render.room(), 180):
+        for view in render.lived_in(render.room(), 240):
             file.write(render.planar(view, Layout(layout)).tobytes())
     kiosk.sign(
-        DEVICE + "[board]\nvirtual = true\n[clock]\nunproven = true\n[capture]\nmax_lag_ms = 100\n"
+        DEVICE + "[board]\nvirtual = true\n[clock]\nunproven = true\n[capture]\nmax_lag_ms = 400\n"
     )
     monkeypatch.setattr(daemon_plan, "parse_source", lambda _: parse_source("a.avi"))
     sizes = f"format={layout.lower()} width=640 height=480 framerate=30/1"
-    played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sleep-time=33000"
+    played = f"filesrc location={clip} ! rawvideoparse {sizes} ! identity sync=true"
     pipeline = f"gst:{played} ! video/x-raw,format={layout}"
     chosen = replace(plan(kiosk), source=pipeline)
     blocked = frames_through(chosen, lambda seen, decided: len(decided) > 30)
