@@ -65,6 +65,7 @@ def test_a_folder_among_the_shipped_packs_is_one_and_no_code_knows_of_it(
         assert shipped.names() == ("strict", "police", "swiss")
         ids = {rule.id for rule in Policy.load("swiss").rules}
     finally:
+        monkeypatch.undo()
         shipped.names.cache_clear()
 
     assert {"CH-01", "MS-02", "GD-01"} <= ids
