@@ -6,7 +6,7 @@ word, and scales a picture of another size to that of the first one. FFmpeg
 reports the first two as errors in its log, and a decoder announces each new
 size there, so this hooks the log of the very library that OpenCV loaded and
 counts by kind. Counts are of the whole process: what another capture caused is
-counted too, which blocks more.
+counted too, which blocks more. So a process reads one recording at a time.
 """
 
 from __future__ import annotations

@@ -76,10 +76,12 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     samples = telemetry.load(job.telemetry)
     policy = Policy.load(job.pack)
     faces = face_finder(asset("centerface.onnx"), masking=session.operation.masked)
+    # before the clip is open: FFmpeg's log does not say which of two recordings it speaks of
+    enrolled = _enrolled_view(job, faces)
     camera = FileCamera(job.clip)
     _check_overlap(job, samples, camera)
     digest = camera.identity.digest
-    fingerprint = _view(job, device, faces, digest)
+    fingerprint = enrolled or _signed_view(job, device)
     log = None if job.out is None else _fresh_log(job.out)
     if log is None:
         temporary_place()  # nobody keeps the log, and it goes there: before anything is said
@@ -169,10 +171,14 @@ def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
     return enrol(frames, boxes, camera=digest, enforce=False, bodies=bodies)
 
 
-def _view(job: Job, device: Device, faces: FaceBoxes, camera: bytes) -> Fingerprint | None:
-    if job.enroll_view is not None:
-        clip, seconds = _clip_and_seconds(job.enroll_view)
-        return enrol_opening(clip, seconds, faces)
+def _enrolled_view(job: Job, faces: FaceBoxes) -> Fingerprint | None:
+    if job.enroll_view is None:
+        return None
+    clip, seconds = _clip_and_seconds(job.enroll_view)
+    return enrol_opening(clip, seconds, faces)
+
+
+def _signed_view(job: Job, device: Device) -> Fingerprint | None:
     if device.fingerprint is None:
         return None
     try:

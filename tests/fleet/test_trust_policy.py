@@ -37,32 +37,32 @@ def test_no_witness_may_be_asked_for() -> None:
     assert not parse_policy(f"{WITNESSES}quorum a\n".encode()).satisfied([KEYS["b"]])
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("", "expected a quorum line"),
-        (WITNESSES, "expected a quorum line"),
-        ("quorum none\nquorum none\n", "line 2: expected one quorum line"),
-        ("quorum a\n", "line 1: 'a' is not defined above"),
-        (f"quorum a\n{WITNESSES}", "line 1: 'a' is not defined above"),
-        (f"{WITNESSES}group g 2 a d\nquorum g\n", "line 6: 'd' is not defined above"),
-        (f"{WITNESSES}group g 0 a\nquorum g\n", "expected 1 to 1 of 1 members, got 0"),
-        (f"{WITNESSES}group g 3 a b\nquorum g\n", "expected 1 to 2 of 2 members, got 3"),
-        (f"{WITNESSES}group g some a\nquorum g\n", "expected all, any or a number"),
-        (f"{WITNESSES}group g any\nquorum g\n", "expected log, witness, group or quorum"),
-        (f"{WITNESSES}group g any a a\nquorum g\n", "'a' is a member twice"),
-        (f"{WITNESSES}group g any a\ngroup h any a\nquorum h\n", "'a' is a member twice"),
-        (f"{WITNESSES}group a any b\nquorum a\n", "the name 'a' is taken"),
-        (f"{WITNESSES}group none any b\nquorum a\n", "the name 'none' is taken"),
-        (f"{WITNESSES}witness d {KEYS['a'].text}\nquorum a\n", "listed twice"),
-        (f"log {LOG}\nlog {LOG}\nquorum none\n", "listed twice"),
-        (f"witness a {LOG}\nquorum a\n", "of type 4"),
-        (f"log {KEYS['a'].text}\nquorum none\n", "line 1: expected an Ed25519 public key"),
-        (f"witness a {KEYS['a'].text} ftp://x\nquorum a\n", "expected an http or https URL"),
-        ("mirror x\nquorum none\n", "line 1: expected log, witness"),
-        ("quorum none\r\n", "a control character"),
-    ],
-)
+WRONG = [
+    ("", "expected a quorum line"),
+    (WITNESSES, "expected a quorum line"),
+    ("quorum none\nquorum none\n", "line 2: expected one quorum line"),
+    ("quorum a\n", "line 1: 'a' is not defined above"),
+    (f"quorum a\n{WITNESSES}", "line 1: 'a' is not defined above"),
+    (f"{WITNESSES}group g 2 a d\nquorum g\n", "line 6: 'd' is not defined above"),
+    (f"{WITNESSES}group g 0 a\nquorum g\n", "expected 1 to 1 of 1 members, got 0"),
+    (f"{WITNESSES}group g 3 a b\nquorum g\n", "expected 1 to 2 of 2 members, got 3"),
+    (f"{WITNESSES}group g some a\nquorum g\n", "expected all, any or a number"),
+    (f"{WITNESSES}group g any\nquorum g\n", "expected log, witness, group or quorum"),
+    (f"{WITNESSES}group g any a a\nquorum g\n", "'a' is a member twice"),
+    (f"{WITNESSES}group g any a\ngroup h any a\nquorum h\n", "'a' is a member twice"),
+    (f"{WITNESSES}group a any b\nquorum a\n", "the name 'a' is taken"),
+    (f"{WITNESSES}group none any b\nquorum a\n", "the name 'none' is taken"),
+    (f"{WITNESSES}witness d {KEYS['a'].text}\nquorum a\n", "listed twice"),
+    (f"log {LOG}\nlog {LOG}\nquorum none\n", "listed twice"),
+    (f"witness a {LOG}\nquorum a\n", "of type 4"),
+    (f"log {KEYS['a'].text}\nquorum none\n", "line 1: expected an Ed25519 public key"),
+    (f"witness a {KEYS['a'].text} ftp://x\nquorum a\n", "expected an http or https URL"),
+    ("mirror x\nquorum none\n", "line 1: expected log, witness"),
+    ("quorum none\r\n", "a control character"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), WRONG, ids=[wanted for _, wanted in WRONG])
 def test_the_first_line_that_is_wrong_is_named(text: str, wanted: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_policy(text.encode())
