@@ -246,7 +246,7 @@ def test_the_difference_a_new_rule_makes_is_shown(run, tmp_path, cases):
     code, out, _ = run("policy", "diff", "strict", folder, "--cases", "400")
     assert code == 0
     assert "GD-10" in out
-    assert "cases change their answer" in out
+    assert "cases made at random change their answer" in out
     found = json.loads(run("policy", "diff", "strict", folder, "--cases", "400", "--json")[1])
     assert found["cases"]
     assert all(case["facts"]["gallery"] == "licence_photos" for case in found["cases"])

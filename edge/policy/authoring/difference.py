@@ -111,7 +111,7 @@ def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
         else:
             lines.append("  no case was found that it holds for")
         lines += _example(clause.example) if clause.example else []
-    lines.append(f"{len(changes)} of {count} cases change their answer")
+    lines.append(f"{len(changes)} of {count} cases made at random change their answer")
     for change in changes[:3]:
         lines += _example(change)
     return "\n".join(lines)
