@@ -33,12 +33,14 @@ settings.load_profile("framegate")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run a whole guard share one worker: none runs beside another."""
-    for item in items:
-        if item.get_closest_marker("guard") is not None:
-            item.add_marker(pytest.mark.xdist_group("guard"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that run a whole guard share one worker: none runs beside another.
+
+    pytest-xdist reads the groups when all items are collected, before any other plugin may
+    add one then; so each item gets its group here.
+    """
+    if item.get_closest_marker("guard") is not None:
+        item.add_marker(pytest.mark.xdist_group("guard"))
 
 
 def _pulled(name: str) -> Path:

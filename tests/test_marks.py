@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -58,3 +59,11 @@ def test_the_mark_sets_the_group(request: pytest.FixtureRequest) -> None:
     for item in items:
         mark = item.get_closest_marker("xdist_group")
         assert mark is not None and mark.args == ("guard",), item.nodeid
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one worker runs everything")
+def test_the_workers_know_the_group(request: pytest.FixtureRequest) -> None:
+    """A mark that comes too late for pytest-xdist sets nothing: the name shows what it read."""
+    for item in request.session.items:
+        guard = item.get_closest_marker("guard") is not None
+        assert item.nodeid.endswith("@guard") is guard, item.nodeid

@@ -42,7 +42,14 @@ def _with_a_clock_that_is_set(name, module, fds):
     return spawn_unconfigured(name, module, fds, given)
 
 
-@pytest.mark.parametrize("by_s", [DAY_S, -365 * DAY_S, pytest.param(0, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "by_s",
+    [
+        DAY_S,
+        pytest.param(-365 * DAY_S, marks=pytest.mark.long),
+        pytest.param(0, marks=pytest.mark.long),
+    ],
+)
 def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
     kiosk: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: int
 ) -> None:

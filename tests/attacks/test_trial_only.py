@@ -203,7 +203,9 @@ def test_a_made_up_board_on_a_port_is_not_believed_beside_a_camera(
     assert board_in_log(kiosk) == ["real"]
 
 
-@pytest.mark.parametrize("port", [False, True], ids=["by the guard", "on a port"])
+@pytest.mark.parametrize(
+    "port", [pytest.param(False, marks=pytest.mark.long), True], ids=["by the guard", "on a port"]
+)
 def test_the_signed_record_lets_a_made_up_board_stand_in_and_the_log_says_so(
     kiosk: Site, camera: str, port: bool
 ) -> None:

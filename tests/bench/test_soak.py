@@ -64,6 +64,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.long
 def test_a_soak_that_is_killed_leaves_no_daemon(tmp_path: Path, face_model: Path) -> None:
     clip = render.write_clip(tmp_path / "room.avi", render.still(render.room(), 60))
     configure(site(tmp_path / "site", clip, clip, face_model), free_port())

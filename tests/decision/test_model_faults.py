@@ -108,7 +108,7 @@ def blocked_for(decisions: list[FrameDecision], reason: Reason) -> list[int]:
     "how",
     [
         "nan",
-        "raise",
+        pytest.param("raise", marks=pytest.mark.long),
         pytest.param("inf", marks=pytest.mark.long),
         pytest.param("three", marks=pytest.mark.long),
         pytest.param("shape", marks=pytest.mark.long),
@@ -130,7 +130,7 @@ def test_a_model_that_stays_wrong_ends_every_permit_for_good(
     assert loads.read_text().count("loaded") == 2  # loaded afresh once
 
 
-@pytest.mark.parametrize("how", ["nan-once", "raise-thrice"])
+@pytest.mark.parametrize("how", ["nan-once", pytest.param("raise-thrice", marks=pytest.mark.long)])
 def test_frames_flow_again_when_the_model_is_right_again(
     kiosk: Site, bad: Callable[[str], None], loads: Path, how: str
 ) -> None:
@@ -175,6 +175,7 @@ def test_a_model_that_hangs_takes_its_process_with_it_and_the_guard_is_started_a
     assert len(again) > 60
 
 
+@pytest.mark.long
 def test_a_model_that_gets_no_memory_ends_every_permit_and_the_guard_is_started_anew(
     kiosk: Site, bad: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -459,7 +459,9 @@ def test_the_results_of_a_run_are_complete(kiosk: Site, tmp_path: Path) -> None:
         assert (tmp_path / "out" / name).stat().st_size > 0
 
 
-@pytest.mark.parametrize("turns", [0, pytest.param(7, marks=pytest.mark.long), 20])
+@pytest.mark.parametrize(
+    "turns", [pytest.param(0, marks=pytest.mark.long), pytest.param(7, marks=pytest.mark.long), 20]
+)
 def test_a_run_that_is_stopped_counts_as_many_frames_as_its_log(
     kiosk: Site, tmp_path: Path, turns: int
 ) -> None:
@@ -467,7 +469,7 @@ def test_a_run_that_is_stopped_counts_as_many_frames_as_its_log(
 
     with Guard(plan(kiosk), quiet) as guard:
         matcher = Connection(*guard.environment.values())
-        while len(released(guard.recorder.decisions)) < 5:
+        while len(released(guard.recorder.decisions)) < 5 and not guard.over:
             guard.turn()
         for _ in range(turns):
             guard.turn()
@@ -588,7 +590,9 @@ def test_the_log_remembers_the_newest_policy_and_an_older_one_starts_nothing(
 
 
 @pytest.mark.timeout(300)  # several whole runs
-@pytest.mark.parametrize("version", [6, None], ids=["older", "shipped"])
+@pytest.mark.parametrize(
+    "version", [6, pytest.param(None, marks=pytest.mark.long)], ids=["older", "shipped"]
+)
 def test_a_policy_older_than_the_board_remembers_blocks_every_frame(
     kiosk: Site, install: Callable[..., Path], tmp_path: Path, version: int | None
 ) -> None:

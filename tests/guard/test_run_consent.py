@@ -131,7 +131,9 @@ def test_frames_flow_for_a_person_with_a_receipt_who_claimed(consent_site: Conse
     assert max(consent_site.frames) > last - 500 * MS  # to the end of the clip: see the next test
 
 
-@pytest.mark.parametrize("name", ["ada.withdrawn", "ada.optout"])
+@pytest.mark.parametrize(
+    "name", ["ada.withdrawn", pytest.param("ada.optout", marks=pytest.mark.long)]
+)
 def test_a_withdrawal_counts_at_once(consent_site: ConsentSite, name: str) -> None:
     consent_site.put("ada.token", consent_site.receipt())
     content = "r-1" if name.endswith("withdrawn") else ADA
@@ -164,8 +166,13 @@ def test_the_log_keeps_what_was_handed_in_and_names_nobody(consent_site: Consent
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"person": BEN}, {"site": "till-3"}, {"lane": Lane.IDENTIFY}, {"to_s": 0}],
-    ids=["untrusted", "another person", "another site", "another lane", "over"],
+    [
+        pytest.param({}, id="untrusted"),
+        pytest.param({"person": BEN}, id="another person", marks=pytest.mark.long),
+        pytest.param({"site": "till-3"}, id="another site", marks=pytest.mark.long),
+        pytest.param({"lane": Lane.IDENTIFY}, id="another lane", marks=pytest.mark.long),
+        pytest.param({"to_s": 0}, id="over"),
+    ],
 )
 def test_a_receipt_that_does_not_hold_is_none(
     consent_site: ConsentSite, changes: dict[str, object]
