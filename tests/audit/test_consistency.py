@@ -168,6 +168,7 @@ def test_a_request_is_read_as_it_was_written() -> None:
         b"old 3\n\n" + b"x" * MAX_REQUEST_BYTES,
         b"\xff\xfe\n\n" + NOTE,
     ],
+    ids=[str(number) for number in range(13)],  # the key is a new one in each worker
 )
 def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(AuditError):
