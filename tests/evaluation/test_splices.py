@@ -23,6 +23,7 @@ from edge.evidence.faces import FaceBoxes
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.policy.engine import Policy
+from edge.view.bodies import Bodies
 from edge.view.box import Box
 from tests.support import render
 from tests.support.guards import site
@@ -103,7 +104,7 @@ def policy() -> Policy:
 
 def _scenery(clip: Clip, faces: FaceBoxes, policy: Policy) -> Scenery:
     footage = decode(clip, faces)
-    view = enrol_view(footage)
+    view = enrol_view(footage, Bodies())
     assert view.fingerprint is not None, view.refusal
     trial = play(footage, view, PERFECT_DEVICE, policy, still_board(footage.last_ns))
     return scenery(footage, view.fingerprint, trial.decisions, peopled=False)
