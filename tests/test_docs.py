@@ -104,7 +104,7 @@ def test_every_way_to_integrate_a_matcher_works(operated: tuple[Path, Path, str]
     for program in blocks("integrate.md", "python"):
         if name := re.match(r"# (\w+\.py)", program):
             named[name[1]] = program
-    assert set(named) == {"matcher.py", "timed.py", "plain.py"}
+    assert set(named) == {"kiosk.py", "matcher.py", "timed.py", "plain.py"}
     for file, program in named.items():
         (folder / file).write_text(program)
 
