@@ -21,24 +21,30 @@ def second_time(name):
     assert again
 """
 GUARD = "\n@pytest.mark.guard\ndef test_a_guard():\n    second_time('guard.seen')\n"
+WORKERS = ("-p", "xdist.plugin", "-n", "1", "--dist", "loadgroup")
 PLAIN = "\ndef test_plain():\n    second_time('plain.seen')\n"
+FINE = "\ndef test_fine():\n    pass\n"
 BROKEN = "\nraise RuntimeError\n"
 
 
-def ci(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+def ci(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess[str]:
     """A first run of `source`, which fails, and what the retry makes of it."""
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = guard\naddopts = -q\n")
     (folder / "test_it.py").write_text(FLAKY + source)
     first = subprocess.run(
-        [sys.executable, "-m", "pytest"], cwd=folder, env=BARE, capture_output=True
+        [sys.executable, "-m", "pytest", *options], cwd=folder, env=BARE, capture_output=True
     )
     assert first.returncode != 0
     command = [str(RETRY), sys.executable]
     return subprocess.run(command, cwd=folder, env=BARE, capture_output=True, text=True)
 
 
-def test_a_guard_that_failed_is_tried_again_and_named(tmp_path: Path) -> None:
-    done = ci(tmp_path, GUARD)
+@pytest.mark.parametrize("workers", [(), WORKERS], ids=["alone", "in a worker's group"])
+def test_a_guard_that_failed_is_tried_again_and_named(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    grouped = GUARD.replace("def", '@pytest.mark.xdist_group("guard")\ndef') if workers else GUARD
+    done = ci(tmp_path, grouped + FINE, *workers)
 
     assert done.returncode == 0, done.stdout
     output = done.stdout.split("RETRY")[1]
