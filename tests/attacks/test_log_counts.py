@@ -69,6 +69,7 @@ def test_a_guard_ended_in_a_permit_has_counted_what_its_matcher_got(kiosk: Site)
     assert not proven(kiosk, guard, stored, fields)
 
 
+@pytest.mark.long
 def test_a_gate_that_cannot_say_what_it_released_leaves_it_unknown(kiosk: Site) -> None:
     with running(kiosk) as guard:
         in_permit(guard)

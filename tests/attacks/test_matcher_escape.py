@@ -304,6 +304,7 @@ def test_an_attempt_ends_the_matcher_and_blocks_the_guard(kiosk: Site) -> None:
     assert tried == ["connect"]
 
 
+@pytest.mark.long
 @pytest.mark.guard
 def test_a_guard_that_knows_of_an_attempt_starts_no_matcher(kiosk: Site) -> None:
     plan = Plan(

@@ -129,7 +129,6 @@ def test_the_command_never_prints_a_secret(store, capsys):
 
     printed = "".join(capsys.readouterr())
     for name in ("record.key", "log.key", "board.key"):
-        secret = (
-            (store.directory / name).read_text().strip().split("+", 4)[-1]
-        )  # itself may hold a +
+        text = (store.directory / name).read_text().strip()
+        secret = text.split("+", 4)[-1]  # it may hold a + itself
         assert len(secret) > 30 and secret not in printed

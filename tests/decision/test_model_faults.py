@@ -145,6 +145,7 @@ def test_frames_flow_again_when_the_model_is_right_again(
     assert loads.read_text().count("loaded") == (1 if how == "nan-once" else 2)
 
 
+@pytest.mark.long
 def test_a_slow_answer_is_no_answer(kiosk: Site, bad: Callable[[str], None]) -> None:
     bad("slow-once")
 
@@ -157,6 +158,7 @@ def test_a_slow_answer_is_no_answer(kiosk: Site, bad: Callable[[str], None]) -> 
     assert max(times) > max(named)
 
 
+@pytest.mark.long
 def test_a_model_that_hangs_takes_its_process_with_it_and_the_guard_is_started_anew(
     kiosk: Site, bad: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

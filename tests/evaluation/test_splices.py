@@ -117,7 +117,16 @@ def place(tmp_path_factory: pytest.TempPathFactory, faces: FaceBoxes, policy: Po
     return _scenery(clip, faces, policy)
 
 
-@pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.WALK_IN])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        if kind in (Kind.HARD_CUT, Kind.CROSS_FADE, Kind.COVER)
+        else pytest.param(kind, marks=pytest.mark.long)
+        for kind in Kind
+        if kind is not Kind.WALK_IN
+    ],
+)
 def test_no_forbidden_frame_of_a_rendered_splice_is_received(
     kind: Kind, place: Scenery, faces: FaceBoxes, policy: Policy
 ) -> None:
@@ -134,6 +143,7 @@ def test_no_forbidden_frame_of_a_rendered_splice_is_received(
     assert bracketed.received <= immediate.received
 
 
+@pytest.mark.long
 def test_no_forbidden_frame_of_real_splices_is_received(
     data_dir: Path, faces: FaceBoxes, policy: Policy
 ) -> None:

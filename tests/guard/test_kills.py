@@ -27,7 +27,13 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
     return site(folder, clip, clip, face_model)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "role",
+    [
+        role if role in ("gate", "decider") else pytest.param(role, marks=pytest.mark.long)
+        for role in ROLES
+    ],
+)
 def test_stopping_one_process_drops_the_interlock_and_old_frames_stay_in(
     role: str, kiosk: Site
 ) -> None:

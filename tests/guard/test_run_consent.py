@@ -171,7 +171,7 @@ def test_the_log_keeps_what_was_handed_in_and_names_nobody(consent_site: Consent
         pytest.param({"person": BEN}, id="another person", marks=pytest.mark.long),
         pytest.param({"site": "till-3"}, id="another site", marks=pytest.mark.long),
         pytest.param({"lane": Lane.IDENTIFY}, id="another lane", marks=pytest.mark.long),
-        pytest.param({"to_s": 0}, id="over"),
+        pytest.param({"to_s": 0}, id="over", marks=pytest.mark.long),
     ],
 )
 def test_a_receipt_that_does_not_hold_is_none(
@@ -190,6 +190,7 @@ def test_a_receipt_that_does_not_hold_is_none(
     assert {"FA-08", "MS-08"} <= set(decisions[-2].rules)
 
 
+@pytest.mark.long
 def test_a_claim_left_over_from_before_is_none(consent_site: ConsentSite) -> None:
     consent_site.put("ada.token", consent_site.receipt())
     consent_site.put("claim", ADA)
@@ -242,6 +243,7 @@ def test_a_comparison_with_anybody_but_the_claimed_person_ends_it(
     assert ("GD-09" in decisions[-2].rules) is not flows
 
 
+@pytest.mark.long
 def test_without_a_consent_inbox_the_second_reference_is_a_search(
     consent_site: ConsentSite,
 ) -> None:
