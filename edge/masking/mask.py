@@ -65,14 +65,14 @@ class Mask:
         if steps is None:
             steps = self._steps[layout] = self._plan(layout)
         sources, targets = layout.planes(picture), layout.planes(place)
-        lines = [_lines(plane) for plane in sources]
-        places = [_lines(plane) for plane in targets]
+        lines = [plane.reshape(len(plane), -1) for plane in sources]  # views: rows of bytes are
+        places = [plane.reshape(len(plane), -1) for plane in targets]  # faster than of pixels
         for step in steps:
-            target = places[step.plane][step.bytes]
+            at, where = step.plane, step.bytes
             if isinstance(step, _Cells):
-                _write(sources[step.plane][step.part], target, step)
+                _write(sources[at][step.part], places[at][where], step)
             else:
-                target[:] = lines[step.plane][step.bytes] if step.black is None else step.black
+                places[at][where] = lines[at][where] if step.black is None else step.black
 
     @cached_property
     def _steps(self) -> dict[Layout, list[_Plain | _Cells]]:
@@ -176,13 +176,8 @@ def _spans(part: slice, side: int) -> list[tuple[slice, int, slice]]:
     return spans
 
 
-def _lines(plane: np.ndarray) -> np.ndarray:
-    """A view of a plane as rows of bytes, which are copied faster than rows of pixels."""
-    return plane.reshape(plane.shape[0], -1)
-
-
 def _in_bytes(part: _Part, plane: np.ndarray) -> _Part:
-    """A part in rows and pixels as rows and bytes of `_lines`."""
+    """A part in rows and pixels as rows and bytes of a row."""
     rows, columns = part
     channels = plane.shape[2] if plane.ndim == 3 else 1
     return rows, slice(columns.start * channels, columns.stop * channels)

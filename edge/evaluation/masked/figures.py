@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge.cameras.layout import Layout
+from edge.clock import MS
 from edge.evaluation.bounds import upper
 from edge.evaluation.figures import Figure
 from edge.evaluation.masked.run import SIZES, Found
@@ -20,7 +21,8 @@ from edge.view.box import Box
 
 _COVERED = {24: 0.995, 12: 0.97}  # of the faces of this height and more, in pixels
 _FLOWING = 0.99
-_ROUNDS = 200
+_ROUNDS = 1_000
+_LATER_MS = 0.2
 _CORNER = ((0.0, 0.0), (0.3, 0.0), (0.3, 0.4), (0.0, 0.4))
 _FACES = (80, 220, 360, 500)  # left edges of four people's faces, of 640 pixels
 
@@ -66,15 +68,28 @@ def _recognised(found: Sequence[Found], no_adversary: str) -> list[Figure]:
 def _costs() -> list[Figure]:
     rows = []
     for height, width in ((480, 640), (720, 1280)):
-        for what, least, made in (("four people", 1.6, _people), ("a fixed mask", 1.1, _fixed)):
-            ratio = cost(made(height, width))
+        for what, most, made in (("four people", 1.6, _people), ("a fixed mask", 1.1, _fixed)):
+            ratio, later_ms = cost(made(height, width))
             name = f"copy through {what} vs plain copy, {width}x{height}"
-            rows.append(Figure(name, round(ratio, 2), f"<= {least}", "times", ratio <= least))
+            rows.append(Figure(name, round(ratio, 2), f"<= {most}", "times", ratio <= most))
+            later = Figure(
+                "... by which the gate's p99 moves",
+                round(later_ms, 3),
+                f"<= {_LATER_MS}",
+                "ms",
+                later_ms <= _LATER_MS,
+            )
+            rows.append(later)
     return rows
 
 
-def cost(through: Mask) -> float:
-    """How many times as long as a plain copy the copy through this mask takes, by the median."""
+def cost(through: Mask) -> tuple[float, float]:
+    """What the copy through this mask costs beside a plain one, the two by turns.
+
+    Returns:
+        How many times as long it takes, by the median, and how much longer its p99 is, in
+        milliseconds. The copy is all of the gate's step that a mask changes.
+    """
     cv2.setNumThreads(1)  # as in the gate
     shape = through.height, through.width, 3
     picture = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
@@ -83,7 +98,8 @@ def cost(through: Mask) -> float:
     for _ in range(_ROUNDS):  # turn about, so that both meet the same machine
         plain.append(_time(lambda: np.copyto(place, picture)))
         masked.append(_time(lambda: through.copy(picture, place, Layout.BGR)))
-    return float(np.median(masked) / np.median(plain))
+    later_ns = np.percentile(masked, 99) - np.percentile(plain, 99)
+    return float(np.median(masked) / np.median(plain)), float(later_ns) / MS
 
 
 def _time(work: Callable[[], object]) -> int:
