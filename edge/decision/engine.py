@@ -21,7 +21,7 @@ from edge.evidence.board_link import BoardStatus
 from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import FaceFinder, SceneFinder, Vision
+from edge.evidence.vision import FaceFinder, SceneFinder, Sighting, Vision
 from edge.frames.messages import Ended
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.engine import Policy
@@ -64,10 +64,13 @@ class Engine:
         now_ns: int,
         *,
         reload: Callable[[], Models] | None = None,
+        rests: bool = True,
     ) -> None:
         """Begin blocked.
 
         Args:
+            rests: reads pictures now and then only while they decide nothing; see
+                `edge.evidence.context`.
             reload: loads the models afresh after bad answers; may raise ModelError.
                 Without it the same models are asked again.
         """
@@ -75,6 +78,7 @@ class Engine:
         self._fingerprint = fingerprint
         self._reload = reload or (lambda: models)
         self._identifying = setup.binding.lane.identifying
+        self._rests = rests
         self._judge = Judge(setup, policy, now_ns)
         self._masked = setup.binding.lane.masked
         self._masker: PeopleMasker | None = None  # made for the size of the first picture
@@ -129,27 +133,26 @@ class Engine:
 
         Returns nothing read while the picture is rested; see `edge.evidence.context`.
         """
-        if self.resting and not final and captured_ns - self._examined_ns < REST_NS:
+        rested = self._rests and self.resting and not final
+        if rested and captured_ns - self._examined_ns < REST_NS:
             return Examined(())
         self._examined_ns = captured_ns
-        if self._masked and self._masker is None:
-            bodies = self._setup.device.masks.bodies
-            self._masker = PeopleMasker(picture.shape[0], picture.shape[1], bodies=bodies)
-        opening, still = self._judge.opening, self._still
         try:
-            result = self._vision.examine(
-                picture, captured_ns, opening=opening, still=still, final=final
-            )
+            seen = self._vision.see(picture, captured_ns, final=final)
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
-            mask = self._mask(Look(captured_ns, None, None))
+            mask = self._mask(Look(captured_ns, None, None), picture.shape[0], picture.shape[1])
             return Examined(self.observe([bad]), failure=self._failed(err), mask=mask)
         self._failures.good()
-        unsettled_ns = captured_ns if result.unsettled else None
+        return self.hear(seen)
+
+    def hear(self, seen: Sighting) -> Examined:
+        """Read what was seen in one evidence frame; sightings come in order."""
+        result = self._vision.read(seen, opening=self._judge.opening, still=self._still)
+        unsettled_ns = seen.captured_ns if result.unsettled else None
         self._judge.observe(result.readings, result.seen_blocks, unsettled_ns=unsettled_ns)
-        looked = any(reading.source is Source.PEOPLE for reading in result.readings)
-        faces = self._vision.faces if looked else None
-        mask = self._mask(result.look) if result.look is not None else None
+        faces = len(seen.boxes) if seen.people else None
+        mask = None if result.look is None else self._mask(result.look, seen.height, seen.width)
         return Examined(result.readings, result.seen_blocks, faces, mask=mask)
 
     def observe(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
@@ -198,8 +201,12 @@ class Engine:
         """What must be done to end well."""
         return self._judge.stop(now_ns)
 
-    def _mask(self, look: Look) -> PeopleMask | None:
-        return None if self._masker is None else self._masker.look(look)
+    def _mask(self, look: Look, height: int, width: int) -> PeopleMask | None:
+        if not self._masked:
+            return None
+        if self._masker is None:
+            self._masker = PeopleMasker(height, width, bodies=self._setup.device.masks.bodies)
+        return self._masker.look(look)
 
     def _open(self, models: Models) -> Vision:
         fingerprint = self._fingerprint

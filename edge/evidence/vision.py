@@ -1,4 +1,8 @@
-"""Vision: everything the slow loop reads from one evidence frame.
+"""Vision: everything the slow loop reads from one evidence frame, in two steps.
+
+`Eyes` see a frame: they are all that looks at pixels, and know no rule of the session and
+nothing of what was decided. What they saw is a `Sighting`. `Vision` makes readings of it, by
+the record's rules and the judge's state; an archive keeps sightings and is judged without video.
 
 View, ego-motion and freshness are read in every evidence frame, people a little less
 often because the detector is dearer (and not again where nothing changed), and the
@@ -95,6 +99,26 @@ class SceneFinder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one evidence frame shows, whatever the rules."""
+
+    captured_ns: int
+    height: int  # of the picture, pixels
+    width: int
+    people: bool  # whether people were looked for in this very frame
+    boxes: tuple[Box, ...]  # faces, of the last look
+    faceless: int  # people without a face, as far as was known when people were looked for
+    view_open: tuple[Reason, ...]  # why this is not the enrolled view, to begin a permit
+    view_continue: tuple[Reason, ...]  # and to go on with one
+    seen_blocks: int  # to compare the next frames over; all where the view is not recognised
+    unsettled: bool  # something came in since people were last looked for
+    moving: tuple[Reason, ...]
+    shift: float | None  # widths that the camera moved since the last frame; None: nobody can say
+    freshness: tuple[Reason, ...]
+    scene: tuple[Reason, ...] | None  # None: the scene was not asked for
+
+
+@dataclass(frozen=True, slots=True)
 class VisionResult:
     """The readings of one evidence frame."""
 
@@ -105,13 +129,73 @@ class VisionResult:
 
 
 class Vision:
-    """Reads evidence frames in order."""
+    """Makes readings of what is seen, in order."""
 
     def __init__(
         self,
         fingerprint: Fingerprint | None,
         faces: FaceFinder,
         rules: PeopleRules,
+        scene: SceneFinder | None = None,
+        *,
+        fresh: bool = True,
+        often: bool = False,
+        bodies: BodyFinder | None = None,
+    ) -> None:
+        """`rules` are the record's; the rest is for `Eyes`."""
+        self._eyes = Eyes(fingerprint, faces, scene, fresh=fresh, often=often, bodies=bodies)
+        self._people_rules = PeopleWatch(rules)
+
+    def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
+        """Look at one frame; see `Eyes.see`."""
+        return self._eyes.see(frame, captured_ns, final=final)
+
+    def examine(
+        self,
+        frame: np.ndarray,
+        captured_ns: int,
+        *,
+        opening: bool,
+        still: bool,
+        final: bool = False,
+    ) -> VisionResult:
+        """Look at one frame and read it; the arguments are those of `see` and `read`."""
+        return self.read(self.see(frame, captured_ns, final=final), opening=opening, still=still)
+
+    def read(self, seen: Sighting, *, opening: bool, still: bool) -> VisionResult:
+        """The readings of one sighting; sightings come in order.
+
+        Args:
+            opening: apply the stricter rules for beginning a permit.
+            still: the board says that the camera does not move.
+        """
+        at_ns = seen.captured_ns
+        readings = []
+        if seen.people:
+            reasons = self._people_rules.read(
+                seen.boxes, at_ns, seen.height, seen.width, seen.faceless
+            )
+            readings.append(Reading(Source.PEOPLE, at_ns, reasons))
+        view = seen.view_open if opening else seen.view_continue
+        readings.append(Reading(Source.VIEW, at_ns, view))
+        moving = seen.moving
+        if Reason.CAM_MOVING in moving and still:
+            moving = (*moving, Reason.SENSOR_VISION_DISAGREE)
+        readings.append(Reading(Source.EGO_MOTION, at_ns, moving))
+        readings.append(Reading(Source.FRESHNESS, at_ns, seen.freshness))
+        if seen.scene is not None:
+            readings.append(Reading(Source.SCENE, at_ns, seen.scene))
+        look = Look(at_ns, seen.boxes, seen.shift) if seen.people else None
+        return VisionResult(tuple(readings), seen.seen_blocks, seen.unsettled, look)
+
+
+class Eyes:
+    """Looks at evidence frames in order."""
+
+    def __init__(
+        self,
+        fingerprint: Fingerprint | None,
+        faces: FaceFinder,
         scene: SceneFinder | None = None,
         *,
         fresh: bool = True,
@@ -129,7 +213,6 @@ class Vision:
         self._hiding = NOBODY
         self._faceless_blocks = 0  # hidden, and no face explained them in the last reading
         self._faces = faces
-        self._people_rules = PeopleWatch(rules)
         self._scene = scene
         self._often = often
         self._unchanged = Unchanged()  # since people were looked for
@@ -142,68 +225,62 @@ class Vision:
         self._people_ns: int | None = None
         self._seen_blocks = 0  # of the last view reading
 
-    @property
-    def faces(self) -> int:
-        """How many faces the last reading of people found."""
-        return len(self._boxes)
-
-    def examine(
-        self,
-        frame: np.ndarray,
-        captured_ns: int,
-        *,
-        opening: bool,
-        still: bool,
-        final: bool = False,
-    ) -> VisionResult:
-        """Read one frame.
+    def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
+        """Look at one frame.
 
         Args:
             frame: BGR uint8, shape (H, W, 3).
             captured_ns: when it was captured; frames come in order.
-            opening: apply the stricter rules for beginning a permit.
-            still: the board says that the camera does not move.
-            final: the last frame of the stream.
+            final: the last frame of the stream: everything is looked at.
+
+        Raises:
+            ModelError: a model failed or answered what it cannot mean.
         """
-        readings = []
-        if (
-            final
-            or self._people_ns is None
-            or captured_ns - self._people_ns >= self._people_period_ns
-        ):
-            readings.append(self._people(frame, captured_ns))
+        since_ns = None if self._people_ns is None else captured_ns - self._people_ns
+        due = final or since_ns is None or since_ns >= self._people_period_ns
+        if due:
+            self._look_for_people(frame, captured_ns)
+        people, faceless = self._people_ns == captured_ns, self._hiding.faceless
+        view_open: tuple[Reason, ...] = (Reason.NO_VIEW,)
+        view_continue = view_open
         seen_blocks, unsettled = ALL_BLOCKS, False
-        if self._view is None:
-            readings.append(Reading(Source.VIEW, captured_ns, (Reason.NO_VIEW,)))
-        else:
+        if self._view is not None:
             if self._bodies is not None:
                 hidden = self._faceless_blocks
                 self._hiding = self._bodies.read(frame, captured_ns, hidden, self._boxes)
             view = self._view.read(frame, captured_ns, self._boxes, self._hiding.places)
             self._faceless_blocks = view.faceless_blocks
-            reasons = view.reasons_open if opening else view.reasons_continue
-            readings.append(Reading(Source.VIEW, captured_ns, reasons))
+            view_open, view_continue = view.reasons_open, view.reasons_continue
             gone = self._seen_blocks & ~view.seen_blocks
             self._seen_blocks = view.seen_blocks
-            unsettled = gone.bit_count() >= UNSETTLED and self._people_ns != captured_ns
-            if not {Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL}.intersection(view.reasons_continue):
+            unsettled = gone.bit_count() >= UNSETTLED and not people
+            if not {Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL}.intersection(view_continue):
                 seen_blocks = view.seen_blocks
         motion = self._motion.read(frame, captured_ns, self._boxes)
-        moving = list(motion.reasons)
-        if Reason.CAM_MOVING in moving and still:
-            moving.append(Reason.SENSOR_VISION_DISAGREE)
-        readings.append(Reading(Source.EGO_MOTION, captured_ns, tuple(moving)))
         fresh = self._freshness.read(frame, captured_ns, self._boxes)
-        readings.append(Reading(Source.FRESHNESS, captured_ns, fresh))
+        veto = None
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
         if self._scene is not None and due:
-            readings.append(self._veto(self._scene, frame, captured_ns))
-        look = None
-        if self._people_ns == captured_ns:
-            look = Look(captured_ns, self._boxes, motion.step if motion.valid else None)
-        return VisionResult(tuple(readings), seen_blocks, unsettled, look)
+            veto = self._veto(self._scene, frame, captured_ns)
+        height, width = frame.shape[:2]
+        return Sighting(
+            captured_ns,
+            height,
+            width,
+            people,
+            self._boxes,
+            faceless,
+            view_open,
+            view_continue,
+            seen_blocks,
+            unsettled,
+            motion.reasons,
+            motion.step if motion.valid else None,
+            fresh,
+            veto,
+        )
 
-    def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> Reading:
+    def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> tuple[Reason, ...]:
         """A veto that lasts for two readings, of pictures that show more than a person."""
         veto = scene.read(frame, captured_ns).reasons
         self._scene_ns = captured_ns  # after it answered: a model that fails is asked again
@@ -211,14 +288,10 @@ class Vision:
         person = float((silhouettes(self._boxes, width, height, margin=0) != 0).mean())
         doubted = bool(veto) and person < MOSTLY_PERSON
         lasting, self._scene_doubted = doubted and self._scene_doubted, doubted
-        return Reading(Source.SCENE, captured_ns, veto if lasting else ())
+        return veto if lasting else ()
 
-    def _people(self, frame: np.ndarray, captured_ns: int) -> Reading:
+    def _look_for_people(self, frame: np.ndarray, captured_ns: int) -> None:
         if self._often or not self._unchanged.same(frame, captured_ns):
             self._boxes = self._faces.detect(frame)
             self._unchanged.looked(captured_ns)
         self._people_ns = captured_ns
-        height, width = frame.shape[:2]
-        faceless = self._hiding.faceless
-        reasons = self._people_rules.read(self._boxes, captured_ns, height, width, faceless)
-        return Reading(Source.PEOPLE, captured_ns, reasons)
