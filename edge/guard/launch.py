@@ -28,7 +28,7 @@ from edge.frames.ring import Ring
 from edge.frames.settings import CaptureSettings, GateSettings, PoolSize
 from edge.guard.board import port_of, start_bridge, start_virtual_board
 from edge.guard.plan import VIRTUAL, CheckedPlan
-from edge.guard.processes import Child, spawn_unconfigured
+from edge.guard.processes import Child, spawn_from_template
 from edge.heartbeat import Beats, Role
 from edge.lease import Binding
 from edge.masking.polygons import covers_all
@@ -36,6 +36,12 @@ from edge.view.view_file import ViewFile
 
 START_S = 30.0
 _TURN_S = 0.015
+_MODULES = {
+    "capture": "edge.frames.capture",
+    "gate": "edge.frames.gate_process",
+    "decider": "edge.decision.decider",
+}
+_SHARED = ("edge.frames.capture", "edge.frames.gate_process")  # loaded before they are forked
 
 
 class Launch:
@@ -56,6 +62,7 @@ class Launch:
         self.decider: socket.socket | None = None
         self._bridge_end: socket.socket | None = None
         self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
+        self._theirs: list[socket.socket] = []  # ends of children that are not started yet
 
     def spawn(self, socket_path: Path) -> None:
         """Start the processes that need no more than descriptors.
@@ -81,20 +88,21 @@ class Launch:
         listener.listen(4)
         memory = {"beats_fd": self._beats.fd, "pool_fd": self._pool_fd}
         ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
-        self._spawn("capture", "edge.frames.capture", ends, memory)
-        self._spawn("decider", "edge.decision.decider", decider, memory)
+        self._plan("capture", ends, memory)
         ends = {
             "capture_fd": capture_gate,
             "decider_fd": gate_decider,
             "parent_fd": gate_parent,
             "listen_fd": listener,
         }
-        self._spawn("gate", "edge.frames.gate_process", ends, {**memory, "ring_fd": self._ring_fd})
+        self._plan("gate", ends, {**memory, "ring_fd": self._ring_fd})
+        self._plan("decider", decider, memory)
         plan = self._checked.plan
         if self._checked.interlocked and plan.board == VIRTUAL:
             self.children["board"] = start_virtual_board(
                 self._checked.store.board_key(), plan.board_arguments, plan.line_fd
             )
+        self._spawn()
 
     def configure(self, token: str) -> None:
         """Open the camera, and send each process its settings.
@@ -211,15 +219,21 @@ class Launch:
             case Failed(error):
                 raise GuardError(error)
 
-    def _spawn(
-        self, name: str, module: str, ends: dict[str, socket.socket], memory: dict[str, int]
-    ) -> None:
-        """Start a process with these descriptors; this side lets go of the sockets."""
-        numbers = {**{key: end.fileno() for key, end in ends.items()}, **memory}
-        self.children[name] = spawn_unconfigured(name, module, numbers.values())
-        self._numbers[name] = numbers
-        for end in ends.values():
+    def _plan(self, name: str, ends: dict[str, socket.socket], memory: dict[str, int]) -> None:
+        """A process is to be started with these descriptors."""
+        self._numbers[name] = {**{key: end.fileno() for key, end in ends.items()}, **memory}
+        self._theirs += ends.values()
+
+    def _spawn(self) -> None:
+        """Start what is planned; this side lets go of their sockets."""
+        parts = {
+            name: (_MODULES[name], tuple(numbers.values()))
+            for name, numbers in self._numbers.items()
+        }
+        self.children.update(spawn_from_template(_SHARED, parts, START_S))
+        for end in self._theirs:
             end.close()
+        self._theirs.clear()
 
     def _configure(
         self, name: str, settings: CaptureSettings | DeciderSettings | GateSettings

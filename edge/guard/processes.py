@@ -1,36 +1,94 @@
 """Starting and ending the guard's processes.
 
-Every child is a fresh interpreter that reads its settings from standard input
-and inherits exactly the descriptors it is given. It may be spawned before its
-settings are known, because its imports take longer than anything else at a start.
-The kernel ends the children when the parent ends.
+A child reads its settings from standard input and inherits exactly the descriptors
+it is given. It may be started before its settings are known, because its imports take
+longer than anything else at a start. Most are fresh interpreters; those that look at
+pictures come from one template, see `edge.guard.template`. The kernel ends the
+children when the parent ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import select
+import signal
 import subprocess
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from edge import ipc, isolation
 from edge.errors import GuardError
+from edge.guard.template import Order, Part
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
 from edge.wire import to_json
 
 _GRACE_S = 3.0
+_SET_CHILD_SUBREAPER = 36  # prctl
 _ENDING_S = 0.5  # for the cause of a loss to be seen behind what it took along
+
+
+class Forked:
+    """A child that a template forked, held like one that `subprocess` spawned."""
+
+    stdout: IO[bytes] | None = None
+    stderr: IO[bytes] | None = None
+
+    def __init__(self, pid: int, stdin: IO[bytes]) -> None:
+        self.pid = pid
+        self.stdin: IO[bytes] | None = stdin
+        self.returncode: int | Any = None  # None while it runs
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._reap(os.WNOHANG)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same, waited for at most `timeout` seconds.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        if self.returncode is None and timeout is not None:
+            pidfd = os.pidfd_open(self.pid)
+            try:
+                poll = select.poll()
+                poll.register(pidfd, select.POLLIN)
+                if not poll.poll(max(0.0, timeout) * 1000):
+                    raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            finally:
+                os.close(pidfd)
+        code = self._reap(0)
+        assert code is not None
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:  # once reaped, its number may be another's
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _reap(self, options: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
 
 
 class Child:
     """One process of the guard."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes] | Forked) -> None:
         self.name = name
         self.process = process
         self.pidfd = os.pidfd_open(process.pid)
@@ -121,6 +179,75 @@ def spawn_unconfigured(
         start_new_session=True,  # so that its priority counts against other sessions
     )
     return Child(name, process)
+
+
+def spawn_from_template(
+    load: Sequence[str], parts: Mapping[str, tuple[str, Sequence[int]]], wait_s: float
+) -> dict[str, Child]:
+    """Start processes that share what they load; each waits for `configure`.
+
+    Args:
+        load: modules that the template loads before it forks.
+        parts: the module and the descriptors of each, by its name.
+        wait_s: how long the template may take.
+
+    Raises:
+        GuardError: it ended, or took longer.
+    """
+    pipes = [os.pipe() for _ in parts]
+    said, report = os.pipe()
+    given = tuple(
+        Part(module, read, tuple(fds))
+        for (module, fds), (read, _) in zip(parts.values(), pipes, strict=True)
+    )
+    order = Order(os.getpid(), report, tuple(load), given)
+    with _adopting(), os.fdopen(said) as told:
+        process = subprocess.Popen(
+            isolation.python("edge.guard.template", to_json(order)),
+            stdin=subprocess.DEVNULL,
+            env=isolation.environment(),
+            pass_fds=tuple(order.fds),
+            start_new_session=True,
+        )
+        for fd in (report, *(read for read, _ in pipes)):
+            os.close(fd)
+        writers = [os.fdopen(write, "wb") for _, write in pipes]
+        pids = _said(told, wait_s)
+    *names, last = parts
+    process.stdin = writers[-1]
+    if len(pids) != len(names):
+        for writer in writers:
+            writer.close()  # whoever was forked ends, for it is never configured
+        template = Child("template", process)
+        template.end()
+        raise GuardError(f"at the start, {template.describe_end()}")
+    found = {
+        name: Child(name, Forked(pid, writer))
+        for name, pid, writer in zip(names, pids, writers, strict=False)
+    }
+    return {**found, last: Child(last, process)}
+
+
+def _said(told: IO[str], wait_s: float) -> list[int]:
+    """The process ids of a template's forks, once all of them have this process as parent."""
+    text, until = "", time.monotonic() + wait_s
+    while select.select([told], [], [], max(0.0, until - time.monotonic()))[0]:
+        more = os.read(told.fileno(), 4096)
+        if not more:
+            return [int(line) for line in text.split()]
+        text += more.decode()
+    return []
+
+
+@contextlib.contextmanager
+def _adopting() -> Iterator[None]:
+    """Descendants whose parent ends become children of this process meanwhile."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        libc.prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def spawn_module(name: str, module: str, settings: object, fds: Iterable[int]) -> Child:

@@ -56,9 +56,12 @@ def load(data: bytes, what: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # the error reports it once
     options.add_session_config_entry("session.use_env_allocators", "1")
     try:
-        return onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
     except REFUSALS as err:
         raise ModelError(f"{what} cannot be loaded: {str(err)[:80]!r}") from err
+    session.disable_fallback()  # it keeps `data` to begin again with another provider:
+    session._model_bytes = None  # there is none, and the engine has its own copy of the weights
+    return session
 
 
 def ask(
