@@ -107,6 +107,9 @@ def enter() -> None:
     if sys.flags.isolated and clean == dict(os.environ):
         return
     command = python("edge.cli", *sys.argv[1:])
+    if sys.orig_argv[1:] == command[1:]:  # started anew already: once more would change nothing
+        print("framegate: expected an isolated Python, this one is not", file=sys.stderr)
+        sys.exit(2)
     os.execve(command[0], command, clean)
 
 

@@ -16,6 +16,7 @@ from edge.guard.processes import spawn_unconfigured
 from tests.support.surroundings import EARLY, trap
 
 ROOT = Path(__file__).resolve().parents[1]
+ENDS_S = 60.0  # whatever is wrong with a command, it ends
 HOSTILE = {
     "GST_PLUGIN_PATH": "/nowhere",
     "LC_ALL": "C",
@@ -53,7 +54,7 @@ def test_a_child_imports_nothing_of_a_hostile_folder(mark: Path, capfd) -> None:
 
 
 def test_the_same_folder_gets_into_a_python_started_the_usual_way(mark: Path) -> None:
-    subprocess.run([sys.executable, "-c", "import json"], check=True)
+    subprocess.run([sys.executable, "-c", "import json"], check=True, timeout=ENDS_S)
 
     assert "json" in mark.read_text().split()
 
@@ -65,6 +66,7 @@ def test_isolated_mode_alone_keeps_the_folder_out(mark: Path) -> None:
         env=dict(os.environ),  # what hostile variables there are come along
         capture_output=True,
         check=True,
+        timeout=ENDS_S,
     )
 
     assert not mark.exists()
@@ -76,9 +78,9 @@ def test_the_environment_alone_keeps_the_folder_out(mark: Path, tmp_path: Path) 
     elsewhere.mkdir()
     command = [sys.executable, "-c", "import json"]  # not isolated
 
-    subprocess.run(command, env=isolation.environment(), cwd=elsewhere, check=True)
+    subprocess.run(command, env=isolation.environment(), cwd=elsewhere, check=True, timeout=ENDS_S)
     assert not mark.exists()
-    subprocess.run(command, cwd=elsewhere, check=True)
+    subprocess.run(command, cwd=elsewhere, check=True, timeout=ENDS_S)
     assert {"json", "sitecustomize"} <= set(mark.read_text().split())  # the twin
 
 
@@ -129,12 +131,14 @@ def test_the_installed_command_runs_nothing_of_its_callers(
     words = ("explain", "VIEW_FOREIGN")
     trap(mark.parent, EARLY)
 
-    done = subprocess.run([tmp_path / called, *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [tmp_path / called, *words], capture_output=True, text=True, timeout=ENDS_S
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "VIEW_FOREIGN" in done.stdout
     assert not mark.exists()
-    subprocess.run([sys.executable, script, *words], capture_output=True)
+    subprocess.run([sys.executable, script, *words], capture_output=True, timeout=ENDS_S)
     assert mark.exists()  # the twin: a Python started the usual way does
 
 
@@ -143,13 +147,17 @@ def test_an_isolated_command_drops_what_loads_code_all_the_same(
 ) -> None:
     monkeypatch.setenv("LD_PRELOAD", "/nowhere/x.so")
 
-    done = subprocess.run([installed, "explain", "VIEW_FOREIGN"], capture_output=True, text=True)
+    done = subprocess.run(
+        [installed, "explain", "VIEW_FOREIGN"], capture_output=True, text=True, timeout=ENDS_S
+    )
 
     assert done.returncode == 0
     count = done.stderr.count("/nowhere/x.so")  # by each program that was started with it
     assert 1 <= count <= 5  # shell, readlink, test, wrapper, the first Python; not the one after it
     monkeypatch.delenv("LD_PRELOAD")
-    assert not subprocess.run([installed, "explain", "VIEW_FOREIGN"], capture_output=True).stderr
+    assert not subprocess.run(
+        [installed, "explain", "VIEW_FOREIGN"], capture_output=True, timeout=ENDS_S
+    ).stderr
 
 
 def test_the_command_starts_anew_without_what_surrounds_it(mark: Path, tmp_path: Path) -> None:
@@ -168,6 +176,28 @@ def test_the_command_starts_anew_without_what_surrounds_it(mark: Path, tmp_path:
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("started_anew", [True, False])
+def test_a_command_that_starting_anew_did_not_isolate_ends_in_one_line(
+    started_anew: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would start itself anew for ever; the twin starts anew, once."""
+    asked: list[list[str]] = []
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/nowhere")
+    monkeypatch.setattr(sys, "argv", ["framegate", "explain"])
+    command = isolation.python("edge.cli", "explain")
+    monkeypatch.setattr(sys, "orig_argv", ["python3", *command[1 if started_anew else 2 :]])
+    monkeypatch.setattr(os, "execve", lambda _path, words, _env: asked.append(words))
+
+    if not started_anew:
+        isolation.enter()
+        assert asked == [command]
+        return
+    with pytest.raises(SystemExit, match="2"):
+        isolation.enter()
+    assert asked == []
+    assert capfd.readouterr().err == "framegate: expected an isolated Python, this one is not\n"
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_standard_stream_is_no_fault(closed: str, tmp_path: Path) -> None:
     script = tmp_path / "framegate"
@@ -175,7 +205,11 @@ def test_a_closed_standard_stream_is_no_fault(closed: str, tmp_path: Path) -> No
     command = f'exec "$0" "$1" explain VIEW_FOREIGN {closed}'
 
     done = subprocess.run(
-        ["sh", "-c", command, sys.executable, script], capture_output=True, text=True, cwd=ROOT
+        ["sh", "-c", command, sys.executable, script],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=ENDS_S,
     )
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -174,9 +174,11 @@ class PipelineCamera:
             frame = np.empty(self.layout.shape(self.height, self.width), np.uint8)
         data = frame.reshape(-1) if tight else np.empty(coming, np.uint8)
         view = data.data
+        until = time.monotonic() + SILENT_S
         while view:
-            if not select.select([self._frames_fd], [], [], SILENT_S)[0]:
-                return None  # silent: as good as gone
+            left_s = max(0.0, until - time.monotonic())
+            if not select.select([self._frames_fd], [], [], left_s)[0]:
+                return None  # silent, or it drips: as good as gone
             count = os.readv(self._frames_fd, [view])
             if count == 0:
                 return None

@@ -195,6 +195,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
+                start_new_session=True,  # ^C is the daemon's to act on
             )
         if self._check is None or self._check.poll() is None:
             return False

@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from edge import ipc, scheduling
-from edge.cameras.lag import LagWatch
+from edge.cameras.lag import Lag, LagWatch
 from edge.cameras.layout import Layout
 from edge.cameras.live import open_camera
 from edge.cameras.opencv import Camera, PacedCamera, Shot
@@ -179,19 +179,19 @@ def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
     Args:
         camera: where the frames come from.
         deliverer: where they go.
-        max_lag_ns: a frame that lags by more, by the stream's own clock, is not
-            delivered, and the guard learns of it; 0 for a camera that dates its frames.
+        max_lag_ns: a frame that comes later than the quickest by more, by the stream's own
+            clock, is not delivered, and the guard learns of it; 0 for a camera that dates its
+            frames.
     """
-    watch = LagWatch()
+    watch = LagWatch(max_lag_ns) if max_lag_ns > 0 else None
     delivered = False
     try:
         for shot in camera.shots(deliverer.room):
-            clocked = max_lag_ns > 0 and shot.stream_ns is not None
-            if clocked and watch.excess_ns(shot.stream_ns or 0, shot.captured_ns) > max_lag_ns:
+            lag = watch.judge(shot.stream_ns, shot.captured_ns) if watch else Lag.WITHIN
+            if lag is Lag.BEYOND:
                 deliverer.end(End.LAGGING)
-                continue
-            if clocked and not watch.measured:
-                continue  # it may have waited in a buffer: nothing yet to compare it with
+            if lag is not Lag.WITHIN:
+                continue  # while measuring: it may have waited in a buffer
             deliverer.deliver(shot)
             delivered = True
     except CameraError as err:  # the file was changed under us: nothing more of it counts

@@ -31,6 +31,7 @@ def start_bridge(
         env=isolation.environment(),
         pass_fds=(key_fd, beats_fd, decider.fileno()),
         stdin=subprocess.DEVNULL,
+        start_new_session=True,  # ^C is the parent's to act on, also while it still loads
     )
     os.close(key_fd)
     return Child("bridge", process)
@@ -50,6 +51,7 @@ def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> C
         pass_fds=(key_fd, *((line_fd,) if line_fd >= 0 else ())),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     os.close(key_fd)
     return Child("virtual board", process)

@@ -264,10 +264,16 @@ class Launch:
         return known
 
     def _lag_ns(self, dating: Dating) -> int | None:
-        """How late a frame may come; None if nothing bounds it."""
+        """How late a frame may come; None if nothing bounds it.
+
+        The record vouches for the quickest frames of a stream; what capture delivers
+        comes later than these by at most as much again.
+        """
         accepted_ns = self._checked.device.max_lag_ms * MS
-        if accepted_ns or dating is Dating.SOURCE:
+        if dating is Dating.SOURCE:
             return accepted_ns
+        if accepted_ns:
+            return 2 * accepted_ns
         if self._checked.interlocked:
             self._say(
                 "LAG_UNBOUNDED: this source does not say when its frames were shot; everything is "

@@ -13,7 +13,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from edge.cameras.layout import layout_of
+from edge.cameras.gstreamer import PipelineCamera
+from edge.cameras.layout import Layout, layout_of
 from edge.cameras.live import open_camera
 from edge.cameras.source import driver_of
 from edge.clock import BootClock
@@ -224,6 +225,34 @@ def test_a_pipeline_that_falls_silent_without_ending_has_ended_within_the_deadli
     assert alive  # nothing closed: only the deadline tells
     assert len(shots) <= 8 if silent else len(shots) == 60
     assert not silent or took_s < 30
+
+
+def test_a_pipeline_that_drips_has_ended_within_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each byte comes in time, the frame does not; the twins above deliver."""
+    monkeypatch.setattr("edge.cameras.gstreamer.SILENT_S", 0.2)
+    read_fd, write_fd = os.pipe()
+    dripping = threading.Event()
+
+    def drip() -> None:
+        for _ in range(10_000):
+            os.write(write_fd, b"x")
+            if dripping.wait(0.01):
+                return
+
+    camera = object.__new__(PipelineCamera)
+    camera._frames_fd, camera.layout, camera.height, camera.width = read_fd, Layout.BGR, 48, 64
+    thread = threading.Thread(target=drip)
+    thread.start()
+
+    assert camera._read() is None
+
+    assert thread.is_alive()  # it went on
+    dripping.set()
+    thread.join()
+    os.close(read_fd)
+    os.close(write_fd)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import mmap
+import os
 import shutil
 import threading
 import time
@@ -11,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from edge.cameras.identity import Dating
-from edge.cameras.live import StreamCamera, open_camera
-from edge.cameras.opencv import FileCamera, PacedCamera
+from edge.cameras.live import DeviceCamera, StreamCamera, open_camera
+from edge.cameras.opencv import SILENT_S, FileCamera, PacedCamera
 from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import MS, BootClock, S
 from edge.commissioning.records import Identity
@@ -194,3 +197,51 @@ def test_a_device_that_took_another_ones_node_is_another_camera(
 def test_a_camera_that_is_not_there_is_named(source: str) -> None:
     with pytest.raises(CameraError, match=source.rpartition("/")[2].rpartition(":")[2]):
         open_camera(source, BootClock())
+
+
+class StandIn:
+    """OpenCV's capture of a V4L2 device that says nothing more after some frames."""
+
+    def __init__(self, frames: int) -> None:
+        self.left, self.waited_s = frames + 3, 0.0  # the first ones are looked at
+
+    def grab(self) -> bool:
+        if self.left == 0:  # select() on the device, for as long as OpenCV was told
+            self.waited_s = float(os.environ["OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"])
+            return False
+        self.left -= 1
+        return True
+
+    def retrieve(self, room: np.ndarray | None = None) -> tuple[bool, np.ndarray | None]:
+        return True, np.zeros((48, 64, 3), np.uint8)
+
+    def read(self, room: np.ndarray | None = None) -> tuple[bool, np.ndarray | None]:
+        return self.retrieve() if self.grab() else (False, None)
+
+    def get(self, _property: int) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_device_that_falls_silent_ends_after_the_stated_time_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = StandIn(4)
+    monkeypatch.setattr("edge.cameras.live.open_capture", lambda *_: device)
+    camera = DeviceCamera("/dev/null", BootClock())
+
+    shots = list(camera.shots())
+
+    assert len(shots) >= 4
+    assert camera.dating is Dating.SOURCE
+    assert device.waited_s == SILENT_S  # the twin is the frames before
+
+
+def test_this_opencv_knows_the_variable_that_bounds_a_silent_device() -> None:
+    library = next(Path(cv2.__file__).parent.glob("cv2*.so"))
+
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        assert data.find(b"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT") > 0
+        assert data.find(b"OPENCV_VIDEOIO_V4L_NO_SUCH_TIMEOUT") < 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from tests.cases.table import families, show
@@ -15,4 +16,5 @@ def main(wanted: list[str]) -> int:
     return 1 if show(wanted) else 0
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if this runs in the background
 sys.exit(main(sys.argv[1:]))

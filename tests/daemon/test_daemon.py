@@ -30,6 +30,7 @@ from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
 from edge.sandbox.spec import Layer
+from edge.status.alive import FRESH_S
 from tests.support import render
 from tests.support.daemons import configure, daemon, until
 from tests.support.guards import Site, site
@@ -127,6 +128,34 @@ def test_a_running_daemon_is_ready_watched_seen_and_stops_in_good_order(
         assert guard.manager.listen()[-1] == "STOPPING=1"
         assert main(["status", "--config", str(guard.config)]) == 1
     verify_log(kiosk.folder / "audit", kiosk.store.log_verifier())
+
+
+def test_a_daemon_that_is_stopped_or_killed_is_said_not_to_run(
+    kiosk: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def status(file: Path) -> tuple[int, str]:
+        old = time.time() - _at(file.read_text()) > FRESH_S  # before it is asked
+        code = main(["status", "--config", str(guard.config)])
+        words = "".join(capsys.readouterr())
+        assert not (old and "frames pass" in words)
+        return code, words
+
+    with daemon(kiosk) as guard:
+        until(guard.ready, "readiness")
+        file = load_settings(guard.config).status_file
+        until(lambda: "frames pass" in status(file)[1], "a permit")
+        assert status(file)[0] == 0
+
+        guard.process.send_signal(signal.SIGSTOP)
+        until(lambda: status(file)[0] == 1, "word that it stands still")
+        assert "is not running" in status(file)[1]
+        guard.process.send_signal(signal.SIGCONT)
+        until(lambda: status(file)[0] == 0, "word that it goes on")
+
+        guard.process.kill()
+        guard.process.wait()
+        until(lambda: status(file)[0] == 1, "word that it is gone")
+        assert "is not running" in status(file)[1]
 
 
 def test_every_change_on_the_page_can_be_proven_with_the_public_key_alone(

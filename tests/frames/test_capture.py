@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from edge import ipc
+from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.lag import MEASURE_NS
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import FileCamera, Shot
-from edge.clock import MS, S
+from edge.clock import MS, BootClock, S
+from edge.errors import CameraError
 from edge.frames import capture, lifecycle
 from edge.frames.capture import Deliverer, pass_on
 from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
@@ -151,7 +153,7 @@ def test_a_file_is_decoded_into_the_pool(line, tmp_path: Path):
     assert levels == pytest.approx([40, 80, 120], abs=3)
 
 
-BEFORE = MEASURE_NS // (33 * MS) + 1  # frames that come while the lag is measured
+BEFORE = 4 * (MEASURE_NS // 4 // (33 * MS) + 1)  # frames that come while the lag is measured
 
 
 class Stream:
@@ -212,3 +214,55 @@ def test_a_parent_that_leaves_without_reading_is_the_end_and_no_error_of_the_soc
 
         with pytest.raises(ipc.PeerGone):
             capture._next_message(ours)
+
+
+class Unplugged:
+    """A camera that gives two frames, and is then silent for too long."""
+
+    dating, layout, height, width = Dating.SOURCE, Layout.BGR, HEIGHT, WIDTH
+
+    def __init__(self, bus: str = "usb1", frames: int = 2) -> None:
+        self.identity = CameraIdentity("v4l2", "uvcvideo", "A camera", bus)
+        self.frames = frames
+        self.is_open = True
+
+    def shots(self, room=None):
+        for i in range(self.frames):
+            yield Shot(PICTURE, S + i)
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+class Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+@pytest.mark.parametrize("comes_back_after", [1, 7])
+def test_a_camera_that_fell_silent_is_opened_again_with_growing_pauses(
+    line, monkeypatch, comes_back_after
+):
+    """Another one in its place is closed again: it is not the camera."""
+    first, other, same = Unplugged(), Unplugged("usb2"), Unplugged(frames=1)
+    paused = []
+    found = [*[CameraError("gone")] * (comes_back_after - 1), other, same]
+
+    def opened(_source, _clock):
+        one = found.pop(0) if found else CameraError("gone")
+        if not found and len(paused) > comes_back_after + 1:
+            raise Enough
+        if isinstance(one, CameraError):
+            raise one
+        return one
+
+    monkeypatch.setattr(capture, "open_camera", opened)
+    monkeypatch.setattr(capture.time, "sleep", paused.append)
+    with pytest.raises(Enough):
+        capture._deliver(first, "0", line.deliverer, BootClock(), 0, socket.socketpair()[0])
+
+    heard = [type(decode(data)) for data in ipc.drain(line.gate)]
+    assert heard == [Captured, Captured, SourceEnd, Captured, SourceEnd]
+    expected = ([0.5, 1.0, 2.0] + [5.0] * 9)[: comes_back_after + 1]
+    assert paused[: len(expected)] == expected
+    assert paused[len(expected)] == 0.5  # it delivered: the pauses begin again
+    assert not first.is_open and not other.is_open and not same.is_open
