@@ -19,10 +19,12 @@ examples:
 
 The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
 stationary), setting (controlled or uncontrolled), source and, if known, scene
-(indoor, outdoor or vehicle). A splice cuts, fades, pans or walks from a view's
-own recording into another one; the command counts the frames that a matcher would
-have received. It also plays controlled recordings at the default dwell and prints
-the share of time that passed and the cause of every blocked second.
+(indoor, outdoor or vehicle) and true_causes (codes of what rightly blocks a
+controlled recording: PEOPLE_CROWD where two people are there).
+A splice cuts, fades, pans or walks from a view's own recording into another one;
+the command counts the frames that a matcher would have received. It also plays
+controlled recordings at the default dwell and prints the share of time that passed
+and the cause of every blocked second.
 """
 
 

@@ -86,6 +86,7 @@ class Engine:
         self._liveness = Liveness()
         self._failures = CircuitBreaker()
         self._still = False  # the board says that the camera does not move
+        self._too_little: Reason | None = None  # what the last reading of the view lacked
         self._examined_ns = -REST_NS  # capture of the last evidence frame that was read
 
     @property
@@ -119,7 +120,7 @@ class Engine:
         readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
         if self._identifying:
             foreign = look.view_score < self._setup.min_view_score
-            score = (Reason.VIEW_FOREIGN,) if foreign else ()
+            score = (self._too_little or Reason.VIEW_FOREIGN,) if foreign else ()
             readings.append(Reading(Source.SIGN_MAP, captured_ns, score))
         return self.observe(readings)
 
@@ -149,6 +150,9 @@ class Engine:
     def hear(self, seen: Sighting) -> Examined:
         """Read what was seen in one evidence frame; sightings come in order."""
         result = self._vision.read(seen, opening=self._judge.opening, still=self._still)
+        for reading in result.readings:
+            if reading.source is Source.VIEW:
+                self._too_little = _too_little(reading)
         unsettled_ns = seen.captured_ns if result.unsettled else None
         self._judge.observe(result.readings, result.seen_blocks, unsettled_ns=unsettled_ns)
         faces = len(seen.boxes) if seen.people else None
@@ -235,3 +239,9 @@ class Engine:
                 self._failures.give_up()
                 return f"{how}; loading the models afresh: {err}"
         return str(how)
+
+
+def _too_little(view: Reading) -> Reason | None:
+    """What the sentinel says while too little is visible to call the picture foreign."""
+    foreign = Reason.VIEW_FOREIGN in view.reasons
+    return None if foreign or Reason.VIEW_PARTIAL not in view.reasons else Reason.VIEW_PARTIAL

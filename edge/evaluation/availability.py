@@ -4,7 +4,9 @@ A guard that blocks its own room is safe and is switched off. So of every contro
 recording all the time after the dwell is accounted for: it passed, or it has one
 cause. While only the dwell is waited out again, that is charged to whatever broke
 the last permit; a frame with several causes is charged to the worst and the others
-are named. Pure; times are nanoseconds from the recording's first frame.
+are named. Some causes are true: two people where one may be, or a view that enrolment
+refuses and says why. What they block is rightly blocked, and counted apart.
+Pure; times are nanoseconds from the recording's first frame.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ class Lost:
     blocked_ns: int
     waiting_ns: int  # of it: nothing spoke against the frame any more but the dwell
     also: tuple[Reason, ...]  # the other reasons, worst first
+    true: bool = False  # the cause is known to be true of the recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,16 @@ class Availability:
         """0 to 1; None where the recording is over before the dwell."""
         return self.passed_ns / self.due_ns if self.due_ns else None
 
+    @property
+    def rightly_ns(self) -> int:
+        """Blocked for a cause that is true."""
+        return sum(lost.blocked_ns for lost in self.lost if lost.true)
+
+    @property
+    def falsely_ns(self) -> int:
+        """Blocked, and not for a cause that is known to be true."""
+        return self.due_ns - self.passed_ns - self.rightly_ns
+
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
@@ -49,21 +62,26 @@ class CauseRow:
     cause: Reason
     blocked_ns: int
     waiting_ns: int
+    true_ns: int  # of it: where the cause is true
     clips: int
 
 
-def account(decisions: Sequence[FrameDecision], after_ns: int) -> Availability:
+def account(
+    decisions: Sequence[FrameDecision], after_ns: int, true: frozenset[Reason] = frozenset()
+) -> Availability:
     """Account for every frame from `after_ns` on; each stands for the time to the next.
 
     Args:
         decisions: of one recording, in order of capture.
         after_ns: the dwell and what it takes to settle.
+        true: causes that are true of the recording; one of them is charged before a worse one.
     """
     due_ns = passed_ns = 0
     lost: dict[tuple[int, Reason], tuple[int, int, set[Reason]]] = {}
     blame: Reason | None = None  # of the last frame that something spoke against
     for decision, long_ns in _lengths(decisions):
         causes = [r for r in decision.reasons if r.family is not Family.WAITING]
+        causes.sort(key=lambda reason: reason not in true)
         passed = decision.verdict is Outcome.PASS
         blame = None if passed else causes[0] if causes else blame
         if decision.captured_ns < after_ns:
@@ -80,7 +98,14 @@ def account(decisions: Sequence[FrameDecision], after_ns: int) -> Availability:
         due_ns,
         passed_ns,
         tuple(
-            Lost(second, cause, blocked_ns, waiting_ns, tuple(sorted(also, key=lambda r: r.rank)))
+            Lost(
+                second,
+                cause,
+                blocked_ns,
+                waiting_ns,
+                tuple(sorted(also, key=lambda r: r.rank)),
+                cause in true,
+            )
             for (second, cause), (blocked_ns, waiting_ns, also) in lost.items()
         ),
     )
@@ -88,14 +113,15 @@ def account(decisions: Sequence[FrameDecision], after_ns: int) -> Availability:
 
 def by_cause(found: Iterable[Availability]) -> list[CauseRow]:
     """What each cause cost over all of these, the dearest first."""
-    sums: dict[Reason, tuple[int, int, int]] = {}
+    sums: dict[Reason, tuple[int, int, int, int]] = {}
     for one in found:
         for cause in {lost.cause for lost in one.lost}:
             own = [lost for lost in one.lost if lost.cause is cause]
-            blocked_ns, waiting_ns, clips = sums.get(cause, (0, 0, 0))
+            blocked_ns, waiting_ns, true_ns, clips = sums.get(cause, (0, 0, 0, 0))
             sums[cause] = (
                 blocked_ns + sum(lost.blocked_ns for lost in own),
                 waiting_ns + sum(lost.waiting_ns for lost in own),
+                true_ns + sum(lost.blocked_ns for lost in own if lost.true),
                 clips + 1,
             )
     rows = [CauseRow(cause, *costs) for cause, costs in sums.items()]
@@ -127,11 +153,11 @@ def _causes(found: Availability) -> str:
 def table(found: Sequence[Availability]) -> list[str]:
     """What each cause cost over these recordings, as lines of text."""
     due_ns = sum(one.due_ns for one in found)
-    lines = ["cause                      blocked s   of it dwell   share %   recordings"]
+    lines = ["cause                      blocked s   of it dwell  of it true   share %  recordings"]
     for row in by_cause(found):
         lines.append(
             f"{row.cause.value:<24} {row.blocked_ns / S:11.1f} {row.waiting_ns / S:13.1f} "
-            f"{100 * row.blocked_ns / due_ns:9.2f} {row.clips:12}"
+            f"{row.true_ns / S:11.1f} {100 * row.blocked_ns / due_ns:9.2f} {row.clips:11}"
         )
     return lines if len(lines) > 1 else ["nothing was blocked"]
 
@@ -146,12 +172,15 @@ def as_json(found: Sequence[tuple[str, str, Availability]], dwell_s: float) -> d
                 "view": view,
                 "due_s": _seconds(one.due_ns),
                 "passed_s": _seconds(one.passed_ns),
+                "rightly_blocked_s": _seconds(one.rightly_ns),
+                "falsely_blocked_s": _seconds(one.falsely_ns),
                 "lost": [
                     {
                         "second": lost.second,
                         "cause": lost.cause.value,
                         "blocked_s": _seconds(lost.blocked_ns),
                         "dwell_s": _seconds(lost.waiting_ns),
+                        "true": lost.true,
                         "also": [reason.value for reason in lost.also],
                     }
                     for lost in one.lost
@@ -164,6 +193,7 @@ def as_json(found: Sequence[tuple[str, str, Availability]], dwell_s: float) -> d
                 "cause": row.cause.value,
                 "blocked_s": _seconds(row.blocked_ns),
                 "dwell_s": _seconds(row.waiting_ns),
+                "true_s": _seconds(row.true_ns),
                 "recordings": row.clips,
             }
             for row in by_cause(one for _, _, one in found)

@@ -13,7 +13,7 @@ import cv2
 from edge.audit.schema import Release
 from edge.clock import S
 from edge.commissioning.records import DEFAULT_DWELL_S
-from edge.evaluation.availability import summary
+from edge.evaluation.availability import Availability, summary
 from edge.evaluation.bounds import lower, upper
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
@@ -218,7 +218,31 @@ def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
                 bool(due_ns) and passed_ns >= MIN_AVAILABLE * due_ns,
             )
         )
+        rows += _blamed(of, [trial.availability for trial in some])
     return rows
+
+
+def _blamed(of: str, some: Sequence[Availability]) -> list[Figure]:
+    """What was blocked for a cause that is true, and the rest, of all that was due."""
+    due_ns = sum(one.due_ns for one in some)
+    rightly_ns, falsely_ns = sum(a.rightly_ns for a in some), sum(a.falsely_ns for a in some)
+    most = round(1 - MIN_AVAILABLE, 4)
+    return [
+        Figure(
+            f"of it blocked for a true cause, {of}",
+            round(100 * rightly_ns / due_ns, 2) if due_ns else "no trial",
+            "reported",
+            "%",
+            True,
+        ),
+        Figure(
+            f"of it falsely blocked, {of}",
+            round(100 * falsely_ns / due_ns, 2) if due_ns else "no trial",
+            f"<= {100 * most:g}",
+            "%",
+            bool(due_ns) and falsely_ns <= most * due_ns,
+        ),
+    ]
 
 
 def _takes(trials: Sequence[Trial]) -> list[Figure]:

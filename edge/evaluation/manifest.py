@@ -2,8 +2,10 @@
 
 Needed columns: `file`, `kind`, `camera` (mobile or stationary) and `setting`
 (controlled or uncontrolled); `source` (collection:path) tells which recordings
-are takes of one place, and `scene` (indoor, outdoor or vehicle) what a model of
-places should say. Only rows of kind `video` are used here.
+are takes of one place, `scene` (indoor, outdoor or vehicle) what a model of places
+should say, and `true_causes` what rightly blocks a controlled recording (reason codes
+between semicolons: `PEOPLE_CROWD` where two people are there).
+Only rows of kind `video` are used here.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from edge.errors import RecordError
 from edge.files import read_named
+from edge.reasons import Reason
 
 _MAX_BYTES = 1 << 24
 _NEEDED = ("file", "kind", "camera", "setting")
@@ -39,6 +42,7 @@ class Clip:
     mount: Mount
     place: str  # recordings of one place share it
     outside: bool | None = None  # outdoors or in a vehicle; None where the manifest is silent
+    true_causes: frozenset[Reason] = frozenset()  # what rightly blocks it
 
 
 def read_manifest(folder: Path) -> list[Clip]:
@@ -81,4 +85,13 @@ def _clip(folder: Path, row: dict[str, str]) -> Clip:
     place = f"{collection}:{parent}" if together else file
     scene = row.get("scene") or ""
     outside = scene in ("outdoor", "vehicle") if scene in _SCENES else None
-    return Clip(folder / file, PurePosixPath(file).stem, controlled, mount, place, outside)
+    name, causes = PurePosixPath(file).stem, _true_causes(file, row.get("true_causes") or "")
+    return Clip(folder / file, name, controlled, mount, place, outside, causes)
+
+
+def _true_causes(file: str, text: str) -> frozenset[Reason]:
+    codes = [code.strip() for code in text.split(";") if code.strip()]
+    for code in codes:
+        if code not in Reason.__members__:
+            raise RecordError(f"{file}: true_causes {code!r}, expected codes such as PEOPLE_CROWD")
+    return frozenset(Reason[code] for code in codes)

@@ -164,6 +164,8 @@ def play(
     passed = [d.verdict is FrameOutcome.PASS for d in outcome.decisions]
     after_ns = round(device.dwell_s * S) + SETTLE_NS
     late = [d for d in outcome.decisions if d.captured_ns >= after_ns]
+    # where enrolment refuses, it says why, and no site would run
+    true = footage.clip.true_causes | (frozenset() if fingerprint else {Reason.NO_VIEW})
     counted = Counter(reason for d in outcome.decisions for reason in d.reasons)
     due_counted = Counter(reason for d in late for reason in d.reasons)
     scores: tuple[float, ...] = ()
@@ -182,7 +184,7 @@ def play(
         scores=scores,
         margin=margin,
         decisions=tuple(passed),
-        availability=account(outcome.decisions, after_ns),
+        availability=account(outcome.decisions, after_ns, true),
     )
 
 

@@ -41,6 +41,7 @@ ALWAYS_UNEXPLAINED = 4  # blocks, a twelfth of the picture: a chair that was mov
 MAX_HIDDEN = 3 / 8  # of the picture's blocks, by what is no person; hands over a bench hide 0.35
 ROUGH, ROUGHER = 6.0, 2.0  # contrast, in grey levels and in times the plainest it was, from which
 # a block without enrolled signs shows something else than when it was plain
+MOSTLY = 0.75  # of the blocks that nobody covers; of another place, few are seen
 TURNED_NS = 1 * S  # a face that is not found for so long still explains what hides the view
 COVERED_NS, COVERED_WITHIN_NS = 10 * S, 30 * S  # more than `MAX_UNEXPLAINED` may be hidden so long
 MIN_RECENT = 0.9  # of the enrolled blocks, seen within `RECENT_NS`, to open
@@ -144,7 +145,8 @@ class ViewCheck:
         if self._covered_long(covered, captured_ns):
             going.append(Reason.VIEW_COVERED)
         if sign < MIN_SIGN or gradient < MIN_GRADIENT or level < MIN_LEVEL:
-            going.append(Reason.VIEW_FOREIGN)
+            near = self._near(explained, seen)
+            going.append(Reason.VIEW_PARTIAL if near else Reason.VIEW_FOREIGN)
         recent = self._sighted(seen & (not going), captured_ns)
         opening = set(going)
         if covered:
@@ -171,6 +173,17 @@ class ViewCheck:
     def _explained(self, boxes: Sequence[Box], frame: np.ndarray) -> NDArray[np.bool_]:
         height, width = frame.shape[:2]
         return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
+
+    def _near(self, explained: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
+        """Whether a person hides most of the view, and what nobody covers is as enrolled.
+
+        Some blocks of somebody near agree by chance, and count among those seen. That lets
+        nothing pass. But "too little is visible" is then the cause, and stepping back helps,
+        where pointing the camera elsewhere would not.
+        """
+        free = self._enrolled & ~explained
+        hidden = self._total - int(free.sum())
+        return hidden * 2 >= self._total and int((seen & free).sum()) >= MOSTLY * int(free.sum())
 
     def _lately(self, explained: NDArray[np.bool_], captured_ns: int) -> NDArray[np.bool_]:
         """The blocks that a person covers, or did when their face was last found."""

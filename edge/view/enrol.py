@@ -20,6 +20,7 @@ from edge.errors import EnrolmentError
 from edge.view import gradients, signs
 from edge.view.bodies import MAYBE, SURELY
 from edge.view.box import Box
+from edge.view.check import MIN_QUADRANTS
 from edge.view.enrolment.coverage import Cover, Coverage, count
 from edge.view.enrolment.takes import HELD, MIN_CONTRAST, MIN_FRAMES, Places, Take, take_of
 from edge.view.fingerprint import Fingerprint
@@ -276,9 +277,11 @@ def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
     """Whether too little is left, what took most of it, and the step that helps."""
     counts = signs.per_block(mask)
     pairs, blocks = int(counts.sum()), int((counts > 0).sum())
+    quarters = signs.quadrants(signs.as_bits(counts > 0))
     least_pairs = MIN_PAIRS if enforce else MIN_PAIRS_UNENFORCED
     least_blocks = MIN_BLOCKS if enforce else MIN_BLOCKS_UNENFORCED
-    if pairs >= least_pairs and blocks >= least_blocks:
+    enough = pairs >= least_pairs and blocks >= least_blocks
+    if enough and quarters >= MIN_QUADRANTS:
         return []
     people, moving, unsteady, glare, plain = (
         count(coverage, cover)
@@ -298,9 +301,12 @@ def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
         ),
         (unsteady, ("unsteady", "fix the camera, switch off what moves, and wait for the light")),
     )[1]
+    needs = f"{least_pairs} in {least_blocks}"
+    if enough:  # but all on one side: such a view would never open
+        needs = f"some in {MIN_QUADRANTS} quarters of the picture and has them in {quarters}"
     return [
         f"the view is too {cause}: {pairs} lasting contrasts in {blocks} of {signs.BLOCKS} "
-        f"blocks, needs {least_pairs} in {least_blocks}; of the other blocks people took {people}, "
+        f"blocks, needs {needs}; of the other blocks people took {people}, "
         f"something moved in {moving}, {unsteady} do not hold still, {glare} are glare, "
         f"{plain} are plain: {step}"
     ]

@@ -6,7 +6,9 @@ import pytest
 
 from edge.audit.schema import Context
 from edge.clock import MS, S
+from edge.errors import RecordError
 from edge.evaluation.availability import account, as_json, by_cause, summary, table
+from edge.evaluation.manifest import read_manifest
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
 
@@ -93,3 +95,37 @@ def test_the_causes_of_all_recordings_add_up_to_what_was_blocked():
     assert sum(row["blocked_s"] for row in causes.values()) == pytest.approx(3.0)
     assert sum(r["due_s"] - r["passed_s"] for r in fields["recordings"]) == pytest.approx(3.0)
     assert "VIEW_COVERED" in "\n".join(table([one, two]))
+
+
+def test_what_a_true_cause_blocks_is_counted_apart():
+    """Two people where one may be: rightly blocked, also where a worse cause is named beside it."""
+    both = (Reason.VIEW_FOREIGN, Reason.PEOPLE_CROWD)
+    frames = _decisions((1, both), (1, (Reason.DWELL,)), (1, (Reason.CAM_MOVING,)), (2, ()))
+    crowd = frozenset({Reason.PEOPLE_CROWD})
+
+    told, untold = account(frames, 0, crowd), account(frames, 0)
+
+    assert (told.rightly_ns, told.falsely_ns) == (2 * S, 1 * S)
+    assert [(lost.cause, lost.true) for lost in told.lost] == [
+        (Reason.PEOPLE_CROWD, True),
+        (Reason.PEOPLE_CROWD, True),
+        (Reason.CAM_MOVING, False),
+    ]
+    assert (untold.rightly_ns, untold.falsely_ns) == (0, 3 * S)
+    assert [row.true_ns for row in by_cause([told])] == [2 * S, 0]
+    (recording,) = as_json([("a", "a", told)], 3.0)["recordings"]
+    assert (recording["rightly_blocked_s"], recording["falsely_blocked_s"]) == (2.0, 1.0)
+
+
+def test_the_manifest_names_what_rightly_blocks_a_recording(tmp_path):
+    head = "file,kind,camera,setting,true_causes\n"
+    manifest = tmp_path / "MANIFEST.csv"
+    manifest.write_text(head + "two.mp4,video,stationary,controlled,PEOPLE_CROWD; PEOPLE_SMALL\n")
+    assert read_manifest(tmp_path)[0].true_causes == {Reason.PEOPLE_CROWD, Reason.PEOPLE_SMALL}
+
+    manifest.write_text(head + "one.mp4,video,stationary,controlled,\n")
+    assert read_manifest(tmp_path)[0].true_causes == frozenset()
+
+    manifest.write_text(head + "two.mp4,video,stationary,controlled,CROWD\n")
+    with pytest.raises(RecordError, match="'CROWD', expected codes such as PEOPLE_CROWD"):
+        read_manifest(tmp_path)

@@ -18,6 +18,7 @@ from edge.view.box import Box
 from edge.view.check import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
 from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
+from edge.view.silhouette import covered_blocks, silhouettes
 from tests.support import render
 
 CAMERA = bytes(16)
@@ -469,3 +470,20 @@ def test_a_fade_behind_somebody_near_is_noticed_all_the_same(fingerprint, room):
             break
 
     assert 0.1 <= share <= 0.5
+
+
+def test_somebody_near_hides_too_much_and_a_foreign_picture_is_foreign(fingerprint, room):
+    """Chance agreement in what a person covers is no ground to call the own place foreign."""
+    near, there = Box(20, 160, 190, 330, 0.9), np.roll(room, 16, axis=1)  # agrees here and there
+    covered = signs.as_blocks(covered_blocks(silhouettes((near,), 640, 480)))
+    assert covered.sum() >= signs.BLOCKS / 2
+    covered = np.kron(covered.reshape(signs.ROWS, signs.COLUMNS), np.ones((80, 80))) != 0
+    own, other = room.copy(), render.street()
+    own[covered] = other[covered] = there[covered]
+
+    check = ViewCheck(fingerprint)
+    check._gradients.agreement = lambda frame, blocks: 0.49  # as chance would have it
+
+    assert check.read(own, S, (near,)).reasons_continue == (Reason.VIEW_PARTIAL,)
+    assert Reason.VIEW_FOREIGN in check.read(own, 3 * S, ()).reasons_continue
+    assert Reason.VIEW_FOREIGN in check.read(other, 5 * S, (near,)).reasons_continue

@@ -11,6 +11,7 @@ from edge.errors import EnrolmentError
 from edge.frames.sentinel import Sentinel
 from edge.view import signs
 from edge.view.box import Box
+from edge.view.check import ViewCheck
 from edge.view.enrol import MIN_BLOCKS, MIN_PAIRS, PER_BLOCK, enrol
 from edge.view.silhouette import covered_blocks, silhouettes
 from edge.view.view_file import Enrolment
@@ -213,3 +214,18 @@ def test_a_view_that_a_person_hides_is_not_called_plain(room):
     with pytest.raises(EnrolmentError, match=r"too plain.*show more of the room"):
         enrol(wall, [()] * 10, camera=bytes(16), enforce=True)
     enrol(frames, [()] * 10, camera=bytes(16), enforce=False)
+
+
+def test_a_view_that_could_never_open_is_refused(room):
+    """All that lasts lies on one side: the check asks for three quarters of the picture."""
+    half, most = room.copy(), room.copy()
+    half[:, 280:] = 128
+    most[240:, 280:] = 128
+    for picture, opens in ((half, False), (most, True)):
+        frames = [render.with_noise(picture, i) for i in range(10)]
+        if not opens:
+            with pytest.raises(EnrolmentError, match=r"some in 3 quarters .* in 2; .*plain: show"):
+                _enrol(frames, enforce=False)
+            continue
+        view = _enrol(frames, enforce=False)
+        assert ViewCheck(view).read(render.with_noise(picture, 11), 0, ()).reasons_open == ()
