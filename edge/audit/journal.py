@@ -4,6 +4,10 @@
 every certificate and signature. What cannot be trusted at the very end of the
 last segment is handed back as `torn`, for the caller to judge; anything wrong
 before that is a `BadEntry`, which names the index.
+
+A closed segment whose journal was pruned is walked by its hashes, which the log
+keeps; a signed receipt must say that it was pruned. The next certificate's root
+then vouches for the hashes as it does for entries.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from pathlib import Path
 
 from edge.audit.files import Files
 from edge.audit.note import NoteError, Verifier
-from edge.audit.proofs.merkle import Frontier, leaf_hash
+from edge.audit.proofs.merkle import HASH_BYTES, TILE_WIDTH, Frontier, leaf_hash, tile_path
+from edge.audit.pruning.receipt import Receipt, newest_receipt
 from edge.audit.segment import (
     Certificate,
     certificate_name,
@@ -27,6 +32,7 @@ from edge.errors import AuditError
 
 SEGMENTS = "segments"
 _CERTIFICATE = re.compile(r"[0-9]{6,9}\.cert")
+OnEntry = Callable[[int, bytes, Frontier], None]
 
 
 class BadEntry(AuditError):
@@ -45,6 +51,8 @@ class Journal:
     frontier: Frontier
     good_bytes: int  # of the last segment's file that hold whole, signed lines
     torn: bytes  # what follows them
+    receipt: Receipt | None  # for entries that may have been pruned
+    pruned: int  # entries of which only the hash was there
 
 
 def read_certificates(files: Files, directory: Path, device: Verifier) -> list[Certificate]:
@@ -99,9 +107,17 @@ def read_journal(
     device: Verifier,
     *,
     every_signature: bool,
-    on_entry: Callable[[int, bytes, Frontier], None],
+    on_entry: OnEntry,
+    on_hash: OnEntry | None = None,
+    on_receipt: Callable[[Receipt], None] | None = None,
+    archive: Path | None = None,
 ) -> Journal:
     """Walk the whole journal; `on_entry` gets index, entry and the tree with it in.
+
+    Args:
+        on_hash: gets index, leaf hash and tree of each entry that was pruned.
+        on_receipt: gets the receipt once all entries that it speaks for were passed.
+        archive: where pruned journals were moved to; they are read as if in their place.
 
     With `every_signature` false, only the last signature of each stretch is
     checked, which covers all entries before it but cannot say which one is bad.
@@ -113,6 +129,7 @@ def read_journal(
     certs = read_certificates(files, directory, device)
     if not certs:
         raise AuditError(f"expected an audit log in {directory}, found no segment certificate")
+    pruned = _Pruned(files, directory, device, on_hash)
     frontier = Frontier()
     good_bytes, torn = 0, b""
     for place, cert in enumerate(certs):
@@ -121,16 +138,77 @@ def read_journal(
                 min(cert.base_size, frontier.size),
                 f"segment {place} continues another tree than the one before it",
             )
+        pruned.meet(cert, on_receipt)
         last = place == len(certs) - 1
         end = None if last else certs[place + 1].base_size
-        data = files.read(directory / SEGMENTS / journal_name(cert.number)) or b""
+        data = files.read(directory / SEGMENTS / journal_name(cert.number))
+        if data is None and archive is not None:
+            data = files.read(archive / SEGMENTS / journal_name(cert.number))
+        if data is None and end is not None and pruned.covers(cert):
+            pruned.walk(frontier, end)
+            continue
+        data = data or b""
         stretch = _Stretch(cert, data, every_signature, frontier)
         good_bytes = stretch.walk(end, on_entry)
         frontier = stretch.frontier
         if not last and good_bytes != len(data):
             raise BadEntry(frontier.size, f"segment {place} goes on after its end")
         torn = data[good_bytes:] if last else b""
-    return Journal(tuple(certs), frontier, good_bytes, torn)
+    pruned.finish(frontier.size)
+    return Journal(tuple(certs), frontier, good_bytes, torn, pruned.receipt, pruned.count)
+
+
+class _Pruned:
+    """Stands in for the journals of segments that a receipt speaks for."""
+
+    def __init__(
+        self, files: Files, directory: Path, device: Verifier, on_hash: OnEntry | None
+    ) -> None:
+        self.count = 0  # entries passed by their hash
+        self._files, self._directory, self._device = files, directory, device
+        self._on_hash = on_hash
+        self.receipt = newest_receipt(files, directory, device)
+
+    def covers(self, cert: Certificate) -> bool:
+        """Whether this segment may be gone; it may have been pruned since the last look."""
+        if self.receipt is None or cert.number >= self.receipt.segments:
+            self.receipt = newest_receipt(self._files, self._directory, self._device)
+        return self.receipt is not None and cert.number < self.receipt.segments
+
+    def meet(self, cert: Certificate, on_receipt: Callable[[Receipt], None] | None) -> None:
+        """See that the receipt and the first segment that was kept continue the same tree."""
+        receipt = self.receipt
+        if receipt is None or cert.number != receipt.segments:
+            return
+        if (receipt.entries, receipt.root) != (cert.base_size, cert.base_root):
+            raise BadEntry(
+                min(receipt.entries, cert.base_size),
+                f"the receipt for pruned entries is of another tree than segment {cert.number}",
+            )
+        if on_receipt is not None:
+            on_receipt(receipt)
+
+    def walk(self, frontier: Frontier, end: int) -> None:
+        """Grow the tree to `end` entries by the hashes that were kept."""
+        tile, number = b"", -1
+        for index in range(frontier.size, end):
+            if index // TILE_WIDTH != number:
+                number = index // TILE_WIDTH
+                tile = self._files.read(self._directory / tile_path(0, number, TILE_WIDTH)) or b""
+            leaf = tile[index % TILE_WIDTH * HASH_BYTES :][:HASH_BYTES]
+            if len(leaf) != HASH_BYTES:
+                raise BadEntry(index, "pruned, and its hash is missing from the log's tiles")
+            frontier.append(leaf)
+            self.count += 1
+            if self._on_hash is not None:
+                self._on_hash(index, leaf, frontier.copy())
+
+    def finish(self, size: int) -> None:
+        receipt = self.receipt
+        if receipt is not None and size < receipt.log_entries:
+            raise BadEntry(
+                size, f"missing: the log had {receipt.log_entries} entries when it was pruned"
+            )
 
 
 class _Stretch:

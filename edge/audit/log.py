@@ -11,7 +11,6 @@ the entries.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from edge.audit.forms import wall_ns
 from edge.audit.journal import SEGMENTS, Journal, read_journal
 from edge.audit.note import NoteError, Signer, Verifier, read_note
 from edge.audit.proofs.merkle import Frontier, leaf_hash
+from edge.audit.pruning.carried import Carried
+from edge.audit.pruning.receipt import Receipt
 from edge.audit.publish import CHECKPOINT, Publisher
 from edge.audit.schema import Entry, Incident, Kind, canonical, validate
 from edge.audit.segment import checkpoint_text, line, parse_checkpoint
@@ -30,11 +31,6 @@ from edge.errors import AuditError, RollbackError
 SEGMENT_ENTRIES = 4096
 CLOCK_SLACK_NS = 10**9  # a permit may be dated at most this much before the newest entry
 _TAIL_MAX = 256  # entries that may wait for a sync
-# Kinds in stored entries; no field holds free text that could look like these.
-_STOPPED = re.compile(rb'"kind":"(stop|unclean_stop)"')
-_FLOOR = re.compile(rb'"kind":"floor"')
-_RESET = re.compile(rb'"kind":"clock_reset"')
-_NEUTRAL = re.compile(rb'"kind":"(floor|gap|recovered)"')
 _STAMP = ("boot_id", "mono_ns", "wall", "camera", "policy")
 
 
@@ -51,8 +47,7 @@ class AuditLog:
         self._tail: list[bytes] = []  # written but not yet synced
         self._newest_wall = ""
         self._newest_boot = ("", 0)  # boot id, and nanoseconds since it
-        self._policy_floor = self._time_floor_ns = 0  # the highest of any `floor` entry
-        self._not_yet = ""  # dates from here on are wrong, by the newest `clock_reset`
+        self._carried = Carried()  # what all entries so far add up to
         self._unclean = False  # the last run never stopped; logged before the next entry
         self._incidents: list[tuple[Incident, int]] = []
         self._closed = False
@@ -107,19 +102,19 @@ class AuditLog:
     @property
     def policy_floor(self) -> int:
         """The newest version of a policy bundle that was in force while this log was kept, or 0."""
-        return self._policy_floor
+        return self._carried.policy_floor
 
     @property
     def time_floor_ns(self) -> int:
         """The latest wall time that the log knows to have passed, ns since 1970, or 0."""
         if not self._newest_wall or self._dated_wrong:
-            return self._time_floor_ns
-        return max(self._time_floor_ns, wall_ns(self._newest_wall))
+            return self._carried.time_floor_ns
+        return max(self._carried.time_floor_ns, wall_ns(self._newest_wall))
 
     @property
     def _dated_wrong(self) -> bool:
         """Whether a signed record calls the date of the newest entry wrong: entries repeat it."""
-        return bool(self._not_yet) and self._newest_wall >= self._not_yet
+        return bool(self._carried.not_yet) and self._newest_wall >= self._carried.not_yet
 
     @property
     def checkpoint(self) -> str:
@@ -185,10 +180,7 @@ class AuditLog:
                 raise
         self._newest_wall = fields["wall"]
         self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
-        if kind is Kind.FLOOR:
-            self._raise_floors(fields)
-        elif kind is Kind.CLOCK_RESET:
-            self._reset_clock(fields)
+        self._carried = self._carried.raised(fields)
         return index
 
     def sync(self) -> None:
@@ -237,23 +229,37 @@ class AuditLog:
         published = self._published()
         root_then = newest = b""
 
-        def on_entry(index: int, entry: bytes, tree: Frontier) -> None:
-            nonlocal root_then, newest
-            self._publisher.add(entry)
-            self._publisher.settle()
-            newest = entry
-            if _FLOOR.search(entry):
-                self._raise_floors(json.loads(entry))
-            if _RESET.search(entry):
-                self._reset_clock(json.loads(entry))
-            if not _NEUTRAL.search(entry):
-                self._unclean = _STOPPED.search(entry) is None
+        def see(tree: Frontier) -> None:
+            nonlocal root_then
             if published is not None and tree.size == published[0]:
                 root_then = tree.root()
 
+        def on_entry(index: int, entry: bytes, tree: Frontier) -> None:
+            nonlocal newest
+            self._publisher.add(entry)
+            self._publisher.settle()
+            newest = entry
+            self._carried = self._carried.after(entry)
+            see(tree)
+
+        def on_hash(index: int, leaf: bytes, tree: Frontier) -> None:
+            self._publisher.add_pruned(leaf)
+            self._publisher.settle()
+            see(tree)
+
+        def on_receipt(receipt: Receipt) -> None:
+            self._carried = receipt.carried
+
         journal = read_journal(
-            store.files, store.directory, self.verifier, every_signature=False, on_entry=on_entry
+            store.files,
+            store.directory,
+            self.verifier,
+            every_signature=False,
+            on_entry=on_entry,
+            on_hash=on_hash,
+            on_receipt=on_receipt,
         )
+        self._unclean = self._carried.unclean
         self._tree, self._synced = journal.frontier, journal.frontier.copy()
         if self._tree.size < floor:
             raise RollbackError(
@@ -270,14 +276,6 @@ class AuditLog:
             self._newest_wall = fields["wall"]
             self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
         self._take_over(journal)
-
-    def _raise_floors(self, fields: Mapping[str, Any]) -> None:
-        self._policy_floor = max(self._policy_floor, fields["policy_version"])
-        self._time_floor_ns = max(self._time_floor_ns, wall_ns(fields["time_floor"]))
-
-    def _reset_clock(self, fields: Mapping[str, Any]) -> None:
-        self._not_yet = fields["not_yet"]
-        self._time_floor_ns = wall_ns(fields["at_least"])
 
     def _take_over(self, journal: Journal) -> None:
         """Recover the end of the last segment; this run writes to a new one."""

@@ -32,6 +32,7 @@ class Publisher:
         self._directory = directory
         self._tiles = TileBuffer()
         self._bundle: list[bytes] = []
+        self._absent = 0  # entries of the unfinished bundle that were pruned
         self._bundles_done = 0
         self._waiting: dict[str, bytes] = {}  # full tiles not yet on disk
         self._partial: set[str] = set()  # of the last publication
@@ -39,17 +40,30 @@ class Publisher:
 
     def add(self, entry: bytes) -> None:
         """Take one entry into the tiles; nothing is written yet."""
+        self._grow(leaf_hash(entry))
+        self._bundle.append(len(entry).to_bytes(2, "big") + entry)
+        self._end_bundle()
+
+    def add_pruned(self, leaf: bytes) -> None:
+        """Take one entry by its hash; a bundle with such an entry stays on disk as it is."""
+        self._grow(leaf)
+        self._absent += 1
+        self._end_bundle()
+
+    def _grow(self, leaf: bytes) -> None:
         self.size += 1
         self.behind = True
-        for level, number, data in self._tiles.append(leaf_hash(entry)):
+        for level, number, data in self._tiles.append(leaf):
             self._waiting[tile_path(level, number, TILE_WIDTH)] = data
-        self._bundle.append(len(entry).to_bytes(2, "big") + entry)
-        if len(self._bundle) == TILE_WIDTH:
-            self._waiting[tile_path("entries", self._bundles_done, TILE_WIDTH)] = b"".join(
-                self._bundle
-            )
-            self._bundle = []
-            self._bundles_done += 1
+
+    def _end_bundle(self) -> None:
+        if len(self._bundle) + self._absent < TILE_WIDTH:
+            return
+        if not self._absent:
+            path = tile_path("entries", self._bundles_done, TILE_WIDTH)
+            self._waiting[path] = b"".join(self._bundle)
+        self._bundle, self._absent = [], 0
+        self._bundles_done += 1
 
     def settle(self) -> None:
         """Write full tiles that wait, when there are many, as when a long log is read back."""

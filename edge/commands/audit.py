@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands import _month
+from edge.commands._audit import _month, _prune
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named, write_whole
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
     from edge.audit.proofs.verify import Verified
+    from edge.audit.pruning.receipt import Receipt
 
 _TIME = "UTC time, e.g. 2026-01-31T12:00:00Z"
 
@@ -31,6 +32,7 @@ examples:
   framegate audit prove out/audit --checkpoint kept --out continues   nothing before was changed
   framegate audit verify-proof continues --checkpoint kept --key log.pub
   framegate audit report out/audit --month 2026-11 --out november
+  framegate audit prune --config guard.toml           what is older than guard.toml keeps
 """
 
 
@@ -99,12 +101,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     check.set_defaults(handler=_reading(_verify_proof))
 
+    for parser in (verify, show, prove):
+        parser.add_argument("--archive", type=Path, metavar="FOLDER", help=_month.ARCHIVE)
     report = _month.register(actions, log)
     report.set_defaults(handler=_reading(_report))
 
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
     export.add_argument("out", type=Path, metavar="OUT", help="a new directory")
     export.set_defaults(handler=_reading(_export))
+
+    prune = _prune.register(actions)
+    prune.set_defaults(handler=_reading(lambda args: _prune.run(args, _no)))
 
 
 def _reading(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -140,7 +147,7 @@ def _verify(args: argparse.Namespace) -> int:
             return _no(f"{args.log} is not witnessed: {err}")
     _say_whose_key(args)
     try:
-        found = verify_log(args.log, key, floor=args.floor, seen=seen)
+        found = verify_log(args.log, key, floor=args.floor, seen=seen, archive=args.archive)
     except AuditError as err:
         index = err.index if isinstance(err, BadEntry) else None
         if args.json:
@@ -173,9 +180,10 @@ def _show(args: argparse.Namespace) -> int:
 
     _say_whose_key(args)
     try:
-        verify_log(args.log, key, on_entry=on_entry)
+        found = verify_log(args.log, key, on_entry=on_entry, archive=args.archive)
     except AuditError as err:
         return _no(f"{args.log} does not verify: {err}")
+    _say_pruned(found)
     return 0
 
 
@@ -196,18 +204,40 @@ def _prove(args: argparse.Namespace) -> int:
     to_ns = _time(args.until, "--to") if span else 0
     if span and from_ns >= to_ns:
         raise UsageError("prove: --from must be before --to")
-    entries: list[bytes] = []
+    entries: dict[int, bytes] = {}
+    hashes: dict[int, bytes] = {}
+    receipt: Receipt | None = None
     _say_whose_key(args)
     try:
         note = _read(args.log / "checkpoint")
-        verify_log(args.log, key, on_entry=lambda index, entry, fields: entries.append(entry))
+        found = verify_log(
+            args.log,
+            key,
+            on_entry=lambda index, entry, fields: entries.update({index: entry}),
+            on_hash=lambda index, leaf: hashes.update({index: leaf}),
+            archive=args.archive,
+        )
+        receipt = found.receipt if found.pruned else None
+        rest, pruned = _after_pruned(entries, hashes)
         if span:
-            proof = prove_span(entries, note, key, from_ns, to_ns)
+            wrong = "" if receipt is None else receipt.carried.distrusted
+            proof = prove_span(rest, note, key, from_ns, to_ns, pruned=pruned, distrusted=wrong)
         else:
-            proof = prove_entry(entries, note, key, args.entry)
+            proof = prove_entry(rest, note, key, args.entry, pruned=pruned)
     except AuditError as err:
-        return _no(f"not proven: {err}")
+        return _no(f"not proven: {err}" + (f"; {receipt.words}" if receipt is not None else ""))
     return _give(args, proof)
+
+
+def _after_pruned(
+    entries: dict[int, bytes], hashes: dict[int, bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    """The entries after the last that was pruned, and the leaf hashes of all before them."""
+    from edge.audit.proofs.merkle import leaf_hash
+
+    first = max(hashes, default=-1) + 1
+    before = [hashes[i] if i in hashes else leaf_hash(entries[i]) for i in range(first)]
+    return [entries[i] for i in range(first, len(entries) + len(hashes))], before
 
 
 def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
@@ -350,6 +380,7 @@ def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key:
                     "segments": found.segments,
                     "published": found.published,
                     "torn_bytes": found.torn_bytes,
+                    "pruned": found.pruned,
                     "key": key.text,
                 }
             )
@@ -360,6 +391,13 @@ def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key:
     print(f"size {found.entries}  root {found.root.hex()}  published {found.published}")
     if found.torn_bytes:
         print(f"{found.torn_bytes} bytes of an unfinished write follow; they are no entry")
+    if found.receipt is not None and found.pruned:
+        print(f"{found.receipt.words}; their hashes verify")
+
+
+def _say_pruned(found: Verified) -> None:
+    if found.receipt is not None and found.pruned:
+        print(f"note: {found.receipt.words}", file=sys.stderr)
 
 
 def _line(index: int, fields: dict[str, Any]) -> str:

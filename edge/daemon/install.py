@@ -110,7 +110,7 @@ def config_text(name: str, settings: Settings) -> str:
         "policy": f"/{STATE}/{name}/policy",
         "release": settings.release,
         "audit": f"/{STATE}/{name}/audit",
-        "desk": "" if settings.inbox is None else str(settings.inbox.absolute()),
+        "desk": _absolute(settings.inbox),
     }
     matcher = {
         "command": list(settings.matcher),
@@ -118,7 +118,7 @@ def config_text(name: str, settings: Settings) -> str:
         "read": [str(path.absolute()) for path in settings.matcher_read],
         "write": [str(path.absolute()) for path in settings.matcher_write],
         "results": settings.matcher_results,
-        "cwd": "" if settings.matcher_cwd is None else str(settings.matcher_cwd.absolute()),
+        "cwd": _absolute(settings.matcher_cwd),
     }
     environment = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in settings.matcher_env)
     lines = [
@@ -130,8 +130,15 @@ def config_text(name: str, settings: Settings) -> str:
         "[status]",
         f"listen = {json.dumps('' if settings.listen is None else _address(settings))}",
         f'file = "/{RUN}/{name}/status.json"',
+        "[log]",
+        f"keep_months = {settings.keep_months}",
+        f"witnesses = {json.dumps(_absolute(settings.log_witnesses))}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _absolute(path: Path | None) -> str:
+    return "" if path is None else str(path.absolute())
 
 
 def _address(settings: Settings) -> str:

@@ -27,6 +27,7 @@ from edge.sandbox.spec import check_variable
 
 _MAX_BYTES = 64 * 1024
 MAX_UID = 2**31 - 1
+MAX_MONTHS = 1200  # a century
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Settings:
     matcher_results: str
     listen: Listen | None
     status_file: Path
+    keep_months: int  # of the log; 0 for all of it
+    log_witnesses: Path | None
 
 
 class SettingsError(UsageError):
@@ -144,6 +147,12 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
 
 def _uid(value: Any) -> int:
     if type(value) is not int or not 1 <= value <= MAX_UID:
+        raise ValueError
+    return value
+
+
+def _months(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_MONTHS:
         raise ValueError
     return value
 
@@ -251,6 +260,23 @@ KEYS = (
         "what `framegate status` reads; best on a file system in memory",
         _path,
     ),
+    Key(
+        "log",
+        "keep_months",
+        "0",
+        f"0 to {MAX_MONTHS}",
+        "whole months of the log that `framegate audit prune` keeps, besides the one that runs; "
+        "0 keeps all",
+        _months,
+    ),
+    Key(
+        "log",
+        "witnesses",
+        '""',
+        'a path, or ""',
+        "policy of the witnesses that must have cosigned what is pruned; empty where none visit",
+        _path_or_none,
+    ),
 )
 TABLES = tuple(dict.fromkeys(key.table for key in KEYS))
 
@@ -356,6 +382,8 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         matcher_results=result_target(values["matcher", "results"], folder),
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
+        keep_months=values["log", "keep_months"],
+        log_witnesses=None if (who := values["log", "witnesses"]) is None else folder / who,
     )
 
 

@@ -101,6 +101,8 @@ class MonthReport:
     blocked_s: dict[str, float] = field(default_factory=dict)  # by code; of several, each in full
     denials: Counter[str] = field(default_factory=Counter)  # by code
     handings: Counter[str] = field(default_factory=Counter)  # consent handed in or taken back
+    pruned: str = ""  # what is missing of the month, in words; "" if nothing is
+    unbegun: int = 0  # ends in the month of permits whose entry is not there
 
     @property
     def seconds(self) -> float:
@@ -150,6 +152,10 @@ class MonthCounter:
         self._unblock(self._newest_ns)
         return self._report
 
+    def touches(self, until: str) -> bool:
+        """Whether entries up to the date `until` could be of the month."""
+        return wall_ns(until) >= self._from_ns
+
     def _note(self, index: int, fields: dict[str, Any], kind: str) -> None:
         report = self._report
         if kind in UNUSUAL:
@@ -167,6 +173,7 @@ class MonthCounter:
 
     def _finish(self, index: int | None, fields: dict[str, Any], at_ns: int) -> None:
         if self._permit is None:
+            self._report.unbegun += index is not None and self._from_ns <= at_ns < self._to_ns
             return
         (began, permit), self._permit = self._permit, None
         seconds = self._within_s(wall_ns(permit["wall"]), at_ns)

@@ -98,6 +98,10 @@ def _summary(report: MonthReport) -> str:
         words += f" Of {unknown} permits the log does not say how many frames were released."
     for handing, count in sorted(report.handings.items()):
         words += f" Consent, {handing.replace('_', ' ')}: {count}."
+    if report.unbegun:
+        words += f" Of {report.unbegun} permits only the end is in the log, so they add no time."
+    if report.pruned:
+        words += f" This report is not whole: {report.pruned}."
     return escape(words)
 
 

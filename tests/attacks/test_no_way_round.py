@@ -87,6 +87,8 @@ SETTINGS = {
     "matcher.write": "as --matcher-write",
     "status.listen": "loopback only",
     "status.file": "where the status is written",
+    "log.keep_months": "what audit prune keeps; the guard does not read it",
+    "log.witnesses": "who must have seen what audit prune removes",
 }
 _WAY_ROUND = re.compile(
     r"skip|force|bypass|unsafe|insecure|debug|disable(?!_telemetry)|allow|ignore|"

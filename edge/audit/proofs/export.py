@@ -1,7 +1,8 @@
 """Copying a log to hand it on: what verifies, and nothing else.
 
 The copy holds certificates, journals, the tiles that the checkpoint covers, the
-checkpoint and the public key, each file by its name; every byte of it is checked.
+checkpoint, receipts for pruned entries and the public key, each file by its name;
+every byte of it is checked.
 The segment key, the lock, the reserve, torn tails and strays stay on the device.
 """
 
@@ -16,6 +17,7 @@ from edge.audit.journal import SEGMENTS, read_certificates, read_journal
 from edge.audit.note import Verifier, read_note
 from edge.audit.proofs.merkle import TILE_WIDTH, tile_path
 from edge.audit.proofs.verify import Verified, verify_log
+from edge.audit.pruning.receipt import RECEIPTS, Receipt, newest_receipt
 from edge.audit.publish import CHECKPOINT
 from edge.audit.segment import certificate_name, journal_name, parse_checkpoint
 from edge.audit.store import PUBLIC_KEY
@@ -51,8 +53,11 @@ def _parts(directory: Path, device: Verifier) -> Iterator[tuple[str, bytes]]:
     """Every file of the log by its name; the tiles first, for they are soon outgrown."""
     files = Files()
     note = files.read(directory / CHECKPOINT)
+    receipt = newest_receipt(files, directory, device)
     for path in () if note is None else tile_paths(_size(note, device)):
         data = files.read(directory / path)
+        if data is None and _was_pruned(path, receipt):
+            continue
         if data is None:
             raise AuditError(f"{path} of the log is missing")
         yield path, data
@@ -65,12 +70,27 @@ def _parts(directory: Path, device: Verifier) -> Iterator[tuple[str, bytes]]:
         name = f"{SEGMENTS}/{certificate_name(cert.number)}"
         yield name, files.read(directory / name) or b""
         name = f"{SEGMENTS}/{journal_name(cert.number)}"
-        data = files.read(directory / name) or b""
+        journal = files.read(directory / name)
+        if journal is None and receipt is not None and cert.number < receipt.segments:
+            continue
         whole = cert != good.certificates[-1]
-        yield name, data if whole else data[: good.good_bytes]
+        yield name, (journal or b"")[: None if whole else good.good_bytes]
+    for name in files.names(directory / RECEIPTS):
+        if name.endswith(".receipt"):
+            yield f"{RECEIPTS}/{name}", files.read(directory / RECEIPTS / name) or b""
     if note is not None:
         yield CHECKPOINT, note
     yield PUBLIC_KEY, device.text.encode() + b"\n"
+
+
+def _was_pruned(path: str, receipt: Receipt | None) -> bool:
+    """Whether `path` is a bundle of which every entry was pruned."""
+    return receipt is not None and path in bundles_below(receipt.entries)
+
+
+def bundles_below(entries: int) -> list[str]:
+    """The bundles that hold nothing but the first `entries` entries."""
+    return [tile_path("entries", number, TILE_WIDTH) for number in range(entries // TILE_WIDTH)]
 
 
 def _size(note: bytes, device: Verifier) -> int:

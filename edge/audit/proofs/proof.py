@@ -50,28 +50,39 @@ class ProvenEntry:
 
 
 def prove_span(
-    entries: Sequence[bytes], note: bytes, key: Verifier, from_ns: int, to_ns: int
+    entries: Sequence[bytes],
+    note: bytes,
+    key: Verifier,
+    from_ns: int,
+    to_ns: int,
+    *,
+    pruned: Sequence[bytes] = (),
+    distrusted: str = "",
 ) -> str:
     """The proof that no frame was released between two wall times.
 
     Args:
-        entries: from the first on, at least those that the checkpoint covers.
+        entries: all from the first that was not pruned, at least those that the checkpoint covers.
         note: the signed checkpoint.
+        pruned: the leaf hashes of the entries before them.
+        distrusted: dates from here on are wrong, as a pruned entry said; "" for none.
 
     Raises:
         NotProven: the entries do not show it.
     """
-    entries = _covered(entries, note, key)
+    entries, leaves = _covered(entries, note, key, pruned)
     fields = [json.loads(entry) for entry in entries]
-    first, end = find_run(fields, from_ns, to_ns)
-    judge_run(fields[first:end], from_ns, to_ns)
-    path = run_path([leaf_hash(entry) for entry in entries], first, end)
+    first, end = find_run(fields, from_ns, to_ns, distrusted)
+    run = fields[first:end]
+    judge_run(run, from_ns, to_ns)
+    first, end = first + len(pruned), end + len(pruned)
+    path = run_path(leaves, first, end)
     proof = {
         "format": SPAN_FORMAT,
         "from": wall_text(from_ns),
         "to": wall_text(to_ns),
         "first": first,
-        "entries": fields[first:end],
+        "entries": run,
         "path": [base64.b64encode(h).decode() for h in path],
         "checkpoint": first_signature_alone(note.decode()),
     }
@@ -82,11 +93,20 @@ def _written(proof: dict[str, Any]) -> str:
     return json.dumps(proof, indent=1, ensure_ascii=False) + "\n"
 
 
-def prove_entry(entries: Sequence[bytes], note: bytes, key: Verifier, index: int) -> str:
-    """The proof that entry `index` is in the log."""
-    entries = _covered(entries, note, key)
-    path = inclusion_path([leaf_hash(entry) for entry in entries], index)
-    return entry_proof(index, entries[index], path, note.decode())
+def prove_entry(
+    entries: Sequence[bytes],
+    note: bytes,
+    key: Verifier,
+    index: int,
+    *,
+    pruned: Sequence[bytes] = (),
+) -> str:
+    """The proof that entry `index` is in the log; for the arguments see `prove_span`."""
+    entries, leaves = _covered(entries, note, key, pruned)
+    if 0 <= index < len(pruned):
+        raise AuditError(f"entry {index} was pruned")
+    path = inclusion_path(leaves, index)
+    return entry_proof(index, entries[index - len(pruned)], path, note.decode())
 
 
 def entry_proof(index: int, entry: bytes, path: Sequence[bytes], note: str) -> str:
@@ -115,12 +135,16 @@ def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
     return _verify_span(proof, key)
 
 
-def _covered(entries: Sequence[bytes], note: bytes, key: Verifier) -> Sequence[bytes]:
+def _covered(
+    entries: Sequence[bytes], note: bytes, key: Verifier, pruned: Sequence[bytes]
+) -> tuple[Sequence[bytes], list[bytes]]:
+    """The entries that the checkpoint covers, and all leaf hashes of its tree."""
     size, root = _checkpoint(note.decode(errors="replace"), key)
-    covered = entries[:size]
-    if len(covered) != size or root_of([leaf_hash(entry) for entry in covered]) != root:
+    covered = entries[: max(size - len(pruned), 0)]
+    leaves = [*pruned, *(leaf_hash(entry) for entry in covered)]
+    if len(leaves) != size or root_of(leaves) != root:
         raise AuditError("the checkpoint is of other entries than those in the log")
-    return covered
+    return covered, leaves
 
 
 def _verify_span(proof: dict[str, Any], key: Verifier) -> ProvenSpan:

@@ -36,8 +36,13 @@ class Span:
     permits: int  # within the span, each with no frame released
 
 
-def find_run(entries: Sequence[Fields], from_ns: int, to_ns: int) -> tuple[int, int]:
+def find_run(
+    entries: Sequence[Fields], from_ns: int, to_ns: int, distrusted: str = ""
+) -> tuple[int, int]:
     """The shortest run (first, end) of entries that `judge_run` can judge the span by.
+
+    Args:
+        distrusted: dates from here on are wrong, as an entry before these said; "" for none.
 
     Raises:
         NotProven: the log does not reach from before the span to after it.
@@ -51,6 +56,7 @@ def find_run(entries: Sequence[Fields], from_ns: int, to_ns: int) -> tuple[int, 
     if first is None:
         raise NotProven("the log has no entry from before the span that says frames were blocked")
     wrong = [wall_ns(e["not_yet"]) for e in entries if Kind(e["kind"]) is Kind.CLOCK_RESET]
+    wrong += [wall_ns(distrusted)] if distrusted else []
     for index in range(first, len(entries)):
         if any(wall_ns(entries[index]["wall"]) >= not_yet_ns for not_yet_ns in wrong):
             raise NotProven(

@@ -29,12 +29,13 @@ def size_of(note: str) -> int:
         return 0
 
 
-def prove_from_tiles(tiles: Path, note: str, index: int) -> str:
+def prove_from_tiles(tiles: Path, note: str, index: int, entry: bytes = b"") -> str:
     """The proof that entry `index` is in the log; see `edge.audit.proofs.proof.prove_entry`.
 
     Args:
         tiles: the log's folder `tile`.
         note: a checkpoint of the log, as signed.
+        entry: where its bundle was moved to an archive; else it is read there.
 
     Raises:
         AuditError: the checkpoint does not cover the entry, or the files are not its own.
@@ -42,7 +43,7 @@ def prove_from_tiles(tiles: Path, note: str, index: int) -> str:
     size, root = _parse(note)
     if not 0 <= index < size:
         raise AuditError(f"expected an entry from 0 to {size - 1}, got {index}")
-    entry = _entry(tiles, index, size)
+    entry = entry or _entry(tiles, index, size)
     path = inclusion_path_of(size, index, roots_of(tiles, size))
     if root_from_inclusion(leaf_hash(entry), index, size, path) != root:
         raise AuditError("the log's files are not those of its checkpoint")

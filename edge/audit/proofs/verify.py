@@ -2,7 +2,8 @@
 
 Everything is recomputed: certificates, every entry's form, place and
 signature, the published tiles and the checkpoint. The first thing that is
-wrong ends the check and names the entry it touches.
+wrong ends the check and names the entry it touches. Entries that a signed
+receipt calls pruned are checked by the hashes that were kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from edge.audit.forms import SchemaError
 from edge.audit.journal import BadEntry, read_certificates, read_journal
 from edge.audit.note import NoteError, Verifier, read_note
 from edge.audit.proofs.merkle import TILE_WIDTH, Frontier, TileBuffer, leaf_hash, tile_path
+from edge.audit.pruning.carried import Carried
+from edge.audit.pruning.receipt import Receipt, newest_receipt
 from edge.audit.publish import CHECKPOINT
 from edge.audit.schema import canonical
 from edge.audit.segment import is_count, parse_checkpoint
@@ -26,6 +29,7 @@ from edge.errors import AuditError
 
 _TRIES = 100  # a writer publishes a few times a second at most
 OnEntry = Callable[[int, bytes, dict[str, Any]], None]
+OnHash = Callable[[int, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Verified:
     segments: int
     published: int  # entries that the published checkpoint covers
     torn_bytes: int  # an unfinished last write, which is no entry
+    receipt: Receipt | None = None  # for entries that were pruned
+    pruned: int = 0  # entries of which only the hash is there
 
 
 def verify_log(
@@ -46,6 +52,9 @@ def verify_log(
     floor: int = 0,
     seen: bytes | None = None,
     on_entry: OnEntry | None = None,
+    on_hash: OnHash | None = None,
+    archive: Path | None = None,
+    files: Files | None = None,
 ) -> Verified:
     """Check the whole log.
 
@@ -53,23 +62,44 @@ def verify_log(
         floor: entries known to have been written.
         seen: a checkpoint of this log, kept elsewhere, that it must continue.
         on_entry: gets each entry's index, bytes and fields as it is found good.
+        on_hash: gets index and leaf hash of each entry that was pruned.
+        archive: where pruned journals were moved to.
 
     Raises:
         BadEntry: an entry was changed, removed, moved or added.
         AuditError: something that belongs to no single entry is wrong.
     """
-    files = Files()
+    files = files or Files()
     walk = _Walk(on_entry)
+    sums = _Sums()
     published = _Published(files, directory, device)
     kept = _Kept(seen, device) if seen is not None else None
 
     def step(index: int, entry: bytes, tree: Frontier) -> None:
         walk.step(index, entry)
-        published.step(index, entry, tree)
+        sums.step(entry)
+        published.step(index, leaf_hash(entry), tree)
         if kept is not None:
             kept.step(tree)
 
-    journal = read_journal(files, directory, device, every_signature=True, on_entry=step)
+    def step_pruned(index: int, leaf: bytes, tree: Frontier) -> None:
+        sums.whole = False
+        published.step(index, leaf, tree)
+        if kept is not None:
+            kept.step(tree)
+        if on_hash is not None:
+            on_hash(index, leaf)
+
+    journal = read_journal(
+        files,
+        directory,
+        device,
+        every_signature=True,
+        on_entry=step,
+        on_hash=step_pruned,
+        on_receipt=sums.meet,
+        archive=archive,
+    )
     size = journal.frontier.size
     if b"\n" in journal.torn:
         raise BadEntry(size, "not what was signed, though it ends the journal")
@@ -82,8 +112,31 @@ def verify_log(
         kept.finish(size)
     published.finish(size)
     return Verified(
-        size, journal.frontier.root(), len(journal.certificates), published.size, len(journal.torn)
+        size,
+        journal.frontier.root(),
+        len(journal.certificates),
+        published.size,
+        len(journal.torn),
+        journal.receipt,
+        journal.pruned,
     )
+
+
+class _Sums:
+    """Compares what a receipt says that entries add up to with the entries, where all are there."""
+
+    def __init__(self) -> None:
+        self.whole = True  # no entry so far was passed by its hash
+        self._carried = Carried()
+
+    def step(self, entry: bytes) -> None:
+        self._carried = self._carried.after(entry)
+
+    def meet(self, receipt: Receipt) -> None:
+        if self.whole and self._carried != receipt.carried:
+            raise AuditError(
+                f"the receipt for the first {receipt.entries} entries says what they do not"
+            )
 
 
 class _Walk:
@@ -140,7 +193,8 @@ class _Published:
         self._files = files
         self._directory = directory
         self._tiles = TileBuffer()
-        self._bundle: list[bytes] = []
+        self._bundle: list[bytes] = []  # leaf hashes
+        self._device = device
         note, self._snapshot = self._stable()
         self._there = note is not None
         if note is not None:
@@ -161,12 +215,12 @@ class _Published:
     def _read(self, path: str) -> bytes | None:
         return self._files.read(self._directory / path)
 
-    def step(self, index: int, entry: bytes, tree: Frontier) -> None:
+    def step(self, index: int, leaf: bytes, tree: Frontier) -> None:
         if index >= self.size:
             return
-        for level, number, data in self._tiles.append(leaf_hash(entry)):
+        for level, number, data in self._tiles.append(leaf):
             self._same_tile(level, number, data)
-        self._bundle.append(entry)
+        self._bundle.append(leaf)
         if len(self._bundle) == TILE_WIDTH or index == self.size - 1:
             self._same_bundle(index // TILE_WIDTH)
             self._bundle = []
@@ -201,14 +255,21 @@ class _Published:
         path = tile_path("entries", number, len(self._bundle))
         found = self._found(path)
         index = number * TILE_WIDTH
-        for entry in self._bundle:
-            stored = len(entry).to_bytes(2, "big") + entry
-            if not found.startswith(stored):
+        if not found and self._pruned(index + len(self._bundle)):
+            return
+        for leaf in self._bundle:
+            end = 2 + int.from_bytes(found[:2], "big")
+            if len(found) < end or leaf_hash(found[2:end]) != leaf:
                 raise BadEntry(index, f"{path} does not match the journal")
-            found = found[len(stored) :]
+            found = found[end:]
             index += 1
         if found:
             raise BadEntry(index, f"{path} holds more than the journal")
+
+    def _pruned(self, end: int) -> bool:
+        """Whether a receipt speaks for every entry before `end`."""
+        receipt = newest_receipt(self._files, self._directory, self._device)
+        return receipt is not None and end <= receipt.entries
 
 
 def _checkpoint(note: bytes, keys: list[Verifier]) -> tuple[int, bytes]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from edge.report.record import RuleNote
 
 
+ARCHIVE = "where `prune` moved entries to; they are read beside the log"
+
+
 def register(
     actions: argparse._SubParsersAction[argparse.ArgumentParser], log: argparse.ArgumentParser
 ) -> argparse.ArgumentParser:
@@ -28,6 +31,7 @@ def register(
         "each row in proofs/. The log is verified first, as by `audit verify`.",
     )
     parser.add_argument("--month", required=True, metavar="YYYY-MM", help="which month, in UTC")
+    parser.add_argument("--archive", type=Path, metavar="FOLDER", help=ARCHIVE)
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="a new folder")
     return parser
 
@@ -43,16 +47,26 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
     if args.out.exists():
         raise UsageError(f"{args.out} is there already: nothing is overwritten")
     checkpoint = _checkpoint(args.log / "checkpoint")
+    entries: dict[int, bytes] = {}  # with an archive, whose bundles are not in the log
 
     def on_entry(index: int, entry: bytes, fields: dict[str, Any]) -> None:
         counter.take(index, fields)
+        if args.archive is not None:
+            entries[index] = entry
 
     try:
-        verify_log(args.log, key, seen=checkpoint.encode(), on_entry=on_entry)
+        found = verify_log(
+            args.log, key, seen=checkpoint.encode(), on_entry=on_entry, archive=args.archive
+        )
         report = counter.finish()
+        if found.receipt is not None and found.pruned and counter.touches(found.receipt.until):
+            report.pruned = found.receipt.words
         covered = size_of(checkpoint)
         indices = [index for index in proven(report) if index < covered]
-        proofs = {i: prove_from_tiles(args.log / "tile", checkpoint, i) for i in indices}
+        proofs = {
+            i: prove_from_tiles(args.log / "tile", checkpoint, i, entries.get(i, b""))
+            for i in indices
+        }
     except AuditError as err:
         return fail(f"{args.log} does not verify, so nothing was reported: {err}")
     notes = _notes(rule for flow in report.flows for rule in flow.rules)
@@ -72,6 +86,12 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
         f"{report.released} frames released; {len(report.events)} unusual events; "
         f"{args.out / 'report.html'}"
     )
+    if report.pruned:
+        print(
+            f"framegate: the report is not whole: {report.pruned}; --archive FOLDER reads them "
+            "where they were moved to",
+            file=sys.stderr,
+        )
     if not report.entries:
         print(f"framegate: the log has no entry of {report.month.name}", file=sys.stderr)
     return 0
