@@ -14,6 +14,7 @@ import functools
 import json
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 from edge.errors import GuardError
 
 T = TypeVar("T")
+_ALIKE = frozenset({str, int, float, bool, type(None)})  # the same in JSON
 
 
 class Tag(IntEnum):
@@ -73,9 +75,9 @@ def unpack(data: bytes, kinds: dict[Tag, type[Any]]) -> Any:
     Raises:
         GuardError: no whole message of these kinds.
     """
-    names = ", ".join(tag.name for tag in kinds)
     kind = kinds.get(Tag(data[0])) if data and data[0] in Tag._value2member_map_ else None
     if kind is None:
+        names = ", ".join(tag.name for tag in kinds)
         came = f"tag {data[0]}" if data else "nothing"
         raise GuardError(f"expected a message of {names} between processes, got {came}")
     return from_json(kind, data[1:].decode(errors="replace"))
@@ -93,67 +95,86 @@ def from_json(kind: type[T], text: str) -> T:
         GuardError: not JSON, or a field is missing, unknown or of another type.
     """
     try:
-        found: T = _typed(kind, json.loads(text))
+        found: T = _reader(typing.cast(Any, kind))(json.loads(text))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as err:
         raise GuardError(f"malformed {kind.__name__} between processes: {err}") from err
     return found
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        fields = dataclasses.fields(value)
-        return {field.name: _plain(getattr(value, field.name)) for field in fields}
+    kind = type(value)
+    if kind in _ALIKE:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in value]
     if isinstance(value, Enum):
         return value.value
+    if dataclasses.is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in _names(typing.cast(Any, kind))}
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
     return value
-
-
-def _typed(kind: Any, value: Any) -> Any:
-    """`value` as `kind`; see `_plain`."""
-    origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):  # only "or None" is used
-        inner = next(part for part in typing.get_args(kind) if part is not type(None))
-        return None if value is None else _typed(inner, value)
-    if origin is tuple:
-        return _tuple(typing.get_args(kind), value)
-    if dataclasses.is_dataclass(kind):
-        return _fields(kind, value)
-    if kind is bytes:
-        return base64.b64decode(value, validate=True)
-    if kind is float and type(value) is int:
-        return float(value)
-    if isinstance(kind, type) and issubclass(kind, (Enum, Path)):
-        return kind(value)
-    if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
-def _tuple(parts: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
-    if type(values) is not list:
-        raise TypeError(f"expected a list, got {type(values).__name__}")
-    if parts[-1] is Ellipsis:
-        return tuple(_typed(parts[0], value) for value in values)
-    return tuple(_typed(part, value) for part, value in zip(parts, values, strict=True))
 
 
 @functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-    """The fields of a dataclass and their types; working them out takes longer than a message."""
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What makes a `kind` of what `_plain` made of it.
+
+    Worked out once: to look at types takes several times as long as a message.
+    """
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):  # only "or None" is used
+        inner = _reader(next(part for part in typing.get_args(kind) if part is not type(None)))
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        return _tuple_reader(typing.get_args(kind))
+    if dataclasses.is_dataclass(kind):
+        return _fields_reader(kind)
+    if kind is bytes:
+        return functools.partial(base64.b64decode, validate=True)
+    if isinstance(kind, type) and issubclass(kind, (Enum, Path)):
+        return kind
+
+    def read(value: Any) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+
+    return read
+
+
+def _tuple_reader(parts: tuple[Any, ...]) -> Callable[[Any], Any]:
+    many = parts[-1] is Ellipsis
+    readers = [_reader(part) for part in (parts[:1] if many else parts)]
+
+    def read(values: Any) -> Any:
+        if type(values) is not list:
+            raise TypeError(f"expected a list, got {type(values).__name__}")
+        if many:
+            return tuple(map(readers[0], values))
+        return tuple(reader(value) for reader, value in zip(readers, values, strict=True))
+
+    return read
+
+
+def _fields_reader(kind: Any) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    readers = {name: _reader(hints[name]) for name in _names(kind)}
+    names = readers.keys()
 
+    def read(value: Any) -> Any:
+        if type(value) is not dict or value.keys() != names:
+            came = sorted(value) if type(value) is dict else type(value).__name__
+            raise TypeError(f"{kind.__name__}: expected the fields {sorted(names)}, got {came}")
+        return kind(**{name: reader(value[name]) for name, reader in readers.items()})
 
-def _fields(kind: Any, value: Any) -> Any:
-    hints = _hints(kind)
-    names = hints.keys()
-    if type(value) is not dict or set(value) != names:
-        came = sorted(value) if type(value) is dict else type(value).__name__
-        raise TypeError(f"{kind.__name__}: expected the fields {sorted(names)}, got {came}")
-    return kind(**{name: _typed(hints[name], value[name]) for name in names})
+    return read

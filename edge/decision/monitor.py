@@ -19,7 +19,7 @@ from edge.lease import Revocation
 from edge.reasons import Reason
 from edge.wire import Tag, pack, unpack
 
-_EVERY_NS = 90 * MS  # unchanged values are sent this often
+_EVERY_NS = 250 * MS  # unchanged values are sent this often; each reading of the view is
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class Monitor:
     def readings(self, readings: Iterable[Reading]) -> None:
         for reading in readings:
             sent_ns, reasons = self._last_sent.get(reading.source, (-_EVERY_NS, ()))
-            if reasons == reading.reasons and reading.captured_ns - sent_ns < _EVERY_NS:
+            unchanged = reasons == reading.reasons and reading.source is not Source.VIEW
+            if unchanged and reading.captured_ns - sent_ns < _EVERY_NS:
                 continue
             self._last_sent[reading.source] = (reading.captured_ns, reading.reasons)
             self._send(reading)

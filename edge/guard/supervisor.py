@@ -43,7 +43,7 @@ from edge.heartbeat import Beats, Role
 from edge.sandbox.result_relay import ResultRelay
 from framegate_client.results import Result
 
-TURN_MS = 25
+TURN_MS = 40  # no heartbeat of a process that a lease needs is older
 BOARD_WAIT_NS = 3 * S  # how long the start waits for the board's first word
 RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MOST_REASONS = 4  # that a waiting matcher gets
@@ -126,7 +126,7 @@ class Guard:
         self.close()
 
     def turn(self) -> None:
-        """One turn of the parent's loop, 25 ms or until something ends.
+        """One turn of the parent's loop, 40 ms or until something ends.
 
         What gate and decider have to tell is heard once a turn: it feeds displays.
         """
