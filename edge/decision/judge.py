@@ -3,7 +3,7 @@
 Pure: readings, statuses and times come in, `Action`s go out in the order in
 which they must happen. On a permit that order is: durable audit record, board
 asked, board acknowledged, first lease. On any doubt it is: gate first, then
-board, then log. `edge.decision.decider` carries the actions out in the running
+board, then log. `edge.decision.effects` carries the actions out in the running
 guard; `edge.replay.engine` does the same in virtual time. All times are nanoseconds
 of CLOCK_BOOTTIME.
 """

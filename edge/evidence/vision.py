@@ -1,7 +1,7 @@
 """Vision: everything the slow loop reads from one evidence frame, in two steps.
 
-`Eyes` see a frame: they are all that looks at pixels, and know no rule of the session and
-nothing of what was decided. What they saw is a `Sighting`. `Vision` makes readings of it, by
+`Observer` sees a frame: it alone looks at pixels, and knows no rule of the session and
+nothing of what was decided. What it saw is a `Sighting`. `Vision` makes readings of it, by
 the record's rules and the judge's state; an archive keeps sightings and is judged without video.
 
 View, ego-motion and freshness are read in every evidence frame, people a little less
@@ -142,13 +142,15 @@ class Vision:
         often: bool = False,
         bodies: BodyFinder | None = None,
     ) -> None:
-        """`rules` are the record's; the rest is for `Eyes`."""
-        self._eyes = Eyes(fingerprint, faces, scene, fresh=fresh, often=often, bodies=bodies)
+        """`rules` are the record's; the rest is for `Observer`."""
+        self._observer = Observer(
+            fingerprint, faces, scene, fresh=fresh, often=often, bodies=bodies
+        )
         self._people_rules = PeopleWatch(rules)
 
     def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
-        """Look at one frame; see `Eyes.see`."""
-        return self._eyes.see(frame, captured_ns, final=final)
+        """Look at one frame; see `Observer.see`."""
+        return self._observer.see(frame, captured_ns, final=final)
 
     def examine(
         self,
@@ -189,7 +191,7 @@ class Vision:
         return VisionResult(tuple(readings), seen.seen_blocks, seen.unsettled, look)
 
 
-class Eyes:
+class Observer:
     """Looks at evidence frames in order."""
 
     def __init__(

@@ -195,13 +195,13 @@ def spawn_from_template(
         GuardError: it ended, or took longer.
     """
     pipes = [os.pipe() for _ in parts]
-    answers, report = os.pipe()
+    answers_fd, report = os.pipe()
     given = tuple(
         Part(module, read, tuple(fds))
         for (module, fds), (read, _) in zip(parts.values(), pipes, strict=True)
     )
     order = Order(os.getpid(), report, tuple(load), given)
-    with _adopting(), os.fdopen(answers) as told:
+    with _adopting(), os.fdopen(answers_fd) as answers:
         process = subprocess.Popen(
             isolation.python("edge.guard.template", to_json(order)),
             stdin=subprocess.DEVNULL,
@@ -212,7 +212,7 @@ def spawn_from_template(
         for fd in (report, *(read for read, _ in pipes)):
             os.close(fd)
         writers = [os.fdopen(write, "wb") for _, write in pipes]
-        pids = _forks(told, wait_s)
+        pids = _forks(answers, wait_s)
     *names, last = parts
     process.stdin = writers[-1]
     if len(pids) != len(names):
@@ -228,11 +228,11 @@ def spawn_from_template(
     return {**found, last: Child(last, process)}
 
 
-def _forks(told: IO[str], wait_s: float) -> list[int]:
+def _forks(answers: IO[str], wait_s: float) -> list[int]:
     """The process ids of a template's forks, once all of them have this process as parent."""
     text, until = "", time.monotonic() + wait_s
-    while select.select([told], [], [], max(0.0, until - time.monotonic()))[0]:
-        more = os.read(told.fileno(), 4096)
+    while select.select([answers], [], [], max(0.0, until - time.monotonic()))[0]:
+        more = os.read(answers.fileno(), 4096)
         if not more:
             return [int(line) for line in text.split()]
         text += more.decode()

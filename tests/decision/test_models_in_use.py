@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from edge.decision.decider import _models
+from edge.decision.loading import load_models
 from edge.errors import ModelError
 from edge.evidence.faces import FaceBoxes
 from edge.models import SCENE
@@ -34,7 +34,7 @@ class Bundle:
 
 
 def loaded(path: Path, bundle: Bundle, faces: FaceBoxes | None = None) -> Any:
-    return _models(path, cast(Chosen, bundle), faces, masking=False)
+    return load_models(path, cast(Chosen, bundle), faces, masking=False)
 
 
 def test_a_model_that_is_swapped_after_its_load_is_asked_about_by_what_was_loaded(

@@ -103,17 +103,17 @@ def test_what_a_true_cause_blocks_is_counted_apart():
     frames = _decisions((1, both), (1, (Reason.DWELL,)), (1, (Reason.CAM_MOVING,)), (2, ()))
     crowd = frozenset({Reason.PEOPLE_CROWD})
 
-    told, untold = account(frames, 0, crowd), account(frames, 0)
+    sorted_out, taken_together = account(frames, 0, crowd), account(frames, 0)
 
-    assert (told.rightly_ns, told.falsely_ns) == (2 * S, 1 * S)
-    assert [(lost.cause, lost.true) for lost in told.lost] == [
+    assert (sorted_out.rightly_ns, sorted_out.falsely_ns) == (2 * S, 1 * S)
+    assert [(lost.cause, lost.true) for lost in sorted_out.lost] == [
         (Reason.PEOPLE_CROWD, True),
         (Reason.PEOPLE_CROWD, True),
         (Reason.CAM_MOVING, False),
     ]
-    assert (untold.rightly_ns, untold.falsely_ns) == (0, 3 * S)
-    assert [row.true_ns for row in by_cause([told])] == [2 * S, 0]
-    (recording,) = as_json([("a", "a", told)], 3.0)["recordings"]
+    assert (taken_together.rightly_ns, taken_together.falsely_ns) == (0, 3 * S)
+    assert [row.true_ns for row in by_cause([sorted_out])] == [2 * S, 0]
+    (recording,) = as_json([("a", "a", sorted_out)], 3.0)["recordings"]
     assert (recording["rightly_blocked_s"], recording["falsely_blocked_s"]) == (2.0, 1.0)
 
 
