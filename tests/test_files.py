@@ -15,7 +15,7 @@ import pytest
 from edge.cli import main
 from edge.commands.live.run import _environment_file
 from edge.commissioning.keys import KeyStore
-from edge.commissioning.toml_text import parse_toml
+from edge.commissioning.toml_text import parse_toml, toml_value
 from edge.errors import UsageError
 from edge.files import (
     read_named,
@@ -186,3 +186,18 @@ def test_no_place_for_temporary_files_is_one_line_and_a_place_is_used_and_emptie
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "nosuch")])
     with pytest.raises(UsageError, match="no folder for temporary files can be written"):
         scratch_folder("x-").__enter__()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["till-2", 'a "b" \\ c', "\U0001f600", "ü", "\x7f\x00\t\n", ["x", "\U0001f600"], 7, True],
+)
+def test_what_is_written_as_toml_is_read_back(value: object) -> None:
+    line = f"x = {toml_value(value)}\n"
+
+    assert parse_toml(line.encode(), 1000) == {"x": value}
+
+
+def test_text_that_is_no_unicode_is_one_line_and_never_written() -> None:
+    with pytest.raises(UsageError, match="expected text in UTF-8"):
+        toml_value("clip\udcff.mp4")

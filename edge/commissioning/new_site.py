@@ -8,7 +8,6 @@ guessed.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from edge.clock import BootClock
 from edge.commissioning.enrol_view import DEFAULT_SECONDS, Request, enroll
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.records import parse_device, parse_session
+from edge.commissioning.toml_text import toml_value
 from edge.errors import UsageError
 from edge.files import move_over, write_new
 from edge.view.fingerprint import Fingerprint
@@ -147,33 +147,33 @@ def device_text(answers: Answers, camera: CameraIdentity) -> str:
         "# framegate keys sign device.toml --kind device --keys keys",
         'camera = "fixed"',
         'mount = "fixed_surveyed"',
-        f"site = {json.dumps(answers.site)}",
-        f"dock_id = {json.dumps(answers.dock_id)}",
+        f"site = {toml_value(answers.site)}",
+        f"dock_id = {toml_value(answers.dock_id)}",
         f"publicly_accessible = {_flag(answers.public)}",
-        f"lanes = {json.dumps([answers.lane])}",
+        f"lanes = {toml_value([answers.lane])}",
         f"dwell_s = {answers.dwell_s:g}",
         "[operator]",
-        f"user = {json.dumps(answers.operator)}",
-        f"by_or_for = {json.dumps(answers.by_or_for)}",
-        f"jurisdiction = {json.dumps(answers.jurisdiction)}",
+        f"user = {toml_value(answers.operator)}",
+        f"by_or_for = {toml_value(answers.by_or_for)}",
+        f"jurisdiction = {toml_value(answers.jurisdiction)}",
         "[view]",
-        f"fingerprint = {json.dumps(VIEW_NAME)}",
+        f"fingerprint = {toml_value(VIEW_NAME)}",
         "[identity]",
     ]
     if camera.kind == "virtual":
-        lines.append(f"virtual_sha256 = {json.dumps([camera.sha256])}")
+        lines.append(f"virtual_sha256 = {toml_value([camera.sha256])}")
     else:
         lines += [
-            f"driver = {json.dumps(camera.driver)}",
-            f"card = {json.dumps(camera.card)}",
-            f"bus = {json.dumps(camera.bus)}",
+            f"driver = {toml_value(camera.driver)}",
+            f"card = {toml_value(camera.card)}",
+            f"bus = {toml_value(camera.bus)}",
         ]
     if answers.virtual_board:
         lines += ["[board]", "virtual = true"]
     if answers.unkept_clock:
         lines += ["[clock]", "unproven = true"]
     if answers.without:
-        lines += ["[matcher]", f"without = {json.dumps(list(answers.without))}"]
+        lines += ["[matcher]", f"without = {toml_value(list(answers.without))}"]
     return "\n".join(lines) + "\n"
 
 
@@ -183,9 +183,9 @@ def session_text(answers: Answers) -> str:
         (
             "# What the matcher is about to do, and on whose consent. Sign it anew after a change:",
             "# framegate keys sign session.toml --kind session --keys keys",
-            f"operation = {json.dumps(answers.lane)}",
-            f"gallery = {json.dumps(answers.gallery)}",
-            f"consent = {json.dumps(answers.consent)}",
+            f"operation = {toml_value(answers.lane)}",
+            f"gallery = {toml_value(answers.gallery)}",
+            f"consent = {toml_value(answers.consent)}",
             f"active_involvement = {_flag(answers.taking_part)}",
             "",
         )
@@ -198,14 +198,14 @@ def config_text(answers: Answers) -> str:
     source = answers.source if parsed.live else os.path.abspath(parsed.target)
     lines = [
         "# framegate config show guard.toml prints every key and what it means.",
-        f"source = {json.dumps(source)}",
+        f"source = {toml_value(source)}",
         'device = "device.toml"',
         'session = "session.toml"',
         'keys = "keys"',
-        f"board = {json.dumps(answers.board)}",
+        f"board = {toml_value(answers.board)}",
     ]
     if answers.matcher:
-        lines += ["[matcher]", f"command = {json.dumps(list(answers.matcher))}"]
+        lines += ["[matcher]", f"command = {toml_value(list(answers.matcher))}"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""The one reader of TOML: bounded, a byte-order mark is allowed, one line says what is wrong."""
+"""TOML: one bounded reader (a byte-order mark is allowed), and how a value is written."""
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -9,6 +10,25 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+from edge.errors import UsageError
+
+
+def toml_value(value: object) -> str:
+    """A string, number, truth or list of them as TOML writes it.
+
+    JSON's escapes are not TOML's: beyond U+FFFF it writes two halves, which TOML
+    refuses, and U+007F as it is.
+
+    Raises:
+        UsageError: a text that is no Unicode, such as a name with a byte of its own.
+    """
+    written = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"expected text in UTF-8, got {value!r}") from None
+    return written
 
 
 def parse_toml(data: bytes, most_bytes: int) -> dict[str, Any]:

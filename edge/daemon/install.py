@@ -8,13 +8,13 @@ so that a dry run and an installation say the same.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from edge.commissioning.toml_text import toml_value
 from edge.daemon.settings import Settings, load_settings
 from edge.errors import UsageError
 from edge.files import read_named
@@ -120,15 +120,15 @@ def config_text(name: str, settings: Settings) -> str:
         "results": settings.matcher_results,
         "cwd": _absolute(settings.matcher_cwd),
     }
-    environment = ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in settings.matcher_env)
+    environment = ", ".join(f"{toml_value(k)} = {toml_value(v)}" for k, v in settings.matcher_env)
     lines = [
         "# framegate config show prints every key and what it means.",
-        *(f"{key} = {json.dumps(value)}" for key, value in values.items()),
+        *(f"{key} = {toml_value(value)}" for key, value in values.items()),
         "[matcher]",
-        *(f"{key} = {json.dumps(value)}" for key, value in matcher.items()),
+        *(f"{key} = {toml_value(value)}" for key, value in matcher.items()),
         f"env = {{{environment}}}",
         "[status]",
-        f"listen = {json.dumps('' if settings.listen is None else _address(settings))}",
+        f"listen = {toml_value('' if settings.listen is None else _address(settings))}",
         f'file = "/{RUN}/{name}/status.json"',
         "[log]",
         f"keep_months = {settings.keep_months}",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
+import threading
 from urllib.parse import urlsplit
 
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
 
-_WAIT_S = 15.0
+_WAIT_S = 15.0  # for each word of the other end
+_WHOLE_S = 30.0  # and for the whole answer: who drips is as good as gone
 
 
 def post(url: str, body: bytes) -> tuple[int, bytes]:
@@ -22,6 +26,16 @@ def post(url: str, body: bytes) -> tuple[int, bytes]:
         connection = kind(place.hostname or "", place.port, timeout=_WAIT_S)
     except (ValueError, http.client.HTTPException) as err:
         raise OSError(f"no place to send to: {err}") from err
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        with contextlib.suppress(OSError, AttributeError):  # not connected yet, or over
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+    limit = threading.Timer(_WHOLE_S, give_up)
+    limit.daemon = True
+    limit.start()
     try:
         connection.request("POST", place.path, body, {"Content-Type": "text/plain"})
         answer = connection.getresponse()
@@ -29,7 +43,10 @@ def post(url: str, body: bytes) -> tuple[int, bytes]:
     except http.client.HTTPException as err:
         raise OSError(f"no answer in HTTP: {type(err).__name__}") from err
     finally:
+        limit.cancel()
         connection.close()
+    if late.is_set():
+        raise OSError(f"no whole answer within {_WHOLE_S:g} s")
     if len(data) > MAX_REQUEST_BYTES:
         raise OSError(f"an answer of more than {MAX_REQUEST_BYTES} bytes")
     return answer.status, data

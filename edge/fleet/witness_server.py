@@ -6,6 +6,7 @@ of it is read. At most so many clients are served at once; the next one waits.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sqlite3
 import sys
@@ -22,6 +23,7 @@ from edge.reasons import Reason
 
 _CLIENTS = 64  # at once
 _SILENCE_S = 10.0  # of a client, after which it is let go
+_CONNECTED_S = 60.0  # and whatever it says: one that drips would keep its place for ever
 PATH = "/add-checkpoint"
 
 
@@ -42,18 +44,31 @@ class WitnessServer(ThreadingHTTPServer):
     ) -> None:
         self.store, self.signer, self.say, self.now_s = store, signer, say, now_s
         self._room = threading.BoundedSemaphore(_CLIENTS)
+        self._until: dict[socket.socket, float] = {}  # of each connection, by the monotonic clock
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
 
     def process_request(self, request: object, client_address: object) -> None:
-        self._room.acquire()
+        while not self._room.acquire(timeout=1.0):
+            self.service_actions()
         super().process_request(request, client_address)  # type: ignore[arg-type]
 
+    def service_actions(self) -> None:
+        """Let go of who has been connected for too long; called about twice a second."""
+        now_s = time.monotonic()
+        for connection, until_s in list(self._until.items()):
+            if now_s > until_s:
+                with contextlib.suppress(OSError):  # it went by itself
+                    connection.shutdown(socket.SHUT_RDWR)
+
     def process_request_thread(self, request: object, client_address: object) -> None:
+        assert isinstance(request, socket.socket)
+        self._until[request] = time.monotonic() + _CONNECTED_S
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+            super().process_request_thread(request, client_address)
         finally:
+            del self._until[request]
             self.store.close()
             self._room.release()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from edge.audit.cosignature import cosignatures, witness_of
 from edge.audit.note import Signer
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
+from edge.fleet import http_post, witness_server
 from edge.fleet.witness_server import WitnessServer
 from edge.fleet.witness_store import SqliteStore
 from tests.fleet.histories import forked, honest
@@ -131,3 +134,61 @@ def test_a_fault_of_the_witness_itself_is_said_and_the_next_client_is_served(
     assert heard == [
         "a request was not answered: ValueError: invalid literal for int() with base 10: 'noon'"
     ]
+
+
+@pytest.mark.parametrize("drips", [True, False])
+def test_clients_that_drip_do_not_keep_their_places(
+    server: WitnessServer, monkeypatch: pytest.MonkeyPatch, drips: bool
+) -> None:
+    """Each byte comes in time, the request never; the twin has free places from the start."""
+    monkeypatch.setattr(witness_server, "_CONNECTED_S", 0.3)
+    monkeypatch.setattr(server, "_room", threading.BoundedSemaphore(2))
+    over = threading.Event()
+    address = ("127.0.0.1", server.server_port)
+    visitors = [socket.create_connection(address) for _ in range(2 if drips else 0)]
+
+    def drip() -> None:
+        while not over.wait(0.02):
+            for visitor in visitors:
+                with contextlib.suppress(OSError):
+                    visitor.send(b"P")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=30)) as honest_one:
+        status = post(honest_one, HISTORY.request(0, 5))[0]
+    over.set()
+    thread.join()
+    for visitor in visitors:
+        visitor.close()
+
+    assert status == 200
+
+
+@pytest.mark.parametrize("drips", [True, False])
+def test_a_witness_that_drips_is_let_go_and_one_that_answers_is_heard(
+    monkeypatch: pytest.MonkeyPatch, drips: bool
+) -> None:
+    monkeypatch.setattr(http_post, "_WHOLE_S", 0.3 if drips else 30.0)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while drips:
+                connection.sendall(b"X: y\r\n")
+                time.sleep(0.1)
+            connection.sendall(b"Content-Length: 2\r\n\r\nok")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/add-checkpoint"
+    if drips:
+        with pytest.raises(OSError):
+            http_post.post(url, b"x")
+    else:
+        assert http_post.post(url, b"x") == (200, b"ok")
+    thread.join(30)
+    listening.close()
