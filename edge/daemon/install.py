@@ -132,7 +132,7 @@ def config_text(name: str, settings: Settings) -> str:
         f'file = "/{RUN}/{name}/status.json"',
         "[log]",
         f"keep_months = {settings.keep_months}",
-        f"witnesses = {json.dumps(_absolute(settings.log_witnesses))}",
+        f"witnesses = {toml_value(_absolute(settings.log_witnesses))}",
     ]
     return "\n".join(lines) + "\n"
 
