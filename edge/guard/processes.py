@@ -194,49 +194,56 @@ def spawn_from_template(
     Raises:
         GuardError: it ended, or took longer.
     """
-    pipes = [os.pipe() for _ in parts]
-    answers_fd, report = os.pipe()
-    given = tuple(
-        Part(module, read, tuple(fds))
-        for (module, fds), (read, _) in zip(parts.values(), pipes, strict=True)
-    )
-    order = Order(os.getpid(), report, tuple(load), given)
-    with _adopting(), os.fdopen(answers_fd) as answers:
-        process = subprocess.Popen(
-            isolation.python("edge.guard.template", to_json(order)),
-            stdin=subprocess.DEVNULL,
-            env=isolation.environment(),
-            pass_fds=tuple(order.fds),
-            start_new_session=True,
+    with contextlib.ExitStack() as opened:
+        pipes = [_pipe(opened) for _ in parts]
+        pids_read, pids_write = _pipe(opened)
+        given = tuple(
+            Part(module, read.fileno(), tuple(fds))
+            for (module, fds), (read, _) in zip(parts.values(), pipes, strict=True)
         )
-        for fd in (report, *(read for read, _ in pipes)):
-            os.close(fd)
-        writers = [os.fdopen(write, "wb") for _, write in pipes]
-        pids = _forks(answers, wait_s)
+        order = Order(os.getpid(), pids_write.fileno(), tuple(load), given)
+        with _adopting():
+            process = subprocess.Popen(
+                isolation.python("edge.guard.template", to_json(order)),
+                stdin=subprocess.DEVNULL,
+                env=isolation.environment(),
+                pass_fds=tuple(order.fds),
+                start_new_session=True,
+            )
+            for end in (pids_write, *(read for read, _ in pipes)):
+                end.close()
+            whole, pids = _forks(pids_read.fileno(), wait_s)
+        opened.pop_all()  # from here on each child holds its own
+    pids_read.close()
     *names, last = parts
-    process.stdin = writers[-1]
-    if len(pids) != len(names):
-        for writer in writers:
-            writer.close()  # whoever was forked ends, for it is never configured
-        template = Child("template", process)
-        template.end()
-        raise GuardError(f"at the start, {template.describe_end()}")
+    *writers, process.stdin = (write for _, write in pipes)
     found = {
         name: Child(name, Forked(pid, writer))
         for name, pid, writer in zip(names, pids, writers, strict=False)
     }
+    if not whole or len(found) != len(names):
+        template = Child("template", process)
+        for child in (template, *found.values()):
+            child.end()
+        raise GuardError(f"at the start, {template.describe_end()}")
     return {**found, last: Child(last, process)}
 
 
-def _forks(answers: IO[str], wait_s: float) -> list[int]:
-    """The process ids of a template's forks, once all of them have this process as parent."""
-    text, until = "", time.monotonic() + wait_s
-    while select.select([answers], [], [], max(0.0, until - time.monotonic()))[0]:
-        more = os.read(answers.fileno(), 4096)
+def _pipe(opened: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    """The ends of a pipe, to read and to write, closed with `opened`."""
+    read, write = os.pipe()
+    return opened.enter_context(os.fdopen(read, "rb")), opened.enter_context(os.fdopen(write, "wb"))
+
+
+def _forks(fd: int, wait_s: float) -> tuple[bool, list[int]]:
+    """Whether a template has forked all, and the process ids that it told."""
+    text, until = b"", time.monotonic() + wait_s
+    while select.select([fd], [], [], max(0.0, until - time.monotonic()))[0]:
+        more = os.read(fd, 4096)
         if not more:
-            return [int(line) for line in text.split()]
-        text += more.decode()
-    return []
+            return True, [int(line) for line in text.split()]
+        text += more
+    return False, [int(line) for line in text.split()]
 
 
 @contextlib.contextmanager

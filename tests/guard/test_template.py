@@ -40,7 +40,7 @@ def parts(fds: tuple[int, int, int]) -> Iterator[dict[str, Child]]:
         child.end()
 
 
-def own_account(child: Child, where: int, code: int = 0) -> dict[str, Any]:
+def answer_of(child: Child, where: int, code: int = 0) -> dict[str, Any]:
     os.ftruncate(where, 0)
     os.lseek(where, 0, os.SEEK_SET)
     child.configure([code, where])
@@ -50,7 +50,7 @@ def own_account(child: Child, where: int, code: int = 0) -> dict[str, Any]:
 
 
 def test_every_part_is_a_child_of_the_guard_in_a_session_of_its_own(parts, fds):
-    found = {name: own_account(child, fds[2]) for name, child in parts.items()}
+    found = {name: answer_of(child, fds[2]) for name, child in parts.items()}
 
     assert {name: part["pid"] for name, part in found.items()} == {
         name: child.pid for name, child in parts.items()
@@ -60,26 +60,26 @@ def test_every_part_is_a_child_of_the_guard_in_a_session_of_its_own(parts, fds):
 
 
 def test_every_part_is_named_by_what_it_runs(parts, fds):
-    found = [own_account(child, fds[2]) for child in parts.values()]
+    found = [answer_of(child, fds[2]) for child in parts.values()]
 
     assert all(part["command"][-1] == MODULE for part in found)
     assert all("-I" in part["command"] for part in found)
 
 
 def test_what_the_template_loads_is_loaded_in_every_part(parts, fds):
-    assert all(own_account(child, fds[2])["shared"] for child in parts.values())
+    assert all(answer_of(child, fds[2])["shared"] for child in parts.values())
 
 
 def test_a_part_holds_its_own_descriptors_and_none_of_the_others(parts, fds):
     one, other, both = fds
 
-    assert own_account(parts["forked"], both)["fds"] == sorted({0, 1, 2, one, both})
-    assert own_account(parts["last"], both)["fds"] == sorted({0, 1, 2, other, both})
+    assert answer_of(parts["forked"], both)["fds"] == sorted({0, 1, 2, one, both})
+    assert answer_of(parts["last"], both)["fds"] == sorted({0, 1, 2, other, both})
 
 
 @pytest.mark.parametrize("name", ["forked", "last"])
 def test_how_a_part_ended_is_known(parts, fds, name):
-    own_account(parts[name], fds[2], code=7)
+    answer_of(parts[name], fds[2], code=7)
 
     assert parts[name].describe_end() == f"the {name} process ended with code 7"
 
