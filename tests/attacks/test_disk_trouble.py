@@ -18,8 +18,8 @@ from edge.errors import AuditError
 from edge.evidence.readings import Source
 from edge.lease import Lease
 from edge.reasons import Reason
-from tests.decision.test_judge import SETUP, World, leases
 from tests.support.audit_disk import Disk
+from tests.support.judging import SETUP, World, leases
 
 WHERE = Path("/log")
 KEY = Signer.generate("framegate-test/log")

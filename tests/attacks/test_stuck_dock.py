@@ -15,7 +15,7 @@ from edge.evidence import telemetry
 from edge.evidence.readings import BoardSample, Vector
 from edge.lease import Lease
 from edge.reasons import Reason
-from tests.decision.test_judge import STAMP, World
+from tests.support.judging import STAMP, World
 
 Imu = tuple[Vector, Vector]  # turning (rad/s) and acceleration (m/s^2)
 

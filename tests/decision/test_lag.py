@@ -19,7 +19,7 @@ from edge.decision.judge import Action, Tell
 from edge.frames.gate import Gate, Pending
 from edge.lease import Lease, Revocation
 from edge.reasons import Reason
-from tests.decision.test_judge import BINDING, SETUP, STEP_NS, World
+from tests.support.judging import BINDING, SETUP, STEP_NS, World
 
 STEPS = 400  # 8 s
 MOST_STEPS = 150  # 3 s of lag: three times the dwell

@@ -14,7 +14,7 @@ from edge.evidence.readings import Source
 from edge.lease import Lane
 from edge.policy.engine import Decision, Policy, Verdict
 from edge.reasons import Reason
-from tests.decision.test_judge import BINDING, DEVICE, SESSION, SETUP, World, leases
+from tests.support.judging import BINDING, DEVICE, SESSION, SETUP, World, leases
 
 STRICT = Policy.load("strict")
 POLICE = Policy.load("police")

@@ -11,7 +11,7 @@ from edge.evidence.board_link import BoardStatus, Fault, Link
 from edge.evidence.context import PICTURED, REQUIRED, REST_NS, STANDING_NS, Context
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.reasons import Reason
-from tests.decision.test_judge import POLICY, SETUP, World
+from tests.support.judging import POLICY, SETUP, World
 
 DWELL_NS = 1 * S
 STEP_NS = 100 * MS

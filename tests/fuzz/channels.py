@@ -391,7 +391,7 @@ def _bundle() -> Channel:
 
 
 def _page() -> Channel:
-    from tests.status.test_status_page import no_log, sample
+    from tests.support.status_pages import no_log, sample
 
     shown = sample(permitted=True)
     site = Site(lambda: (0.1, shown), no_log)

@@ -1,0 +1,58 @@
+"""Whole runs of a guard over a short clip: how one is planned, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from edge.guard.plan import Plan
+from edge.guard.supervisor import Guard
+from edge.report.record import FrameDecision, Outcome
+from framegate_client.connection import Connection
+from tests.support.guards import Site
+
+
+def plan(kiosk: Site, *matcher: str, release: str = "bracketed") -> Plan:
+    return Plan(
+        source=str(kiosk.clip),
+        device=kiosk.device,
+        session=kiosk.session,
+        keys=kiosk.store.directory,
+        matcher=matcher,
+        release=release,
+        audit=kiosk.folder / "audit",
+    )
+
+
+def quiet(line: str) -> None:
+    """What an operator would read is not what these tests are about."""
+
+
+def released(decisions: list[FrameDecision]) -> list[FrameDecision]:
+    return [d for d in decisions if d.verdict is Outcome.PASS]
+
+
+def frames_through(
+    chosen: Plan, enough: Callable[[int, list[FrameDecision]], bool]
+) -> list[FrameDecision]:
+    """Run until it is enough, by how many frames a matcher got and what was decided."""
+    seen = 0
+    with Guard(chosen, quiet) as guard, closing(Connection(*guard.environment.values())) as matcher:
+        deadline = time.monotonic() + 30
+        while not enough(seen, guard.recorder.decisions):
+            assert time.monotonic() < deadline, (seen, guard.recorder.decisions[-1:])
+            guard.turn()
+            while (frame := matcher.read(timeout_s=0)) is not None:
+                assert frame.shape == (480, 640, 3) and frame.any()
+                seen += 1
+        return sorted(guard.recorder.decisions, key=lambda d: d.frame)
+
+
+def finished(chosen: Plan) -> list[FrameDecision]:
+    """Run a guard to the end of its footage, with a matcher connected."""
+    with Guard(chosen, quiet) as guard:
+        matcher = Connection(*guard.environment.values())
+        guard.run()
+        matcher.close()
+    return guard.recorder.decisions
