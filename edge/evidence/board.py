@@ -30,6 +30,8 @@ _WINDOW_NS = S
 _FLAT_SAMPLES = 20
 _EARTH_M = 111_320.0  # metres in a degree of latitude
 
+_SENSORS = tuple(item.name for item in fields(BoardSample) if item.name != "captured_ns")
+
 
 class BoardWatch:
     """Judges board samples in the order of their times."""
@@ -46,11 +48,11 @@ class BoardWatch:
     def see(self, sample: BoardSample) -> tuple[Reading, ...]:
         """Readings for the sources this sample feeds."""
         present = set()
-        for item in fields(sample):
-            value = getattr(sample, item.name)
-            if item.name != "captured_ns" and value is not None:
-                self._latest[item.name] = (sample.captured_ns, value)
-                present.add(item.name)
+        for name in _SENSORS:
+            value = getattr(sample, name)
+            if value is not None:
+                self._latest[name] = (sample.captured_ns, value)
+                present.add(name)
         readings = []
         if present & {"dock", "dock_id", "tampered"}:
             readings.append(self._dock(sample.captured_ns))
@@ -93,7 +95,8 @@ class BoardWatch:
         reasons = []
         if self._flat() or max(abs(v) for v in gyro) > GYRO_LIMIT_RAD_S:
             reasons.append(Reason.SENSOR_IMPLAUSIBLE)
-        mean = tuple(sum(a[i] for _, a in self._accel) / len(self._accel) for i in range(3))
+        axes = zip(*(accel for _, accel in self._accel), strict=True)
+        mean = tuple(sum(axis) / len(axis) for axis in axes)
         low, high = GRAVITY_M_S2
         if math.hypot(*gyro) > GYRO_STILL_RAD_S or math.dist(accel, mean) > ACCEL_STILL_M_S2:
             reasons.append(Reason.MOTION)
@@ -109,7 +112,8 @@ class BoardWatch:
         A recording whose values never vary may just be rounded coarsely; it is
         not called dead for that.
         """
-        same = len({values for _, values in self._imu}) == 1
+        first = self._imu[0][1]
+        same = all(values == first for _, values in self._imu)  # most differ at once
         self._imu_varied = self._imu_varied or not same
         spans = len(self._imu) >= _FLAT_SAMPLES and (
             self._imu[-1][0] - self._imu[0][0] >= _WINDOW_NS * 9 // 10

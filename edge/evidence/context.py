@@ -80,9 +80,22 @@ class ContextState:
 
 @dataclass(slots=True)
 class _Channel:
+    """One required source."""
+
+    valid_ns: int  # how old a reading may be
+    silent: tuple[Reason, ...]  # the reason when there is none
+    rested_ns: int  # how long a reading counts at least while the picture is rested
     last: Reading | None = None
     last_good_ns: int = -1
     ready_ns: int = FOREVER_NS
+
+    def against(self, now_ns: int, valid_ns: int = 0) -> tuple[Reason, ...]:
+        """What it holds against the context; a reading counts for `valid_ns` at least."""
+        last = self.last
+        age_ns = -1 if last is None else now_ns - last.captured_ns
+        if last is None or not 0 <= age_ns <= max(valid_ns, self.valid_ns):
+            return self.silent
+        return last.reasons
 
 
 class Context:
@@ -114,8 +127,17 @@ class Context:
         self._dwell_ns = dwell_ns + lag_ns
         self._glitch_dwell_ns = GLITCH_DWELL_NS + lag_ns
         bracketing = {source for source in sources if REQUIRED[source].brackets}
-        self._bracketing = bracketing or {Source.LIVENESS}
-        self._required = {source: _Channel() for source in REQUIRED if source in sources}
+        brackets = bracketing or {Source.LIVENESS}
+        self._required = {
+            source: _Channel(
+                self._valid_ns[source], (duty.silent,), _RESTED_NS if source in RESTED else 0
+            )
+            for source, duty in REQUIRED.items()
+            if source in sources
+        }
+        self._apart = [c for source, c in self._required.items() if source not in PICTURED]
+        self._pictured = [c for source, c in self._required.items() if source in PICTURED]
+        self._bracketing = [self._required[source] for source in brackets]
         self._vetoes: dict[Source, Reading] = {}
         self._heard = frozenset(VETO_NS) if vetoes is None else vetoes
         self._ready_ns = 0  # the dwell after the last veto is over
@@ -146,36 +168,24 @@ class Context:
 
     def state(self, now_ns: int) -> ContextState:
         """What holds at `now_ns`; a reading of a later time is none."""
-        apart = [r for source in self._required for r in self._apart(source, now_ns)]
-        self._rest(apart, now_ns)
-        reasons = list(apart)
-        for source in PICTURED.intersection(self._required):
-            rested = self.resting and source in RESTED
-            reasons += self._against(source, now_ns, _RESTED_NS if rested else 0)
-        seen_ns = min(self._required[source].last_good_ns for source in self._bracketing)
+        reasons: list[Reason] = []
+        for channel in self._apart:
+            reasons += channel.against(now_ns)
+        self._rest(bool(reasons), now_ns)
+        for channel in self._pictured:
+            reasons += channel.against(now_ns, channel.rested_ns if self.resting else 0)
+        seen_ns = min([channel.last_good_ns for channel in self._bracketing])
         for source, veto in self._vetoes.items():
             self._account(source, now_ns)
             if now_ns - veto.captured_ns <= VETO_NS[source]:
                 reasons.extend(veto.reasons)
         if reasons:
             return ContextState(False, worst_first(reasons), FOREVER_NS, -1)
-        ready_ns = max(self._ready_ns, *(c.ready_ns for c in self._required.values()))
+        ready_ns = max([self._ready_ns, *[c.ready_ns for c in self._required.values()]])
         return ContextState(True, (), ready_ns, seen_ns)
 
-    def _apart(self, source: Source, now_ns: int) -> tuple[Reason, ...]:
-        """What `source` holds against the context, where it needs no picture."""
-        return () if source in PICTURED else self._against(source, now_ns)
-
-    def _against(self, source: Source, now_ns: int, valid_ns: int = 0) -> tuple[Reason, ...]:
-        """What `source` holds against the context; a reading counts for `valid_ns` at least."""
-        last = self._required[source].last
-        age_ns = -1 if last is None else now_ns - last.captured_ns
-        if last is None or not 0 <= age_ns <= max(valid_ns, self._valid_ns[source]):
-            return (REQUIRED[source].silent,)
-        return last.reasons
-
-    def _rest(self, apart: list[Reason], now_ns: int) -> None:
-        """Note whether what blocks without the picture has lasted."""
+    def _rest(self, apart: bool, now_ns: int) -> None:
+        """Note whether what blocks without the picture has lasted; `apart`: something does."""
         if not apart:
             self._standing_ns = None
         elif self._standing_ns is None:

@@ -13,11 +13,11 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from edge.audit.schema import Entry, Release, Stamp
-from edge.cameras.opencv import Shot
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import Device, Session
 from edge.decision.engine import Engine, Models
@@ -28,13 +28,13 @@ from edge.evidence.vision import VIEW_NS, FaceFinder, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
 from edge.frames.releaser import MatcherEndpoint, Releaser
-from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE, Binding, Lease
 from edge.masking.history import MaskHistory
 from edge.masking.mask import Mask
 from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.policy.engine import Policy
 from edge.reasons import Reason, worst_first
+from edge.replay.sight import Moment, Pixels, Sight
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
 from edge.view.body_watch import BodyFinder
@@ -99,6 +99,8 @@ class Replay:
         endpoint: MatcherEndpoint | None = None,
         min_view_score: float = MIN_VIEW_SCORE,
         max_age_ns: int | None = None,
+        sight: Sight | None = None,
+        rests: bool = True,
     ) -> None:
         """Begin blocked.
 
@@ -108,6 +110,8 @@ class Replay:
             endpoint: gets the pixels of what passes; without one they are not even kept.
             min_view_score: share of agreeing signs that a frame needs, as the policy says.
             max_age_ns: how old evidence may be, where the policy says so.
+            sight: looks at the frames; without one the pictures themselves are looked at.
+            rests: reads pictures now and then only while they decide nothing, as the guard does.
         """
         lane = session.operation
         self._binding = Binding(camera, bytes(16), policy.digest, lane)
@@ -124,8 +128,9 @@ class Replay:
         )
         self._identifying = lane.identifying
         self._clock = VirtualClock(START_NS)
-        self._engine = Engine(setup, policy, fingerprint, Models(faces, scene, bodies), START_NS)
-        self._sentinel = Sentinel(fingerprint)
+        models = Models(faces, scene, bodies)
+        self._engine = Engine(setup, policy, fingerprint, models, START_NS, rests=rests)
+        self._sight = sight or Pixels(fingerprint)
         self._gate = Gate(self._binding, min_view_score=min_view_score if lane.identifying else 0.0)
         self._releaser = Releaser(
             self._gate,
@@ -149,11 +154,11 @@ class Replay:
         self._records = 0
         self.outcome = Outcome()
 
-    def run(self, shots: Iterable[Shot], samples: Sequence[BoardSample]) -> Outcome:
+    def run(self, shots: Iterable[Moment], samples: Sequence[BoardSample]) -> Outcome:
         """Play the frames and the board samples in order of time, then drain."""
         waiting = list(samples)
         waiting.reverse()
-        last: Shot | None = None
+        last: Moment | None = None
         for shot in shots:
             at_ns = START_NS + shot.captured_ns
             while waiting and START_NS + waiting[-1].captured_ns <= at_ns:
@@ -165,7 +170,7 @@ class Replay:
             self._finish(last, waiting)
         return self.outcome
 
-    def _finish(self, last: Shot, waiting: list[BoardSample]) -> None:
+    def _finish(self, last: Moment, waiting: list[BoardSample]) -> None:
         """A final reading of every class for the last frame, then the FIFO drains."""
         at_ns = START_NS + last.captured_ns
         self._examine(last.frame, at_ns, final=True)
@@ -197,7 +202,7 @@ class Replay:
         self.outcome.readings.extend(self._engine.board(moved))
         self._turn()
 
-    def _frame(self, frame: np.ndarray, at_ns: int) -> None:
+    def _frame(self, frame: Any, at_ns: int) -> None:
         if self._masks is None:
             self._masks = MaskHistory(
                 frame.shape[0], frame.shape[1], self._mask_rules, _NOISE, people_too=self._masked
@@ -205,18 +210,18 @@ class Replay:
         sequence = len(self._accounts)
         began = time.perf_counter_ns()
         lease = self._gate.lease
-        look = self._sentinel.look(frame, self._anchor if lease is None else lease.seen_blocks)
+        look = self._sight.look(frame, self._anchor if lease is None else lease.seen_blocks)
         score = look.view_score if self._identifying else 1.0
-        repeat = self._sentinel.repeat
+        repeat = self._sight.repeat
         pending = Pending(sequence, at_ns, score, sequence, frame.nbytes, repeat)
         if self._keeps:
+            assert isinstance(frame, np.ndarray)  # an endpoint gets pictures
             self._pictures[sequence] = frame
         stopped = self._gate.admit(pending, self._clock.now_ns())
         self.outcome.gate_ns.append(time.perf_counter_ns() - began)
         self._account(sequence, at_ns)
         self.outcome.readings.extend(self._engine.saw(look, at_ns))
-        due = self._evidence_ns is None or at_ns - self._evidence_ns >= _DUE_NS
-        if due and not look.malformed:
+        if evidence_due(self._evidence_ns, at_ns) and not look.malformed:
             self._examine(frame, at_ns, final=False)
         self._turn()
         self._account(sequence, at_ns)  # again: now its own evidence has been heard
@@ -225,8 +230,8 @@ class Replay:
         for blocked in self._gate.tick(self._clock.now_ns()):
             self._blocked(blocked)
 
-    def _examine(self, frame: np.ndarray, at_ns: int, *, final: bool) -> None:
-        found = self._engine.examine(frame, at_ns, final=final)
+    def _examine(self, frame: Any, at_ns: int, *, final: bool) -> None:
+        found = self._sight.examine(self._engine, frame, at_ns, final=final)
         self._evidence_ns = at_ns
         if found.seen_blocks is not None:
             self._anchor = found.seen_blocks
@@ -319,6 +324,11 @@ class Replay:
         if not changes or changes[-1].to.value != outlook.setting.value:
             at_s = max(0, now_ns - START_NS) / 1e9
             changes.append(ContextChange(at_s, outlook.setting, outlook.reasons))
+
+
+def evidence_due(last_ns: int | None, at_ns: int) -> bool:
+    """Whether a frame is an evidence frame, by when the last one was captured."""
+    return last_ns is None or at_ns - last_ns >= _DUE_NS
 
 
 _NOISE = random.Random(0).randbytes(NOISE_BYTES)  # the same every time: nobody gets to see it

@@ -107,6 +107,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             log=clerk.write,
             scene=SceneModel.load(),
             bodies=Bodies(both=False),
+            rests=False,  # what a frame shows is told, also while it decides nothing
         )
         enrolment = fingerprint.enrolment.value if fingerprint is not None else "none"
         start = Start(
