@@ -1,6 +1,6 @@
 """Extraction: a recording is looked at once, and what was seen becomes an evidence tape.
 
-The same sentinel and the same eyes as in a replay, at the same frames; no policy, no
+The same sentinel and the same observer as in a replay, at the same frames; no policy, no
 board and no session but for the question whether it is the masked lane.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from edge.archive.tape import Tape
 from edge.cameras.opencv import FileCamera, Shot
 from edge.errors import RecordError
-from edge.evidence.vision import Eyes, FaceFinder, SceneFinder, Sighting
+from edge.evidence.vision import FaceFinder, Observer, SceneFinder, Sighting
 from edge.frames.sentinel import Sentinel
 from edge.replay.engine import START_NS, evidence_due
 from edge.view import signs
@@ -39,7 +39,7 @@ def extract(
         RecordError: the recording has no frame.
     """
     fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
-    eyes = Eyes(
+    observer = Observer(
         fingerprint,
         faces,
         None if masked else scene,
@@ -47,7 +47,7 @@ def extract(
         often=masked,
         bodies=bodies,
     )
-    seen = _Frames(fingerprint, eyes)
+    seen = _Frames(fingerprint, observer)
     last = seen.all(camera.shots())
     return Tape(
         masked=masked,
@@ -68,8 +68,8 @@ def extract(
 class _Frames:
     """What was seen so far."""
 
-    def __init__(self, fingerprint: Fingerprint | None, eyes: Eyes) -> None:
-        self._fingerprint, self._eyes = fingerprint, eyes
+    def __init__(self, fingerprint: Fingerprint | None, observer: Observer) -> None:
+        self._fingerprint, self._observer = fingerprint, observer
         self._sentinel = Sentinel(fingerprint)
         self.captured_ns: list[int] = []
         self.looks: list[Look] = []
@@ -84,7 +84,7 @@ class _Frames:
             last = shot
         if last is None:
             raise RecordError("expected a recording with at least one frame, got none")
-        return self._eyes.see(last.frame, START_NS + last.captured_ns, final=True)
+        return self._observer.see(last.frame, START_NS + last.captured_ns, final=True)
 
     def _one(self, shot: Shot) -> None:
         look = self._sentinel.look(shot.frame)
@@ -94,7 +94,7 @@ class _Frames:
         before = self.sightings[-1].captured_ns if self.sightings else None
         at_ns = START_NS + shot.captured_ns
         if not look.malformed and evidence_due(before, at_ns):
-            self.sightings.append(self._eyes.see(shot.frame, at_ns))
+            self.sightings.append(self._observer.see(shot.frame, at_ns))
 
 
 def wrong_signs(fingerprint: Fingerprint | None, frame: np.ndarray, look: Look) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.archive.tape import Tape, TapeSight
+from edge.archive.tape import Tape, TapeExaminer
 from edge.audit.schema import Release
 from edge.commissioning.records import Device, Session
 from edge.errors import UsageError
@@ -60,7 +60,7 @@ def judge(
         _Nobody(),
         release=release,
         camera=camera,
-        sight=TapeSight(tape, fingerprint),
+        examiner=TapeExaminer(tape, fingerprint),
         rests=False,
     )
     return guard.run(tape.moments(), samples)

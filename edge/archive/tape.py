@@ -31,6 +31,8 @@ from edge.view.look import MALFORMED, Look
 
 FORMAT = 1
 
+_NO_TAPE = (ValueError, LookupError, TypeError, OSError, EOFError, zipfile.BadZipFile)
+
 
 @dataclass(frozen=True)
 class Tape:
@@ -101,7 +103,15 @@ class Tape:
                     sightings=tuple(_sighting(one) for one in facts["sightings"]),
                     last=None if last is None else _sighting(last),
                 )
-        except (ValueError, KeyError, TypeError, IndexError, OSError, zipfile.BadZipFile) as err:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            IndexError,
+            OSError,
+            EOFError,
+            zipfile.BadZipFile,
+        ) as err:
             raise RecordError(f"{name}: expected an evidence tape: {err}") from err
         lengths = {len(tape.captured_ns), len(tape.looks), len(tape.digests)}
         if lengths != {len(tape.wrong)} or lengths != {len(tape.malformed)}:
@@ -130,8 +140,8 @@ class TapeMoment(NamedTuple):
     captured_ns: int
 
 
-class TapeSight:
-    """Looks at what a tape holds; see `edge.replay.sight.Sight`."""
+class TapeExaminer:
+    """Looks at what a tape holds; see `edge.replay.examiner.Examiner`."""
 
     def __init__(self, tape: Tape, fingerprint: Fingerprint | None) -> None:
         """`fingerprint` is the tape's view."""

@@ -210,6 +210,15 @@ class _Described:
     looks: int
 
 
+def shipped_sha256() -> str:
+    """The SHA-256, in hex, that the shipped model must have.
+
+    Raises:
+        ModelError: its description is missing or is none.
+    """
+    return _description(SCENE.with_suffix(".json")).sha256
+
+
 def _description(path: Path) -> _Described:
     try:
         read = json.loads(read_named(path, MAX_BYTES))

@@ -34,7 +34,7 @@ from edge.masking.mask import Mask
 from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.policy.engine import Policy
 from edge.reasons import Reason, worst_first
-from edge.replay.sight import Moment, Pixels, Sight
+from edge.replay.examiner import Examiner, Moment, Pixels
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
 from edge.view.body_watch import BodyFinder
@@ -99,7 +99,7 @@ class Replay:
         endpoint: MatcherEndpoint | None = None,
         min_view_score: float = MIN_VIEW_SCORE,
         max_age_ns: int | None = None,
-        sight: Sight | None = None,
+        examiner: Examiner | None = None,
         rests: bool = True,
     ) -> None:
         """Begin blocked.
@@ -110,7 +110,7 @@ class Replay:
             endpoint: gets the pixels of what passes; without one they are not even kept.
             min_view_score: share of agreeing signs that a frame needs, as the policy says.
             max_age_ns: how old evidence may be, where the policy says so.
-            sight: looks at the frames; without one the pictures themselves are looked at.
+            examiner: looks at the frames; without one the pictures themselves are looked at.
             rests: reads pictures now and then only while they decide nothing, as the guard does.
         """
         lane = session.operation
@@ -130,7 +130,7 @@ class Replay:
         self._clock = VirtualClock(START_NS)
         models = Models(faces, scene, bodies)
         self._engine = Engine(setup, policy, fingerprint, models, START_NS, rests=rests)
-        self._sight = sight or Pixels(fingerprint)
+        self._examiner = examiner or Pixels(fingerprint)
         self._gate = Gate(self._binding, min_view_score=min_view_score if lane.identifying else 0.0)
         self._releaser = Releaser(
             self._gate,
@@ -210,9 +210,9 @@ class Replay:
         sequence = len(self._accounts)
         began = time.perf_counter_ns()
         lease = self._gate.lease
-        look = self._sight.look(frame, self._anchor if lease is None else lease.seen_blocks)
+        look = self._examiner.look(frame, self._anchor if lease is None else lease.seen_blocks)
         score = look.view_score if self._identifying else 1.0
-        repeat = self._sight.repeat
+        repeat = self._examiner.repeat
         pending = Pending(sequence, at_ns, score, sequence, frame.nbytes, repeat)
         if self._keeps:
             assert isinstance(frame, np.ndarray)  # an endpoint gets pictures
@@ -231,7 +231,7 @@ class Replay:
             self._blocked(blocked)
 
     def _examine(self, frame: Any, at_ns: int, *, final: bool) -> None:
-        found = self._sight.examine(self._engine, frame, at_ns, final=final)
+        found = self._examiner.examine(self._engine, frame, at_ns, final=final)
         self._evidence_ns = at_ns
         if found.seen_blocks is not None:
             self._anchor = found.seen_blocks

@@ -17,14 +17,14 @@ class Moment(Protocol):
 
     @property
     def frame(self) -> Any:
-        """A picture, or what stands for one, with `shape` and `nbytes`: as the sight knows it."""
+        """A picture, or what stands for one, with `shape` and `nbytes`."""
 
     @property
     def captured_ns(self) -> int:
         """From the recording's first frame."""
 
 
-class Sight(Protocol):
+class Examiner(Protocol):
     """Looks at the frames of one recording, in order."""
 
     @property

@@ -1,0 +1,142 @@
+"""The store of an archive: tapes and decisions under the digests of what they were made from.
+
+Each file is written once and whole. A task that is run again, on whatever machine, finds
+it there or writes the same bytes; a killed worker or a full disk leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from edge.archive.manifest import Recording
+from edge.archive.tape import FORMAT
+from edge.audit.schema import Release
+from edge.commissioning.records import Device, Session
+from edge.errors import RecordError, UsageError
+from edge.evidence.scene import shipped_sha256
+from edge.files import MODEL_BYTES, read_named, write_whole
+from edge.models import BODY, BODY_WIDE
+from edge.models.catalogue import WHEELS
+
+_MOST_BYTES = 1 << 30
+_FACES = "centerface.onnx"
+
+
+def tape_key(recording: Recording, device: Device, session: Session) -> str:
+    """The name of a recording's tape: 64 hex digits over all that decides what is seen.
+
+    Raises:
+        RecordError: the view that the record names cannot be read.
+    """
+    known = {a.name: a.sha256 for wheel in WHEELS for a in wheel.assets}
+    models = {name: known[name] for name in (_FACES, BODY, BODY_WIDE)}
+    return _digest(
+        {
+            "format": FORMAT,
+            "clip": recording.sha256,
+            "view": hashlib.sha256(view_bytes(device)).hexdigest(),
+            "masked": session.operation.masked,
+            "models": {**models, "scene": shipped_sha256()},
+        }
+    )
+
+
+def decisions_key(
+    tape: str, policy: bytes, recording: Recording, device: Device, release: Release
+) -> str:
+    """The name of the decisions on a tape: 64 hex digits over all that decides them.
+
+    Raises:
+        UsageError: a file that the manifest names cannot be read.
+    """
+    files = (recording.device, recording.session, *recording.telemetry)
+    return _digest(
+        {
+            "tape": tape,
+            "policy": policy.hex(),
+            "inputs": [hashlib.sha256(_input(path)).hexdigest() for path in files],
+            "dwell_s": device.dwell_s,
+            "release": release.value,
+        }
+    )
+
+
+def view_bytes(device: Device) -> bytes:
+    """The file of the view that a record names; empty if it names none.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    if device.fingerprint is None:
+        return b""
+    try:
+        return read_named(device.fingerprint, MODEL_BYTES)
+    except OSError as err:
+        raise RecordError(
+            f"{device.fingerprint}: expected the enrolled view that the record names: "
+            f"{err.strerror}"
+        ) from err
+
+
+class Store:
+    """The folder that holds tapes and decisions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def tape(self, key: str) -> Path:
+        """Where the tape of this key is."""
+        return self.folder / "tapes" / key[:2] / f"{key}.tape"
+
+    def decisions(self, key: str) -> Path:
+        """Where the decisions of this key are."""
+        return self.folder / "decisions" / key[:2] / f"{key}.jsonl"
+
+    def read(self, path: Path) -> bytes | None:
+        """What a file of the store holds; None if it is not there.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        try:
+            return read_named(path, _MOST_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as err:
+            raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
+
+    def keep(self, path: Path, data: bytes) -> None:
+        """Write a file once; the same bytes again are no matter.
+
+        Raises:
+            RecordError: there are other bytes under the same name.
+            UsageError: it cannot be written; then nothing of it is there.
+        """
+        found = self.read(path)
+        if found is not None:
+            if found != data:
+                raise RecordError(
+                    f"{path} holds something else than the same inputs give now: expected a "
+                    "store that only this command writes; move the file away and run it again"
+                )
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
+        except OSError as err:
+            raise UsageError(f"cannot write {path}: {err.strerror or err}") from err
+
+
+def _input(path: Path) -> bytes:
+    try:
+        return read_named(path, _MOST_BYTES)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
+
+
+def _digest(of: dict[str, Any]) -> str:
+    return hashlib.sha256(rfc8785.dumps(of)).hexdigest()

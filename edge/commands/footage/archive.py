@@ -1,0 +1,219 @@
+"""`framegate archive`: what another policy would have done with months of recordings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge.archive.manifest import Recording
+    from edge.archive.tasks import Done, Extract, Judge
+
+EXAMPLES = """\
+examples:
+  framegate archive list recordings/ --device D.toml --session S.toml > archive.jsonl
+  framegate archive extract archive.jsonl --store tapes/     look at each recording once
+  framegate archive judge archive.jsonl --store tapes/ --pack police
+  framegate archive diff strict police archive.jsonl --store tapes/ --page diff.html
+  framegate archive extract archive.jsonl --store tapes/ --engine dask --scheduler tcp://host:8786
+
+A tape holds what was seen in each frame and no picture. Judging needs no video and no models,
+and decides what `framegate replay` would. Each task can be run again at any time, on any
+machine that sees the store: what is there is not made again.
+"""
+
+_PACK = "strict, police, a directory with a pack's files, or a bundle"
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the parser of `framegate archive`."""
+    parser = commands.add_parser(
+        "archive",
+        help="judge many recordings again under another policy, without their video",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    listed = actions.add_parser("list", help="print a manifest: one line for each recording")
+    listed.add_argument("folder", type=Path, help="recordings, with CLIP.csv telemetry beside them")
+    listed.add_argument("--device", type=Path, required=True, help="commissioning record, TOML")
+    listed.add_argument("--session", type=Path, required=True, help="session claim, TOML")
+    listed.set_defaults(handler=_list)
+
+    extract = actions.add_parser("extract", help="look at each recording once and keep a tape")
+    _tasks(extract)
+    extract.set_defaults(handler=_extract, pictures=True)
+
+    judge = actions.add_parser("judge", help="decide every frame of the tapes under one policy")
+    _tasks(judge)
+    judge.add_argument("--pack", default="strict", metavar="PACK", help=f"{_PACK} (default strict)")
+    judge.add_argument("--json", action="store_true", help="one JSON line for each recording")
+    judge.set_defaults(handler=_judge)
+
+    diff = actions.add_parser("diff", help="what changes from one policy to another, by rule")
+    diff.add_argument("before", metavar="PACK", help=f"the policy as it is: {_PACK}")
+    diff.add_argument("after", metavar="PACK", help="the other one")
+    _tasks(diff)
+    diff.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    diff.add_argument("--page", type=Path, metavar="FILE", help="write it as an HTML page")
+    diff.set_defaults(handler=_diff)
+
+
+def _tasks(parser: argparse.ArgumentParser) -> None:
+    from edge.archive.engines import NAMES
+
+    parser.add_argument("manifest", type=Path, help="JSON lines; see framegate archive list")
+    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="of the tapes")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="recordings at a time (default: one for each processor)",
+    )
+    parser.add_argument(
+        "--engine", default="local", choices=NAMES, help="what spreads the work (default local)"
+    )
+    parser.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="of a running Dask or Ray cluster"
+    )
+
+
+def _list(args: argparse.Namespace) -> int:
+    from edge.archive.manifest import lines
+    from edge.commissioning.records import load_device, load_session
+
+    load_device(args.device)
+    load_session(args.session)
+    if not args.folder.is_dir():
+        raise UsageError(f"expected a folder of recordings, got {args.folder}")
+    count = 0
+    for line in lines(args.folder, args.device, args.session):
+        print(json.dumps(line), flush=True)
+        count += 1
+    if not count:
+        raise UsageError(f"{args.folder}: expected recordings such as clip.mp4, found none")
+    return 0
+
+
+def _extract(args: argparse.Namespace) -> int:
+    from edge.archive.tasks import Extract
+
+    recordings = _read(args)
+    wanted = [Extract(one, args.store.resolve()) for one in recordings]
+    frames = size = failed = flawed = 0
+    for done, what in _worked(args, recordings, wanted):
+        if done is None:
+            failed += 1
+            continue
+        frames, size = frames + done.frames, size + done.bytes
+        flawed += bool(done.note)
+        how = f"{done.bytes / 1000:.0f} kB" if done.fresh else "was there"
+        note = f"; not all of it: {done.note}" if done.note else ""
+        print(f"{what}: {done.frames} frames, {how}{note}", file=sys.stderr)
+    print(
+        f"{len(recordings) - failed} of {len(recordings)} recordings have a tape: {frames} frames"
+    )
+    return 1 if failed or flawed else 0
+
+
+def _judge(args: argparse.Namespace) -> int:
+    from edge.archive.tasks import Judge
+
+    recordings = _read(args)
+    wanted = [Judge(one, args.store.resolve(), args.pack) for one in recordings]
+    frames = passed = failed = 0
+    for done, what in _worked(args, recordings, wanted):
+        if done is None:
+            failed += 1
+            continue
+        frames, passed = frames + done.frames, passed + done.passed
+        if args.json:
+            row = {"recording": what.partition(": ")[2], "pack": args.pack, "frames": done.frames}
+            print(json.dumps({**row, "passed": done.passed, "decisions": str(done.place)}))
+        else:
+            print(f"{what}: {done.passed} of {done.frames} frames pass", file=sys.stderr)
+    if not args.json:
+        print(f"{frames} frames under {args.pack}: {passed} passed, {frames - passed} blocked")
+    return 1 if failed else 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from edge.archive.diff import compare, in_words, page
+    from edge.archive.manifest import names as names_of
+    from edge.archive.tasks import Judge, decisions_of
+    from edge.policy.signed.files import policy_in
+    from edge.report.record import write_atomic
+
+    recordings = _read(args)
+    packs, store = (args.before, args.after), args.store.resolve()
+    wanted = [Judge(one, store, pack) for one in recordings for pack in packs]
+    failed = {task.recording for task, done in _results(args, wanted) if done is None}
+    found = []
+    for name, one in zip(names_of(recordings), recordings, strict=True):
+        if one not in failed:
+            before, after = (decisions_of(Judge(one, store, pack)) for pack in packs)
+            found.append(compare(name, before, after))
+    if args.page is not None:
+        write_atomic(args.page, page(packs, found, [policy_in(pack, None) for pack in packs]))
+    if args.json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        for both in found:
+            print(f"{both.name}: {both.passed[0]} frames pass under {args.before}, ", end="")
+            print(f"{both.passed[1]} under {args.after}, of {both.frames}")
+            for change in both.changes:
+                print(f"  {in_words(change)}")
+    return 1 if failed else 0
+
+
+def _read(args: argparse.Namespace) -> list[Recording]:
+    from edge.archive.manifest import read
+
+    if args.workers < 1:
+        raise UsageError(f"--workers: expected 1 or more, got {args.workers}")
+    return read(args.manifest)
+
+
+def _worked(
+    args: argparse.Namespace,
+    recordings: Sequence[Recording],
+    wanted: Sequence[Extract | Judge],
+) -> Iterator[tuple[Done | None, str]]:
+    """What came of each task as it is done, with `3 of 20: clip.mp4`; None if it failed."""
+    from edge.archive.manifest import names as names_of
+
+    shown = dict(zip(recordings, names_of(recordings), strict=True))
+    for number, (task, done) in enumerate(_results(args, wanted), 1):
+        yield done, f"{number} of {len(wanted)}: {shown[task.recording]}"
+
+
+def _results(
+    args: argparse.Namespace, wanted: Sequence[Extract | Judge]
+) -> Iterator[tuple[Extract | Judge, Done | None]]:
+    """Each task with what came of it; a failure is said in one line."""
+    from edge.archive.engines import run
+    from edge.archive.tasks import Failed, work
+
+    results = run(
+        work,
+        wanted,
+        engine=args.engine,
+        workers=args.workers,
+        scheduler=args.scheduler,
+        lost=Failed,
+    )
+    for task, done in results:
+        if isinstance(done, Failed):
+            print(f"framegate: {task.recording.clip}: {done.why}", file=sys.stderr)
+        yield task, None if isinstance(done, Failed) else done

@@ -1,0 +1,231 @@
+"""The archive end to end: tapes made, judged and compared by the command, against a replay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge import cli
+from edge.archive.engines import run
+from edge.archive.tape import Tape
+from edge.cameras.recording_file import file_sha256
+from edge.errors import RecordError, UsageError
+from edge.evidence.faces import FaceBoxes
+from edge.replay.files import enrol_opening
+from tests.support import render
+from tests.support.guards import DEVICE, SESSION
+from tests.support.tasks import killed_always, killed_once
+
+SECONDS = 3
+_TELEMETRY = (
+    "t_s,dock,dock_id,tamper,"
+    + ",".join([f"gyro_{axis}_rad_s" for axis in "xyz"] + [f"accel_{axis}_m_s2" for axis in "xyz"])
+    + "\n"
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Path:
+    """A folder with an own room, another place, records, and the board's telemetry beside them."""
+    folder = tmp_path_factory.mktemp("archive")
+    clips = folder / "recordings"
+    clips.mkdir()
+    room = render.write_clip(clips / "room.avi", list(render.lived_in(render.room(), SECONDS * 30)))
+    render.write_clip(clips / "street.avi", list(render.lived_in(render.room(7), SECONDS * 30)))
+    view = enrol_opening(room, 1.0, FaceBoxes(face_model))
+    (folder / "site.view").write_bytes(view.to_bytes())
+    (folder / "D.toml").write_text(f'{DEVICE}[view]\nfingerprint = "site.view"\n')
+    (folder / "S.toml").write_text(SESSION)
+    for clip, docked_s in (("room", 2.2), ("street", SECONDS)):
+        (clips / f"{clip}.csv").write_text(_TELEMETRY + "".join(_rows(docked_s)))
+    return folder
+
+
+def _rows(docked_s: float) -> Iterator[str]:
+    for number in range(SECONDS * 50 + 10):
+        t_s = number / 50
+        docked = t_s < docked_s
+        wobble = 0.001 + 0.0001 * (number % 3)
+        yield f"{t_s},{int(docked)},{'D-0017' if docked else ''},0,0,0,{wobble},0,0.01,9.81\n"
+
+
+def _archive(*words: object) -> int:
+    return cli.main(["archive", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def extracted(place: Path) -> Path:
+    """The manifest of the folder, with its tapes in `store` beside it."""
+    manifest = place / "archive.jsonl"
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        records = ("--device", place / "D.toml", "--session", place / "S.toml")
+        assert _archive("list", place / "recordings", *records) == 0
+    manifest.write_text(out.getvalue())
+    assert _archive("extract", manifest, "--store", place / "store", "--workers", 1) == 0
+    return manifest
+
+
+def _decisions(place: Path, manifest: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Path]:
+    capsys.readouterr()
+    assert _archive("judge", manifest, "--store", place / "store", "--workers", 1, "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {row["recording"]: Path(row["decisions"]) for row in rows}
+
+
+def test_a_tape_decides_what_a_replay_decides(
+    place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _decisions(place, extracted, capsys)
+    clip, out = place / "recordings" / "room.avi", tmp_path / "out"
+    records = ["--device", str(place / "D.toml"), "--session", str(place / "S.toml")]
+    board = ["--telemetry", str(clip.with_suffix(".csv"))]
+    assert cli.main(["replay", str(clip), *records, *board, "--out", str(out)]) == 0
+    text = found["room.avi"].read_text()
+    assert text == (out / "decisions.jsonl").read_text()
+    assert text.count('"pass"') > 20
+    assert text.count("NOT_DOCKED") > 20
+    assert '"pass"' not in found["street.avi"].read_text()
+
+
+def test_judging_needs_no_video(
+    place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.loads(line) for line in extracted.read_text().splitlines()]
+    for line in lines:
+        line["clip"] = "/nowhere/" + Path(line["clip"]).name
+    gone = tmp_path / "gone.jsonl"
+    gone.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert _archive("judge", gone, "--store", place / "store", "--workers", 1) == 0
+    assert _archive("extract", gone, "--store", place / "store", "--workers", 1) == 0  # was there
+    assert _archive("extract", gone, "--store", tmp_path / "other", "--workers", 1) == 1
+    assert "room.avi" in capsys.readouterr().err
+
+
+def test_diff_names_the_rule_that_blocks(
+    place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "diff.html"
+    where = ("--store", place / "store", "--workers", 1)
+    away = place / "away.toml"
+    away.write_text(
+        SESSION + 'result_sink = "azure_openai"\n'
+    )  # which only the strict pack forbids
+    lines = [json.loads(line) for line in extracted.read_text().splitlines()]
+    manifest = tmp_path / "away.jsonl"
+    manifest.write_text(
+        "".join(json.dumps({**line, "session": str(away)}) + "\n" for line in lines)
+    )
+    assert _archive("diff", "police", "strict", manifest, *where, "--page", page, "--json") == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    (change,) = found["room.avi"]["changes"]
+    assert found["room.avi"]["passed"][0] == change["frames"] > 20
+    assert found["room.avi"]["passed"][1] == 0
+    assert not change["opens"]
+    assert change["by"] == ["MS-09"]
+    assert "MS-09" in page.read_text()
+    assert found["street.avi"]["changes"] == []
+
+    assert _archive("diff", "strict", "strict", manifest, *where) == 0
+    assert "blocked now" not in capsys.readouterr().out
+
+
+def test_another_file_under_the_same_name_is_refused(
+    place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = json.loads(extracted.read_text().splitlines()[0])
+    line["clip"] = str(place / "recordings" / "street.avi")  # the digest is the room's
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps(line) + "\n")
+    assert _archive("extract", other, "--store", tmp_path / "store") == 1
+    assert "another recording than the manifest means" in capsys.readouterr().err
+    assert not list((tmp_path / "store").rglob("*.tape"))
+
+
+def test_a_tape_keeps_no_picture_and_equal_ones_are_equal_bytes(
+    place: Path, extracted: Path
+) -> None:
+    tapes = sorted((place / "store" / "tapes").rglob("*.tape"))
+    assert len(tapes) == 2
+    for path in tapes:
+        data = path.read_bytes()
+        tape = Tape.from_bytes(data, "tape")
+        assert tape.to_bytes() == data
+        assert len(data) < 300 * len(tape.captured_ns) + 8000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda data: data[:-40], id="cut"),
+        pytest.param(lambda data: b"", id="empty"),
+        pytest.param(lambda data: b"PK" + bytes(200), id="no archive"),
+    ],
+)
+def test_a_damaged_tape_is_named(place: Path, extracted: Path, change) -> None:  # type: ignore[no-untyped-def]
+    data = next((place / "store" / "tapes").rglob("*.tape")).read_bytes()
+    with pytest.raises(RecordError, match=r"this\.tape: expected an evidence tape"):
+        Tape.from_bytes(change(data), "this.tape")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "line 1: expected a JSON object"),
+        ("[]", "line 1: expected a JSON object"),
+        ('{"clip": "a.mp4"}', "expected text for 'sha256'"),
+        ('{"clip": "a", "sha256": "x", "device": "D", "session": "S"}', "64 hex digits"),
+        ('{"clap": 1}', "no key is called 'clap'"),
+        ("", "expected one recording a line, got none"),
+    ],
+)
+def test_a_bad_manifest_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    manifest = tmp_path / "archive.jsonl"
+    manifest.write_text(line + "\n")
+    assert _archive("judge", manifest, "--store", tmp_path / "store") == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
+    tasks = [str(tmp_path / f"mark-{number}") for number in range(3)]
+    for task in tasks[1:]:
+        Path(task).touch()
+    found = dict(run(killed_once, tasks, workers=2, lost=lambda why: why))
+    assert found == {task: Path(task).name for task in tasks}
+
+
+def test_a_task_that_always_kills_its_worker_is_given_up_and_said() -> None:
+    found = dict(run(killed_always, [1, 2, 3], workers=2, lost=lambda why: why))
+    assert "killed 3 times" in found[1]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_every_engine_gives_the_same_results(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("distributed" if engine == "dask" else "ray")
+    tasks = [str(tmp_path / f"mark-{number}") for number in range(4)]
+    found = dict(run(killed_once, tasks, engine=engine, workers=2, lost=lambda why: why))
+    assert found == {task: Path(task).name for task in tasks}
+
+
+def test_an_engine_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match="pip install 'framegate\\[ray\\]'"):
+        next(run(killed_always, [2, 3], engine="ray", lost=str))
+
+
+def test_the_digest_of_a_line_is_that_of_the_recording(place: Path, extracted: Path) -> None:
+    for line in map(json.loads, extracted.read_text().splitlines()):
+        assert line["sha256"] == file_sha256(Path(line["clip"]))
