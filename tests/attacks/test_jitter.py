@@ -20,7 +20,7 @@ from edge.frames.messages import (
     is_resolved,
 )
 from edge.reasons import Reason
-from tests.frames.test_gate_process import HEIGHT, WIDTH, Harness
+from tests.support.gate_harness import HEIGHT, WIDTH, Harness
 
 
 class Held(Harness):

@@ -25,7 +25,7 @@ from edge.lease import encode as encode_lease
 from edge.reasons import Reason
 from firmware_bridge.bridge import GAP_NS as BRIDGE_GAP_NS
 from tests.firmware_bridge.test_bridge import Wire
-from tests.frames.test_gate_process import HEIGHT, LEASE, WIDTH, Harness
+from tests.support.gate_harness import HEIGHT, LEASE, WIDTH, Harness
 from tests.support.judging import POLICY, SETUP
 
 TURN_MS = 10

@@ -28,7 +28,7 @@ from edge.masking.people import PeopleMask, Place
 from edge.masking.polygons import MaskRules, levels
 from edge.reasons import Reason
 from edge.wire import Tag
-from tests.frames.test_gate_process import HEIGHT, WHOLE, WIDTH, Harness
+from tests.support.gate_harness import HEIGHT, WHOLE, WIDTH, Harness
 
 POLYGON = ((0.5, 0.25), (0.75, 0.25), (0.75, 0.75), (0.5, 0.75))
 FIXED = MaskRules((POLYGON,))

@@ -19,7 +19,7 @@ from edge.frames.warm_up import LONGEST_NS, SHORTEST_NS, Pace, WarmUp
 from edge.lease import Revocation
 from edge.lease import encode as encode_lease
 from edge.reasons import Reason
-from tests.frames.test_gate_process import Harness
+from tests.support.gate_harness import Harness
 
 PERIOD_NS = 33 * MS
 
@@ -193,7 +193,7 @@ def due(warmed) -> Callable[[Callable[[], None]], Harness]:
     """A gate under a lease, three frames seen, about to rehearse what it is given."""
 
     def ready(happens: Callable[[], None]) -> Harness:
-        warmed.gate._warm_up = Stub(happens)
+        warmed.gate._wait._warm_up = Stub(happens)
         warmed.grant(to_ns=1 << 62, expires_ns=1 << 62)
         for slot in range(3):
             warmed.expose(slot)
@@ -209,14 +209,14 @@ def due(warmed) -> Callable[[Callable[[], None]], Harness]:
 def test_a_turn_with_a_rehearsal_waits_no_longer_than_any_other(due, warmed):
     waits: list[float] = []
     gate = due(lambda: None).gate
-    poll = gate._poll.poll
+    poll = gate._wait._poll.poll
 
     class Noting:
         def poll(self, wait_ms: float) -> list[tuple[int, int]]:
             waits.append(wait_ms)
             return poll(wait_ms)
 
-    gate._poll = Noting()
+    gate._wait._poll = Noting()
     gate.turn()
 
     assert waits == [1, 0]

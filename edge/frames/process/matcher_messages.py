@@ -1,0 +1,46 @@
+"""Carries what the matcher says to those it is for: comparisons, results, and that it came."""
+
+from __future__ import annotations
+
+import socket
+
+from edge import ipc
+from edge.clock import MS
+from edge.frames import lifecycle
+from edge.frames.lifecycle import MatcherConnected, MatcherResult, ResultRefused
+from edge.frames.matcher_endpoint import MatcherEndpoint
+from edge.frames.messages import encode
+
+COMPLAINT_NS = 1_000 * MS  # the parent hears of refused results this often at most
+
+
+class MatcherMessages:
+    """Serves the endpoint, and passes on what it took in."""
+
+    def __init__(
+        self, endpoint: MatcherEndpoint, decider: socket.socket, parent: socket.socket
+    ) -> None:
+        """`decider` hears of comparisons, `parent` of results and of a matcher's coming."""
+        self._endpoint = endpoint
+        self._decider = decider
+        self._parent = parent
+        self._complained_ns = -COMPLAINT_NS
+
+    def serve(self, now_ns: int) -> None:
+        """Hear whoever is waiting at the endpoint."""
+        endpoint = self._endpoint
+        before = endpoint.listening
+        endpoint.serve(now_ns)
+        for report in endpoint.reports:
+            if not ipc.send(self._decider, encode(report)):
+                endpoint.show_out()  # a comparison that nobody counts: no more frames
+        endpoint.reports.clear()
+        for result in endpoint.results:
+            ipc.send(self._parent, lifecycle.encode(MatcherResult(*result)))
+        endpoint.results.clear()
+        if endpoint.complaint and now_ns - self._complained_ns >= COMPLAINT_NS:
+            refused = ResultRefused(endpoint.complaint)
+            if ipc.send(self._parent, lifecycle.encode(refused)):
+                self._complained_ns, endpoint.complaint = now_ns, ""
+        if endpoint.listening and not before:
+            ipc.send(self._parent, lifecycle.encode(MatcherConnected()))
