@@ -12,7 +12,6 @@ from framegate_client.errors import GuardError, MatcherError, RingError, UsageEr
 
 __all__ = [
     "AuditError",
-    "AuthenticationError",
     "BridgeError",
     "CameraError",
     "EnrolmentError",
@@ -80,10 +79,6 @@ class SandboxError(MatcherError):
 
 class BridgeError(GuardError):
     """The board cannot be trusted; treat the interlock as inhibited."""
-
-
-class AuthenticationError(BridgeError):
-    """A packet had a bad tag or a sequence number already used."""
 
 
 _SPENT = {

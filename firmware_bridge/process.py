@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import select
 import signal
 import socket
@@ -27,9 +26,10 @@ from edge.errors import BridgeError
 from edge.evidence import board_link as messages
 from edge.heartbeat import Beats, Role
 from firmware_bridge.bridge import GAP_NS, Bridge
-from firmware_bridge.packets import ROOT_SIZE, Keys
+from firmware_bridge.packets import Keys
 from firmware_bridge.port import BAUD, Port
 from firmware_bridge.session import Session
+from firmware_bridge.store import read_key
 
 TURN_MS = 25  # half of what a lease and a ping are renewed by
 RETRY_NS = 500 * MS
@@ -116,18 +116,6 @@ class Loop:
         self._port = None
         self._retry_after_ns = now_ns + RETRY_NS
         self._bridge.port_went()
-
-
-def read_key(fd: int) -> bytes:
-    """The root key from an inherited descriptor, which is closed after."""
-    try:
-        with os.fdopen(fd, "rb") as file:
-            root = file.read(ROOT_SIZE + 1)
-    except OSError as err:
-        raise BridgeError(f"cannot read the board key: {err.strerror}") from err
-    if len(root) != ROOT_SIZE:
-        raise BridgeError(f"a board key has {ROOT_SIZE} bytes, got {len(root)}")
-    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:

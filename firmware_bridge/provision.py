@@ -5,7 +5,6 @@ No key crosses the link: the board gets it by its debug port or boot loader.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,11 +13,7 @@ from edge.errors import UsageError
 from edge.files import write_new
 from firmware_bridge import store
 from firmware_bridge.images import memory_map
-
-_UF2_MAGIC = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
-_UF2_FAMILY_PRESENT = 0x2000
-_UF2_RP2040 = 0xE48BFF56
-_UF2_PAYLOAD = 256
+from firmware_bridge.images.uf2 import UF2_PAYLOAD, uf2
 
 
 class Platform(Enum):
@@ -47,25 +42,6 @@ PLACES = {
 }
 
 
-def uf2(content: bytes, address: int, family: int = _UF2_RP2040) -> bytes:
-    """`content` as a UF2 file for `address`, a multiple of 256."""
-    pieces = [content[i : i + _UF2_PAYLOAD] for i in range(0, len(content), _UF2_PAYLOAD)]
-    out = b""
-    for number, piece in enumerate(pieces):
-        head = struct.pack(
-            "<8I",
-            *_UF2_MAGIC[:2],
-            _UF2_FAMILY_PRESENT,
-            address + number * _UF2_PAYLOAD,
-            _UF2_PAYLOAD,
-            number,
-            len(pieces),
-            family,
-        )
-        out += head + piece.ljust(476, b"\0") + struct.pack("<I", _UF2_MAGIC[2])
-    return out
-
-
 def write(platform: Platform, root: bytes, out: Path) -> tuple[Path, list[str]]:
     """Write the block for `platform` to `out`, readable by its owner alone.
 
@@ -78,7 +54,7 @@ def write(platform: Platform, root: bytes, out: Path) -> tuple[Path, list[str]]:
     place = PLACES[platform]
     content = store.block(root)
     if platform is Platform.RP2040:
-        content = uf2(content.ljust(_UF2_PAYLOAD, b"\xff"), place.address)
+        content = uf2(content.ljust(UF2_PAYLOAD, b"\xff"), place.address)
     if out.exists():
         raise UsageError(f"{out} exists already; a key is never overwritten")
     try:

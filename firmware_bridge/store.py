@@ -1,13 +1,15 @@
-"""The block that provisioning writes to a board: root key and boot seed.
+"""The root key: how a process is handed it, and the block that provisioning writes to a board.
 
-It never crosses the link: the platform's own tool writes it to flash. Layout
-as in `firmware/store.h`.
+Neither crosses the link: the platform's own tool writes the block, which holds the boot
+seed too, to flash. Layout as in `firmware/store.h`.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 
+from edge.errors import BridgeError
 from firmware_bridge.framing import crc16
 from firmware_bridge.packets import ROOT_SIZE
 
@@ -22,3 +24,15 @@ def block(root: bytes, seed: bytes | None = None) -> bytes:
         raise ValueError(f"expected {ROOT_SIZE} and 8 bytes, got {len(root)} and {len(seed)}")
     content = _START + root + seed
     return (content + crc16(content).to_bytes(2, "little")).ljust(SIZE, b"\xff")
+
+
+def read_key(fd: int) -> bytes:
+    """The root key from an inherited descriptor, which is closed after."""
+    try:
+        with os.fdopen(fd, "rb") as file:
+            root = file.read(ROOT_SIZE + 1)
+    except OSError as err:
+        raise BridgeError(f"cannot read the board key: {err.strerror}") from err
+    if len(root) != ROOT_SIZE:
+        raise BridgeError(f"a board key has {ROOT_SIZE} bytes, got {len(root)}")
+    return root

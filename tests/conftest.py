@@ -84,10 +84,3 @@ def room_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of a fixed camera looking at the rendered room, 30 frames a second."""
     path = tmp_path_factory.mktemp("footage") / "room.avi"
     return render.write_clip(path, render.still(render.room(), 90))
-
-
-@pytest.fixture(scope="session")
-def street_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds of a camera carried down a rendered street, 30 frames a second."""
-    path = tmp_path_factory.mktemp("footage") / "street.avi"
-    return render.write_clip(path, render.drive(90))

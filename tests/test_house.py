@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.house_figures import circles, imports, rooms, sources
+
 ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("edge/*.py", "firmware_bridge/*.py", "bench/*.py", "client/framegate_client/*.py")
 MOST_MODULES = 14
@@ -141,3 +143,30 @@ def test_every_place_that_the_guide_for_contributors_names_is_there() -> None:
 
     assert len(named) > 40
     assert [name for name in named if not (ROOT / name).exists() and "NAME" not in name] == []
+
+
+def test_no_module_is_in_a_circle_and_no_folder_in_a_knot() -> None:
+    graph = imports(sources(ROOT))
+
+    assert len(graph) > 200
+    assert circles(graph) == []
+    assert circles(rooms(graph)) == []
+
+
+def test_a_circle_is_found_between_modules_and_between_folders(tmp_path: Path) -> None:
+    """The second is none between modules: each file imports another one of the other folder."""
+    files = {
+        "edge/a/one.py": "from edge.b import two",
+        "edge/b/two.py": "",
+        "edge/b/three.py": "def later():\n    import edge.a.one",
+        "firmware_bridge/x.py": "from firmware_bridge import y",
+        "firmware_bridge/y.py": "from firmware_bridge.x import z",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    graph = imports(sources(tmp_path))
+
+    assert circles(graph) == [{"firmware_bridge.x", "firmware_bridge.y"}]
+    assert {"edge.a", "edge.b"} in circles(rooms(graph))

@@ -9,7 +9,6 @@ CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from edge.cameras.opencv import (
 )
 from edge.cameras.pictures import PictureReader, Read
 from edge.cameras.source import CameraSource, SourceKind, parse_source
-from edge.cameras.v4l2 import v4l2_identity
+from edge.cameras.v4l2 import asleep_ns, sensor_time, v4l2_identity
 from edge.clock import MS, Clock
 from edge.errors import CameraError
 
@@ -44,28 +43,6 @@ _LIMITS = (
     # a decoder with more of them holds a frame back for each, and wakes for each
     *(cv2.CAP_PROP_N_THREADS, 1),
 )
-
-
-def sensor_time(stamp_ns: int, now_ns: int, asleep_ns: int) -> int:
-    """The CLOCK_BOOTTIME of a sensor's or driver's stamp; NO_TIME_NS if it is no time of capture.
-
-    Drivers stamp with CLOCK_BOOTTIME or with CLOCK_MONOTONIC, which is behind it
-    by the time the device has slept. Of the two readings the later one that is
-    not in the future is meant. A stamp that is in the future by both, or absent,
-    says nothing of the exposure: the arrival is not taken in its place.
-
-    Args:
-        stamp_ns: `SensorTimestamp`, or the V4L2 buffer's.
-        now_ns: CLOCK_BOOTTIME after the frame arrived.
-        asleep_ns: by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC.
-    """
-    meant = [ns for ns in (stamp_ns, stamp_ns + asleep_ns) if stamp_ns > 0 and ns <= now_ns]
-    return max(meant, default=NO_TIME_NS)
-
-
-def asleep_ns() -> int:
-    """By how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC now."""
-    return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns())
 
 
 class DeviceCamera:

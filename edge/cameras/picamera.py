@@ -16,8 +16,8 @@ from typing import Any
 
 from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
-from edge.cameras.live import asleep_ns, sensor_time
 from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
+from edge.cameras.v4l2 import asleep_ns, sensor_time
 from edge.clock import Clock
 from edge.errors import CameraError
 

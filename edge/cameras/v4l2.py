@@ -1,4 +1,4 @@
-"""Who a V4L2 device node is, and whether it captures pictures: asked of sysfs and of the driver."""
+"""V4L2: who a device node is and whether it captures pictures, and when its stamps were."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import fcntl
 import os
 import stat
 import struct
+import time
 from pathlib import Path
 
 from edge.cameras.identity import CameraIdentity
+from edge.cameras.opencv import NO_TIME_NS
 from edge.errors import CameraError
 
 _CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes
@@ -76,3 +78,25 @@ def v4l2_identity(node: str, sysfs: Path = Path("/sys")) -> CameraIdentity:
     driver = os.path.basename(os.path.realpath(device / "driver"))
     bus = os.path.basename(os.path.realpath(device))
     return CameraIdentity("v4l2", driver, card, bus)
+
+
+def sensor_time(stamp_ns: int, now_ns: int, asleep_ns: int) -> int:
+    """The CLOCK_BOOTTIME of a sensor's or driver's stamp; NO_TIME_NS if it is no time of capture.
+
+    Drivers stamp with CLOCK_BOOTTIME or with CLOCK_MONOTONIC, which is behind it
+    by the time the device has slept. Of the two readings the later one that is
+    not in the future is meant. A stamp that is in the future by both, or absent,
+    says nothing of the exposure: the arrival is not taken in its place.
+
+    Args:
+        stamp_ns: `SensorTimestamp`, or the V4L2 buffer's.
+        now_ns: CLOCK_BOOTTIME after the frame arrived.
+        asleep_ns: by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC.
+    """
+    meant = [ns for ns in (stamp_ns, stamp_ns + asleep_ns) if stamp_ns > 0 and ns <= now_ns]
+    return max(meant, default=NO_TIME_NS)
+
+
+def asleep_ns() -> int:
+    """By how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC now."""
+    return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns())

@@ -24,8 +24,7 @@ class End(Enum):
 
     EOF = 0
     LOST = 1
-    STALLED = 2
-    LAGGING = 3  # a frame came later than the record accepts; it was not delivered
+    LAGGING = 2  # a frame came later than the record accepts; it was not delivered
 
 
 @dataclass(frozen=True, slots=True)

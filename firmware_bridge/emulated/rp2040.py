@@ -21,7 +21,8 @@ from edge.errors import BridgeError
 from edge.isolation import environment
 from firmware_bridge import store
 from firmware_bridge.images.memory_map import RP2040
-from firmware_bridge.provision import PLACES, Platform, uf2
+from firmware_bridge.images.uf2 import uf2
+from firmware_bridge.provision import PLACES, Platform
 
 _HARNESS = Path(__file__).with_name("rp2040.cjs")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge.errors import UsageError
 from firmware_bridge.images.memory_map import RP2040
-from firmware_bridge.provision import uf2
+from firmware_bridge.images.uf2 import uf2
 
 _ELF = struct.Struct("<16sHHIIIIIHHHHHH")
 _SEGMENT = struct.Struct("<8I")

@@ -27,7 +27,7 @@ from edge import ipc, scheduling
 from edge.clock import BootClock
 from edge.errors import GuardError
 from edge.evidence import telemetry
-from firmware_bridge.process import read_key
+from firmware_bridge.store import read_key
 from firmware_bridge.virtual import motions
 from firmware_bridge.virtual.board import VirtualBoard
 from firmware_bridge.virtual.sensors import quantise

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.cameras.live import open_camera, sensor_time
+from edge.cameras.live import open_camera
 from edge.cameras.opencv import NO_TIME_NS
 from edge.cameras.source import parse_source
+from edge.cameras.v4l2 import sensor_time
 from edge.clock import MS, BootClock, S
 from edge.errors import CameraError
 

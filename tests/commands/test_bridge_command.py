@@ -18,7 +18,8 @@ from firmware_bridge import store
 from firmware_bridge.checks import duties as checks
 from firmware_bridge.images.elf import boot_crc, flash_bytes, rp2040_uf2
 from firmware_bridge.images.memory_map import RP2040
-from firmware_bridge.provision import PLACES, Platform, uf2
+from firmware_bridge.images.uf2 import uf2
+from firmware_bridge.provision import PLACES, Platform
 
 
 @pytest.fixture

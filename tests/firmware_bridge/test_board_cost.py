@@ -7,7 +7,7 @@ import json
 import pytest
 
 from edge.cli import main
-from firmware_bridge.images import cost
+from firmware_bridge.checks import cost
 from firmware_bridge.images.build import Target, build
 from firmware_bridge.process import TURN_MS
 

@@ -183,8 +183,7 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _cost(args: argparse.Namespace) -> int:
-    from firmware_bridge.checks import figures
-    from firmware_bridge.images import cost
+    from firmware_bridge.checks import cost, figures
 
     with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
         found = cost.measure(Path(folder))
