@@ -182,7 +182,10 @@ def spawn_unconfigured(
 
 
 def spawn_from_template(
-    load: Sequence[str], parts: Mapping[str, tuple[str, Sequence[int]]], wait_s: float
+    load: Sequence[str],
+    parts: Mapping[str, tuple[str, Sequence[int]]],
+    wait_s: float,
+    given: Mapping[str, str] | None = None,
 ) -> dict[str, Child]:
     """Start processes that share what they load; each waits for `configure`.
 
@@ -190,6 +193,7 @@ def spawn_from_template(
         load: modules that the template loads before it forks.
         parts: the module and the descriptors of each, by its name.
         wait_s: how long the template may take.
+        given: their environment, on top of the guard's.
 
     Raises:
         GuardError: it ended, or took longer.
@@ -197,16 +201,16 @@ def spawn_from_template(
     with contextlib.ExitStack() as opened:
         pipes = [_pipe(opened) for _ in parts]
         pids_read, pids_write = _pipe(opened)
-        given = tuple(
+        ordered = tuple(
             Part(module, read.fileno(), tuple(fds))
             for (module, fds), (read, _) in zip(parts.values(), pipes, strict=True)
         )
-        order = Order(os.getpid(), pids_write.fileno(), tuple(load), given)
+        order = Order(os.getpid(), pids_write.fileno(), tuple(load), ordered)
         with _adopting():
             process = subprocess.Popen(
                 isolation.python("edge.guard.template", to_json(order)),
                 stdin=subprocess.DEVNULL,
-                env=isolation.environment(),
+                env=isolation.environment(given),
                 pass_fds=tuple(order.fds),
                 start_new_session=True,
             )

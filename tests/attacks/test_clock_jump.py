@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,10 @@ from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import Floor
 from edge.clock import MS, S
 from edge.errors import SignatureError
-from edge.guard import launch
 from edge.guard.plan import Plan
-from edge.guard.processes import spawn_unconfigured
 from edge.guard.supervisor import Guard
 from framegate_client.connection import Connection
-from tests.support import render
+from tests.support import other_decider, render
 from tests.support.audit_helpers import read_all, stamp, start
 from tests.support.guards import DEVICE, Site, site
 
@@ -36,12 +33,6 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
     return site(folder / "site", clip, clip, face_model)
 
 
-def _with_a_clock_that_is_set(name, module, fds):
-    given = {name: value for name, value in os.environ.items() if name.startswith("SET_CLOCK")}
-    module = "tests.support.bad_clock" if name == "decider" else module
-    return spawn_unconfigured(name, module, fds, given)
-
-
 @pytest.mark.parametrize(
     "by_s",
     [
@@ -55,7 +46,7 @@ def test_a_clock_set_under_a_permit_is_written_and_frames_go_on(
 ) -> None:
     monkeypatch.setenv("SET_CLOCK_S", str(by_s))
     monkeypatch.setenv("SET_CLOCK_AT", str(tmp_path / "now"))
-    monkeypatch.setattr(launch, "spawn_unconfigured", _with_a_clock_that_is_set)
+    other_decider.use(monkeypatch, "tests.support.bad_clock", "SET_CLOCK")
     plan = Plan(
         source=str(kiosk.clip),
         device=kiosk.device,
@@ -117,7 +108,7 @@ def test_started_in_1970_or_2099_nothing_flows_and_a_right_clock_mends_it(
     wrong = tmp_path / "now"
     wrong.touch()
     monkeypatch.setenv("SET_CLOCK_AT", str(wrong))
-    monkeypatch.setattr(launch, "spawn_unconfigured", _with_a_clock_that_is_set)
+    other_decider.use(monkeypatch, "tests.support.bad_clock", "SET_CLOCK")
     before = 0
     for by_s in (-int(time.time()), 73 * 365 * DAY_S):
         monkeypatch.setenv("SET_CLOCK_S", str(by_s))

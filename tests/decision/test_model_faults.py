@@ -11,16 +11,14 @@ import pytest
 from edge.clock import S
 from edge.decision.model_failures import CircuitBreaker, Consequence
 from edge.errors import GuardError
-from edge.guard import launch
 from edge.guard import plan as daemon_plan
 from edge.guard.plan import Plan
-from edge.guard.processes import spawn_unconfigured
 from edge.guard.supervisor import Guard
 from edge.heartbeat import Beats
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
 from framegate_client.connection import Connection
-from tests.support import render
+from tests.support import other_decider, render
 from tests.support.audit_helpers import read_all
 from tests.support.guards import Site, site
 
@@ -52,15 +50,9 @@ def bad(monkeypatch: pytest.MonkeyPatch, loads: Path) -> Callable[[str], None]:
     def choose(how: str) -> None:
         monkeypatch.setenv("BAD_MODEL", how)
         monkeypatch.setenv("BAD_MODEL_LOADS", str(loads))
-        monkeypatch.setattr(launch, "spawn_unconfigured", _with_a_bad_model)
+        other_decider.use(monkeypatch, "tests.support.bad_model", "BAD_MODEL")
 
     return choose
-
-
-def _with_a_bad_model(name, module, fds):
-    given = {name: value for name, value in os.environ.items() if name.startswith("BAD_MODEL")}
-    module = "tests.support.bad_model" if name == "decider" else module
-    return spawn_unconfigured(name, module, fds, given)
 
 
 def plan(kiosk: Site) -> Plan:

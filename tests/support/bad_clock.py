@@ -1,14 +1,11 @@
 """A decider whose wall clock is set once a file is there, as the environment says.
 
-    SET_CLOCK_S=86400 SET_CLOCK_AT=/tmp/now python -m tests.support.bad_clock < settings.json
-
 Only the wall clock is replaced; everything else is the decider as it ships.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from edge.decision import decider, policy_day
@@ -31,6 +28,6 @@ class Wall:
         return time.time_ns() + int(self._ahead_s() * 1e9)
 
 
-if __name__ == "__main__":
+def main() -> int:
     policy_day.time = Wall()
-    sys.exit(decider.main())
+    return decider.main()

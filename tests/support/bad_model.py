@@ -1,7 +1,5 @@
 """A decider whose scene model goes wrong once frames flow, as the environment says.
 
-    BAD_MODEL=hang python -m tests.support.bad_model < settings.json
-
 Only the model is replaced; everything else is the decider as it ships.
 """
 
@@ -73,5 +71,4 @@ def load(path: Path = SCENE) -> SceneModel:
 _points = SceneModel.load().points
 SceneModel.load = load  # type: ignore[method-assign]
 
-if __name__ == "__main__":
-    sys.exit(decider.main())
+main = decider.main
