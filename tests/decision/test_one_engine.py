@@ -86,6 +86,7 @@ def _decider(
         rig.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("undocked_s", [None, 2.5], ids=["docked throughout", "undocked"])
 def test_replay_and_the_running_decider_decide_each_frame_alike(
     kiosk: Site, face_model: Path, undocked_s: float | None, tmp_path: Path

@@ -181,6 +181,7 @@ def test_another_size_begins_anew(room: np.ndarray) -> None:
         assert freshness.read(np.asarray(frame, np.uint8), i * STEP_NS, ()) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

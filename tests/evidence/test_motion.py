@@ -238,6 +238,7 @@ def test_one_corner_at_the_border_of_cells_counts_once():
     assert min(counts[1]) >= 33
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [("-crf", "23"), ("-crf", "28"), ("-b:v", "200k")])
 def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_path, how):
     """A face that fills the picture leaves little to follow; a carried camera still moves."""

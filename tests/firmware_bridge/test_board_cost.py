@@ -23,6 +23,7 @@ def test_a_lease_is_counted_the_same_each_time_and_within_its_budget(target, tmp
     assert first["reading"] < first["evidence"] < first["lease"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_figure(capsys):
     assert main(["board", "cost", "--json"]) == 0
 

@@ -100,6 +100,7 @@ def test_what_nobody_checked_for_half_a_year_is_marked():
     assert "read the source again" not in PAGE
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_and_bad_cases_are_one_line(tmp_path, capsys):
     page = tmp_path / "rules.html"
     assert main(["policy", "book", "police", "--out", str(page)]) == 0

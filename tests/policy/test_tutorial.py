@@ -34,6 +34,7 @@ def shell(commands: str, folder: Path) -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     outputs = [shell(block, tmp_path) for block in BLOCKS]
