@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: setup cases help demo check fast long test policy bench bench-load soak mutants clips hil pico clean
+.PHONY: setup cases help demo check fast long test policy bench bench-load soak mutants clips hil pico deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ cases: $(TESTED) clips ## inputs that strangers bring, each with what is right a
 
 mutants: $(BENCHED) ## change lease, gate and policy loader in every small way; a test must notice (ARGS='edge.lease.*')
 	@$(BIN)/python -m bench.mutants $(ARGS)
+
+deb: $(READY) ## the Debian package, in dist/ (needs dpkg-deb; for the python3 of this system)
+	@$(BIN)/python -m deb.build --out dist $(ARGS)
 
 clips: $(READY) ## fetch the demo clips and the face detector
 	@$(BIN)/framegate models check >/dev/null || $(BIN)/framegate models pull

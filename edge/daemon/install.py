@@ -27,6 +27,7 @@ ETC, STATE, CACHE, RUN = (
     "var/cache/framegate",
     "run/framegate",
 )
+PACKAGED = "usr/lib/systemd/system"  # units of a Debian package, which are not ours to write
 UNITS, RULES = "etc/systemd/system", "etc/udev/rules.d/70-framegate.rules"
 DETECTOR = "centerface.onnx"
 _KEYS = {"log.key": 0o600, "board.key": 0o600, "record.pub": 0o644, "log.pub": 0o644}
@@ -44,8 +45,11 @@ class Placed:
     owned: bool
 
 
-def machine_files(program: str, detector: bytes) -> Iterator[Placed]:
+def machine_files(program: str, detector: bytes, *, packaged: bool = False) -> Iterator[Placed]:
     """What all guards of a machine share: units, the udev rule, the face detector.
+
+    Args:
+        packaged: units and rule came with a package of the system, which upgrades them.
 
     Raises:
         UsageError: the service would not see the program.
@@ -55,9 +59,10 @@ def machine_files(program: str, detector: bytes) -> Iterator[Placed]:
             f"the service does not see {program}: install framegate into /opt/framegate "
             "(python3 -m venv /opt/framegate), or name its command with --program"
         )
-    yield Placed(f"{UNITS}/framegate@.service", _unit(program).encode(), 0o644, False)
-    yield Placed(f"{UNITS}/framegate-status@.socket", _socket().encode(), 0o644, False)
-    yield Placed(RULES, _shipped("70-framegate.rules").encode(), 0o644, False)
+    if not packaged:
+        yield Placed(f"{UNITS}/framegate@.service", _unit(program).encode(), 0o644, False)
+        yield Placed(f"{UNITS}/framegate-status@.socket", _socket().encode(), 0o644, False)
+        yield Placed(RULES, _shipped("70-framegate.rules").encode(), 0o644, False)
     yield Placed(CACHE, None, 0o750, True)
     yield Placed(f"{CACHE}/{DETECTOR}", detector, 0o644, True)
 

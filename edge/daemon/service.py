@@ -141,6 +141,7 @@ class Service:
                     self._watch(guard)
             finally:
                 self._ledger.end(guard.recorder)
+                self._ledger.end_matcher(guard.matcher.lost, guard.matcher.lines_left_out)
                 self._escaped = self._escaped or guard.matcher.attempt
         except GuardError as err:
             self._lost(str(err))
@@ -173,6 +174,8 @@ class Service:
                 self._tell(
                     "running",
                     escape=guard.matcher.attempt,
+                    matcher_lost=guard.matcher.lost,
+                    matcher_lines=guard.matcher.lines_left_out,
                     recorder=recorder,
                     beats=guard.beats,
                     facts=facts,

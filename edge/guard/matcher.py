@@ -59,6 +59,8 @@ class MatcherSupervisor:
         self.attempt = escaped  # what it tried, in words
         self.tried: Attempt | None = None  # the same as the log has it, if this guard saw it
         self.failure = ""  # why there can be none at all
+        self.lost = 0  # matchers that ended by themselves while frames could come
+        self.lines_left_out = 0  # of what they printed, for there was too much
         self._command = command
         self._confinement = confinement
         self._say = say
@@ -142,6 +144,7 @@ class MatcherSupervisor:
             self._losses = 0
         self._again_ns = now_ns + _PAUSES_NS[min(self._losses, len(_PAUSES_NS) - 1)]
         self._losses += 1
+        self.lost += 1
         words = relays[-1].lines.last if relays else ""
         self._say(f"MATCHER_LOST: {how}{cause(child, words)}; no frames until it is started again")
 
@@ -158,5 +161,6 @@ class MatcherSupervisor:
             self._notifier.close()
         for relay in self._relays:
             relay.join(_LAST_WORDS_S)
+            self.lines_left_out += relay.lines.left_out
         self.child = self._notifier = None
         self._relays = ()

@@ -61,6 +61,14 @@ class _Of(Collector):
         restarts = CounterMetricFamily("framegate_restarts", "Guards lost and started again")
         restarts.add_metric([], snapshot["health"]["restarts"])
         yield restarts
+        lost = CounterMetricFamily("framegate_matcher_lost", "Matchers that ended by themselves")
+        lost.add_metric([], snapshot["health"]["matcher_lost"])
+        yield lost
+        lines = CounterMetricFamily(
+            "framegate_matcher_lines_left_out", "Lines that a matcher printed beyond its rate"
+        )
+        lines.add_metric([], snapshot["health"]["matcher_lines_left_out"])
+        yield lines
         yield from self._evidence()
         yield from self._gate()
 

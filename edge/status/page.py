@@ -252,6 +252,8 @@ def _health(snapshot: dict[str, Any]) -> str:
     facts, health = snapshot["facts"], snapshot["health"]
     pairs = [
         ("restarts", f"{health['restarts']}"),
+        ("matchers lost", f"{health['matcher_lost']}"),
+        ("lines of the matcher left out", f"{health['matcher_lines_left_out']}"),
         ("last problem", snapshot["trouble"] or "none"),
         *(
             (f"heartbeat of {name}", "never" if a is None else f"{a * 1000:.0f} ms ago")

@@ -40,6 +40,8 @@ class Ledger:
     checkpoint: str = ""  # of the log, the newest
     restarts: int = 0
     reloads: int = 0
+    matcher_lost: int = 0  # matchers of guards that ended, which ended by themselves
+    matcher_lines: int = 0  # that they printed and nobody was shown
     _times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_TIMES))
     _seconds: dict[int, str] = field(default_factory=dict)  # second of capture -> worst sign
     _transitions: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
@@ -74,6 +76,11 @@ class Ledger:
         self.add(*recorder.take())
         self.dropped += recorder.dropped
         self.checkpoint = recorder.checkpoint or self.checkpoint
+
+    def end_matcher(self, lost: int, lines: int) -> None:
+        """Take what the matchers of a guard that has ended came to."""
+        self.matcher_lost += lost
+        self.matcher_lines += lines
 
     def _found(self, wrote: Wrote) -> bool:
         """Give an entry to the newest transition it can be of; the other may be yet to come."""
@@ -170,6 +177,8 @@ def snapshot(
     verified: bool = False,
     trouble: str = "",
     escape: str = "",
+    matcher_lost: int = 0,
+    matcher_lines: int = 0,
 ) -> dict[str, Any]:
     """The state of the daemon at `now_ns` (CLOCK_BOOTTIME) and `wall_s`.
 
@@ -178,6 +187,8 @@ def snapshot(
         verified: a fresh decision and board status were just seen.
         trouble: why the last guard ended; empty if none did.
         escape: what the matcher tried to get out of its sandbox; empty if nothing.
+        matcher_lost: matchers of this guard that ended by themselves.
+        matcher_lines: lines of them that were left out, for there were too many.
     """
     outlook = recorder.outlook if recorder is not None else None
     running = phase == "running" and outlook is not None
@@ -214,6 +225,8 @@ def snapshot(
         "health": {
             "restarts": ledger.restarts,
             "reloads": ledger.reloads,
+            "matcher_lost": ledger.matcher_lost + matcher_lost,
+            "matcher_lines_left_out": ledger.matcher_lines + matcher_lines,
             "beats_s": _beats(beats, facts, now_ns),
         },
         "facts": _facts(facts),

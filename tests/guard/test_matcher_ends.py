@@ -26,6 +26,10 @@ CASES = {
 
 
 def ended(code: str) -> list[str]:
+    return lost(code)[0]
+
+
+def lost(code: str) -> tuple[list[str], MatcherSupervisor]:
     """What a guard says of a matcher that ran `code`, relayed as one in the sandbox is."""
     lines: list[str] = []
     matcher = MatcherSupervisor((), None, lines.append)
@@ -37,13 +41,14 @@ def ended(code: str) -> list[str]:
     select.select([matcher.child.pidfd], [], [], 30)
     matcher.turn({matcher.child.pidfd}, 1, over=False)
     matcher.close()
-    return lines
+    return lines, matcher
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_matcher_that_ends_is_one_line_with_its_cause(name: str) -> None:
     code, expected = CASES[name]
-    (line,) = ended(code)
+    (line,), matcher = lost(code)
+    assert matcher.lost == 1
     assert line.startswith("MATCHER_LOST: ")
     assert line.endswith("no frames until it is started again")
     assert expected in line
@@ -51,7 +56,19 @@ def test_a_matcher_that_ends_is_one_line_with_its_cause(name: str) -> None:
 
 
 def test_a_matcher_that_ends_in_good_order_is_no_loss() -> None:
-    assert ended("print('done')") == []
+    lines, matcher = lost("print('done')")
+
+    assert lines == []
+    assert matcher.lost == 0
+
+
+def test_lines_beyond_the_rate_are_counted() -> None:
+    _, quiet = lost("print('one line')")
+    _, loud = lost("import sys; sys.stdout.write(('x' * 99 + chr(10)) * 30_000); sys.exit(3)")
+
+    assert quiet.lines_left_out == 0
+    assert loud.lines_left_out > 10_000
+    assert loud.lost == 1
 
 
 def test_last_words_are_bounded() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.status_pages import ask, sample
+from edge.status.snapshot import Ledger, snapshot
+from tests.support.status_pages import NOW, WALL_S, ask, sample
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +45,20 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert found["framegate_gate_seconds_bucket", ("0.0005",)] == 1
     assert found["framegate_gate_seconds_count", ()] == 2
     assert found["framegate_permitted", ()] == 0
+
+
+def test_matchers_lost_are_counted_over_all_guards() -> None:
+    book = Ledger(WALL_S)
+    book.end_matcher(2, 30)
+
+    found = snapshot("running", book, now_ns=NOW, wall_s=WALL_S, matcher_lost=1, matcher_lines=4)
+
+    assert found["health"]["matcher_lost"] == 3
+    assert found["health"]["matcher_lines_left_out"] == 34
+    text = ask(found, "/metrics")[2]
+    assert "framegate_matcher_lost_total 3.0" in text
+    assert "framegate_matcher_lines_left_out_total 34.0" in text
+    assert "matchers lost" in ask(found)[2]
 
 
 @pytest.mark.parametrize("path", ["/..", "/etc/passwd", "//", "/status.json/", "/%00", ""])

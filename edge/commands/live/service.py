@@ -78,7 +78,7 @@ def _install(args: argparse.Namespace) -> int:
     from edge.daemon.install import ETC, machine_files, site_files
 
     placed = [
-        *machine_files(args.program, _detector()),
+        *machine_files(args.program, _detector(), packaged=_packaged(args.root)),
         *site_files(args.name, args.site, own_user=args.own_user),
     ]
     if os.path.lexists(args.root / ETC / args.name):
@@ -98,9 +98,10 @@ def _install(args: argparse.Namespace) -> int:
 def _upgrade(args: argparse.Namespace) -> int:
     from edge.daemon.install import UNITS, machine_files
 
-    if not (args.root / UNITS / "framegate@.service").exists():
+    packaged = _packaged(args.root)
+    if not packaged and not (args.root / UNITS / "framegate@.service").exists():
         raise UsageError(f"no guard is installed below {args.root}: expected framegate@.service")
-    _write(args, list(machine_files(args.program, _detector())))
+    _write(args, list(machine_files(args.program, _detector(), packaged=packaged)))
     _run(args, ["systemctl", "daemon-reload"])
     _run(args, ["systemctl", "try-restart", "framegate@*.service"])
     return 0
@@ -132,6 +133,13 @@ def _uninstall(args: argparse.Namespace) -> int:
 
 
 _TEMPLATES = ("framegate@.service", "framegate-status@.socket")
+
+
+def _packaged(root: Path) -> bool:
+    """Whether the units came with a package; then it alone writes and upgrades them."""
+    from edge.daemon.install import PACKAGED
+
+    return (root / PACKAGED / _TEMPLATES[0]).exists()
 
 
 def _detector() -> bytes:

@@ -95,6 +95,7 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     counts = snapshot["frames"]
     rows.append(f"  {counts['released']} released, {counts['blocked']} blocked, {gate}")
     rows.append(f"  restarts: {snapshot['health']['restarts']}")
+    rows.append(f"  matchers lost: {snapshot['health']['matcher_lost']}")
     return rows
 
 
