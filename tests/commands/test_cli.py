@@ -47,6 +47,36 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments, named, capsys):
     assert "--help)" in output
 
 
+@pytest.mark.parametrize("words", [["explain", "VIEW_FOREIGN"], ["explain", "--help"]])
+def test_a_named_command_is_loaded_without_the_others(words):
+    code = f"""if True:
+        import sys
+        from edge.cli import main
+        try:
+            main({words})
+        except SystemExit:
+            pass
+        print(*sys.modules, file=sys.stderr)"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    loaded = {name for name in done.stderr.split() if name.startswith("edge.commands.")}
+    assert "edge.commands.explain" in loaded
+    assert not {"edge.commands.bench", "edge.commands.live.daemon"} & loaded
+    assert "explain" in done.stdout or "VIEW_FOREIGN" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--help"], ["nosuch"]])
+def test_without_a_known_command_all_are_named(words, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+
+    output = "".join(capsys.readouterr())
+    assert all(name in output for name in ("audit", "daemon", "explain", "replay"))
+
+
 def test_the_version_is_the_installed_one(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
