@@ -1,5 +1,7 @@
 """A pruned log: what is left proves what it proved, and a gap without a receipt is damage."""
 
+import base64
+import hashlib
 import json
 import random
 import shutil
@@ -7,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.audit.files import Files
 from edge.audit.forms import wall_ns
@@ -452,3 +455,54 @@ def durable_copy(disk):
     copy.durable_folders = {p for place in copy.live for p in place.parents}
     copy.folders = set(copy.durable_folders)
     return copy
+
+
+# while the guard writes, and by other means -----------------------------------------------
+
+
+def test_a_guard_that_runs_is_pruned_under_its_hands(log):
+    where, kept = log
+    running = AuditLog.create_or_open(where, KEY, segment_entries=SEGMENT)
+    running.append(start(201 * DAY), durable=True)
+
+    pruned(where)
+    for index in range(300):
+        running.append(deny(202 * DAY + index), durable=False)
+    running.append(stop(203 * DAY), durable=True)
+    running.close()
+
+    found = verify_log(where, KEY.verifier, seen=kept[256])
+    assert (found.entries, found.pruned) == (1023, 300)
+
+
+def root_of(leaves):
+    """RFC 6962 in its own words, with nothing of the product."""
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    both = root_of(leaves[:split]) + root_of(leaves[split:])
+    return hashlib.sha256(b"\x01" + both).digest()
+
+
+def test_plain_tools_prove_what_is_left_of_a_pruned_log(log):
+    where, _ = log
+    pruned(where)
+
+    text, _, signatures = (where / "checkpoint").read_bytes().partition(b"\n\n")
+    size, root = int(text.split(b"\n")[1]), base64.b64decode(text.split(b"\n")[2])
+    public = base64.b64decode((where / "log.pub").read_text().split("+", 2)[2])[1:]
+    raw = base64.b64decode(signatures.split(b"\n")[0].rpartition(b" ")[2])
+    Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], text + b"\n")
+    tiles = (where / "tile/0/000", where / "tile/0/001", where / f"tile/0/002.p/{size - 512}")
+    hashes = b"".join(tile.read_bytes() for tile in tiles)
+    leaves = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
+    assert (len(leaves), root_of(leaves)) == (size, root)
+    bundles = (where / "tile/entries/001", where / f"tile/entries/002.p/{size - 512}")
+    rest, index = b"".join(bundle.read_bytes() for bundle in bundles), 256
+    while rest:
+        end = 2 + int.from_bytes(rest[:2], "big")
+        assert hashlib.sha256(b"\x00" + rest[2:end]).digest() == leaves[index]
+        rest, index = rest[end:], index + 1
+    assert index == size

@@ -111,6 +111,24 @@ def test_two_guards_stand_beside_each_other_and_one_goes_alone(site: Path, tmp_p
     assert list(units.iterdir()) == []
 
 
+def test_units_that_a_package_brought_are_the_packages(site: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "usr/lib/systemd/system/framegate@.service"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("the package's")
+    options = ("--root", tmp_path, "--program", "/usr/bin/framegate")
+
+    assert service("install", "till-2", "--site", site, *options) == 0
+
+    assert not (tmp_path / "etc/systemd/system/framegate@.service").exists()
+    assert not (tmp_path / "etc/udev/rules.d/70-framegate.rules").exists()
+    assert (tmp_path / "etc/framegate/till-2/guard.toml").exists()
+    assert (tmp_path / "var/cache/framegate/centerface.onnx").exists()
+    assert service("upgrade", *options) == 0
+    assert service("uninstall", "till-2", "--root", tmp_path) == 0
+    assert theirs.read_text() == "the package's"
+    assert (tmp_path / "etc/framegate/till-2.removed/keys/log.key").exists()
+
+
 def test_a_dry_run_names_every_file_and_writes_none(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
