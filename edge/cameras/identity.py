@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 MAX_SIDE_PX = 8192  # no camera's picture is larger
+NO_TIME_NS = 0  # a frame whose source was to date it and did not: it is never released
 
 
 @dataclass(frozen=True, slots=True)

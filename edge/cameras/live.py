@@ -15,10 +15,9 @@ from pathlib import Path
 import cv2
 
 from edge.cameras.decoder_log import decoder_log
-from edge.cameras.identity import CameraIdentity, Dating
+from edge.cameras.identity import NO_TIME_NS, CameraIdentity, Dating
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import (
-    NO_TIME_NS,
     SILENT_S,
     Camera,
     PacedCamera,

@@ -34,9 +34,6 @@ _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device wou
 _MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 
 
-NO_TIME_NS = 0  # a frame whose source was to date it and did not: it is never released
-
-
 @dataclass(frozen=True, slots=True)
 class Shot:
     """One frame and its capture time."""

@@ -9,8 +9,7 @@ import struct
 import time
 from pathlib import Path
 
-from edge.cameras.identity import CameraIdentity
-from edge.cameras.opencv import NO_TIME_NS
+from edge.cameras.identity import NO_TIME_NS, CameraIdentity
 from edge.errors import CameraError
 
 _CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes

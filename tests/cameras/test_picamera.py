@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.cameras.identity import NO_TIME_NS
 from edge.cameras.live import open_camera
-from edge.cameras.opencv import NO_TIME_NS
 from edge.cameras.source import parse_source
 from edge.cameras.v4l2 import sensor_time
 from edge.clock import MS, BootClock, S
