@@ -242,6 +242,11 @@ class Reason(Enum):
         "The picture does not show the enrolled view.",
         _ALL_OFF,
         "Point the camera at the enrolled view; enrol again if the room changed.")
+    VIEW_FADED = ("VIEW_FADED", Family.VISION,
+        "The enrolled view lost a quarter of its contrast at once: a lamp went out, the exposure "
+        "changed, or another picture is being faded in.",
+        _ALL_OFF,
+        "Wait a second. If it repeats, keep the light and the exposure steady.")
     VIEW_PARTIAL = ("VIEW_PARTIAL", Family.VISION,
         "Too little of the enrolled view is visible to recognise it.",
         _ALL_OFF,
@@ -250,6 +255,12 @@ class Reason(Enum):
         "Something that is no person hides parts of the view, or somebody moved furniture.",
         _ALL_OFF,
         "Remove what hides the view; if furniture was moved for good, enrol the view again.")
+    VIEW_CHANGED = ("VIEW_CHANGED", Family.VISION,
+        "For half a minute parts of the picture have held still and shown something else than "
+        "was enrolled: furniture was moved, or something stands before it.",
+        _ALL_OFF,
+        "Put it back. If it stays, enrol the view again: with --renew while three quarters of it "
+        "are as they were.")
     VIEW_UNSEEN = ("VIEW_UNSEEN", Family.VISION,
         "The camera has not seen parts of the enrolled view for ten minutes.",
         _ALL_OFF,

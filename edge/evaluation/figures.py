@@ -13,8 +13,9 @@ import cv2
 from edge.audit.schema import Release
 from edge.clock import S
 from edge.commissioning.records import DEFAULT_DWELL_S
-from edge.evaluation.availability import Availability, summary
+from edge.evaluation.availability import Availability, by_cause, summary
 from edge.evaluation.bounds import lower, upper
+from edge.evaluation.day.play import Lived
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import FORBIDDEN, Kind
@@ -23,6 +24,7 @@ from edge.reasons import Family
 
 SETTING_OF_SLOW_LOOP = 150.0  # ms a second of video: 15 % of one core
 MIN_AVAILABLE = 0.97  # of the time after the default dwell
+MIN_KNOWN = 0.99  # of the time after it, while something changes before the camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ def figures(found: Findings, splices: int, *, own_only: bool = False) -> list[Fi
     """Every figure of the evaluation; one without trials does not hold, unless none were asked."""
     refused = {v.clip.name for v in found.views if v.refusal}
     if own_only:
-        return [*_twins(found.twins, refused), *_availability(found.daily, refused)]
+        return [
+            *_twins(found.twins, refused),
+            *_availability(found.daily, refused),
+            *day_figures(found.lived),
+        ]
     sound = [t for t in found.foreign if t.view not in refused]
     return [
         *_forged("forged, every view", found.foreign),
@@ -61,6 +67,7 @@ def figures(found: Findings, splices: int, *, own_only: bool = False) -> list[Fi
         *_takes(found.takes),
         *_availability(found.daily, refused),
         *_verified(found, refused),
+        *day_figures(found.lived),
         *(splice_figures(found.splices) if splices else ()),
         *_scene(found.outside),
         *_cost(found),
@@ -243,6 +250,32 @@ def _blamed(of: str, some: Sequence[Availability]) -> list[Figure]:
             bool(due_ns) and falsely_ns <= most * due_ns,
         ),
     ]
+
+
+def day_figures(found: Sequence[Lived]) -> list[Figure]:
+    """What each change of a day costs the views a site may enrol, and for which causes.
+
+    It holds if nearly all passed, or if all that was blocked has a cause that names the change.
+    """
+    rows = []
+    for name in dict.fromkeys(one.change.name for one in found):
+        some = [one for one in found if one.change.name == name]
+        clear = sorted(some[0].change.causes, key=lambda reason: reason.rank)
+        due_ns = sum(one.availability.due_ns for one in some)
+        passed_ns = sum(one.availability.passed_ns for one in some)
+        causes = by_cause(one.availability for one in some)
+        named = ", ".join(f"{row.cause.value} {row.blocked_ns / S:.1f} s" for row in causes)
+        whole = bool(due_ns) and passed_ns >= MIN_KNOWN * due_ns
+        rows.append(
+            Figure(
+                f"a day, {name}, {len(some)} views" + (f" (lost to {named})" if named else ""),
+                round(100 * passed_ns / due_ns, 2) if due_ns else "no trial",
+                " or ".join([f">= {100 * MIN_KNOWN:g}", *(cause.value for cause in clear)]),
+                "%",
+                whole or (bool(clear) and {row.cause for row in causes} <= set(clear)),
+            )
+        )
+    return rows
 
 
 def _takes(trials: Sequence[Trial]) -> list[Figure]:

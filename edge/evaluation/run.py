@@ -24,6 +24,7 @@ from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.errors import GuardError
 from edge.evaluation.availability import summary
 from edge.evaluation.cost import slow_loop
+from edge.evaluation.day.play import Lived, day
 from edge.evaluation.disturb import verified_under_disturbance
 from edge.evaluation.forge import PERFECT_DEVICE, honest_device, still_board
 from edge.evaluation.manifest import Clip
@@ -67,6 +68,7 @@ class Findings:
     honest: list[Trial] = field(default_factory=list)  # uncontrolled, honest records
     splices: list[Splice] = field(default_factory=list)
     outside: list[tuple[float, bool]] = field(default_factory=list)  # predicted and true
+    lived: list[Lived] = field(default_factory=list)  # the changes of a day, before each view
     verified: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """(disturbance, view): frames verified, frames."""
     cost_ms: dict[str, float] = field(default_factory=dict)  # part: per second of video
@@ -80,6 +82,7 @@ class _Place:
     view: View
     twin: Trial
     verified: dict[str, tuple[int, int]]
+    lived: list[Lived]
     person: np.ndarray | None  # a frame with somebody in it, large enough to walk in elsewhere
 
 
@@ -113,6 +116,7 @@ def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], Non
             if place is not None:
                 places.append(place)
                 found.twins.append(place.twin)
+                found.lived += place.lived
                 for name, held in place.verified.items():
                     found.verified[name, place.view.clip.name] = held
             for trial in daily:
@@ -208,7 +212,9 @@ def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[Trial
             continue
         twin = play(footage, view, PERFECT_DEVICE, tools.policy, samples, tools.scene)
         verified = verified_under_disturbance(footage, view.fingerprint)
-        return views, _Place(view, twin, verified, _somebody(footage)), daily[-1:], skipped
+        lived = [] if view.refusal else day(footage, view, tools.bodies, tools.policy)
+        place = _Place(view, twin, verified, lived, _somebody(footage))
+        return views, place, daily[-1:], skipped
     return views, None, daily, skipped
 
 

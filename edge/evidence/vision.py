@@ -42,6 +42,7 @@ USUAL_HZ = 30.0  # what a camera that does not tell its rate is taken to have
 SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
 MOSTLY_PERSON = 0.35  # of the picture: what is left of the scene is no ground for a veto. A face
 # near the camera looks like somebody at the wheel to the scene model
+UNKNOWN = frozenset({Reason.VIEW_FOREIGN, Reason.VIEW_FADED, Reason.VIEW_PARTIAL})
 UNSETTLED = 2  # blocks that turn bad from one view reading to the next: somebody may come in
 
 
@@ -256,7 +257,7 @@ class Observer:
             gone = self._seen_blocks & ~view.seen_blocks
             self._seen_blocks = view.seen_blocks
             unsettled = gone.bit_count() >= UNSETTLED and not people
-            if not {Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL}.intersection(view_continue):
+            if not UNKNOWN.intersection(view_continue):
                 seen_blocks = view.seen_blocks
         motion = self._motion.read(frame, captured_ns, self._boxes)
         fresh = self._freshness.read(frame, captured_ns, self._boxes)

@@ -26,6 +26,8 @@ from edge.view import signs
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.gradients import GradientMap
+from edge.view.memory.level import MIN_LEVEL, Level
+from edge.view.memory.settled import Settled
 from edge.view.signs import Pixels
 from edge.view.silhouette import covered_blocks, silhouettes
 
@@ -41,17 +43,13 @@ ALWAYS_UNEXPLAINED = 4  # blocks, a twelfth of the picture: a chair that was mov
 MAX_HIDDEN = 3 / 8  # of the picture's blocks, by what is no person; hands over a bench hide 0.35
 ROUGH, ROUGHER = 6.0, 2.0  # contrast, in grey levels and in times the plainest it was, from which
 # a block without enrolled signs shows something else than when it was plain
-MOSTLY = 0.75  # of the blocks that nobody covers; of another place, few are seen
+MOSTLY = 0.75  # of the blocks that nobody covers; of another place, few are seen. And of those
+# that are lost: where they hold still as something else, that has come to stay
 TURNED_NS = 1 * S  # a face that is not found for so long still explains what hides the view
 COVERED_NS, COVERED_WITHIN_NS = 10 * S, 30 * S  # more than `MAX_UNEXPLAINED` may be hidden so long
 MIN_RECENT = 0.9  # of the enrolled blocks, seen within `RECENT_NS`, to open
 RECENT_NS = 600 * S
-BASELINE_NS = 2 * S
-MIN_LEVEL = 0.75  # contrast of the middle block, of the last two seconds': own recordings keep
-# 0.83 and more, and a fade that is noticed in time has less than half of the other picture in it
 _PAIRS_IN_BLOCK = signs.per_block(signs.USABLE_PAIRS)
-_BASELINE_READINGS = 3  # fewer are no level
-_FALLING = 0.97  # of the reading before: it goes on falling
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +93,8 @@ class ViewCheck:
         self._explained_ns = np.full(signs.BLOCKS, -TURNED_NS - 1, np.int64)  # when last, by block
         self._covered: deque[tuple[int, int]] = deque()  # when, and for how long, in nanoseconds
         self._last_ns: int | None = None
-        self._levels: deque[tuple[int, NDArray[np.float64]]] = deque()  # contrast by block
-        self._fell: NDArray[np.float64] | None = None  # what a fall that was noticed fell to
+        self._level = Level(self._block_of_pair, self._enrolled, MIN_SEEN)
+        self._settled = Settled(fingerprint.mask != 0)
 
     def read(
         self,
@@ -135,22 +133,26 @@ class ViewCheck:
         quadrants = signs.quadrants(seen_blocks)
 
         signed = np.where(agrees, contrasts, -1.0 * contrasts)[mask]
-        level = self._level(captured_ns, signed, explained)
+        level = self._level.read(captured_ns, signed, explained)
         going = []
         needed = max(MIN_SEEN, self._total / 2)
         if int(seen.sum()) < needed or quadrants < MIN_QUADRANTS or hidden > MAX_HIDDEN:
             going.append(Reason.VIEW_PARTIAL)
         lost = int((self._enrolled & ~seen & ~explained).sum())
         covered = lost > max(MAX_UNEXPLAINED * self._total, ALWAYS_UNEXPLAINED)
+        changed = self._settled.read(thumb, captured_ns, self._enrolled & ~seen & ~explained)
+        what = Reason.VIEW_CHANGED if changed >= MOSTLY * lost else Reason.VIEW_COVERED
         if self._covered_long(covered, captured_ns):
-            going.append(Reason.VIEW_COVERED)
-        if sign < MIN_SIGN or gradient < MIN_GRADIENT or level < MIN_LEVEL:
+            going.append(what)
+        if sign < MIN_SIGN or gradient < MIN_GRADIENT:
             near = self._near(explained, seen)
             going.append(Reason.VIEW_PARTIAL if near else Reason.VIEW_FOREIGN)
+        elif level < MIN_LEVEL:
+            going.append(Reason.VIEW_FADED)
         recent = self._sighted(seen & (not going), captured_ns)
         opening = set(going)
         if covered:
-            opening.add(Reason.VIEW_COVERED)
+            opening.add(what)
         if recent < MIN_RECENT:
             opening.add(Reason.VIEW_UNSEEN)
         if not opening:
@@ -208,43 +210,6 @@ class ViewCheck:
         self._covered.append((captured_ns, spent_ns))
         return sum(ns for _, ns in self._covered) > COVERED_NS
 
-    def _level(
-        self, captured_ns: int, pairs: NDArray[np.float64], explained: NDArray[np.bool_]
-    ) -> float:
-        """How much of the last two seconds' contrast is left, in the middle block.
-
-        A cross-fade takes contrast from every block, and goes on. A hand takes
-        it from some, and the middle one keeps its own. A lamp or the exposure
-        takes it from all, but stops at once: what it fell to becomes the level.
-
-        Args:
-            captured_ns: when the frame was captured.
-            pairs: contrast of each enrolled pair, negative where its sign is wrong.
-            explained: the blocks that a person covers. Whoever comes near takes contrast from
-                more than half of all, so the others are judged by themselves, too, if they are
-                enough: what keeps its level either way is no fade, which takes it from each.
-        """
-        sums = np.bincount(self._block_of_pair, pairs, signs.BLOCKS)
-        now = np.asarray(sums[self._enrolled], np.float64)
-        away = ~explained[self._enrolled]
-        away = away if int(away.sum()) >= MIN_SEEN else np.ones_like(away)
-        while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
-            self._levels.popleft()
-        if len(self._levels) < _BASELINE_READINGS:
-            level = 1.0
-        else:
-            usual = np.median([known for _, known in self._levels], axis=0)
-            level = max(_of(now, usual), _of(now[away], usual[away]))
-        fell, self._fell = self._fell, None
-        if level < MIN_LEVEL and fell is not None and _of(now, fell) >= _FALLING:
-            self._levels.clear()
-            level = 1.0
-        elif level < MIN_LEVEL:
-            self._fell = now
-        repeat = 1 if self._levels or level < MIN_LEVEL else _BASELINE_READINGS
-        self._levels.extend([(captured_ns, now)] * repeat)
-        return level
-
     def _sighted(self, seen: np.ndarray, captured_ns: int) -> float:
         """Note the blocks seen now; the share of the enrolled seen lately."""
         if self._seen_ns is None:
@@ -259,8 +224,3 @@ def _by_block(contrasts: Pixels) -> NDArray[np.float64]:
     """The mean contrast of each block's pairs, in grey levels."""
     sums = np.bincount(signs.BLOCK_OF_PAIR.ravel(), contrasts.ravel(), signs.BLOCKS)
     return np.asarray(sums / _PAIRS_IN_BLOCK, np.float64)
-
-
-def _of(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:
-    """The contrast of the middle block, as a share of what it was."""
-    return float(np.median(now / np.maximum(before, 1.0)))

@@ -224,16 +224,16 @@ def test_a_fade_to_a_plain_picture_closes_before_half_though_every_sign_agrees(
     for i in range(10):
         assert check.read(render.with_noise(room, i), i * 100 * MS, ()).reasons_continue == ()
 
-    foreign = []
+    faded = []
     for step in range(1, 6):
         mixed = cv2.addWeighted(room, 1 - step / 10, np.full_like(room, grey), step / 10, 0)
         reading = check.read(mixed, (10 + step) * 100 * MS, ())
         assert reading.sign >= MIN_SIGN
         assert reading.gradient >= MIN_GRADIENT
-        foreign.append(Reason.VIEW_FOREIGN in reading.reasons_continue)
+        faded.append(Reason.VIEW_FADED in reading.reasons_continue)
 
-    assert foreign[0] is False
-    assert foreign[-1] is True
+    assert faded[0] is False
+    assert faded[-1] is True
 
 
 def test_hands_before_a_third_of_the_view_take_no_level_from_the_rest(fingerprint, room):
@@ -487,3 +487,41 @@ def test_somebody_near_hides_too_much_and_a_foreign_picture_is_foreign(fingerpri
     assert check.read(own, S, (near,)).reasons_continue == (Reason.VIEW_PARTIAL,)
     assert Reason.VIEW_FOREIGN in check.read(own, 3 * S, ()).reasons_continue
     assert Reason.VIEW_FOREIGN in check.read(other, 5 * S, (near,)).reasons_continue
+
+
+def _shelves(room: np.ndarray, seed: int) -> np.ndarray:
+    """The room with shelves before three tenths of it; another seed, other shelves."""
+    out, rng = room.copy(), np.random.default_rng(seed)
+    out[192:, :320] = cv2.resize(rng.integers(30, 220, (9, 8, 3), np.uint8), (320, 288))
+    return out
+
+
+def test_furniture_that_was_moved_is_told_from_what_moves_and_from_a_lid(fingerprint, room):
+    """Steady and different for half a minute; a door that swings and a plain sheet are not."""
+    sheet = room.copy()
+    sheet[192:, :320] = 128
+    swings = [_shelves(room, seed) for seed in range(100, 140)]
+    for pictures, stays in (([_shelves(room, 3)], True), (swings, False), ([sheet], False)):
+        check = ViewCheck(fingerprint)
+        assert check.read(room, 0, ()).reasons_open == ()
+        causes = [
+            check.read(
+                render.with_noise(pictures[second % len(pictures)], second), second * S, ()
+            ).reasons_open
+            for second in range(1, 40, 3)
+        ]
+
+        assert (Reason.VIEW_COVERED,) in causes[4:9]
+        assert all(Reason.VIEW_CHANGED not in reasons for reasons in causes[:9])
+        assert ((Reason.VIEW_CHANGED,) in causes) is stays
+        assert causes[-1] != () or not stays
+        assert check.read(render.with_noise(room, 99), 41 * S, ()).reasons_open == ()
+
+
+def test_a_view_enrolled_after_furniture_was_moved_opens(fingerprint, room):
+    """What the reason advises works: as a renewal, too."""
+    changed = [render.with_noise(_shelves(room, 3), i) for i in range(12)]
+    anew = enrol(changed, [()] * 12, camera=CAMERA, enforce=True)
+
+    assert ViewCheck(anew).read(changed[0], S, ()).reasons_open == ()
+    assert Reason.VIEW_COVERED in ViewCheck(fingerprint).read(changed[0], S, ()).reasons_open

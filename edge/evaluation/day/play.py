@@ -1,0 +1,91 @@
+"""Every change of a day, played through the whole guard: does the place stay known?
+
+A view's own recording runs to `BEGINS_NS` as it is; then the change begins, or it was
+there from the first frame, at enrolment, too. All time after the dwell is accounted for.
+The recording goes straight on: one that is played there and back is a loop to the guard,
+and a still with noise is a still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge.cameras.opencv import Shot
+from edge.clock import MS, S
+from edge.commissioning.records import DEFAULT_DWELL_S
+from edge.evaluation.availability import Availability, account
+from edge.evaluation.day.changes import CHANGES, Change
+from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
+from edge.evaluation.trials import SETTLE_NS, Footage, View, enrol_view
+from edge.policy.engine import Policy
+from edge.replay.engine import Replay
+from edge.view.bodies import Bodies
+from edge.view.box import Box
+
+BEGINS_NS = 5 * S
+LEAST_NS = 8 * S  # a shorter recording shows too little of a change
+_APART_NS = 60 * MS  # between two frames: fifteen a second are enough
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """One change before one view."""
+
+    view: str
+    change: Change
+    availability: Availability
+
+
+def day(footage: Footage, shown: View, bodies: Bodies, policy: Policy) -> list[Lived]:
+    """Every change before one view; none where its recording is too short."""
+    if footage.last_ns < LEAST_NS:
+        return []
+    name = shown.clip.name
+    return [
+        Lived(name, change, lived(change, footage, shown, bodies, policy)) for change in CHANGES
+    ]
+
+
+def lived(
+    change: Change, footage: Footage, shown: View, bodies: Bodies, policy: Policy
+) -> Availability:
+    """One change before one view, at the default dwell.
+
+    Args:
+        shown: the view as it is; what is always there is enrolled with the place.
+    """
+    played = changed(footage, change)
+    if change.always:
+        shown = enrol_view(played, bodies)
+    device = replace(PERFECT_DEVICE, dwell_s=DEFAULT_DWELL_S)
+    guard = Replay(device, PERFECT_SESSION, policy, shown.fingerprint, played, bodies=played)
+    decisions = guard.run(played.shots, still_board(played.last_ns)).decisions
+    return account(decisions, round(DEFAULT_DWELL_S * S) + SETTLE_NS)
+
+
+def changed(footage: Footage, change: Change) -> Footage:
+    """The recording with the change; its faces stay where they were."""
+    begins_ns = 0 if change.always else BEGINS_NS
+    shots: list[Shot] = []
+    faces: dict[int, tuple[Box, ...]] = {}
+    for shot in _thinned(footage.shots, BEGINS_NS + round(change.lasts_s * S)):
+        at_ns = shot.captured_ns - begins_ns
+        if 0 <= at_ns < change.gap_s * S:
+            continue
+        frame = np.array(shot.frame if at_ns < 0 else change.apply(shot.frame, at_ns / S))
+        shots.append(Shot(frame, shot.captured_ns))
+        faces[id(frame)] = footage.detect(shot.frame)
+    return Footage(footage.clip, tuple(shots), faces, footage.finder)
+
+
+def _thinned(shots: Sequence[Shot], until_ns: int) -> list[Shot]:
+    kept: list[Shot] = []
+    for shot in shots:
+        if shot.captured_ns <= until_ns and (
+            not kept or shot.captured_ns - kept[-1].captured_ns >= _APART_NS
+        ):
+            kept.append(shot)
+    return kept

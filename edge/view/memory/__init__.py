@@ -1,0 +1,1 @@
+"""What the check of the view remembers from one reading to the next."""

@@ -1,0 +1,90 @@
+"""A day before a fixed camera: each change is what it says, and the place stays known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.audit.schema import Context
+from edge.clock import MS, S
+from edge.evaluation.availability import account
+from edge.evaluation.day.changes import CHANGES, sagging
+from edge.evaluation.day.play import Lived, lived
+from edge.evaluation.figures import day_figures
+from edge.evaluation.manifest import Clip, Mount
+from edge.evaluation.trials import decode, enrol_view
+from edge.evidence.faces import FaceBoxes
+from edge.policy.engine import Policy
+from edge.reasons import Reason
+from edge.report.record import FrameDecision, Outcome
+from edge.view.bodies import Bodies
+from edge.view.check import ViewCheck
+from edge.view.enrol import enrol
+from tests.support import render
+
+BY_NAME = {change.name: change for change in CHANGES}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_change_alters_the_picture_and_nothing_else_of_it(room, name):
+    change, frame = BY_NAME[name], room.copy()
+    after = [change.apply(frame, seconds) for seconds in (0.5, 2.5)]
+
+    assert np.array_equal(frame, room), "the frame that was given is left alone"
+    assert all(one.shape == room.shape and one.dtype == np.uint8 for one in after)
+    altered = any(not np.array_equal(one, room) for one in after)
+    assert altered is (name != "nothing")
+    assert np.array_equal(change.apply(frame, 2.5), after[1]), "the same moment looks the same"
+
+
+def test_a_mount_that_sags_is_known_for_a_few_pixels_and_not_for_many(room):
+    view = enrol(list(render.still(room, 12)), [()] * 12, camera=bytes(16), enforce=True)
+    for pixels, known in ((1, True), (4, True), (40, False)):
+        reading = ViewCheck(view).read(sagging(pixels)(room, 3.0), S, ())
+        assert (reading.reasons_open == ()) is known, pixels
+
+
+def _blocked(seconds: float, reason: Reason) -> Lived:
+    """Ten seconds, of which so many are blocked."""
+    decisions = [
+        FrameDecision(
+            number,
+            number * 100 * MS,
+            Outcome.BLOCK if number < seconds * 10 else Outcome.PASS,
+            Context.CONTROLLED,
+            (reason,) if number < seconds * 10 else (),
+        )
+        for number in range(100)
+    ]
+    return Lived("till", BY_NAME["lamp off and on"], account(decisions, 0))
+
+
+def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
+    (clear,) = day_figures([_blocked(2, Reason.VIEW_FADED)])
+    (wrong,) = day_figures([_blocked(2, Reason.VIEW_FOREIGN)])
+    (little,) = day_figures([_blocked(0.1, Reason.VIEW_FOREIGN)])
+
+    assert (clear.value, clear.holds) == (80.0, True)
+    assert (wrong.value, wrong.holds) == (80.0, False)
+    assert (little.value, little.holds) == (99.0, True)
+    assert "VIEW_FADED 2.0 s" in clear.name
+    assert clear.target == ">= 99 or VIEW_FADED"
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "name", [n for n in BY_NAME if n not in ("lamp off and on", "night, infrared")]
+)
+def test_a_real_room_stays_known_or_names_the_change(data_dir, face_model, name):
+    """Lamp and night cost this room more, while somebody is there whom no model finds."""
+    path = data_dir / "video" / "static_room_one_person_at_a_time.mp4"
+    clip = Clip(path, path.stem, True, Mount.STATIONARY, path.stem)
+    footage = decode(clip, FaceBoxes(face_model), until_ns=20 * S)
+    bodies, change = Bodies(), BY_NAME[name]
+    found = lived(change, footage, enrol_view(footage, bodies), bodies, Policy.load("strict"))
+
+    (figure,) = day_figures([Lived(clip.name, change, found)])
+
+    assert figure.holds, figure
+    assert found.passed_ns > 0
