@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -143,4 +144,5 @@ def _reachable(graph: Graph, start: str) -> set[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `... | head` ends it without a traceback
     sys.exit(main())
