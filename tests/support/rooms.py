@@ -29,6 +29,7 @@ from tests.support.render import View
 
 FPS = 30
 WIDE, TV, SQUARE, PORTRAIT, STRIP = (640, 360), (640, 480), (512, 512), (360, 640), (960, 400)
+NEAR = "VIEW_PARTIAL"  # 72 and 56 % of the picture is the person
 _EMPTY = 50  # frames before somebody comes
 _ENTERS = 15  # frames that takes
 
@@ -48,6 +49,7 @@ class Recipe:
     noise: float = 1.5  # grey levels
     quality: int = 90  # JPEG
     mirrored: bool = False
+    true_causes: str = ""  # what rightly blocks it, for the manifest
 
 
 def _breathing(number: int) -> float:
@@ -69,7 +71,9 @@ def _house(kind: str, number: int) -> str:
 
 RECIPES = (
     Recipe("bedroom_visitor", WIDE, _house("bedroom", 12), "woman", 0.8, 0.5),
-    Recipe("bedroom_near", TV, _house("bedroom", 40), "woman", 1.5, 0.5, light=_breathing),
+    Recipe(
+        "bedroom_near", TV, _house("bedroom", 40), "woman", 1.5, light=_breathing, true_causes=NEAR
+    ),
     Recipe("kitchen_visitor", TV, _house("kitchen", 5), "woman", 0.7, 0.35, light=_settling),
     Recipe("kitchen_portrait", PORTRAIT, _house("kitchen", 31), "woman", 0.55, 0.5),
     Recipe("bathroom_square", SQUARE, _house("bathroom", 9), "woman", 0.75, 0.6, quality=45),
@@ -86,7 +90,7 @@ RECIPES = (
     Recipe("standing_face", TV, _house("bedroom", 55), "woman", 0.9, 0.5, stays=True),
     Recipe("bathroom_visitor", TV, _house("bathroom", 33), "woman", 0.8, 0.55, light=_settling),
     Recipe("bedroom_wide", WIDE, _house("bedroom", 120), "woman", 0.9, 0.6, quality=50),
-    Recipe("kitchen_near", WIDE, _house("kitchen", 88), "woman", 1.5, 0.4),
+    Recipe("kitchen_near", WIDE, _house("kitchen", 88), "woman", 1.5, 0.4, true_causes=NEAR),
     Recipe("bedroom_tall", PORTRAIT, _house("bedroom", 101), "woman", 0.5, 0.45),
     Recipe("rendered_square", SQUARE, "rendered:31", "woman", 0.7, 0.5, quality=45),
     Recipe("rendered_back", TV, "rendered:32", "back", 0.9, 0.4, light=_breathing),
@@ -116,12 +120,14 @@ def make(recipe: Recipe, data: Path) -> Iterator[View]:
 def write(recipes: tuple[Recipe, ...], data: Path, out: Path) -> None:
     """Write recordings and their manifest."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = ["file,kind,source,camera,setting,scene"]
+    rows = ["file,kind,source,camera,setting,scene,true_causes"]
     for number, recipe in enumerate(recipes, 1):
         print(f"[{number}/{len(recipes)}] {recipe.name}", flush=True)
         render.write_clip(out / f"{recipe.name}.mp4", make(recipe, data), FPS)
         name = f"{recipe.name}.mp4"
-        rows.append(f"{name},video,own:{recipe.name}/{name},stationary,controlled,indoor")
+        rows.append(
+            f"{name},video,own:{recipe.name}/{name},stationary,controlled,indoor,{recipe.true_causes}"
+        )
     (out / "MANIFEST.csv").write_text("\n".join(rows) + "\n")
 
 
