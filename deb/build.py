@@ -135,7 +135,8 @@ def site_packages(work: Path, python: tuple[int, int]) -> Path:
     (wheel,) = wheels.glob("framegate-*.whl")
     version = f"{python[0]}.{python[1]}"
     options = ("--python-version", version, "--only-binary", ":all:", "--no-compile")
-    _run(*pip, "install", *options, "--target", str(out), str(wheel))
+    # pip itself goes along: `framegate models pull` fetches with it, and Debian's is not seen here
+    _run(*pip, "install", *options, "--target", str(out), str(wheel), "pip")
     shutil.rmtree(out / "bin", ignore_errors=True)  # commands of the dependencies, and our own
     return out
 

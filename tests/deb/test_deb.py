@@ -140,6 +140,7 @@ echo "version: $(framegate --version)"
 echo "user: $(getent passwd framegate | cut -d: -f7)"
 echo "cache: $(stat -c '%U %a' /var/cache/framegate)"
 find /usr/lib/framegate -name __pycache__ | grep -q . && echo "byte code: yes"
+/usr/lib/framegate/bin/python3 -I -m pip --version >/tmp/pip && echo "pip: yes"
 framegate config show > /tmp/shown && echo "config show: yes"
 printf 'source = "0"\ndevice = "d.toml"\nsession = "s.toml"\n[log]\nkeep_months = 1x\n' > g.toml
 framegate config check g.toml 2>&1 | sed 's/^/check: /' || true
@@ -173,7 +174,7 @@ def test_it_installs_runs_upgrades_and_goes_in_a_clean_root(tmp_path):
     assert f"version: framegate {VERSION}" in printed
     assert "user: /usr/sbin/nologin" in printed
     assert "cache: framegate 750" in printed
-    for what in ("byte code", "config show", "again", "whole", "removed", "cache gone"):
+    for what in ("byte code", "pip", "config show", "again", "whole", "removed", "cache gone"):
         assert f"{what}: yes" in printed
     assert any(line.startswith("check: ") and "g.toml" in line for line in printed)
     assert any(line.startswith("purge: ") and "/etc/framegate stays" in line for line in printed)
