@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from edge.frames import lifecycle
 from edge.frames.lifecycle import CameraHello, Failed, Go, Lifecycle, SourceNote
 from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_captured
 from edge.frames.pool import Pool
-from edge.frames.settings import CaptureSettings, Picture, PoolSize
+from edge.frames.settings import CaptureSettings, Outlet, Picture, PoolSize
 from edge.heartbeat import Beats, Role
 from edge.sandbox.decoder import Needs, confine
 
@@ -104,6 +105,34 @@ class Deliverer:
         ipc.send(self._gate, encode(SourceEnd(why, self.sequence)))
 
 
+class FanOut:
+    """Delivers each frame to several gates: a pool, slots and a count of its own each."""
+
+    def __init__(self, first: Deliverer, *others: Deliverer) -> None:
+        """The camera writes straight into the pool of `first`; the others get copies."""
+        self._first = first
+        self._others = others
+
+    def room(self) -> np.ndarray | None:
+        """Where the camera may write its next frame; None if it has to be copied from elsewhere."""
+        return self._first.room()
+
+    def deliver(self, shot: Shot) -> None:
+        """Hand one frame to every gate.
+
+        Raises:
+            ipc.PeerGone: one of them is gone, and with it this guard.
+        """
+        for other in self._others:
+            other.deliver(shot)  # before the first has it, who may wipe it where it lies
+        self._first.deliver(shot)
+
+    def end(self, why: End) -> None:
+        """Tell every gate that nothing follows."""
+        for deliverer in (*self._others, self._first):
+            deliverer.end(why)
+
+
 class Heart(threading.Thread):
     """Beats for the capture process while its main thread runs; stops with the process.
 
@@ -111,14 +140,16 @@ class Heart(threading.Thread):
     stopped: the gate sees that no frames come, the heartbeat goes on.
     """
 
-    def __init__(self, beats: Beats, clock: BootClock) -> None:
+    def __init__(self, pages: Sequence[Beats], clock: BootClock) -> None:
+        """`pages` are those of the guards that get this camera's frames."""
         super().__init__(daemon=True, name="heartbeat")
-        self._beats = beats
+        self._pages = pages
         self._clock = clock
 
     def run(self) -> None:
         while True:
-            self._beats.beat(Role.CAPTURE, self._clock.now_ns())
+            for beats in self._pages:
+                beats.beat(Role.CAPTURE, self._clock.now_ns())
             time.sleep(BEAT_NS / 1e9)
 
 
@@ -141,7 +172,8 @@ def _serve(settings: CaptureSettings) -> int:
     """
     clock = BootClock()
     parent = socket.socket(fileno=settings.parent_fd)
-    gate = ipc.attach(settings.gate_fd)
+    own = Outlet(settings.gate_fd, settings.pool_fd, settings.beats_fd)
+    outlets = [(outlet, ipc.attach(outlet.gate_fd)) for outlet in (own, *settings.others)]
     try:
         for lacking in confine(Needs.of(settings.source)):
             print(f"capture: {lacking}; it decodes without that layer", file=sys.stderr)
@@ -155,12 +187,21 @@ def _serve(settings: CaptureSettings) -> int:
     size = _next_message(parent)
     if not isinstance(size, PoolSize):
         return 0
-    pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, camera.layout)
-    Heart(Beats.attach(settings.beats_fd), clock).start()
+    deliverers = [
+        Deliverer(
+            gate,
+            Pool(outlet.pool_fd, size.slots, size.slot_bytes, camera.layout),
+            camera.height,
+            camera.width,
+            camera.layout,
+        )
+        for outlet, gate in outlets
+    ]
+    Heart([Beats.attach(outlet.beats_fd) for outlet, _ in outlets], clock).start()
     if not isinstance(_next_message(parent), Go):
         return 0
     scheduling.settle()
-    deliverer = Deliverer(gate, pool, camera.height, camera.width, camera.layout)
+    deliverer = deliverers[0] if len(deliverers) == 1 else FanOut(*deliverers)
     return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns, parent)
 
 
@@ -173,7 +214,7 @@ def _next_message(parent: socket.socket) -> Lifecycle:
     return lifecycle.decode(ipc.await_word(parent, ipc.SHORT_MESSAGE))
 
 
-def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
+def pass_on(camera: Camera, deliverer: Deliverer | FanOut, max_lag_ns: int) -> bool:
     """Deliver what the camera gives until it ends; whether that was anything.
 
     Args:
@@ -202,7 +243,7 @@ def pass_on(camera: Camera, deliverer: Deliverer, max_lag_ns: int) -> bool:
 def _deliver(
     camera: Camera,
     source: str,
-    deliverer: Deliverer,
+    deliverer: Deliverer | FanOut,
     clock: BootClock,
     max_lag_ns: int,
     parent: socket.socket,

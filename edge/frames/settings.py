@@ -29,6 +29,15 @@ class PoolSize:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where the frames of a camera go for one matcher; descriptors that capture inherits."""
+
+    gate_fd: int
+    pool_fd: int
+    beats_fd: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureSettings:
     """Which camera to open; the descriptors it inherits."""
 
@@ -38,6 +47,7 @@ class CaptureSettings:
     gate_fd: int
     pool_fd: int
     beats_fd: int
+    others: tuple[Outlet, ...] = ()  # of the other matchers on this camera
 
 
 @dataclass(frozen=True, slots=True)

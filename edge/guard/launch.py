@@ -11,7 +11,7 @@ import math
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge import ipc
@@ -25,11 +25,11 @@ from edge.frames.lifecycle import CameraHello, Failed, Go, Ready, SourceNote
 from edge.frames.output_format import Part
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
-from edge.frames.settings import CaptureSettings, GateSettings, PoolSize
+from edge.frames.settings import CaptureSettings, GateSettings, Outlet, PoolSize
 from edge.guard.board import port_of, start_bridge, start_virtual_board
 from edge.guard.plan import VIRTUAL, CheckedPlan
 from edge.guard.processes import Child, spawn_from_template
-from edge.heartbeat import Beats, Role
+from edge.heartbeat import Beats
 from edge.lease import Binding
 from edge.masking.polygons import covers_all
 from edge.view.view_file import ViewFile
@@ -62,23 +62,55 @@ class Launch:
         self.decider: socket.socket | None = None
         self._bridge_end: socket.socket | None = None
         self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
+        self.outlet: Outlet | None = None  # of one that gets another's camera
+        self._outlet_end: socket.socket | None = None
+        self._others: tuple[Launch, ...] = ()  # that get this one's camera
         self._theirs: list[socket.socket] = []  # ends of children that are not started yet
 
-    def spawn(self, socket_path: Path) -> None:
+    def spawn(self, socket_path: Path, others: Sequence[Launch] = ()) -> None:
         """Start the processes that need no more than descriptors.
 
         Args:
             socket_path: of the matcher's socket.
+            others: begun already; they get frames of this camera too.
         """
-        self._pool_fd, self._ring_fd = Pool.memory(), Ring.memory()
-        self.memory += [self._pool_fd, self._ring_fd]
+        gate_capture, own = self._plan_matcher(socket_path)
         self._camera, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._camera.settimeout(START_S)
+        self.sockets.append(self._camera)
+        ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
+        self._plan("capture", ends, {"beats_fd": own.beats_fd, "pool_fd": own.pool_fd})
+        self._others = tuple(others)
+        plan = self._checked.plan
+        if self._checked.interlocked and plan.board == VIRTUAL:
+            self.children["board"] = start_virtual_board(
+                self._checked.store.board_key(), plan.board_arguments, plan.line_fd
+            )
+        self._spawn()
+        for other in others:
+            other.release_outlet()
+
+    def spawn_beside(self, socket_path: Path) -> None:
+        """Start a gate and a decider for another matcher, on a camera that is started later."""
+        end, self.outlet = self._plan_matcher(socket_path)
+        self._outlet_end = end
+        self._spawn()
+
+    def release_outlet(self) -> None:
+        """Capture has its end of the channel now."""
+        if self._outlet_end is not None:
+            self._outlet_end.close()
+            self._outlet_end = None
+
+    def _plan_matcher(self, socket_path: Path) -> tuple[socket.socket, Outlet]:
+        """Gate and decider are to be started; returns capture's end of the gate's channel."""
+        self._pool_fd, self._ring_fd = Pool.memory(), Ring.memory()
+        self.memory += [self._pool_fd, self._ring_fd]
         gate_capture, capture_gate = ipc.pair()
         self.gate, gate_parent = ipc.pair()
         self.decider, decider_parent = ipc.pair()
         decider_gate, gate_decider = ipc.pair()
-        self.sockets += [self._camera, self.gate, self.decider]
+        self.sockets += [self.gate, self.decider]
         decider = {"gate_fd": decider_gate, "parent_fd": decider_parent}
         if self._checked.interlocked:
             decider["bridge_fd"], self._bridge_end = ipc.pair()
@@ -87,8 +119,6 @@ class Launch:
         listener.bind(str(socket_path))
         listener.listen(4)
         memory = {"beats_fd": self._beats.fd, "pool_fd": self._pool_fd}
-        ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
-        self._plan("capture", ends, memory)
         ends = {
             "capture_fd": capture_gate,
             "decider_fd": gate_decider,
@@ -97,28 +127,36 @@ class Launch:
         }
         self._plan("gate", ends, {**memory, "ring_fd": self._ring_fd})
         self._plan("decider", decider, memory)
-        plan = self._checked.plan
-        if self._checked.interlocked and plan.board == VIRTUAL:
-            self.children["board"] = start_virtual_board(
-                self._checked.store.board_key(), plan.board_arguments, plan.line_fd
-            )
-        self._spawn()
+        return gate_capture, Outlet(gate_capture.fileno(), self._pool_fd, self._beats.fd)
 
-    def configure(self, token: str) -> None:
+    def configure(self, token: str, tokens: Sequence[str] = ()) -> None:
         """Open the camera, and send each process its settings.
 
         Args:
             token: what the matcher must show.
+            tokens: what those of the others must show, in their order.
 
         Raises:
             CameraError: the camera cannot be used.
             ipc.PeerGone: a process that was started is gone.
         """
-        checked, plan = self._checked, self._checked.plan
-        max_lag_ns = checked.device.max_lag_ms * MS
-        settings = CaptureSettings(plan.source, max_lag_ns, **self._numbers["capture"])
+        plan = self._checked.plan
+        max_lag_ns = self._checked.device.max_lag_ms * MS
+        outlets = tuple(other.outlet for other in self._others if other.outlet is not None)
+        settings = CaptureSettings(
+            plan.source, max_lag_ns, **self._numbers["capture"], others=outlets
+        )
         self._configure("capture", settings)
         hello = hello_of(self._camera)
+        size = self._configure_matcher(hello, token)
+        for other, shown in zip(self._others, tokens, strict=True):
+            other._configure_matcher(hello, shown)  # its pool has this size as well
+        ipc.tell(self._camera, lifecycle.encode(size))
+        self._start_bridge()
+
+    def _configure_matcher(self, hello: CameraHello, token: str) -> PoolSize:
+        """Make pool and ring for this camera's picture, and tell gate and decider."""
+        checked, plan = self._checked, self._checked.plan
         identity, picture = hello.identity, hello.picture
         fingerprint = ViewFile.from_bytes(checked.view) if checked.view else None
         known = self._known(identity, fingerprint)
@@ -133,7 +171,6 @@ class Launch:
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(part.bytes, fd=self._ring_fd)
         size = PoolSize(pool.slots, pool.slot_bytes)
-        ipc.tell(self._camera, lifecycle.encode(size))
         self._configure(
             "decider",
             DeciderSettings(
@@ -176,7 +213,7 @@ class Launch:
                 **self._numbers["gate"],
             ),
         )
-        self._start_bridge()
+        return size
 
     def go(self) -> None:
         """All are ready: let the camera deliver."""
@@ -197,13 +234,13 @@ class Launch:
         )  # it parses hostile video
         return SourceNote(max(0, note.lost), words or "part of it was not given")
 
-    def await_ready(self, name: str) -> None:
-        """Wait until the gate or the decider says that it is ready."""
+    def await_ready(self, name: str, beat: Callable[[], None]) -> None:
+        """Wait until the gate or the decider says that it is ready; `beat` meanwhile."""
         channel = self.gate if name == "gate" else self.decider
         assert channel is not None
         deadline_ns = self._clock.now_ns() + round(START_S * 1e9)
         while True:
-            self._beats.beat(Role.PARENT, self._clock.now_ns())
+            beat()
             select.select([channel], [], [], _TURN_S)
             try:
                 data = ipc.receive(channel)
@@ -227,9 +264,15 @@ class Launch:
     def _spawn(self) -> None:
         """Start what is planned; this side lets go of their sockets."""
         parts = {
-            name: (_MODULES[name], tuple(numbers.values()))
-            for name, numbers in self._numbers.items()
+            name: (_MODULES[name], tuple(self._numbers[name].values()))
+            for name in _MODULES  # in this order: the template becomes the last one
+            if name in self._numbers
         }
+        if "capture" in parts:
+            module, fds = parts["capture"]
+            taken = [other.outlet for other in self._others if other.outlet is not None]
+            more = [fd for o in taken for fd in (o.gate_fd, o.pool_fd, o.beats_fd)]
+            parts["capture"] = (module, (*fds, *more))
         self.children.update(spawn_from_template(_SHARED, parts, START_S))
         for end in self._theirs:
             end.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,6 +53,44 @@ class Plan:
     audit: Path = Path("audit")
     inbox: Path | None = None  # folder where consent is handed in and taken back
     line_fd: int = -1  # where a virtual board writes its interlock's transitions
+    name: str = ""  # of a matcher that shares the camera of another plan's
+    others: tuple[Plan, ...] = ()  # the matchers that share this plan's camera, see `beside`
+    off_limits: tuple[Path, ...] = ()  # logs of the others, which this plan's matcher may not read
+
+
+def share(plan: Plan, others: Iterable[Plan]) -> Plan:
+    """`plan`, on whose camera each of `others` has a matcher as well.
+
+    Each keeps its own session, matcher and log, and has nothing to do with the board: its
+    line is the first matcher's alone.
+
+    Raises:
+        UsageError: two have one name, or one log.
+    """
+    asked = list(others)
+    logs = [plan.audit, *(other.audit for other in asked)]
+    names = [other.name for other in asked]
+    for what, given in (("name", names), ("log", [str(log) for log in logs])):
+        twice = sorted({word for word in given if given.count(word) > 1})
+        if twice:
+            raise UsageError(f"each matcher on one camera needs a {what} of its own: {twice[0]}")
+    made = [
+        replace(
+            plan,
+            name=other.name,
+            session=other.session,
+            matcher=other.matcher,
+            confinement=other.confinement,
+            results=other.results,
+            escaped=other.escaped,
+            audit=other.audit,
+            inbox=None,
+            others=(),
+            off_limits=tuple(log for log in logs if log != other.audit),
+        )
+        for other in asked
+    ]
+    return replace(plan, others=tuple(made), off_limits=tuple(logs[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +164,7 @@ def examine(
     if device is not None and session is not None:
         record, lane = device, session
         faults.of(lambda: _require_real_board(plan, record, lane))
+        faults.of(lambda: _require_no_line(plan, lane))
     faults.of(lambda: _require_inbox(plan, device))
     if device is not None:
         record, keys = device, store
@@ -142,6 +181,13 @@ def examine(
         if plan.matcher and session is not None and device is not None:
             lane, record = session, device
             faults.of(lambda: check_matcher(lane.operation, record.matcher_models, pack))
+    for other in plan.others:
+        known = {str(err) for err in faults.errors}  # of the record that they share
+        faults.errors += [
+            UsageError(f"matcher {other.name}: {err}")
+            for err in examine(other)[1]
+            if str(err) not in known
+        ]
     if faults.errors:
         return None, faults.errors
     assert store and device_bytes and session_bytes and device and session
@@ -186,6 +232,11 @@ def _require_inbox(plan: Plan, device: Device | None) -> None:
             f"{plan.device}: [witness] alarm: expected a file in a folder that is there, "
             f"got {device.fork_alarm}"
         )
+    if device is not None and device.receipts and plan.name:
+        raise UsageError(
+            f"{plan.device} asks for receipts of consent, which the first matcher's session "
+            f"takes in: expected no other matcher on its camera, got {plan.name}"
+        )
     if device is not None and device.receipts and plan.inbox is None:
         raise UsageError(
             f"{plan.device} asks for receipts of consent: name the folder where they are "
@@ -207,6 +258,15 @@ def _require_program(plan: Plan) -> None:
     """The matcher's program is there, so that its loss cannot be its absence."""
     if plan.matcher:
         sandbox.program_of(plan.matcher)
+
+
+def _require_no_line(plan: Plan, session: Session) -> None:
+    """The board's line guards the first matcher alone; another could not be held by it."""
+    if plan.name and session.operation.identifying:
+        raise UsageError(
+            f"{plan.session}: lane {session.operation.value} needs the board's line, which guards "
+            "the first matcher on a camera only: name it first, or give it a camera of its own"
+        )
 
 
 def _require_real_board(plan: Plan, device: Device, session: Session) -> None:
@@ -260,7 +320,7 @@ def _confinement(
 
 def own_files(plan: Plan) -> OwnFiles:
     """What of the plan is the guard's own."""
-    secret = (store_folder(plan.keys), plan.audit, plan.inbox)
+    secret = (store_folder(plan.keys), plan.audit, plan.inbox, *plan.off_limits)
     signed = (plan.device, plan.session, plan.policy, bundle_file(plan.pack))
     return OwnFiles(
         tuple(path for path in secret if path is not None),

@@ -13,7 +13,8 @@ import os
 import secrets
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from edge import ipc, scheduling
 from edge.audit.schema import Board, Context
@@ -72,7 +73,10 @@ class Guard:
         self.beats = Beats.create()
         self._launch = Launch(checked, self.beats, say)
         self.children = self._launch.children
-        self.over = False
+        self.others = tuple(
+            Guard(other, partial(_say_of, say, other.name)) for other in plan.others
+        )
+        self._over = False  # its own gate has given all
         self.source_note: SourceNote | None = None  # what of a recording was not given
         self.failure: str | None = None
         self.matcher = MatcherSupervisor(
@@ -96,6 +100,11 @@ class Guard:
     def board_kind(self) -> Board:
         """What the log's start says; known when the camera is."""
         return self._launch.board_kind
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream ended, for every matcher on it."""
+        return self._over and all(other.over for other in self.others)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -130,16 +139,32 @@ class Guard:
 
         What gate and decider have to tell is heard once a turn: it feeds displays.
         """
-        now_ns = self._clock.now_ns()
-        self.beats.beat(Role.PARENT, now_ns)
-        assert self._gate is not None and self._decider is not None
+        group = (self, *self.others)
+        self._beat()
         poll = select.poll()
-        for child in self.children.values():
-            poll.register(child.pidfd, select.POLLIN)
-        for fd in self.matcher.fds():
+        for fd in (fd for guard in group for fd in guard.fds()):
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(TURN_MS)}
-        self.beats.beat(Role.PARENT, self._clock.now_ns())
+        for guard in group:
+            guard.attend(ready)
+        for other in self.others:
+            other.source_note = self.source_note
+            if other.failure is not None and self.failure is None:
+                self.failure = f"matcher {other.plan.name}: {other.failure}"
+
+    def _beat(self) -> None:
+        for guard in (self, *self.others):
+            guard.beats.beat(Role.PARENT, self._clock.now_ns())
+
+    def fds(self) -> list[int]:
+        """What ends a turn early when it is ready."""
+        return [*(child.pidfd for child in self.children.values()), *self.matcher.fds()]
+
+    def attend(self, ready: set[int]) -> None:
+        """This guard's part of a turn, `ready` being the descriptors that are."""
+        now_ns = self._clock.now_ns()
+        assert self._gate is not None and self._decider is not None
+        self.beats.beat(Role.PARENT, now_ns)
         self._reap([child for child in self.children.values() if child.pidfd in ready])
         self._end_a_hung_model(now_ns)
         with contextlib.suppress(ipc.PeerGone):
@@ -148,7 +173,7 @@ class Guard:
             for data in ipc.drain(self._gate):
                 self._gate_message(data)
         with contextlib.suppress(ipc.PeerGone):  # the gate is gone: its end is seen by itself
-            self.matcher.turn(ready, now_ns, over=self.over)
+            self.matcher.turn(ready, now_ns, over=self._over)
         self._tell_matcher(now_ns)
         if self.matcher.escaped and not self._escape_logged:
             with contextlib.suppress(ipc.PeerGone):  # all is revoked, and the log says why
@@ -167,9 +192,16 @@ class Guard:
     def close(self) -> None:
         """End every process in order: the decider writes the end of its log first."""
         scheduling.give_back()
-        self._hear_last_words()
+        group = (self, *self.others)
+        _hear_last_words(group, self._clock)
+        for guard in group:
+            guard.end()
+
+    def end(self) -> None:
+        """End this guard's own processes, whose last words were heard."""
         for channel in self._launch.sockets:
             channel.close()
+        self._launch.release_outlet()
         for name in ("decider", "bridge", "gate"):
             if name in self.children:
                 self.children[name].end(wait_s=3.0)
@@ -186,49 +218,49 @@ class Guard:
             self._folder.close()
             self._folder = None
 
-    def _hear_last_words(self) -> None:
-        """Say that this is the end, and take what gate and decider still have to tell."""
+    def speakers(self) -> dict[socket.socket, Callable[[bytes], None]]:
+        """Say that this is the end: the channels that may still tell something, and who hears."""
         hear = {"gate": self._gate_message, "decider": self._decider_message}
         channels = {"gate": self._gate, "decider": self._decider}
-        speaking = {c: hear[name] for name, c in channels.items() if c and name in self.children}
         for child in self.children.values():
             child.dismiss()
-        for channel in speaking:
-            with contextlib.suppress(OSError):  # it is gone already
-                channel.shutdown(socket.SHUT_WR)
-        until_ns = self._clock.now_ns() + LAST_WORDS_NS
-        while speaking and self._clock.now_ns() < until_ns:
-            for channel in select.select(list(speaking), [], [], TURN_MS / 1000)[0]:
-                try:
-                    for data in ipc.drain(channel):
-                        speaking[channel](data)
-                except ipc.PeerGone:
-                    del speaking[channel]
         self._gate = self._decider = None
+        return {c: hear[name] for name, c in channels.items() if c and name in self.children}
 
     # starting
 
     def _start(self) -> None:
         sweep()
-        self._folder = RunFolder()
         scheduling.hold_real_time(RT_PRIORITY)
         ipc.hide_memory()
-        launch = self._launch
-        launch.spawn(self._folder.socket)
-        self._gate, self._decider = launch.gate, launch.decider
-        launch.configure(self.token)
-        launch.await_ready("gate")
+        launch, group = self._launch, (self, *self.others)
+        for guard in group:
+            guard._folder = RunFolder()
+        for other in self.others:
+            assert other._folder is not None
+            other._launch.spawn_beside(other._folder.socket)
+        assert self._folder is not None
+        launch.spawn(self._folder.socket, [other._launch for other in self.others])
+        for guard in group:
+            guard._gate, guard._decider = guard._launch.gate, guard._launch.decider
+        launch.configure(self.token, [other.token for other in self.others])
+        for guard in group:
+            guard._launch.await_ready("gate", self._beat)
+            guard._begin_matcher()
+        for guard in group:
+            guard._launch.await_ready("decider", self._beat)
+        self._await_board()
+        self._await_matchers()
+        launch.go()
+
+    def _begin_matcher(self) -> None:
         if self.ring is None or not self.ring.sealed:
             raise GuardError("the gate did not seal the release ring")
         self.matcher.start(lambda: self.environment, self._clock.now_ns())
-        launch.await_ready("decider")
-        self._await_board()
-        self._await_matcher()
-        launch.go()
 
     def _first_lost(self) -> str:
         """Which process was lost in the middle of a start; its channel broke first."""
-        children = list(self.children.values())
+        children = [c for guard in (self, *self.others) for c in guard.children.values()]
         until_ns = self._clock.now_ns() + LAST_WORDS_NS
         while self._clock.now_ns() < until_ns:
             ended = [child for child in children if child.process.poll() is not None]
@@ -248,16 +280,19 @@ class Guard:
                 self._say("LINK_LOST: the board has not answered; the guard starts blocked")
                 return
 
-    def _await_matcher(self) -> None:
-        """Give a matcher the time to load what it needs, so that it misses nothing."""
+    def _await_matchers(self) -> None:
+        """Give each matcher the time to load what it needs, so that it misses nothing."""
         deadline_ns = self._clock.now_ns() + MATCHER_WAIT_NS
-        matcher = self.matcher
-        while matcher.child is not None and not matcher.connected and self.failure is None:
+        group = (self, *self.others)
+        while self.failure is None and (
+            late := [g for g in group if g.matcher.child is not None and not g.matcher.connected]
+        ):
             self.turn()
             if self._clock.now_ns() > deadline_ns:
-                self._say(
-                    "MATCHER_LOST: the matcher has not connected; the guard starts without it"
-                )
+                for guard in late:
+                    guard._say(
+                        "MATCHER_LOST: the matcher has not connected; the guard starts without it"
+                    )
                 return
 
     # watching
@@ -273,8 +308,9 @@ class Guard:
             return
         match lifecycle.decode(data):
             case Over():
-                self.over = True
-                self.source_note = self._launch.source_note()
+                self._over = True
+                if not self.plan.name:  # the camera is the first matcher's
+                    self.source_note = self._launch.source_note()
             case MatcherResult(subject, score, comparisons):
                 result = Result(subject, score, comparisons)
                 self._results.take(result, self._clock.now_ns())
@@ -301,9 +337,9 @@ class Guard:
     def _reap(self, ended: list[Child]) -> None:
         lost = {child.name for child in ended}
         # whichever end is seen first: others may end of the gate's end before it is seen itself
-        if self.ring is not None and ("gate" in lost or (lost and not self.over)):
+        if self.ring is not None and ("gate" in lost or (lost and not self._over)):
             self.ring.wipe_all()
-        if ended and not self.over and self.failure is None:
+        if ended and not self._over and self.failure is None:
             self.failure = first_lost(self.children.values(), ended).describe_end()
 
     def _end_a_hung_model(self, now_ns: int) -> None:
@@ -323,8 +359,28 @@ class Guard:
         """The stream is over: a matcher that reads to the end gets the time to say so."""
         deadline_ns = self._clock.now_ns() + 3 * S
         while (
-            self.matcher.child is not None
+            any(guard.matcher.child is not None for guard in (self, *self.others))
             and self.failure is None
             and self._clock.now_ns() < deadline_ns
         ):
             self.turn()
+
+
+def _say_of(say: Callable[[str], None], name: str, line: str) -> None:
+    say(f"matcher {name}: {line}")
+
+
+def _hear_last_words(group: Sequence[Guard], clock: BootClock) -> None:
+    """Say that this is the end, and take what gates and deciders still have to tell."""
+    speaking = {channel: hear for guard in group for channel, hear in guard.speakers().items()}
+    for channel in speaking:
+        with contextlib.suppress(OSError):  # it is gone already
+            channel.shutdown(socket.SHUT_WR)
+    until_ns = clock.now_ns() + LAST_WORDS_NS
+    while speaking and clock.now_ns() < until_ns:
+        for channel in select.select(list(speaking), [], [], TURN_MS / 1000)[0]:
+            try:
+                for data in ipc.drain(channel):
+                    speaking[channel](data)
+            except ipc.PeerGone:
+                del speaking[channel]

@@ -33,6 +33,7 @@ def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         isolation.python("edge.cli", *command),
         cwd=place,
+        env=isolation.environment(),
         capture_output=True,
         text=True,
         timeout=90,
