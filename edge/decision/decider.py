@@ -39,7 +39,7 @@ from edge.reasons import Reason
 
 TURN_MS = 40  # between two turns at most...
 PAUSE_S = 0.020  # ...and at least: what comes within it is heard together
-REST_S = 0.040  # the same while the picture is rested
+REST_S = 0.080  # the same while the picture is rested: less than an evidence period
 LAST_WORDS_NS = 1 * S  # how long the end of the guard waits for the gate's
 GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell again
 
