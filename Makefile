@@ -14,10 +14,10 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: setup cases help demo check fast long test policy bench bench-load soak mutants clips hil pico deb clean
+.PHONY: setup cases help demo check fast long test policy bench bench-load soak mutants clips hil pico deb arm64 clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) clips ## set up: then .venv/bin/framegate init, and a daemon runs
 
@@ -65,6 +65,9 @@ soak: $(TESTED) clips ## an hour: the whole daemon with churn (MINUTES=60), a mi
 	@FRAMEGATE_STEPS=1000000 $(BIN)/python -m pytest tests/frames/test_gate_machine.py $(ARGS)
 	@$(BIN)/python -m bench.audit.kills --kills 1000
 	@$(BIN)/python -m bench.soak.run --minutes $(or $(MINUTES),60)
+
+arm64: $(TESTED) clips ## the suite on an emulated ARM computer with its board (MACHINE=pi-5-class, ARGS=--all)
+	@$(BIN)/framegate device test $(if $(MACHINE),--machine $(MACHINE)) $(ARGS)
 
 cases: $(TESTED) clips ## inputs that strangers bring, each with what is right and what is found (ARGS=recordings)
 	@$(BIN)/python -m tests.cases $(ARGS)

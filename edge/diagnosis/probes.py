@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from edge.clock import synchronised
 from edge.diagnosis import findings as doctor
 from edge.diagnosis.findings import Finding
+from edge.diagnosis.wheels import processor
 from edge.errors import GuardError, SandboxError
 from edge.version import BUILT_S
 
@@ -28,6 +31,7 @@ def examine(keys_dir: Path | None, place: Path, log: Path | None) -> list[Findin
         log: an audit log to verify, if there is one.
     """
     findings = [
+        processor(platform.machine(), 64 if sys.maxsize > 2**32 else 32),
         doctor.sealed_memory(_sealed_memory()),
         doctor.process_handles(_works(_pidfd)),
         doctor.sandbox(_sandbox()),

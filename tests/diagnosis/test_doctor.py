@@ -13,6 +13,7 @@ from edge.cli import main
 from edge.commissioning.keys import KeyStore
 from edge.diagnosis import findings as doctor
 from edge.diagnosis.findings import MIB, State
+from edge.diagnosis.wheels import MEASURING, NEEDED, processor
 from edge.policy import engine
 from edge.policy.engine import Policy
 from edge.policy.rules import CHECK_DAYS
@@ -21,6 +22,8 @@ from tests.daemon.test_settings import GOOD as GUARD_TOML
 from tests.support.audit_helpers import start
 
 GOOD = [
+    processor("aarch64", 64),
+    processor("x86_64", 64),
     doctor.sealed_memory(True),
     doctor.process_handles(True),
     doctor.sandbox({}),
@@ -38,6 +41,9 @@ GOOD = [
     doctor.audit("/log", 12, None),
 ]
 POOR = [
+    (processor("armv7l", 32), State.DEGRADED, False),
+    (processor("aarch64", 32), State.DEGRADED, False),
+    (processor("riscv64", 64), State.DEGRADED, False),
     (doctor.sealed_memory(False), State.MISSING, True),
     (doctor.process_handles(False), State.MISSING, True),
     (doctor.sandbox({"landlock": "this kernel has none"}), State.DEGRADED, False),
@@ -141,3 +147,13 @@ def test_a_running_guard_whose_camera_is_silent_is_told_with_its_time(
 
     printed = capsys.readouterr().out
     assert ("No frame has come from the camera for 9 s, since " in printed) is (silent_s > 1)
+
+
+def test_the_doctor_names_what_has_no_wheel_as_the_page_on_devices_does() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "devices.md").read_text()
+
+    for machine in NEEDED:
+        bits = 32 if machine == "armv7l" else 64
+        said = processor(machine, bits).found
+        assert all(name in said for name in NEEDED[machine])
+        assert all(f"`{name}`" in page for name in NEEDED[machine] + MEASURING[machine])

@@ -1,0 +1,213 @@
+"""Starts an emulated device, shows its progress, and takes its results out.
+
+The device's disk is never written: QEMU keeps the changes in a file of its own. The board,
+where wanted, is the firmware's image on an emulated Cortex-M3 beside it, wired by a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.device import machines, payload, suite
+from bench.device.build import Built
+from edge.commissioning.keys import KeyStore
+from edge.errors import UsageError
+from edge.isolation import environment
+
+_RESULTS_MIB = 64
+_LIMIT_S = 7200
+_SAID = "device: "
+_KEYS = "root/.config/framegate"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a device left behind."""
+
+    report: dict[str, Any]
+    folder: Path  # report.json, a log a row, the files kept, console.log
+
+
+def run(
+    machine: machines.Machine,
+    built: Built,
+    rows: Sequence[suite.Row],
+    out: Path,
+    say: Say,
+) -> Ended:
+    """Start the device, let it work through the rows, return what it wrote.
+
+    Raises:
+        UsageError: it ended without a report, or not in time.
+    """
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    with_board = any(row.kind is suite.Kind.BOARD for row in rows)
+    with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
+        keys = KeyStore.init(Path(scratch) / "keys")
+        drives = _drives(built, Path(scratch), keys, rows)
+        with _board(Path(scratch), keys, wanted=with_board) as terminal:
+            command = _command(machine, drives, terminal, interactive=False)
+            _watch(command, out / "console.log", say)
+        return Ended(_report(Path(drives.results), out), out)
+
+
+def shell(machine: machines.Machine, built: Built) -> int:
+    """Start the device with a shell on this terminal; `exit` turns it off."""
+    with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
+        keys = KeyStore.init(Path(scratch) / "keys")
+        drives = _drives(built, Path(scratch), keys, None)
+        with _board(Path(scratch), keys, wanted=True) as terminal:
+            command = _command(machine, drives, terminal, interactive=True)
+            return subprocess.run(command, env=environment(), check=False).returncode
+
+
+def host_decisions(rows: Sequence[suite.Row], out: Path, say: Say) -> dict[str, str]:
+    """Replay the same clips here; SHA-256 of each `decisions.jsonl` by the row's name.
+
+    Raises:
+        UsageError: a replay failed here.
+    """
+    from edge.models.pull import asset
+
+    found = {}
+    for row in rows:
+        if row.kind is not suite.Kind.REPLAY:
+            continue
+        clip = row.name.partition(" ")[2]
+        place = (out / "host" / clip).resolve()
+        arguments = suite.replay_arguments(str(asset(clip)), str(place))
+        say(f"host: {row.name}")
+        done = subprocess.run(
+            [sys.executable, "-I", "-m", "edge.entry", *arguments],
+            cwd=payload.REPOSITORY,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UsageError(f"the replay of {clip} fails on this host: {last}")
+        found[row.name] = hashlib.sha256((place / "decisions.jsonl").read_bytes()).hexdigest()
+    return found
+
+
+def _drives(
+    built: Built, scratch: Path, keys: KeyStore, rows: Sequence[suite.Row] | None
+) -> machines.Drives:
+    from edge.models.catalogue import WHEELS
+    from edge.models.pull import asset
+
+    files = {a.name: asset(a.name) for wheel in WHEELS for a in wheel.assets}
+    extra = {f"{_KEYS}/{path.name}": path.read_bytes() for path in keys.directory.iterdir()}
+    if rows is None:
+        extra["srv/shell"] = b""
+    else:
+        extra["srv/plan.json"] = suite.plan(rows).encode()
+    packed, results = scratch / "payload.tar", scratch / "results.tar"
+    payload.pack(packed, clips=files, extra=extra)
+    with results.open("wb") as blank:
+        blank.truncate(_RESULTS_MIB << 20)
+    places = (built.kernel, built.initrd, built.root, packed, results)
+    return machines.Drives(*(str(place) for place in places))
+
+
+def _command(
+    machine: machines.Machine, drives: machines.Drives, terminal: str | None, *, interactive: bool
+) -> list[str]:
+    return machines.command(
+        machine,
+        drives,
+        host_cores=len(os.sched_getaffinity(0)),
+        now_s=int(time.time()),
+        board=terminal,
+        interactive=interactive,
+    )
+
+
+@contextlib.contextmanager
+def _board(scratch: Path, keys: KeyStore, *, wanted: bool) -> Iterator[str | None]:
+    """An emulated board with power; gives its terminal."""
+    if not wanted:
+        yield None
+        return
+    from firmware_bridge.emulated.lm3s6965 import Emulator
+    from firmware_bridge.images.build import Target, build
+
+    board = Emulator(build(Target.LM3S6965, scratch / "board.elf"), keys.board_key())
+    try:
+        yield board.port
+    finally:
+        board.close()
+
+
+def _watch(command: Sequence[str], log: Path, say: Say) -> None:
+    """Run QEMU to its end; the console goes to `log`, the device's own lines to `say`."""
+    process = subprocess.Popen(
+        command,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    end_s = time.monotonic() + _LIMIT_S
+    waiting = b""
+    try:
+        with log.open("wb") as console:
+            while (left_s := end_s - time.monotonic()) > 0:
+                if not select.select([process.stdout], [], [], left_s)[0]:
+                    break
+                data = os.read(process.stdout.fileno(), 65536)
+                if not data:
+                    return
+                console.write(data)
+                console.flush()
+                *lines, waiting = (waiting + data).split(b"\n")
+                for line in (raw.decode(errors="replace").strip() for raw in lines):
+                    if line.startswith(_SAID):
+                        say(line)
+        raise UsageError(f"the device did not end within {_LIMIT_S} s; see {log}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _report(results: Path, out: Path) -> dict[str, Any]:
+    """Take the files out of the tar that the device wrote: plain files, by their last name."""
+    console = out / "console.log"
+    try:
+        with tarfile.open(results, "r:") as tar:
+            for entry in tar:
+                if entry.isfile() and (file := tar.extractfile(entry)) is not None:
+                    (out / Path(entry.name).name).write_bytes(file.read())
+        found: dict[str, Any] = json.loads((out / "report.json").read_text())
+    except (tarfile.TarError, OSError, ValueError) as err:
+        tail = console.read_text(errors="replace").strip().splitlines()[-1:]
+        last = tail[0][-120:] if tail else "nothing"
+        raise UsageError(
+            f"the device ended without a report; its last word: {last} (all of it: {console})"
+        ) from err
+    return found
+
+
+def on_terminal() -> bool:
+    """Whether somebody can type here."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

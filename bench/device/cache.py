@@ -1,0 +1,84 @@
+"""A cache of built things: each is whole under its name, or is not there.
+
+A step writes to a temporary name and is renamed when it is done; its name holds a digest of
+all that it depends on, so a change of the recipe builds anew and an interrupted build is
+never used. Whoever builds holds a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Say = Callable[[str], None]
+_PART = ".part-"
+
+
+def step_name(name: str, inputs: object) -> str:
+    """`name` and twelve hex digits of all that the step's result depends on."""
+    text = json.dumps(inputs, sort_keys=True)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+class Cache:
+    """A folder of finished steps."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self.folder = folder
+        self._say = say
+
+    def has(self, name: str, inputs: object) -> bool:
+        """Whether this step is done."""
+        return (self.folder / step_name(name, inputs)).exists()
+
+    def step(self, name: str, inputs: object, make: Callable[[Path], None]) -> Path:
+        """The finished step; `make` is given the path to make, a file or a folder.
+
+        What an older recipe made under the same name is removed then: nobody will ask for it.
+        """
+        done = self.folder / step_name(name, inputs)
+        if done.exists():
+            return done
+        part = self.folder / f"{_PART}{done.name}"
+        _remove(part)
+        self._say(f"{name}: building")
+        started = time.monotonic()
+        try:
+            make(part)
+            os.rename(part, done)
+            for old in self.folder.iterdir():
+                if old != done and re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", old.name):
+                    _remove(old)
+        finally:
+            _remove(part)
+        self._say(f"{name}: done in {time.monotonic() - started:.0f} s")
+        return done
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait for whoever builds, then clear what an interrupted build left behind."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._say("waiting for another build to end")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self.folder.glob(f"{_PART}*"):
+                _remove(left)
+            yield
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

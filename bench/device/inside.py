@@ -1,0 +1,84 @@
+"""Runs in the emulated device: works through a plan and writes what came of each row.
+
+    python -m bench.device.inside PLAN.json RESULTS
+
+Only the standard library is imported here, so that a broken wheel is a row that fails. Each
+row's own files and its output are kept under RESULTS for the host to compare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_ROW_S = 5400
+
+
+def work(plan: dict[str, Any], results: Path) -> dict[str, Any]:
+    """Run every row of the plan; a row that fails stops none of the others."""
+    report: dict[str, Any] = {
+        "machine": platform.machine(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+        "cores": os.cpu_count(),
+        "boot_s": round(float(Path("/proc/uptime").read_text().split()[0]), 1),
+        "rows": [],
+    }
+    for number, row in enumerate(plan["rows"]):
+        report["rows"].append(_row(number, row, results))
+        write(report, results)  # what is done is kept if the next row takes the device down
+    return report
+
+
+def _row(number: int, row: dict[str, Any], results: Path) -> dict[str, Any]:
+    name = row["name"]
+    print(f"device: {name}", flush=True)
+    log = results / f"{number:02}.log"
+    started = time.monotonic()
+    try:
+        with log.open("wb") as out:
+            code: int | str = subprocess.run(
+                row["command"],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=_ROW_S,
+                check=False,
+            ).returncode
+    except (OSError, subprocess.TimeoutExpired) as err:
+        code = f"{type(err).__name__}: {err}"
+    took_s = time.monotonic() - started
+    found: dict[str, Any] = {"name": name, "code": code, "took_s": round(took_s, 1)}
+    found["log"] = log.name
+    if "keeps" in row:
+        found["kept"] = _keep(Path(row["keeps"]), results / f"{number:02}.kept")
+    print(f"device: {name}: exit code {code}, {took_s:.0f} s", flush=True)
+    return found
+
+
+def _keep(file: Path, into: Path) -> dict[str, str] | None:
+    if not file.is_file():
+        return None
+    data = file.read_bytes()
+    into.write_bytes(data)
+    return {"file": into.name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def write(report: dict[str, Any], results: Path) -> None:
+    """Put the report where the host looks for it."""
+    part = results / "report.part"
+    part.write_text(json.dumps(report, indent=1))
+    part.replace(results / "report.json")
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[2])
+    write(work(json.loads(Path(sys.argv[1]).read_text()), place), place)

@@ -1,0 +1,98 @@
+"""The computers that can be emulated: the one place that defines them.
+
+Each names a class of processor and a size of memory, not a product: QEMU's `virt` board has
+no Broadcom or NVIDIA part, so what is shown here holds for a kernel and a processor of that
+class. Caches and memory bandwidth are not modelled; times say nothing about a real device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.errors import UsageError
+
+
+class Pages(Enum):
+    """Page size of the kernel; the value is the name of the distribution's kernel package."""
+
+    KIB_4 = "linux-image-arm64"
+    KIB_16 = "linux-image-arm64-16k"  # needs a core with 16 KiB granules: not Cortex-A72 or A53
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One class of device."""
+
+    name: str
+    cpu: str  # what QEMU calls the core
+    cores: int
+    memory_mib: int
+    pages: Pages
+
+
+MACHINES = (
+    Machine("pi-4-class", "cortex-a72", 4, 2048, Pages.KIB_4),
+    Machine("pi-5-class", "cortex-a76", 4, 2048, Pages.KIB_16),
+    Machine("zero-2w-class", "cortex-a53", 4, 512, Pages.KIB_4),
+)
+
+
+def machine(name: str) -> Machine:
+    """The machine of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for known in MACHINES:
+        if known.name == name:
+            return known
+    names = ", ".join(known.name for known in MACHINES)
+    raise UsageError(f"expected a machine out of {names}; got {name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Drives:
+    """What the emulated computer is started from."""
+
+    kernel: str
+    initrd: str
+    root: str  # ext4 image; what the guest writes to it is thrown away
+    payload: str  # tar that the guest unpacks
+    results: str  # blank file that the guest writes a tar to
+
+
+def command(
+    machine: Machine,
+    drives: Drives,
+    *,
+    host_cores: int,
+    now_s: int,
+    board: str | None = None,
+    interactive: bool = False,
+) -> list[str]:
+    """QEMU's arguments; `board` is a terminal of this host that becomes the guest's /dev/ttyS0.
+
+    More virtual cores than the host has real ones only wait for each other, so the smaller
+    number counts. The board is wired by a 16550 on the PCI bus: every QEMU release has it.
+    """
+    cores = max(1, min(machine.cores, host_cores))
+    line = f"console=ttyAMA0 panic=-1 fgtime={now_s}"
+    arguments = ["qemu-system-aarch64", "-M", "virt", "-cpu", machine.cpu, "-smp", str(cores)]
+    arguments += ["-m", f"{machine.memory_mib}M", "-accel", "tcg,thread=multi"]
+    arguments += ["-display", "none", "-no-reboot", "-nic", "none"]
+    arguments += ["-kernel", drives.kernel, "-initrd", drives.initrd]
+    arguments += ["-append", line if interactive else f"{line} quiet"]
+    for number, (file, extra) in enumerate(
+        ((drives.root, ",snapshot=on"), (drives.payload, ",readonly=on"), (drives.results, ""))
+    ):
+        drive = f"if=none,id=d{number},format=raw,cache=unsafe,file={file}{extra}"
+        arguments += ["-drive", drive, "-device", f"virtio-blk-pci,drive=d{number}"]
+    if interactive:
+        arguments += ["-serial", "mon:stdio"]
+    else:
+        arguments += ["-monitor", "none", "-serial", "stdio"]
+    if board is not None:
+        arguments += ["-chardev", f"serial,id=board,path={board}"]
+        arguments += ["-device", "pci-serial,chardev=board"]
+    return arguments

@@ -1,0 +1,139 @@
+"""What is run inside a device, and what must come of it. No I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+ASSETS = "/root/.cache/framegate"
+PORT = "/dev/ttyS0"
+SHORT_CLIPS = ("single_face.mp4",)
+TESTS = (
+    *("tests/test_lease.py", "tests/test_ipc.py", "tests/frames/test_gate.py"),
+    *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
+    *("tests/audit/test_merkle.py", "tests/audit/test_note.py", "tests/sandbox/test_paths.py"),
+)
+_RECORDS = ("--device", "examples/device.toml", "--session", "examples/session.toml")
+_SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")
+
+
+class Kind(Enum):
+    """What a row shows."""
+
+    DOCTOR = "doctor"
+    REPLAY = "replay"
+    TESTS = "tests"
+    BOARD = "board"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command in the device; `keeps` is the file that the host compares with its own."""
+
+    kind: Kind
+    name: str
+    command: tuple[str, ...]
+    keeps: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"name": self.name, "command": list(self.command)}
+        return found if self.keeps is None else {**found, "keeps": self.keeps}
+
+
+def replay_arguments(clip: str, out: str) -> tuple[str, ...]:
+    """The same replay on host and device: `framegate` and these."""
+    return ("replay", clip, *_RECORDS, "--telemetry", "examples/still.csv", "--out", out)
+
+
+def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
+    """The rows: doctor, one replay a clip, the pure tests, the board's duties."""
+    rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor"))]
+    if board:
+        rows.append(Row(Kind.BOARD, "board duties", ("framegate", "board", "test", "--port", PORT)))
+    for clip in clips:
+        out = f"/srv/replay/{clip}"
+        arguments = replay_arguments(f"{ASSETS}/{clip}", out)
+        command = ("framegate", *arguments)
+        rows.append(Row(Kind.REPLAY, f"replay {clip}", command, f"{out}/decisions.jsonl"))
+    if tests:
+        pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--tb=short")
+        marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800")
+        rows.append(Row(Kind.TESTS, "tests", (*pytest, *marks, *TESTS)))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table."""
+
+    name: str
+    holds: bool
+    found: str
+    took_s: float | None
+
+
+def judge(
+    rows: Sequence[Row],
+    report: Mapping[str, Any],
+    logs: Mapping[str, str],
+    host: Mapping[str, str],
+) -> list[Line]:
+    """Compare what came with what must come: every row there, exit code 0, same digest.
+
+    Args:
+        report: what the device wrote.
+        logs: the text of each row's log by the log's name.
+        host: SHA-256 of the host's own decisions by the row's name.
+    """
+    came = {row["name"]: row for row in report["rows"]}
+    return [_line(row, came.get(row.name), logs, host) for row in rows]
+
+
+def _line(
+    row: Row, came: Mapping[str, Any] | None, logs: Mapping[str, str], host: Mapping[str, str]
+) -> Line:
+    if came is None:
+        return Line(row.name, False, "the device ended before this", None)
+    took_s = came["took_s"]
+    if came["code"] != 0:
+        return Line(row.name, False, f"exit code {came['code']}; see {came['log']}", took_s)
+    text = logs.get(came["log"], "")
+    if row.kind is Kind.REPLAY:
+        holds, found = _same(came.get("kept"), host.get(row.name))
+        return Line(row.name, holds, found, took_s)
+    if row.kind in (Kind.TESTS, Kind.BOARD):
+        counts = {what: int(number) for number, what in _SKIPPED.findall(text)}
+        found = ", ".join(f"{number} {what}" for what, number in counts.items())
+        return Line(row.name, counts.get("passed", 0) > 0, found or "no test was run", took_s)
+    lines = [line for line in text.splitlines() if line.strip()]
+    return Line(row.name, True, lines[-1] if lines else "", took_s)
+
+
+def _same(kept: Mapping[str, str] | None, ours: str | None) -> tuple[bool, str]:
+    if kept is None or ours is None:
+        return False, f"no decisions on the {'device' if kept is None else 'host'}"
+    theirs = kept["sha256"]
+    if theirs == ours:
+        return True, f"byte-identical with the host: {ours[:16]}"
+    return False, f"device {theirs[:16]}, host {ours[:16]}"
+
+
+def table(title: str, lines: Sequence[Line]) -> str:
+    """The lines as text."""
+    width = max((len(line.name) for line in lines), default=0)
+    rows = [title]
+    for line in lines:
+        took = "" if line.took_s is None else f"{line.took_s:7.0f} s"
+        state = "ok    " if line.holds else "FAILED"
+        rows.append(f"  {state}  {line.name:<{width}}  {took:>9}  {line.found}")
+    return "\n".join(rows)
+
+
+def plan(rows: Sequence[Row]) -> str:
+    """What the device reads."""
+    return json.dumps({"rows": [row.to_json() for row in rows]}, indent=1)

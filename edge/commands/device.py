@@ -1,0 +1,152 @@
+"""`framegate device`: the guard on an emulated 64-bit ARM computer, with an emulated board."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = """\
+examples:
+  framegate device test                                   doctor, replay, tests, board duties
+  framegate device test --machine pi-5-class --all        16 KiB pages; every demo clip
+  framegate device run --machine zero-2w-class -- doctor  any framegate command, inside
+  framegate device shell                                  a shell inside; `exit` turns it off
+
+The first start fetches packages and wheels and takes some minutes; later ones use what is
+built. Needs a checkout, Linux, qemu-system-arm, and what `pip install 'framegate[test]'`
+installs. Times of an emulated device say nothing about a real one.
+"""
+
+
+def register(subparsers: Any) -> None:
+    """Add `device` to the command line."""
+    parser = subparsers.add_parser(
+        "device",
+        help="run the guard on an emulated ARM computer",
+        description="Run the guard on an emulated 64-bit ARM computer. `pi-4-class` has 4 KiB "
+        "pages, `pi-5-class` 16 KiB pages, `zero-2w-class` 512 MiB of memory.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--machine", default="pi-4-class", metavar="NAME", help="class (default pi-4-class)"
+    )
+    common.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder for what is built (default ~/.cache/framegate/arm64)",
+    )
+    common.add_argument(
+        "--mirror", metavar="URL", help="Debian mirror (default: the one this machine's apt uses)"
+    )
+    out = argparse.ArgumentParser(add_help=False)
+    out.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/arm64"),
+        metavar="DIR",
+        help="folder for logs and results (default out/arm64)",
+    )
+
+    test = actions.add_parser(
+        "test", parents=[common, out], help="run the suite inside, print a table"
+    )
+    test.add_argument("--all", action="store_true", help="replay every demo clip")
+    test.add_argument("--short", action="store_true", help="doctor, one replay, the board's duties")
+    test.add_argument("--json", action="store_true", help="print JSON")
+    test.set_defaults(handler=_test)
+
+    run = actions.add_parser(
+        "run", parents=[common, out], help="run one framegate command inside, print its output"
+    )
+    run.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="after `--`: the command")
+    run.set_defaults(handler=_run)
+
+    shell = actions.add_parser("shell", parents=[common], help="work inside by hand")
+    shell.set_defaults(handler=_shell)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _built(args: argparse.Namespace) -> Any:
+    """The machine and what it starts from; builds what is missing."""
+    from edge.errors import UsageError
+
+    try:
+        from bench.device import host, machines
+        from bench.device.build import Builder
+        from bench.device.cache import Cache
+    except ImportError as err:
+        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
+    from edge.models.pull import assets_dir
+
+    machine = machines.machine(args.machine)
+    folder = args.cache or assets_dir() / "arm64"
+    builder = Builder(Cache(folder, _say), args.mirror)
+    found = host.look(folder)
+    if lack := host.lacking(found, machine, built=builder.built(machine.pages)):
+        raise UsageError(lack)
+    return machine, builder.build(machine.pages)
+
+
+def _test(args: argparse.Namespace) -> int:
+    from edge.models.catalogue import WHEELS, Kind
+    from edge.report.record import write_atomic
+
+    machine, built = _built(args)
+    from bench.device import boot, suite
+
+    every = tuple(a.name for w in WHEELS for a in w.assets if a.kind is Kind.CLIP)
+    clips = every if args.all else suite.SHORT_CLIPS
+    rows = suite.suite(clips, tests=not args.short, board=True)
+    out = args.out / machine.name
+    _say(f"{machine.name}: starting")
+    ended = boot.run(machine, built, rows, out, _say)
+    ours = boot.host_decisions(rows, out, _say)
+    logs = {path.name: path.read_text(errors="replace") for path in out.glob("*.log")}
+    lines = suite.judge(rows, ended.report, logs, ours)
+    rated = [
+        {"name": x.name, "holds": x.holds, "found": x.found, "took_s": x.took_s} for x in lines
+    ]
+    result = {"class": machine.name, "device": ended.report, "lines": rated}
+    text = json.dumps(result, indent=1)
+    write_atomic(out / "result.json", text)
+    seen = ended.report
+    title = (
+        f"{machine.name}: {machine.cpu}, {seen['cores']} cores, {machine.memory_mib} MiB, "
+        f"{seen['page_bytes'] // 1024} KiB pages, Linux {seen['kernel']}, "
+        f"Python {seen['python']}, up after {seen['boot_s']:g} s"
+    )
+    print(text if args.json else suite.table(title, lines))
+    return 0 if all(line.holds for line in lines) else 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    machine, built = _built(args)
+    from bench.device import boot, suite
+
+    row = suite.Row(suite.Kind.COMMAND, "command", ("framegate", *args.arguments))
+    ended = boot.run(machine, built, [row], args.out / machine.name, _say)
+    came = ended.report["rows"][0]
+    print((ended.folder / came["log"]).read_text(errors="replace"), end="")
+    return came["code"] if isinstance(came["code"], int) else 1
+
+
+def _shell(args: argparse.Namespace) -> int:
+    from edge.errors import UsageError
+
+    machine, built = _built(args)
+    from bench.device import boot
+
+    if not boot.on_terminal():
+        raise UsageError("expected a terminal; use `framegate device run -- COMMAND` without one")
+    _say(f"{machine.name}: starting; the board is at /dev/ttyS0, `exit` turns the device off")
+    return boot.shell(machine, built)

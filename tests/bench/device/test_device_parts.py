@@ -1,0 +1,250 @@
+"""The emulated device: machines, cache, recipe, archive and table, without starting one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.device import initramfs, machines, recipe, suite
+from bench.device.cache import Cache
+from bench.device.host import Host, lacking
+from edge.cli import main
+from edge.errors import UsageError
+
+DRIVES = machines.Drives("k", "i", "r.img", "p.tar", "res.tar")
+GOOD = Host(
+    "linux",
+    frozenset({"qemu-system-aarch64", "mke2fs", "apt-get", "dpkg-deb"}),
+    keyring=True,
+    free_mib=9000,
+    memory_mib=9000,
+)
+PI_4 = machines.machine("pi-4-class")
+
+
+def ignore(_line: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("machine", machines.MACHINES, ids=lambda m: m.name)
+def test_a_machine_starts_with_its_core_and_memory_and_never_writes_its_disk(
+    machine: machines.Machine,
+) -> None:
+    command = machines.command(machine, DRIVES, host_cores=8, now_s=5)
+
+    assert machine.cpu in command and f"{machine.memory_mib}M" in command
+    assert command[command.index("-smp") + 1] == str(machine.cores)
+    assert [word for word in command if "file=r.img" in word and "snapshot=on" in word]
+    assert not [word for word in command if "pci-serial" in word]
+
+
+def test_16_kib_pages_only_go_with_a_core_that_has_them() -> None:
+    assert {m.cpu for m in machines.MACHINES if m.pages is machines.Pages.KIB_16} == {"cortex-a76"}
+
+
+def test_a_machine_has_no_more_cores_than_the_host_and_its_board_on_a_uart() -> None:
+    command = machines.command(PI_4, DRIVES, host_cores=2, now_s=5, board="/dev/pts/9")
+
+    assert command[command.index("-smp") + 1] == "2"
+    assert "serial,id=board,path=/dev/pts/9" in command
+    assert "pci-serial,chardev=board" in command
+
+
+def test_a_finished_step_is_not_made_twice_and_other_inputs_make_another(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, ignore)
+    made: list[Path] = []
+
+    def make(part: Path) -> None:
+        made.append(part)
+        part.write_text("whole")
+
+    first = cache.step("disk", [1], make)
+    again = cache.step("disk", [1], make)
+    beside = cache.step("disk-16k", [1], lambda part: part.touch())
+    other = cache.step("disk", [2], make)
+
+    assert first == again != other
+    assert len(made) == 2 and other.read_text() == "whole"
+    assert beside.exists() and not first.exists()  # nobody asks for the first any more
+
+
+@pytest.mark.parametrize("error", [UsageError("no network"), KeyboardInterrupt()], ids=repr)
+def test_a_step_that_was_interrupted_leaves_nothing_that_could_be_used(
+    tmp_path: Path, error: BaseException
+) -> None:
+    cache = Cache(tmp_path, ignore)
+
+    def make(part: Path) -> None:
+        part.mkdir()
+        (part / "half").touch()
+        raise error
+
+    with pytest.raises(type(error)):
+        cache.step("root", [], make)
+
+    assert list(tmp_path.iterdir()) == []
+    assert not cache.has("root", [])
+
+
+def test_what_a_killed_build_left_is_cleared_and_what_is_whole_stays(tmp_path: Path) -> None:
+    (tmp_path / ".part-root-1").mkdir()
+    (tmp_path / ".part-disk-1").touch()
+    (tmp_path / "root-1").touch()
+
+    with Cache(tmp_path, ignore).locked():
+        left = sorted(path.name for path in tmp_path.iterdir())
+
+    assert left == ["lock", "root-1"]
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        (replace(GOOD, system="darwin"), "expected a Linux host; this is darwin"),
+        (replace(GOOD, tools=GOOD.tools - {"qemu-system-aarch64"}), "apt-get install qemu-system"),
+        (replace(GOOD, tools=GOOD.tools - {"mke2fs"}), "apt-get install e2fsprogs"),
+        (replace(GOOD, keyring=False), "apt-get install debian-archive-keyring"),
+        (replace(GOOD, free_mib=100), "100 are free: make room"),
+        (replace(GOOD, memory_mib=512), "512 are available"),
+    ],
+)
+def test_each_lack_is_one_line_with_its_remedy(host: Host, said: str) -> None:
+    lack = lacking(host, PI_4, built=False)
+
+    assert lack is not None and said in lack and "\n" not in lack
+
+
+def test_a_good_host_lacks_nothing_and_what_is_built_needs_only_the_emulator() -> None:
+    bare = replace(GOOD, tools=frozenset({"qemu-system-aarch64"}), keyring=False, free_mib=0)
+
+    assert lacking(GOOD, PI_4, built=False) is None
+    assert lacking(bare, PI_4, built=True) is None
+    assert lacking(replace(bare, tools=frozenset()), PI_4, built=True) is not None
+
+
+def test_the_device_gets_the_runtime_requirements_and_what_runs_tests_but_no_bench_peer() -> None:
+    declared = (
+        "numpy<3,>=2.0",
+        'tomli>=2.0; python_version < "3.11"',
+        'pytest>=8; extra == "test"',
+        'hdrhistogram>=0.10; extra == "test"',
+        'iceoryx2>=0.10; extra == "bench"',
+    )
+
+    assert recipe.requirements(declared) == ["numpy<3,>=2.0", "pytest>=8"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ("Types: deb\nURIs: http://m.test/debian/\nSuites: x\n", "http://m.test/debian"),
+        (
+            "# deb http://no.test/debian x main\ndeb http://m.test/debian x main",
+            "http://m.test/debian",
+        ),
+        ("deb [arch=amd64] https://m.test/a/debian x main\n", "https://m.test/a/debian"),
+        ("URIs: http://m.test/debian-security\ndeb http://m.test/ubuntu x main\n", None),
+        ("", None),
+    ],
+)
+def test_the_mirror_is_the_one_that_this_machine_uses(sources: str, found: str | None) -> None:
+    assert recipe.mirror_of(sources) == found
+
+
+def test_the_kernel_package_is_the_one_that_the_distribution_names() -> None:
+    said = "linux-image-arm64\n  Depends: linux-image-6.12.1+deb13-arm64\n"
+
+    assert recipe.kernel_of(said) == "linux-image-6.12.1+deb13-arm64"
+    with pytest.raises(UsageError, match="expected a kernel package"):
+        recipe.kernel_of("E: no such package")
+
+
+def test_modules_load_after_what_they_need(tmp_path: Path) -> None:
+    needs = {"ext4": "jbd2,mbcache", "jbd2": "", "mbcache": "", "crc32c-generic": ""}
+    for name, wanted in needs.items():
+        (tmp_path / f"{name}.ko").write_bytes(b"\x7fELF\0depends=" + wanted.encode() + b"\0")
+
+    order = list(initramfs.load_modules(tmp_path, ("crc32c_generic", "ext4")))
+
+    assert order == ["crc32c_generic", "jbd2", "mbcache", "ext4"]
+    with pytest.raises(UsageError, match="expected the kernel module xfs"):
+        initramfs.load_modules(tmp_path, ("xfs",))
+
+
+@pytest.mark.skipif(shutil.which("cpio") is None, reason="needs cpio to read the archive back")
+def test_the_archive_is_one_that_cpio_reads(tmp_path: Path) -> None:
+    packed = initramfs.archive({"bin/a": b"12345"}, {"bin/b": "a"}, ("bin",))
+
+    subprocess.run(["cpio", "-i", "--quiet"], input=packed, cwd=tmp_path, check=True)
+
+    assert (tmp_path / "bin/a").read_bytes() == b"12345"
+    assert (tmp_path / "bin/b").readlink() == Path("a")
+
+
+ROWS = suite.suite(["a.mp4"], tests=True, board=True)
+NAMES = ("doctor", "board duties", "replay a.mp4", "tests")
+LOGS = {"doctor": "all good\n", "board duties": "22 passed, 0 failed\n", "tests": "9 passed in 2s"}
+
+
+def report(**changed: object) -> dict[str, list[dict[str, object]]]:
+    rows: list[dict[str, object]] = [
+        {"name": name, "code": 0, "took_s": 1.0, "log": name, "kept": {"sha256": "ab"}}
+        for name in NAMES
+    ]
+    for row in rows:
+        row.update({k: v for k, v in changed.items() if row["name"] == changed["name"]})
+    return {"rows": rows}
+
+
+def test_the_suite_holds_when_every_row_is_there_passed_and_equal_to_the_host() -> None:
+    lines = suite.judge(ROWS, report(name=""), LOGS, {"replay a.mp4": "ab"})
+
+    assert [line.name for line in lines] == list(NAMES)
+    assert all(line.holds for line in lines)
+    assert "FAILED" not in suite.table("t", lines)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "row"),
+    [
+        (lambda: report(name="doctor", code=1), "doctor"),
+        (lambda: report(name="tests", code="TimeoutExpired: x"), "tests"),
+        (lambda: report(name="tests", log="nothing"), "tests"),
+        (lambda: report(name="replay a.mp4", kept={"sha256": "cd"}), "replay a.mp4"),
+        (lambda: report(name="replay a.mp4", kept=None), "replay a.mp4"),
+        (lambda: {"rows": report(name="")["rows"][:3]}, "tests"),
+    ],
+    ids=["exit code", "no end", "no test ran", "other bytes", "no bytes", "device gone"],
+)
+def test_one_thing_wrong_fails_its_line_and_no_other(
+    spoil: Callable[[], dict[str, list[dict[str, object]]]], row: str
+) -> None:
+    lines = suite.judge(ROWS, spoil(), LOGS, {"replay a.mp4": "ab"})
+
+    assert [line.name for line in lines if not line.holds] == [row]
+    assert suite.table("t", lines).count("FAILED") == 1
+
+
+def test_a_clip_that_the_host_did_not_replay_is_not_equal() -> None:
+    lines = suite.judge(ROWS, report(name=""), LOGS, {})
+
+    assert [line.name for line in lines if not line.holds] == ["replay a.mp4"]
+
+
+def test_the_files_that_the_suite_names_exist() -> None:
+    root = Path(__file__).resolve().parents[3]
+
+    assert [name for name in suite.TESTS if not (root / name).is_file()] == []
+
+
+def test_an_unknown_machine_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["device", "test", "--machine", "jetson"])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.count("\n") == 1 and "pi-4-class, pi-5-class, zero-2w-class" in said
