@@ -30,7 +30,7 @@ from edge.isolation import environment
 
 _RESULTS_MIB = 64
 _LIMIT_S = 7200
-_SAID = "device: "
+_PREFIX = "device: "
 _KEYS = "root/.config/framegate"
 Say = Callable[[str], None]
 
@@ -41,6 +41,10 @@ class Ended:
 
     report: dict[str, Any]
     folder: Path  # report.json, a log a row, the files kept, console.log
+
+    def logs(self) -> dict[str, str]:
+        """The text of each log by its name."""
+        return {path.name: path.read_text(errors="replace") for path in self.folder.glob("*.log")}
 
 
 def run(
@@ -182,7 +186,7 @@ def _watch(command: Sequence[str], log: Path, say: Say) -> None:
                 console.flush()
                 *lines, waiting = (waiting + data).split(b"\n")
                 for line in (raw.decode(errors="replace").strip() for raw in lines):
-                    if line.startswith(_SAID):
+                    if line.startswith(_PREFIX):
                         say(line)
         raise UsageError(f"the device did not end within {_LIMIT_S} s; see {log}")
     finally:

@@ -111,8 +111,7 @@ def _test(args: argparse.Namespace) -> int:
     _say(f"{machine.name}: starting")
     ended = boot.run(machine, built, rows, out, _say)
     ours = boot.host_decisions(rows, out, _say)
-    logs = {path.name: path.read_text(errors="replace") for path in out.glob("*.log")}
-    lines = suite.judge(rows, ended.report, logs, ours)
+    lines = suite.judge(rows, ended.report, ended.logs(), ours)
     rated = [
         {"name": x.name, "holds": x.holds, "found": x.found, "took_s": x.took_s} for x in lines
     ]
@@ -136,7 +135,7 @@ def _run(args: argparse.Namespace) -> int:
     row = suite.Row(suite.Kind.COMMAND, "command", ("framegate", *args.arguments))
     ended = boot.run(machine, built, [row], args.out / machine.name, _say)
     came = ended.report["rows"][0]
-    print((ended.folder / came["log"]).read_text(errors="replace"), end="")
+    print(ended.logs()[came["log"]], end="")
     return came["code"] if isinstance(came["code"], int) else 1
 
 

@@ -154,6 +154,6 @@ def test_the_doctor_names_what_has_no_wheel_as_the_page_on_devices_does() -> Non
 
     for machine in NEEDED:
         bits = 32 if machine == "armv7l" else 64
-        said = processor(machine, bits).found
-        assert all(name in said for name in NEEDED[machine])
+        found = processor(machine, bits).found
+        assert all(name in found for name in NEEDED[machine])
         assert all(f"`{name}`" in page for name in NEEDED[machine] + MEASURING[machine])

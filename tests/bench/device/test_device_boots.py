@@ -34,6 +34,5 @@ def test_the_guard_decides_on_an_emulated_device_as_it_does_here(
     ended = boot.run(machine, builder.build(machine.pages), rows, tmp_path / "out", print)
 
     ours = boot.host_decisions(rows, tmp_path, print)
-    logs = {path.name: path.read_text() for path in ended.folder.glob("*.log")}
-    lines = suite.judge(rows, ended.report, logs, ours)
+    lines = suite.judge(rows, ended.report, ended.logs(), ours)
     assert all(line.holds for line in lines), suite.table(name, lines)

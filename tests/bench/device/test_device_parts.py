@@ -103,7 +103,7 @@ def test_what_a_killed_build_left_is_cleared_and_what_is_whole_stays(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "printed"),
     [
         (replace(GOOD, system="darwin"), "expected a Linux host; this is darwin"),
         (replace(GOOD, tools=GOOD.tools - {"qemu-system-aarch64"}), "apt-get install qemu-system"),
@@ -113,10 +113,10 @@ def test_what_a_killed_build_left_is_cleared_and_what_is_whole_stays(tmp_path: P
         (replace(GOOD, memory_mib=512), "512 are available"),
     ],
 )
-def test_each_lack_is_one_line_with_its_remedy(host: Host, said: str) -> None:
+def test_each_lack_is_one_line_with_its_remedy(host: Host, printed: str) -> None:
     lack = lacking(host, PI_4, built=False)
 
-    assert lack is not None and said in lack and "\n" not in lack
+    assert lack is not None and printed in lack and "\n" not in lack
 
 
 def test_a_good_host_lacks_nothing_and_what_is_built_needs_only_the_emulator() -> None:
@@ -157,9 +157,9 @@ def test_the_mirror_is_the_one_that_this_machine_uses(sources: str, found: str |
 
 
 def test_the_kernel_package_is_the_one_that_the_distribution_names() -> None:
-    said = "linux-image-arm64\n  Depends: linux-image-6.12.1+deb13-arm64\n"
+    printed = "linux-image-arm64\n  Depends: linux-image-6.12.1+deb13-arm64\n"
 
-    assert recipe.kernel_of(said) == "linux-image-6.12.1+deb13-arm64"
+    assert recipe.kernel_of(printed) == "linux-image-6.12.1+deb13-arm64"
     with pytest.raises(UsageError, match="expected a kernel package"):
         recipe.kernel_of("E: no such package")
 
@@ -245,6 +245,6 @@ def test_the_files_that_the_suite_names_exist() -> None:
 def test_an_unknown_machine_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["device", "test", "--machine", "jetson"])
 
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert code == 2
-    assert said.count("\n") == 1 and "pi-4-class, pi-5-class, zero-2w-class" in said
+    assert printed.count("\n") == 1 and "pi-4-class, pi-5-class, zero-2w-class" in printed
