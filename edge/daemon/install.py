@@ -9,7 +9,7 @@ so that a dry run and an installation say the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -71,7 +71,7 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     """What one guard has of its own, from a site's folder.
 
     Raises:
-        UsageError: no such name or site, or a file of it cannot be read.
+        UsageError: no such name or site, a file of it cannot be read, or two share a name.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"expected a name of small letters, digits, - and _, got {name!r}")
@@ -80,9 +80,11 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     for folder in (home, f"{home}/keys", f"{STATE}/{name}"):
         yield Placed(folder, None, 0o700, True)
     yield Placed(f"{home}/guard.toml", config_text(name, settings).encode(), 0o644, True)
-    for path in (settings.device, settings.session, _view(settings)):
+    records = (settings.device, settings.session, _view(settings))
+    _refuse_a_shared_name(site / "guard.toml", records)
+    for path in records:
         yield Placed(f"{home}/{path.name}", _read(path), 0o644, True)
-        signature = path.with_name(f"{path.name}.sig")
+        signature = _signature(path)
         yield Placed(f"{home}/{signature.name}", _read(signature), 0o644, True)
     for key, mode in _KEYS.items():
         yield Placed(f"{home}/keys/{key}", _read(settings.keys / key), mode, True)
@@ -93,6 +95,27 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     if own_user:
         drop_in = f"{UNITS}/framegate@{name}.service.d/own-user.conf"
         yield Placed(drop_in, _shipped("own-user.conf").encode(), 0o644, False)
+
+
+def _refuse_a_shared_name(config: Path, records: Iterable[Path]) -> None:
+    """Two files of one name would be one, once they are installed beside each other.
+
+    Raises:
+        UsageError: two records, signatures, `guard.toml` or the keys' folder share a name.
+    """
+    taken = {config.name: config, "keys": config.with_name("keys")}
+    for path in records:
+        for file in (path, _signature(path)):
+            other = taken.setdefault(file.name, file)
+            if other is not file:
+                raise UsageError(
+                    f"{config}: expected a file name of its own for each record, for they are "
+                    f"installed into one folder, got {other} and {file}: rename one and its .sig"
+                )
+
+
+def _signature(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sig")
 
 
 def own_units(name: str) -> tuple[str, ...]:

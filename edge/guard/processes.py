@@ -227,10 +227,22 @@ def spawn_from_template(
     }
     if not whole or len(found) != len(names):
         template = Child("template", process)
+        why = _why_unforked(template, whole, wait_s)
         for child in (template, *found.values()):
             child.end()
-        raise GuardError(f"at the start, {template.describe_end()}")
+        raise GuardError(f"at the start, {why}")
     return {**found, last: Child(last, process)}
+
+
+def _why_unforked(template: Child, whole: bool, wait_s: float) -> str:
+    """Why a template has not forked all; it may run still, and is not ended yet."""
+    try:
+        template.process.wait(_ENDING_S if whole else 0.0)
+    except subprocess.TimeoutExpired:
+        if whole:  # it went on without one of them
+            return "a process was lost while it was forked"
+        return f"the template process had not forked after {wait_s:g} s"
+    return template.describe_end()
 
 
 def _pipe(opened: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:

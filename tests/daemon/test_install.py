@@ -184,5 +184,46 @@ def test_what_cannot_be_installed_is_one_line_and_leaves_nothing(
     assert not os.path.lexists(root)
 
 
+def moved_apart(site: Path, folder: Path, session: str) -> Path:
+    """The site with its session record in a folder of its own, under the name `session`."""
+    shutil.copytree(site, folder)
+    (folder / "session").mkdir()
+    for end in ("", ".sig"):
+        (folder / f"session.toml{end}").rename(folder / "session" / f"{session}{end}")
+    config = folder / "guard.toml"
+    text = config.read_text()
+    assert text.count('"session.toml"') == 1
+    config.write_text(text.replace('"session.toml"', f'"session/{session}"'))
+    return folder
+
+
+@pytest.mark.parametrize("session", ["device.toml", "guard.toml", "camera.view", "keys"])
+def test_records_that_would_overwrite_each_other_are_refused_in_one_line(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], session: str
+) -> None:
+    there, root = moved_apart(site, tmp_path / "site", session), tmp_path / "r"
+    capsys.readouterr()
+
+    assert service("install", "x", "--site", there, "--root", root, "--program", PROGRAM) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected a file name of its own for each record" in line
+    assert f"session/{session}" in line
+    assert not root.exists()
+
+
+def test_records_of_two_folders_are_installed_beside_each_other(site: Path, tmp_path: Path) -> None:
+    there, root = moved_apart(site, tmp_path / "site", "session.toml"), tmp_path / "r"
+
+    assert service("install", "x", "--site", there, "--root", root, "--program", PROGRAM) == 0
+
+    home = root / "etc/framegate/x"
+    store = KeyStore.open(home / "keys")
+    settings = load_settings(home / "guard.toml")
+    assert settings.device != settings.session
+    store.read_verified(settings.device, RecordKind.DEVICE)
+    store.read_verified(settings.session, RecordKind.SESSION)
+
+
 def test_who_is_not_installed_cannot_be_removed(tmp_path: Path) -> None:
     assert service("uninstall", "till-2", "--root", tmp_path) == 2

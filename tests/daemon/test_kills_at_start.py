@@ -25,7 +25,13 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
 
 @pytest.mark.parametrize(
     ("process", "delay_s"),
-    [("decider", 0.5), ("capture", 0.05), ("virtual board", 0.02), ("gate", 0.9)],
+    [
+        ("template", 0.05),
+        ("decider", 0.5),
+        ("capture", 0.05),
+        ("virtual board", 0.02),
+        ("gate", 0.9),
+    ],
 )
 def test_a_death_during_the_start_is_said_and_the_daemon_starts_again(
     kiosk: Site, process: str, delay_s: float

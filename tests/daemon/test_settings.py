@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.cameras.source import parse_source
 from edge.cli import main
 from edge.daemon import settings
+from edge.daemon.install import config_text
+from edge.daemon.service import plan_of
 from edge.daemon.settings import KEYS, Listen, SettingsError, parse_settings, show
 
 GOOD = b'source = "0"\ndevice = "D.toml"\nsession = "S.toml"\n'
@@ -106,6 +109,33 @@ def test_what_is_shown_is_a_configuration_again() -> None:
     again = show(text, PATH).encode()
 
     assert parse_settings(again, PATH) == parse_settings(text, PATH)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+@pytest.mark.parametrize(
+    ("source", "live"),
+    [
+        ("picamera2:0", True),
+        ("PiCamera2:1,I420", True),
+        ("0", True),
+        ("rtsp://cam/one", True),
+        ("gst: v4l2src", True),
+        ("room.mp4", False),
+        ("picamera2.mp4", False),
+        ("/there/room.mp4", False),
+    ],
+)
+def test_a_camera_reaches_the_plan_as_a_camera_and_a_file_as_a_path(
+    source: str, live: bool, installed: bool
+) -> None:
+    found = parse_settings(GOOD.replace(b'"0"', f'"{source}"'.encode()), PATH)
+    if installed:
+        found = parse_settings(config_text("till-2", found).encode(), Path("/elsewhere/guard.toml"))
+
+    planned = plan_of(found).source
+
+    assert parse_source(planned).live is live
+    assert planned == (parse_source(source).text if live else str(PATH.parent / source))
 
 
 def test_every_key_is_shown_with_its_meaning() -> None:

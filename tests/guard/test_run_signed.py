@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.cameras.recording_file import file_sha256
 from edge.commissioning.keys import KeyStore, Office, RecordKind
 from edge.errors import CameraError, GuardError, SignatureError
 from edge.guard.plan import Plan
@@ -41,7 +42,8 @@ def test_a_file_that_the_record_does_not_name_is_blocked(
         guard.run()
         decisions = guard.recorder.decisions
 
-    assert any("GD-05" in line for line in lines)
+    cure = f'add virtual_sha256 = ["{file_sha256(other)}"] under [identity] of {kiosk.device}'
+    assert any("GD-05" in line and cure in line for line in lines)
     assert not released(decisions)
     assert all(Reason.CAM_IDENTITY in d.reasons for d in decisions[10:])
 

@@ -25,6 +25,7 @@ from tests.support.daemons import Daemon, daemon
 from tests.support.guards import Site, site
 
 MODULES = {
+    "template": "edge.guard.template",  # once it has forked the others it is the decider
     "capture": "edge.frames.capture",
     "gate": "edge.frames.gate_process",
     "decider": "edge.decision.decider",
