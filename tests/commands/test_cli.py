@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -82,7 +84,14 @@ def test_the_version_is_the_installed_one(capsys):
         main(["--version"])
 
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"framegate {VERSION}\n"
+    assert capsys.readouterr().out == f"framegate {metadata.version('framegate')}\n"
+
+
+def test_the_version_is_told_alike_by_package_and_program():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+
+    assert config["metadata"]["version"] == VERSION
 
 
 @pytest.mark.slow
