@@ -23,7 +23,7 @@ def all_gone(guard: Guard) -> bool:
 def test_a_ready_that_nobody_took_is_no_result_and_the_start_ends_in_order(
     kiosk: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[bytes] = []
+    heard: list[bytes] = []
 
     def let_lie(launch: Launch, name: str) -> None:
         channels = [launch.gate, launch.decider]
@@ -35,13 +35,13 @@ def test_a_ready_that_nobody_took_is_no_result_and_the_start_ends_in_order(
 
     monkeypatch.setattr(Launch, "await_ready", let_lie)
     take = Guard._gate_message
-    monkeypatch.setattr(Guard, "_gate_message", lambda s, data: (said.append(data), take(s, data)))
+    monkeypatch.setattr(Guard, "_gate_message", lambda s, data: (heard.append(data), take(s, data)))
     guard = Guard(plan(kiosk), quiet)
 
     with pytest.raises(GuardError, match=WHY), guard:
         pass
 
-    assert said, "the gate's word did not come as the guard ended"
+    assert heard, "the gate's word did not come as the guard ended"
     assert all_gone(guard)
     assert guard.recorder.decisions == []
     assert guard._folder is None
