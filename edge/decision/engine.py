@@ -26,9 +26,11 @@ from edge.frames.messages import Ended
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.engine import Policy
 from edge.reasons import Reason
+from edge.view import signs
 from edge.view.body_watch import BodyFinder
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look as Glance
+from edge.view.silhouette import covered_blocks, silhouettes
 from edge.view.view_file import Enrolment
 
 
@@ -152,7 +154,7 @@ class Engine:
         result = self._vision.read(seen, opening=self._judge.opening, still=self._still)
         for reading in result.readings:
             if reading.source is Source.VIEW:
-                self._too_little = _too_little(reading)
+                self._too_little = too_little(reading.reasons, seen)
         unsettled_ns = seen.captured_ns if result.unsettled else None
         self._judge.observe(result.readings, result.seen_blocks, unsettled_ns=unsettled_ns)
         faces = len(seen.boxes) if seen.people else None
@@ -241,7 +243,15 @@ class Engine:
         return str(how)
 
 
-def _too_little(view: Reading) -> Reason | None:
-    """What the sentinel says while too little is visible to call the picture foreign."""
-    foreign = Reason.VIEW_FOREIGN in view.reasons
-    return None if foreign or Reason.VIEW_PARTIAL not in view.reasons else Reason.VIEW_PARTIAL
+def too_little(view: tuple[Reason, ...], seen: Sighting) -> Reason | None:
+    """What the sentinel says in place of "foreign", while too little is visible to say that.
+
+    Args:
+        view: why the last reading of the view did not do, if it did not.
+        seen: the frame of that reading.
+    """
+    if Reason.VIEW_FOREIGN in view:
+        return None
+    people = silhouettes(seen.boxes, seen.width, seen.height, margin=0)
+    near = 2 * covered_blocks(people).bit_count() >= signs.BLOCKS
+    return Reason.VIEW_PARTIAL if near or Reason.VIEW_PARTIAL in view else None

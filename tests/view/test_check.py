@@ -506,7 +506,7 @@ def test_furniture_that_was_moved_is_told_from_what_moves_and_from_a_lid(fingerp
         assert check.read(room, 0, ()).reasons_open == ()
         causes = [
             check.read(
-                render.with_noise(pictures[second % len(pictures)], second), second * S, ()
+                render.with_noise(pictures[second % len(pictures)], second, 0.8), second * S, ()
             ).reasons_open
             for second in range(1, 40, 3)
         ]
