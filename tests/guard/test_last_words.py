@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_a_ready_that_nobody_took_is_no_result_and_the_start_ends_in_order(
 ) -> None:
     heard: list[bytes] = []
 
-    def let_lie(launch: Launch, name: str) -> None:
+    def let_lie(launch: Launch, name: str, beat: Callable[[], None]) -> None:
         channels = [launch.gate, launch.decider]
         while channels:
             ready, _, _ = select.select(channels, [], [], START_S)
