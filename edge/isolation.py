@@ -104,10 +104,11 @@ def enter() -> None:
     """Start the command anew, isolated and without what loads code, unless it is so already."""
     _open_standard_streams()
     clean = cleaned(os.environ)
-    if sys.flags.isolated and clean == dict(os.environ):
+    same = clean == dict(os.environ)
+    if sys.flags.isolated and same:
         return
     command = python("edge.cli", *sys.argv[1:])
-    if sys.orig_argv[1:] == command[1:]:  # started anew already: once more would change nothing
+    if same and sys.orig_argv[1:] == command[1:]:  # once more would change nothing
         print("framegate: expected an isolated Python, this one is not", file=sys.stderr)
         sys.exit(2)
     os.execve(command[0], command, clean)

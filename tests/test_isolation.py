@@ -182,7 +182,14 @@ def test_a_command_that_starting_anew_did_not_isolate_ends_in_one_line(
 ) -> None:
     """Else it would start itself anew for ever; the twin starts anew, once."""
     asked: list[list[str]] = []
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/nowhere")
+    if started_anew:  # the environment is the clean one that it started itself with
+        clean = isolation.cleaned(os.environ)
+        for name in set(os.environ) - set(clean):
+            monkeypatch.delenv(name)
+        for name, value in clean.items():
+            monkeypatch.setenv(name, value)
+    else:
+        monkeypatch.setenv("LD_LIBRARY_PATH", "/nowhere")
     monkeypatch.setattr(sys, "argv", ["framegate", "explain"])
     command = isolation.python("edge.cli", "explain")
     monkeypatch.setattr(sys, "orig_argv", ["python3", *command[1 if started_anew else 2 :]])

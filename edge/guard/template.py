@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import ipc
+from edge.files import open_named
 from edge.wire import from_json
 
 _ARGUMENTS = slice(45, 47)  # of /proc/self/stat behind the name: where the command line lies
@@ -100,7 +101,8 @@ def _become(part: Part, order: Order) -> int:
 
 def _show_as(module: str) -> None:
     """Name this process by what it runs, in /proc and so in `ps`."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    with open_named(Path("/proc/self/stat")) as file:
+        fields = file.read().rpartition(b")")[2].split()
     begin, end = map(int, fields[_ARGUMENTS])
     words = [*sys.orig_argv[:-2], module]  # without the template's name and its order
     line = "\0".join(words).encode()
