@@ -1,9 +1,9 @@
 """The bridge's rule: which leases to send and what to tell the decider.
 
-No I/O and no clock. A lease lives `LIFE_NS` less the age of the oldest
-heartbeat of the guard's processes, so one that stands still lets the interlock
-drop. A claim is sent at once, then renewed; a withdrawn one is revoked at once,
-and again until the board says the line is down. Times are nanoseconds of
+No I/O and no clock. A lease lasts `LIFE_NS` less the age of the oldest
+heartbeat of the guard's processes, so the interlock drops if one of them stops. A
+claim is sent at once and then renewed. When it is withdrawn, the bridge revokes
+it at once, and again until the board reports that the line is low. Times are nanoseconds of
 CLOCK_BOOTTIME.
 """
 

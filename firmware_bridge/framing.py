@@ -3,7 +3,7 @@
 A body is at most `MAX_BODY` bytes, ends in a CRC-16 of all before it, and goes
 out COBS-coded with a zero byte behind it. The CRC only tells noise from
 packets, so that noise is counted as noise; the tag inside decides whether a
-packet is believed (`packets`). Receiving again starts at the next zero byte,
+packet is accepted (`packets`). Receiving again starts at the next zero byte,
 so nothing lost, cut or added harms more than the packets it touched.
 """
 

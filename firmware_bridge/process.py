@@ -2,12 +2,13 @@
 
     python -m firmware_bridge.process --port PATH --key-fd K --beats-fd B --decider-fd D
 
-Each turn of its loop, 25 ms apart, it gives its own heartbeat, reads port and
-decider without waiting, and sends what is due; a word of the decider's begins the
-next turn at once. Bytes of the port wait for it: the board sends 50 readings a
-second. It ends when the decider's socket is gone, after a last revocation. A port
-that goes away later is looked for again twice a second; meanwhile the link is down.
-With --simulated a board whose sensors are made up may answer too.
+Its loop runs every 25 ms: it writes its heartbeat, reads port and decider without
+waiting, and sends what is due. A message from the decider starts the next turn at
+once. Bytes from the port wait for the next turn; the board sends 50 readings a
+second. When the decider's socket closes, the process sends a last revocation and
+ends. If the port disappears later, the process looks for it twice a second;
+meanwhile the link is down. With --simulated it also accepts a board with simulated
+sensors.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The host's end of the link: bytes in, bytes out, no port and no clock.
 
-The link is up while a status less than `LINK_LIFE_NS` old says, by the
-sequence number it echoes, that the board heard us less than that long ago: so
-neither side ever takes old packets for fresh ones, whatever waited in a buffer.
-Nothing that arrives makes this raise, grow or wait; it counts and goes on.
+The link is up while the newest status is less than `LINK_LIFE_NS` old and echoes a
+sequence number that the host sent less than that long ago. So neither side takes
+old packets for fresh ones, even if they waited in a buffer. No input makes this
+code raise, grow or wait; it counts what is wrong and goes on.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Session:
         self._trouble_ns: dict[Trouble, int] = {}
 
     def up(self, now_ns: int) -> bool:
-        """Whether what the board says may be believed just now."""
+        """Whether the board's messages can be trusted at this moment."""
         fresh_ns = self._fresh_ns
         return (
             self.status is not None
@@ -121,7 +121,7 @@ class Session:
         return self._tx_sequence
 
     def restart(self) -> None:
-        """Believe nothing until the board has greeted again."""
+        """Accept nothing until the board has sent a new hello."""
         self.greeting = None
         self.status = None
         self._fresh_ns = None
@@ -184,7 +184,7 @@ class Session:
     # receiving
 
     def receive(self, data: bytes, now_ns: int) -> list[BoardSample | Floors]:
-        """Take bytes from the port; returns the evidence and floors that may be believed."""
+        """Take bytes from the port; returns the evidence and floors that were authenticated."""
         heard: list[BoardSample | Floors] = []
         self.tail = (self.tail + data)[-TAIL:]
         for content in self._deframer.feed(data):

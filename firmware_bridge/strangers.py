@@ -1,4 +1,4 @@
-"""What a serial device speaks that is no board: named, so that nobody looks for a broken cable."""
+"""Recognises serial devices that are not a board, so that nobody looks for a broken cable."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ every certificate and signature. What cannot be trusted at the very end of the
 last segment is handed back as `torn`, for the caller to judge; anything wrong
 before that is a `BadEntry`, which names the index.
 
-A closed segment whose journal was pruned is walked by its hashes, which the log
-keeps; a signed receipt must say that it was pruned. The next certificate's root
-then vouches for the hashes as it does for entries.
+If the journal of a closed segment was pruned, the hashes that the log keeps are
+read instead, and a signed receipt must say that it was pruned. The root in the
+next certificate proves these hashes, as it proves entries.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ class _Stretch:
         return self._cert.key.valid(text, signature)
 
     def _signed_prefix(self, lines: list[bytes]) -> int:
-        """How many lines one good signature at their end vouches for."""
+        """How many lines are proven by one good signature at their end."""
         tree = self.frontier.copy()
         for raw in lines:
             parts = split_line(raw)

@@ -85,7 +85,7 @@ class Release(Enum):
 
 
 class Board(Enum):
-    """Whose word on docking, stillness and tampering is believed."""
+    """Which kind of board may report docking, stillness and tampering."""
 
     NONE = "none"  # the lane asks for no board
     REAL = "real"

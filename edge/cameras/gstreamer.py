@@ -3,10 +3,10 @@
 The pipeline runs in a `gst-launch-1.0` of its own, which is asked for BGR and
 writes raw frames into a pipe; one that ends in `video/x-raw,format=NV12` (or
 I420) is taken as it comes, which spares the conversion and half the bytes. A
-crash in a plug-in takes no process of ours with it. A pipe carries no times, so
-frames are dated when they arrive (`Dating.ARRIVAL`). What the pipe cannot carry
-the launcher prints, frame by frame and in order: the size and the stream's own
-time. A pipeline that delivers nothing for `SILENT_S`, or goes over to another
+crash in a plug-in ends no process of the guard. A pipe carries no times, so
+frames are dated when they arrive (`Dating.ARRIVAL`). The launcher prints what the
+pipe cannot carry, frame by frame and in order: the size and the stream's own
+time. A pipeline that delivers nothing for `SILENT_S`, or changes to another
 size, has ended. Nothing needs to be installed for Python. All times are
 nanoseconds of CLOCK_BOOTTIME.
 """

@@ -1,4 +1,4 @@
-"""Which camera it is, and what its capture times are worth: values alone, no pictures."""
+"""Which camera it is, and how far its capture times can be trusted: values only, no pictures."""
 
 from __future__ import annotations
 

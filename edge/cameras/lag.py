@@ -1,12 +1,12 @@
 """How late a stream's frames come, by the stream's own clock against ours.
 
 A stream counts its frames' times from an instant that we do not know. The
-quickest frame so far shows how long the way takes at least; what comes later
-than that, by the stream's clock, lags by the difference. So growing lag is
-seen, a constant one is not: for that the signed record must vouch. What lay in
-buffers at the start comes late at first and then catches up. So no frame is
-believed before the quickest of each half second have been alike for `MEASURE_NS`:
-a queue that drains comes quicker and quicker. Pure.
+quickest frame so far shows the shortest transfer time. A frame that comes later
+than that, by the stream's clock, lags by the difference. So this measures a
+growing lag but not a constant one: the signed record states the limit for that.
+Frames that were buffered at the start come late at first and then catch up. So no
+frame is released until the quickest frames of each half second have had the same
+delay for `MEASURE_NS`; while a queue drains, their delay falls. Pure.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class LagWatch:
             stream_ns: the frame's time by the stream's clock; None if it has none.
             arrived_ns: when it arrived, by ours.
         """
-        if stream_ns is None:  # a stream without a clock, for which the record alone vouches,
+        if stream_ns is None:  # a stream without a clock; only the record limits its lag,
             return Lag.WITHIN if self._quickest_ns is None else Lag.BEYOND  # or it fell silent
         if self._excess_ns(stream_ns, arrived_ns) > self._accepted_ns:
             return Lag.BEYOND
@@ -71,7 +71,7 @@ class LagWatch:
             self._quickest_ns = way_ns
             self._measure(arrived_ns)
         elif self._measured and way_ns < self._stood_ns - self._alike_ns:
-            self._measure(arrived_ns)  # what was believed meanwhile had waited
+            self._measure(arrived_ns)  # frames accepted meanwhile had waited
         drift_ns = (arrived_ns - self._seen_ns) * _DRIFT if self._seen_ns else 0.0
         self._quickest_ns = min(way_ns, self._quickest_ns + drift_ns)
         self._least_ns = min(self._least_ns, way_ns)

@@ -1,9 +1,9 @@
 """Live cameras through OpenCV: a V4L2 device or a network stream; and the factory of all sources.
 
-A V4L2 frame carries its driver's time of capture. A network stream tells when
-its frames were shot by a clock of its own, not by ours, so its frames carry the
-time they arrived (`Dating.ARRIVAL`). A source that says nothing for `SILENT_S`
-has ended: the capture process opens it again. Times are nanoseconds of
+A V4L2 frame carries its driver's time of capture. A network stream dates its
+frames by its own clock, not by ours, so its frames carry their time of arrival
+(`Dating.ARRIVAL`). A source that sends nothing for `SILENT_S` has ended: the
+capture process opens it again. Times are nanoseconds of
 CLOCK_BOOTTIME.
 """
 

@@ -1,9 +1,9 @@
-"""One picture after another from OpenCV's FFmpeg, and only true ones of one size.
+"""Reads pictures from OpenCV's FFmpeg, and accepts only truly decoded ones of one size.
 
-`VideoCapture.read` says yes to a picture that it could not convert and gives the
-last one again; a picture of another size it scales to the first one's. Both are
-told apart here by what the decoder said meanwhile. A decoder that does not say
-when the size changes cannot be trusted with this: `size_known`. A decoder works
+If `VideoCapture.read` cannot convert a picture, it still reports success and
+returns the last one again. It scales a picture of another size to the first size.
+This module detects both from the decoder's log. A decoder that does not report
+changes of size cannot be used for this: `size_known`. A decoder works
 a few pictures ahead, so a change is noticed that many pictures before it comes out.
 """
 

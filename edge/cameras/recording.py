@@ -1,8 +1,8 @@
 """Decoding a recording: a picture counts only if it was decoded, at a time after the last one.
 
-What the decoder could not convert is refused, not repeated; pictures whose times
-repeat or go back are left out and counted, so that nobody takes the rest for the
-whole. Times are nanoseconds by the file's own clock.
+A picture that the decoder could not convert is refused, not repeated. Pictures
+whose times repeat or go back are left out and counted, so that a report shows that
+the recording was not whole. Times are nanoseconds by the file's own clock.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""V4L2: who a device node is and whether it captures pictures, and when its stamps were."""
+"""V4L2: which device a node is, whether it captures pictures, and the times of its stamps."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Device:
     fingerprint: Path | None = None
     identity: Identity = field(default_factory=Identity)
     virtual_board: bool = False  # a simulated board may stand in beside any camera
-    receipts: bool = False  # consent and authorisation are believed only with a token
+    receipts: bool = False  # consent and authorisation count only with a token
     clock_unproven: bool = False  # a wall clock that no time service keeps may be used
     clock_not_yet_s: int | None = None  # a recorded time at or after this UTC second is wrong
     clock_at_least_s: int = 0  # this UTC second has passed
@@ -81,7 +81,7 @@ class Device:
     masks: MaskRules = field(default_factory=MaskRules)  # of every lane
     picture: OutputFormat = field(default_factory=OutputFormat)  # what the matcher gets
     fork_alarm: Path | None = None  # while this file of the courier's is there, all is blocked
-    max_lag_ms: int = 0  # the record vouches that no frame comes later; 0: it does not
+    max_lag_ms: int = 0  # the signer states that no frame comes later; 0: no statement
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""The daemon: keeps a guard running, begins again in the blocked state when one is lost.
+"""The daemon: keeps a guard running and restarts it, blocked, when a process is lost.
 
-One `Guard` at a time. When any of its processes is lost it is taken down, its
-ring wiped, and after a pause that grows a new one starts with nothing
-permitted. SIGHUP checks the files first; if they hold, the guard in force
-revokes and ends before the new one starts, so no frame is released between two
-policies. The watchdog is fed only when a fresh decision and a fresh word of the
-board were just seen.
+There is one `Guard` at a time. If any of its processes is lost, the daemon ends the
+guard and wipes its ring. After a pause, which grows, it starts a new guard that
+permits nothing yet. SIGHUP checks the files first. If they are valid, the running
+guard revokes and ends before the new one starts, so no frame is released between two
+policies. The daemon feeds the watchdog only while it sees fresh decisions and fresh
+messages from the board.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python -m edge.decision.decider < settings.json
 
-`loading` says what it rests on, `intake` what it hears, `engine` what it decides and
-`effects` what it does; this module turns them, and ends them in good order. It waits for
-nothing but the audit log's sync. The gate's leases end by themselves when this process
-stops or stalls.
+`loading` reads its files, `intake` receives messages, `engine` decides and `effects`
+carries the decisions out. This module runs their loop and ends them in order. It waits
+for nothing except the audit log's sync. If this process stops or stalls, the gate's
+leases expire by themselves.
 """
 
 from __future__ import annotations

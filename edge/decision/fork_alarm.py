@@ -1,8 +1,8 @@
-"""The courier's alarm: a file that is there while a witness has seen another history of the log.
+"""The courier's alarm: a file that exists while a witness has seen another history of the log.
 
-Only where the signed record names it. The file can block and can do nothing else,
-so whoever may write it can end a session and not begin one. It is looked for once
-a second; a place that cannot be looked at blocks as the file does.
+It counts only if the signed record names it. The file can only block, so whoever may
+write it can end a session but not begin one. The guard looks for it once a second. If
+it cannot read the folder, it blocks, too.
 """
 
 from __future__ import annotations

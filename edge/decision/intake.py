@@ -1,4 +1,4 @@
-"""What the decider hears: gate, board, parent and consent inbox, each turned into evidence."""
+"""Turns the messages of gate, board, parent and consent inbox into evidence for the decider."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Known time: what the wall clock may be believed, and what is certain without it.
+"""Known time: how far the wall clock can be trusted, and what is certain without it.
 
-Dates decide which rules hold, when a bundle ends and when consent does, so a
-wall clock that nobody vouches for must not choose them. Three things are known
+Dates decide which rules apply, when a bundle expires and when consent ends, so a
+wall clock that no time service keeps must not choose them. Three things are known
 without it: a floor (a moment that has passed: the day of the build, the newest
 signed entry of the log, the bundle's day of issue), how long this boot has
 counted since, and whether the kernel says that a time service keeps the clock.
 
 The time is *proven* once the clock was synchronised in this boot; from then on
 it is counted with the boot clock, which nobody sets, so setting the wall clock
-changes nothing. A jump is believed only after `HOLD_S` of synchronised time.
+changes nothing. A jump counts only after `HOLD_S` of synchronised time.
 The wall clock is in seconds of UTC since 1970, the boot clock in nanoseconds of
 CLOCK_BOOTTIME. Pure: the caller looks at the clocks.
 """

@@ -1,7 +1,7 @@
-"""What a decider rests on, loaded and checked before it says that it is ready.
+"""Loads and checks everything that the decider needs before it reports that it is ready.
 
-Records, keys, policy, log, models and consent come from disk once, at the start. Anything
-that is not what it should be ends the start, and nothing was ever permitted.
+Records, keys, policy, log, models and consent are read from disk once, at the start. If
+anything is wrong the start fails, before anything was permitted.
 """
 
 from __future__ import annotations

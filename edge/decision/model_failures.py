@@ -1,8 +1,8 @@
-"""What follows when a model gives answers that cannot be true.
+"""What the guard does when a model gives answers that cannot be true.
 
-Every such answer blocks the frames it was to speak for. Three in a row, and the
-models are loaded afresh, once; three in a row again, and nothing is permitted
-until the guard is started anew.
+Every such answer blocks the frames that it was computed for. After three in a row the
+models are loaded again, once. After another three in a row nothing is permitted
+until the guard is restarted.
 """
 
 from __future__ import annotations

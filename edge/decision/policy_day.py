@@ -1,7 +1,7 @@
 """Which day's rules hold: the known time, the policy's term, and the rules of today.
 
-Looks at the wall clock, and at whether a time service keeps it; `known_time` says
-what may be believed of both. Times are nanoseconds of CLOCK_BOOTTIME (`now_ns`) and
+Reads the wall clock, and whether a time service keeps it; `known_time` decides how
+far to trust both. Times are nanoseconds of CLOCK_BOOTTIME (`now_ns`) and
 whole seconds of UTC (`_s`).
 """
 
@@ -54,7 +54,7 @@ class PolicyDay:
 
         Args:
             now_ns: of the boot clock.
-            dated: the lane needs a time that may be believed.
+            dated: the lane needs a proven time.
         """
         if now_ns - self._asked_ns < S:
             return None

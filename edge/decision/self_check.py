@@ -1,7 +1,7 @@
-"""What is wrong with the guard itself, whatever the camera sees.
+"""Faults of the guard itself, independent of what the camera sees.
 
-Some findings hold for one turn (a pause, a slow model), some for as long as their cause,
-and some until the guard is started anew: an escape attempt and a state that was set back.
+Some findings last for one turn (a pause, a slow model), some as long as their cause, and
+some until the guard is restarted: an escape attempt, or a state that was rolled back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a session rests on: the signed records, as readings and as facts for the policy.
+"""The signed records of a session, as readings and as facts for the policy.
 
 Pure. `edge.decision.judge` asks it at every step; an answer of the policy is kept until
 a fact changes. All times are nanoseconds of CLOCK_BOOTTIME.

@@ -30,7 +30,7 @@ _OUTPUTS = {"537": ("heat", 1), "538": ("scale", 2), "539": ("offset", 2)}  # na
 
 
 def face_finder(model_path: Path, *, masking: bool) -> FaceBoxes:
-    """The detector as a lane needs it; to mask people it looks closer and believes more.
+    """The detector as a lane needs it; to mask people it looks closer and accepts weaker finds.
 
     Raises:
         ModelError: see `FaceBoxes`.

@@ -1,6 +1,6 @@
 """The matcher endpoint: one connection, admitted by token, lane and peer, and the ring behind it.
 
-A token admits once: whoever learns it later finds it spent, also when the matcher is gone.
+A token admits one connection. It cannot be used again, even after the matcher has ended.
 
 A matcher connects to a SOCK_SEQPACKET socket and sends one JSON hello
 `{"v": 2, "token": ..., "lane": ...}`. Admitted, it gets

@@ -1,7 +1,7 @@
 """What the matcher gets of each frame: all of it, or less where memory bandwidth is short.
 
-The form stands in the signed device record. It narrows what leaves and decides
-nothing: every frame is looked at and judged whole. `edge.frames.shaper` makes the copy.
+The signed device record names the format. It reduces what is released and decides
+nothing: the guard checks and judges every frame as a whole. `edge.frames.shaper` makes the copy.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The sentinel: a glance at every frame, cheap enough to take each time.
+"""The sentinel: a check that is cheap enough to run on every frame.
 
-It answers one question for the gate (does this very frame show the enrolled
-place?) and notes a few plain numbers for liveness. It keeps one thumbnail, in
-memory only, and allocates nothing per frame but the answer. It never raises on
-what a frame contains: a frame that is no picture gives a `Look` that says so.
+It answers one question for the gate (does this frame show the enrolled place?) and
+computes a few numbers for liveness. It keeps one thumbnail, in memory only, and
+allocates nothing per frame except the answer. No content of a frame makes it raise:
+for a frame that is not a valid picture it returns a `Look` that says so.
 """
 
 from __future__ import annotations

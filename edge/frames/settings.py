@@ -42,7 +42,7 @@ class CaptureSettings:
     """Which camera to open; the descriptors it inherits."""
 
     source: str
-    max_lag_ns: int  # what the record vouches for; 0 if it does not
+    max_lag_ns: int  # the largest lag that the signed record states; 0: it states none
     parent_fd: int
     gate_fd: int
     pool_fd: int

@@ -1,9 +1,9 @@
 """The cache warm-up: the gate's turn, run once just before a frame is due.
 
 Between two frames other programs fill the caches of a small computer, and the
-same turn takes three times as long as in a loop. `Pace` foresees the next
-frame; `WarmUp` then lets one turn of a second gate pass, on a black frame
-of the least size. That gate has a pool, a ring and channels of its own with
+same turn takes three times as long as in a loop. `Pace` predicts the next
+frame; `WarmUp` then runs one turn of a second gate, on a black frame
+of the smallest size. That gate has a pool, a ring and channels of its own with
 nobody at their other ends, and knows no memory of the real one.
 """
 

@@ -309,7 +309,7 @@ class Launch:
     def _lag_ns(self, dating: Dating) -> int | None:
         """How late a frame may come; None if nothing bounds it.
 
-        The record vouches for the quickest frames of a stream; what capture delivers
+        The record states the lag of the quickest frames of a stream; what capture delivers
         comes later than these by at most as much again.
         """
         accepted_ns = self._checked.device.max_lag_ms * MS

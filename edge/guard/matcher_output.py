@@ -1,9 +1,9 @@
 """What the matcher prints: relayed line by line, bounded, through a pipe.
 
-A descriptor that is shared can be truncated or filled by whoever holds it, so
-the matcher gets none of the guard's. What it prints is cut into lines fit for a
-terminal and a log; beyond a rate, lines are left out, counted, and the count is
-told. The matcher never waits for more than the guard's own reader does.
+Whoever holds a shared descriptor can truncate or fill its file, so the matcher gets
+none of the guard's. Its output is cut into lines that are safe for a terminal and a
+log. Beyond a fixed rate, lines are dropped and counted, and the guard prints the
+count. The matcher never waits longer than the guard's own reader does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Everything that would stop a start, in one list: the check of the start, and what it runs on.
 
-A camera or a board that is not there yet is no obstacle: the daemon waits for it, blocked.
+A missing camera or board does not stop a start: the daemon waits for it, blocked.
 """
 
 from __future__ import annotations

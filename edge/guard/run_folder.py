@@ -1,8 +1,8 @@
 """The folder of a running guard: its matcher's socket, for this user only.
 
-A guard that is killed cannot remove its folder. The next one does: a folder is
-held by a lock that the kernel lets go with its holder, and one that nobody
-holds is a leftover. Nothing but the socket is ever removed from one.
+A guard that is killed cannot remove its folder; the next guard does. Each folder has
+a lock, which the kernel releases when its holder ends. A folder without a holder is
+left over from a killed guard. Only the socket is ever removed from it.
 """
 
 from __future__ import annotations

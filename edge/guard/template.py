@@ -2,11 +2,11 @@
 
     python -m edge.guard.template ORDER
 
-It loads the modules of its order, forks a process for each part but the last, and
-then is the last one itself. Pages that nobody writes to stay one for all of them.
-A fork's parent is the guard, not the template: the process between the two ends at
-once, and the guard is the one that orphans are handed to. A template holds no key,
-token or record: each part gets its own later, through its own standard input. See ADR 9.
+It loads the modules of its order, forks a process for each part except the last, and
+then becomes the last part itself. All parts share the memory pages that none of them
+writes to. The parent of each part is the guard, not the template: the intermediate
+process ends at once, and the guard adopts its orphans. A template holds no key, token
+or record: each part gets its own later, through its own standard input. See ADR 9.
 """
 
 from __future__ import annotations

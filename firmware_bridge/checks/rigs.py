@@ -1,8 +1,8 @@
-"""Test rigs: a board one can power, watch and disturb, of three makes.
+"""Test rigs: three kinds of board that a test can power, watch and disturb.
 
-`HostRig` is the rule as a process on a pseudo-terminal, `EmulatorRig` the ARM
-image in QEMU with its pin watched, `PortRig` a real board, whose line is known
-only by what it reports and whose sensors nobody can play.
+`HostRig` runs the rule as a process on a pseudo-terminal. `EmulatorRig` runs the ARM
+image in QEMU and watches its pin. `PortRig` is a real board: its line is known only
+from its own reports, and its sensors cannot be simulated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sensors as the board sees them: whole numbers in wire units, None where silent.
 
 Gyro 0.2 mrad/s, accelerometer 2 mm/s2, light 0.01 lux, speed 1 cm/s, position
-1e-7 degree. `veto` is the board's own rule: what speaks against a permit with
-no help from the host.
+1e-7 degree. `veto` is the board's own rule: which readings forbid a permit, without
+help from the host.
 """
 
 from __future__ import annotations

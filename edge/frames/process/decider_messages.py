@@ -1,4 +1,4 @@
-"""Hears the decider: leases and their ends, masks, the anchor, and frames that it gives back."""
+"""Handles the decider's messages: leases, revocations, masks, the anchor and returned frames."""
 
 from __future__ import annotations
 

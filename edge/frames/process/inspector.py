@@ -1,4 +1,4 @@
-"""The sentinel's look at a frame in the pool, as the gate wants it."""
+"""Runs the sentinel on a frame in the pool and returns what the gate needs of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each frame: batches of last words for the parent, counts for the decider."""
+"""Records the final verdict of each frame: batches for the parent, counts for the decider."""
 
 from __future__ import annotations
 

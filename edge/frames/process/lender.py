@@ -1,4 +1,4 @@
-"""Evidence for the decider: a note on each frame, and now and then a frame lent to look at."""
+"""Sends evidence to the decider: a note on each frame, and at intervals a frame to examine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries what the matcher says to those it is for: comparisons, results, and that it came."""
+"""Forwards the matcher's messages: comparisons, results, and that it connected."""
 
 from __future__ import annotations
 

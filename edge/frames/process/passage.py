@@ -1,7 +1,7 @@
-"""The way of a frame from the pool to the matcher's ring, under a lease or not at all.
+"""Moves a frame from the pool to the matcher's ring, and only under a lease.
 
-Gate, masks, releaser and endpoint work together here. Whenever a lease ends early,
-what waits is blocked and wiped, the ring is wiped, and the decider is told.
+Gate, masks, releaser and endpoint work together here. If a lease ends early, this
+module blocks and wipes the waiting frames, wipes the ring, and tells the decider.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which slots of the capture pool are in use, by how many, and which are wiped when they are free.
+"""Counts the users of each slot of the capture pool, and knows which slots to wipe once free.
 
 A slot goes back to capture when its last user drops it: the gate's FIFO, the newest
 frame that may be lent as evidence, and the decider that reads a lent one.

@@ -1,4 +1,4 @@
-"""What the gate's turn waits for: its channels, the matcher's end, and the next frame's time."""
+"""What the gate's loop waits for: its channels, the matcher's socket, and the next frame's time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The policy term: is the policy that came into force still in force, and which day's rules hold?
 
-Asked once a second, of a time that `edge.decision.known_time` vouches for.
+Asked once a second, with a time that `edge.decision.known_time` has proven.
 Times are whole seconds of UTC since 1970.
 """
 
