@@ -1,8 +1,8 @@
 """The demo: six scenes of real footage through the real guard, counted at the matcher.
 
 Every scene starts all of the guard's processes, a virtual board on a serial
-line and a matcher that counts; in the last one it is a viewer that also keeps a
-few masked frames. The clips play once, in real time; none is looped, because a
+line and a matcher that counts; in the last one a viewer that keeps a few masked
+frames shares the camera with it. The clips play once, in real time; none is looped, because a
 loop is an attack. The room lasts 2.4 seconds, so the dwell is one second here.
 """
 
@@ -22,7 +22,7 @@ from edge.errors import CameraError
 from edge.evidence.faces import FaceBoxes
 from edge.files import read_named, write_new
 from edge.guard.live_feed import Feed
-from edge.guard.plan import Plan
+from edge.guard.plan import Plan, share
 from edge.guard.results import scene_record
 from edge.guard.supervisor import Guard
 from edge.models.pull import asset
@@ -42,7 +42,7 @@ mount = "{mount}"
 site = "{site}"
 dock_id = "{dock}"
 publicly_accessible = {public}
-lanes = ["{lane}"]
+lanes = [{lanes}]
 dwell_s = 1
 [operator]
 user = "{user}"
@@ -98,7 +98,7 @@ _STREET = {
 }
 
 
-_VIEWER = {**_STREET, "lane": "view_masked", "gallery": "none"}
+_VIEWER = {**_STREET, "lane": "view_masked", "gallery": "none"}  # of the session
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Scene:
     enrolled: bool  # the kiosk's view is in the record
     must_happen: str
     holds: Callable[[SceneRecord, list[int]], str | None]  # what is wrong, or None
-    viewer: bool = False  # the matcher is a sink that keeps some of what it gets
+    viewer: bool = False  # a sink that keeps some of what it gets is on the camera as well
 
 
 def _flows(record: SceneRecord, received: list[int]) -> str | None:
@@ -216,10 +216,10 @@ SCENES = (
     Scene(
         "masked view",
         "bikes.mp4",
-        _VIEWER,
+        _STREET,
         ("--walking",),
         False,
-        "frames flow masked where the matcher of street gets none",
+        "one camera: the viewer's frames flow masked, the matcher gets none (MS-02)",
         _flows,
         viewer=True,
     ),
@@ -253,50 +253,69 @@ def _play(
     folder = _empty(out / scene.name.replace(" ", "-"))
     folder.mkdir()
     clip = asset(scene.clip)
-    words = {**scene.words, "sha256": file_sha256(clip)}
-    device, session = out / f"{folder.name}.device.toml", out / f"{folder.name}.session.toml"
+    sessions = {"matcher": scene.words, **({"viewer": _VIEWER} if scene.viewer else {})}
+    lanes = ", ".join(f'"{words["lane"]}"' for words in sessions.values())
+    words = {**scene.words, "sha256": file_sha256(clip), "lanes": lanes}
+    device = out / f"{folder.name}.device.toml"
     text = _DEVICE.format(**words) + (_VIEW if scene.enrolled else "")
-    text += f"[matcher]\nwithout = {without}\n"
-    for path, content, kind in (
-        (device, text, RecordKind.DEVICE),
-        (session, _SESSION.format(**words), RecordKind.SESSION),
-    ):
-        write_atomic(path, content)
-        store.sign_file(path, kind)
-    room = folder / "matcher"
-    room.mkdir()
-    if os.geteuid() == 0:
-        os.chown(room, sandbox.NOBODY, sandbox.NOBODY)  # in its sandbox the matcher is this user
-    counted = room / "received.json"
-    counter = ("framegate_client.counter", str(counted))
-    matcher = ("edge.sink.writer", "stills", str(room)) if scene.viewer else counter
-    plan = Plan(
-        source=str(clip),
-        device=device,
-        session=session,
-        keys=store.directory,
-        board_arguments=scene.board,
-        matcher=tuple(isolation.python(*matcher)),
-        confinement=sandbox.Confinement(writes=(room,)),
-        audit=folder / "audit",
-    )
+    write_atomic(device, f"{text}[matcher]\nwithout = {without}\n")
+    store.sign_file(device, RecordKind.DEVICE)
+    plans = []
+    for name, claim in sessions.items():
+        session, room = out / f"{folder.name}.{name}.toml", folder / name
+        write_atomic(session, _SESSION.format(**claim))
+        store.sign_file(session, RecordKind.SESSION)
+        room.mkdir()
+        if os.geteuid() == 0:
+            os.chown(room, sandbox.NOBODY, sandbox.NOBODY)  # in its sandbox it is this user
+        command = {
+            "matcher": ("framegate_client.counter", str(room / "received.json")),
+            "viewer": ("edge.sink.writer", "stills", str(room)),
+        }
+        plans.append(
+            Plan(
+                source=str(clip),
+                device=device,
+                session=session,
+                keys=store.directory,
+                board_arguments=scene.board,
+                matcher=tuple(isolation.python(*command[name])),
+                confinement=sandbox.Confinement(writes=(room,)),
+                audit=folder / f"{name}.audit",
+                name=name,
+            )
+        )
+    first, *others = plans
     live.scene(f"{scene.name}: {scene.clip}")
-    with Guard(plan, say) as guard:
+    with Guard(share(replace(first, name=""), others), say) as guard:
         feed = Feed(live)
         guard.run(feed.show)
     if guard.failure is not None:
         raise CameraError(f"{scene.name}: {guard.failure}")
-    received = _received(counted)
-    record = scene_record(guard, name=scene.name, footage=scene.clip, must_happen=scene.must_happen)
+    shown = guard.others[0] if scene.viewer else guard
+    record = scene_record(shown, name=scene.name, footage=scene.clip, must_happen=scene.must_happen)
+    received = _received(folder / (shown.plan.name or "matcher") / "received.json")
     wrong = scene.holds(record, received)
     if wrong is None and not record.summary.audit_verified:
         wrong = "the audit log does not verify"
+    notes: tuple[str, ...] = ()
+    if scene.viewer:
+        beside = scene_record(guard, name=scene.name, footage=scene.clip)
+        got = _received(folder / "matcher" / "received.json")
+        why = _names("MS-02")(beside, got)
+        wrong = wrong or (why and f"the matcher beside it: {why}")
+        notes = (
+            f"On the same camera, in the same guard, the matcher (lane {scene.words['lane']}) "
+            f"received {len(got)} of {beside.summary.frames} frames.",
+        )
     return replace(
         record,
         received=len(received),
         ok=wrong is None,
-        notes=() if wrong is None else (f"Wrong: {wrong}.",),
-        pictures=tuple(read_named(path, 1 << 24) for path in sorted(room.glob("still-*.png"))),
+        notes=notes if wrong is None else (*notes, f"Wrong: {wrong}."),
+        pictures=tuple(
+            read_named(path, 1 << 24) for path in sorted(folder.glob("viewer/still-*.png"))
+        ),
     )
 
 

@@ -46,6 +46,7 @@ ENVIRONMENT = {
 WEB = {"HTTP_HOST", "PATH_INFO", "REQUEST_METHOD"}  # of a request to the page, in WSGI's words
 LIMITS = {"SC_OPEN_MAX"}  # asked of the kernel
 OPTIONS = {
+    "--also": "who else gets frames, by a signed session, a gate and a sandbox of its own",
     "--board": "a made-up one only where a signed record lets it",
     "--desk": "where signed receipts are handed in; with it consent is believed only with one",
     "--device": "signed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         isolation.python("edge.cli", *command),
         cwd=place,
-        env=isolation.environment(),
+        env=isolation.cleaned(os.environ),
         capture_output=True,
         text=True,
         timeout=90,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -10,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge import ipc
+from edge import ipc, isolation
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import Shot
 from edge.commissioning.keys import RecordKind
@@ -172,3 +175,40 @@ def test_an_escape_attempt_of_one_blocks_it_and_not_the_other(kiosk: Site) -> No
 
     assert escaped.frames == 0
     assert other.frames > 20
+
+
+@pytest.mark.guard
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_run_with_two_matchers_says_of_each_what_it_got(kiosk: Site) -> None:
+    record = kiosk.folder / "counting.toml"
+    record.write_text(DETECT)
+    kiosk.store.sign_file(record, RecordKind.SESSION)
+    files = ["--device", "D.toml", "--session", "S.toml", "--keys", "keys"]
+    counts = f"{sys.executable} -m framegate_client.counter /dev/null"
+
+    done = subprocess.run(
+        isolation.python(
+            "edge.cli",
+            "run",
+            "--source",
+            str(kiosk.clip),
+            *files,
+            "--also",
+            "counting.toml",
+            counts,
+        ),
+        cwd=kiosk.folder,
+        env=isolation.cleaned(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    *_, own, other = done.stdout.splitlines()
+    assert " 0 released" in own  # nobody connected
+    assert other.startswith("matcher counting, lane detect: ")
+    assert " 0 released" not in other
+    assert (kiosk.folder / "framegate-out" / "also" / "counting" / "report.html").exists()

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from edge.files import write_whole
 from edge.policy.shipped import names
 
 if TYPE_CHECKING:
+    from edge.guard.plan import Plan
     from edge.lease import Lane
 
 EXAMPLES = """\
@@ -24,6 +26,8 @@ examples:
     --matcher 'python match.py'
   framegate run --source kiosk.mp4 --pace real --device D.toml --session S.toml
   framegate run --source 0 --device D.toml --session masked.toml --sink mjpeg
+  framegate run --source 0 --device D.toml --session S.toml --matcher 'python match.py' \
+    --also counting.toml 'python count.py'
 
 The records must be signed (`framegate keys sign`). CMD runs in a sandbox: its own
 user, no network, few system calls, and only its program's files. Without --matcher,
@@ -54,6 +58,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="serial port; virtual (default) needs a recording or a signed record that allows it",
     )
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
+    parser.add_argument(
+        "--also",
+        nargs=2,
+        metavar=("SESSION", "CMD"),
+        action="append",
+        default=[],
+        help="one more matcher on this camera, with a signed session claim of its own in a lane "
+        "that does not identify; its results go to OUT/also/NAME, NAME being SESSION's without "
+        "its ending (repeatable)",
+    )
     parser.add_argument(
         "--matcher-read",
         metavar="PATH",
@@ -145,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.cameras.source import parse_source
     from edge.commissioning.records import load_session
     from edge.guard.live_feed import Feed
-    from edge.guard.plan import Plan
+    from edge.guard.plan import Plan, share
     from edge.guard.results import finish_run
     from edge.guard.run_log import RunLog
     from edge.guard.supervisor import Guard
@@ -176,6 +190,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.sink:
         plan = with_sink(plan, args.sink, load_session(args.session), args.out / "sink")
+    plan = share(plan, [_another(plan, args.out, *given) for given in args.also])
     guard = Guard(plan, say=_say)
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
@@ -186,11 +201,14 @@ def run(args: argparse.Namespace) -> int:
             _say(f"a matcher connects with the values in {_environment_file(args.out, guard)}")
         feed = Feed(live)
         log = RunLog(args.out)
+        others = [(other, RunLog(args.out / "also" / other.plan.name)) for other in guard.others]
         try:
             while not guard.over and guard.failure is None and not stopped:
                 guard.turn()
                 feed.show(guard.recorder)
                 log.keep_up(guard.recorder)
+                for other, its_log in others:
+                    its_log.keep_up(other.recorder)
                 if guard.token != token and not plan.matcher:  # spent: the next one needs another
                     token = guard.token
                     _environment_file(args.out, guard)
@@ -200,15 +218,23 @@ def run(args: argparse.Namespace) -> int:
             guard.run()
     summary = finish_run(guard, args.out, log)
     print(f"{summary.frames} frames: {summary.passed} released, {summary.blocked} blocked")
+    for other, its_log in others:
+        its = finish_run(other, args.out / "also" / other.plan.name, its_log)
+        named = f"matcher {other.plan.name}, lane {other.session.operation.value}"
+        print(f"{named}: {its.frames} frames: {its.passed} released, {its.blocked} blocked")
     if guard.failure is not None:
         print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)
         return 1
-    if guard.matcher.escaped:
+    escaped = [one for one in (guard, *guard.others) if one.matcher.escaped]
+    for one in escaped:
+        named = f"matcher {one.plan.name}" if one.plan.name else "matcher"
         print(
-            f"framegate: {Reason.MATCHER_ESCAPE_ATTEMPT.value}: the matcher tried: "
-            f"{guard.matcher.attempt}; it was ended and everything was blocked",
+            f"framegate: {Reason.MATCHER_ESCAPE_ATTEMPT.value}: the {named} tried: "
+            f"{one.matcher.attempt}; it was ended and everything was blocked"
+            + (" for it" if guard.others else ""),
             file=sys.stderr,
         )
+    if escaped:
         return 1
     if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
         print("framegate: the matcher was never connected while frames passed", file=sys.stderr)
@@ -219,6 +245,24 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     return 0
+
+
+def _another(plan: Plan, out: Path, session: str, command: str) -> Plan:
+    """One more matcher on the camera of `plan`, named by its session's file."""
+    from edge.sandbox.spec import Confinement
+
+    name, words = Path(session).stem, tuple(shlex.split(command))
+    if not words:
+        raise UsageError(f"--also {session}: expected a command, got none")
+    return replace(
+        plan,
+        name=name,
+        session=Path(session),
+        matcher=words,
+        confinement=Confinement(),
+        results="",
+        audit=out / "also" / name / "audit",
+    )
 
 
 @contextlib.contextmanager
