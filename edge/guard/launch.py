@@ -273,10 +273,12 @@ class Launch:
             taken = [other.outlet for other in self._others if other.outlet is not None]
             more = [fd for o in taken for fd in (o.gate_fd, o.pool_fd, o.beats_fd)]
             parts["capture"] = (module, (*fds, *more))
-        self.children.update(spawn_from_template(_SHARED, parts, START_S))
-        for end in self._theirs:
-            end.close()
-        self._theirs.clear()
+        try:
+            self.children.update(spawn_from_template(_SHARED, parts, START_S))
+        finally:
+            for end in self._theirs:
+                end.close()
+            self._theirs.clear()
 
     def _configure(
         self, name: str, settings: CaptureSettings | DeciderSettings | GateSettings

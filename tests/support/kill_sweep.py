@@ -121,7 +121,7 @@ def main(argv: list[str]) -> int:
         place = site(Path(folder, "site"), clip, clip, asset("centerface.onnx"))
         found = sweep(place, args.process or list(MODULES), args.moments, args.until)
     killed = [one for one in found if one.killed]
-    wrong = [one for one in killed if one.wrong]
+    wrong = [one for one in found if one.wrong]  # also a daemon that ended before the kill
     print(f"{len(killed)} kills in {len(found)} starts, {len(wrong)} not taken as a lost process")
     return 1 if wrong else 0
 
