@@ -16,6 +16,8 @@ import resource
 from edge.errors import UsageError
 
 LEAST_ADDRESSES = 1 << 30  # bytes; replaying 640x480 takes 0.7 of it on two processors
+START_LIMIT_S = 30.0  # for a process, and for the camera, to be ready
+MIN_START_LIMIT_S, MAX_START_LIMIT_S = 10, 600  # what a slow device may have
 FUSE_US = 500_000  # RLIMIT_RTTIME: a runaway loop at real-time priority is ended
 
 

@@ -15,7 +15,7 @@ SHORT_CLIPS = ("single_face.mp4",)
 TESTS = (
     *("tests/test_lease.py", "tests/test_ipc.py", "tests/frames/test_gate.py"),
     *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
-    *("tests/audit/test_merkle.py", "tests/audit/test_note.py", "tests/sandbox/test_paths.py"),
+    *("tests/audit/test_note.py", "tests/audit/test_cosignature.py", "tests/sandbox/test_paths.py"),
 )
 _RECORDS = ("--device", "examples/device.toml", "--session", "examples/session.toml")
 _SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")

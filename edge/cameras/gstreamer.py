@@ -77,13 +77,14 @@ class PipelineCamera:
 
     dating = Dating.ARRIVAL
 
-    def __init__(self, pipeline: str, clock: Clock) -> None:
-        """Start `pipeline`, the words after `gst:`.
+    def __init__(self, pipeline: str, clock: Clock, start_limit_s: float = _START_S) -> None:
+        """Start `pipeline`, the words after `gst:`; it has `start_limit_s` to name its size.
 
         Raises:
             CameraError: GStreamer is missing, or the pipeline delivers no video.
         """
         self._clock = clock
+        self._start_limit_s = start_limit_s
         self._pipeline = pipeline
         program = shutil.which(LAUNCH, path=isolation.search_path(os.environ))
         if program is None:
@@ -142,7 +143,7 @@ class PipelineCamera:
         """(width, height) that the last element agreed on, from what the launcher says."""
         assert self._process.stdout is not None
         output = b""
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + self._start_limit_s
         fd = self._process.stdout.fileno()
         while (left_s := deadline - time.monotonic()) > 0:
             if not select.select([fd], [], [], left_s)[0]:

@@ -32,6 +32,7 @@ from edge.cameras.source import CameraSource, SourceKind, parse_source
 from edge.cameras.v4l2 import asleep_ns, sensor_time, v4l2_identity
 from edge.clock import MS, Clock
 from edge.errors import CameraError
+from edge.scheduling import START_LIMIT_S
 
 _MAX_STALE = 25  # pictures in a row that a stream fails to convert before it counts as lost
 OPEN_S = 15.0  # a camera that does not deliver within this cannot be opened
@@ -125,8 +126,11 @@ class StreamCamera:
         self._capture.release()
 
 
-def open_camera(text: str, clock: Clock) -> Camera:
+def open_camera(text: str, clock: Clock, start_limit_s: float = START_LIMIT_S) -> Camera:
     """The camera that `text` names, or a recording played in real time.
+
+    Args:
+        start_limit_s: for the whole start; a pipeline has half of it to name its picture size.
 
     Raises:
         CameraError: it names nothing that can be read.
@@ -136,7 +140,7 @@ def open_camera(text: str, clock: Clock) -> Camera:
         case SourceKind.PIPELINE:
             from edge.cameras.gstreamer import PipelineCamera
 
-            return PipelineCamera(source.target, clock)
+            return PipelineCamera(source.target, clock, start_limit_s / 2)
         case SourceKind.PICAMERA2:
             from edge.cameras.picamera import PiCamera
 

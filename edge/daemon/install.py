@@ -137,6 +137,7 @@ def config_text(name: str, settings: Settings) -> str:
         "pack": settings.pack,
         "policy": f"/{STATE}/{name}/policy",
         "release": settings.release,
+        "start_limit_s": settings.start_limit_s,
         "audit": f"/{STATE}/{name}/audit",
         "desk": _absolute(settings.inbox),
     }

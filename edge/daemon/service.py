@@ -73,6 +73,7 @@ def plan_of(settings: Settings) -> Plan:
         pack=settings.pack,
         policy=settings.policy,
         release=settings.release,
+        start_limit_s=settings.start_limit_s,
         audit=settings.audit,
         inbox=settings.inbox,
     )

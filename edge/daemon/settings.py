@@ -24,6 +24,7 @@ from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
 from edge.sandbox.result_relay import ALLOWED, result_target
 from edge.sandbox.spec import check_variable
+from edge.scheduling import MAX_START_LIMIT_S, MIN_START_LIMIT_S, START_LIMIT_S
 
 _MAX_BYTES = 64 * 1024
 MAX_UID = 2**31 - 1
@@ -50,6 +51,7 @@ class Settings:
     pack: str
     policy: Path | None
     release: str
+    start_limit_s: int  # for each process and the camera to be ready
     audit: Path
     inbox: Path | None
     matcher: tuple[str, ...]
@@ -151,6 +153,12 @@ def _uid(value: Any) -> int:
     return value
 
 
+def _start_limit(value: Any) -> int:
+    if type(value) is not int or not MIN_START_LIMIT_S <= value <= MAX_START_LIMIT_S:
+        raise ValueError
+    return value
+
+
 def _months(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_MONTHS:
         raise ValueError
@@ -206,6 +214,14 @@ KEYS = (
         '"bracketed" or "immediate"',
         "wait for evidence from after each frame, or not",
         _one_of("bracketed", "immediate"),
+    ),
+    Key(
+        "",
+        "start_limit_s",
+        f"{START_LIMIT_S:g}",
+        f"{MIN_START_LIMIT_S} to {MAX_START_LIMIT_S}",
+        "seconds that each process and the camera have to be ready; more on a slow device",
+        _start_limit,
     ),
     Key("", "audit", '"audit"', "a folder", "the signed log", _path),
     Key(
@@ -371,6 +387,7 @@ def _settings(values: Mapping[tuple[str, str], Any], folder: Path) -> Settings:
         pack=_placed(values["", "pack"], folder),
         policy=None if values["", "policy"] is None else folder / values["", "policy"],
         release=values["", "release"],
+        start_limit_s=values["", "start_limit_s"],
         audit=folder / values["", "audit"],
         inbox=None if values["", "desk"] is None else folder / values["", "desk"],
         matcher=values["matcher", "command"],

@@ -177,7 +177,7 @@ def _serve(settings: CaptureSettings) -> int:
     try:
         for lacking in confine(Needs.of(settings.source)):
             print(f"capture: {lacking}; it decodes without that layer", file=sys.stderr)
-        camera = open_camera(settings.source, clock)
+        camera = open_camera(settings.source, clock, settings.start_limit_s)
     except GuardError as err:
         ipc.tell(parent, lifecycle.encode(Failed(str(err))))
         return 2
@@ -202,7 +202,7 @@ def _serve(settings: CaptureSettings) -> int:
         return 0
     scheduling.settle()
     deliverer = deliverers[0] if len(deliverers) == 1 else FanOut(*deliverers)
-    return _deliver(camera, settings.source, deliverer, clock, settings.max_lag_ns, parent)
+    return _deliver(camera, settings, deliverer, clock, parent)
 
 
 def _next_message(parent: socket.socket) -> Lifecycle:
@@ -242,16 +242,15 @@ def pass_on(camera: Camera, deliverer: Deliverer | FanOut, max_lag_ns: int) -> b
 
 def _deliver(
     camera: Camera,
-    source: str,
+    settings: CaptureSettings,
     deliverer: Deliverer | FanOut,
     clock: BootClock,
-    max_lag_ns: int,
     parent: socket.socket,
 ) -> int:
     finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
-        if pass_on(camera, deliverer, max_lag_ns):
+        if pass_on(camera, deliverer, settings.max_lag_ns):
             tries = 0
         camera.close()
         if finite:
@@ -266,7 +265,7 @@ def _deliver(
             time.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
             tries += 1
             try:
-                camera = open_camera(source, clock)
+                camera = open_camera(settings.source, clock, settings.start_limit_s)
             except CameraError:
                 continue
             if (camera.identity, camera.layout, camera.dating) == identity:

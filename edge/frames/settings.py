@@ -8,6 +8,7 @@ from edge.cameras.layout import Layout
 from edge.frames.output_format import OutputFormat
 from edge.lease import Binding
 from edge.masking.polygons import MaskRules
+from edge.scheduling import START_LIMIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class CaptureSettings:
     pool_fd: int
     beats_fd: int
     others: tuple[Outlet, ...] = ()  # of the other matchers on this camera
+    start_limit_s: float = START_LIMIT_S  # for the camera to deliver
 
 
 @dataclass(frozen=True, slots=True)

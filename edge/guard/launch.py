@@ -34,7 +34,6 @@ from edge.lease import Binding
 from edge.masking.polygons import covers_all
 from edge.view.view_file import ViewFile
 
-START_S = 30.0
 _TURN_S = 0.015
 _MODULES = {
     "capture": "edge.frames.capture",
@@ -50,6 +49,7 @@ class Launch:
     def __init__(self, checked: CheckedPlan, beats: Beats, say: Callable[[str], None]) -> None:
         """Nothing is started yet."""
         self._checked = checked
+        self._start_limit_s = checked.plan.start_limit_s
         self._beats = beats
         self._say = say
         self._clock = BootClock()
@@ -76,7 +76,7 @@ class Launch:
         """
         gate_capture, own = self._plan_matcher(socket_path)
         self._camera, capture_parent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._camera.settimeout(START_S)
+        self._camera.settimeout(self._start_limit_s)
         self.sockets.append(self._camera)
         ends = {"parent_fd": capture_parent, "gate_fd": gate_capture}
         self._plan("capture", ends, {"beats_fd": own.beats_fd, "pool_fd": own.pool_fd})
@@ -144,7 +144,11 @@ class Launch:
         max_lag_ns = self._checked.device.max_lag_ms * MS
         outlets = tuple(other.outlet for other in self._others if other.outlet is not None)
         settings = CaptureSettings(
-            plan.source, max_lag_ns, **self._numbers["capture"], others=outlets
+            plan.source,
+            max_lag_ns,
+            **self._numbers["capture"],
+            others=outlets,
+            start_limit_s=plan.start_limit_s,
         )
         self._configure("capture", settings)
         hello = hello_of(self._camera)
@@ -238,7 +242,7 @@ class Launch:
         """Wait until the gate or the decider says that it is ready; `beat` meanwhile."""
         channel = self.gate if name == "gate" else self.decider
         assert channel is not None
-        deadline_ns = self._clock.now_ns() + round(START_S * 1e9)
+        deadline_ns = self._clock.now_ns() + round(self._start_limit_s * 1e9)
         while True:
             beat()
             select.select([channel], [], [], _TURN_S)
@@ -249,7 +253,10 @@ class Launch:
             if data is not None:
                 break
             if self._clock.now_ns() > deadline_ns:
-                raise GuardError(f"not ready within {START_S:g} s: {name}")
+                raise GuardError(
+                    f"{name}: not ready within {self._start_limit_s:g} s; where the device is only "
+                    "slow, set a longer start_limit_s (--start-limit)"
+                )
         match lifecycle.decode(data):
             case Ready(words) if words:
                 self._say(f"{name}: {words}")
@@ -274,7 +281,7 @@ class Launch:
             more = [fd for o in taken for fd in (o.gate_fd, o.pool_fd, o.beats_fd)]
             parts["capture"] = (module, (*fds, *more))
         try:
-            self.children.update(spawn_from_template(_SHARED, parts, START_S))
+            self.children.update(spawn_from_template(_SHARED, parts, self._start_limit_s))
         finally:
             for end in self._theirs:
                 end.close()
@@ -362,7 +369,7 @@ def hello_of(channel: socket.socket) -> CameraHello:
     try:
         data = ipc.await_word(channel)
     except TimeoutError as err:
-        raise CameraError(f"the camera did not answer for {START_S:g} s") from err
+        raise CameraError(f"the camera did not answer for {channel.gettimeout() or 0:g} s") from err
     hello = lifecycle.decode(data)
     if isinstance(hello, Failed):
         raise CameraError(hello.error)

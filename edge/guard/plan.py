@@ -27,6 +27,7 @@ from edge.policy.selection import Chosen, choose
 from edge.sandbox import spec as sandbox
 from edge.sandbox.accelerators import nodes
 from edge.sandbox.paths import OwnFiles, path_faults, withheld
+from edge.scheduling import START_LIMIT_S
 from edge.view.view_file import SceneCheck, ViewFile
 
 VIRTUAL = "virtual"
@@ -50,6 +51,7 @@ class Plan:
     pack: str = "strict"  # its name, or the path of a signed bundle
     policy: Path | None = None  # folder of the installed bundle, if not the usual one
     release: str = "bracketed"
+    start_limit_s: float = START_LIMIT_S  # for each process and the camera to be ready
     audit: Path = Path("audit")
     inbox: Path | None = None  # folder where consent is handed in and taken back
     line_fd: int = -1  # where a virtual board writes its interlock's transitions

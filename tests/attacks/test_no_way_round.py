@@ -66,6 +66,7 @@ OPTIONS = {
     "--session": "signed",
     "--sink": "shows the masked view alone; nothing else has a sink",
     "--sink-port": "loopback",
+    "--start-limit": "how long a start may take; until it is done nothing passes",
     "--source": "only the camera that the signed record names",
 }
 SETTINGS = {
@@ -77,6 +78,7 @@ SETTINGS = {
     "pack": "as --pack",
     "policy": "as --policy",
     "release": "as --release",
+    "start_limit_s": "as --start-limit",
     "desk": "as --desk",
     "audit": "where the log lies; without one nothing passes",
     "matcher.command": "as --matcher",

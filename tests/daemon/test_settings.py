@@ -60,6 +60,8 @@ def test_every_error_is_told_at_once_with_its_line() -> None:
         (b"[matcher]\nuid = 1.0", ":5: [matcher] uid: expected 1 to"),
         (b"[matcher]\nread = ['']", ":5: [matcher] read: expected a list of paths"),
         (b"keys = ''", ":4: keys: expected a folder"),
+        (b"start_limit_s = 9", ":4: start_limit_s: expected 10 to 600, got 9"),
+        (b"start_limit_s = 30.5", ":4: start_limit_s: expected 10 to 600"),
         (b"release = 'later'", ':4: release: expected "bracketed" or "immediate"'),
     ],
 )
@@ -211,3 +213,10 @@ def test_a_variable_that_is_none_is_one_line_on_the_command_line(
 
     assert ended.value.code == 2
     assert f"expected NAME=TEXT, got {given!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("line", "limit_s"), [("", 30), ("start_limit_s = 120\n", 120)])
+def test_a_slow_device_may_have_longer_to_start(line: str, limit_s: int) -> None:
+    settings = parse_settings(GOOD + line.encode(), PATH)
+
+    assert plan_of(settings).start_limit_s == limit_s

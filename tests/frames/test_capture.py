@@ -20,6 +20,7 @@ from edge.frames import capture, lifecycle
 from edge.frames.capture import Deliverer, pass_on
 from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
 from edge.frames.pool import Pool
+from edge.frames.settings import CaptureSettings
 
 HEIGHT, WIDTH = 48, 64
 PICTURE = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -247,7 +248,11 @@ def test_a_camera_that_fell_silent_is_opened_again_with_growing_pauses(
     paused = []
     found = [*[CameraError("gone")] * (comes_back_after - 1), other, same]
 
-    def opened(_source, _clock):
+    limits = set()
+    settings = CaptureSettings("0", 0, 0, 0, 0, 0, start_limit_s=120.0)
+
+    def opened(_source, _clock, limit_s):
+        limits.add(limit_s)
         one = found.pop(0) if found else CameraError("gone")
         if not found and len(paused) > comes_back_after + 1:
             raise Enough
@@ -258,7 +263,9 @@ def test_a_camera_that_fell_silent_is_opened_again_with_growing_pauses(
     monkeypatch.setattr(capture, "open_camera", opened)
     monkeypatch.setattr(capture.time, "sleep", paused.append)
     with pytest.raises(Enough):
-        capture._deliver(first, "0", line.deliverer, BootClock(), 0, socket.socketpair()[0])
+        capture._deliver(first, settings, line.deliverer, BootClock(), socket.socketpair()[0])
+
+    assert limits == {120.0}
 
     heard = [type(decode(data)) for data in ipc.drain(line.gate)]
     assert heard == [Captured, Captured, SourceEnd, Captured, SourceEnd]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import UsageError
 from edge.files import write_whole
 from edge.policy.shipped import names
+from edge.scheduling import MAX_START_LIMIT_S, MIN_START_LIMIT_S, START_LIMIT_S
 
 if TYPE_CHECKING:
     from edge.guard.plan import Plan
@@ -146,12 +147,32 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="release a frame after later evidence (default), or at once",
     )
     parser.add_argument(
+        "--start-limit",
+        type=_start_limit_s,
+        default=START_LIMIT_S,
+        metavar="S",
+        help="seconds that each process and the camera have to be ready (default 30, 10 to 600); "
+        "more on a slow device",
+    )
+    parser.add_argument(
         "--pace", default="real", choices=("real",), help="how a file is played: in real time"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("framegate-out"), help="folder for log and results"
     )
     parser.set_defaults(handler=run, pictures=True)
+
+
+def _start_limit_s(text: str) -> float:
+    try:
+        given = float(text)
+    except ValueError:
+        given = 0.0
+    if not MIN_START_LIMIT_S <= given <= MAX_START_LIMIT_S:
+        raise argparse.ArgumentTypeError(
+            f"expected {MIN_START_LIMIT_S} to {MAX_START_LIMIT_S} seconds, got {text!r}"
+        )
+    return given
 
 
 def run(args: argparse.Namespace) -> int:
@@ -185,6 +206,7 @@ def run(args: argparse.Namespace) -> int:
         pack=args.pack,
         policy=args.policy,
         release=args.release,
+        start_limit_s=args.start_limit,
         inbox=args.desk,
         audit=args.out / "audit",
     )
