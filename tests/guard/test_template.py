@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edge.errors import GuardError
-from edge.guard.processes import Child, spawn_from_template
+from edge.guard.processes import Child, _why_unforked, spawn_from_template
 
 MODULE = "tests.support.forked"
 LOAD = ("tests.support.render",)
@@ -124,3 +124,20 @@ def test_a_template_that_takes_too_long_is_ended():
 
     with pytest.raises(GuardError, match="the template process had not forked after 0 s"):
         spawn_from_template(LOAD, given, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("program", "whole", "why"),
+    [
+        ("exec sleep 60", True, "a process was lost while it was forked"),
+        ("exec sleep 60", False, "the template process had not forked after 30 s"),
+        ("kill -9 $$", True, "the template process was ended by signal 9"),
+        ("exit 7", True, "the template process ended with code 7"),
+    ],
+)
+def test_why_nothing_was_forked_is_what_happened(program, whole, why):
+    template = Child("template", subprocess.Popen(["sh", "-c", program]))
+
+    assert _why_unforked(template, whole, 30.0) == why
+
+    template.end()
