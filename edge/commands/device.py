@@ -108,9 +108,10 @@ def _test(args: argparse.Namespace) -> int:
     clips = every if args.all else suite.SHORT_CLIPS
     rows = suite.suite(clips, tests=not args.short, board=True)
     out = args.out / machine.name
+    # first: who edits the working copy meanwhile would have the host run other code
+    ours = boot.host_decisions(rows, args.out, _say)
     _say(f"{machine.name}: starting")
     ended = boot.run(machine, built, rows, out, _say)
-    ours = boot.host_decisions(rows, out, _say)
     lines = suite.judge(rows, ended.report, ended.logs(), ours)
     rated = [
         {"name": x.name, "holds": x.holds, "found": x.found, "took_s": x.took_s} for x in lines
