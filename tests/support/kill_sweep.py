@@ -75,7 +75,7 @@ def kill_once(place: Site, process: str, delay_s: float) -> Found:
         if code != 0:
             wrong = wrong or f"it ended with {code} on SIGTERM: {_last(run)}"
         if "Traceback" in run.log_text():
-            wrong = wrong or "a traceback: " + run.log_text().strip().splitlines()[-1]
+            wrong = wrong or f"a traceback: {_raised(run.log_text())}"
         return Found(process, delay_s, killed, wrong)
 
 
@@ -93,6 +93,12 @@ def _judge(run: Daemon, process: str) -> str:
 
 def _last(run: Daemon) -> str:
     return (run.log_text().strip().splitlines() or ["nothing was said"])[-1]
+
+
+def _raised(text: str) -> str:
+    """What the first traceback ends with: its first line that is not indented."""
+    lines = text.partition("Traceback")[2].splitlines()[1:]
+    return next((line for line in lines if not line.startswith(" ")), "cut short")
 
 
 def sweep(place: Site, processes: list[str], moments: int, until_s: float) -> list[Found]:
