@@ -283,7 +283,9 @@ class VideoCapture:
             MatcherError: this capture was released.
         """
         if self._connection is None:
-            raise MatcherError("this capture was released: no report can be made over it")
+            raise MatcherError(
+                "this VideoCapture was released, so it cannot send reports; make a new one"
+            )
         return self._connection
 
 

@@ -65,7 +65,9 @@ def read_certificates(files: Files, directory: Path, device: Verifier) -> list[C
     names = [n for n in there if n.endswith(".cert")]
     for name in names:
         if not _CERTIFICATE.fullmatch(name):
-            raise AuditError(f"{name[:40]!r} among the log's segments is no certificate's name")
+            raise AuditError(
+                f"{name[:40]!r} among the log's segments is not the name of a certificate"
+            )
     numbers = sorted(int(name.removesuffix(".cert")) for name in names)
     found: list[Certificate] = []
     for expected, number in enumerate(numbers):
@@ -98,7 +100,7 @@ def _refuse_strays(files: Files, folder: Path, there: list[str], segments: int) 
             continue
         if name == certificate_name(segments) + ".new":
             continue
-        raise AuditError(f"{name[:40]!r} is no part of the log, but lies among its segments")
+        raise AuditError(f"{name[:40]!r} lies among the log's segments but does not belong to it")
 
 
 def read_journal(

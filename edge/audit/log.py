@@ -270,7 +270,7 @@ class AuditLog:
                 f"the audit log holds {self._tree.size} entries, its checkpoint says {published[0]}"
             )
         if published is not None and published[0] and root_then != published[1]:
-            raise AuditError("the audit log's checkpoint is of another tree")
+            raise AuditError("the audit log's checkpoint belongs to another tree")
         if newest:
             fields = json.loads(newest)
             self._newest_wall = fields["wall"]

@@ -208,7 +208,7 @@ def read_note(
         wanted = ", ".join(f"{v.name}+{v.key_id.hex()}" for v in keys.values()) or "any key"
         raise NoteError(f"expected a signature by {wanted}, found none")
     if closed and strange:
-        raise NoteError("a signature is by a key that has no business here")
+        raise NoteError("a signature is by a key that is not expected in this note")
     if closed and signed != [key for key in keys.values() if key in signed]:
         raise NoteError("the signatures of the note are not in their order")
     return text, tuple(signed)

@@ -41,7 +41,7 @@ def parse_checkpoint(text: bytes, origin: str) -> tuple[int, bytes]:
         raise NoteError(f"expected a checkpoint of {origin}: origin, size and root, a line each")
     root = decoded(lines[2], "the root of a checkpoint")
     if len(root) != 32 or checkpoint_text(origin, int(lines[1]), root) != text:
-        raise NoteError("the checkpoint is not in the one form it may have")
+        raise NoteError("the checkpoint is not in its canonical form")
     return int(lines[1]), root
 
 
@@ -83,7 +83,7 @@ class Certificate:
         root = decoded(lines[4], "the root in a segment's certificate")
         found = cls(lines[1], int(lines[2]), int(lines[3]), root, Verifier.parse(lines[5]))
         if found._text() != text:
-            raise NoteError("the certificate is not in the one form it may have")
+            raise NoteError("the certificate is not in its canonical form")
         return found
 
 

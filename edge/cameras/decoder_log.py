@@ -150,7 +150,7 @@ def _library(name: str) -> Path:
     found = own or sorted(loaded)
     if len(found) != 1:
         raise CameraError(
-            "this build of OpenCV does not tell which pictures it failed to decode: expected one "
+            "this build of OpenCV does not report which pictures it failed to decode: expected one "
             f"{name} in the process, found {len(found)}; install opencv-python-headless"
         )
     return found[0]

@@ -32,7 +32,7 @@ def register(actions: Any, store: argparse.ArgumentParser) -> None:
     leave = actions.add_parser(
         "authorise",
         parents=[store],
-        help="sign a court's or authority's leave",
+        help="sign an authorisation by a court or an authority",
         description="Sign an authorisation with this store's record key. The guard takes it in "
         "its --desk folder if it trusts that key (framegate keys trust authority record.pub).",
     )

@@ -300,7 +300,9 @@ def _entry(path: Path, args: argparse.Namespace) -> int:
     try:
         verified = verify_log(path, read_verifier(args.key or path / "log.pub"), on_entry=keep)
     except AuditError as err:
-        raise UsageError(f"{path} does not verify, so nothing in it is explained: {err}") from err
+        raise UsageError(
+            f"{path} does not verify, so its entries cannot be explained: {err}"
+        ) from err
     if not found:
         raise UsageError(f"expected an entry of 0 to {verified.entries - 1}, got {args.entry}")
     if args.json:

@@ -49,11 +49,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     keygen.add_argument("--out", type=Path, required=True, metavar="FILE", help="the secret key")
     keygen.set_defaults(handler=_keygen)
 
-    witness = actions.add_parser("witness", help="cosign what continues (C2SP tlog-witness, HTTP)")
+    witness = actions.add_parser("witness", help="run a witness (C2SP tlog-witness, HTTP)")
     _policy(witness)
     witness.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
     _state(witness)
-    witness.add_argument("--new", action="store_true", help="make the memory; once, never again")
+    witness.add_argument("--new", action="store_true", help="create the state file; only once")
     witness.add_argument(
         "--listen", default="127.0.0.1:8330", metavar="HOST:PORT", help="default 127.0.0.1:8330"
     )
@@ -71,11 +71,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _state(evidence)
     evidence.set_defaults(handler=_evidence)
 
-    status = actions.add_parser("status", help="how every log stands with its witness")
+    status = actions.add_parser("status", help="show the state of every log")
     _policy(status)
     _state(status)
     status.add_argument(
-        "--silent-after", type=int, default=10_800, metavar="S", help="an alarm then (10800)"
+        "--silent-after",
+        type=int,
+        default=10_800,
+        metavar="S",
+        help="`silent` after S seconds (10800)",
     )
     status.add_argument("--json", action="store_true", help="print data, not prose")
     status.set_defaults(handler=_status)
@@ -84,12 +88,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     courier.add_argument("--log", type=Path, required=True, metavar="DIR", help="the audit log")
     _policy(courier)
     courier.add_argument("--key", type=Path, metavar="PUB", help="its public key (DIR/log.pub)")
-    courier.add_argument("--out", type=Path, metavar="DIR", help="for what comes back (the log's)")
+    courier.add_argument(
+        "--out", type=Path, metavar="DIR", help="for cosignatures (default: the log's)"
+    )
     courier.add_argument("--every", type=float, default=3600.0, metavar="S", help="default 3600")
     courier.add_argument(
         "--by", type=Path, metavar="DIR", help="no network: requests and answers are files there"
     )
-    courier.add_argument("--once", action="store_true", help="one round, then say how it went")
+    courier.add_argument("--once", action="store_true", help="make one round and exit")
     courier.set_defaults(handler=_courier)
 
 
@@ -101,7 +107,11 @@ def _policy(parser: argparse.ArgumentParser) -> None:
 
 def _state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--state", type=Path, required=True, metavar="FILE", help="the witness's memory (SQLite)"
+        "--state",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the witness's state file (SQLite)",
     )
 
 

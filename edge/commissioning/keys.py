@@ -47,7 +47,7 @@ class Office(Enum):
 
     OVERRIDE = "override"  # a second signature under a view that looks public
     DESK = "desk"  # receipts of consent
-    AUTHORITY = "authority"  # a court's or authority's leave
+    AUTHORITY = "authority"  # authorisations by courts and authorities
 
 
 class KeyStore:

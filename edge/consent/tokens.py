@@ -41,7 +41,7 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Authorisation:
-    """A court's or authority's leave for one named person."""
+    """An authorisation by a court or an authority for one named person."""
 
     kind: str  # a value of the policy's `authorisation`
     lifts: str  # the rule it names

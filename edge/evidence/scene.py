@@ -241,5 +241,5 @@ def _description(path: Path) -> _Described:
     if not all(0.0 < share < 1.0 for share in shares) or not 32 <= side_px <= 1024:
         raise ModelError(f"{path.name} has an operating point or input size out of range")
     if seen not in (1, LOOKS):
-        raise ModelError(f"{path.name} asks for {seen} looks, expected 1 or {LOOKS}")
+        raise ModelError(f"{path.name} asks for {seen} views of a picture, expected 1 or {LOOKS}")
     return _Described(sha256, side_px, points, seen)

@@ -222,7 +222,7 @@ def quorum(cosigned: bytes, policy: TrustPolicy, key: Verifier) -> tuple[Cosigna
         NoteError: no checkpoint of this log, a cosignature that does not hold, or too few.
     """
     if policy.logs and key not in policy.logs:
-        raise UsageError(f"the policy lists logs, and {key.name} with this key is none of them")
+        raise UsageError(f"the policy lists logs, but not {key.name} with this key")
     text, _ = read_note(cosigned, [key])
     size, _root = parse_checkpoint(text, key.name)
     found = policy.found(cosigned)

@@ -78,11 +78,11 @@ class SqliteStore:
         self._keys = by_origin(keys)
         self._own = threading.local()
         if not path.is_file():
-            raise UsageError(f"{path}: no witness's memory; `--new` makes one, once")
+            raise UsageError(f"{path}: expected a witness's state file; create it once with --new")
         try:
             self._db().execute("select time_s from heads limit 1")
         except sqlite3.Error as err:
-            raise UsageError(f"{path}: no witness's memory: {err}") from err
+            raise UsageError(f"{path}: expected a witness's state file: {err}") from err
 
     @staticmethod
     def create(path: Path) -> None:

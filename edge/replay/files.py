@@ -260,8 +260,8 @@ def _fresh_log(out: Path) -> Path:
             foreign = next((name for name in _RESULTS if (out / name).exists()), None)
             if foreign is not None:
                 raise UsageError(
-                    f"--out {out} holds a {foreign} that no replay wrote: expected a new folder, "
-                    "an empty one, or one with earlier results"
+                    f"--out {out} holds a {foreign} that a replay did not write: expected a new "
+                    "folder, an empty one, or one with earlier results"
                 )
         out.mkdir(parents=True, exist_ok=True)
         if folder.exists():

@@ -61,7 +61,7 @@ class ResultQuota:
             raise UsageError(f"too many results: at most {A_MINUTE_NS // EVERY_NS} a minute pass")
         if result.subject is not None:
             if bytes.fromhex(result.subject) not in self._people:
-                raise UsageError("subject: nobody whom the matcher reported as compared")
+                raise UsageError("subject: expected a person whom the matcher reported as compared")
             self._named(result.subject, now_ns)
         self._spent_ns = max(self._spent_ns, now_ns) + EVERY_NS
 
@@ -71,5 +71,5 @@ class ResultQuota:
         if any(known == subject for _, known in self._subjects):
             return
         if len(self._subjects) >= NEW_SUBJECTS:
-            raise UsageError(f"too many people: at most {NEW_SUBJECTS} a minute are named")
+            raise UsageError(f"too many people: at most {NEW_SUBJECTS} new ones pass in a minute")
         self._subjects.append((now_ns, subject))

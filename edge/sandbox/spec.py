@@ -199,7 +199,7 @@ def missing() -> dict[Layer, str]:
         output = tried.stderr.decode(errors="replace").strip().splitlines()
         code = tried.returncode
         how = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        raise SandboxError(f"{_UNTRIED}: the trial {how}: {output[-1] if output else 'no word'}")
+        raise SandboxError(f"{_UNTRIED}: the trial {how}: {output[-1] if output else 'no output'}")
     return lacking(tried.stdout)
 
 

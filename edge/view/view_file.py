@@ -183,7 +183,7 @@ class ViewFile:
         if mask & ~_USABLE:
             raise RecordError("fingerprint enrols a pair that does not exist")
         if _bits(self.bits) & ~mask or any(_bits(plane) & ~places for plane in self.directions):
-            raise RecordError("fingerprint says something of places it did not enrol")
+            raise RecordError("fingerprint has data for places that it did not enrol")
         if self.first is not None:
             self._check_lineage(self.first)
 
@@ -194,7 +194,7 @@ class ViewFile:
         if len(self.before) != DIGEST_BYTES or self.renewals < 1:
             raise RecordError("fingerprint has an odd lineage")
         if (self.renewals == 1) != (self.before == first.digest):
-            raise RecordError("fingerprint renews another than its lineage says")
+            raise RecordError("fingerprint renews another view than the one in its lineage")
 
 
 def _bits(plane: bytes) -> int:

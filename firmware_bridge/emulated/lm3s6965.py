@@ -113,7 +113,7 @@ class Emulator:
         end = time.monotonic() + timeout_s
         while not line.endswith(b"\n"):
             if not select.select([self._held[1]], [], [], max(end - time.monotonic(), 0))[0]:
-                raise BridgeError(f"{QEMU}: the board did not tell when its line changed")
+                raise BridgeError(f"{QEMU}: the board did not report when its line changed")
             line += os.read(self._held[1], 64)
         host, bench, paused = (int(line[at : at + 8], 16) * _TICK_MS for at in (0, 8, 16))
         return BoardDelay(host, bench, stalled=paused > _STALL_MS)

@@ -300,7 +300,7 @@ def test_a_stray_file_among_the_segments_is_an_error_and_no_traceback(where, key
     AuditLog.create_or_open(where, key).close()
     (where / "segments" / name).write_text("stray")
 
-    with pytest.raises(AuditError, match="no certificate's name"):
+    with pytest.raises(AuditError, match="not the name of a certificate"):
         verify_log(where, key.verifier)
 
 

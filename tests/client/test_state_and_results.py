@@ -208,7 +208,7 @@ def test_ten_results_pass_at_once_then_one_a_second() -> None:
 
 def test_only_reported_people_are_named_and_few_new_ones_a_minute() -> None:
     quota = ResultQuota("identify_1_n")
-    with pytest.raises(GuardUsageError, match="nobody whom the matcher reported"):
+    with pytest.raises(GuardUsageError, match="expected a person whom the matcher reported"):
         quota.take(GOOD, 0)
     people = [f"{number:064x}" for number in range(60)]
     quota.know(tuple(map(bytes.fromhex, people)))

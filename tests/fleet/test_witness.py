@@ -172,10 +172,10 @@ def test_a_witness_remembers_over_a_restart_and_is_never_made_anew(tmp_path: Pat
     assert ask(again, HISTORY.request(5, 9)).status is Status.COSIGNED
     with pytest.raises(UsageError, match="must not forget"):
         SqliteStore.create(path)
-    with pytest.raises(UsageError, match="no witness's memory"):
+    with pytest.raises(UsageError, match="expected a witness's state file"):
         SqliteStore(tmp_path / "gone.db", [])
     (tmp_path / "odd.db").write_bytes(b"no database at all, but some bytes of text")
-    with pytest.raises(UsageError, match="no witness's memory"):
+    with pytest.raises(UsageError, match="expected a witness's state file"):
         SqliteStore(tmp_path / "odd.db", [])
 
 

@@ -128,8 +128,8 @@ def test_a_renewal_waits_a_day_and_needs_a_date(first):
     "change,says",
     [
         ({"renewals": 0}, "odd lineage"),
-        ({"renewals": 2}, "another than its lineage"),
-        ({"before": "00" * 32}, "another than its lineage"),
+        ({"renewals": 2}, "another view than the one in its lineage"),
+        ({"before": "00" * 32}, "another view than the one in its lineage"),
         ({"before": "00"}, "odd lineage"),
         ({"first": None}, "odd field"),
         ({"first": {}}, "odd field"),

@@ -131,7 +131,7 @@ def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
     if not isinstance(proof, dict) or proof.get("format") != SPAN_FORMAT:
         raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}")
     if _written(proof) != text:
-        raise AuditError("the proof is not in the one form that it may have")
+        raise AuditError("the proof is not in its canonical form")
     return _verify_span(proof, key)
 
 
@@ -143,7 +143,7 @@ def _covered(
     covered = entries[: max(size - len(pruned), 0)]
     leaves = [*pruned, *(leaf_hash(entry) for entry in covered)]
     if len(leaves) != size or root_of(leaves) != root:
-        raise AuditError("the checkpoint is of other entries than those in the log")
+        raise AuditError("the checkpoint does not belong to the entries in the log")
     return covered, leaves
 
 
@@ -187,7 +187,7 @@ def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
         raise AuditError("the proof's entry is not in canonical form")
     index = int(lines[2][6:])
     if lines[2] != f"index {index}":
-        raise AuditError("the proof's index is not in the one form that it may have")
+        raise AuditError("the proof's index is not in its canonical form")
     size, root = _checkpoint(note, key)
     path = [_hash(line) for line in lines[3:]]
     if root_from_inclusion(leaf_hash(entry), index, size, path) != root:

@@ -103,4 +103,4 @@ def _tile(tiles: Path, level: int | str, number: int, width: int) -> bytes:
                 return read_named(path, _MAX_BYTES)
     except OSError as err:
         raise AuditError(f"the log's files cannot be read: {err.strerror}") from err
-    raise AuditError("the log's files are gone, or of another checkpoint")
+    raise AuditError("the log's files are missing, or belong to another checkpoint")

@@ -110,7 +110,7 @@ def prune(
     try:
         lock = files.lock(directory / PRIVATE / "prune.lock")
     except BlockingIOError as err:
-        raise AuditError(f"another pruning of {directory} is at work") from err
+        raise AuditError(f"another pruning of {directory} is running") from err
     try:
         _settle(files, directory, plan.receipt)
         if archive is not None:

@@ -108,7 +108,7 @@ class Receipt:
         except (ValueError, TypeError, KeyError, RecursionError, AuditError) as err:
             raise NoteError("the receipt for pruned entries lacks a fact") from err
         if not same:
-            raise NoteError("the receipt is not in the one form it may have")
+            raise NoteError("the receipt is not in its canonical form")
         return found
 
 

@@ -38,7 +38,7 @@ def register(
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "prune",
-        help="let the oldest months go, keep every proof of the rest",
+        help="remove the oldest months and keep every proof of the rest",
         description="Remove the oldest whole segments of a guard's log. Hashes, certificates and a "
         "signed receipt stay, so that what is left proves what it proved before. Without --apply "
         "nothing is changed. The guard may go on running.",
@@ -49,9 +49,12 @@ def register(
         "--config", type=Path, required=True, metavar="FILE", help="the guard's guard.toml"
     )
     parser.add_argument(
-        "--archive", type=Path, metavar="FOLDER", help="move what goes there, by the same names"
+        "--archive",
+        type=Path,
+        metavar="FOLDER",
+        help="copy the files there before they are removed",
     )
-    parser.add_argument("--apply", action="store_true", help="do it; else only say what would go")
+    parser.add_argument("--apply", action="store_true", help="remove; without it, only list what")
     parser.add_argument("--json", action="store_true", help="print data, not prose")
     return parser
 

@@ -62,7 +62,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     diff = actions.add_parser("diff", help="what changes from one policy to another, by rule")
     diff.add_argument("before", metavar="PACK", help=f"the policy as it is: {_PACK}")
-    diff.add_argument("after", metavar="PACK", help="the other one")
+    diff.add_argument("after", metavar="PACK", help="the policy to compare it with")
     _tasks(diff)
     diff.add_argument("--json", action="store_true", help="print the comparison as JSON")
     diff.add_argument("--page", type=Path, metavar="FILE", help="write it as an HTML page")

@@ -69,7 +69,7 @@ def register(subparsers: Any) -> None:
         "provision", parents=[keys], help="write the key file for the board's own flash tool"
     )
     provision.add_argument(
-        "--platform", required=True, choices=("rp2040", "lm3s6965"), help="which controller"
+        "--platform", required=True, choices=("rp2040", "lm3s6965"), help="the kind of board"
     )
     provision.add_argument("--out", type=Path, metavar="FILE", help="default board-key.uf2 or .bin")
     provision.add_argument("--flash", action="store_true", help="run the flash tool as well")

@@ -50,7 +50,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--jurisdiction", metavar="PLACE", help="such as EU, FR, US-OR")
     parser.add_argument("--public", choices=_YES_NO, help="whether anybody may enter the place")
     parser.add_argument(
-        "--taking-part", choices=_YES_NO, help="whether people step up by themselves"
+        "--taking-part", choices=_YES_NO, help="whether people come to the camera on purpose"
     )
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
     parser.add_argument("--board", metavar="PORT", help="serial port of the board")
@@ -61,7 +61,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--dwell-s",
         type=float,
         default=3.0,
-        help="how long everything must hold first, 1 to 30 (3)",
+        help="the dwell: seconds before a permit, 1 to 30 (3)",
     )
     parser.add_argument(
         "--trial",
@@ -139,7 +139,7 @@ def _answers(args: argparse.Namespace) -> Any:
     jurisdiction = ask.known_place("jurisdiction", "where does it stand (EU, FR, US-OR, ...)")
     public = ask.word("public", _YES_NO, "may anybody enter the place")
     consent = ask.word("consent", VOCABULARY["consent"], "the consent of those in front of it")
-    taking_part = ask.word("taking_part", _YES_NO, "do people step up by themselves")
+    taking_part = ask.word("taking_part", _YES_NO, "do people come to the camera on purpose")
     live = bool(source) and parse_source(source).live
     board = "virtual"
     if live and not args.virtual_board:

@@ -46,7 +46,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     shared.add_argument(
         "--root", type=Path, default=Path("/"), metavar="PREFIX", help="write below this folder"
     )
-    shared.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    shared.add_argument(
+        "--dry-run", action="store_true", help="print what would be done; change nothing"
+    )
     program = argparse.ArgumentParser(add_help=False)
     program.add_argument(
         "--program",

@@ -32,7 +32,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--config", type=Path, required=True, help="the daemon's guard.toml")
     parser.add_argument("--json", action="store_true", help="print the snapshot as JSON")
-    parser.add_argument("--watch", action="store_true", help="go on until ^C")
+    parser.add_argument("--watch", action="store_true", help="repeat until ^C")
     parser.set_defaults(handler=run)
 
 

@@ -35,7 +35,7 @@ def make(names: Sequence[str], directory: Path) -> list[Path]:
         for suffix in (".key", ".pub"):
             if (directory / f"{name}{suffix}").exists():
                 raise UsageError(
-                    f"{directory / name}{suffix} exists already; keys stay as they are"
+                    f"{directory / name}{suffix} exists already; a key is never overwritten"
                 )
     made = []
     try:
