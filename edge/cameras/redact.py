@@ -1,7 +1,7 @@
-"""Takes credentials out of whatever names a camera: addresses, pipelines, messages that quote them.
+"""Removes credentials from the names of cameras: addresses, pipelines, messages that quote them.
 
-One function, used wherever a source is printed, logged, reported or pinned. It
-would rather hide too much: what is hidden is shown as `***`.
+One function, used wherever a source is printed, logged, reported or pinned. In
+doubt it hides too much; hidden text is shown as `***`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A matcher declares its lane; the shapes its model declares are checked against
 that lane's allow-list, so a "landmark" model that also emits a vector is
-refused. Shapes are a fence, not a proof: what a lane's numbers reveal is for
+refused. Shapes limit a model but prove nothing: what a lane's numbers reveal is for
 the tests of the model. Comparisons are counted a probe: one claimed reference
 is 1:1, anything more is a search (GD-09).
 """

@@ -108,7 +108,7 @@ class Judge:
         self._sent = _NEVER  # (time, to_ns) of the last lease
         self._sent_reasons: tuple[Reason, ...] | None = None
         self.released: int | None = 0  # frames, under all permits; None if the gate did not say
-        self._report: Ended | None = None  # the gate's last word on an epoch
+        self._report: Ended | None = None  # the gate's final counts of an epoch
         self._results = (0, 0)  # the matcher's so far, handed on and dropped
         self._results_logged = (0, 0)
         self._unleased = False  # the permit that ends never became a lease

@@ -1,8 +1,8 @@
 """Availability: how much of the time an honest user was served, and what cost the rest.
 
-A guard that blocks its own room is safe and is switched off. So of every controlled
-recording all the time after the dwell is accounted for: it passed, or it has one
-cause. While only the dwell is waited out again, that is charged to whatever broke
+Users switch off a guard that blocks its own room. So all the time after the dwell is
+accounted for in every controlled recording: a frame passed, or it has one cause. While
+the guard only waits for the dwell again, the time is charged to the cause that ended
 the last permit; a frame with several causes is charged to the worst and the others
 are named. Some causes are true: two people where one may be, or a view that enrolment
 refuses and says why. What they block is rightly blocked, and counted apart.

@@ -1,9 +1,9 @@
 """Liveness: is this a working camera looking at something, now?
 
 Fed with the sentinel's `Look` of every frame. Judged by time and share, not by
-counts of frames, because rates differ and encoders repeat frames. What it cannot
-tell: a recording injected once, without repeats; the view, the dock and the
-board's sensors answer for that. Times are nanoseconds of CLOCK_BOOTTIME.
+counts of frames, because rates differ and encoders repeat frames. It cannot
+detect a recording that is injected once, without repeats; the view, the dock and
+the board's sensors must. Times are nanoseconds of CLOCK_BOOTTIME.
 
 A still with noise added changes by the same amount in every frame; a scene does
 not. An empty room before a sensor without any compression can look alike: then

@@ -1,4 +1,4 @@
-"""Repetition: movement that was seen before comes again, if not bit for bit.
+"""Repetition: finds movement that was seen before, even if it is not the same bit for bit.
 
 Each reading is reduced to how much each of 16x12 cells changed since half a second
 ago beyond light and shift: movement alone, no picture, nothing anybody could look

@@ -1,8 +1,8 @@
 """What a witness answers to `add-checkpoint` (C2SP tlog-witness), and what it keeps.
 
 It remembers the newest tree of each log that it cosigned, and cosigns another one
-only if that continues it. So a log that shows two histories finds no second
-cosigner. Pure but for the store: the body and the time come in, the answer goes out.
+only if that continues it. So the second history of a log is never
+cosigned. Pure except for the store: body and time come in, the answer goes out.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class PeopleMasker:
         """Take one look; returns the mask of the frames since the one before, if there was one."""
         last_ns, good = self._last_ns, self._good
         if last_ns is not None and look.captured_ns <= last_ns:
-            self._good = False  # time does not go back: nothing of this is to be believed
+            self._good = False  # time went back, so this reading cannot be trusted
             return None
         self._last_ns = now_ns = look.captured_ns
         self._good = look.boxes is not None and len(look.boxes) <= CAPACITY

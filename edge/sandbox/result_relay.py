@@ -1,4 +1,4 @@
-"""Where a matcher's results go: to standard output, or to whoever listens at a Unix socket.
+"""Sends a matcher's results to standard output, or to the program that listens at a Unix socket.
 
 One JSON object a line or datagram: `{"subject": "0a1b2c3d", "score": 0.93, "comparisons": 1}`.
 The guard's loop must not wait: what cannot be written at once is dropped and counted.

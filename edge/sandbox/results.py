@@ -1,4 +1,4 @@
-"""What of a matcher's results may leave its sandbox: so many a minute, about whom it reported.
+"""Limits the results that may leave the sandbox: their rate, and the people they may name.
 
 A result is small by its form (`framegate_client.results`). The quota holds how many
 there may be, so that what a thousand of them could carry stays small, too: 60 a

@@ -1,8 +1,8 @@
 """The Python modules beside a matcher's script, which it may import as it does without a guard.
 
-Not the whole folder: it may hold keys, logs and pictures as well. Modules and
-packages of it are named one by one, and its names may be listed, for Python
-looks for modules so. What else lies there has to be named by the operator.
+The matcher does not get the whole folder, which may hold keys, logs and pictures as
+well. It gets each module and package by name, and may list the folder, because Python
+searches for modules that way. The operator must name any other file there.
 """
 
 from __future__ import annotations

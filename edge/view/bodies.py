@@ -2,9 +2,9 @@
 
 Two small segmentation networks of MediaPipe (Selfie Segmentation, 2021, Apache-2.0;
 `edge/models/body.card.md`), read by OpenCV. They give a mask, never a vector. They were
-made for people within some two metres, and take a bottle or a bright ornament for one
-now and then: so a mask leaves blocks out and explains what is hidden, and nobody is
-permitted anything because it is empty.
+made for people within some two metres, and sometimes mistake a bottle or a bright
+ornament for a person. So a mask may leave blocks out and explain what is hidden, but an
+empty mask never permits anything.
 """
 
 from __future__ import annotations

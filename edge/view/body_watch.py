@@ -1,8 +1,8 @@
 """Who hides the view though no face is found: backs, bowed heads, arms.
 
-The enrolled view tells for nothing where something stands that is no furniture. Only
-where blocks are hidden and no face explains them is a body looked for, and only a body
-over hidden blocks counts: a bottle that belongs to the place hides nothing. Such a
+The guard looks for a body only where blocks of the enrolled view are hidden and no face
+explains them. Only a body over hidden blocks counts: a bottle that belongs to the place
+hides nothing. Such a
 body explains what it hides, and counts as a person if no face belongs to it.
 """
 

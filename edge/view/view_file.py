@@ -1,4 +1,4 @@
-"""The file of an enrolled view: read strictly, written in one way, looked at by nobody.
+"""The file of an enrolled view: read strictly, written in one canonical form; it holds no picture.
 
 The file is canonical JSON (RFC 8785): anything that would not be written that way is
 refused. Planes of bits stay packed here, eight places a byte, row by row, so that the
