@@ -51,7 +51,6 @@ LANES = (
     "transcribe_audio",
     "export",
     "view_masked",
-    "view_masked",
 )
 _ANSWER_S = 5.0  # the guard's time to admit
 _ROOM_S = 1.0  # for the guard to take reports that wait
