@@ -142,7 +142,7 @@ def test_clients_that_drip_do_not_keep_their_places(
 ) -> None:
     """Each byte comes in time, the request never; the twin has free places from the start."""
     monkeypatch.setattr(witness_server, "_CONNECTED_S", 0.3)
-    monkeypatch.setattr(server, "_room", threading.BoundedSemaphore(2))
+    server._room = threading.BoundedSemaphore(2)
     over = threading.Event()
     address = ("127.0.0.1", server.server_port)
     visitors = [socket.create_connection(address) for _ in range(2 if drips else 0)]

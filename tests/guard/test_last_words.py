@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import GuardError
 from edge.guard import launch
-from edge.guard.launch import START_S, Launch
+from edge.guard.launch import Launch
 from edge.guard.supervisor import Guard
 from tests.support.guard_runs import plan, quiet
 from tests.support.guards import Site
@@ -38,7 +38,7 @@ def test_a_ready_that_nobody_took_is_no_result_and_the_start_ends_in_order(
     def let_lie(started: Launch, name: str, beat: Callable[[], None]) -> None:
         channels = [started.gate, started.decider]
         while channels:
-            ready, _, _ = select.select(channels, [], [], START_S)
+            ready, _, _ = select.select(channels, [], [], 30.0)
             assert ready, "neither gate nor decider became ready"
             channels = [channel for channel in channels if channel not in ready]
         raise GuardError(WHY)

@@ -111,7 +111,7 @@ def test_what_is_no_answer_says_nothing_of_the_layers(answer: bytes) -> None:
     ("program", "expected"),
     [
         ("/nowhere/python", "No such file or directory"),
-        ("/bin/false", "ended with code 1: no word"),
+        ("/bin/false", "ended with code 1: no output"),
     ],
 )
 def test_a_probe_that_cannot_run_advises_to_give_up_no_layer(
