@@ -132,7 +132,7 @@ def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alo
     assert "DWELL" in codes
 
     listener.settimeout(5)
-    assert [json.loads(listener.recv(4096))["score"] for _ in range(2)] == [0.73, 0.7352]
+    assert [json.loads(listener.recv(4096))["score"] for _ in range(2)] == [0.73, 0.73]
     (refused,) = [line for line in output if line.startswith("results:")]
     assert "fields subject, score, comparisons" in refused
     entries: list[dict[str, Any]] = []
