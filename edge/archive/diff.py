@@ -78,7 +78,7 @@ def page(packs: tuple[str, str], found: Sequence[Compared], policies: Sequence[P
         for one in sorted(found, key=lambda one: -sum(c.frames for c in one.changes))
     )
     frames = sum(c.frames for one in found for c in one.changes)
-    title = f"{packs[0]} and {packs[1]} on {len(found)} recordings"
+    title = f"What changes from {packs[0]} to {packs[1]}"
     head = "".join(
         f"<th scope='col'>{escape(text)}</th>"
         for text in (
@@ -94,9 +94,9 @@ def page(packs: tuple[str, str], found: Sequence[Compared], policies: Sequence[P
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
         f"<header><h1>{escape(title)}</h1></header><main>"
-        f"<p><strong>{frames} frames in {len(changed)} recordings change.</strong> A frame passes "
-        "if a face matcher would have received it. Nothing was released to anybody here: the "
-        "recordings were judged again from what was seen of them.</p>"
+        f"<p><strong>{frames} frames change, in {len(changed)} of {len(found)} recordings."
+        "</strong> A frame passes if a face matcher would have received it. Nothing was released "
+        "to anybody here: the recordings were judged again from what was seen of them.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"{_rules(found, policies)}</main></body></html>"
     )
