@@ -25,6 +25,9 @@ A splice cuts, fades, pans or walks from a view's own recording into another one
 the command counts the frames that a matcher would have received. It also plays
 controlled recordings at the default dwell and prints the share of time that passed
 and the cause of every blocked second.
+Each figure is held, missed, reported (it has no goal) or not tried (with the reason).
+exit code: 1 if a goal was missed or a recording could not be used, else 0. What was
+not tried is no failure; the last line says so.
 """
 
 
@@ -76,14 +79,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="play them through the lane view_masked instead: faces covered, by size, frames "
         "flowing, a recogniser's matches where dlib-bin and face_recognition_models are installed; "
-        "--out gets pictures of what was missed",
+        "--out gets masked.json, masked.html and pictures of what was missed",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(handler=run, pictures=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print; 1 if a target does not hold or a recording had to be skipped."""
+    """Evaluate and print; 1 if a goal was missed or a recording had to be skipped."""
     import json
 
     from edge.commissioning.records import DEFAULT_DWELL_S
@@ -91,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     from edge.evaluation.availability import as_json, table
     from edge.evaluation.figures import environment, figures
     from edge.evaluation.manifest import read_manifest
-    from edge.evaluation.page import render
+    from edge.evaluation.report.figure import exit_code
+    from edge.evaluation.report.page import head_of, render
+    from edge.evaluation.report.text import lines
     from edge.evaluation.run import Settings, evaluate
     from edge.models.pull import asset
     from edge.report.record import write_atomic
@@ -115,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     )
     found = evaluate(clips, settings, lambda line: print(line, file=sys.stderr, flush=True))
     rows = figures(found, settings.splices, own_only=args.own)
+    head = head_of(found, rows, own_only=args.own)
     daily = [(trial.clip, trial.view, trial.availability) for trial in found.daily]
     answer = {
         "figures": [row.as_json() for row in rows],
@@ -124,22 +130,21 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         write_atomic(args.out / "figures.json", json.dumps(answer, indent=1) + "\n")
-        write_atomic(args.out / "report.html", render(found, rows))
+        write_atomic(args.out / "report.html", render(found, rows, head))
     if args.json:
         print(json.dumps(answer, indent=1))
     else:
-        for row in rows:
-            mark = "holds" if row.holds else "DOES NOT HOLD"
-            print(f"{row.name}: {row.value} {row.unit} (target {row.target}) {mark}")
-        print(f"\ncauses over {len(daily)} controlled recordings, after {DEFAULT_DWELL_S:g} s:")
+        print("\n".join(lines(head, rows)))
+        print(f"\nWhat blocked an honest user, after a dwell of {DEFAULT_DWELL_S:g} s")
         print("\n".join(table([one for _, _, one in daily])))
+        print(f"\n{head.found}")
     for line in found.skipped:
         print(f"skipped: {line}", file=sys.stderr)
-    return 0 if all(row.holds for row in rows) and not found.skipped else 1
+    return exit_code(rows, found.skipped)
 
 
 def _masked(args: argparse.Namespace, clips: list[Path]) -> int:
-    """The masked lane; 1 if a target does not hold or a recording had to be skipped."""
+    """The masked lane; 1 if a goal was missed or a recording had to be skipped."""
     import json
 
     import cv2
@@ -148,6 +153,9 @@ def _masked(args: argparse.Namespace, clips: list[Path]) -> int:
     from edge.evaluation.masked.adversary import Recogniser, available
     from edge.evaluation.masked.figures import figures
     from edge.evaluation.masked.run import measure
+    from edge.evaluation.report.figure import exit_code
+    from edge.evaluation.report.masked_page import head_of, render
+    from edge.evaluation.report.text import lines
     from edge.files import write_whole
     from edge.models.pull import asset
     from edge.policy.engine import Policy
@@ -163,10 +171,12 @@ def _masked(args: argparse.Namespace, clips: list[Path]) -> int:
         lambda line: print(line, file=sys.stderr, flush=True),
     )
     rows = figures(found, missing)
+    head = head_of(found, rows, skipped)
     answer = {"figures": [row.as_json() for row in rows], "environment": environment()}
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         write_atomic(args.out / "masked.json", json.dumps(answer, indent=1) + "\n")
+        write_atomic(args.out / "masked.html", render(found, rows, skipped, head))
         for one in found:
             for number, picture in enumerate(one.misses, 1):
                 data = cv2.imencode(".png", picture)[1].tobytes()
@@ -174,9 +184,8 @@ def _masked(args: argparse.Namespace, clips: list[Path]) -> int:
     if args.json:
         print(json.dumps(answer))
     else:
-        for row in rows:
-            mark = "" if row.target == "reported" else "holds" if row.holds else "DOES NOT HOLD"
-            print(f"{row.name}: {row.value} {row.unit} ({row.target}) {mark}".rstrip())
+        print("\n".join(lines(head, rows)))
+        print(f"\n{head.found}")
     for line in skipped:
         print(f"skipped: {line}", file=sys.stderr)
-    return 0 if all(row.holds for row in rows) and not skipped else 1
+    return exit_code(rows, skipped)

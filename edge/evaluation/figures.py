@@ -1,12 +1,11 @@
-"""From findings to figures: counts, shares with their bounds, and whether a target holds."""
+"""From findings to figures: counts, shares with their bounds, and whether a goal was reached."""
 
 from __future__ import annotations
 
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 
@@ -16,6 +15,7 @@ from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.evaluation.availability import Availability, by_cause, summary
 from edge.evaluation.bounds import lower, upper
 from edge.evaluation.day.play import Lived
+from edge.evaluation.report.figure import Figure, Question, asked, not_tried, reported
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import FORBIDDEN, Kind
@@ -25,50 +25,36 @@ from edge.reasons import Family
 SETTING_OF_SLOW_LOOP = 150.0  # ms a second of video: 15 % of one core
 MIN_AVAILABLE = 0.97  # of the time after the default dwell
 MIN_KNOWN = 0.99  # of the time after it, while something changes before the camera
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured number and its target."""
-
-    name: str
-    value: float | str
-    target: str
-    unit: str
-    holds: bool
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "value": self.value,
-            "target": self.target,
-            "unit": self.unit,
-            "holds": self.holds,
-        }
+_SITE = "places that a site may enrol"
+_SHORT = "the recording is over before the dwell"
+_NO_VIEW = "no recording of a fixed place could be enrolled"
 
 
 def figures(found: Findings, splices: int, *, own_only: bool = False) -> list[Figure]:
-    """Every figure of the evaluation; one without trials does not hold, unless none were asked."""
+    """Every figure of the evaluation; one without trials is not tried, and says why."""
     refused = {v.clip.name for v in found.views if v.refusal}
-    if own_only:
-        return [
-            *_twins(found.twins, refused),
-            *_availability(found.daily, refused),
-            *day_figures(found.lived),
-        ]
-    sound = [t for t in found.foreign if t.view not in refused]
-    return [
-        *_forged("forged, every view", found.foreign),
-        *_forged("forged, only views a site may enrol", sound),
-        *_forged("another room, forged", found.strangers),
-        _vision_alone(found.foreign),
-        _count("honest records: frames passed", found.honest),
+    own = [
         *_twins(found.twins, refused),
         *_takes(found.takes),
         *_availability(found.daily, refused),
         *_verified(found, refused),
-        *day_figures(found.lived),
-        *(splice_figures(found.splices) if splices else ()),
+        *_day(found.lived),
+    ]
+    if own_only:
+        why = "--own plays each place's own recording alone"
+        return [
+            not_tried(Question.FORGED, "frames of other places that passed", "0", "frames", why),
+            *own,
+        ]
+    sound = [t for t in found.foreign if t.view not in refused]
+    return [
+        *_forged("uncontrolled recordings", "every place", found.foreign),
+        *_forged("uncontrolled recordings", _SITE, sound),
+        *_forged("other rooms", "every place", found.strangers),
+        _vision_alone(found.foreign),
+        _honest(found.honest),
+        *(splice_figures(found.splices) if splices else _no_splices("--splices 0")),
+        *own,
         *_scene(found.outside),
         *_cost(found),
     ]
@@ -85,96 +71,124 @@ def environment() -> dict[str, str]:
     }
 
 
-def _forged(name: str, trials: Sequence[Trial]) -> list[Figure]:
+def _forged(what: str, against: str, trials: Sequence[Trial]) -> list[Figure]:
+    """Everything but the picture is forged; the picture alone has to block."""
+    of = Question.FORGED
+    first = f"frames of {what} that passed, against {against}"
     if not trials:
-        return [Figure(f"{name}: frames passed", "no trial", "0", "frames", False)]
+        return [not_tried(of, first, "0", "frames", "no such recording, or no place to try it on")]
     frames, passed = sum(t.frames for t in trials), sum(t.passed for t in trials)
     scenes = {t.clip for t in trials}
     hit = {t.clip for t in trials if t.passed}
     bound = upper(len(hit), len(scenes))
     nearest = max(trials, key=lambda t: t.margin)
     highest = max(trials, key=lambda t: max(t.scores, default=0.0))
+    score = max(highest.scores, default=0.0)
     return [
-        Figure(f"{name}: frames passed, of {frames}", passed, "0", "frames", passed == 0),
-        Figure(
-            f"{name}: scenes of which one passed, of {len(scenes)}",
+        asked(of, first, passed, "0", "frames", holds=passed == 0, note=f"of {frames} frames"),
+        asked(
+            of,
+            f"{what} of which a frame passed, against {against}",
             len(hit),
             "0",
-            "scenes",
-            not hit,
+            "recordings",
+            holds=not hit,
+            note=f"of {len(scenes)}",
         ),
-        Figure(
-            f"{name}: scenes that may pass, 95 % bound",
+        reported(
+            of,
+            f"{what} of which a frame may pass, at 95 % confidence, against {against}",
             round(100 * bound, 2),
-            "reported",
             "%",
-            True,
+            f"at most; {len(hit)} of {len(scenes)} were seen to",
         ),
-        Figure(
-            f"{name}: smallest margin of a reading ({nearest.clip} against {nearest.view})",
+        asked(
+            of,
+            f"margin of the reading of {what} that came nearest to passing, against {against}",
             round(-nearest.margin, 4),
             "> 0",
             "share",
-            nearest.margin < 0,
+            holds=nearest.margin < 0,
+            note=f"{nearest.clip} against {nearest.view}",
         ),
-        Figure(
-            f"{name}: highest frame score ({highest.clip} against {highest.view})",
-            round(max(highest.scores, default=0.0), 4),
+        asked(
+            of,
+            f"highest score of a frame of {what}, against {against}",
+            round(score, 4),
             "< 0.80",
             "share",
-            max(highest.scores, default=0.0) < 0.8,
+            holds=score < 0.8,
+            note=f"{highest.clip} against {highest.view}",
         ),
     ]
 
 
-def _vision_alone(trials: Iterable[Trial]) -> Figure:
+def _vision_alone(trials: Sequence[Trial]) -> Figure:
     """Whether anything but the picture blocked a forged frame."""
+    name = "causes of blocking other than the picture"
+    if not trials:
+        return not_tried(Question.FORGED, name, "none", "", "no forged frame was tried")
     reasons = {reason for trial in trials for reason in trial.reasons}
     others = sorted(r.value for r in reasons if r.family not in (Family.VISION, Family.WAITING))
     value = ", ".join(others) or "none"
-    return Figure("forged: causes other than vision", value, "none", "codes", not others)
+    return asked(Question.FORGED, name, value, "none", "", holds=not others)
 
 
-def _count(name: str, trials: Sequence[Trial]) -> Figure:
-    passed = sum(t.passed for t in trials)
-    holds = bool(trials) and passed == 0
-    return Figure(f"{name}, of {sum(t.frames for t in trials)}", passed, "0", "frames", holds)
+def _honest(trials: Sequence[Trial]) -> Figure:
+    name = "frames of uncontrolled recordings that passed with honest records"
+    if not trials:
+        return not_tried(Question.FORGED, name, "0", "frames", "no uncontrolled recording")
+    passed, frames = sum(t.passed for t in trials), sum(t.frames for t in trials)
+    note = f"of {frames} frames"
+    return asked(Question.FORGED, name, passed, "0", "frames", holds=passed == 0, note=note)
 
 
 def _twins(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
     found = []
     for trial in trials:
-        share = trial.due_passed / trial.due if trial.due else 0.0
-        note = ", enrolment's checks set aside" if trial.view in refused else ""
-        found.append(
-            Figure(
-                f"twin {trial.clip}: passed after the dwell{note}",
-                round(100 * share, 2),
-                ">= 95",
-                "%",
-                share >= 0.95,
-            )
-        )
+        name = f"frames of {trial.clip} that passed after the dwell"
+        if not trial.due:
+            found.append(not_tried(Question.OWN, name, ">= 95", "%", _SHORT))
+            continue
+        share = trial.due_passed / trial.due
+        note = "although enrolment refuses this place" if trial.view in refused else ""
+        value, holds = round(100 * share, 2), share >= 0.95
+        found.append(asked(Question.OWN, name, value, ">= 95", "%", holds=holds, note=note))
     sound = [trial for trial in trials if trial.view not in refused]
-    for name, some in (("every view", trials), ("only views a site may enrol", sound)):
-        due, passed = sum(t.due for t in some), sum(t.due_passed for t in some)
-        value = round(100 * passed / due, 2) if due else "no trial"
-        holds = bool(due) and passed >= 0.95 * due
-        whole = sum(t.due_passed >= 0.95 * t.due for t in some if t.due)
-        bound = round(100 * lower(whole, len(some)), 1)
-        found += [
-            Figure(f"twins together, {name}: passed after the dwell", value, ">= 95", "%", holds),
-            Figure(
-                f"twins together, {name}: scenes of {len(some)} that reach 95 % "
-                f"(at least {bound} % of scenes)",
-                whole,
-                f"{len(some)}",
-                "scenes",
-                whole == len(some) > 0,
-            ),
-            _blocked(f"controlled recordings, {name}: blocked after the dwell", some),
-        ]
+    for of, some in (("every place", trials), (_SITE, sound)):
+        found += _together(of, some)
     return found
+
+
+def _together(of: str, some: Sequence[Trial]) -> list[Figure]:
+    due, passed = sum(t.due for t in some), sum(t.due_passed for t in some)
+    first = f"own frames that passed after the dwell, {of}"
+    if not due:
+        return [not_tried(Question.OWN, first, ">= 95", "%", _SHORT if some else _NO_VIEW)]
+    tried = [t for t in some if t.due]
+    whole = sum(t.due_passed >= 0.95 * t.due for t in tried)
+    bound = round(100 * lower(whole, len(tried)), 1)
+    return [
+        asked(
+            Question.OWN,
+            first,
+            round(100 * passed / due, 2),
+            ">= 95",
+            "%",
+            holds=passed >= 0.95 * due,
+            note=f"of {due} frames",
+        ),
+        asked(
+            Question.OWN,
+            f"places of which 95 % of the frames pass, {of}",
+            whole,
+            f"{len(tried)}",
+            "places",
+            holds=whole == len(tried),
+            note=f"of {len(tried)}; at 95 % confidence at least {bound} % of such places",
+        ),
+        _blocked(f"own frames that were blocked after the dwell, {of}", some),
+    ]
 
 
 def _blocked(name: str, trials: Sequence[Trial]) -> Figure:
@@ -189,9 +203,15 @@ def _blocked(name: str, trials: Sequence[Trial]) -> Figure:
         if reason.family is not Family.WAITING
     )
     codes = ", ".join(f"{code} {count}" for code, count in causes.most_common()) or "no cause"
-    share = round(100 * blocked / due, 2) if due else "no trial"
-    name = f"{name} ({codes})" if blocked else name
-    return Figure(name, share, "<= 1", "%", bool(due) and blocked <= 0.01 * due)
+    return asked(
+        Question.OWN,
+        name,
+        round(100 * blocked / due, 2),
+        "<= 1",
+        "%",
+        holds=blocked <= 0.01 * due,
+        note=codes if blocked else "",
+    )
 
 
 def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
@@ -199,57 +219,61 @@ def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
     rows = []
     for trial in trials:
         share = trial.availability.share
-        value = "too short" if share is None else round(100 * share, 2)
-        name = summary(trial.clip, trial.availability, DEFAULT_DWELL_S).partition("; ")[2]
-        rows.append(
-            Figure(
-                f"available {trial.clip} on {trial.view}" + (f" ({name})" if name else ""),
-                value,
-                "reported",
-                "%",
-                True,
-            )
-        )
+        name = f"time served, {trial.clip} on {trial.view}"
+        if share is None:
+            rows.append(not_tried(Question.AVAILABLE, name, "reported", "%", _SHORT))
+            continue
+        note = summary(trial.clip, trial.availability, DEFAULT_DWELL_S).partition("; ")[2]
+        rows.append(reported(Question.AVAILABLE, name, round(100 * share, 2), "%", note))
     sound = [trial for trial in trials if trial.view not in refused]
-    for some, of in ((trials, "every controlled recording"), (sound, "views a site may enrol")):
-        due_ns = sum(t.availability.due_ns for t in some)
-        passed_ns = sum(t.availability.passed_ns for t in some)
-        value = round(100 * passed_ns / due_ns, 2) if due_ns else "no trial"
-        rows.append(
-            Figure(
-                f"available at the default dwell of {DEFAULT_DWELL_S:g} s, {of}, "
-                f"of {due_ns / S:.0f} s",
-                value,
-                f">= {100 * MIN_AVAILABLE:g}",
-                "%",
-                bool(due_ns) and passed_ns >= MIN_AVAILABLE * due_ns,
-            )
-        )
-        rows += _blamed(of, [trial.availability for trial in some])
+    for some, of in ((trials, "every recording of a fixed place"), (sound, _SITE)):
+        rows += _served(of, [trial.availability for trial in some])
     return rows
 
 
-def _blamed(of: str, some: Sequence[Availability]) -> list[Figure]:
-    """What was blocked for a cause that is true, and the rest, of all that was due."""
+def _served(of: str, some: Sequence[Availability]) -> list[Figure]:
+    """The time served, and what was blocked for a cause that is true, and the rest."""
+    question, goal = Question.AVAILABLE, f">= {100 * MIN_AVAILABLE:g}"
+    name = f"time served after the default dwell of {DEFAULT_DWELL_S:g} s, {of}"
     due_ns = sum(one.due_ns for one in some)
+    if not due_ns:
+        why = "every recording is over before the dwell" if some else _NO_VIEW
+        return [not_tried(question, name, goal, "%", why)]
+    passed_ns = sum(a.passed_ns for a in some)
     rightly_ns, falsely_ns = sum(a.rightly_ns for a in some), sum(a.falsely_ns for a in some)
     most = round(1 - MIN_AVAILABLE, 4)
     return [
-        Figure(
-            f"of it blocked for a true cause, {of}",
-            round(100 * rightly_ns / due_ns, 2) if due_ns else "no trial",
-            "reported",
+        asked(
+            question,
+            name,
+            round(100 * passed_ns / due_ns, 2),
+            goal,
             "%",
-            True,
+            holds=passed_ns >= MIN_AVAILABLE * due_ns,
+            note=f"of {due_ns / S:.0f} s",
         ),
-        Figure(
-            f"of it falsely blocked, {of}",
-            round(100 * falsely_ns / due_ns, 2) if due_ns else "no trial",
+        reported(
+            question,
+            f"time blocked for a true cause, {of}",
+            round(100 * rightly_ns / due_ns, 2),
+            "%",
+        ),
+        asked(
+            question,
+            f"time falsely blocked, {of}",
+            round(100 * falsely_ns / due_ns, 2),
             f"<= {100 * most:g}",
             "%",
-            bool(due_ns) and falsely_ns <= most * due_ns,
+            holds=falsely_ns <= most * due_ns,
         ),
     ]
+
+
+def _day(found: Sequence[Lived]) -> list[Figure]:
+    if found:
+        return day_figures(found)
+    why = "no long enough recording of a place that a site may enrol"
+    return [not_tried(Question.DAY, "time served through the changes of a day", ">= 99", "%", why)]
 
 
 def day_figures(found: Sequence[Lived]) -> list[Figure]:
@@ -258,21 +282,28 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
     It holds if nearly all passed, or if all that was blocked has a cause that names the change.
     """
     rows = []
-    for name in dict.fromkeys(one.change.name for one in found):
-        some = [one for one in found if one.change.name == name]
+    for change in dict.fromkeys(one.change.name for one in found):
+        some = [one for one in found if one.change.name == change]
         clear = sorted(some[0].change.causes, key=lambda reason: reason.rank)
         due_ns = sum(one.availability.due_ns for one in some)
         passed_ns = sum(one.availability.passed_ns for one in some)
         causes = by_cause(one.availability for one in some)
-        named = ", ".join(f"{row.cause.value} {row.blocked_ns / S:.1f} s" for row in causes)
-        whole = bool(due_ns) and passed_ns >= MIN_KNOWN * due_ns
+        lost = ", ".join(f"{row.cause.value} {row.blocked_ns / S:.1f} s" for row in causes)
+        name = f"time served: {change}"
+        target = " or ".join([f">= {100 * MIN_KNOWN:g}", *(cause.value for cause in clear)])
+        if not due_ns:
+            rows.append(not_tried(Question.DAY, name, target, "%", _SHORT))
+            continue
+        whole = passed_ns >= MIN_KNOWN * due_ns
         rows.append(
-            Figure(
-                f"a day, {name}, {len(some)} views" + (f" (lost to {named})" if named else ""),
-                round(100 * passed_ns / due_ns, 2) if due_ns else "no trial",
-                " or ".join([f">= {100 * MIN_KNOWN:g}", *(cause.value for cause in clear)]),
+            asked(
+                Question.DAY,
+                name,
+                round(100 * passed_ns / due_ns, 2),
+                target,
                 "%",
-                whole or (bool(clear) and {row.cause for row in causes} <= set(clear)),
+                holds=whole or (bool(clear) and {row.cause for row in causes} <= set(clear)),
+                note=f"{len(some)} places" + (f"; lost to {lost}" if lost else ""),
             )
         )
     return rows
@@ -282,93 +313,106 @@ def _takes(trials: Sequence[Trial]) -> list[Figure]:
     due, passed = sum(t.due for t in trials), sum(t.due_passed for t in trials)
     if not due:
         return []
-    value = round(100 * passed / due, 2)
     rows = [
-        Figure(
-            f"other takes of one place, {len(trials)} takes: passed after the dwell",
-            value,
-            "reported",
+        reported(
+            Question.OWN,
+            "frames of later recordings of a place that passed after the dwell",
+            round(100 * passed / due, 2),
             "%",
-            True,
+            f"{len(trials)} recordings",
         )
     ]
     for trial in trials:
-        own = round(100 * trial.due_passed / trial.due, 2) if trial.due else "too short"
+        name = f"frames of {trial.clip}, a later recording of {trial.view}, that passed"
+        if not trial.due:
+            rows.append(not_tried(Question.OWN, name, "reported", "%", _SHORT))
+            continue
+        own = round(100 * trial.due_passed / trial.due, 2)
         cause = max(trial.due_reasons, key=lambda r: trial.due_reasons[r], default=None)
-        why = f" (most often {cause.value})" if cause and own != 100.0 else ""
-        rows.append(Figure(f"take {trial.clip} on {trial.view}{why}", own, "reported", "%", True))
+        why = f"most often {cause.value}" if cause and own != 100.0 else ""
+        rows.append(reported(Question.OWN, name, own, "%", why))
     return rows
 
 
 def _verified(found: Findings, refused: set[str]) -> list[Figure]:
-    rows = []
-    sums: dict[str, tuple[int, int]] = {}
+    question = Question.DISTURBED
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
     for (name, view), (held, frames) in found.verified.items():
-        for row in (name, *((f"{name}, only views a site may enrol",) * (view not in refused))):
-            before = sums.get(row, (0, 0))
-            sums[row] = (before[0] + held, before[1] + frames)
-    for name, (held, frames) in sorted(sums.items(), key=lambda item: "only" in item[0]):
-        share = held / frames if frames else 0.0
+        for of in ("every place", *((_SITE,) * (view not in refused))):
+            before = sums.get((of, name), (0, 0))
+            sums[of, name] = (before[0] + held, before[1] + frames)
+    rows = []
+    for (of, disturbance), (held, frames) in sorted(sums.items(), key=lambda item: item[0][0]):
+        name = f"own frames that are recognised, {disturbance}, {of}"
+        if not frames:
+            rows.append(not_tried(question, name, ">= 99", "%", "no frame"))
+            continue
         bound = round(100 * lower(held, frames), 2)
         rows.append(
-            Figure(
-                f"own view verified, {name} (at least {bound} %)",
-                round(100 * share, 2),
+            asked(
+                question,
+                name,
+                round(100 * held / frames, 2),
                 ">= 99",
                 "%",
-                share >= 0.99,
+                holds=held >= 0.99 * frames,
+                note=f"of {frames} frames; at 95 % confidence at least {bound} %",
             )
         )
-    return rows
+    name = "own frames that are recognised"
+    return rows or [not_tried(question, name, ">= 99", "%", _NO_VIEW)]
+
+
+def _no_splices(why: str) -> list[Figure]:
+    name = "forbidden frames that a matcher received"
+    return [not_tried(Question.SPLICES, name, "0", "frames", why)]
 
 
 def splice_figures(splices: Sequence[Splice]) -> list[Figure]:
     """What was received of every splice; forbidden frames in each mode of release."""
     if not splices:
-        return [Figure("splices: forbidden frames received", "no splice", "0", "frames", False)]
+        return _no_splices("no recording could be spliced into a place while frames flowed")
     rows = []
     for release in Release:
         some = [s for s in splices if s.release is release]
-        lively = sum(s.lively for s in some)
+        name = f"forbidden frames that a matcher received, {release.value} release"
+        if not some:
+            target = "0" if release is Release.BRACKETED else "reported"
+            rows.append(not_tried(Question.SPLICES, name, target, "frames", "no splice"))
+            continue
         hit = sum(s.forbidden > 0 for s in some)
-        bracketed = release is Release.BRACKETED
+        lively = sum(s.lively for s in some)
         bound = round(100 * upper(hit, len(some)), 2)
-        rows.append(
-            Figure(
-                f"splices, {release.value}: forbidden frames received, of {len(some)} splices "
-                f"({lively} while frames flowed; at most {bound} % of splices)",
-                sum(s.forbidden for s in some),
-                "0" if bracketed else "reported",
-                "frames",
-                hit == 0 if bracketed else True,
-            )
+        note = (
+            f"{len(some)} splices, {lively} while frames flowed; "
+            f"at 95 % confidence at most {bound} % of splices"
         )
+        rows.append(_received(name, some, note))
         for kind in Kind:
             each = [s for s in some if s.kind is kind]
-            if not each:
-                continue
-            shares = sorted(s.share for s in each)
-            fade = kind is Kind.CROSS_FADE
-            target = "<= 0.5" if bracketed and fade else "reported"
-            rows += [
-                Figure(
-                    f"splices, {release.value}, {kind.value}: forbidden frames received, "
-                    f"of {len(each)} splices",
-                    sum(s.forbidden for s in each),
-                    "0" if bracketed else "reported",
-                    "frames",
-                    not bracketed or not any(s.forbidden for s in each),
-                ),
-                Figure(
-                    f"splices, {release.value}, {kind.value}: largest foreign share received "
-                    f"(median {shares[len(shares) // 2]:.2f})",
-                    round(shares[-1], 3),
-                    target,
-                    "share",
-                    target == "reported" or shares[-1] <= FORBIDDEN,
-                ),
-            ]
+            if each:
+                of = f"{release.value} release, {kind.value}"
+                first = f"forbidden frames that a matcher received, {of}"
+                rows += [_received(first, each, f"{len(each)} splices"), _share(of, each)]
     return rows
+
+
+def _received(name: str, some: Sequence[Splice], note: str) -> Figure:
+    """Forbidden frames of splices in one mode of release; only the bracketed one has a goal."""
+    count = sum(s.forbidden for s in some)
+    if some[0].release is not Release.BRACKETED:
+        return reported(Question.SPLICES, name, count, "frames", note)
+    return asked(Question.SPLICES, name, count, "0", "frames", holds=count == 0, note=note)
+
+
+def _share(of: str, some: Sequence[Splice]) -> Figure:
+    shares = sorted(s.share for s in some)
+    name = f"largest foreign share of a frame that a matcher received, {of}"
+    value, note = round(shares[-1], 3), f"median {shares[len(shares) // 2]:.2f}"
+    if some[0].release is Release.BRACKETED and some[0].kind is Kind.CROSS_FADE:
+        holds = shares[-1] <= FORBIDDEN
+        return asked(Question.SPLICES, name, value, "<= 0.5", "share", holds=holds, note=note)
+    return reported(Question.SPLICES, name, value, "share", note)
 
 
 def reliability(outside: Sequence[tuple[float, bool]]) -> list[tuple[float, float, int]]:
@@ -384,22 +428,23 @@ def reliability(outside: Sequence[tuple[float, bool]]) -> list[tuple[float, floa
 
 def _scene(outside: Sequence[tuple[float, bool]]) -> list[Figure]:
     """How far what the scene model says of whole recordings is from how often it is true."""
+    name = "calibration error of the scene model: outdoors or in a vehicle"
     if not outside:
-        return []
+        why = "the manifest names no recording's scene"
+        return [not_tried(Question.SCENE, name, "reported", "share", why)]
     gaps = (n * abs(predicted - true) for predicted, true, n in reliability(outside))
-    error = sum(gaps) / len(outside)
-    name = f"scene model, outdoors or in a vehicle: calibration error over {len(outside)} frames"
-    return [Figure(name, round(error, 3), "reported", "share", True)]
+    error = round(sum(gaps) / len(outside), 3)
+    return [reported(Question.SCENE, name, error, "share", f"over {len(outside)} frames")]
 
 
 def _cost(found: Findings) -> list[Figure]:
+    unit, total = "ms per second of video", sum(found.cost_ms.values())
+    name, goal = "the slow loop, all parts together", f"<= {SETTING_OF_SLOW_LOOP:g}"
+    if not total:
+        return [not_tried(Question.COST, name, goal, unit, _NO_VIEW)]
     rows = [
-        Figure(f"slow loop, {part}", round(ms, 2), "reported", "ms per second of video", True)
+        reported(Question.COST, f"the slow loop, {part}", round(ms, 2), unit)
         for part, ms in found.cost_ms.items()
     ]
-    total = sum(found.cost_ms.values())
-    holds = 0 < total <= SETTING_OF_SLOW_LOOP
-    rows.append(
-        Figure("slow loop together", round(total, 2), "<= 150", "ms per second of video", holds)
-    )
-    return rows
+    holds = total <= SETTING_OF_SLOW_LOOP
+    return [*rows, asked(Question.COST, name, round(total, 2), goal, unit, holds=holds)]

@@ -28,6 +28,7 @@ from edge.evaluation.day.play import Lived, day
 from edge.evaluation.disturb import verified_under_disturbance
 from edge.evaluation.forge import PERFECT_DEVICE, honest_device, still_board
 from edge.evaluation.manifest import Clip
+from edge.evaluation.report.still import still
 from edge.evaluation.splices import KEPT_NS, Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Footage, Trial, View, decode, enrol_view, play
@@ -72,6 +73,7 @@ class Findings:
     verified: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """(disturbance, view): frames verified, frames."""
     cost_ms: dict[str, float] = field(default_factory=dict)  # part: per second of video
+    stills: dict[str, bytes] = field(default_factory=dict)  # recording: a small JPEG, faces masked
     skipped: list[str] = field(default_factory=list)  # recordings that cannot be used, and why
 
 
@@ -110,6 +112,7 @@ def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], Non
             found.daily += daily
             _skip(found, skipped)
             for view in views:
+                found.stills[view.clip.name] = view.still
                 pairs = view.fingerprint.pairs if view.fingerprint else 0
                 what = f"enrolled, {pairs} pairs" if pairs else f"not enrolled: {view.refusal}"
                 say(f"{view.clip.name}: {what}")
@@ -201,7 +204,7 @@ def _enrol(takes: Sequence[Clip]) -> tuple[list[View], _Place | None, list[Trial
     for clip in takes:
         try:
             footage = decode(clip, tools.faces)
-            view = enrol_view(footage, tools.bodies)
+            view = replace(enrol_view(footage, tools.bodies), still=still(footage))
         except GuardError as err:
             skipped.append(str(err))
             continue
@@ -227,6 +230,7 @@ def _play_all(task: _Task) -> Findings:
         found.skipped.append(str(err))
         return found
     samples = still_board(footage.last_ns)
+    found.stills[clip.name] = still(footage)
     if not clip.controlled:
         device = honest_device(clip)
         found.honest.append(play(footage, None, device, tools.policy, samples))
@@ -326,6 +330,8 @@ def _each_second(footage: Footage) -> list[np.ndarray]:
 def _add(found: Findings, part: Findings) -> None:
     for name in ("foreign", "strangers", "takes", "daily", "honest", "splices", "outside"):
         getattr(found, name).extend(getattr(part, name))
+    for name, jpeg in part.stills.items():
+        found.stills.setdefault(name, jpeg)
     _skip(found, part.skipped)
 
 

@@ -78,6 +78,7 @@ class View:
     fingerprint: Fingerprint | None
     refusal: str  # why enrolment's own checks refused; empty if they did not
     coverage: Coverage
+    still: bytes = b""  # a small JPEG with the faces in it masked, for the report
 
 
 @dataclass(frozen=True, slots=True)

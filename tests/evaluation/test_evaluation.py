@@ -109,19 +109,20 @@ def test_the_own_room_passes_and_a_street_with_everything_forged_does_not(
     figures = {f["name"]: f for f in json.loads(printed.out)["figures"]}
     assert code == 1  # one recording could not be used
     assert "broken.avi" in printed.err
-    forged = next(f for n, f in figures.items() if n.startswith("forged, every view: frames"))
-    assert forged["value"] == 0
-    assert forged["name"].endswith("of 120")
-    twin = next(f for n, f in figures.items() if n.startswith("twin kiosk"))
-    assert twin["holds"], twin
-    assert figures["forged: causes other than vision"]["holds"]
-    spliced = [f for n, f in figures.items() if n.startswith("splices, bracketed: forbidden")]
-    assert spliced[0]["value"] == 0
-    assert "of 4 splices" in spliced[0]["name"]  # none into itself or what is broken
+    forged = figures["frames of uncontrolled recordings that passed, against every place"]
+    assert (forged["value"], forged["state"], forged["note"]) == (0, "held", "of 120 frames")
+    rooms = figures["frames of other rooms that passed, against every place"]
+    assert (rooms["state"], rooms["holds"]) == ("not tried", False)  # there is one room alone
+    assert figures["frames of kiosk that passed after the dwell"]["state"] == "held"
+    assert figures["causes of blocking other than the picture"]["state"] == "held"
+    spliced = figures["forbidden frames that a matcher received, bracketed release"]
+    assert spliced["value"] == 0
+    assert spliced["note"].startswith("4 splices")  # none into itself or what is broken
     daily = json.loads((tmp_path / "out" / "figures.json").read_text())["availability"]
     assert [row["recording"] for row in daily["recordings"]] == ["kiosk"]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "Availability at the default dwell" in page
+    assert "what blocked an honest user" in page
+    assert page.count("data:image/jpeg") == 3  # a still of each recording that could be read
     assert "<script" not in page
     assert "kiosk" in page
     assert json.loads((tmp_path / "out" / "figures.json").read_text())["figures"]

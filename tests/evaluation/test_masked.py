@@ -12,6 +12,9 @@ import pytest
 from edge.cli import main
 from edge.evaluation.masked.figures import figures
 from edge.evaluation.masked.run import Found, masked
+from edge.evaluation.report.figure import Question, State
+from edge.evaluation.report.masked_page import head_of, render
+from edge.evaluation.report.words import verdict
 from edge.masking.mask import nothing
 
 
@@ -23,8 +26,8 @@ def found(**changes: object) -> Found:
     return one
 
 
-def held(found: Found, missing: str = "") -> dict[str, bool]:
-    return {row.name.split(" (")[0]: row.holds for row in figures([found], missing)}
+def states(found: Found, missing: str = "") -> dict[str, State]:
+    return {row.name: row.state for row in figures([found], missing)}
 
 
 @pytest.fixture(autouse=True)
@@ -32,25 +35,57 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.evaluation.masked.figures._ROUNDS", 3)
 
 
-def test_a_missed_face_counts_in_its_size_and_below() -> None:
-    good = held(found())
-    few = held(found(missed={12: 0, 24: 8, 48: 0}))
+AGAIN = "masked faces that a face recogniser knows again"
+FLOWED = "frames that flowed after the dwell"
 
-    assert good["faces of 24 px and more covered"]
-    assert not few["faces of 24 px and more covered"]  # 8 of 1000 is more than 0.5 %
-    assert few["faces of 12 px and more covered"]
+
+def test_a_missed_face_counts_in_its_size_and_below() -> None:
+    good = states(found())
+    few = states(found(missed={12: 0, 24: 8, 48: 0}))
+
+    assert good["faces of 24 px and more that were covered"] is State.HELD
+    assert few["faces of 24 px and more that were covered"] is State.MISSED  # over 0.5 %
+    assert few["faces of 12 px and more that were covered"] is State.HELD
 
 
 def test_without_an_adversary_nothing_is_claimed() -> None:
-    assert not held(found(), "not installed: dlib")["masked faces that a recogniser knows again"]
+    rows = figures([found(known=30)], "not installed: dlib")
+    (row,) = (row for row in rows if row.name == AGAIN)
+
+    assert (row.state, row.note) == (State.NOT_TRIED, "not installed: dlib")
+    assert not row.holds
+    assert "not shown to be safe: Does a face recogniser" in verdict(rows, [])
 
 
 def test_the_twin_one_that_knows_nobody_again_holds() -> None:
-    name = "masked faces that a recogniser knows again, of 30 that it knew in the clear"
+    assert states(found(known=30))[AGAIN] is State.HELD
+    assert states(found(known=30, masked_known=1))[AGAIN] is State.MISSED
+    assert states(found(known=0))[AGAIN] is State.NOT_TRIED
+    assert states(found(flowed=100))[FLOWED] is State.HELD
+    assert states(found(flowed=90))[FLOWED] is State.MISSED
+    assert states(found(due=0, flowed=0))[FLOWED] is State.NOT_TRIED
 
-    assert held(found(known=30))[name]
-    assert not held(found(known=30, masked_known=1))[name]
-    assert not held(found(flowed=90))["frames flowing in the wild"]
+
+def test_without_a_face_no_cover_is_claimed() -> None:
+    none = dict.fromkeys((12, 24, 48), 0)
+    rows = [row for row in figures([found(faces=none)], "") if row.question is Question.COVERED]
+
+    assert {row.state for row in rows} == {State.NOT_TRIED}
+
+
+def test_the_page_shows_what_was_missed_and_says_when_no_face_was_seen() -> None:
+    boxed = np.zeros((32, 48, 3), np.uint8)
+    missing, whole = found(misses=[boxed], missed={12: 1, 24: 0, 48: 0}), found()
+    empty = found(faces=dict.fromkeys((12, 24, 48), 0))
+
+    pages = [
+        render([one], rows, [], head_of([one], rows, []))
+        for one in (missing, whole, empty)
+        for rows in [figures([one], "")]
+    ]
+
+    assert ["data:image/png" in page for page in pages] == [True, False, False]
+    assert ["so none could be missed" in page for page in pages] == [False, False, True]
 
 
 def test_a_picture_leaves_as_its_mask_says() -> None:
@@ -78,6 +113,7 @@ def test_a_recording_is_played_and_its_faces_are_covered(
 
     rows = json.loads(capsys.readouterr().out)["figures"]
     covered = next(row for row in rows if row["name"].startswith("faces of 48 px"))
-    assert covered["value"] == 1.0
-    assert "(0 faces" not in covered["name"]
+    assert covered["value"] == 100.0
+    assert not covered["note"].startswith("0 faces")
     assert (tmp_path / "out" / "masked.json").exists()
+    assert "data:image/jpeg" in (tmp_path / "out" / "masked.html").read_text()

@@ -16,6 +16,7 @@ from edge.evaluation import watermark
 from edge.evaluation.figures import splice_figures
 from edge.evaluation.forge import PERFECT_DEVICE, still_board
 from edge.evaluation.manifest import Clip, Mount, read_manifest
+from edge.evaluation.report.figure import State
 from edge.evaluation.splices import Scenery, Splice, scenery, splice
 from edge.evaluation.transitions import FORBIDDEN, Kind, transition
 from edge.evaluation.trials import decode, enrol_view, play
@@ -170,10 +171,24 @@ def test_a_leak_is_told_by_the_figures() -> None:
         Splice(Kind.HARD_CUT, "a", "b", release, 40, 30, True, 2, 2, 1.0) for release in Release
     ]
 
-    holds = {figure.name: figure.holds for figure in splice_figures(rows)}
+    states = {figure.name: figure.state for figure in splice_figures(rows)}
 
-    assert [held for name, held in holds.items() if "bracketed: forbidden" in name] == [False]
-    assert [held for name, held in holds.items() if "immediate: forbidden" in name] == [True]
+    name = "forbidden frames that a matcher received"
+    assert states[f"{name}, bracketed release"] is State.MISSED
+    assert states[f"{name}, bracketed release, hard cut"] is State.MISSED
+    assert states[f"{name}, immediate release"] is State.REPORTED
+
+
+def test_the_twin_what_stays_away_holds_and_what_was_not_tried_says_so() -> None:
+    rows = [
+        Splice(Kind.HARD_CUT, "a", "b", Release.BRACKETED, 40, 30, True, 0, 0, 0.0) for _ in "ab"
+    ]
+
+    first, *_, immediate = splice_figures(rows)
+
+    assert first.state is State.HELD
+    assert immediate.state is State.NOT_TRIED
+    assert [figure.state for figure in splice_figures([])] == [State.NOT_TRIED]
 
 
 @pytest.mark.guard

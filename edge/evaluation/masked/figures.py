@@ -11,8 +11,8 @@ import numpy as np
 from edge.cameras.layout import Layout
 from edge.clock import MS
 from edge.evaluation.bounds import upper
-from edge.evaluation.figures import Figure
 from edge.evaluation.masked.run import SIZES, Found
+from edge.evaluation.report.figure import Figure, Question, asked, not_tried, reported
 from edge.masking import mask, polygons
 from edge.masking.mask import Mask
 from edge.masking.noise import BYTES, Noise
@@ -28,41 +28,71 @@ _FACES = (80, 220, 360, 500)  # left edges of four people's faces, of 640 pixels
 
 
 def figures(found: Sequence[Found], no_adversary: str) -> list[Figure]:
-    """Every figure; one without trials does not hold."""
+    """Every figure; one without trials is not tried, and says why."""
     rows = []
     for size in sorted(SIZES, reverse=True):
-        faces = sum(one.faces[at] for one in found for at in SIZES if at >= size)
-        missed = sum(one.missed[at] for one in found for at in SIZES if at >= size)
-        least = _COVERED.get(size, 0.0)
-        share = 1 - missed / faces if faces else 0.0
-        name = f"faces of {size} px and more covered ({faces} faces, {len(found)} recordings)"
-        target = f">= {least:.3f}" if least else "reported"
-        rows.append(Figure(name, round(share, 4), target, "share", faces > 0 and share >= least))
-        bound = f"at most {upper(missed, faces):.4f} missed at 95 %" if faces else "none seen"
-        rows.append(Figure(f"... of {size} px, what that says", bound, "reported", "", faces > 0))
+        rows += _covered(size, found)
+    return [*rows, *_recognised(found, no_adversary), *_flowing(found), *_costs()]
+
+
+def _covered(size: int, found: Sequence[Found]) -> list[Figure]:
+    """Of the faces of one height and more."""
+    question = Question.COVERED
+    faces = sum(one.faces[at] for one in found for at in SIZES if at >= size)
+    missed = sum(one.missed[at] for one in found for at in SIZES if at >= size)
+    least = _COVERED.get(size)
+    target = f">= {100 * least:g}" if least is not None else "reported"
+    name = f"faces of {size} px and more that were covered"
+    if not faces:
+        return [not_tried(question, name, target, "%", "no face of this size was seen")]
+    share = 1 - missed / faces
+    value, note = round(100 * share, 2), f"{faces} faces in {len(found)} recordings"
+    bound = reported(
+        question,
+        f"faces of {size} px and more that may be missed, at 95 % confidence",
+        round(100 * upper(missed, faces), 2),
+        "%",
+        f"at most; from {missed} of {faces} faces",
+    )
+    if least is None:
+        return [reported(question, name, value, "%", note), bound]
+    return [asked(question, name, value, target, "%", holds=share >= least, note=note), bound]
+
+
+def _flowing(found: Sequence[Found]) -> list[Figure]:
     due, flowed = sum(one.due for one in found), sum(one.flowed for one in found)
-    share = flowed / due if due else 0.0
-    name = f"frames flowing in the wild ({due} frames)"
-    rows.append(Figure(name, round(share, 4), f">= {_FLOWING}", "share", share >= _FLOWING))
-    grids = sum(one.grids for one in found) / flowed if flowed else 0.0
-    rows.append(Figure("... of those a grid, on doubt", round(grids, 4), "reported", "share", True))
-    return [*rows, *_recognised(found, no_adversary), *_costs()]
+    name, target = "frames that flowed after the dwell", f">= {100 * _FLOWING:g}"
+    if not due:
+        why = "every recording is over before the dwell"
+        return [not_tried(Question.FLOWING, name, target, "%", why)]
+    value, holds = round(100 * flowed / due, 2), flowed >= _FLOWING * due
+    note = f"of {due} frames"
+    rows = [asked(Question.FLOWING, name, value, target, "%", holds=holds, note=note)]
+    name = "flowing frames that were a coarse grid, because people were in doubt"
+    if not flowed:
+        return [*rows, not_tried(Question.FLOWING, name, "reported", "%", "no frame flowed")]
+    grids = round(100 * sum(one.grids for one in found) / flowed, 2)
+    return [*rows, reported(Question.FLOWING, name, grids, "%", f"of {flowed} frames")]
 
 
 def _recognised(found: Sequence[Found], no_adversary: str) -> list[Figure]:
-    if no_adversary:
-        name = "masked faces that a recogniser knows again"
-        return [Figure(name, f"not tried: {no_adversary}", "0", "faces", False)]
+    question, name = Question.RECOGNISED, "masked faces that a face recogniser knows again"
     known, again = sum(f.known for f in found), sum(f.masked_known for f in found)
     others, chance = sum(f.others for f in found), sum(f.masked_others for f in found)
-    name = f"masked faces that a recogniser knows again, of {known} that it knew in the clear"
-    alone = "... of those taken for nobody else, as they were in the clear"
-    rest = f"masked faces taken for somebody else, of {others} pairs: what chance gives"
-    return [
-        Figure(name, again, "0", "faces", known > 0 and again == 0),
-        Figure(alone, sum(f.masked_alone for f in found), "reported", "faces", True),
-        Figure(rest, chance, "reported", "pairs", True),
-    ]
+    if no_adversary or not known:
+        why = no_adversary or "it knew no face in the clear pictures"
+        return [not_tried(question, name, "0", "faces", why)]
+    note = f"of {known} that it knew in the clear"
+    rows = [asked(question, name, again, "0", "faces", holds=again == 0, note=note)]
+    alone = sum(f.masked_alone for f in found)
+    name = "masked faces that it knows again and takes for nobody else"
+    rows.append(reported(question, name, alone, "faces", note))
+    if others:
+        name = "masked faces that it takes for somebody else"
+        rows.append(
+            reported(question, name, chance, "pairs", f"of {others} pairs: what chance gives")
+        )
+    return rows
 
 
 def _costs() -> list[Figure]:
@@ -70,16 +100,25 @@ def _costs() -> list[Figure]:
     for height, width in ((480, 640), (720, 1280)):
         for what, most, made in (("four people", 1.6, _people), ("a fixed mask", 1.1, _fixed)):
             ratio, later_ms = cost(made(height, width))
-            name = f"copy through {what} vs plain copy, {width}x{height}"
-            rows.append(Figure(name, round(ratio, 2), f"<= {most}", "times", ratio <= most))
-            later = Figure(
-                "... by which the gate's p99 moves",
-                round(later_ms, 3),
-                f"<= {_LATER_MS}",
-                "ms",
-                later_ms <= _LATER_MS,
-            )
-            rows.append(later)
+            of = f"through {what}, {width}x{height}"
+            rows += [
+                asked(
+                    Question.COPY,
+                    f"time of a copy {of}, beside a plain copy",
+                    round(ratio, 2),
+                    f"<= {most}",
+                    "times",
+                    holds=ratio <= most,
+                ),
+                asked(
+                    Question.COPY,
+                    f"time that the slowest copies (p99) {of} take longer",
+                    round(later_ms, 3),
+                    f"<= {_LATER_MS}",
+                    "ms",
+                    holds=later_ms <= _LATER_MS,
+                ),
+            ]
     return rows
 
 

@@ -59,6 +59,7 @@ class Found:
     faces: dict[int, int] = field(default_factory=lambda: dict.fromkeys(SIZES, 0))
     missed: dict[int, int] = field(default_factory=lambda: dict.fromkeys(SIZES, 0))
     misses: list[np.ndarray] = field(default_factory=list)  # as they would have left, boxed
+    left: np.ndarray | None = None  # a frame from the middle, as it would have left
     known: int = 0  # faces that the recogniser knows again in the next sample, and from all others
     masked_known: int = 0  # of those, taken for the same where that sample is masked
     masked_alone: int = 0  # of those, taken for nobody else, as it was in the clear
@@ -130,6 +131,9 @@ def _play(
     flowed = [shot for shot in due if shot.captured_ns in screen.masks]
     found.due, found.flowed = len(due), len(flowed)
     found.grids = sum(_is_grid(screen.masks[shot.captured_ns]) for shot in flowed)
+    if flowed:
+        shot = flowed[len(flowed) // 2]
+        found.left = masked(shot.frame, screen.masks[shot.captured_ns])
     earlier: list[tuple[Box, np.ndarray]] = []
     for shot in flowed[:: max(1, len(flowed) // SAMPLES)]:
         boxes = reference.detect(shot.frame)

@@ -1,4 +1,7 @@
-"""The evaluation's report: one page, pictures drawn as SVG, no scripts."""
+"""The details of an evaluation: scores, causes, splices, the scene model and every trial.
+
+Pictures are drawn as SVG. The same numbers stand beside each in words.
+"""
 
 from __future__ import annotations
 
@@ -10,86 +13,70 @@ import numpy as np
 from edge.audit.schema import Release
 from edge.clock import S
 from edge.evaluation.availability import by_cause
-from edge.evaluation.figures import Figure, reliability
+from edge.evaluation.figures import reliability
+from edge.evaluation.report.html import section, table
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
-from edge.report.style import CSS
 
 _BINS = 50
 _WIDE, _HIGH = 720, 150
 
 
-def render(found: Findings, rows: Sequence[Figure]) -> str:
-    """The whole page."""
-    views = "".join(
-        f"<tr><td>{escape(v.clip.name)}</td><td>{v.fingerprint.pairs if v.fingerprint else '-'}"
-        f"</td><td>{escape(v.refusal or 'accepted')}</td></tr>"
-        for v in found.views
+def details(found: Findings) -> str:
+    """Everything behind the figures."""
+    trials = (
+        _trials("The own recording", found.twins)
+        + _trials("Later recordings of an enrolled place", found.takes)
+        + _trials("Uncontrolled recordings, everything but the picture forged", found.foreign)
+        + _trials("Other rooms, everything but the picture forged", found.strangers)
+        + _trials("Uncontrolled recordings, honest records", found.honest)
     )
     skipped = "".join(f"<li>{escape(line)}</li>" for line in found.skipped)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>framegate evaluation</title><style>{CSS}</style></head><body>"
-        "<header><h1>framegate evaluation</h1><p>Every recording against every enrolled view, "
-        "with dock, sensors and session forged: only the picture blocks.</p></header><main>"
-        f"<section><h2>Figures</h2>{_figures(rows)}</section>"
-        "<section><h2>Views</h2><table><tr><th>Recording</th><th>Pairs</th>"
-        f"<th>Enrolment's own checks</th></tr>{views}</table></section>"
-        "<section><h2>Scores of single frames, own and foreign</h2>"
-        f"{''.join(_distribution(v.clip.name, found) for v in found.views if v.fingerprint)}"
-        f"</section>{_available(found.daily)}{_splices(found.splices)}{_reliability(found.outside)}"
-        "<section><h2>Every trial</h2>"
-        f"{_trials('Own recording', found.twins)}{_trials('Other takes', found.takes)}"
-        f"{_trials('Uncontrolled, forged', found.foreign)}"
-        f"{_trials('Another room, forged', found.strangers)}"
-        f"{_trials('Uncontrolled, honest', found.honest)}</section>"
-        + (f"<section><h2>Skipped</h2><ul>{skipped}</ul></section>" if skipped else "")
-        + "</main></body></html>\n"
+        _available(found.daily)
+        + _splices(found.splices)
+        + _reliability(found.outside)
+        + (section("Details: every trial", trials) if trials else "")
+        + (section("Recordings that could not be used", f"<ul>{skipped}</ul>") if skipped else "")
     )
+
+
+def scores(found: Findings) -> str:
+    """The scores of single frames, own and foreign, one picture a place."""
+    views = [v.clip.name for v in found.views if v.fingerprint]
+    return "".join(_distribution(view, found) for view in views)
 
 
 def _available(trials: Sequence[Trial]) -> str:
     """What of the time after the default dwell passed, and the cause of every blocked second."""
     if not trials:
         return ""
-    causes = "".join(
-        f"<tr><td>{row.cause.value}</td><td>{row.blocked_ns / S:.1f} s</td>"
-        f"<td>{row.waiting_ns / S:.1f} s</td><td>{row.clips}</td></tr>"
+    causes = [
+        [
+            f"{escape(row.cause.happened)} <small>{row.cause.value}</small>",
+            f"{row.blocked_ns / S:.1f} s",
+            f"{row.waiting_ns / S:.1f} s",
+            f"{row.true_ns / S:.1f} s",
+            str(row.clips),
+        ]
         for row in by_cause(trial.availability for trial in trials)
-    )
-    body = ""
+    ]
+    rows = []
     for trial in trials:
         found = trial.availability
         share = "too short" if found.share is None else f"{found.share:.1%}"
         seconds = ", ".join(
             f"{lost.second} s {lost.cause.value} {lost.blocked_ns / S:.2f}" for lost in found.lost
         )
-        body += (
-            f"<tr><td>{escape(trial.clip)}</td><td>{escape(trial.view)}</td><td>{share}</td>"
-            f"<td>{_timeline(trial.decisions)}</td><td>{seconds}</td></tr>"
-        )
-    return (
-        "<section><h2>Availability at the default dwell</h2><table><tr><th>Cause</th>"
-        "<th>Blocked</th><th>Of it dwell</th><th>Recordings</th></tr>"
-        f"{causes}</table><table><tr><th>Recording</th><th>View</th><th>Passed</th>"
-        f"<th>Frames that passed</th><th>Blocked seconds</th></tr>{body}</table></section>"
-    )
-
-
-def _figures(rows: Sequence[Figure]) -> str:
-    body = "".join(
-        f"<tr><td>{escape(f.name)}</td><td>{escape(str(f.value))} {escape(f.unit)}</td>"
-        f"<td>{escape(f.target)}</td><td>{'holds' if f.holds else '<strong>does not</strong>'}"
-        "</td></tr>"
-        for f in rows
-    )
-    return f"<table><tr><th>Figure</th><th>Value</th><th>Target</th><th></th></tr>{body}</table>"
+        line = timeline(trial.decisions)
+        rows.append([escape(trial.clip), escape(trial.view), share, line, seconds or "none"])
+    lost = ["Cause", "Blocked", "Of it waiting for the dwell", "Of it a true cause", "Recordings"]
+    each = ["Recording", "Place", "Time served", "Frames that passed", "Blocked seconds, by cause"]
+    what = table(lost, causes) if causes else "<p>Nothing was blocked.</p>"
+    return section("Details: what blocked an honest user", what + table(each, rows))
 
 
 def _distribution(view: str, found: Findings) -> str:
@@ -132,7 +119,7 @@ def _bars(scores: Sequence[float], *, up: bool) -> str:
 
 def _splices(splices: Sequence[Splice]) -> str:
     """What was received of each kind of splice, and the largest foreign share in it."""
-    rows = ""
+    rows = []
     for kind in Kind:
         for release in Release:
             some = [s for s in splices if s.kind is kind and s.release is release]
@@ -140,22 +127,34 @@ def _splices(splices: Sequence[Splice]) -> str:
                 continue
             shares = sorted(s.share for s in some)
             worst = max(some, key=lambda s: s.share)
-            rows += (
-                f"<tr><td>{kind.value}</td><td>{release.value}</td><td>{len(some)}</td>"
-                f"<td>{sum(s.lively for s in some)}</td><td>{sum(s.altered for s in some)}</td>"
-                f"<td>{sum(s.forbidden for s in some)}</td>"
-                f"<td>{shares[len(shares) // 2]:.2f} / {shares[-1]:.2f}</td>"
-                f"<td>{escape(worst.view)} to {escape(worst.foreign)}</td></tr>"
+            rows.append(
+                [
+                    kind.value,
+                    release.value,
+                    str(len(some)),
+                    str(sum(s.lively for s in some)),
+                    str(sum(s.altered for s in some)),
+                    str(sum(s.forbidden for s in some)),
+                    f"{shares[len(shares) // 2]:.0%} / {shares[-1]:.0%}",
+                    f"{escape(worst.view)} to {escape(worst.foreign)}",
+                ]
             )
     if not rows:
         return ""
-    return (
-        "<section><h2>Splices</h2><p>From a view's own recording into another one, counted by "
-        "watermark in the release ring. A frame is forbidden from a foreign share of one half."
-        "</p><table><tr><th>Kind</th><th>Release</th><th>Splices</th><th>While frames flowed</th>"
-        "<th>Altered frames received</th><th>Forbidden</th><th>Share, median / largest</th>"
-        f"<th>Largest in</th></tr>{rows}</table></section>"
+    heads = [
+        "Kind",
+        "Release",
+        "Splices",
+        "While frames flowed",
+        "Altered frames received",
+        "Forbidden frames received",
+        "Foreign share, median / largest",
+        "Largest in",
+    ]
+    said = (
+        "<p>Frames carry their numbers as a watermark, which is read from what a matcher gets.</p>"
     )
+    return section("Details: splices", said + table(heads, rows))
 
 
 def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
@@ -173,7 +172,7 @@ def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
     )
     words = "; ".join(f"predicted {p:.2f}, true {true:.2f} ({n})" for p, true, n in rows)
     return (
-        "<section><h2>Reliability of the scene model</h2><figure><figcaption>Outdoors or in a "
+        "<section><h2>Details: the scene model</h2><figure><figcaption>Outdoors or in a "
         "vehicle, one frame a second of every recording whose scene is known: across what the "
         f"model says, upwards how often it is so. {words}.</figcaption>"
         f'<svg viewBox="-14 -14 {side + 28} {side + 28}" width="{side + 28}" role="img" '
@@ -186,26 +185,34 @@ def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
 def _trials(title: str, trials: Sequence[Trial]) -> str:
     if not trials:
         return ""
-    body = "".join(_trial(t) for t in trials)
-    return (
-        f"<h3>{title}</h3><table><tr><th>Recording</th><th>View</th><th>Passed</th>"
-        "<th>After the dwell</th><th>Margin</th><th>Frames that passed</th><th>Causes</th></tr>"
-        f"{body}</table>"
-    )
+    heads = [
+        "Recording",
+        "Place",
+        "Frames passed",
+        "After the dwell",
+        "Margin",
+        "Frames that passed",
+        "Most frequent causes",
+    ]
+    body = table(heads, [_trial(trial) for trial in trials])
+    return f"<details><summary>{title}: {len(trials)}</summary>{body}</details>"
 
 
-def _trial(trial: Trial) -> str:
+def _trial(trial: Trial) -> list[str]:
     causes = sorted(trial.reasons.items(), key=lambda item: -item[1])[:3]
     codes = ", ".join(f"{reason.value} {count}" for reason, count in causes)
-    margin = f"{-trial.margin:.2f}" if trial.view else "-"
-    return (
-        f"<tr><td>{escape(trial.clip)}</td><td>{escape(trial.view or '-')}</td>"
-        f"<td>{trial.passed} of {trial.frames}</td><td>{trial.due_passed} of {trial.due}</td>"
-        f"<td>{margin}</td><td>{_timeline(trial.decisions)}</td><td>{codes}</td></tr>"
-    )
+    return [
+        escape(trial.clip),
+        escape(trial.view or "-"),
+        f"{trial.passed} of {trial.frames}",
+        f"{trial.due_passed} of {trial.due}" if trial.due else "too short",
+        f"{-trial.margin:.2f}" if trial.view else "-",
+        timeline(trial.decisions),
+        codes or "none",
+    ]
 
 
-def _timeline(passed: Sequence[bool]) -> str:
+def timeline(passed: Sequence[bool]) -> str:
     """A strip: green where frames passed."""
     if not passed:
         return ""

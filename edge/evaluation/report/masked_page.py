@@ -1,0 +1,100 @@
+"""The masked lane's page: what was asked and found, pictures, one table a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import cv2
+
+from edge.evaluation.figures import environment
+from edge.evaluation.masked.run import Found
+from edge.evaluation.report.figure import Figure
+from edge.evaluation.report.html import image, plain_facts, section, shell, table, tables
+from edge.evaluation.report.still import small
+from edge.evaluation.report.words import Head, verdict
+
+_WIDTH = 320  # pixels, of a picture as it left
+
+
+def head_of(found: Sequence[Found], rows: Sequence[Figure], skipped: Sequence[str]) -> Head:
+    """What was asked, on which recordings, and what was found."""
+    frames, faces = sum(one.due for one in found), sum(sum(one.faces.values()) for one in found)
+    some = "recording" if len(found) == 1 else "recordings"
+    return Head(
+        "Asked: if a camera is worn and nobody is enrolled, does every face leave covered, and do "
+        "the frames flow?",
+        f"Tried on {len(found)} {some} through the lane view_masked: {frames:,} frames after the "
+        f"dwell, {faces:,} faces looked at again.",
+        f"Found: {verdict(rows, skipped)}",
+    )
+
+
+def render(
+    found: Sequence[Found], rows: Sequence[Figure], skipped: Sequence[str], head: Head
+) -> str:
+    """The whole page."""
+    missed = _misses(found)
+    lines = "".join(f"<li>{escape(line)}</li>" for line in skipped)
+    return shell(
+        head,
+        section("As the frames left", f'<div class="stills">{_left(found)}</div>')
+        + section("Faces that were missed", missed)
+        + tables(rows)
+        + section("Details: every recording", _recordings(found))
+        + (section("Recordings that could not be used", f"<ul>{lines}</ul>") if lines else "")
+        + section("Measured on", plain_facts(list(environment().items()))),
+    )
+
+
+def _left(found: Sequence[Found]) -> str:
+    shown = ""
+    for one in found:
+        if one.left is None:
+            picture = "<p>no frame flowed</p>"
+        else:
+            picture = image(small(one.left, _WIDTH), "jpeg", f"{one.name} as it left the guard")
+        faces, missed = sum(one.faces.values()), sum(one.missed.values())
+        shown += (
+            f"<figure>{picture}<figcaption><b>{escape(one.name)}</b>"
+            f"<div>{one.flowed} of {one.due} frames flowed</div>"
+            f"<div>{faces - missed} of {faces} faces covered</div></figcaption></figure>"
+        )
+    return shown
+
+
+def _misses(found: Sequence[Found]) -> str:
+    """The pictures that `--out` gets as files, too."""
+    shown = ""
+    for one in found:
+        for number, picture in enumerate(one.misses, 1):
+            data = cv2.imencode(".png", picture)[1].tobytes()
+            shown += (
+                f"<figure>{image(data, 'png', f'Missed face {number} of {one.name}, boxed')}"
+                f"<figcaption><b>{escape(one.name)}</b></figcaption></figure>"
+            )
+    if shown:
+        return (
+            "<p>Boxed in red, as they would have left. These faces are in clear: keep the page "
+            f'to yourself.</p><div class="stills">{shown}</div>'
+        )
+    looked = any(any(one.faces.values()) for one in found)
+    return "<p>None.</p>" if looked else "<p>No face was seen, so none could be missed.</p>"
+
+
+def _recordings(found: Sequence[Found]) -> str:
+    heads = ["Recording", "Frames after the dwell", "Flowed", "As a grid", "Faces", "Missed"]
+    return table(
+        heads,
+        [
+            [
+                escape(one.name),
+                str(one.due),
+                str(one.flowed),
+                str(one.grids),
+                ", ".join(f"{count} of {size} px" for size, count in one.faces.items()),
+                ", ".join(f"{count} of {size} px" for size, count in one.missed.items()),
+            ]
+            for one in found
+        ],
+    )
