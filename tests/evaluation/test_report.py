@@ -57,9 +57,9 @@ def test_no_safety_without_a_trial_reads_as_success():
 
 
 def test_the_twin_what_was_tried_and_held_reads_as_success():
-    said = words.verdict([HELD, replace(HELD, name="another"), PLAIN], [])
+    stated = words.verdict([HELD, replace(HELD, name="another"), PLAIN], [])
 
-    assert said == "All 2 goals tried are reached."
+    assert stated == "All 2 goals tried are reached."
     assert "safe" not in words.verdict([HELD, UNTRIED], [])
     assert words.verdict([HELD, MISSED], ["a"]) == (
         "1 of 2 goals missed: Does the enrolled place itself pass? 1 recording could not be used."
@@ -161,10 +161,10 @@ def test_every_row_can_be_read_alone_and_has_its_words_explained(found):
     names = [row.name for row in rows]
     assert len(set(names)) == len(names)
     assert not [name for name in names if name.startswith("...") or "_" in name]
-    said = dict(words.explained(rows))
-    assert {"dwell", "splice", "forbidden", "margin", "VIEW_PARTIAL"} <= set(said)
-    assert said["VIEW_PARTIAL"] == Reason.VIEW_PARTIAL.happened
-    assert "p99" not in said  # nobody used it
+    stated = dict(words.explained(rows))
+    assert {"dwell", "splice", "forbidden", "margin", "VIEW_PARTIAL"} <= set(stated)
+    assert stated["VIEW_PARTIAL"] == Reason.VIEW_PARTIAL.happened
+    assert "p99" not in stated  # nobody used it
 
 
 class _Outline(HTMLParser):

@@ -151,10 +151,10 @@ def _splices(splices: Sequence[Splice]) -> str:
         "Foreign share, median / largest",
         "Largest in",
     ]
-    said = (
+    stated = (
         "<p>Frames carry their numbers as a watermark, which is read from what a matcher gets.</p>"
     )
-    return section("Details: splices", said + table(heads, rows))
+    return section("Details: splices", stated + table(heads, rows))
 
 
 def _reliability(outside: Sequence[tuple[float, bool]]) -> str:

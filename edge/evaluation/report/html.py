@@ -82,8 +82,8 @@ def tables(rows: Sequence[Figure]) -> str:
     found = ""
     for question, some in questions(rows).items():
         body = _table(heads, [_figure(heads, row) for row in some])
-        said = explained(some)
-        words = f'<dl class="words">{_items(said)}</dl>' if said else ""
+        stated = explained(some)
+        words = f'<dl class="words">{_items(stated)}</dl>' if stated else ""
         found += section(question.value, f"<p>{escape(HOW[question])}</p>{body}{words}")
     return found
 
@@ -94,12 +94,12 @@ def plain_facts(facts: Sequence[tuple[str, str]]) -> str:
 
 def _items(facts: Sequence[tuple[str, str]]) -> str:
     return "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(said)}</dd></div>" for name, said in facts
+        f"<div><dt>{escape(name)}</dt><dd>{escape(stated)}</dd></div>" for name, stated in facts
     )
 
 
 def _figure(heads: Sequence[str], row: Figure) -> str:
-    kind, said = _VERDICTS[row.state]
+    kind, stated = _VERDICTS[row.state]
     note = f"<small>{escape(row.note)}</small>" if row.note else ""
     missing = row.state is State.NOT_TRIED
     cells = [
@@ -109,7 +109,7 @@ def _figure(heads: Sequence[str], row: Figure) -> str:
     ]
     return (
         "".join(_cell(*pair) for pair in zip(heads[:3], cells, strict=True))
-        + f'<td class="{kind}" data-head="{heads[3]}">{said}</td>'
+        + f'<td class="{kind}" data-head="{heads[3]}">{stated}</td>'
     )
 
 

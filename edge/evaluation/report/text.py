@@ -10,11 +10,11 @@ from edge.evaluation.report.words import Head, explained, found_text, goal_text,
 
 def lines(head: Head, rows: Sequence[Figure]) -> list[str]:
     """What was asked, then each question with its figures and special words."""
-    said = [head.asked, head.tried]
+    stated = [head.asked, head.tried]
     for question, some in questions(rows).items():
-        said += ["", question.value, *(f"  {_line(row)}" for row in some)]
-        said += [f"    {word}: {meaning}" for word, meaning in explained(some)]
-    return said
+        stated += ["", question.value, *(f"  {_line(row)}" for row in some)]
+        stated += [f"    {word}: {meaning}" for word, meaning in explained(some)]
+    return stated
 
 
 def _line(row: Figure) -> str:

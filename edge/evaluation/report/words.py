@@ -1,4 +1,4 @@
-"""How figures are said: what was found, the goal, the verdict, and each special word.
+"""How figures are put: what was found, the goal, the verdict, and each special word.
 
 The page and the terminal say the same words.
 """
@@ -93,8 +93,10 @@ def goal_text(row: Figure) -> str:
     except ValueError:
         return row.target
     counted = unit if unit not in _COUNTED else ""
-    said = " ".join(part for part in (_SIGNS.get(sign, ""), f"{value:g}", counted) if part)
-    return f"{said}, or a cause that is clear: {causes.replace(' or ', ', ')}" if causes else said
+    stated = " ".join(part for part in (_SIGNS.get(sign, ""), f"{value:g}", counted) if part)
+    return (
+        f"{stated}, or a cause that is clear: {causes.replace(' or ', ', ')}" if causes else stated
+    )
 
 
 def _scaled(value: float, unit: str) -> tuple[float, str]:
@@ -111,7 +113,7 @@ def questions(rows: Iterable[Figure]) -> dict[Question, list[Figure]]:
 def explained(rows: Iterable[Figure]) -> list[tuple[str, str]]:
     """Each special word and reason code that these figures use, and what it means."""
     text = " ".join(f"{row.name} {row.note} {goal_text(row)} {found_text(row)}" for row in rows)
-    words = [(word, said) for word, said in _WORDS.items() if re.search(rf"\b{word}", text)]
+    words = [(word, stated) for word, stated in _WORDS.items() if re.search(rf"\b{word}", text)]
     codes = sorted(set(_CODE.findall(text)) & set(Reason.__members__))
     return [*words, *((code, Reason[code].happened) for code in codes)]
 
