@@ -282,9 +282,9 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
     It holds if nearly all passed, or if all that was blocked has a cause that names the change.
     """
     rows = []
-    for change in dict.fromkeys(one.change.name for one in found):
-        some = [one for one in found if one.change.name == change]
-        clear = sorted(some[0].change.causes, key=lambda reason: reason.rank)
+    for change in dict.fromkeys(one.change for one in found):
+        some = [one for one in found if one.change == change]
+        clear = sorted(some[0].causes, key=lambda reason: reason.rank)
         due_ns = sum(one.availability.due_ns for one in some)
         passed_ns = sum(one.availability.passed_ns for one in some)
         causes = by_cause(one.availability for one in some)

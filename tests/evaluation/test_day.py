@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edge.audit.schema import Context
+from edge.cameras.opencv import Shot
 from edge.clock import MS, S
-from edge.evaluation.availability import account
+from edge.evaluation.availability import Availability, account
 from edge.evaluation.day.changes import CHANGES, sagging
-from edge.evaluation.day.play import Lived, lived
+from edge.evaluation.day.play import LEAST_NS, Lived, day, lived
 from edge.evaluation.figures import day_figures
 from edge.evaluation.manifest import Clip, Mount
-from edge.evaluation.trials import decode, enrol_view
+from edge.evaluation.trials import Footage, View, decode, enrol_view
 from edge.evidence.faces import FaceBoxes
 from edge.policy.engine import Policy
 from edge.reasons import Reason
@@ -56,7 +60,8 @@ def _blocked(seconds: float, reason: Reason) -> Lived:
         )
         for number in range(100)
     ]
-    return Lived("till", BY_NAME["lamp off and on"], account(decisions, 0))
+    change = BY_NAME["lamp off and on"]
+    return Lived("till", change.name, change.causes, account(decisions, 0))
 
 
 def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
@@ -69,6 +74,18 @@ def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
     assert (little.value, little.holds) == (99.0, True)
     assert clear.note == "1 places; lost to VIEW_FADED 2.0 s"
     assert clear.target == ">= 99 or VIEW_FADED"
+
+
+def test_what_a_day_found_can_leave_its_process(monkeypatch):
+    """`evaluate` plays each place in a process of its own; a change has functions, which stay."""
+    monkeypatch.setattr("edge.evaluation.day.play.lived", lambda *_: Availability(1, 1, ()))
+    clip = Clip(Path("till"), "till", True, Mount.STATIONARY, "till")
+    footage = Footage(clip, (Shot(render.room(), LEAST_NS),), {}, Bodies(both=False))
+
+    found = day(footage, View(clip, None, "", ()), Bodies(), Policy.load("strict"))
+
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert [one.change for one in found] == list(BY_NAME)
 
 
 @pytest.mark.slow
@@ -84,7 +101,7 @@ def test_a_real_room_stays_known_or_names_the_change(data_dir, face_model, name)
     bodies, change = Bodies(), BY_NAME[name]
     found = lived(change, footage, enrol_view(footage, bodies), bodies, Policy.load("strict"))
 
-    (figure,) = day_figures([Lived(clip.name, change, found)])
+    (figure,) = day_figures([Lived(clip.name, name, change.causes, found)])
 
     assert figure.holds, figure
     assert found.passed_ns > 0

@@ -54,7 +54,7 @@ def test_without_an_adversary_nothing_is_claimed() -> None:
 
     assert (row.state, row.note) == (State.NOT_TRIED, "not installed: dlib")
     assert not row.holds
-    assert "not shown to be safe: Does a face recogniser" in verdict(rows, [])
+    assert 'not shown to be safe: "Does a face recogniser' in verdict(rows, [])
 
 
 def test_the_twin_one_that_knows_nobody_again_holds() -> None:

@@ -51,7 +51,7 @@ def test_only_a_missed_goal_or_a_skipped_recording_fails(rows, skipped, code):
 
 def test_no_safety_without_a_trial_reads_as_success():
     assert words.verdict([UNSAFE], []).startswith("No goal was tried. Not tried at all, so not ")
-    assert "not shown to be safe: Does a picture" in words.verdict([UNSAFE, PLAIN], [])
+    assert 'not shown to be safe: "Does a picture' in words.verdict([UNSAFE, PLAIN], [])
     assert "Not tried in part" in words.verdict([HELD, UNSAFE], [])
     assert "(no recording)" in words.verdict([HELD, UNSAFE], [])
 
@@ -62,7 +62,8 @@ def test_the_twin_what_was_tried_and_held_reads_as_success():
     assert stated == "All 2 goals tried are reached."
     assert "safe" not in words.verdict([HELD, UNTRIED], [])
     assert words.verdict([HELD, MISSED], ["a"]) == (
-        "1 of 2 goals missed: Does the enrolled place itself pass? 1 recording could not be used."
+        '1 of 2 goals missed: "Does the enrolled place itself pass?". '
+        "1 recording could not be used."
     )
 
 
@@ -176,7 +177,7 @@ class _Outline(HTMLParser):
         self.heads: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in ("meta", "img", "rect", "line", "circle"):
+        if tag not in ("meta", "img", "wbr", "rect", "line", "circle"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -251,12 +252,12 @@ def test_the_command_fails_for_a_forged_frame_and_not_for_what_was_not_tried(
 
     assert _run(found, tmp_path, monkeypatch, "--splices", "0") == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert "not shown to be safe: What passes while the picture turns" in last
+    assert 'not shown to be safe: "What passes while the picture turns' in last
 
     found.foreign.append(_trial("street", "till", 1))
     assert _run(found, tmp_path, monkeypatch) == 1
     out = capsys.readouterr().out
-    assert "goals missed: Does a picture of another place ever pass?" in out.splitlines()[-1]
+    assert 'goals missed: "Does a picture of another place ever pass?"' in out.splitlines()[-1]
     assert re.search(r"^  MISSED +frames of uncontrolled recordings that passed", out, re.M)
 
 
@@ -275,7 +276,7 @@ def _lived(found: Availability) -> Figure:
     from edge.evaluation.figures import day_figures
 
     change = next(change for change in CHANGES if change.causes)
-    (row,) = day_figures([Lived("till", change, found)])
+    (row,) = day_figures([Lived("till", change.name, change.causes, found)])
     return row
 
 

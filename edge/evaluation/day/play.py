@@ -21,6 +21,7 @@ from edge.evaluation.day.changes import CHANGES, Change
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
 from edge.evaluation.trials import SETTLE_NS, Footage, View, enrol_view
 from edge.policy.engine import Policy
+from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.view.bodies import Bodies
 from edge.view.box import Box
@@ -32,10 +33,11 @@ _APART_NS = 60 * MS  # between two frames: fifteen a second are enough
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """One change before one view."""
+    """One change before one view; data alone, so that it can leave its process."""
 
     view: str
-    change: Change
+    change: str  # its name
+    causes: frozenset[Reason]  # what may be said of it
     availability: Availability
 
 
@@ -45,7 +47,8 @@ def day(footage: Footage, shown: View, bodies: Bodies, policy: Policy) -> list[L
         return []
     name = shown.clip.name
     return [
-        Lived(name, change, lived(change, footage, shown, bodies, policy)) for change in CHANGES
+        Lived(name, change.name, change.causes, lived(change, footage, shown, bodies, policy))
+        for change in CHANGES
     ]
 
 

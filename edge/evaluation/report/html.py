@@ -24,7 +24,7 @@ from edge.report.style import CSS
 _OWN_CSS = """
 main p{max-width:46rem}
 .found{font-size:1.1rem;font-weight:600}
-.stills{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:1rem}
+.stills{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:1rem;margin-top:1rem}
 .stills figure{margin:0}.stills img{width:100%;border:1px solid var(--line)}
 .stills figcaption{display:block;margin-top:.25rem;overflow-wrap:anywhere}
 .stills b{color:var(--text)}
@@ -57,6 +57,11 @@ def shell(head: Head, body: str) -> str:
         f'<p>{escape(head.tried)}</p><p class="found">{escape(head.found)}</p></header>'
         f"<main>{body}</main></body></html>\n"
     )
+
+
+def name_of(recording: str) -> str:
+    """A recording's name; a long one may go on in the next line after each word."""
+    return escape(recording).replace("_", "_<wbr>")
 
 
 def section(head: str, body: str) -> str:

@@ -10,7 +10,7 @@ import cv2
 from edge.evaluation.figures import environment
 from edge.evaluation.masked.run import Found
 from edge.evaluation.report.figure import Figure
-from edge.evaluation.report.html import image, plain_facts, section, shell, table, tables
+from edge.evaluation.report.html import image, name_of, plain_facts, section, shell, table, tables
 from edge.evaluation.report.still import small
 from edge.evaluation.report.words import Head, verdict
 
@@ -56,7 +56,7 @@ def _left(found: Sequence[Found]) -> str:
             picture = image(small(one.left, _WIDTH), "jpeg", f"{one.name} as it left the guard")
         faces, missed = sum(one.faces.values()), sum(one.missed.values())
         shown += (
-            f"<figure>{picture}<figcaption><b>{escape(one.name)}</b>"
+            f"<figure>{picture}<figcaption><b>{name_of(one.name)}</b>"
             f"<div>{one.flowed} of {one.due} frames flowed</div>"
             f"<div>{faces - missed} of {faces} faces covered</div></figcaption></figure>"
         )
@@ -71,7 +71,7 @@ def _misses(found: Sequence[Found]) -> str:
             data = cv2.imencode(".png", picture)[1].tobytes()
             shown += (
                 f"<figure>{image(data, 'png', f'Missed face {number} of {one.name}, boxed')}"
-                f"<figcaption><b>{escape(one.name)}</b></figcaption></figure>"
+                f"<figcaption><b>{name_of(one.name)}</b></figcaption></figure>"
             )
     if shown:
         return (

@@ -8,7 +8,7 @@ from html import escape
 from edge.evaluation.figures import environment
 from edge.evaluation.report.details import details, scores, timeline
 from edge.evaluation.report.figure import Figure
-from edge.evaluation.report.html import image, plain_facts, section, shell, tables
+from edge.evaluation.report.html import image, name_of, plain_facts, section, shell, tables
 from edge.evaluation.report.words import Head, verdict
 from edge.evaluation.run import Findings
 from edge.evaluation.trials import Trial, View
@@ -64,7 +64,7 @@ def _stills(found: Findings) -> str:
         own = twins.get(name) or takes.get(name)
         lines = [_role(name, views, takes), *_own(own), *_forged(trials)]
         shown += (
-            f"<figure>{image(jpeg, 'jpeg', f'Still of {name}')}<figcaption><b>{escape(name)}</b>"
+            f"<figure>{image(jpeg, 'jpeg', f'Still of {name}')}<figcaption><b>{name_of(name)}</b>"
             + "".join(f"<div>{line}</div>" for line in lines)
             + "</figcaption></figure>"
         )

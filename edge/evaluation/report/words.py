@@ -125,8 +125,9 @@ def verdict(rows: Sequence[Figure], skipped: Sequence[str]) -> str:
     if not goals:
         lines = ["No goal was tried."]
     elif missed:
-        asked = dict.fromkeys(row.question.value for row in goals if row.state is State.MISSED)
-        lines = [f"{missed} of {len(goals)} goals missed: {' '.join(asked)}"]
+        failed = [row.question for row in goals if row.state is State.MISSED]
+        asked = dict.fromkeys(f'"{question.value}"' for question in failed)
+        lines = [f"{missed} of {len(goals)} goals missed: {', '.join(asked)}."]
     else:
         lines = [f"{_all(len(goals))} reached."]
     for question, some in questions(rows).items():
@@ -135,7 +136,7 @@ def verdict(rows: Sequence[Figure], skipped: Sequence[str]) -> str:
         if untried and question.safety:
             part = "at all" if len(untried) == len(aimed) else "in part"
             why = "; ".join(dict.fromkeys(row.note for row in untried))
-            lines.append(f"Not tried {part}, so not shown to be safe: {question.value} ({why}).")
+            lines.append(f'Not tried {part}, so not shown to be safe: "{question.value}" ({why}).')
     others = sum(row.state is State.NOT_TRIED and not row.question.safety for row in rows)
     if others:
         lines.append(f"{others} other {'figures were' if others > 1 else 'figure was'} not tried.")
