@@ -60,6 +60,10 @@ def figures(found: Findings, splices: int, *, own_only: bool = False) -> list[Fi
     ]
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def environment() -> dict[str, str]:
     """Where the figures were measured."""
     return {
@@ -303,7 +307,7 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
                 target,
                 "%",
                 holds=whole or (bool(clear) and {row.cause for row in causes} <= set(clear)),
-                note=f"{len(some)} places" + (f"; lost to {lost}" if lost else ""),
+                note=_count(len(some), "place") + (f"; lost to {lost}" if lost else ""),
             )
         )
     return rows
@@ -319,7 +323,7 @@ def _takes(trials: Sequence[Trial]) -> list[Figure]:
             "frames of later recordings of a place that passed after the dwell",
             round(100 * passed / due, 2),
             "%",
-            f"{len(trials)} recordings",
+            _count(len(trials), "recording"),
         )
     ]
     for trial in trials:
@@ -384,7 +388,7 @@ def splice_figures(splices: Sequence[Splice]) -> list[Figure]:
         lively = sum(s.lively for s in some)
         bound = round(100 * upper(hit, len(some)), 2)
         note = (
-            f"{len(some)} splices, {lively} while frames flowed; "
+            f"{_count(len(some), 'splice')}, {lively} while frames flowed; "
             f"at 95 % confidence at most {bound} % of splices"
         )
         rows.append(_received(name, some, note))
@@ -393,7 +397,7 @@ def splice_figures(splices: Sequence[Splice]) -> list[Figure]:
             if each:
                 of = f"{release.value} release, {kind.value}"
                 first = f"forbidden frames that a matcher received, {of}"
-                rows += [_received(first, each, f"{len(each)} splices"), _share(of, each)]
+                rows += [_received(first, each, _count(len(each), "splice")), _share(of, each)]
     return rows
 
 

@@ -37,7 +37,7 @@ def test_a_change_alters_the_picture_and_nothing_else_of_it(room, name):
     assert np.array_equal(frame, room), "the frame that was given is left alone"
     assert all(one.shape == room.shape and one.dtype == np.uint8 for one in after)
     altered = any(not np.array_equal(one, room) for one in after)
-    assert altered is (name != "nothing")
+    assert altered is (name != "nothing changes")
     assert np.array_equal(change.apply(frame, 2.5), after[1]), "the same moment looks the same"
 
 
@@ -72,7 +72,7 @@ def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
     assert (clear.value, clear.holds) == (80.0, True)
     assert (wrong.value, wrong.holds) == (80.0, False)
     assert (little.value, little.holds) == (99.0, True)
-    assert clear.note == "1 places; lost to VIEW_FADED 2.0 s"
+    assert clear.note == "1 place; lost to VIEW_FADED 2.0 s"
     assert clear.target == ">= 99 or VIEW_FADED"
 
 

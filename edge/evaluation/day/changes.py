@@ -159,7 +159,7 @@ _STEP = frozenset({Reason.VIEW_FADED})
 _HIDDEN = frozenset({Reason.VIEW_COVERED})
 
 CHANGES = (
-    Change("nothing", lambda frame, seconds: frame),
+    Change("nothing changes", lambda frame, seconds: frame),
     Change("lamp off and on", lamp, _STEP),
     Change("patch of sun", sun),
     Change("exposure and white balance settle", settling),

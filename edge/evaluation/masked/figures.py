@@ -46,7 +46,7 @@ def _covered(size: int, found: Sequence[Found]) -> list[Figure]:
     if not faces:
         return [not_tried(question, name, target, "%", "no face of this size was seen")]
     share = 1 - missed / faces
-    value, note = round(100 * share, 2), f"{faces} faces in {len(found)} recordings"
+    value, note = round(100 * share, 2), f"{faces} faces, {len(found)} recordings"
     bound = reported(
         question,
         f"faces of {size} px and more that may be missed, at 95 % confidence",

@@ -49,8 +49,9 @@ def render(found: Findings, rows: Sequence[Figure], head: Head) -> str:
 _CAPTION = "The stills are small, and the faces that were found in them are masked."
 _SCORES = (
     "How much of an enrolled place a frame agrees with: from nothing on the left to all on the "
-    "right. Above the line the frames of the place itself, below it those of other places. Left of "
-    "the dashed line, the limit, no frame passes."
+    "right. Above the line the frames of the place itself, below it those of other places. The "
+    "dashed line is the limit. Here the whole place counts; the guard scores what it sees of it, "
+    "so a frame of the place itself may lie left of the line and still pass."
 )
 
 

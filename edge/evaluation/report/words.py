@@ -53,7 +53,7 @@ _WORDS = {
     "immediate release": "a frame leaves at once; the guard's stricter setting is bracketed",
     "margin": "by how much a reading fell short of the nearest limit",
     "p99": "the time that 99 of 100 copies do not exceed",
-    "px": "pixels, the height of the face",
+    "px": "pixels",
     "reading": "what the check of the picture says at one moment",
     "score": "the part of the enrolled place that a frame agrees with; the limit is 80 %",
     "slow loop": "the part of the guard that reads the picture a few times a second",
@@ -79,6 +79,7 @@ def found_text(row: Figure) -> str:
     if isinstance(row.value, str):
         return row.value
     value, unit = _scaled(row.value, row.unit)
+    unit = unit[:-1] if value == 1 and unit in _COUNTED else unit
     return f"{value:,g} {unit}" if abs(value) < 1e5 else f"{value:,.0f} {unit}"
 
 
