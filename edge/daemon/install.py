@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from edge.commissioning.toml_text import toml_value
-from edge.daemon.settings import Settings, load_settings
+from edge.daemon.settings import Another, Settings, load_settings
 from edge.errors import UsageError
 from edge.files import read_named
 
@@ -80,7 +80,8 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     for folder in (home, f"{home}/keys", f"{STATE}/{name}"):
         yield Placed(folder, None, 0o700, True)
     yield Placed(f"{home}/guard.toml", config_text(name, settings).encode(), 0o644, True)
-    records = (settings.device, settings.session, _view(settings))
+    sessions = (settings.session, *(other.session for other in settings.others))
+    records = (settings.device, *sessions, _view(settings))
     _refuse_a_shared_name(site / "guard.toml", records)
     for path in records:
         yield Placed(f"{home}/{path.name}", _read(path), 0o644, True)
@@ -149,21 +150,45 @@ def config_text(name: str, settings: Settings) -> str:
         "results": settings.matcher_results,
         "cwd": _absolute(settings.matcher_cwd),
     }
-    environment = ", ".join(f"{toml_value(k)} = {toml_value(v)}" for k, v in settings.matcher_env)
     lines = [
         "# framegate config show prints every key and what it means.",
         *(f"{key} = {toml_value(value)}" for key, value in values.items()),
         "[matcher]",
         *(f"{key} = {toml_value(value)}" for key, value in matcher.items()),
-        f"env = {{{environment}}}",
+        f"env = {_environment(settings.matcher_env)}",
         "[status]",
         f"listen = {toml_value('' if settings.listen is None else _address(settings))}",
         f'file = "/{RUN}/{name}/status.json"',
         "[log]",
         f"keep_months = {settings.keep_months}",
         f"witnesses = {toml_value(_absolute(settings.log_witnesses))}",
+        *(line for other in settings.others for line in _other_lines(name, other)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _other_lines(name: str, other: Another) -> list[str]:
+    """The table of one more matcher on the camera of guard `name`."""
+    values = {
+        "session": other.session.name,
+        "name": other.name,
+        "audit": f"/{STATE}/{name}/also/{other.name}/audit",
+        "command": list(other.command),
+        "uid": other.uid,
+        "read": [str(path.absolute()) for path in other.read],
+        "write": [str(path.absolute()) for path in other.write],
+        "results": other.results,
+        "cwd": _absolute(other.cwd),
+    }
+    return [
+        "[[also]]",
+        *(f"{key} = {toml_value(value)}" for key, value in values.items()),
+        f"env = {_environment(other.env)}",
+    ]
+
+
+def _environment(pairs: tuple[tuple[str, str], ...]) -> str:
+    return f"{{{', '.join(f'{toml_value(k)} = {toml_value(v)}' for k, v in pairs)}}}"
 
 
 def _absolute(path: Path | None) -> str:

@@ -16,23 +16,24 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge import isolation
 from edge.cameras.source import parse_source
 from edge.clock import MS, BootClock, S
+from edge.daemon.also import beside, escaped_before
 from edge.daemon.notify import Notifier, handed_listener
 from edge.daemon.settings import Listen, Settings, load_settings
 from edge.errors import GuardError, UsageError
 from edge.evidence.readings import Source
 from edge.frames.lifecycle import SourceNote
-from edge.guard.plan import Plan
+from edge.guard.plan import Plan, share
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
 from edge.report.rule_notes import notes_for
 from edge.sandbox.spec import Confinement
+from edge.status.others import Other, Others, seen
 from edge.status.server import StatusServer
 from edge.status.snapshot import Facts, Ledger, snapshot
 from edge.version import VERSION
@@ -55,7 +56,7 @@ def verified(recorder: Recorder, now_ns: int, *, board: bool) -> bool:
 
 def plan_of(settings: Settings) -> Plan:
     """What a guard of these settings runs."""
-    return Plan(
+    plan = Plan(
         source=settings.source,
         device=settings.device,
         session=settings.session,
@@ -77,6 +78,7 @@ def plan_of(settings: Settings) -> Plan:
         audit=settings.audit,
         inbox=settings.inbox,
     )
+    return share(plan, [beside(plan, another) for another in settings.others])
 
 
 class Service:
@@ -94,12 +96,13 @@ class Service:
         self._clock = BootClock()
         self._notifier = Notifier(os.environ)
         self._ledger = Ledger(time.time())
+        self._others = Others(self._ledger.began_s, _names(self._settings))
         listener = handed_listener(os.environ) or bound(self._settings.listen)
         self._server = StatusServer(listener, self._settings.status_file, self._settings.audit)
         self._stopping = False
         self._reloading = False
         self._ready = False
-        self._escaped = ""  # how a matcher tried to get out; only an operator sets that aside
+        self._escaped: dict[str, str] = {}  # how a matcher tried to get out, until a reload
         self._trouble = ""
         self._failures = 0
         self._published_ns = 0
@@ -134,7 +137,7 @@ class Service:
         self._tell("starting", force=True)
         began_ns = self._clock.now_ns()
         try:
-            plan = replace(plan_of(self._settings), escaped=self._escaped)
+            plan = escaped_before(plan_of(self._settings), self._escaped)
             guard = self._first or Guard(plan, self._say)
             self._first = None
             try:
@@ -143,7 +146,10 @@ class Service:
             finally:
                 self._ledger.end(guard.recorder)
                 self._ledger.end_matcher(guard.matcher.lost, guard.matcher.lines_left_out)
-                self._escaped = self._escaped or guard.matcher.attempt
+                self._others.end(seen(guard))
+                for one in (guard, *guard.others):
+                    if one.matcher.attempt:
+                        self._escaped.setdefault(one.plan.name, one.matcher.attempt)
         except GuardError as err:
             self._lost(str(err))
         else:
@@ -166,11 +172,14 @@ class Service:
             self._ledger.add(*recorder.take())
             now_ns = self._clock.now_ns()
             self._ledger.note(recorder, now_ns, time.time())
+            self._others.note(seen(guard), now_ns, time.time())
             if now_ns - self._published_ns >= TELL_NS:
                 if recorder.outlook is not None and recorder.outlook.rules != rules:
                     rules = recorder.outlook.rules
                     notes = notes_for(guard.policy, rules)
-                good = verified(recorder, now_ns, board=board)
+                good = verified(recorder, now_ns, board=board) and all(
+                    verified(other.recorder, now_ns, board=False) for other in guard.others
+                )
                 self._feed(good)
                 self._tell(
                     "running",
@@ -182,6 +191,7 @@ class Service:
                     facts=facts,
                     notes=notes,
                     verified=good,
+                    others=seen(guard),
                 )
             if self._replaced():
                 return
@@ -215,7 +225,8 @@ class Service:
         if settings.audit != self._settings.audit:
             self._server.show(settings.audit)
         self._settings = settings
-        self._escaped = ""
+        self._others.keep(_names(settings))
+        self._escaped = {}
         self._ledger.reloads += 1
         self._failures = 0
         self._say("reload: the permit is revoked; starting with the new files")
@@ -259,7 +270,9 @@ class Service:
             self._tell("over")
             time.sleep(0.05)
 
-    def _tell(self, phase: str, *, force: bool = False, **seen: Any) -> None:
+    def _tell(
+        self, phase: str, *, force: bool = False, others: tuple[Other, ...] = (), **seen: Any
+    ) -> None:
         now_ns = self._clock.now_ns()
         if not force and now_ns - self._published_ns < TELL_NS:
             return
@@ -271,6 +284,7 @@ class Service:
                 now_ns=now_ns,
                 wall_s=time.time(),
                 trouble=self._trouble,
+                also=self._others.shown(others, now_ns),
                 **seen,
             )
         )
@@ -302,6 +316,11 @@ def bound(listen: Listen | None) -> socket.socket | None:
             f"[status] listen: {listen.host}:{listen.port} cannot be used: {err.strerror}"
         ) from err
     return listener
+
+
+def _names(settings: Settings) -> list[str]:
+    """The matchers beside the first."""
+    return [another.name for another in settings.others]
 
 
 def _facts(guard: Guard, board: bool) -> Facts:

@@ -25,6 +25,8 @@ def obstacles(plan: Plan, say: Callable[[str], None] = lambda line: None) -> lis
     """
     _, errors = examine(plan, say)
     found = [*(str(err) for err in errors), *_source(plan.source), *_folder("audit", plan.audit)]
+    for other in plan.others:
+        found += _folder(f"matcher {other.name}: audit", other.audit)
     return list(dict.fromkeys(found))
 
 

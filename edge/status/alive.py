@@ -48,8 +48,21 @@ def abandoned(file: Path) -> bool:
 
 def as_of(snapshot: dict[str, Any], age_s: float) -> dict[str, Any]:
     """A snapshot as it may be shown `age_s` seconds after it was made."""
-    known = snapshot if age_s <= FRESH_S else {**snapshot, "permitted": False}
+    known = snapshot
+    if age_s > FRESH_S:
+        also = [{**other, "permitted": False} for other in snapshot.get("also", [])]
+        known = {**snapshot, "permitted": False, "also": also}
     return {**known, "age_s": round(age_s, 3)}
+
+
+def headline(snapshot: dict[str, Any]) -> str:
+    """To whom frames pass, in a few words: to all matchers on the camera, to some, or to none."""
+    passing = [snapshot["permitted"], *(o["permitted"] for o in snapshot.get("also", []))]
+    if all(passing):
+        return "frames pass"
+    if not any(passing):
+        return "everything is blocked"
+    return "frames pass to the first matcher" if passing[0] else "the first matcher is blocked"
 
 
 def camera_silence(snapshot: dict[str, Any]) -> str:

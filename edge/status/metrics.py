@@ -71,6 +71,40 @@ class _Of(Collector):
         yield lines
         yield from self._evidence()
         yield from self._gate()
+        if self._snapshot["also"]:
+            yield from self._others()
+
+    def _others(self) -> Iterator[Metric]:
+        """Of each matcher beside the first, by its name."""
+        passing = GaugeMetricFamily(
+            "framegate_also_permitted",
+            "1 while frames pass to a matcher beside the first",
+            labels=["matcher", "lane"],
+        )
+        frames = CounterMetricFamily(
+            "framegate_also_frames",
+            "Frames with a final word for a matcher beside the first",
+            labels=["matcher", "verdict"],
+        )
+        reasons = CounterMetricFamily(
+            "framegate_also_blocked",
+            "Frames blocked for a matcher beside the first, by reason",
+            labels=["matcher", "reason"],
+        )
+        lost = CounterMetricFamily(
+            "framegate_also_matcher_lost",
+            "Times that a matcher beside the first ended by itself",
+            labels=["matcher"],
+        )
+        for other in self._snapshot["also"]:
+            name = other["name"]
+            passing.add_metric([name, other["lane"]], float(other["permitted"]))
+            for verdict, count in other["frames"].items():
+                frames.add_metric([name, verdict], count)
+            for reason, count in other["by_reason"].items():
+                reasons.add_metric([name, reason], count)
+            lost.add_metric([name], other["matcher_lost"])
+        yield from (passing, frames, reasons, lost)
 
     def _evidence(self) -> Iterator[Metric]:
         ages = GaugeMetricFamily(

@@ -17,7 +17,7 @@ from edge.audit.proofs.tiled import size_of
 from edge.clock import S
 from edge.report.style import CSS
 from edge.report.timeline import DEFS, Mark, Run, Span, strip
-from edge.status.alive import camera_silence
+from edge.status.alive import camera_silence, headline
 from edge.status.scales import BUCKETS_US, STRIP_S
 
 _MARKS = {"g": Mark.GOOD, "w": Mark.WAIT, "b": Mark.BAD, ".": Mark.NONE}
@@ -99,7 +99,8 @@ def render(snapshot: dict[str, Any], *, age_s: float, stale: bool) -> str:
         '<a class="skip" href="#evidence">Skip to the evidence</a>'
         f"<header><h1>framegate</h1><p>{_subject(snapshot)}</p>"
         '<button id="pause" aria-pressed="false" hidden>Pause refreshing</button></header>'
-        f"<main>{DEFS}{_state(snapshot, age_s, stale, permitted)}{_strip(snapshot)}"
+        f"<main>{DEFS}{_state(snapshot, age_s, stale, permitted)}{_others(snapshot, stale)}"
+        f"{_strip(snapshot)}"
         f"{_evidence(snapshot)}{_latency(snapshot)}{_transitions(snapshot)}{_health(snapshot)}</main>"
         "<footer><p>This page shows no picture of the scene and no score of the view. "
         '<a href="/status.json">JSON</a> <a href="/metrics">metrics</a> '
@@ -119,7 +120,7 @@ def _subject(snapshot: dict[str, Any]) -> str:
 
 
 def _state(snapshot: dict[str, Any], age_s: float, stale: bool, permitted: bool) -> str:
-    word = "Frames pass" if permitted else "Everything is blocked"
+    word = "Everything is blocked" if stale else headline(snapshot).capitalize()
     kind = "yes" if permitted else "no"
     lines = []
     if stale:
@@ -130,11 +131,7 @@ def _state(snapshot: dict[str, Any], age_s: float, stale: bool, permitted: bool)
         lines.append(escape(silence))
     if snapshot["escape"]:
         lines.append(f"The matcher tried: <b>{escape(snapshot['escape'])}</b>.")
-    for reason in snapshot["reasons"]:
-        lines.append(
-            f"<b>{escape(reason['code'])}</b> {escape(reason['happened'])} "
-            f"<small>{escape(reason['next'])}</small>"
-        )
+    lines += map(_reason, snapshot["reasons"])
     rules = "".join(
         f"<li><b>{escape(rule['id'])}</b> {_quoted(rule)}</li>" for rule in snapshot["rules"]
     )
@@ -150,6 +147,41 @@ def _quoted(rule: dict[str, str]) -> str:
     if not rule["says"]:
         return ""
     return f"<q>{escape(rule['says'])}</q> <small>{escape(rule['source'])}</small>"
+
+
+def _others(snapshot: dict[str, Any], stale: bool) -> str:
+    """The matchers beside the first, a row each; nothing where there are none."""
+    if not snapshot["also"]:
+        return ""
+    rows = [
+        (
+            o["name"],
+            o["lane"],
+            "frames pass" if o["permitted"] and not stale else "blocked",
+            _why(o),
+            f"{o['frames']['released']}",
+            f"{o['frames']['blocked']}",
+        )
+        for o in snapshot["also"]
+    ]
+    heads = ("matcher", "lane", "state", "why", "released", "blocked")
+    return (
+        f"<section><h2>Other matchers on this camera</h2>{_table(heads, rows)}"
+        "<p>What follows is the first matcher's.</p></section>"
+    )
+
+
+def _why(other: dict[str, Any]) -> str:
+    """Why a matcher beside the first gets nothing, and what to do."""
+    tried = [f"It tried: <b>{escape(other['escape'])}</b>."] if other["escape"] else []
+    return _Markup("<br>".join([*tried, *map(_reason, other["reasons"])]))
+
+
+def _reason(reason: dict[str, str]) -> str:
+    return (
+        f"<b>{escape(reason['code'])}</b> {escape(reason['happened'])} "
+        f"<small>{escape(reason['next'])}</small>"
+    )
 
 
 def _strip(snapshot: dict[str, Any]) -> str:

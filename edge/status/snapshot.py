@@ -8,7 +8,7 @@ a view, nothing that would help to aim at one. Times are seconds.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,6 +179,7 @@ def snapshot(
     escape: str = "",
     matcher_lost: int = 0,
     matcher_lines: int = 0,
+    also: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The state of the daemon at `now_ns` (CLOCK_BOOTTIME) and `wall_s`.
 
@@ -189,6 +190,7 @@ def snapshot(
         escape: what the matcher tried to get out of its sandbox; empty if nothing.
         matcher_lost: matchers of this guard that ended by themselves.
         matcher_lines: lines of them that were left out, for there were too many.
+        also: the other matchers on the camera, see `edge.status.others`.
     """
     outlook = recorder.outlook if recorder is not None else None
     running = phase == "running" and outlook is not None
@@ -230,6 +232,7 @@ def snapshot(
             "beats_s": _beats(beats, facts, now_ns),
         },
         "facts": _facts(facts),
+        "also": list(also),
     }
 
 

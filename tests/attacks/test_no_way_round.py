@@ -20,7 +20,7 @@ import edge
 import firmware_bridge
 import framegate_client
 from edge.cli import build_parser
-from edge.daemon.settings import KEYS
+from edge.daemon.setting_keys import ALSO_KEYS, KEYS
 from tests.support import render
 from tests.support.guards import Site, running, site
 
@@ -92,6 +92,16 @@ SETTINGS = {
     "status.file": "where the status is written",
     "log.keep_months": "what audit prune keeps; the guard does not read it",
     "log.witnesses": "who must have seen what audit prune removes",
+    "also.session": "as the first word of --also; signed",
+    "also.name": "what another matcher is called",
+    "also.audit": "where its log lies; without one nothing passes to it",
+    "also.command": "as the second word of --also",
+    "also.uid": "its user",
+    "also.cwd": "as --matcher-cwd",
+    "also.env": "as --matcher-env",
+    "also.results": "as --results",
+    "also.read": "as --matcher-read",
+    "also.write": "as --matcher-write",
 }
 _WAY_ROUND = re.compile(
     r"skip|force|bypass|unsafe|insecure|debug|disable(?!_telemetry)|allow|ignore|"
@@ -146,7 +156,7 @@ def test_every_option_of_run_is_known() -> None:
 
 
 def test_every_key_of_the_configuration_is_known() -> None:
-    assert {f"{key.table}.{key.name}".lstrip(".") for key in KEYS} == set(SETTINGS)
+    assert {f"{key.table}.{key.name}".lstrip(".") for key in (*KEYS, *ALSO_KEYS)} == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", [*ENVIRONMENT, *OPTIONS, *SETTINGS])

@@ -203,3 +203,21 @@ def test_a_log_of_another_user_is_pruned_by_that_user(here, capsys):
     code, _, err = run(capsys, *PRUNE, "--apply")
 
     assert (code, "run this as that user" in err) == (2, True)
+
+
+def test_the_log_of_another_matcher_is_pruned_by_its_name(here, capsys):
+    Path("also/counting").mkdir(parents=True)
+    Path("audit").rename("also/counting/audit")
+    Path("policy").write_text("witnesses that visit the first log alone")
+    also = '[[also]]\nsession = "counting.toml"\ncommand = ["count"]\n'
+    log = '[log]\nkeep_months = 1\nwitnesses = "policy"\n'
+    Path("guard.toml").write_text(CONFIG + log + also)
+
+    code, _, err = run(capsys, *PRUNE)
+    assert (code, "audit holds no audit log" in err) == (2, True)
+    code, _, err = run(capsys, *PRUNE, "--matcher", "mood")
+    assert (code, "expected one of guard.toml: counting" in err) == (2, True)
+    code, out, _ = run(capsys, *PRUNE, "--matcher", "counting", "--apply")
+
+    assert (code, "gone: entries 0 to 191" in out) == (0, True)
+    assert run(capsys, "audit", "verify", "also/counting/audit", "--key", "keys/log.pub")[0] == 0

@@ -184,6 +184,26 @@ def test_what_cannot_be_installed_is_one_line_and_leaves_nothing(
     assert not os.path.lexists(root)
 
 
+def test_each_matcher_of_a_site_is_installed_with_its_signed_session(
+    site: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(site, mine)
+    (mine / "counting.toml").write_text('operation = "detect"\ngallery = "none"\n')
+    KeyStore.open(mine / "keys").sign_file(mine / "counting.toml", RecordKind.SESSION)
+    with (mine / "guard.toml").open("a") as config:
+        config.write('[[also]]\nsession = "counting.toml"\ncommand = ["/opt/count"]\n')
+
+    root = tmp_path / "r"
+    assert service("install", "till-2", "--site", mine, "--root", root, "--program", PROGRAM) == 0
+
+    home = root / "etc/framegate/till-2"
+    (other,) = load_settings(home / "guard.toml").others
+    assert (other.session, other.command) == (home / "counting.toml", ("/opt/count",))
+    assert other.audit == Path("/var/lib/framegate/till-2/also/counting/audit")
+    KeyStore.open(home / "keys").read_verified(other.session, RecordKind.SESSION)
+
+
 def moved_apart(site: Path, folder: Path, session: str) -> Path:
     """The site with its session record in a folder of its own, under the name `session`."""
     shutil.copytree(site, folder)

@@ -17,6 +17,7 @@ from edge import ipc, isolation
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import Shot
 from edge.commissioning.keys import RecordKind
+from edge.daemon.check import problems
 from edge.errors import UsageError
 from edge.frames.capture import Deliverer, FanOut
 from edge.frames.messages import Captured, End, SourceEnd, decode
@@ -25,6 +26,7 @@ from edge.guard.plan import Plan, examine, own_files, share
 from edge.guard.results import verified
 from edge.guard.supervisor import Guard
 from framegate_client.connection import Connection
+from tests.support.daemons import configure
 from tests.support.guard_runs import plan, quiet, released
 from tests.support.guards import Site
 
@@ -107,6 +109,22 @@ def test_a_second_matcher_that_needs_the_boards_line_is_refused_and_one_that_doe
 
     assert [str(error) for error in errors if "board's line" in str(error)]
     assert none == []
+
+
+def test_the_daemons_file_is_refused_for_a_second_lane_that_needs_the_line_and_no_other(
+    kiosk: Site,
+) -> None:
+    also = '[[also]]\nsession = "other.toml"\ncommand = ["/bin/true"]\n'
+    config, record = configure(kiosk, 8321, also=also), kiosk.folder / "other.toml"
+    found = []
+    for session in (kiosk.session.read_text(), DETECT):
+        record.write_text(session)
+        kiosk.store.sign_file(record, RecordKind.SESSION)
+        found.append(problems(config))
+
+    assert found[1] == []
+    (line,) = found[0]
+    assert line.startswith(f"matcher other: {record}: lane verify_1_1 needs the board's line")
 
 
 class Counted:

@@ -86,8 +86,8 @@ class Daemon:
         return self.process.wait(30)
 
 
-def configure(site: Site, port: int, *, matcher: bool = True) -> Path:
-    """Write the daemon's guard.toml beside a site; returns its path."""
+def configure(site: Site, port: int, *, matcher: bool = True, also: str = "") -> Path:
+    """Write the daemon's guard.toml beside a site; returns its path. `also`: more tables."""
     room = site.folder / "matcher"
     room.mkdir(exist_ok=True)
     if os.getuid() == 0:
@@ -97,7 +97,7 @@ def configure(site: Site, port: int, *, matcher: bool = True) -> Path:
     config.write_text(
         f'source = "{site.clip}"\ndevice = "D.toml"\nsession = "S.toml"\nkeys = "keys"\n'
         f'[status]\nlisten = "127.0.0.1:{port}"\n'
-        f'[matcher]\nwrite = ["matcher"]\ncommand = {command if matcher else "[]"}\n'
+        f'[matcher]\nwrite = ["matcher"]\ncommand = {command if matcher else "[]"}\n{also}'
     )
     return config
 
@@ -110,10 +110,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def daemon(site: Site, *, matcher: bool = True) -> Iterator[Daemon]:
+def daemon(site: Site, *, matcher: bool = True, also: str = "") -> Iterator[Daemon]:
     """The daemon of a site, ended whatever happens."""
     port = free_port()
-    config = configure(site, port, matcher=matcher)
+    config = configure(site, port, matcher=matcher, also=also)
     log = site.folder / "daemon.log"
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ EXAMPLES = """\
 examples:
   framegate audit prune --config guard.toml                    what would go, nothing goes
   framegate audit prune --config guard.toml --archive /mnt/old --apply
+  framegate audit prune --config guard.toml --matcher counting     of a matcher in [[also]]
   framegate audit verify audit --key log.pub --archive /mnt/old    with what was moved away
 
 guard.toml says how much stays and who must have seen what goes:
@@ -54,6 +56,11 @@ def register(
         metavar="FOLDER",
         help="copy the files there before they are removed",
     )
+    parser.add_argument(
+        "--matcher",
+        metavar="NAME",
+        help="the log of this matcher, one of [[also]]; without it the first matcher's",
+    )
     parser.add_argument("--apply", action="store_true", help="remove; without it, only list what")
     parser.add_argument("--json", action="store_true", help="print data, not prose")
     return parser
@@ -65,7 +72,7 @@ def run(args: argparse.Namespace, fail: Callable[[str], int]) -> int:
     from edge.commissioning.keys import KeyStore
     from edge.daemon.settings import load_settings
 
-    settings = load_settings(args.config)
+    settings = _of_matcher(load_settings(args.config), args)
     if not settings.keep_months:
         raise UsageError(
             f"{args.config}: [log] keep_months is 0: everything is kept. Set how many months stay"
@@ -96,6 +103,17 @@ def run(args: argparse.Namespace, fail: Callable[[str], int]) -> int:
         return fail(f"nothing was pruned: {err}")
     _say(args, settings, plan)
     return 0
+
+
+def _of_matcher(settings: Settings, args: argparse.Namespace) -> Settings:
+    """The settings, with the log that is meant; witnesses visit the first matcher's alone."""
+    if args.matcher is None:
+        return settings
+    logs = {other.name: other.audit for other in settings.others}
+    if args.matcher not in logs:
+        known = ", ".join(logs) or "none, for the file has no [[also]]"
+        raise UsageError(f"--matcher {args.matcher}: expected one of {args.config}: {known}")
+    return replace(settings, audit=logs[args.matcher], log_witnesses=None)
 
 
 def _witnessed(settings: Settings, key: Verifier) -> bytes | None:

@@ -70,10 +70,9 @@ def read(file: Path, wall_s: float) -> dict[str, Any] | None:
 
 def lines(snapshot: dict[str, Any]) -> list[str]:
     """A snapshot in plain words."""
-    from edge.status.alive import FRESH_S, camera_silence
+    from edge.status.alive import FRESH_S, camera_silence, headline
 
-    word = "frames pass" if snapshot["permitted"] else "everything is blocked"
-    rows = [f"{word}  ({snapshot['phase']}, context {snapshot['context']})"]
+    rows = [f"{headline(snapshot)}  ({snapshot['phase']}, context {snapshot['context']})"]
     age_s = snapshot.get("age_s", 0.0)
     if age_s > FRESH_S:
         rows.append(f"  the daemon has reported nothing for {age_s:.1f} s")
@@ -96,6 +95,23 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     rows.append(f"  {counts['released']} released, {counts['blocked']} blocked, {gate}")
     rows.append(f"  restarts: {snapshot['health']['restarts']}")
     rows.append(f"  matchers lost: {snapshot['health']['matcher_lost']}")
+    for other in snapshot.get("also", []):
+        rows += _other(other)
+    return rows
+
+
+def _other(other: dict[str, Any]) -> list[str]:
+    """One more matcher on the camera, in plain words."""
+    lane = f", lane {other['lane']}" if other["lane"] else ""
+    counts = other["frames"]
+    rows = [
+        f"matcher {other['name']}{lane}: {'frames pass' if other['permitted'] else 'blocked'}",
+        *(f"  {r['code']:20} {r['happened']}" for r in other["reasons"]),
+        f"  {counts['released']} released, {counts['blocked']} blocked",
+        f"  matchers lost: {other['matcher_lost']}",
+    ]
+    if other["escape"]:
+        rows.insert(1, f"  the matcher tried: {other['escape']}")
     return rows
 
 
