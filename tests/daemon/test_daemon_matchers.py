@@ -66,6 +66,7 @@ def test_one_that_is_forbidden_gets_nothing_and_after_a_reload_what_its_new_reco
         guard.process.send_signal(signal.SIGHUP)
         until(lambda: released(guard)[2], "frames for the other, as its new record permits")
         assert snapshot(guard)["also"][0]["lane"] == "detect"
+        assert json.loads(seen.read_text())["received"] == 0  # as the one before it counted
 
         assert guard.stop() == 0
 
