@@ -14,12 +14,13 @@ from edge.audit.schema import Release
 from edge.clock import S
 from edge.evaluation.availability import by_cause
 from edge.evaluation.figures import reliability
-from edge.evaluation.report.html import section, table
+from edge.evaluation.report.html import name_of, plain_facts, section, table
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
+from edge.reasons import worst_first
 
 _BINS = 50
 _WIDE, _HIGH = 720, 150
@@ -40,6 +41,7 @@ def details(found: Findings) -> str:
         + _splices(found.splices)
         + _reliability(found.outside)
         + (section("Details: every trial", trials) if trials else "")
+        + _codes([*found.twins, *found.takes, *found.foreign, *found.strangers, *found.honest])
         + (section("Recordings that could not be used", f"<ul>{skipped}</ul>") if skipped else "")
     )
 
@@ -48,6 +50,13 @@ def scores(found: Findings) -> str:
     """The scores of single frames, own and foreign, one picture a place."""
     views = [v.clip.name for v in found.views if v.fingerprint]
     return "".join(_distribution(view, found) for view in views)
+
+
+def _codes(trials: Sequence[Trial]) -> str:
+    """What each reason code of these trials says."""
+    codes = worst_first({reason for trial in trials for reason in trial.reasons})
+    facts = [(reason.value, reason.happened) for reason in codes]
+    return section("Details: the causes that the tables name", plain_facts(facts)) if facts else ""
 
 
 def _available(trials: Sequence[Trial]) -> str:
@@ -72,9 +81,9 @@ def _available(trials: Sequence[Trial]) -> str:
             f"{lost.second} s {lost.cause.value} {lost.blocked_ns / S:.2f}" for lost in found.lost
         )
         line = timeline(trial.decisions)
-        rows.append([escape(trial.clip), escape(trial.view), share, line, seconds or "none"])
+        rows.append([name_of(trial.clip), name_of(trial.view), share, line, seconds or "none"])
     lost = ["Cause", "Blocked", "Of it waiting for the dwell", "Of it a true cause", "Recordings"]
-    each = ["Recording", "Place", "Time served", "Frames that passed", "Blocked seconds, by cause"]
+    each = ["Recording", "Place", "Time served", "Along the recording", "Blocked seconds, by cause"]
     what = table(lost, causes) if causes else "<p>Nothing was blocked.</p>"
     return section("Details: what blocked an honest user", what + table(each, rows))
 
@@ -136,7 +145,7 @@ def _splices(splices: Sequence[Splice]) -> str:
                     str(sum(s.altered for s in some)),
                     str(sum(s.forbidden for s in some)),
                     f"{shares[len(shares) // 2]:.0%} / {shares[-1]:.0%}",
-                    f"{escape(worst.view)} to {escape(worst.foreign)}",
+                    f"{name_of(worst.view)} to {name_of(worst.foreign)}",
                 ]
             )
     if not rows:
@@ -170,11 +179,11 @@ def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
         f"<title>predicted {predicted:.2f}, true {true:.2f}, {n} frames</title></circle>"
         for predicted, true, n in rows
     )
-    words = "; ".join(f"predicted {p:.2f}, true {true:.2f} ({n})" for p, true, n in rows)
+    words = "; ".join(f"where it says {p:.0%}, {true:.0%} of {n} frames" for p, true, n in rows)
     return (
         "<section><h2>Details: the scene model</h2><figure><figcaption>Outdoors or in a "
         "vehicle, one frame a second of every recording whose scene is known: across what the "
-        f"model says, upwards how often it is so. {words}.</figcaption>"
+        f"model says, upwards how often it is so: {words}.</figcaption>"
         f'<svg viewBox="-14 -14 {side + 28} {side + 28}" width="{side + 28}" role="img" '
         f'aria-label="{words}"><rect width="{side}" height="{side}" fill="none" '
         f'stroke="currentColor"/><line x1="0" y1="{side}" x2="{side}" y2="0" '
@@ -190,8 +199,8 @@ def _trials(title: str, trials: Sequence[Trial]) -> str:
         "Place",
         "Frames passed",
         "After the dwell",
-        "Margin",
-        "Frames that passed",
+        "Margin; below 0 passes",
+        "Along the recording",
         "Most frequent causes",
     ]
     body = table(heads, [_trial(trial) for trial in trials])
@@ -202,8 +211,8 @@ def _trial(trial: Trial) -> list[str]:
     causes = sorted(trial.reasons.items(), key=lambda item: -item[1])[:3]
     codes = ", ".join(f"{reason.value} {count}" for reason, count in causes)
     return [
-        escape(trial.clip),
-        escape(trial.view or "-"),
+        name_of(trial.clip),
+        name_of(trial.view or "-"),
         f"{trial.passed} of {trial.frames}",
         f"{trial.due_passed} of {trial.due}" if trial.due else "too short",
         f"{-trial.margin:.2f}" if trial.view else "-",

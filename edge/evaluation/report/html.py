@@ -31,9 +31,10 @@ main p{max-width:46rem}
 svg{max-width:100%;height:auto}
 td small{display:block}
 td.ok,td.no,td.verdict{white-space:nowrap;font-weight:600}
-td>div{min-width:0;overflow-wrap:anywhere}
+td>div{min-width:0}
 .words{font-size:.85rem}.words dd{margin-bottom:.25rem}
-@media (max-width:40rem){td:first-child{font-weight:600}td:first-child::before{display:none}}
+@media (max-width:40rem){td:first-child{font-weight:600}td:first-child::before{display:none}
+td>div{overflow-wrap:anywhere}}
 details{margin:1rem 0}summary{font-weight:600}
 """
 _VERDICTS = {
@@ -109,13 +110,18 @@ def _figure(heads: Sequence[str], row: Figure) -> str:
     missing = row.state is State.NOT_TRIED
     cells = [
         escape(row.name),
-        (note or "-") if missing else escape(found_text(row)) + note,
-        escape(goal_text(row)),
+        (note or "-") if missing else _number(found_text(row)) + note,
+        _number(goal_text(row)),
     ]
     return (
         "".join(_cell(*pair) for pair in zip(heads[:3], cells, strict=True))
         + f'<td class="{kind}" data-head="{heads[3]}">{stated}</td>'
     )
+
+
+def _number(text: str) -> str:
+    """As HTML; a number stays with its per cent sign."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _cell(head: str, cell: str) -> str:

@@ -45,11 +45,13 @@ _WORDS = {
     "calibration error": "how far the model's own probability is from how often it is right",
     "coarse grid": "the whole picture in at most 8 x 8 cells",
     "dwell": "how long everything must be good before frames flow",
+    "ego-motion": "movement of the camera itself",
     "enrol": "to enrol a place is to record and sign its picture once; a site may not enrol a "
     "place whose picture tells too little, or that is not empty",
     "falsely blocked": "blocked, and no cause is known to be true",
     "forbidden": "a frame is forbidden if at least half of it shows the other place",
     "foreign share": "the part of a frame that shows the other place",
+    "freshness": "whether the picture is live, no still and no loop",
     "immediate release": "a frame leaves at once; the guard's stricter setting is bracketed",
     "margin": "by how much a reading fell short of the nearest limit",
     "p99": "the time that 99 of 100 copies do not exceed",
