@@ -1,15 +1,15 @@
-"""What the daemon costs and how soon it is there, measured from outside.
+"""Start-up time and cost of the daemon, measured from outside.
 
     python -m bench.daemon [--rounds 3] [--permits 100] [--json]
 
-Each round starts a whole `framegate daemon` on a network camera at 30 frames a
-second with a virtual board and a sandboxed matcher, as `bench.soak.run` does, and waits
-for its page, its first decision and its first permit. Power-on to first permit
-is the same as a start here, without the machine's own boot. How late a permit
-is, is measured in the last round's daemon by holding the board's word back and
-giving it again, as often as --permits says: from then to the status that says
-so, less the dwell of one second. The status is told four times a second, which
-is in the figure.
+Each round starts a whole `framegate daemon` on a network camera at 30 frames a second
+with a virtual board and a sandboxed matcher, as `bench.soak.run` does, and waits for
+its page, its first decision and its first permit. Here, power-on to first permit means
+one start, without the boot of the machine. The delay of a permit is measured on the
+last round's daemon. The bench withholds the board's permit and gives it again, as often
+as --permits says. The delay is the time from then until the status reports the permit,
+less the dwell of one second. The status is updated four times a second; the figure
+includes this.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DWELL_S = 1.0  # of the soak's site
 
 
 class Round:
-    """One start of a daemon and what it showed."""
+    """The measurements of one start of a daemon."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.began = time.monotonic()
@@ -51,7 +51,7 @@ class Round:
         self.began = time.monotonic()
 
     def measure(self, permits: int) -> None:
-        """Everything, in order; the daemon has ended when this returns."""
+        """Take every measurement in order; the daemon has ended when this returns."""
         soak = self._soak
         try:
             self.decision_s = self._until(lambda: bool(soak.status.get("evidence")))
@@ -83,7 +83,7 @@ class Round:
         self.page_ms = (time.monotonic() - asked) * 1000
 
     def _permit_again(self) -> None:
-        """Take the board's word away, give it back, and wait for the permit."""
+        """Withdraw the board's permit, give it again, and wait for the guard's permit."""
         board, soak = self._soak.board.process, self._soak
         board.send_signal(signal.SIGSTOP)
         self._until_now(lambda status: not status["permitted"])
@@ -104,7 +104,7 @@ class Round:
 
 
 def figures(rounds: list[Round]) -> list[Figure]:
-    """Medians over the rounds, and the least and the most of them."""
+    """Median, minimum and maximum over the rounds."""
     roles = list(dict.fromkeys(life.role for r in rounds for life in r.lives))
     held = {role: [_of(r, role) for r in rounds] for role in roles}
     delays = sorted(s for r in rounds for s in r.delays_s)
@@ -124,12 +124,12 @@ def figures(rounds: list[Round]) -> list[Figure]:
 
 
 def p99(ordered: list[float]) -> float:
-    """What 99 of 100 do not exceed; of fewer than 100 the most."""
+    """The 99th percentile; of fewer than 100 values the maximum."""
     return ordered[min(len(ordered) - 1, math.ceil(0.99 * len(ordered)) - 1)]
 
 
 def _of(found: Round, role: str) -> tuple[float, float]:
-    """(private MiB at the most, share of a core) of a process in a round."""
+    """(maximum of private MiB, share of a core) of a process in a round."""
     lives = [life for life in found.lives if life.role == role]
     return (
         max((s.private_mib for life in lives for s in life.samples), default=0.0),

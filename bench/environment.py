@@ -1,4 +1,4 @@
-"""Where figures were measured: without it a number means nothing."""
+"""The environment of a measurement; every figure is published with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def environment() -> dict[str, object]:
 
 
 def command() -> str:
-    """What was typed to get here, without this machine's paths to programs."""
+    """The command line of this run, without this machine's paths to programs."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is None:
         program = [Path(sys.argv[0]).name]
@@ -59,7 +59,7 @@ def _first_line(path: str) -> str:
 
 
 def _steal_share() -> float:
-    """Share of CPU time since the start that the hypervisor gave to others."""
+    """Share of CPU time since the start that the hypervisor took away (steal time)."""
     times = [int(t) for t in _first_line("/proc/stat").split()[1:9]]
     return times[7] / max(1, sum(times))
 

@@ -1,4 +1,4 @@
-"""Figures: one measured number each, its spread over the rounds, its target, whether it holds."""
+"""Figures: each is one measured number with its spread over the rounds and its target."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Basis(Enum):
     """Where a number comes from."""
 
     MEASURED = "measured"  # on this machine as it is
-    CONFINED = "confined"  # on this machine, held back to what a smaller one has
+    CONFINED = "confined"  # on this machine, limited to the resources of a smaller one
     ESTIMATED = "estimated"  # from published ratios between machines
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of the table; `value` is None when its peer did not run: then it does not hold."""
+    """One row of the table; `value` is None if its peer did not run: then the target is not met."""
 
     name: str
     value: float | None
-    target: str  # ">= 20", "<= 1.35", or "" for a number that is only told
+    target: str  # ">= 20", "<= 1.35", or "" for a number without a target
     unit: str
     least: float | None = None  # over the rounds
     most: float | None = None
@@ -31,7 +31,7 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the value meets the target; a number without one holds if it was measured."""
+        """Whether the value meets the target; without a target, whether it was measured."""
         if self.value is None:
             return False
         if not self.target:
@@ -60,7 +60,7 @@ def ratio(
     target: str,
     note: str = "",
 ) -> Figure:
-    """The median of the rounds' ratios; candidates that took turns share a round."""
+    """The median of the rounds' ratios; candidates that alternated share a round."""
     ratios = [a / b for a, b in zip(above, below, strict=False) if b > 0]
     if not ratios:
         return Figure(name, None, target, "x", note=note or "a peer did not run")

@@ -3,10 +3,10 @@
     python -m bench.mutants [NAME...]
     python -m bench.mutants 'edge.policy.*'
 
-Runs mutmut over the modules named in pyproject.toml, an hour and more, or over
-the functions that a NAME with wildcards takes in. A change that no test notices
-must be listed in `bench/mutants_equivalent.txt` with the reason why it changes
-nothing; one that is not ends this with exit code 1.
+Runs mutmut over the modules named in pyproject.toml, an hour and more, or over the
+functions that a NAME with wildcards matches. `bench/mutants_equivalent.txt` must list
+each change that no test notices, with the reason why it changes nothing. Otherwise the
+exit code is 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def listed(text: str) -> dict[str, str]:
 
 
 def unnoticed(lines: Iterable[str]) -> set[str]:
-    """The mutants that mutmut's results do not call noticed."""
+    """The mutants that no test noticed, by mutmut's results."""
     found = set()
     for line in lines:
         name, separator, status = line.strip().partition(": ")
@@ -41,7 +41,7 @@ def unnoticed(lines: Iterable[str]) -> set[str]:
 
 
 def chosen(lines: Iterable[str], names: Sequence[str]) -> list[str]:
-    """The results of the mutants that any of `names` takes in; of all where there is none."""
+    """The results of the mutants that match one of `names`; all results if `names` is empty."""
     results = [line.strip() for line in lines if ": " in line]
     return [
         line
@@ -51,13 +51,13 @@ def chosen(lines: Iterable[str], names: Sequence[str]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the mutants and print those that nobody noticed."""
+    """Run the mutants and print those that no test noticed."""
     parser = argparse.ArgumentParser(prog="bench.mutants", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these functions")
     names = parser.parse_args(argv).names
     mutmut = [sys.executable, "-m", "mutmut"]
-    shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # old results would be believed
+    shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # mutmut would reuse old results
     run = subprocess.run([*mutmut, "run", *names], cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
         print(run.stdout[-2000:] + run.stderr[-2000:], file=sys.stderr)

@@ -1,9 +1,9 @@
-"""What a policy costs: one decision, one load, and the worst that a bad bundle can do.
+"""Cost of a policy: one decision, one load, and the worst hostile bundle.
 
     python -m bench.policy [--json]
 
-Absolute times, so they are reported with the machine and asserted nowhere. A
-hostile bundle is one of several, each as large as may be; the worst counts.
+Absolute times, so they are reported with the machine and asserted nowhere. There are
+several hostile bundles, each of the maximum size; the worst one counts.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ LOADS = 20
 
 
 def signed(payload: bytes) -> bytes:
-    """The payload under enough signatures."""
+    """The payload with enough signatures."""
     return sign(sign(seal(payload), KEYS[0]), KEYS[1])
 
 
 def hostile() -> dict[str, bytes]:
-    """Bad bundles that try to cost much."""
+    """Hostile bundles that are expensive to check."""
     room = MAX_BYTES * 3 // 4 - 1000
     bomb = Bundle(
         1,
@@ -70,7 +70,7 @@ def timed_ms(call: Callable[[], object], clock: Callable[[], float] = time.perf_
 
 
 def refused(envelope: bytes) -> None:
-    """Judge a bundle that must not be taken."""
+    """Check a bundle that must be refused."""
     try:
         judge(envelope, ROOT, Floors(), wall_s=NOW_S, guard="0.1.0")
     except BundleError:

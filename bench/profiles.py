@@ -1,10 +1,10 @@
-"""Device profiles: hold this machine back to what a small board has.
+"""Device profiles: limit this machine to the resources of a small board.
 
-A profile limits the share of CPU time (10 ms period), the cores and the
-memory, by cgroup version 1 or 2 where that is allowed, else by affinity and
-resource limits, and says what it could not do. Cache sizes, memory bandwidth
-and instruction sets stay those of this machine: what runs confined is nearer
-to the board than to this machine, and is not the board.
+A profile limits the share of CPU time (10 ms period), the cores and the memory, by
+cgroup version 1 or 2 if that is allowed, else by affinity and resource limits, and
+reports what it could not limit. Cache sizes, memory bandwidth and instruction sets
+remain those of this machine, so the result is nearer to the board than to this machine,
+but is not the board's.
 
 The ratios are published single-core results of the boards against the machine
 that docs/benchmarks.md was measured on; see there.
@@ -47,7 +47,7 @@ PROFILES = {
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """How far the profile could be put in force."""
+    """Which limits of the profile could be applied."""
 
     name: str
     profile: Profile
@@ -58,7 +58,7 @@ class Confinement:
         return {"name": self.name, "means": self.means, "not_done": list(self.not_done)}
 
     def estimates(self) -> list[Figure]:
-        """What the board's published memory bandwidth makes of a release."""
+        """The time of a release, calculated from the board's published memory bandwidth."""
         rows = []
         for size, pixels in (("VGA", 640 * 480), ("720p", 1280 * 720)):
             copy_us = pixels * 3 / self.profile.memcpy_mb_s
@@ -76,7 +76,7 @@ class Confinement:
 
 
 def confine(name: str) -> Confinement:
-    """Hold this process and all its children back; there is no way back."""
+    """Limit this process and all its children; the limits cannot be removed."""
     profile = PROFILES[name]
     not_done = []
     here = sorted(os.sched_getaffinity(0))
@@ -104,11 +104,11 @@ def confine(name: str) -> Confinement:
 
 
 def hold(name: str, pid: int) -> Path | None:
-    """Hold another process and the children it will have back; this one stays free.
+    """Limit another process and its future children; this process is not limited.
 
-    Together they get what all the board's cores have; where there are fewer here, one
-    process alone could take more than a core of the board, which nothing here forbids.
-    Returns the group's folder of memory figures, or None where no group may be made.
+    Together they get the processor time of all cores of the board. If this machine has
+    fewer cores, one process may use more than one core of the board; no limit prevents
+    this. Returns the group's folder of memory figures, or None if no group may be made.
     """
     profile = PROFILES[name]
     quota_us = round(PERIOD_US * profile.cpu_ratio * profile.cores)
@@ -155,7 +155,7 @@ def _by_cgroup(group: str, quota_us: int, memory_bytes: int, pid: int) -> str:
 
 
 def _leave(folder: Path, above: Path) -> None:
-    """Go back to where this process came from and remove the group."""
+    """Return this process to its former group and remove the new one."""
     with contextlib.suppress(OSError):
         for pid in (folder / "cgroup.procs").read_text().split():
             (above / "cgroup.procs").write_text(pid)

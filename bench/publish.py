@@ -2,8 +2,7 @@
 
     python -m bench.publish [--runs 5]
 
-A published figure is the median over the runs; its spread is the least and
-the most of them.
+A published figure is the median over the runs; its spread is their minimum and maximum.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _BEGIN, _END = "<!-- figures: python -m bench.publish -->", "<!-- end of figures
 
 
 def merged(runs: list[list[dict[str, object]]]) -> list[Figure]:
-    """One figure for each name: median, least and most over the runs."""
+    """One figure for each name: median, minimum and maximum over the runs."""
     figures = []
     for rows in zip(*runs, strict=True):
         first = rows[0]

@@ -1,13 +1,14 @@
-"""What one result of a matcher costs, from its call to the application that listens.
+"""Cost of one result of a matcher, from its call to the application that receives it.
 
     python -m bench.results                 # 2,000 results; exit code 1 if the target is missed
     python -m bench.results --json
 
 The product's own code on both ends of a real socket: the client checks, writes and
 sends; the endpoint reads, checks and counts; the relay writes to a Unix datagram
-socket. Two clocks: the matcher's call alone, and all three together, which is the
-processor time that a result costs the device. The hand-over between processes is
-not in it. Results are spread over a made-up time, for no more than one a second pass.
+socket. There are two figures: the matcher's call alone, and all three together, which
+is the processor time of one result on the device. They do not include the switch
+between processes. The results have simulated times, because at most one result a second
+passes.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from framegate_client import Connection, connect
 
 TARGET_US = 50.0  # of one result at p50
 _LANE = Lane.VERIFY
-_EVERY_NS = 2 * S  # of made-up time between two results: all of them may pass
+_EVERY_NS = 2 * S  # of simulated time between two results: all of them may pass
 _SUBJECT = "a" * 64
 _WARM_UP = 50  # results before the count begins
 
 
 def measure(count: int) -> tuple[list[int], list[int]]:
-    """Nanoseconds of the matcher's call, and of the whole way, for each of `count` results."""
+    """Nanoseconds of the matcher's call, and of all three steps, for each of `count` results."""
     with tempfile.TemporaryDirectory(prefix="framegate-results-") as name:
         folder = Path(name)
         ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -66,7 +67,7 @@ def measure(count: int) -> tuple[list[int], list[int]]:
             wholes.append(time.perf_counter_ns() - began_ns)
             calls.append(sent_ns - began_ns)
             endpoint.results.clear()
-            ear.recv(4096)  # it arrived; raises nothing but waits for ever if it did not
+            ear.recv(4096)  # it arrived; otherwise this call would wait forever
         assert relay.passed == endpoint.quota.accepted == count + _WARM_UP
         matcher.close()
         relay.close()

@@ -1,10 +1,10 @@
-"""Which libraries work inside the matcher's sandbox: each is used a little, in every layer.
+"""Which libraries work inside the matcher's sandbox: a short program uses each, with all layers.
 
     python -m bench.sandboxed_libraries [PYTHON]
 
-PYTHON is an interpreter that has the libraries, by default this one. Prints a
-table: library, version, what came of it. Exit code 1 if one was refused what it
-needs, or was taken for an escape.
+PYTHON is an interpreter that has the libraries, by default this one. Prints a table:
+library, version, result. The exit code is 1 if the sandbox refused a call that a
+library needs, or reported one as an escape attempt.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def version(python: str, distribution: str) -> str | None:
 
 
 def tried(python: str, program: str) -> str:
-    """What came of a program in the sandbox, in words; "works" if all was well."""
+    """The result of a program in the sandbox, in words; "works" if there was no error."""
     ours, theirs = socket.socketpair()
     channel, other = socket.socketpair()
     notifier = SeccompNotifier(ours)

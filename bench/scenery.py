@@ -1,4 +1,4 @@
-"""Pictures to measure with: a textured view that can be enrolled, at any size, and its noise."""
+"""Pictures for measurements: a textured view that can be enrolled, at any size, and its noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def view(height: int, width: int, seed: int = 1) -> np.ndarray:
 
 
 def takes(picture: np.ndarray, count: int, seed: int = 2) -> list[np.ndarray]:
-    """The picture as a camera sees it `count` times: with noise, never twice the same."""
+    """The picture as a camera sees it `count` times, each time with different noise."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(-3, 4, picture.shape, np.int8)
     shifted = (np.roll(noise, 97 * i, axis=1) for i in range(count))

@@ -1,10 +1,10 @@
-"""A slow loop for the bench: renews the lease every 50 ms and reads what it is offered.
+"""A slow loop for the bench: renews the lease every 50 ms and reads the evidence frames.
 
     python -m bench.slow_loop < settings.json
 
-In mode "immediate" the lease reaches ahead of the frames; in mode "bracketed"
-it ends at the capture time of the last evidence frame, read by the product's
-own face detector where one is given.
+In mode "immediate" the lease reaches ahead of the frames; in mode "bracketed" it ends
+at the capture time of the last evidence frame, which the product's own face detector
+reads, if the settings name one.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _AHEAD_NS = 1_000 * MS
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """What the loop looks at and whether it waits for evidence."""
+    """The settings: which frames the loop reads, and whether it waits for evidence."""
 
     picture: Picture
     pool: PoolSize
     binding: Binding
     pool_fd: int
     gate_fd: int
-    immediate: bool  # leases reach ahead of the evidence
+    immediate: bool  # leases end later than the evidence
     faces: Path | None  # the detector, if any
 
 

@@ -33,7 +33,7 @@ QUICK = Plan(rounds=2, bursts=2, burst_s=0.5, bracketed_s=4.0, saturated_s=4.0)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The figures, where they were taken, and the latencies behind them (ns)."""
+    """The figures, their environment, and the latencies they come from (ns)."""
 
     figures: tuple[Figure, ...]
     environment: dict[str, object]
@@ -47,7 +47,7 @@ class Result:
 
 
 def run(plan: Plan, say: Callable[[str], None], confinement: Confinement | None = None) -> Result:
-    """Measure everything; `confinement` says how this process was held back, if it was."""
+    """Measure everything; `confinement` gives the limits on this process, if any."""
     micro = microbench.measure(plan.rounds, say)
     found = microbench.figures(micro)
     latencies: dict[str, np.ndarray] = {}
@@ -70,7 +70,7 @@ def run(plan: Plan, say: Callable[[str], None], confinement: Confinement | None 
 
 
 def face_detector() -> Path | None:
-    """The product's detector, if it was pulled."""
+    """The product's detector, if it is in the cache."""
     try:
         return asset("centerface.onnx")
     except ModelError:

@@ -35,8 +35,8 @@ from edge.evidence.readings import Source
 from edge.reasons import Reason
 
 KILLS_PER_LOG = 25
-STARTING_S = 0.04  # kills within the start come this soon
-AFTER_S = 0.01  # the others come this soon after an entry
+STARTING_S = 0.04  # a kill within the start comes at most this long after it
+AFTER_S = 0.01  # any other kill comes at most this long after an entry
 MOST_ENTRIES = 40
 SEGMENT_ENTRIES = 16  # rotate often, so that rotation is killed as well
 _NOON_NS = 1_767_268_800 * 10**9
@@ -44,7 +44,7 @@ _NOON_NS = 1_767_268_800 * 10**9
 
 @dataclass(slots=True)
 class Tally:
-    """What the kills found."""
+    """The result of all kills."""
 
     kills: int = 0
     killed_before_any_entry: int = 0
@@ -105,14 +105,14 @@ def _kill_once(
 
 
 def _note(line: bytes, acknowledged: dict[int, str]) -> None:
-    """Take a report; half a line, cut short by the kill, reports nothing."""
+    """Read one report; a line that the kill cut short counts as none."""
     parts = line.split()
     if len(parts) == 2 and len(parts[1]) == 64:
         acknowledged[int(parts[0])] = parts[1].decode()
 
 
 def _lost(log: Path, key: Verifier, acknowledged: dict[int, str], tally: Tally) -> int:
-    """How many reported entries are not in the log as they were."""
+    """The number of reported entries that are missing from the log or differ in it."""
     if not list((log / "segments").glob("*.cert")):
         return len(acknowledged)
     found: dict[int, str] = {}
@@ -135,7 +135,7 @@ def _digest(entry: bytes) -> str:
 
 
 def _nursery(secret: Path) -> None:
-    """Fork one writer for each line that names a log; say when it is over."""
+    """Fork one writer for each line that names a log; report when it has ended."""
     key = Signer.parse(secret.read_text())
     for line in iter(sys.stdin.buffer.readline, b""):
         pid = os.fork()

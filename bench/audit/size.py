@@ -1,10 +1,10 @@
-"""What the audit log takes of a disk: bytes an entry, and megabytes a month.
+"""Disk space of the audit log: bytes for each entry, and megabytes for each month.
 
     python -m bench.audit.size --permits 200
 
-A log of some weeks is written (a permit, its end and a denial each time, a floor
-every hour), counted on the disk by kind of file, pruned, and counted again. What
-stays of a pruned entry is its hash and its share of the certificates.
+It writes a log of some weeks (a permit, its end and a denial each time, a floor every
+hour), measures its files by kind, prunes it and measures again. Of a pruned entry, its
+hash and its share of the certificates remain.
 """
 
 from __future__ import annotations

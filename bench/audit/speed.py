@@ -1,11 +1,11 @@
-"""What the audit log costs, beside the least that any durable log must do.
+"""Time of the audit log, compared with the minimum that any durable log needs.
 
     python -m bench.audit.speed --json
 
-A durable append (canonical JSON, hash tree, signature, write, sync, published
-tiles and checkpoint) takes turns with a bare write and sync of as many bytes,
-so both meet the same disk and the same load. Then a longer log is opened and
-verified. The ratio is the figure; times are reported with the machine.
+A durable append (canonical JSON, hash tree, signature, write, sync, published tiles and
+checkpoint) alternates with a plain write and sync of as many bytes, so both use the
+same disk under the same load. Then it opens and verifies a longer log. The figure is
+the ratio; times are reported with the machine.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _figure(name: str, value: float, target: float | None, unit: str) -> dict[st
 
 
 def _appends(where: Path, key: Signer, count: int) -> tuple[list[float], list[float]]:
-    """Seconds of each durable append and of each bare write and sync, taking turns."""
+    """Seconds of each durable append and of each plain write and sync, which alternate."""
     log = AuditLog.create_or_open(where / "short", key)
     fd = os.open(where / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     ours, bare = [], []

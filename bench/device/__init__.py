@@ -1,4 +1,4 @@
-"""A whole 64-bit ARM computer, emulated: how it is built, started and put through a suite.
+"""A complete 64-bit ARM computer in an emulator: its build, its start and its tests.
 
 A development tool; the guard never imports it. `machines.py` says what can be emulated.
 """

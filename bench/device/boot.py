@@ -1,7 +1,8 @@
-"""Starts an emulated device, shows its progress, and takes its results out.
+"""Starts an emulated device, shows its progress, and reads its results.
 
-The device's disk is never written: QEMU keeps the changes in a file of its own. The board,
-where wanted, is the firmware's image on an emulated Cortex-M3 beside it, wired by a terminal.
+Nothing writes to the device's disk image: QEMU keeps the changes in a separate file. If a
+board is needed, the firmware's image runs on an emulated Cortex-M3, and a pseudo-terminal
+connects the two.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a device left behind."""
+    """The result files of a device."""
 
     report: dict[str, Any]
     folder: Path  # report.json, a log a row, the files kept, console.log
@@ -54,7 +55,7 @@ def run(
     out: Path,
     say: Say,
 ) -> Ended:
-    """Start the device, let it work through the rows, return what it wrote.
+    """Start the device, let it run all rows, and return what it wrote.
 
     Raises:
         UsageError: it ended without a report, or not in time.
@@ -148,7 +149,7 @@ def _command(
 
 @contextlib.contextmanager
 def _board(scratch: Path, keys: KeyStore, *, wanted: bool) -> Iterator[str | None]:
-    """An emulated board with power; gives its terminal."""
+    """A running emulated board; yields its terminal."""
     if not wanted:
         yield None
         return
@@ -213,5 +214,5 @@ def _report(results: Path, out: Path) -> dict[str, Any]:
 
 
 def on_terminal() -> bool:
-    """Whether somebody can type here."""
+    """Whether standard input is a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,6 +1,6 @@
-"""Builds what the emulated device starts from, each step once: packages, wheels, kernel, disk.
+"""Builds the parts of the emulated device, each step once: packages, wheels, kernel, disk.
 
-Everything lies in one cache folder; an interrupted build goes on where it stopped.
+Everything is in one cache folder; an interrupted build continues where it stopped.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Builder:
         self._wanted = recipe.requirements(metadata.requires("framegate") or ())
 
     def build(self, pages: Pages) -> Built:
-        """What a machine with this kernel starts from; builds only what is missing.
+        """The files for a machine with this kernel; builds only those that are missing.
 
         Raises:
             UsageError: nothing could be fetched, or a tool failed.
@@ -64,7 +64,7 @@ class Builder:
         return Built(kernel / "vmlinuz", kernel / "initrd", root)
 
     def built(self, pages: Pages) -> bool:
-        """Whether nothing has to be fetched or built for this kernel."""
+        """Whether all files for this kernel are already built."""
         steps = (
             ("packages", _PACKAGE_INPUTS),
             ("wheels", self._wanted),
@@ -92,7 +92,7 @@ class Builder:
         return self._step("packages", _PACKAGE_INPUTS, make)
 
     def _apt(self, folder: Path) -> Apt:
-        """A function that runs apt on lists of its own, which it has fetched."""
+        """A function that runs apt with separate package lists, which it has downloaded."""
         for name in ("lists/partial", "archives/partial", "cache", "state", "etc"):
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
@@ -156,7 +156,7 @@ class Builder:
                 file.truncate(recipe.DISK_MIB << 20)
             make = ["mke2fs", "-q", "-t", "ext4", "-F", "-E", "root_owner=0:0"]
             make += ["-O", "^metadata_csum", "-d", str(tree), str(part)]
-            if os.geteuid() != 0:  # the files shall belong to root inside
+            if os.geteuid() != 0:  # in the device the files must belong to root
                 make = ["unshare", "--map-root-user", *make]
             run(make, "make the device's disk", {**cleaned(os.environ), "PATH": _with_sbin()})
         finally:
@@ -222,7 +222,7 @@ def run(
     """Run a tool and return what it printed.
 
     Raises:
-        UsageError: it is missing, took too long or failed; its last line says why.
+        UsageError: it is missing, took too long or failed; the message has its last line.
     """
     try:
         done = subprocess.run(

@@ -1,8 +1,8 @@
-"""A cache of built things: each is whole under its name, or is not there.
+"""A cache of build results: each is complete under its name, or absent.
 
-A step writes to a temporary name and is renamed when it is done; its name holds a digest of
-all that it depends on, so a change of the recipe builds anew and an interrupted build is
-never used. Whoever builds holds a lock.
+A step writes to a temporary name, which is renamed when the step is complete. The name
+contains a digest of all inputs, so a changed recipe causes a new build, and an interrupted
+build is never used. A lock allows one build at a time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Cache:
     def step(self, name: str, inputs: object, make: Callable[[Path], None]) -> Path:
         """The finished step; `make` is given the path to make, a file or a folder.
 
-        What an older recipe made under the same name is removed then: nobody will ask for it.
+        Results of older recipes under the same name are removed then, because nothing uses
+        them any more.
         """
         done = self.folder / step_name(name, inputs)
         if done.exists():
@@ -64,7 +65,7 @@ class Cache:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait for whoever builds, then clear what an interrupted build left behind."""
+        """Wait for a running build, then remove what an interrupted build left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             try:

@@ -1,4 +1,4 @@
-"""What this host must have before a device is emulated: each lack is one line with its remedy."""
+"""Requirements of the emulation on this host: one line with a remedy for each that is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARGIN_MIB = 256  # QEMU's own
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What was found."""
+    """The properties of this host."""
 
     system: str
     tools: frozenset[str]
@@ -34,7 +34,7 @@ class Host:
 
 
 def look(cache: Path, which: Callable[[str], str | None] | None = None) -> Host:
-    """Ask this machine."""
+    """Read the properties of this machine."""
     path = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     find = which or (lambda name: shutil.which(name, path=path))
     there = cache
@@ -50,7 +50,7 @@ def look(cache: Path, which: Callable[[str], str | None] | None = None) -> Host:
 
 
 def lacking(host: Host, machine: Machine, *, built: bool) -> str | None:
-    """The first thing that is missing and what mends it; None if the device can be emulated."""
+    """The first missing requirement and its remedy; None if the device can be emulated."""
     if host.system != "linux":
         return f"expected a Linux host; this is {host.system}"
     for tool, package in _TOOLS.items():

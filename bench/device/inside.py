@@ -1,8 +1,8 @@
-"""Runs in the emulated device: works through a plan and writes what came of each row.
+"""Runs in the emulated device: executes a plan and writes the result of each row.
 
     python -m bench.device.inside PLAN.json RESULTS
 
-Only the standard library is imported here, so that a broken wheel is a row that fails. Each
+This module imports only the standard library, so that a broken wheel makes one row fail. Each
 row's own files and its output are kept under RESULTS for the host to compare.
 """
 
@@ -22,7 +22,7 @@ _ROW_S = 5400
 
 
 def work(plan: dict[str, Any], results: Path) -> dict[str, Any]:
-    """Run every row of the plan; a row that fails stops none of the others."""
+    """Run every row of the plan; after a failed row the others still run."""
     report: dict[str, Any] = {
         "machine": platform.machine(),
         "kernel": platform.release(),
@@ -34,7 +34,7 @@ def work(plan: dict[str, Any], results: Path) -> dict[str, Any]:
     }
     for number, row in enumerate(plan["rows"]):
         report["rows"].append(_row(number, row, results))
-        write(report, results)  # what is done is kept if the next row takes the device down
+        write(report, results)  # finished rows are kept even if the next row crashes the device
     return report
 
 
@@ -73,7 +73,7 @@ def _keep(file: Path, into: Path) -> dict[str, str] | None:
 
 
 def write(report: dict[str, Any], results: Path) -> None:
-    """Put the report where the host looks for it."""
+    """Write the report to the place where the host reads it."""
     part = results / "report.part"
     part.write_text(json.dumps(report, indent=1))
     part.replace(results / "report.json")

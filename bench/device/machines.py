@@ -1,8 +1,8 @@
 """The computers that can be emulated: the one place that defines them.
 
 Each names a class of processor and a size of memory, not a product: QEMU's `virt` board has
-no Broadcom or NVIDIA part, so what is shown here holds for a kernel and a processor of that
-class. Caches and memory bandwidth are not modelled; times say nothing about a real device.
+no Broadcom or NVIDIA part, so the results apply to a kernel and a processor of that class.
+Caches and memory bandwidth are not modelled; the times do not apply to a real device.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def machine(name: str) -> Machine:
 
 @dataclass(frozen=True, slots=True)
 class Drives:
-    """What the emulated computer is started from."""
+    """The files that the emulated computer starts from."""
 
     kernel: str
     initrd: str
@@ -73,8 +73,9 @@ def command(
 ) -> list[str]:
     """QEMU's arguments; `board` is a terminal of this host that becomes the guest's /dev/ttyS0.
 
-    More virtual cores than the host has real ones only wait for each other, so the smaller
-    number counts. The board is wired by a 16550 on the PCI bus: every QEMU release has it.
+    The machine gets no more cores than the host has, because additional ones would only
+    wait for each other. A 16550 UART on the PCI bus connects the board: every QEMU release
+    has one.
     """
     cores = max(1, min(machine.cores, host_cores))
     line = f"console=ttyAMA0 panic=-1 fgtime={now_s}"

@@ -36,10 +36,10 @@ def pack(into: Path, *, clips: Mapping[str, Path], extra: Mapping[str, bytes]) -
 
 
 def sources() -> list[str]:
-    """The repository's files, as git knows them, with what is not committed yet.
+    """The repository's files that git lists, with uncommitted changes.
 
     Raises:
-        UsageError: this is no checkout.
+        UsageError: this is not a git checkout.
     """
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     try:

@@ -1,7 +1,8 @@
 """What the emulated device is made of: packages, wheels, disk. No I/O; `build.py` does it.
 
-The root is unpacked, not installed: no package's script runs, so no emulation of user
-programs and no rights of root are needed. Python and its libraries work as they are laid.
+The root file system is unpacked, not installed. No package script runs, so neither
+user-mode emulation nor root rights are needed. Python and its libraries work without
+those scripts.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ PACKAGES = (
     *("dash", "findutils", "grep", "iproute2", "kmod", "libglib2.0-0t64", "libstdc++6", "procps"),
     *("python3", "sed", "tar", "util-linux"),
 )
-MODULES = ("crc32c_generic", "ext4", "virtio_blk")  # in this order; what they need comes first
+MODULES = ("crc32c_generic", "ext4", "virtio_blk")  # in this order: dependencies first
 DISK_MIB = 2048
 ROOM_MIB = 2600  # of a cold build: downloads, unpacked tree and disk
-FORM = 1  # raised by whoever changes how the disk is laid out
+FORM = 1  # raise this when the layout of the disk changes
 _NEWEST_GLIBC = 41
 _TESTS = ("hypothesis", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist")
 _PROJECT = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def requirements(declared: Iterable[str]) -> list[str]:
-    """What the device installs: all that the guard needs, and of `[test]` what runs its tests.
+    """The packages for the device: all that the guard needs, and from `[test]` those for its tests.
 
     Args:
         declared: the `Requires-Dist` lines of the distribution.
@@ -75,7 +76,7 @@ def apt_sources(mirror: str) -> str:
 
 
 def apt_configuration(folder: str) -> str:
-    """apt's settings: everything under `folder`, nothing of this machine read or changed."""
+    """apt's settings: apt uses only files under `folder` and none of this machine's."""
     places = {
         "Dir::State": f"{folder}/state",
         "Dir::State::lists": f"{folder}/lists",
@@ -95,7 +96,7 @@ def apt_configuration(folder: str) -> str:
 
 
 def kernel_of(depends: str) -> str:
-    """The kernel's own package out of what `apt-cache depends` says of the one that follows it.
+    """The name of the kernel package, from `apt-cache depends` of the metapackage.
 
     Raises:
         UsageError: none is named.

@@ -1,4 +1,4 @@
-"""What is run inside a device, and what must come of it. No I/O."""
+"""The commands that run inside a device, and their expected results. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")
 
 
 class Kind(Enum):
-    """What a row shows."""
+    """The kind of a row."""
 
     DOCTOR = "doctor"
     REPLAY = "replay"
@@ -83,7 +83,7 @@ def judge(
     logs: Mapping[str, str],
     host: Mapping[str, str],
 ) -> list[Line]:
-    """Compare what came with what must come: every row there, exit code 0, same digest.
+    """Compare the results with the expected ones: all rows present, exit code 0, equal digests.
 
     Args:
         report: what the device wrote.

@@ -1,12 +1,12 @@
-"""How many logs one witness can keep up with: a real server, real logs, every answer on disk.
+"""How many logs one witness can serve: a real server, real logs, every change on disk.
 
     python -m bench.fleet.witness --logs 2000 --rounds 3 --clients 8 --json
 
 Each log has its own key and its own tree, signs each checkpoint and proves each step. The
-requests are made before the clock starts. A server process answers them over HTTP,
-every change synced to disk before its answer; client threads keep their connections.
-Wrong answers end the run. The server's processor time a request, its start included, is
-what a busy machine does not change.
+requests are made before the clock starts. A server process answers them over HTTP, every
+change synced to disk before its answer; client threads keep their connections. Wrong
+answers end the run. The server's processor time for each request, start included, does
+not depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edge.audit.proofs.consistency import Request, consistency_path, written
 from edge.audit.proofs.merkle import leaf_hash
 from edge.audit.segment import checkpoint_text
 
-GROWTH = 40  # entries of a log between two rounds: an hour of a quiet guard
+GROWTH = 40  # entries of a log between two rounds: an hour of a guard with few changes
 HOURS = 24 * 365
 CHECKED = 50  # cosignatures that are verified after the clock has stopped
 
@@ -57,7 +57,7 @@ def requests_of(signer: Signer, rounds: int) -> list[Sent]:
 
 
 def run(logs: int, rounds: int, clients: int, folder: Path) -> dict[str, object]:
-    """Every log's rounds, one round after the other; the figures."""
+    """Send every log's requests, one round after the other; return the figures."""
     signers = [Signer.generate(f"framegate-{n:05}/log") for n in range(logs)]
     every = [requests_of(signer, rounds) for signer in signers]
     lines = "".join(f"log {signer.verifier.text}\n" for signer in signers)

@@ -2,8 +2,8 @@
 
     python -m bench.footprint.plain URL MODEL
 
-What somebody writes who guards nothing: read every frame, look for faces five
-times a second. Prints one line once frames come; ends with its parent.
+It reads every frame and looks for faces five times a second, without a guard. It prints
+one line when frames arrive, and ends with its parent.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a process costs, as the kernel counts it: memory, processor time, wake-ups, bytes written.
+"""The cost of a process by the kernel's counters: memory, CPU time, wake-ups, bytes written.
 
-Memory is told twice. *Proportional* (PSS) shares each page among all that map it,
-so it adds up to what the whole takes; *private* is what ending the process frees.
-A wake-up is one voluntary context switch of any of its threads: the process had
-gone to sleep and had to be woken. Bytes written are those that reach a disk.
+Memory is given in two ways. *Proportional* (PSS) divides each page among all processes
+that map it, so the sum over processes is the total. *Private* is the memory that is
+freed when the process ends. A wake-up is one voluntary context switch of any of its
+threads: the thread slept and was woken. Bytes written are those that reach a disk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _POWERCAP = Path("/sys/class/powercap")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One process at one moment; all but memory counts from its start."""
+    """One process at one moment; all values except memory count from its start."""
 
     pss_bytes: int
     private_bytes: int
@@ -42,7 +42,7 @@ class Cost:
 
     @classmethod
     def between(cls, before: Reading, after: Reading, seconds: float) -> Cost:
-        """What a process cost between two readings; memory is that of the second."""
+        """The cost of a process between two readings; memory is that of the second."""
         return cls(
             after.pss_bytes / _KIB**2,
             after.private_bytes / _KIB**2,
@@ -65,11 +65,11 @@ NOTHING = Cost(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def read(pid: int) -> Reading:
-    """What a process costs until now.
+    """The cost of a process until now.
 
     Raises:
-        OSError: it has ended, or may not be looked at: the guard's processes hide their
-            memory from other users.
+        OSError: it has ended, or this user may not read it: the guard's processes hide
+            their memory from other users.
     """
     base = Path(f"/proc/{pid}")
     memory = _fields(base / "smaps_rollup")
@@ -99,7 +99,7 @@ def between(
 
 
 def energy_j(powercap: Path = _POWERCAP) -> float | None:
-    """Energy that the processor packages have taken so far (RAPL); None where nobody says."""
+    """Energy that the processor packages have used so far (RAPL); None if not available."""
     found = None
     for meter in sorted(powercap.glob("intel-rapl:?")):
         with contextlib.suppress(OSError, ValueError):

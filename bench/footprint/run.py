@@ -1,11 +1,10 @@
-"""The whole guard's footprint: a daemon on a network camera, looked at from outside.
+"""The whole guard's footprint: a daemon on a network camera, measured from outside.
 
-Starts `framegate daemon` on a VGA camera at 30 frames a second with a virtual
-board and a sandboxed matcher, as `bench.soak.run` does, and reads what each of
-the guard's processes costs in three states: frames flowing, blocked for a
-standing cause (the board says that it sits in another dock), and without a
-camera. Board, matcher and camera are not the guard's and not counted. Then the
-peer, in the same run.
+Starts `framegate daemon` on a VGA camera at 30 frames a second with a virtual board and
+a sandboxed matcher, as `bench.soak.run` does, and measures each of the guard's
+processes in three states: frames flow, frames are blocked by a lasting cause (the board
+reports another dock), and the camera is missing. Board, matcher and camera are not part
+of the guard and are not counted. The same run then measures the peer.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from edge.models.pull import asset
 
 WAIT_S = 60.0
 SETTLE_S = 5.0  # after a change, before it is measured
-STANDS_S = STANDING_NS / S + 3.0  # the same where a cause must have lasted
+STANDS_S = STANDING_NS / S + 3.0  # the same after a cause that must have lasted
 ELSEWHERE = "D-9999"  # a dock that no record names
 FLOWING, BLOCKED, IDLE, PEER = "frames flowing", "blocked", "no camera", "plain process"
 _NOT_OURS = ("matcher",)
@@ -48,7 +47,7 @@ _TARGETS = {
 
 @dataclass(slots=True)
 class Measured:
-    """What one run found."""
+    """The measurements of one run."""
 
     states: dict[str, dict[str, Cost]] = field(default_factory=dict)  # state -> process -> cost
     energy_w: dict[str, float] = field(default_factory=dict)  # of the whole machine
@@ -63,7 +62,7 @@ def result(seconds: float, say: Callable[[str], None]) -> tuple[Result, list[str
 
 
 def measure(seconds: float, say: Callable[[str], None]) -> Measured:
-    """Run everything once; each state is watched for `seconds`.
+    """Run everything once; each state is measured for `seconds`.
 
     Raises:
         GuardError: the daemon did not do what was to be measured.
@@ -134,7 +133,7 @@ def _state(
 
 
 def _lose_a_process(found: Measured, soak: Soak) -> None:
-    """Kill capture; how long until a new guard decides again."""
+    """Kill capture; return the time until a new guard decides again."""
     restarts = soak.status["health"]["restarts"]
     pid = dict(processes(soak.daemon.pid))["capture"]
     began = time.monotonic()
@@ -148,7 +147,7 @@ def _lose_a_process(found: Measured, soak: Soak) -> None:
 
 
 def _peer(found: Measured, seconds: float, say: Callable[[str], None]) -> None:
-    """The plain process, if the detector is there."""
+    """Measure the plain process, if the detector is installed."""
     from bench.soak.camera import NetworkCamera, Room
 
     try:
@@ -180,7 +179,7 @@ def _peer(found: Measured, seconds: float, say: Callable[[str], None]) -> None:
 
 
 def total(costs: dict[str, Cost]) -> Cost:
-    """All processes together."""
+    """The sum over all processes."""
     return sum(costs.values(), NOTHING)
 
 

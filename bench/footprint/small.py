@@ -1,9 +1,10 @@
-"""Whether the whole guard runs on a small board: held back to what that has, do frames flow?
+"""Whether the whole guard releases frames with the resources of a small board.
 
-The daemon and all its children, a matcher that holds 100 MiB among them, get the
-board's processor time, all its cores together, and its memory. How much of one of its
-cores the busiest process takes is told beside it. Camera and virtual board are not the
-device's and stay free. Caches and instruction sets of the board are not emulated.
+The daemon and all its children get the board's memory and the processor time of all its
+cores together. One of the children is a matcher that holds 100 MiB. The result also
+gives the share of one core that the busiest process takes. Camera and virtual board are
+not part of the device and are not limited. Caches and instruction sets of the board are
+not emulated.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ SILENT_S = 0.2  # a process that has not beaten for this long blocks
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What one rate showed."""
+    """The measurements at one frame rate."""
 
     rate_hz: float
     permit_s: float  # from the start
     released_s: float  # frames a second
     share: float  # of those the camera sent
     restarts: int
-    killed: int  # by the kernel, for want of memory
+    killed: int  # by the kernel, because memory ran out
     memory_mib: float
     silent_s: float  # the oldest heartbeat that was seen
-    blocked: str  # why frames were, the reasons of most first
+    blocked: str  # why frames were blocked, the most frequent reasons first
     busiest: float  # processor time of the busiest process, of one core of the board
 
 
 def measure(profile: str, seconds: float, say: Callable[[str], None]) -> Result:
-    """Every rate in turn.
+    """Measure every rate in turn.
 
     Raises:
-        GuardError: no group may be made here, so nothing would be held back.
+        GuardError: this user may not make a control group, so nothing would be limited.
     """
     rows: list[Figure] = []
     for rate_hz in RATES_HZ:
@@ -60,7 +61,7 @@ def measure(profile: str, seconds: float, say: Callable[[str], None]) -> Result:
 
 
 def flow(profile: str, rate_hz: float, seconds: float) -> Flow:
-    """Start a daemon held back to the profile, wait for frames, and watch them flow."""
+    """Start a daemon limited to the profile, wait for frames, and measure them."""
     with tempfile.TemporaryDirectory(prefix="framegate-small-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -117,7 +118,7 @@ def _watch(soak: Soak, group: Path, rate_hz: float, seconds: float, ratio: float
 
 
 def figures(found: Flow) -> list[Figure]:
-    """A row for each thing that must hold."""
+    """A row for each requirement."""
     name, confined = f"{found.rate_hz:g} Hz", Basis.CONFINED
     why = f"blocked: {found.blocked}" if found.blocked else ""
     return [

@@ -1,10 +1,10 @@
-"""A loop that only reads the clock: what the machine itself does to a step of that length.
+"""A loop that only reads the clock: it shows how much the machine itself delays such a step.
 
     python -m bench.gate.clock_loop RATE_HZ COUNT SPAN_NS
 
 At the gate's priority it sleeps to each tick as the gate does, then reads the clock until
-`SPAN_NS` have passed. How long that took, in nanoseconds, goes out as one line of JSON:
-timer, host and whatever else takes the processor away make it longer than it was to be.
+`SPAN_NS` have passed. It prints the real durations, in nanoseconds, as one line of JSON.
+Timer, host and other programs make them longer than `SPAN_NS`.
 """
 
 from __future__ import annotations

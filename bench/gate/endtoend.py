@@ -1,8 +1,8 @@
-"""From the moment a frame was due to the moment the matcher has it: the product and its peers.
+"""Latency from the time when a frame is due until the matcher has it: the product and its peers.
 
-All candidates run at once and take turns in short bursts, so that whatever
-else the machine does falls on all of them alike. The rate is at most 80 % of
-what the slowest can carry; past that a latency only measures a queue.
+All candidates run at once and alternate in short bursts, so that other load on the
+machine affects all of them equally. The rate is at most 80 % of the capacity of the
+slowest; above that, a latency only measures a queue.
 """
 
 from __future__ import annotations

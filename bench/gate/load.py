@@ -1,12 +1,12 @@
-"""The gate under load, minutes long: nothing grows, no frame goes missing uncounted.
+"""The gate under load for minutes: memory must not grow, and every frame must be counted.
 
     python -m bench.gate.load [--minutes 10] [--json] [--out bench/gate/load.json]
 
-Every core is saturated, memory is churned, the slow loop reads evidence with
-the face detector, and frames come at 30, 60 and 120 a second and as fast as
-they are taken, in three sizes. A frame is dropped for want of a buffer,
-blocked with a reason, or released; a released one is received or shows as a
-gap in the sequence. What is left over would be uncounted: the figure is 0.
+Every core is saturated, memory is churned, the slow loop reads evidence with the face
+detector, and frames come at 30, 60 and 120 a second and as fast as they are taken, in
+three sizes. A frame is dropped because no buffer is free, blocked with a reason, or
+released. A released frame is received or shows as a gap in the sequence. The number of
+all other frames must be 0.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from edge.report.record import write_atomic
 
 RATES_HZ = (30.0, 60.0, 120.0, 0.0)  # 0: as fast as they are taken
 _CHURN = "while True: bytearray(256 * 1024 * 1024).count(1)"
-_GROWTH_MIB = 8.0  # above what the first quarter of a run had
+_GROWTH_MIB = 8.0  # above the first quarter of a run
 
 
 @contextmanager
 def churned_memory() -> Iterator[None]:
-    """A process that takes and gives back 256 MiB without end."""
+    """A process that allocates and frees 256 MiB in an endless loop."""
     process = subprocess.Popen([sys.executable, "-S", "-c", _CHURN])
     try:
         yield

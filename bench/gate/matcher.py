@@ -1,4 +1,4 @@
-"""A matcher that only notes when it can read each frame, where it lies in the ring.
+"""A matcher that only records when it can read each frame in the ring.
 
     python -m bench.gate.matcher POOL_FD
 

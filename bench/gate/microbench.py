@@ -1,4 +1,4 @@
-"""Runs the gate step, its in-process peers and GStreamer round by round, in turn."""
+"""Measures the gate step, its in-process peers and GStreamer alternately, in rounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GSTREAMER = Path(__file__).parent.parent / "peers" / "gstreamer.py"
 
 @dataclass(slots=True)
 class Micro:
-    """What the rounds found."""
+    """The measurements of all rounds."""
 
     rounds: list[dict[str, float]] = field(default_factory=list)
     scheduling: str = ""
@@ -51,7 +51,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> Micro:
 
 
 def figures(found: Micro) -> list[Figure]:
-    """The rows of the table that these rounds give."""
+    """The rows of the table from these rounds."""
     column = found.column
     probe = [p - f for p, f in zip(column("gst probe"), column("gst floor"), strict=True)]
     decision = [d - e for d, e in zip(column("decision"), column("empty"), strict=True)]

@@ -1,4 +1,4 @@
-"""The status page as a browser shows it: time to first paint, weight, pictures of it.
+"""The status page in a browser: time to first paint, size, and screenshots.
 
     python -m bench.gate.paint http://127.0.0.1:8321/
     python -m bench.gate.paint http://127.0.0.1:8321/ --shots out/page
@@ -37,7 +37,7 @@ def measure(browser: Browser, url: str) -> list[float]:
 
 
 def shots(browser: Browser, url: str, folder: Path) -> None:
-    """The page at a desk and on a phone, light and dark."""
+    """Screenshots in desktop and phone size, light and dark."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, width in (("desk", 1280), ("phone", 390)):
         for dark in (False, True):
@@ -63,7 +63,7 @@ def main() -> int:
     args = parser.parse_args()
     with Browser() as browser:
         browser.look(width=1280)
-        browser.go(args.url)  # a browser that has painted before
+        browser.go(args.url)  # the browser has already painted a page
         found = [measure(browser, args.url) for _ in range(args.rounds)]
         if args.shots is not None:
             shots(browser, args.url, args.shots)

@@ -1,10 +1,9 @@
-"""The product's own gate process between a stand-in camera, slow loop and matcher.
+"""The product's own gate process with a simulated camera, slow loop and matcher.
 
-Four processes, as in a running guard: this one plays the camera with the code
-of the capture process; `edge.frames.gate_process` is the real one;
-`bench.slow_loop` renews the lease; `bench.gate.matcher` notes when each frame is in
-its hands. Frames carry the time they were *meant* to be captured at, so a
-stall anywhere shows in every frame it delays.
+Four processes, as in a running guard: this one plays the camera with the code of the
+capture process; `edge.frames.gate_process` is the real one; `bench.slow_loop` renews
+the lease; `bench.gate.matcher` records when it has each frame. Frames carry the
+*intended* capture time, so a stall of any process shows in every frame that it delays.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class Rig:
             pool=size,
             binding=binding,
             view=view,
-            min_view_score=0.0,  # the policy asks for no more than the product does
+            min_view_score=0.0,  # the policy requires the same score as the product
             output=OutputFormat(),
             masks=MaskRules(),
             token=token,
@@ -136,7 +135,7 @@ class Rig:
         )
         self.children.append(Child("matcher", self._matcher))
         assert self._matcher.stdout is not None
-        self._matcher.stdout.readline()  # it says when it is connected
+        self._matcher.stdout.readline()  # it prints a line when it is connected
         self._deliverer = Deliverer(capture, pool, self.height, self.width)
         scheduling.prefer()
         punctual()
@@ -176,7 +175,7 @@ class Rig:
         return taken / ((self._clock.now_ns() - began_ns) / 1e9)
 
     def _written(self) -> np.ndarray:
-        """The next picture, written by the camera where the product lets it."""
+        """The next picture, written directly into the pool if the product allows it."""
         picture = self._pictures[self.sent % len(self._pictures)]
         place = self._deliverer.room()
         if place is None:
@@ -198,7 +197,7 @@ class Rig:
         return np.frombuffer(data[: len(data) // 24 * 24], np.int64).reshape(-1, 3)
 
     def steps_ns(self) -> np.ndarray:
-        """What the gate itself measured: its time on each frame's arrival."""
+        """The gate's own measurements: the time that it spent on each arriving frame."""
         return np.array([word.step_ns for word in self.resolved if word.step_ns])
 
     def _listen(self) -> None:

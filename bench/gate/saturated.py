@@ -34,8 +34,8 @@ def busy_cores() -> Iterator[int]:
 def measure(seconds: float, rate_hz: float, say: Callable[[str], None]) -> list[Figure]:
     """The tail of the gate step, as the gate process itself timed it.
 
-    Beside it, in the same load, a loop at the same priority that reads the clock for as
-    long as the median step: no step can have a shorter tail than that.
+    Under the same load, a loop at the same priority reads the clock for as long as the
+    median step. No step can have a shorter tail than that loop.
     """
     pictures = scenery.takes(scenery.view(*scenery.SIZES["VGA"]), 8)
     count = round(seconds * rate_hz)

@@ -33,7 +33,7 @@ _FAR_NS = 3600 * 1_000_000_000
 
 
 class Step:
-    """What the gate does with one frame until it is released or not.
+    """The work of the gate on one frame until the verdict.
 
     `notes` adds what the gate does after that: the numbers for liveness.
     """
@@ -71,7 +71,7 @@ class Step:
             self._sentinel.note()
 
     def decision(self) -> Callable[[], Verdict]:
-        """The decision alone, with its own look at the clock."""
+        """The decision alone, which reads the clock itself."""
         gate, now_ns = self._gate, self._clock.now_ns  # as the releaser holds them
         frame = Pending(0, now_ns(), 0.95, 0, 10)
         if gate.check(frame, now_ns()) is not Verdict.PASS:
@@ -84,7 +84,7 @@ def main() -> int:
     cv2.setNumThreads(1)
     vga, large = Step("VGA"), Step("720p")
     whole, plain = Step("VGA", notes=True), Step("VGA", sign_map=False, notes=True)
-    hot_vga, hot_large = Step("VGA", frames=2), Step("720p", frames=2)  # what a hot cache holds
+    hot_vga, hot_large = Step("VGA", frames=2), Step("720p", frames=2)  # measured with hot caches
     hot_whole = Step("VGA", notes=True, frames=2)
     missing: dict[str, str] = {}
     peers: dict[str, Callable[[], object]] = {}
@@ -133,7 +133,7 @@ def main() -> int:
 
 
 def _median(call: Callable[[], object], count: int) -> float:
-    """One by one, with pauses: a real-time process that never waits is ended by the kernel."""
+    """Measure one by one, with pauses: the kernel ends a real-time process that never waits."""
     taken = []
     for _ in range(count):
         call()  # warm: the classifier is measured at its best

@@ -25,7 +25,7 @@ def step() -> Step:
 def interleaved(
     ours: Callable[[], object], theirs: Callable[[], object], rounds: int
 ) -> list[float]:
-    """How many times longer theirs takes, round by round."""
+    """The peer's time divided by ours, round by round."""
     return [hot(theirs, 0.01) / hot(ours, 0.01) for _ in range(rounds)]
 
 

@@ -1,7 +1,7 @@
-"""How time is taken: hot (a tight loop), paced (as frames come), cold (caches emptied).
+"""Timing methods: hot (a tight loop), paced (at the frame rate), cold (with emptied caches).
 
-A hot loop flatters code that runs 30 times a second: between two frames its
-caches are filled by others. Headline figures are paced. Durations are
+A hot loop gives too short times for code that runs 30 times a second: between two
+frames other programs fill the caches. The main figures are paced. Durations are
 nanoseconds.
 """
 
@@ -39,7 +39,7 @@ def hot(call: Callable[[], object], seconds: float = 0.05) -> float:
 def paced(
     calls: Mapping[str, Callable[[], object]], count: int, rate_hz: float
 ) -> dict[str, np.ndarray]:
-    """Each call `count` times, one at every tick in turn; the sleep before it cools the caches."""
+    """Run the calls in turn, one per tick, `count` times each; the sleeps let the caches cool."""
     clock = time.perf_counter_ns
     taken: dict[str, list[int]] = {name: [] for name in calls}
     period_ns = round(1e9 / rate_hz)
@@ -57,7 +57,7 @@ def paced(
 def wait_until(due_ns: int, now_ns: Callable[[], int]) -> None:
     """Return when `now_ns` says `due_ns`, awake half a millisecond before.
 
-    A camera's frame is not late because a process that plays the camera woke up late.
+    So a late wake-up of the simulating process does not make a camera frame late.
     """
     wait_ns = due_ns - now_ns() - AWAKE_NS
     if wait_ns > 0:
@@ -67,7 +67,7 @@ def wait_until(due_ns: int, now_ns: Callable[[], int]) -> None:
 
 
 def cold(call: Callable[[], object], count: int) -> np.ndarray:
-    """The call `count` times, each after more memory was read than any cache holds."""
+    """Run the call `count` times, each after reading more memory than any cache holds."""
     ballast = np.ones(EVICT_BYTES // 8)
     taken = []
     for _ in range(count):
@@ -88,7 +88,7 @@ def histogram(values_ns: Sequence[int] | np.ndarray) -> HdrHistogram:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One figure of a run: the median over its rounds and the least and most of them."""
+    """One figure of a run: median, minimum and maximum over its rounds."""
 
     value: float
     least: float
@@ -97,7 +97,7 @@ class Ratio:
 
     @classmethod
     def of(cls, above: Sequence[float], below: Sequence[float]) -> Ratio:
-        """The ratio of two candidates that took turns, round by round."""
+        """The ratio of two candidates that alternated, round by round."""
         ratios = [a / b for a, b in zip(above, below, strict=True)]
         return cls(median(ratios), min(ratios), max(ratios), len(ratios))
 
@@ -114,7 +114,7 @@ def punctual() -> None:
 
 
 def real_time() -> str:
-    """Ask for the gate's scheduling without its fuse; returns what was granted."""
+    """Request the gate's scheduling without its CPU-time limit; returns what was granted."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     except OSError:

@@ -1,9 +1,9 @@
-"""The limit: the gate process with a release that copies nothing. Never ships: not safe.
+"""A lower bound: the gate process with a release that copies nothing. Unsafe; never shipped.
 
     python -m bench.gate.unsafe_gate < settings.json
 
-The matcher is told where in the capture pool the frame lies and reads it
-there, through a mapping it would keep when the permission ends.
+The matcher gets the frame's offset in the capture pool and reads it there. It would
+keep this mapping after the permit ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _pool_at = [0]
 
 
 class WatchedPool(Pool):
-    """A pool that says where it is mapped."""
+    """A pool that records the address of its mapping."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class WatchedPool(Pool):
 
 
 class PlaceOutlet(MatcherEndpoint):
-    """An endpoint of places: `epoch` holds the frame's offset in the pool."""
+    """An endpoint that sends offsets: `epoch` holds the frame's offset in the pool."""
 
     def stage(self, frame: np.ndarray, mask: Mask) -> int:
         slot, self._staged = self._ring.place(frame.shape)

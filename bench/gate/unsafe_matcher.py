@@ -1,4 +1,4 @@
-"""The matcher of `bench.gate.unsafe_gate`: reads frames where they lie in the capture pool.
+"""The matcher of `bench.gate.unsafe_gate`: reads frames directly in the capture pool.
 
 python -m bench.gate.unsafe_matcher POOL_FD
 """
@@ -19,7 +19,7 @@ from framegate_client.connection import connect
 
 
 class IndexReader(ring.RingReader):
-    """Finds the place of the next frame; copies nothing."""
+    """Finds the offset of the next frame; copies nothing."""
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)

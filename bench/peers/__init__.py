@@ -1,1 +1,1 @@
-"""What a user would otherwise put between camera and matcher; each measured in the same run."""
+"""Alternatives to the gate between camera and matcher; each is measured in the same run."""

@@ -1,12 +1,11 @@
-"""Peer: GStreamer's `valve`, and a lease looked at in a Python pad probe.
+"""Peer: GStreamer's `valve`, and a Python pad probe that checks a lease.
 
     /usr/bin/python3 bench/peers/gstreamer.py
 
-Run with an interpreter that has PyGObject; it imports nothing else. For each
-line on standard input it measures one round and prints nanoseconds a buffer as
-JSON: pushing into a sink, through an element that does nothing (floor), through
-a valve, through a valve that is switched for each buffer, and past a probe that
-looks at a lease.
+Run with an interpreter that has PyGObject; it imports nothing else. For each line on
+standard input it measures one round and prints nanoseconds a buffer as JSON: pushing
+into a sink, through an element that does nothing (floor), through a valve, through a
+valve that is switched for each buffer, and past a probe that checks a lease.
 """
 
 import functools
@@ -22,11 +21,11 @@ from gi.repository import Gst  # noqa: E402
 
 FRAME_BYTES = 640 * 480 * 3
 SECONDS = 0.16
-BATCH = 64  # pushes between two changes of candidate, so that noise falls on all alike
+BATCH = 64  # pushes between two changes of candidate, so that noise affects all equally
 
 
 class Chain:
-    """A source pad of ours, an element or none, a sink that counts."""
+    """Our source pad, an optional element, and a sink that counts."""
 
     def __init__(self, element):
         self.pipeline = Gst.Pipeline.new(None)

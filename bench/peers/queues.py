@@ -58,7 +58,7 @@ def _matcher(incoming: Any, results: Any) -> None:
     clock = BootClock()
     rows = []
     incoming.get()
-    results.put(None)  # the first frame is through: all is warm
+    results.put(None)  # the first frame has arrived: everything is warm
     while (item := incoming.get()) is not None:
         rows.append((item[0], clock.now_ns()))
     results.put(rows)
@@ -107,7 +107,7 @@ class QueueRig:
             due_ns += period_ns
 
     def flood(self, seconds: float) -> float:
-        """Deliver as fast as they are taken; returns frames per second."""
+        """Deliver as fast as the gate takes them; returns frames per second."""
         began_ns = self._clock.now_ns()
         before = self.sent
         while self._clock.now_ns() - began_ns < seconds * 1e9:

@@ -1,9 +1,9 @@
 """A network camera that can be pulled out, stalled and pointed elsewhere, for the soak.
 
-Serves motion JPEG over HTTP on loopback, as cheap network cameras do, so that
-the guard opens, loses and reopens it as it would a real one. The picture is a
-room in use: light that breathes, a curtain that sways, noise that never
-repeats. Pulled out means that the port is closed; the address stays the same.
+It serves motion JPEG over HTTP on loopback, as cheap network cameras do, so the guard
+opens, loses and reopens it like a real one. The picture is a room in use: the light
+varies, a curtain moves, and the noise never repeats. "Pulled out" means that the port
+is closed; the address stays the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=fr
 
 
 def free_port() -> int:
-    """A port on loopback that nobody uses now."""
+    """A free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 class Room:
-    """What the camera sees: each call is a later moment, and no two are alike."""
+    """The camera's pictures: each call gives a later moment, and no two pictures are equal."""
 
     def __init__(self, seed: int = 1) -> None:
         self._rng = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ class NetworkCamera(threading.Thread):
         super().__init__(daemon=True, name="camera")
         self.room = room
         self.sent = 0  # whole frames
-        self.opened = 0  # viewers that came
+        self.opened = 0  # viewers so far
         self._wanted = True  # plugged in
         self.rate_hz = RATE_HZ
         self._stalled = False
@@ -88,7 +88,7 @@ class NetworkCamera(threading.Thread):
         self._wanted = True
 
     def stall(self, stalled: bool) -> None:
-        """Keep the connection and send nothing, or go on."""
+        """Keep the connection but send nothing, or continue to send."""
         self._stalled = stalled
 
     def close(self) -> None:

@@ -1,10 +1,11 @@
-"""The soak's matcher: counts what it receives, in a file that outlives its own SIGKILL.
+"""The soak's matcher: counts received frames in a file that survives a SIGKILL.
 
     python soak_matcher.py FOLDER [MIB]
 
-It holds MIB of memory, as a model would. One file for each life, sixteen bytes:
-frames received, and frames that the ring overwrote before they were read. Imports
-nothing but the client library, so that it runs in the sandbox as any matcher would.
+It holds MIB of memory, as a model would. Each start writes one file of sixteen bytes:
+the number of frames received, and of frames that the ring overwrote before they were
+read. Imports nothing but the client library, so that it runs in the sandbox as any
+matcher would.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main() -> int:
 
 
 def totals(folder: Path) -> tuple[int, int]:
-    """(received, missed) over all lives."""
+    """(received, missed) over all starts."""
     files = [path.read_bytes() for path in folder.iterdir() if path.stat().st_size == 16]
     pairs = [struct.unpack("QQ", data) for data in files]
     return sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)

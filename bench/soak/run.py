@@ -1,15 +1,15 @@
-"""The whole daemon for an hour, with everything around it coming and going.
+"""A soak test: the whole daemon for an hour, while everything around it fails and returns.
 
     python -m bench.soak.run --minutes 60
     python -m bench.soak.run --minutes 5 --out out/soak --json
 
-A `framegate daemon` guards a network camera at 30 frames a second with a
-virtual board on a serial line and a sandboxed matcher. Every few seconds something
-happens: the camera is pulled out, stalls or is turned elsewhere; the board is
-reset or hangs; the matcher is killed or stands still. A few times in all a
-process of the guard is killed, or the configuration is read again. Meanwhile
-every process is looked at: memory, descriptors, threads, shared memory; and
-every frame the camera sent must turn up as released, blocked or dropped.
+A `framegate daemon` guards a network camera at 30 frames a second with a virtual board
+on a serial line and a sandboxed matcher. Every few seconds there is a disturbance: the
+camera is pulled out, stalls or is turned away; the board is reset or hangs; the matcher
+is killed or stopped. A few times in the whole run a process of the guard is killed, or
+the configuration is read again. The soak test measures memory, descriptors, threads and
+shared memory of every process. Every frame that the camera sent must be counted as
+released, blocked or dropped.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class Soak:
         self.watch = Watch(self.daemon.pid)
         self.status: dict[str, Any] = {}
 
-    # what happens
+    # disturbances
 
     def churn(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Once frames flow, let things happen for `seconds`, and look."""
+        """Once frames flow, cause disturbances for `seconds`, and measure."""
         self._await_permit()
         began = time.monotonic()
         rare = [(seconds * (i + 1) / (len(RARE) + 1), what) for i, what in enumerate(RARE)]
@@ -111,7 +111,7 @@ class Soak:
                 else:
                     event_at = at + wait_s
             time.sleep(0.1)
-        for _ in running:  # put back what is out
+        for _ in running:  # end the disturbance
             pass
 
     def _await_permit(self) -> None:
@@ -196,12 +196,12 @@ class Soak:
                     os.kill(pid, number)
 
     def read_status(self) -> None:
-        """Take what the daemon last wrote into `status`."""
+        """Read the daemon's newest status into `status`."""
         with contextlib.suppress(OSError, ValueError):
             self.status = json.loads((self.folder / "status.json").read_text())
 
     def _scrape(self) -> None:
-        """Be the browser and the scraper of a running daemon."""
+        """Request the page and the metrics of a running daemon, like a browser and a scraper."""
         for path in ("/", "/metrics"):
             with contextlib.suppress(OSError):
                 address = f"http://127.0.0.1:{self.port}{path}"
@@ -212,7 +212,7 @@ class Soak:
 
     def stop(self) -> int:
         """End the daemon as an operator would; returns its exit code."""
-        time.sleep(1.0)  # what waits in the gate is resolved, the newest status is written
+        time.sleep(1.0)  # the gate decides its waiting frames; the daemon writes its newest status
         self.read_status()
         self.daemon.send_signal(signal.SIGTERM)
         try:
@@ -228,12 +228,12 @@ class Soak:
         self.camera.close()
 
     def left_behind(self) -> list[str]:
-        """Files, folders and sockets that a daemon that has ended still keeps."""
+        """Files, folders and sockets that an ended daemon left."""
         return [str(path) for path in (self.folder / "tmp").rglob("*")]
 
 
 def judge(soak: Soak, code: int, log_mib: float) -> list[Figure]:
-    """What the run showed."""
+    """The figures of the run."""
     long = soak.watch.long_lives
     frames = soak.status["frames"]
     sent, interruptions = soak.camera.sent, soak.camera.opened

@@ -54,12 +54,12 @@ sys.exit(main())
 
 
 class Board:
-    """A virtual board behind a name that stays the same, as a by-id link does."""
+    """A virtual board behind a constant name, like a by-id link."""
 
     def __init__(self, key: bytes, link: Path) -> None:
         self._key = key
         self.link = link
-        self.dock_id = "D-0017"  # where it sits, from the next `power_on`
+        self.dock_id = "D-0017"  # the dock number, from the next `power_on`
         self.process: subprocess.Popen[bytes]
         self.power_on()
 
@@ -87,7 +87,7 @@ def commission(folder: Path, url: str, port: int, matcher_mib: int = 0) -> KeySt
     """Enrol the camera's view, sign both records, write guard.toml; the page is at `port`."""
     keys = KeyStore.init(folder / "keys")
     view = folder / "till-2.view"
-    # the scene model takes the drawn room for a public place: a second holder sets that aside
+    # the scene model calls the drawn room a public place: a second key holder overrides this
     second = KeyStore.init(folder / "second")
     keys.trust(Office.OVERRIDE, folder / "second" / "record.pub")
     enroll(Request((url,), view, 3.0, mask_people=False, enforce=True, override=second), keys)
@@ -113,7 +113,7 @@ def commission(folder: Path, url: str, port: int, matcher_mib: int = 0) -> KeySt
 def start_daemon(folder: Path) -> subprocess.Popen[bytes]:
     """`framegate daemon` of that folder; its temporary files stay within it.
 
-    It ends with the process that started it, however that ends.
+    It ends when the process that started it ends, for any reason.
     """
     temporary = folder / "tmp"
     temporary.mkdir()

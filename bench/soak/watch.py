@@ -1,9 +1,9 @@
-"""What the processes of a daemon hold, read from /proc again and again, and whether it grows.
+"""Resources of a daemon's processes, read repeatedly from /proc, and whether they grow.
 
-A *life* is one process from its start to its end. Growth is judged within a
-life, after the first minute: the most of its last third against the most of
-its middle third, so that a slow leak shows and a cache that fills does not.
-Descriptors and threads are compared by their medians.
+A *life* is one process from its start to its end. Growth is judged within a life, after
+the first minute: the maximum of its last third is compared with the maximum of its
+middle third. This shows a slow leak, but not a cache that fills. Descriptors and
+threads are compared by their medians.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 WARM_S = 60.0
-SHORTEST_S = 180.0  # a life shorter than this says nothing about growth
+SHORTEST_S = 180.0  # a shorter life is not used to judge growth
 _BARS = "▁▂▃▄▅▆▇█"
 _ROLES = {
     b"edge.frames.capture": "capture",
@@ -32,7 +32,7 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at one process."""
+    """One sample of one process."""
 
     at_s: float
     private_mib: float
@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Life:
-    """Every look at one process."""
+    """All samples of one process."""
 
     role: str
     pid: int
@@ -57,7 +57,7 @@ class Life:
 
     @property
     def cpu_share(self) -> float:
-        """Of one core."""
+        """Share of one core."""
         spent = self.samples[-1].cpu_s - self.samples[0].cpu_s
         return spent / self.seconds if self.seconds else 0.0
 
@@ -67,7 +67,7 @@ class Life:
         return warm[third : 2 * third], warm[2 * third :]
 
     def growth_mib(self) -> float:
-        """Private memory of the last third above that of the middle one."""
+        """Maximum private memory of the last third minus that of the middle third."""
         middle, last = self._thirds()
         return max(s.private_mib for s in last) - max(s.private_mib for s in middle)
 
@@ -78,7 +78,7 @@ class Life:
 
 
 class Watch:
-    """Looks at a daemon and all of its children."""
+    """Takes samples of a daemon and all of its children."""
 
     def __init__(self, daemon: int) -> None:
         self._daemon = daemon
@@ -90,7 +90,7 @@ class Watch:
 
     @property
     def long_lives(self) -> list[Life]:
-        """Those that say something about growth."""
+        """The lives that are long enough to judge growth."""
         return [life for life in self.lives if life.seconds >= SHORTEST_S]
 
     def look(self, at_s: float) -> None:
@@ -104,7 +104,7 @@ class Watch:
                 life.samples.append(sample)
 
     def table(self) -> Iterable[str]:
-        """A line for each role: its lives, memory over time, the most it held, its share."""
+        """A line for each role: its lives, memory over time, maximum memory, CPU share."""
         yield f"{'process':<9}{'lives':>6}{'private MiB':>13}{'fds':>6}{'threads':>9}{'core':>8}"
         for role in dict.fromkeys(life.role for life in self.lives):
             lives = [life for life in self.lives if life.role == role]
@@ -120,7 +120,7 @@ class Watch:
 
 
 def sparkline(values: list[float], width: int = 48) -> str:
-    """`values` in order as bars from zero to their most, each the most of its share of time."""
+    """`values` as bars from zero to their maximum; each bar is the maximum of its time span."""
     top = max(values, default=0.0)
     if top <= 0:
         return ""
@@ -150,7 +150,7 @@ def processes(daemon: int) -> list[tuple[str, int]]:
 
 
 def sample_of(pid: int, at_s: float) -> Sample:
-    """What a process holds now; OSError if it is gone."""
+    """The resources of a process now; OSError if it has ended."""
     base = Path(f"/proc/{pid}")
     status = dict(
         line.split(":", 1) for line in (base / "status").read_text().splitlines() if ":" in line

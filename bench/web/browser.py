@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do through a pipe: pages as people see them.
+"""A headless Chromium, controlled through a pipe: it renders pages as people see them.
 
 Speaks the DevTools protocol over `--remote-debugging-pipe`: JSON with a zero
 byte at its end, no port and no library.
@@ -78,7 +78,7 @@ class Browser:
         """Call a method of the protocol; its result.
 
         Raises:
-            GuardError: the browser refuses, or is gone.
+            GuardError: the browser refuses, or has ended.
         """
         self._number += 1
         message = {"id": self._number, "method": method, "params": arguments}
@@ -100,12 +100,12 @@ class Browser:
             pass
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression gives on the page."""
+        """The value of a JavaScript expression on the page."""
         found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         return found["result"].get("value")
 
     def look(self, *, width: int, dark: bool = False, scripts: bool = True) -> None:
-        """How wide the screen is, in CSS pixels, which colours are wanted, whether scripts run."""
+        """Set the screen width in CSS pixels, the colour scheme, and whether scripts run."""
         self.ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,

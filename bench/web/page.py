@@ -1,4 +1,4 @@
-"""The table for the terminal, and `report.html` with the latencies drawn."""
+"""The table for the terminal, and `report.html` with charts of the latencies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.report.style import CSS
 
 _WIDTH, _HEIGHT, _LEFT, _FOOT = 720, 240, 44, 34
 _SHARES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
-_LINES = ("", "6 3", "2 3", "10 4 2 4")  # told apart without colour
+_LINES = ("", "6 3", "2 3", "10 4 2 4")  # distinct without colour
 
 
 def table(result: Result) -> Iterator[str]:
@@ -33,7 +33,7 @@ def table(result: Result) -> Iterator[str]:
 
 
 def render(result: Result) -> str:
-    """A page that needs nothing from elsewhere."""
+    """A self-contained page."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width">',
