@@ -7,9 +7,9 @@
     for frame in framegate_client.connect():        # or with capture times
         ...
 
-It depends on NumPy alone and touches no OpenCV of the matcher's. The guard puts
-it on the import path of every matcher that it starts. Names are loaded when
-they are asked for: the guard's own processes need its errors and its ring, no more.
+It depends only on NumPy and does not change the matcher's OpenCV. The guard puts it on
+the import path of every matcher that it starts. Names are loaded at first use, because
+the guard's own processes need only its errors and its ring.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""`VideoCapture`: what takes the place of OpenCV's for a matcher behind the guard.
+"""`VideoCapture`: it replaces OpenCV's class for a matcher behind the guard.
 
-Every call that programs make on `cv2.VideoCapture` is here, with its types and its
-order. What differs, and why:
+It has every method of `cv2.VideoCapture` that programs call, with the same types and
+order. The differences, and the reasons:
 
 - A camera index, a device path or a URL means "the guard's camera"; there is no other.
 - `read` waits for the next *released* frame, however long that takes; see `on_block`.
 - `set` is refused in OpenCV's way, with False: the guard owns the camera.
 - `isOpened` is False once the stream has ended, so that blocked and over can be told apart.
-- No guard there is an error that says so; OpenCV would only not be opened.
+- If no guard runs, the constructor raises an error; in OpenCV only `isOpened` would be False.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from framegate_client.state import OVER, State
 BACKEND = "FRAMEGATE"
 _POS_MSEC, _POS_FRAMES, _WIDTH, _HEIGHT, _FPS = 0, 1, 3, 4, 5
 _CONVERT_RGB, _BUFFERSIZE = 16, 38
-_UNKNOWN = -1.0  # what OpenCV says of a property that its backend does not have
+_UNKNOWN = -1.0  # OpenCV's value for a property that its backend does not have
 _ON_BLOCK = ("wait", "return", "placeholder")
 
 _MOMENT_S = 0.1  # between placeholders
 
-_of_environment: Connection | None = None  # the one that the guard gave this process
+_of_environment: Connection | None = None  # the connection that the guard gave this process
 _in_use = threading.Lock()  # held by the capture that reads from it
 
 
@@ -75,7 +75,7 @@ class VideoCapture:
         self._timeout_s = {"return": 0.0, "placeholder": _MOMENT_S}.get(on_block, timeout_s)
         self._calls = threading.RLock()
         self._connection: Connection | None = None
-        self._mine = False  # the connection is this capture's own, or else the process's
+        self._mine = False  # True: this capture owns the connection; False: the process does
         self._raises = False
         self._grabbed: np.ndarray | None = None
         self._first_ns = self._last_ns = self._before_ns = 0
@@ -90,7 +90,7 @@ class VideoCapture:
         apiPreference: int = 0,
         params: Sequence[int] = (),
     ) -> bool:
-        """Release what is open and begin again with the newest frame; False where no guard is."""
+        """Release the connection and begin again with the newest frame; False if no guard runs."""
         self.release()
         try:
             self._connect(source)
@@ -106,7 +106,7 @@ class VideoCapture:
         return connection is not None and not connection.ended
 
     def release(self) -> None:
-        """Stop reading. The guard's own connection stays for a later `open` of this process."""
+        """Stop reading. The process keeps the guard's connection for a later `open`."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -175,13 +175,13 @@ class VideoCapture:
         """(True, frame), or (False, None) at the end of the stream or of the timeout.
 
         A frame is BGR, shape (H, W, 3); grey, shape (H, W), where the device record says so.
-        It is written into `image` and that is returned, if it has the frame's shape.
+        If `image` has the frame's shape, the frame is written into it and `image` is returned.
         """
         with self._calls:
             return self.retrieve(image) if self.grab() else (False, None)
 
     def grab(self) -> bool:
-        """Take the next released frame, to be had from `retrieve`; False as `read`."""
+        """Take the next released frame, which `retrieve` then returns; False as `read`."""
         with self._calls:
             connection = self._connection
             frame = None if connection is None else connection.read(self._timeout_s)
@@ -204,7 +204,7 @@ class VideoCapture:
     def retrieve(
         self, image: np.ndarray | None = None, flag: int = 0
     ) -> tuple[bool, np.ndarray | None]:
-        """The frame grabbed last, as often as it is asked for; (False, None) if there is none."""
+        """The frame that was grabbed last, at every call; (False, None) if there is none."""
         with self._calls:
             frame = self._grabbed
             if frame is None:
@@ -217,11 +217,11 @@ class VideoCapture:
     # properties
 
     def get(self, propId: int) -> float:
-        """Size, frames a second and position of what is released; -1.0 for all else.
+        """Size, frames a second and position of released frames; -1.0 for all other properties.
 
-        `CAP_PROP_FPS` is what the camera says, or what the last frames show. Position counts
-        the frames read here, its time goes by their capture. A live camera has no frame count.
-        A capture that is not opened gives 0.0.
+        `CAP_PROP_FPS` is the camera's value, or is measured from the last frames. The position
+        counts the frames read here; its time is their capture time. A live camera has no frame
+        count. A capture that is not opened gives 0.0.
         """
         connection = self._connection
         if connection is None:
@@ -243,7 +243,7 @@ class VideoCapture:
         return round(1e9 / between_ns, 2) if self._read > 1 and between_ns > 0 else 0.0
 
     def set(self, propId: int, value: float) -> bool:
-        """False: the camera is the guard's, and nothing about it is set from here."""
+        """Always False: the guard owns the camera, and a matcher cannot set its properties."""
         return False
 
     def getBackendName(self) -> str:
@@ -277,7 +277,7 @@ class VideoCapture:
 
     @property
     def connection(self) -> Connection:
-        """What frames come over.
+        """The connection that delivers the frames.
 
         Raises:
             MatcherError: this capture was released.

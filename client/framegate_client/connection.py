@@ -5,7 +5,7 @@
     async for frame in connect():      # the same under asyncio
         ...
 
-Where the guard starts the matcher, token and lane come in the environment
+If the guard starts the matcher, token and lane are in the environment
 (FRAMEGATE_TOKEN, FRAMEGATE_LANE), and with them the path of the guard's socket
 (FRAMEGATE_SOCKET) or, inside the sandbox, the number of a connected one
 (FRAMEGATE_FD), which serves one connection.
@@ -52,8 +52,8 @@ LANES = (
     "export",
     "view_masked",
 )
-_ANSWER_S = 5.0  # the guard's time to admit
-_ROOM_S = 1.0  # for the guard to take reports that wait
+_ANSWER_S = 5.0  # how long the guard may take to admit
+_ROOM_S = 1.0  # how long the guard may take to read waiting reports
 _MAX_WORD = 16 * 1024  # bytes of one message of the guard's
 _PR_SET_DUMPABLE = 4
 
@@ -63,7 +63,7 @@ class Frame(np.ndarray):
 
     captured_ns: int  # CLOCK_BOOTTIME nanoseconds
     epoch: int  # of the lease it was released under
-    sequence: int  # rises by one per released frame; a gap means frames this side was too slow for
+    sequence: int  # rises by one per released frame; a gap means that this side was too slow
 
     def __array_finalize__(self, source: Any) -> None:
         self.captured_ns = getattr(source, "captured_ns", 0)
@@ -96,7 +96,7 @@ class Connection:
         self.lane: str = name
         self.height, self.width = int(answer["height"]), int(answer["width"])
         self.channels = int(answer["channels"])  # 3, or 1 where the record releases grey
-        self.rate_hz = float(answer.get("rate_hz", 0.0))  # as the camera says; 0: it does not
+        self.rate_hz = float(answer.get("rate_hz", 0.0))  # the camera's value; 0: unknown
         self.ring = RingReader(fds[0])
         self._wake = fds[1]
         os.close(fds[0])
@@ -130,13 +130,13 @@ class Connection:
         return answer, array.array("i", rights[0][2])
 
     def read(self, timeout_s: float | None = None, *, copy: bool = True) -> Frame | None:
-        """The next released frame; None when the stream is over or the time has passed.
+        """The next released frame; None when the stream is over or after the timeout.
 
-        `ended` tells the two apart. Without a timeout it waits for as long as it takes.
-        The frame is the matcher's own copy. Without `copy` it is read where it lies,
-        which saves that copy: the guard overwrites it after as many more frames as the
-        ring has slots (eight, fewer for very large frames), and zeroes it on revoke. Ask
-        `intact` when done with it, and drop the result if the answer is no.
+        `ended` distinguishes the two. Without a timeout it waits without limit. The
+        frame is the matcher's own copy. Without `copy` it is a view into the ring, which
+        saves the copy: the guard overwrites it after as many more frames as the ring has
+        slots (eight, fewer for very large frames), and zeroes it on revoke. Call
+        `intact` after use, and discard the result if it returns False.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._reading:
@@ -161,7 +161,7 @@ class Connection:
             if wait_s is not None and wait_s <= 0:
                 if asked:
                     return None
-                wait_s = 0.0  # whoever never waits must hear of the end as well
+                wait_s = 0.0  # a caller that never waits must notice the end, too
             self._wait(wait_s)
             asked = True
         return None
@@ -170,7 +170,7 @@ class Connection:
         return self
 
     def __next__(self) -> Frame:
-        """The next released frame, waited for; leaves the guard when the stream is over."""
+        """Wait for the next released frame; disconnects when the stream is over."""
         frame = self.read()
         if frame is None:
             self.close()
@@ -181,7 +181,7 @@ class Connection:
         return self
 
     async def __anext__(self) -> Frame:
-        """As `__next__`, for asyncio: the loop goes on while nothing is released."""
+        """As `__next__`, for asyncio: other tasks run while no frame is released."""
         while True:
             frame = self.read(0.0)
             if frame is not None:
@@ -217,7 +217,7 @@ class Connection:
     @property
     def state(self) -> State:
         """Whether frames are released, and if not, why not and what to do: codes and plain text."""
-        if self._reading.acquire(blocking=False):  # else whoever reads hears what there is
+        if self._reading.acquire(blocking=False):  # otherwise the reading thread takes the messages
             try:
                 while not self._closed and not self._over and self._hear():
                     pass
@@ -226,11 +226,11 @@ class Connection:
         return self._state
 
     def placeholder(self) -> np.ndarray:
-        """A picture of the released size that says in words why nothing comes; see `state`."""
+        """A picture of the released size with the reasons why no frame is released; see `state`."""
         return placeholder(self.state, self.height, self.width, self.channels)
 
     def intact(self, frame: Frame) -> bool:
-        """Whether a frame read without `copy` was still whole and permitted just now."""
+        """Whether a frame read without `copy` is still complete and permitted now."""
         return self.ring.intact(frame.sequence)
 
     def compared(self, reference: str) -> None:
@@ -246,12 +246,12 @@ class Connection:
         self._say({"gallery": list(people)})
 
     def result(self, found: Mapping[str, Any]) -> None:
-        """Hand a result to the guard, which passes it on to where `[matcher] results` says.
+        """Hand a result to the guard, which sends it to the address in `[matcher] results`.
 
         Args:
-            found: `{"subject": DIGEST or None, "score": 0.93, "comparisons": 1}`; what each may
-                be depends on the lane, see `framegate_client.results`. About one a second passes;
-                the guard counts and drops what is more.
+            found: `{"subject": DIGEST or None, "score": 0.93, "comparisons": 1}`; the permitted
+                values depend on the lane, see `framegate_client.results`. About one result a
+                second passes; the guard counts and drops the others.
 
         Raises:
             UsageError: a field is missing, unknown, or not what the lane allows.
@@ -266,14 +266,14 @@ class Connection:
         try:
             try:
                 self._channel.send(data)
-            except BlockingIOError:  # the guard takes one message a turn
+            except BlockingIOError:  # the guard reads one message in each turn
                 select.select([], [self._channel], [], _ROOM_S)
                 self._channel.send(data)
         except OSError as err:
             raise MatcherError(f"the guard takes no report: {err}") from err
 
     def close(self) -> None:
-        """Leave, once; the guard releases nothing more to this matcher."""
+        """Disconnect; the guard releases nothing more to this matcher. Later calls do nothing."""
         if self._closed:
             return
         self._closed = True
@@ -314,7 +314,7 @@ class Connection:
 def connect(
     path: str | None = None, token: str | None = None, lane: str | Enum | None = None
 ) -> Connection:
-    """A connection to the guard, over which one iterates: released frames until the stream ends.
+    """A connection to the guard, which iterates over released frames until the stream ends.
 
     It also takes the matcher's reports: `compared(reference)` for each comparison,
     `gallery(people)` before the first frame of a lane that searches.

@@ -1,9 +1,9 @@
-"""A matcher that matches nothing: it counts the frames it receives.
+"""A matcher that compares no faces: it only counts the frames it receives.
 
     python -m framegate_client.counter OUT.json
 
 Writes `{"received": n, "captured_ns": [...], "received_ns": [...]}` when the
-stream ends or on SIGTERM. Demo and tests count releases here, at the matcher's end.
+stream ends or on SIGTERM. Demo and tests use it to count releases at the matcher's end.
 """
 
 from __future__ import annotations

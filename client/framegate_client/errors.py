@@ -1,4 +1,4 @@
-"""The errors that the client raises on purpose; the guard's own tree grows from the same root."""
+"""The errors that the client raises on purpose; the guard's errors have the same base class."""
 
 
 class GuardError(Exception):
@@ -10,8 +10,8 @@ class UsageError(GuardError):
 
 
 class MatcherError(GuardError):
-    """The matcher's side of the release channel broke its rules or went away."""
+    """The matcher's side of the release channel broke the protocol or disconnected."""
 
 
 class RingError(MatcherError):
-    """The release ring is not what it should be."""
+    """The release ring is invalid."""

@@ -2,9 +2,9 @@
 
     python -m framegate_client.gst "framegatesrc ! videoconvert ! autovideosink"
 
-`framegatesrc` stands for raw video as the guard releases it; the word may be left
-out. The pipeline ends with the stream; it stands still while nothing is released.
-The exit code is the pipeline's.
+`framegatesrc` is the source of the released raw video; the word may be left out. The
+pipeline ends with the stream, and waits while no frame is released. The exit code is
+the pipeline's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from framegate_client.errors import GuardError, UsageError
 
 LAUNCH = "gst-launch-1.0"
 SOURCE = "framegatesrc"
-_USUAL_HZ = 30.0  # where the camera does not say
+_USUAL_HZ = 30.0  # if the camera gives no rate
 
 
 def source(connection: Connection) -> str:
@@ -35,7 +35,7 @@ def source(connection: Connection) -> str:
 
 
 def command(connection: Connection, pipeline: str) -> list[str]:
-    """What to start for `pipeline`.
+    """The command line for `pipeline`.
 
     Raises:
         UsageError: nothing follows the source.
@@ -51,7 +51,7 @@ def command(connection: Connection, pipeline: str) -> list[str]:
 
 
 def environment(names: Mapping[str, str]) -> dict[str, str]:
-    """Of the pipeline: its list of plug-ins is kept where this process may write."""
+    """Environment of the pipeline: its list of plug-ins is stored where this process may write."""
     registry = os.path.join(tempfile.gettempdir(), "framegate-gst-registry.bin")
     return {"GST_REGISTRY": registry, "GST_REGISTRY_FORK": "no", **names}
 

@@ -1,11 +1,11 @@
-"""What a matcher may say of a comparison: one closed, small form for each kind of lane.
+"""Results of a comparison: one small, fixed form for each kind of lane.
 
     {"subject": DIGEST or None, "score": 0.93, "comparisons": 1}
 
-There is no field for text, lists or bytes, so that no template of a face fits in.
-`subject` is a person whom the matcher has reported before (`compared`, `gallery`);
-the guard passes on its first eight digits. A lane that identifies nobody has no
-subject and no comparisons. Both ends check by this one rule.
+There is no field for text, lists or bytes, so a result has no room for a face template.
+`subject` is a person whom the matcher has reported before (`compared`, `gallery`); the
+guard passes on its first eight digits. A lane that does not identify has no subject and
+no comparisons. Both ends use this module to check.
 """
 
 from __future__ import annotations

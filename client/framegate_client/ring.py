@@ -1,10 +1,10 @@
-"""The release ring as its reader sees it: where each number lies, and how to take a frame out.
+"""The release ring as its reader sees it: its layout, and how to read a frame.
 
-Layout, little endian: 64 bytes of ring header, then per slot 64 bytes of
-header and `frame_bytes` of pixels, rounded up to a cache line. Frame n lies in
-slot (n - 1) mod slots. A slot's sequence number is zero until its frame is
-published, so a reader that was overtaken notices. The guard writes it in
-`edge.frames.ring`; `include/framegate.h` reads the same from C.
+Layout, little endian: 64 bytes of ring header, then per slot 64 bytes of header and
+`frame_bytes` of pixels, rounded up to a cache line. Frame n lies in slot (n - 1) mod
+slots. A slot's sequence number is zero until its frame is published, so an overtaken
+reader notices it. `edge.frames.ring` writes the ring; `include/framegate.h` reads it in
+C.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def stride(frame_bytes: int) -> int:
 
 
 class Slot(NamedTuple):
-    """What a slot's header says of the frame in it; a named tuple, made for every frame."""
+    """The header of a slot; a named tuple, because one is made for every frame."""
 
     sequence: int  # 0: nothing is published here
     captured_ns: int
@@ -48,7 +48,7 @@ class RingReader:
     """The matcher's side: find the next frame, copy it out, check it was not overtaken."""
 
     def __init__(self, fd: int) -> None:
-        import numpy as np  # the guard imports this file for its numbers alone
+        import numpy as np  # the guard imports this file only for its constants
 
         size = os.fstat(fd).st_size
         self._map = mmap.mmap(fd, size, prot=mmap.PROT_READ)
@@ -61,11 +61,11 @@ class RingReader:
 
     @property
     def pixels(self) -> np.ndarray:
-        """Everything after the ring header, as the kernel shows it to this process."""
+        """All bytes after the ring header."""
         return self._bytes[HEADER_BYTES:]
 
     def skip_to_newest(self) -> None:
-        """Forget every frame published so far."""
+        """Skip every frame published so far."""
         (newest,) = NEWEST.unpack_from(self._map, NEWEST_AT)
         self._next = newest + 1
 
@@ -73,9 +73,9 @@ class RingReader:
         """The oldest frame not read yet as a private copy, or None.
 
         It is BGR, shape (H, W, 3), or grey, shape (H, W), as its slot's size says.
-        Frames that were overwritten or wiped before they could be read are
-        skipped; `Slot.sequence` shows the gap. Without `copy` it is a view into
-        the ring: good until the slot's next turn or a wipe, see `intact`.
+        Frames that were overwritten or wiped before they could be read are skipped;
+        `Slot.sequence` shows the gap. Without `copy` it is a view into the ring, valid
+        until the slot is overwritten or wiped; see `intact`.
         """
         (newest,) = NEWEST.unpack_from(self._map, NEWEST_AT)
         while self._next <= newest:
@@ -100,7 +100,7 @@ class RingReader:
         return None
 
     def intact(self, sequence: int) -> bool:
-        """Whether that frame still lies in its slot, neither overwritten nor wiped."""
+        """Whether that frame is still in its slot, neither overwritten nor wiped."""
         at = HEADER_BYTES + (sequence - 1) % self.slots * self._stride
         (there,) = NEWEST.unpack_from(self._map, at)
         return bool(there == sequence)

@@ -1,4 +1,4 @@
-"""Why nothing comes: what the guard says to a matcher that waits, and a picture that shows it.
+"""Why no frame is released: the guard's report to a waiting matcher, and a picture of it.
 
 connection.state.flowing          frames are released
 connection.state.reasons          (Reason("VIEW_COVERED", "Parts of ...", "Remove ..."), ...)
@@ -26,9 +26,9 @@ _CELL = (6, 4)  # of a letter with its gap, in pixels of the smallest size
 
 
 class Reason(NamedTuple):
-    """One reason why nothing comes."""
+    """One reason why no frame is released."""
 
-    code: str  # as `framegate explain CODE` knows it
+    code: str  # a code that `framegate explain CODE` explains
     text: str  # what happened
     advice: str  # what to do about it
 
@@ -56,7 +56,7 @@ OVER = State(False, (), over=True)
 
 
 def state_of(message: Any) -> State:
-    """The state in a message of the guard's, whatever of it makes sense."""
+    """The state in a message of the guard's; invalid parts are ignored."""
     if not isinstance(message, dict):
         return WAITING
     rows = message.get("reasons")
@@ -69,7 +69,7 @@ def state_of(message: Any) -> State:
 
 
 def placeholder(state: State, height: int, width: int, channels: int = 3) -> np.ndarray:
-    """A dark picture that says why nothing comes, for a screen that shows what the matcher sees.
+    """A dark picture with the reasons in words, for a screen that shows the matcher's frames.
 
     Returns:
         uint8, shape (height, width, 3), or (height, width) for one channel.

@@ -1,7 +1,7 @@
 """A disk in memory that can fail any call, fill up, or lose what was not synced.
 
-It keeps, beside what a reader sees, what a power cut would leave: a file's
-bytes up to its last sync, and a directory's names up to its last sync.
+It also keeps the state that a power cut would leave: a file's bytes up to its last
+sync, and a directory's names up to its last sync.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Disk(Files):
         return self._next_fd
 
     def after_power_cut(self, rng: random.Random) -> Disk:
-        """What is found at the next start: synced bytes and names, and perhaps some more."""
+        """The state at the next start: synced bytes and names, and perhaps some more."""
         names = {}
         for folder in {p.parent for p in [*self.live, *self.durable]}:
             above = {folder, *folder.parents} - {Path("/")}
@@ -146,7 +146,7 @@ class Disk(Files):
         return Disk(dict(found), dict(found), {p.parent for p in found})
 
     def after_crash(self) -> Disk:
-        """What the next process finds when only the process died."""
+        """The state for the next process if only the process ended."""
         found = {p: Inode(i.data, i.data) for p, i in self.live.items()}
         return Disk(dict(found), dict(found))
 

@@ -1,4 +1,4 @@
-"""A decider whose wall clock is set once a file is there, as the environment says.
+"""A decider whose wall clock jumps when a file appears; environment variables set how.
 
 Only the wall clock is replaced; everything else is the decider as it ships.
 """

@@ -1,4 +1,4 @@
-"""A decider whose scene model goes wrong once frames flow, as the environment says.
+"""A decider whose scene model fails once frames flow; environment variables set how.
 
 Only the model is replaced; everything else is the decider as it ships.
 """
@@ -31,7 +31,7 @@ BAD = {
 class Session:
     """Stands in for the model's session; good, then bad for as long as `BAD_MODEL` says."""
 
-    bad = 0  # readings of all sessions: one that is loaded afresh goes on as bad
+    bad = 0  # readings of all sessions, so that a reloaded session stays bad
     how, _, lasting = os.environ["BAD_MODEL"].partition("-")
     flowed = Path(os.environ["BAD_MODEL_LOADS"]).with_name("flowed")  # there once frames flowed
 
@@ -43,7 +43,7 @@ class Session:
                 self.flowed.write_text(str(BootClock().now_ns()))
             if self.how == "hang":
                 time.sleep(3600)
-            if self.how == "memory":  # a limit is met; what is asked for is not there
+            if self.how == "memory":  # a limit is reached; the allocation fails
                 resource.setrlimit(resource.RLIMIT_AS, (in_use(), resource.RLIM_INFINITY))
                 np.ones(1 << 26, np.uint8)
             if self.how == "slow":

@@ -1,7 +1,7 @@
-"""A host's hand on a board: builds packets, good and bad, and reads what comes back.
+"""A host for tests of a board: builds good and bad packets, and reads the answers.
 
-Used with `VirtualBoard` and with the firmware's C alike. Nothing here shares
-code with `session`, so that the two check one another.
+Used with `VirtualBoard` and with the firmware's C alike. This module shares no code
+with `session`, so that each checks the other.
 """
 
 from __future__ import annotations

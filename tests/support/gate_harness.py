@@ -122,7 +122,7 @@ class Harness:
         ipc.send(self.decider, encode_lease(dataclasses.replace(LEASE, **fields)))
 
     def deliver(self, picture: np.ndarray | None = None, **changes: int) -> list[Resolved]:
-        """Hand over one frame; returns the gate's last words on it and those before it."""
+        """Hand over one frame; returns the gate's verdicts on it and on the frames before it."""
         slot = self.sequence % 4
         self.expose(slot, picture)
         self.shoot(**{"slot": slot, **changes})
@@ -146,7 +146,7 @@ class Harness:
         self.pool.frame(slot, HEIGHT, WIDTH)[:] = self.picture if picture is None else picture
 
     def give_back(self) -> None:
-        """Say, as the decider, that whatever frame was lent as evidence is needed no more."""
+        """Return, as the decider, the frame that was lent as evidence."""
         for slot in range(4):
             ipc.send(self.decider, encode(Returned(slot)))
 
@@ -156,13 +156,13 @@ class Harness:
 
     def words(self) -> list[Resolved]:
         deadline_ns = self.clock.now_ns() + 80 * MS
-        while self.clock.now_ns() < deadline_ns:  # words are sent in batches, every 50 ms
+        while self.clock.now_ns() < deadline_ns:  # verdicts are sent in batches, every 50 ms
             self.gate.turn()
         batches = [data for data in ipc.drain(self.parent) if is_resolved(data)]
         return [word for batch in batches for word in decode_resolved(batch)]
 
     def close(self) -> None:
-        """Give back what does not close itself."""
+        """Close the descriptors that do not close themselves."""
         if self.matcher is not None:
             self.matcher.close()
         for memory in (self.pool, self.ring, self.beats):
@@ -177,7 +177,7 @@ class Harness:
         return frame is not None and bool((frame == self.released()).all())
 
     def released(self) -> np.ndarray:
-        """What a matcher gets of the good picture."""
+        """The good picture as the matcher receives it."""
         place = np.zeros(self.shaper.shape, np.uint8)
         self.shaper.write(self.picture, place, nothing(HEIGHT, WIDTH))
         return place

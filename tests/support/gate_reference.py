@@ -1,7 +1,7 @@
-"""What gate, queue, lease and ring must do, written as plainly as possible.
+"""A reference model of gate, queue, lease and ring, written as simply as possible.
 
-One list of frames and a few numbers; nothing is fast, nothing is shared with
-the product but the values it takes. Times are nanoseconds.
+One list of frames and a few numbers; the model is not fast, and shares only its input
+values with the product. Times are nanoseconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whole runs of a guard over a short clip: how one is planned, and what came of it."""
+"""Whole runs of a guard over a short clip: their plan and their results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan(kiosk: Site, *matcher: str, release: str = "bracketed") -> Plan:
 
 
 def quiet(line: str) -> None:
-    """What an operator would read is not what these tests are about."""
+    """These tests ignore the messages to the operator."""
 
 
 def released(decisions: list[FrameDecision]) -> list[FrameDecision]:
@@ -36,7 +36,7 @@ def released(decisions: list[FrameDecision]) -> list[FrameDecision]:
 def frames_through(
     chosen: Plan, enough: Callable[[int, list[FrameDecision]], bool]
 ) -> list[FrameDecision]:
-    """Run until it is enough, by how many frames a matcher got and what was decided."""
+    """Run until `enough` is true of the frames that a matcher got and of the decisions."""
     seen = 0
     with Guard(chosen, quiet) as guard, closing(Connection(*guard.environment.values())) as matcher:
         deadline = time.monotonic() + 30

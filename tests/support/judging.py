@@ -1,4 +1,4 @@
-"""A judge in a world of good evidence that a test may spoil."""
+"""A judge with good evidence, which a test may make bad."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class World:
         self.gate_answers = True
         self.docked = True
         self.refuse_permits = False  # a board that never acknowledges
-        self.released = 3  # what the gate says that it released under a lease
+        self.released = 3  # the number of frames that the gate reports as released under a lease
 
     def run(self, ns: int) -> list[Action]:
         """Let time pass in small steps; returns what the judge did meanwhile."""
@@ -102,11 +102,11 @@ class World:
                 self.carry_out(action)
 
     def imu(self, now_ns: int) -> tuple[Vector, Vector]:
-        """What the board feels: turning (rad/s) and acceleration (m/s^2)."""
+        """The board's readings: rotation (rad/s) and acceleration (m/s^2)."""
         return (0.001, 0.0, now_ns % 7 / 1e4), (0.0, 0.0, 9.8)
 
     def stop(self) -> list[Action]:
-        """End in good order; returns what the judge did for it."""
+        """Stop in good order; returns the judge's actions."""
         begun = len(self.done)
         while actions := self.judge.stop(self.now_ns):
             for action in actions:
@@ -114,7 +114,7 @@ class World:
         return self.done[begun:]
 
     def answer(self) -> None:
-        """The gate, which was late, says what it released under the newest revoked epoch."""
+        """Deliver the gate's late report on the newest revoked epoch."""
         messages = [a.message for a in self.done if isinstance(a, Tell)]
         epoch = next(m.epoch for m in reversed(messages) if isinstance(m, Revocation))
         self.judge.ended(Ended(epoch, self.released, self.now_ns, None, False, final=True))
@@ -154,6 +154,6 @@ def leases(actions: list[Action]) -> list[Lease]:
 
 
 def ends(actions: list[Action]) -> list[End]:
-    """The ends of permits among what is written."""
+    """The ends of permits among the log entries."""
     entries = [action.entry(STAMP) for action in actions if isinstance(action, Write)]
     return [entry for entry in entries if isinstance(entry, End)]

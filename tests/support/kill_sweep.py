@@ -2,9 +2,9 @@
 
     python -m tests.support.kill_sweep [--moments 50] [--until 3.0] [--process gate ...]
 
-For each process and each moment after its birth the daemon is started afresh and
-that process gets SIGKILL. Right is: the daemon lives, says in one line which
-process was lost and that everything is blocked, starts again, and ends with 0.
+For each process and each time after its start, a new daemon is started and that process
+gets SIGKILL. The expected result: the daemon keeps running, reports in one line the
+lost process and that everything is blocked, starts again, and ends with 0.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ WAIT_S = 20.0
 
 @dataclass(frozen=True)
 class Found:
-    """What came of one kill."""
+    """The result of one kill."""
 
     process: str
     delay_s: float
     killed: bool
-    wrong: str  # empty if all was right
+    wrong: str  # empty if there was no fault
 
 
 def child(run: Daemon, module: str, wait_s: float = WAIT_S) -> int:
@@ -59,7 +59,7 @@ def child(run: Daemon, module: str, wait_s: float = WAIT_S) -> int:
 
 
 def kill_once(place: Site, process: str, delay_s: float) -> Found:
-    """Start a daemon, kill one process `delay_s` after its birth, and see what the daemon does."""
+    """Start a daemon, kill one process `delay_s` after its start, and check the daemon."""
     with daemon(place) as run:
         pid = child(run, MODULES[process])
         time.sleep(delay_s)
@@ -80,7 +80,7 @@ def kill_once(place: Site, process: str, delay_s: float) -> Found:
 
 
 def _judge(run: Daemon, process: str) -> str:
-    """Wait until the loss is said; what is wrong otherwise."""
+    """Wait until the daemon reports the loss; returns the fault otherwise."""
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
         if run.process.poll() is not None:
@@ -96,13 +96,13 @@ def _last(run: Daemon) -> str:
 
 
 def _raised(text: str) -> str:
-    """What the first traceback ends with: its first line that is not indented."""
+    """The last line of the first traceback: its first line that is not indented."""
     lines = text.partition("Traceback")[2].splitlines()[1:]
     return next((line for line in lines if not line.startswith(" ")), "cut short")
 
 
 def sweep(place: Site, processes: list[str], moments: int, until_s: float) -> list[Found]:
-    """Every process at evenly spread moments from its birth on."""
+    """Every process at evenly spread times from its start on."""
     step_s = until_s / max(1, moments - 1)
     found = []
     for process in processes:
@@ -115,7 +115,7 @@ def sweep(place: Site, processes: list[str], moments: int, until_s: float) -> li
 
 
 def main(argv: list[str]) -> int:
-    """0 if every kill was taken as it should be."""
+    """0 if every kill had the expected result."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.kill_sweep", description=__doc__)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--until", type=float, default=3.0, help="seconds after the birth")

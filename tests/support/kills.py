@@ -1,18 +1,18 @@
-"""Kills, stops and cuts the whole running guard, and reads the interlock line itself.
+"""Kills or stops parts of a running guard, or cuts its line, and reads the interlock line itself.
 
     python -m tests.support.kills --rounds 28 --log kills.jsonl      308 runs on the emulated board
 
-One run: a guard with camera, matcher and board reaches its permit; one of its
-processes is killed or stopped, or the line to the board is cut. Three times are
-taken, all from the blow. *Promised*: when the last lease that went over the wire
-ends, by its own life; what the guard answers for. *Board*: when the board
-lowered the line, in its own time since it took that lease. *Pin*: when the pin
-of the emulated GPIO block fell, by this machine's clock; on a busy machine the
-whole emulator may stand still for a while in between, so this one is reported.
-After that the line must stay down for good, whatever still came over the wire.
+One run: a guard with camera, matcher and board reaches its permit; one of its processes
+is killed or stopped, or the line to the board is cut. Three times are measured, all
+from this fault. *Promised*: when the last lease on the wire ends, by its own life; the
+guard is responsible for this one. *Board*: when the board lowered the line, in its own
+time since it received that lease. *Pin*: when the pin of the emulated GPIO block fell,
+by this machine's clock. On a busy machine the whole emulator may pause in between, so
+this time is only reported. After that the line must stay down, for all packets that
+still arrive.
 
-With `--log` each run is written down at once; started again with the same file,
-it goes on where it stopped. Ctrl-C prints the table of what there is.
+With `--log` each run is saved at once; started again with the same file, the command
+continues where it stopped. Ctrl-C prints the table so far.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ TRIES = 3
 
 
 class NotReady(AssertionError):
-    """The guard never reached a lasting permit, so nothing was struck."""
+    """The guard never reached a lasting permit, so no fault was caused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """What one run showed; times are ms from the blow, None if the line never fell."""
+    """The result of one run; times are ms from the fault, None if the line never fell."""
 
     target: str
     how: str
@@ -104,7 +104,7 @@ class Wiretap:
         return [chunk]
 
     def cut(self, chunk: bytes) -> list[bytes]:
-        """Still listens to the board, and lets nothing through."""
+        """Reads from the board, but passes nothing on."""
         self.to_host(chunk)
         return []
 
@@ -116,7 +116,7 @@ class Wiretap:
                 yield packet
 
     def end_ns(self, fallen_ns: int) -> int:
-        """When the leases end that passed before the line fell; later ones raised nothing."""
+        """When the leases that passed before the line fell end; later ones raised nothing."""
         end_ns = 0
         for _, at_ns, life_ns in self._leases:
             if at_ns <= fallen_ns:
@@ -124,7 +124,7 @@ class Wiretap:
         return end_ns
 
     def fallen_ns(self) -> int | None:
-        """When the line last fell: the lease's passing, and from there on board time."""
+        """When the line last fell: the time when the lease passed, plus board time from then on."""
         fall = None
         for before, after in itertools.pairwise(self._states):
             if before.permitted and not after.permitted:
@@ -188,13 +188,13 @@ def kill_once(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
             tap.to_board, tap.to_host = faults.drop(), wire.cut
         else:
             os.kill(pid, getattr(signal, how))
-        time.sleep(1.0)  # far beyond the limit; what happens meanwhile is the point
+        time.sleep(1.0)  # far beyond the limit, to see whether the line rises again
         after = [change for change in rig.changes() if change[0] >= struck_ns]
         if not after and not rig.wait_line(True, 0):
             raise NotReady("the permit ended by itself just before the blow")
         stays_down = bool(after) and not after[-1][1] and not rig.wait_line(True, 0.2)
         falls = [t_ns for t_ns, level in after if not level]
-        board_ns = wire.fallen_ns() or (falls[-1] if falls else None)  # reset: it told nothing
+        board_ns = wire.fallen_ns() or (falls[-1] if falls else None)  # reset: it reported nothing
         end_ns = wire.end_ns(falls[-1] if falls else clock.now_ns())
         blow = Blow(
             target,
@@ -211,7 +211,7 @@ def kill_once(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
 
 
 def _steady(rig: Rig) -> None:
-    """Wait until the permit has lasted: what the blow breaks must have been whole."""
+    """Wait until the permit has lasted, so that the fault ends a stable permit."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         count = len(rig.changes())
@@ -229,7 +229,7 @@ def kiosk(folder: Path) -> guards.Site:
 
 
 class Log:
-    """Runs written down as they end, so that a long session may be cut short and go on."""
+    """Saves each run as it ends, so that a long session may be interrupted and continued."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -248,7 +248,7 @@ class Log:
                 file.write(json.dumps(asdict(blow)) + "\n")
 
     def due(self, rounds: int) -> list[tuple[str, str]]:
-        """What is still to be struck, in turn."""
+        """The faults that are still to be caused, in order."""
         done = Counter((blow.target, blow.how) for blow in self.blows)
         return [blow for turn in range(rounds) for blow in BLOWS if done[blow] <= turn]
 
@@ -261,7 +261,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, metavar="FILE", help="write each run; go on from there")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, too, nothing is left behind
+    for number in (signal.SIGINT, signal.SIGTERM):  # clean up in the background, too
         signal.signal(number, signal.default_int_handler)
     log = Log(args.log)
     cut_short = False
@@ -304,8 +304,8 @@ def _kill_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
 
 
 def _kill_retrying(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
-    """A guard that a busy machine kept from its permit is started anew; a blow is never struck
-    twice."""
+    """If a busy machine kept the guard from its permit, start it again; never repeat a
+    fault."""
     for _ in range(TRIES - 1):
         try:
             return kill_once(rig, site, target, how)

@@ -1,4 +1,4 @@
-"""What a mutant is judged by: recorded lives of the Python board, common and rare."""
+"""The traces that judge a mutant: recorded runs of the Python board, common and rare."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MakeBoard = Callable[[bytes, int, int], Any]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One life: how the board was made, and each step with what it said and showed."""
+    """One run: the board's settings, and each step with its packets and its state."""
 
     start_us: int
-    tx_sequence: int  # the board has spoken this often before
+    tx_sequence: int  # the board has sent this many packets before
     steps: tuple[tuple[Step, bytes, bool], ...]
 
 
 class _Recorder:
-    """Stands between a `Host` and a board and notes every step."""
+    """Sits between a `Host` and a board and records every step."""
 
     def __init__(self, board: Any) -> None:
         self._board = board
@@ -67,7 +67,7 @@ class _Recorder:
 
 
 def record(make: MakeBoard) -> list[Trace]:
-    """Every trace, as the given board lives it; the rare ones first, they are short."""
+    """Every trace on the given board; the rare ones first, because they are short."""
     traces = [_scripted(make, start_us, 0, script) for start_us, script in _SCRIPTS]
     traces.append(_scripted(make, 0, packets.MAX_SEQUENCE - 6, _last_words))
     for seed in range(LIVES):
@@ -77,7 +77,7 @@ def record(make: MakeBoard) -> list[Trace]:
 
 
 def differs(traces: list[Trace], make: MakeBoard) -> bool:
-    """Whether the board says or shows anything else in any trace."""
+    """Whether the board's packets or state differ in any trace."""
     for trace in traces:
         board = _spoken(make(ROOT, BOOT_ID, trace.start_us), trace.tx_sequence)
         for step, sent, line in trace.steps:
@@ -87,7 +87,7 @@ def differs(traces: list[Trace], make: MakeBoard) -> bool:
 
 
 def vectors_differ(ffi: Any, lib: Any) -> bool:
-    """Whether hashes of published and of all short lengths come out otherwise."""
+    """Whether hashes of the published test vectors or of any short input differ."""
     state, digest, key = ffi.new("fg_sha256 *"), ffi.new("uint8_t[32]"), ffi.new("fg_key *")
     for size in (*range(130), 1000):
         text = bytes(i * 7 & 0xFF for i in range(size))
@@ -104,7 +104,7 @@ def vectors_differ(ffi: Any, lib: Any) -> bool:
 
 
 def _overruns(ffi: Any, lib: Any) -> bool:
-    """Whether anything is written behind what was asked for."""
+    """Whether anything is written beyond the requested length."""
     room = ffi.new("uint8_t[]", b"\xee" * 128)
     for size in (0, 1, 2, 4, 8):
         lib.fg_put(room, 0, size)
@@ -121,7 +121,7 @@ def _overruns(ffi: Any, lib: Any) -> bool:
 
 
 def _partial_take_differs(ffi: Any, lib: Any) -> bool:
-    """Whether what waits comes out otherwise when it is taken in pieces."""
+    """Whether the waiting bytes differ if they are read in pieces."""
     board = CBoard((ffi, lib), ROOT, BOOT_ID)
     expected = bytes(range(200))
     for room in (1, 7, 199, 200, 250):
@@ -282,7 +282,7 @@ def _limits(host: Host) -> None:
 
 
 def _full(host: Host) -> None:
-    """Nobody takes what the board says, in one step of many packets."""
+    """Nothing reads the board's output during one step with many packets."""
     host.ready()
     wire = b""
     for _ in range(40):
@@ -299,7 +299,7 @@ def _full(host: Host) -> None:
 
 
 def _brim(host: Host) -> None:
-    """What waits to go out fills its room to the last byte, and then by one packet too many."""
+    """The output buffer fills to its last byte, and then gets one packet too many."""
     host.ready()
     for more in (0, 1):
         wire = b""
@@ -311,7 +311,7 @@ def _brim(host: Host) -> None:
 
 
 def _unsensed(host: Host) -> None:
-    """No sensor has spoken yet."""
+    """No sensor has sent a reading yet."""
     host.hello()
     host.lease()
     host.pass_ms(30, sense=False)
@@ -321,7 +321,7 @@ def _unsensed(host: Host) -> None:
 
 
 def _in_the_last_moment(host: Host) -> None:
-    """Bytes or a reading come in the very turn in which the lease ends, before a tick."""
+    """Bytes or a reading arrive in the turn in which the lease ends, before a tick."""
     host.ready()
     for decision, gap_us in ((1, 9999), (2, 10_000), (3, 10_001)):
         host.lease(decision=decision, life_ms=10)
@@ -335,7 +335,7 @@ def _in_the_last_moment(host: Host) -> None:
 
 
 def _other_decision(host: Host) -> None:
-    """Use of another decision than the one in force is claimed."""
+    """The host claims to use a decision that is not in force."""
     host.ready()
     for _ in range(5):
         host.lease(decision=1)

@@ -2,11 +2,10 @@
 
     python -m tests.support.mutants              print the survivors; 1 if one is not listed
 
-All mutants are compiled into one library and switched by number, so a thousand
-of them cost one build. A mutant is killed when the board it makes differs from
-its Python twin in anything it says or shows, crashes or hangs. Survivors that
-change nothing a host or the line could ever see are listed in `mutants.json`
-with the reason.
+All mutants are compiled into one library and switched by number, so a thousand of them
+cost one build. A mutant is killed if its board's packets or state differ from those of
+its Python twin, or if it crashes or hangs. `mutants.json` lists the survivors that a
+host or the line can never notice, with the reason.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: where, and what it made of what."""
+    """One change: its place, the original text and the new text."""
 
     number: int
     where: str  # function
@@ -77,7 +76,7 @@ class Mutant:
 
 
 class Mutator(c_ast.NodeVisitor):
-    """Puts every change beside its original, behind `fg_mutant == number`."""
+    """Adds every change next to its original, behind `fg_mutant == number`."""
 
     def __init__(self) -> None:
         self.mutants: list[Mutant] = []
@@ -144,7 +143,7 @@ class Mutator(c_ast.NodeVisitor):
     def _expression(self, node: Any) -> Any:
         if isinstance(node, c_ast.BinaryOp):
             text = self._text.visit(node)
-            if text == "at - payload":  # a difference of pointers has no sum
+            if text == "at - payload":  # a difference of pointers has no matching sum
                 return node
             node.left = self._expression(node.left)
             node.right = self._expression(node.right)

@@ -1,4 +1,4 @@
-"""A guard's end of the socket to the matcher, without the guard: it plays frames to whoever comes.
+"""A guard's end of the socket to the matcher, without the guard: it plays frames to a client.
 
 It is the product's own endpoint and ring in a thread of the test, so that a client
 library can be tried without cameras, records or processes.
@@ -97,13 +97,13 @@ class Player:
                 self._stop.wait(0.001)
 
     def capture(self, *arguments: Any, **options: Any) -> VideoCapture:
-        """A capture of the environment's camera; the frames begin when it is there."""
+        """A capture of the environment's camera; the frames begin once it is connected."""
         made = VideoCapture(*arguments, **options)
         self.begin.set()
         return made
 
     def begin_when_mapped(self, pid: int) -> None:
-        """Begin as soon as that process reads what is released from then on."""
+        """Begin as soon as that process reads released frames."""
         while Path(f"/proc/{pid}").exists():
             try:
                 mapped = "framegate-ring" in Path(f"/proc/{pid}/maps").read_text()

@@ -111,7 +111,7 @@ def still(view: View, count: int, seed: int = 0) -> Iterator[View]:
 
 
 def lived_in(view: View, count: int, seed: int = 0) -> Iterator[View]:
-    """`count` frames of a fixed camera in a room in use: the light breathes, a curtain sways."""
+    """`count` frames of a fixed camera in a room in use: the light varies, a curtain moves."""
     rng = np.random.default_rng([seed, 5])
     rows, cols = view.shape[:2]
     grains = rng.normal(0.0, NOISE_SIGMA, (4, *view.shape)).round().astype(np.int16)

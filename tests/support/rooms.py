@@ -1,16 +1,16 @@
-"""Controlled recordings nobody tuned to: real people cut out and put into other rooms.
+"""Controlled recordings that no limit was tuned on: real people, cut out and put into other rooms.
 
     python -m tests.support.rooms --data ../shared/data --out /tmp/rooms --part tried
     framegate evaluate /tmp/rooms --splices 0
 
 Two people come from the footage: a woman before a green screen, and a woman seen from
 behind who walks through a room. They are put, at a scale and a place, into photographs
-of private rooms and into rendered ones, which get a camera's noise, breathing light and
+of private rooms and into rendered ones, which get a camera's noise, varying light and
 compression. The rest are the footage's own rooms cut to another shape, mirrored, lit
 and compressed anew. The same name gives the same pixels.
 
-`HELD` names the third that is not to be looked at while anything is tuned; `--part held`
-makes it. Every recording but those named standing begins with the empty place.
+`HELD` names the third that must not be used for tuning; `--part held` makes it. Every
+recording but those named standing begins with the empty place.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Recipe:
     name: str
     size: tuple[int, int]  # width and height in pixels
     place: str  # "photo:FILE", "rendered:SEED" or "video:NAME"
-    person: str = ""  # "woman", "back" or nobody
+    person: str = ""  # "woman", "back" or empty for no person
     tall: float = 1.0  # of the person's picture, as a share of this picture's height
     x: float = 0.5  # of the person's middle, as a share of the width
     stays: bool = False  # there from the first frame to the last, and hardly moves
@@ -49,7 +49,7 @@ class Recipe:
     noise: float = 1.5  # grey levels
     quality: int = 90  # JPEG
     mirrored: bool = False
-    true_causes: str = ""  # what rightly blocks it, for the manifest
+    true_causes: str = ""  # the causes that correctly block it, for the manifest
 
 
 def _breathing(number: int) -> float:

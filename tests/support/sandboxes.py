@@ -58,7 +58,7 @@ def in_sandbox(
 
 
 def report_of(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """What the program said of its attempts."""
+    """The program's report on its attempts."""
     assert run.returncode == 0, run.stderr
     found: dict[str, str] = json.loads(run.stdout)
     return found

@@ -1,7 +1,7 @@
-"""Random lives of a board: packets good and bad, readings and time, from one seed.
+"""Random runs of a board: good and bad packets, readings and time, from one seed.
 
-`play` runs one life on any number of boards at once and returns what each of
-them showed after every step; equal boards show equal things.
+`play` executes one run on any number of boards at once and returns the state of each
+after every step; equal boards have equal states.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Step:
 
 
 def apply(board: Any, step: Step) -> tuple[bytes, bool]:
-    """Do one step; what the board then says and shows."""
+    """Do one step; returns the board's packets and state."""
     if step.data is not None:
         board.receive(step.data, step.now_us)
     elif step.reading is not None:
@@ -42,7 +42,7 @@ def apply(board: Any, step: Step) -> tuple[bytes, bool]:
 
 
 class Life:
-    """Chooses steps; hears the first board's answers, as an attacker on the line would."""
+    """Chooses steps; reads the first board's answers, like an attacker on the line."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -194,7 +194,7 @@ class Life:
 
 
 def play(seed: int, oracle: Any) -> Iterator[tuple[Step, bytes, bool]]:
-    """Run the life of `seed` on `oracle`; each step with what it said and showed."""
+    """Execute the run of `seed` on `oracle`; returns each step with its packets and state."""
     life = Life(seed)
     for step in life.steps():
         sent, line = apply(oracle, step)

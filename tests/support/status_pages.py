@@ -1,4 +1,4 @@
-"""Snapshots for the status page, and what a visitor reads of it."""
+"""Snapshots for the status page, and helpers that read the page."""
 
 from __future__ import annotations
 

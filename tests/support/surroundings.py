@@ -1,4 +1,4 @@
-"""A module that tells what its process is made of, and a folder that would get into it."""
+"""A module that reports the imports of its process, and a folder that tries to be imported."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def killed_once(place: str) -> str:
-    """Kills its own worker the first time it is asked: until there is a file of that name."""
+    """Kills its own worker at the first call, which makes a file of that name."""
     mark = Path(place)
     if not mark.exists():
         mark.touch()
