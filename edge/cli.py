@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _reader_gone() -> bool:
-    """Whether whoever read this process's standard output has gone away."""
+    """Whether the reader of this process's standard output has closed it."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), select.POLLOUT)
     return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -14,7 +14,7 @@ import os
 from enum import Enum
 
 NEVER_NS = 1 << 62  # age of a process that has not beaten yet
-_AHEAD_NS = 50_000_000  # whoever asks may have been held up since it looked at the clock
+_AHEAD_NS = 50_000_000  # the caller may have been delayed since it read the clock
 _SLOT = 64  # one cache line a process
 _MODEL = 5  # slot after the last role
 
@@ -42,7 +42,7 @@ class Beats:
 
     @classmethod
     def create(cls) -> Beats:
-        """A fresh page in which nobody has beaten."""
+        """A new page without heartbeats."""
         fd = os.memfd_create("framegate-beats", os.MFD_CLOEXEC)
         os.ftruncate(fd, mmap.PAGESIZE)
         return cls(fd)

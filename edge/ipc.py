@@ -1,8 +1,8 @@
 """Message sockets between the guard's own processes.
 
-Every channel is SOCK_SEQPACKET: the kernel keeps order and message bounds.
-Nothing here waits: a full queue or an empty one is an answer. Whoever has to
-act on a lost message counts it.
+Every channel is SOCK_SEQPACKET: the kernel keeps order and message bounds. No call here
+waits: a full or an empty queue is a normal result. The process that must act on a lost
+message counts it.
 """
 
 from __future__ import annotations

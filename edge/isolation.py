@@ -1,4 +1,4 @@
-"""Starting Python and tools so that nothing of whoever starts them gets in.
+"""Starts Python and tools so that the caller's environment cannot add code to them.
 
 A Python that is started the usual way imports from the current folder and from
 `PYTHONPATH`, and every program loads the libraries that `LD_PRELOAD` names. The

@@ -17,7 +17,7 @@ from firmware_bridge.session import Session, Trouble
 from firmware_bridge.virtual.sensors import Veto
 
 STATUS_NS = 40 * MS  # the decider hears at least every 50 ms
-GAP_NS = 100 * MS  # a loop that stood still this long trusts nothing it had waiting
+GAP_NS = 100 * MS  # after a pause this long, the loop discards what was waiting
 GAP_REPORT_NS = 500 * MS
 PATIENCE_NS = 300 * MS  # for the board to follow a claim
 
@@ -63,7 +63,7 @@ class Bridge:
         self._session.restart()
 
     def paused(self, now_ns: int) -> None:
-        """The loop stood still: what waited meanwhile is not fresh."""
+        """Handle a pause of the loop: what arrived meanwhile is not fresh."""
         self._gap_ns = now_ns
         self._drop_claim()
         self._session.restart()
@@ -84,7 +84,7 @@ class Bridge:
             self._revoking = False
 
     def hear_board(self, data: bytes, now_ns: int) -> list[Message]:
-        """Take bytes from the port; returns what the decider should hear."""
+        """Take bytes from the port; returns the messages for the decider."""
         heard: list[Message] = list(self._session.receive(data, now_ns))
         status = self._session.status
         if status is not None and self._claim is not None:
@@ -101,7 +101,7 @@ class Bridge:
         if session.greeting is None:
             self._revoked_sequence = 0
             if self._acknowledged:
-                self._drop_claim()  # what was permitted is over; the decider has to ask again
+                self._drop_claim()  # the permit is over; the decider must claim again
             return out
         if self._floors is not None:
             out += session.floors(self._floors, now_ns)
@@ -121,7 +121,7 @@ class Bridge:
         return out
 
     def revoke(self, now_ns: int) -> bytes:
-        """The last word to the board before the bridge ends."""
+        """The last bytes to the board before the bridge ends."""
         return self._session.lease(0, 0, releasing=False, now_ns=now_ns)
 
     def to_decider(self, now_ns: int) -> BoardStatus | None:

@@ -81,7 +81,7 @@ class Loop:
             ipc.send(self._decider, messages.encode(status))
 
     def wait(self) -> None:
-        """Sleep until the decider has a word, at most one turn."""
+        """Sleep until the decider sends a message, at most one turn."""
         select.select([self._decider], [], [], TURN_MS / 1000)
 
     def end(self, now_ns: int) -> None:
@@ -120,7 +120,7 @@ class Loop:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until the decider is gone; 2 if the port or key cannot be used."""
+    """Run until the decider disconnects; 2 if the port or key cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m firmware_bridge.process")
     parser.add_argument("--port", required=True)
     parser.add_argument("--baud", type=int, default=BAUD)

@@ -33,7 +33,7 @@ _SENT = 64  # packets whose sending time is remembered
 
 
 class Trouble(Enum):
-    """What was lately wrong with what arrived."""
+    """Recent faults in the received bytes."""
 
     KEY = "key"
     VERSION = "version"
@@ -43,7 +43,7 @@ class Trouble(Enum):
 
 @dataclass(slots=True)
 class Counters:
-    """What came and went; for status and logs only."""
+    """Counts of received and sent packets; for status and logs only."""
 
     received: int = 0
     noise: int = 0
@@ -164,7 +164,7 @@ class Session:
         )
 
     def packet(self, kind: int, payload: bytes, now_ns: int) -> bytes:
-        """A well-sealed packet of any kind, to see what the board makes of it."""
+        """A correctly sealed packet of any kind, to test the board's answer."""
         if self.greeting is None or self.exhausted:
             return b""
         self._tx_sequence += 1
@@ -248,7 +248,7 @@ class Session:
         return None
 
     def _ungreeted(self, packet: Packet, now_ns: int) -> None:
-        """Before a greeting nothing counts, but a refusal may tell why none comes."""
+        """Before a greeting no packet counts, but a refusal may give the reason why none comes."""
         if packet.kind == Kind.REFUSED.value:
             self.last_refused = payloads.Refused.unpack(packet.payload)
             if self.last_refused.refusal is Refusal.VERSION:

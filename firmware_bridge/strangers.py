@@ -1,4 +1,4 @@
-"""Recognises serial devices that are not a board, so that nobody looks for a broken cable."""
+"""Recognises serial devices that are not a board, so that the message names the true cause."""
 
 from __future__ import annotations
 

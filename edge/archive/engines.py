@@ -70,7 +70,7 @@ def _local(
                 for done in as_completed(waiting):
                     result = done.result()
                     yield left.pop(waiting[done]), result
-            except BrokenProcessPool:  # of all that were under way nobody knows: they run again
+            except BrokenProcessPool:  # the state of all running tasks is unknown: they run again
                 continue
         break
     for task in left.values():

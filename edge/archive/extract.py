@@ -35,7 +35,7 @@ def extract(
     """Look at every frame of an open recording.
 
     Raises:
-        ModelError: a model failed, so that nobody can say what the recording shows.
+        ModelError: a model failed, so the content of the recording is unknown.
         RecordError: the recording has no frame.
     """
     fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED

@@ -126,7 +126,7 @@ class Tape:
 
 
 class TapeFrame(NamedTuple):
-    """What stands for a picture in a replay of a tape."""
+    """The substitute for a picture in a replay of a tape."""
 
     number: int
     shape: tuple[int, int, int]

@@ -47,7 +47,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of one task."""
+    """The result of one task."""
 
     place: Path  # of the tape or the decisions
     frames: int = 0

@@ -1,8 +1,8 @@
 """The clerk: writes a run's entries in order, thinned out by `Throttle`.
 
-The guard's decider and a replay both keep their log through one of these. What
-could not be written waits and is written once the log is well again, but for a
-permit: nothing rests on one that was not recorded.
+The guard's decider and a replay both keep their log through one of these. An entry that
+could not be written waits until the log works again. A permit does not wait: a permit
+that was not recorded has no effect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNWRITTEN_MAX = 256  # entries that may wait for a log that failed
 
 
 class Clerk:
-    """One run's pen; see `AuditLog` for the errors."""
+    """The writer of one run's entries; see `AuditLog` for the errors."""
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log

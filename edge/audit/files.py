@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge import files
 
-# The log's own files: none is a link, and a pipe in the place of one is not waited for.
+# The log's own files: links are refused, and opening a pipe in their place does not wait.
 _OWN = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

@@ -155,7 +155,7 @@ class AuditLog:
         """Write one entry and return its index; `durable` syncs before returning.
 
         Raises:
-            AuditError: it could not be written; nothing may rest on it.
+            AuditError: it could not be written and has no effect.
         """
         if self._closed:
             raise AuditError("the audit log is closed")
@@ -353,7 +353,7 @@ class AuditLog:
         return grown.size - 1
 
     def _forget_last(self) -> None:
-        """Take back the entry whose sync failed: nobody relies on it."""
+        """Remove the entry whose sync failed; it has had no effect."""
         self._tail.pop()
         self._tree = self._synced.copy()
         for data in self._tail:

@@ -44,7 +44,7 @@ MAX_ENTRY_BYTES = 8192
 
 
 class Kind(Enum):
-    """What an entry tells."""
+    """The kind of an entry."""
 
     START = "start"  # the guard began, blocked
     PERMIT = "permit"  # frames may be released from here on
@@ -99,7 +99,7 @@ class Handing(Enum):
     AUTHORISATION = "authorisation"
     WITHDRAWAL = "withdrawal"
     OPT_OUT = "opt_out"
-    REFUSED = "refused"  # unsigned, of nobody trusted, or not what it should be
+    REFUSED = "refused"  # unsigned, not by a trusted key, or invalid
 
 
 class Incident(Enum):
@@ -206,7 +206,7 @@ class Floor(Entry):
 class Token(Entry):
     kind = Kind.TOKEN
     handing: Handing
-    digest: Digest32  # SHA-256 of what was handed in: it names nobody
+    digest: Digest32  # SHA-256 of the file that was handed in: it identifies no person
 
 
 @dataclass(frozen=True, slots=True)

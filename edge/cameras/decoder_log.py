@@ -1,4 +1,4 @@
-"""What FFmpeg says while OpenCV reads: the one place where a failed picture shows.
+"""FFmpeg's log while OpenCV reads: the only sign of a picture that failed to decode.
 
 `VideoCapture.read` returns True and its last picture again where FFmpeg cannot
 convert a frame (interlaced video, for one), skips damaged packets without a

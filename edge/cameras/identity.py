@@ -12,7 +12,7 @@ NO_TIME_NS = 0  # a frame whose source was to date it and did not: it is never r
 
 @dataclass(frozen=True, slots=True)
 class CameraIdentity:
-    """What tells one camera from another; pinned at enrolment."""
+    """The properties that identify a camera; pinned at enrolment."""
 
     kind: str  # "v4l2", "stream", "pipeline", "picamera2" or "virtual"
     driver: str = ""

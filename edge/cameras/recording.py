@@ -33,7 +33,7 @@ _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a recording's pictures."""
+    """The result of decoding a recording's pictures."""
 
     decoded: int = 0
     unconverted: int = 0  # decoded, but in a form that cannot be converted: interlaced

@@ -241,7 +241,7 @@ def _after_pruned(
 
 
 def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
-    """From the published tiles alone, as whoever serves them could."""
+    """From the published tiles alone, as a server of these files could."""
     from edge.audit.proofs.consistency import prove_consistency
     from edge.audit.proofs.tiled import roots_of, size_of
 
@@ -401,7 +401,7 @@ def _say_pruned(found: Verified) -> None:
 
 
 def _line(index: int, fields: dict[str, Any]) -> str:
-    """One entry for the eye: index, time, kind, then what is its own."""
+    """One entry as text: index, time, kind, then its own fields."""
     stamp = {"kind", "boot_id", "mono_ns", "wall", "camera", "policy"}
     own = " ".join(f"{k}={_plain(v)}" for k, v in fields.items() if k not in stamp)
     return f"{index:>6}  {fields['wall']}  {fields['kind']:<12}  {own}".rstrip()

@@ -130,7 +130,7 @@ class KeyStore:
         """See that a second holder signed a view that does not look like a private interior.
 
         Raises:
-            SignatureError: nobody did, or nobody who is trusted for it.
+            SignatureError: there is no such signature, or none by a trusted key.
         """
         own = self.record_verifier().text
         seconds = [key for key in self.trusted(Office.OVERRIDE) if key.text != own]

@@ -136,6 +136,6 @@ class Comparisons:
 
     @property
     def split_search(self) -> bool:
-        """Whether what was called 1:1 is a search: many references, or one nobody claimed."""
+        """Whether a claimed 1:1 comparison is a search: many references, or an unclaimed one."""
         unclaimed = self._compared - {self._claimed}
         return bool(unclaimed) or len(self._compared | self._claims) > 1

@@ -18,7 +18,7 @@ from edge.lease import Lane
 _LIVE_KINDS = ("rt_rbi_valid", "urgent_pending")
 
 
-GALLERY_LANES = (Lane.IDENTIFY, Lane.REIDENTIFY, Lane.REDACT_SELECTIVE)  # nobody claims
+GALLERY_LANES = (Lane.IDENTIFY, Lane.REIDENTIFY, Lane.REDACT_SELECTIVE)  # lanes without a claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Consent:
 
     @property
     def claimed(self) -> str | None:
-        """Who was claimed before the first face, or None if nobody was in time."""
+        """The person claimed before the first face, or None if no claim came in time."""
         if self._claim is None:
             return None
         person, at_ns = self._claim
@@ -104,12 +104,12 @@ class Consent:
         return Words(consent, authorisation, fault)
 
     def words_for(self, lane: Lane, now_s: int) -> Words:
-        """`words`, or `gallery_words` in the lanes where nobody claims to be somebody."""
+        """`words`, or `gallery_words` in the lanes without a claim."""
         searches = lane in GALLERY_LANES
         return self.gallery_words(self.people, now_s) if searches else self.words(now_s)
 
     def gallery_words(self, people: Iterable[str], now_s: int) -> Words:
-        """The same where nobody claims: all of the gallery must have agreed."""
+        """The same in a lane without a claim: all of the gallery must have agreed."""
         each = {self.consent_of(person, now_s) for person in people}
         consent = "valid" if each == {"valid"} else "none"
         authorisation, lapsed = self._authorisation(None, now_s)
@@ -134,7 +134,7 @@ class Consent:
         return "withdrawn" if taken_back else "none"
 
     def _authorisation(self, person: str | None, now_s: int) -> tuple[str, bool]:
-        """The policy's word, and whether a token that was handed in has run out."""
+        """The value for the policy, and whether a token that was handed in has expired."""
         held = [a for a in self._authorisations if person is not None and a.person == person]
         good = [a for a in held if a.holds(a.person, self._site, now_s)]
         if good:

@@ -70,7 +70,7 @@ class ConsentState:
         self._consent.people = people
 
     def reasons(self, now_ns: int) -> tuple[Reason, ...]:
-        """What blocks besides the policy."""
+        """The causes that block in addition to the policy."""
         found = []
         if self._inbox is not None and not self._inbox.readable:
             found.append(Reason.DESK_UNREADABLE)

@@ -22,7 +22,7 @@ from edge.guard.plan import check
 def problems(config: Path, say: Callable[[str], None] = lambda line: None) -> list[str]:
     """Everything that would stop a start with this guard.toml, one line each.
 
-    `say` hears what stops no start, and an operator should know.
+    `say` gets the warnings that do not stop a start.
 
     Raises:
         SettingsError: the file cannot be read: bad usage, not a failed check.

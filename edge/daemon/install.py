@@ -99,7 +99,7 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
 
 
 def _refuse_a_shared_name(config: Path, records: Iterable[Path]) -> None:
-    """Two files of one name would be one, once they are installed beside each other.
+    """See that no two files share a name, because they are installed in one folder.
 
     Raises:
         UsageError: two records, signatures, `guard.toml` or the keys' folder share a name.

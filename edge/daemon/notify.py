@@ -1,4 +1,4 @@
-"""What a service tells and is given by systemd: READY, WATCHDOG, listening sockets.
+"""The systemd service protocol: READY, WATCHDOG, listening sockets.
 
 The protocol is one datagram to the socket in NOTIFY_SOCKET, see sd_notify(3).
 Without a service manager everything here is silent.

@@ -45,7 +45,7 @@ BACK_OFF_NS = (500 * MS, 1 * S, 2 * S, 5 * S, 10 * S, 30 * S)
 
 
 def verified(recorder: Recorder, now_ns: int, *, board: bool) -> bool:
-    """Whether a fresh decision, and where a board is needed its fresh word, have come."""
+    """Whether a fresh decision and, if a board is needed, its fresh state have arrived."""
     if recorder.outlook is None or not 0 <= now_ns - recorder.outlook_ns < FRESH_NS:
         return False
     if not board:

@@ -109,7 +109,7 @@ class Decider:
             raise
 
     def turn(self) -> None:
-        """Hear everybody once, then let the engine act.
+        """Read every channel once, then let the engine act.
 
         Raises:
             ipc.PeerGone: the parent or the gate is gone.
@@ -138,13 +138,13 @@ class Decider:
                     self._effects.do(action)
 
     def _stop(self) -> None:
-        """End the permit, hear the gate to its end, and close the log with its counts."""
+        """End the permit, read the gate's last reports, and close the log with its counts."""
         self._hear_last_words()
         gone = False
         until_ns = self._clock.now_ns() + LAST_WORDS_NS
         while True:
             now_ns = self._clock.now_ns()
-            late_ns = REPORT_NS if gone else 0  # nobody is left to wait for
+            late_ns = REPORT_NS if gone else 0  # no process is left to wait for
             for action in self._engine.stop(now_ns + late_ns):
                 self._effects.do(action)
             if not self._engine.ending and (gone or now_ns > until_ns):

@@ -2,7 +2,7 @@
 
 The running decider and replay drive the same engine, so a replay decides what
 the guard would have decided. Pure wiring: looks, pictures, board messages and
-times come in, the judge's actions come out; whoever drives it carries them out.
+times come in, the judge's actions come out; the caller carries them out.
 All times are nanoseconds of CLOCK_BOOTTIME.
 """
 
@@ -45,11 +45,11 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What came of one evidence frame."""
+    """The result of one evidence frame."""
 
     readings: tuple[Reading, ...]
     seen_blocks: int | None = None  # to compare the next frames over; None if a model failed
-    faces: int | None = None  # None if nobody was looked for
+    faces: int | None = None  # None if people were not looked for
     failure: str = ""  # what was wrong with a model
     mask: PeopleMask | None = None  # where people may be since the last look; in masked lanes
 
@@ -117,7 +117,7 @@ class Engine:
         return self._judge.ending
 
     def saw(self, look: Glance, captured_ns: int) -> tuple[Reading, ...]:
-        """Hear what the sentinel found in one frame."""
+        """Take the sentinel's result for one frame."""
         reasons = self._liveness.see(look, captured_ns)
         readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
         if self._identifying:
@@ -168,7 +168,7 @@ class Engine:
         return taken
 
     def board(self, sample: BoardSample) -> tuple[Reading, ...]:
-        """Hear the board's sensors."""
+        """Take a reading of the board's sensors."""
         readings = self._judge.board(sample)
         for reading in readings:
             if reading.source is Source.STILLNESS:
@@ -176,11 +176,11 @@ class Engine:
         return readings
 
     def board_status(self, status: BoardStatus) -> None:
-        """Hear the state of board and link."""
+        """Take the state of board and link."""
         self._judge.board_status(status)
 
     def people(self, facts: Mapping[str, object]) -> None:
-        """Hear what is known of the people in the session, over the record's words."""
+        """Take the consent state of the people in the session; it overrides the record."""
         self._judge.people(facts)
 
     def silent(self, reasons: tuple[Reason, ...]) -> None:
@@ -192,11 +192,11 @@ class Engine:
         self._judge.rule_by(policy)
 
     def ended(self, report: Ended) -> None:
-        """Hear the gate's report on an epoch."""
+        """Take the gate's report on an epoch."""
         self._judge.ended(report)
 
     def recorded(self, index: int, now_ns: int) -> None:
-        """Hear that a durable entry is on disk."""
+        """Note that a durable entry is on disk."""
         self._judge.recorded(index, now_ns)
 
     def step(self, now_ns: int) -> list[Action]:

@@ -80,7 +80,7 @@ class Intake:
         return max(self._noted, self._judged)
 
     def parent(self) -> None:
-        """Hear the parent.
+        """Read messages of the parent.
 
         Raises:
             ipc.PeerGone: it is gone.
@@ -93,7 +93,7 @@ class Intake:
                         self._effects.write(partial(EscapeAttempt, tried=tried), durable=False)
 
     def bridge(self) -> None:
-        """Hear the board.
+        """Read messages of the board.
 
         Raises:
             ipc.PeerGone: the parent, which holds the bridge, is gone.
@@ -110,7 +110,7 @@ class Intake:
                 self._monitor.readings(self._engine.board(message))
 
     def gate(self) -> bool:
-        """Hear the gate; whether the stream is over and all released frames are accounted for.
+        """Read the gate; returns whether the stream is over and all released frames are counted.
 
         Raises:
             ipc.PeerGone: it is gone.
@@ -138,7 +138,7 @@ class Intake:
         return drained
 
     def gate_reports(self) -> None:
-        """Hear the gate's reports alone, once no frame is waited for any more.
+        """Read only the gate's reports, when no more frames are expected.
 
         Raises:
             ipc.PeerGone: it is gone.
@@ -148,7 +148,7 @@ class Intake:
                 self._ended(message)
 
     def people(self, now_s: int) -> None:
-        """Hear what was handed in, and tell the judge how the people in the session stand.
+        """Read new tokens, and give the judge the consent state of the people in the session.
 
         Args:
             now_s: UTC, as far as it is known.

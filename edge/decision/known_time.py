@@ -34,7 +34,7 @@ class Moment:
     at_least_s: int  # this has passed
     now_ns: int  # the best guess, ns since 1970, never before `at_least_s`
     proven: bool  # the day may be taken from it
-    reasons: tuple[Reason, ...]  # why nothing may rest on the time; none if something may
+    reasons: tuple[Reason, ...]  # why the time is not trusted; empty if it is
     jump_s: int  # by how much the wall clock was set since the last report, or 0
 
     @property

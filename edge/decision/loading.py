@@ -158,7 +158,7 @@ def _check_speed(faces: FaceBoxes, settings: DeciderSettings, clock: Clock) -> N
 def _consent_state(
     folder: Path | None, store: KeyStore, device: Device, session: Session
 ) -> ConsentState:
-    """Hears the people of this session; without an inbox the session record gives consent."""
+    """Reads the consent of this session's people; without an inbox the session record gives it."""
     lane = session.operation
     consent = People(lane, device.site)
     inbox = None

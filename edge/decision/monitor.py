@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Wrote:
-    """A change stands in the log."""
+    """A change is in the log."""
 
     index: int
     permitted: bool
@@ -95,7 +95,7 @@ class Monitor:
         self._send(Account(message.epoch, outlook.setting, message.reasons, message.rules))
 
     def wrote(self, index: int, *, permitted: bool) -> None:
-        """A change stands in the log as entry `index`."""
+        """A change is in the log as entry `index`."""
         self._send(Wrote(index, permitted))
 
     def checkpoint(self, note: str) -> None:

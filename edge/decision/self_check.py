@@ -53,7 +53,7 @@ class SelfCheck:
         self.late = False  # a model took too long since the last report
 
     def board_floors(self, floors: board.Floors) -> None:
-        """Hear what the board remembers of log and policy."""
+        """Take the board's floors for log and policy."""
         self._rolled_back |= floors.log_size > self._clerk.size
         self._superseded |= floors.policy_version > self._policy_version
 

@@ -32,7 +32,7 @@ class DeciderSettings:
     inbox: Path | None  # the consent inbox
     release: Release
     board: Board
-    lag_ns: int | None  # how late a frame may come; None if nobody says
+    lag_ns: int | None  # how late a frame may come; None if unknown
     beats_fd: int
     pool_fd: int
     gate_fd: int

@@ -32,7 +32,7 @@ _RESTED_NS = 5 * S  # how long such a reading counts
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What a source owes the context."""
+    """The freshness that the context requires of a source."""
 
     valid_ns: int  # a reading older than this is stale
     silent: Reason  # the reason when there is no reading

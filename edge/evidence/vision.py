@@ -114,7 +114,7 @@ class Sighting:
     seen_blocks: int  # to compare the next frames over; all where the view is not recognised
     unsettled: bool  # something came in since people were last looked for
     moving: tuple[Reason, ...]
-    shift: float | None  # widths that the camera moved since the last frame; None: nobody can say
+    shift: float | None  # widths that the camera moved since the last frame; None: unknown
     freshness: tuple[Reason, ...]
     scene: tuple[Reason, ...] | None  # None: the scene was not asked for
 

@@ -18,7 +18,7 @@ def post(url: str, body: bytes) -> tuple[int, bytes]:
     """Status and body of the answer.
 
     Raises:
-        OSError: nobody answered, or not in the protocol.
+        OSError: there was no answer, or not one in the protocol.
     """
     place = urlsplit(url)
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection

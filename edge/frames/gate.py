@@ -76,7 +76,7 @@ class Gate:
         self._min_score = min_view_score
         self._window = _SHUT  # the lease as `check` wants it
         self._epoch = 0  # newest epoch heard of, granted or revoked
-        self._revoked = 0  # epochs up to this one are dead
+        self._revoked = 0  # epochs up to this one are revoked
         self._barred_ns = -1  # nothing captured up to here may be leased any more
         self._last_ns = -1
         self._fifo: deque[Pending] = deque()

@@ -233,7 +233,7 @@ def prepare_process() -> str:
 
 def main() -> int:
     """Run until the guard ends."""
-    ipc.die_with_parent(signal.SIGTERM)  # not at once: nobody else is left to wipe the ring
+    ipc.die_with_parent(signal.SIGTERM)  # not at once: no other process is left to wipe the ring
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = ipc.await_order(GateSettings)
     process = GateProcess(settings, warm_up=WarmUp(GateProcess, settings, BootClock()))

@@ -100,7 +100,7 @@ class MatcherEndpoint:
     def fds(self) -> list[int]:
         """Descriptors whose readiness means that `serve` has work."""
         sockets = [*self._strangers]
-        if len(sockets) < MAX_STRANGERS:  # else nobody can be let in, and the poll would not wait
+        if len(sockets) < MAX_STRANGERS:  # else no matcher can connect, and the poll would not wait
             sockets.append(self._listener)
         if self._matcher is not None:
             sockets.append(self._matcher)

@@ -69,7 +69,7 @@ class Releaser:
                 continue
             mask = self._masks(frame.captured_ns, self._now_ns())
             if mask is None:
-                return count  # nobody can say yet where people are in it; those behind it wait too
+                return count  # the places of people in it are not known yet; later frames wait, too
             picture = self._pixels(frame)
             slot = self._endpoint.stage(picture, mask)
             if self._gate.check(frame, self._now_ns()) is not Verdict.PASS:

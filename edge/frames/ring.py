@@ -91,7 +91,7 @@ class Ring:
 
     @property
     def newest(self) -> int:
-        """Sequence number of the frame published last, whoever did; 0 if there was none."""
+        """Sequence number of the newest frame, by any writer; 0 if there was none."""
         (newest,) = NEWEST.unpack_from(self._map, NEWEST_AT)
         return int(newest)
 

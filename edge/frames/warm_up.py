@@ -97,7 +97,7 @@ class WarmUp:
         camera, capture = ipc.pair()
         self._decider, decider = ipc.pair()
         self._parent, parent = ipc.pair()
-        listener, self._outside = ipc.pair()  # nobody connects
+        listener, self._outside = ipc.pair()  # no matcher connects
         self._gate = make(
             GateSettings(
                 picture=Picture(height, width, 0.0, layout),

@@ -230,7 +230,7 @@ class Launch:
         try:
             note = lifecycle.decode(ipc.await_word(self._camera, ipc.SHORT_MESSAGE))
         except (ipc.PeerGone, GuardError):
-            return None  # it is gone, which is seen by itself, or says what nobody asked
+            return None  # it has ended, which is noticed elsewhere, or sent an unexpected message
         if not isinstance(note, SourceNote):
             return None
         words = "".join(

@@ -123,7 +123,7 @@ class OutputRelay(threading.Thread):
         self._write(self.lines.end(clock.now_ns()))
 
     def _write(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # nobody reads any more; the matcher goes on
+        with contextlib.suppress(OSError):  # the reader has gone; the matcher continues
             while data:
                 data = data[os.write(self._target, data) :]
 

@@ -21,7 +21,7 @@ def obstacles(plan: Plan, say: Callable[[str], None] = lambda line: None) -> lis
     """One line for each thing that this user must mend before a guard of `plan` can start.
 
     Args:
-        say: hears what stops no start, and an operator should know.
+        say: gets the warnings that do not stop a start.
     """
     _, errors = examine(plan, say)
     found = [*(str(err) for err in errors), *_source(plan.source), *_folder("audit", plan.audit)]

@@ -109,7 +109,7 @@ class Child:
     def configure(self, settings: object) -> None:
         """Send a spawned child its settings; it begins then."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is gone; whoever waits for it finds out
+        with contextlib.suppress(BrokenPipeError):  # it has ended; its waiting caller notices
             self.process.stdin.write(to_json(settings).encode())
             self.process.stdin.close()
 

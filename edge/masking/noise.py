@@ -21,7 +21,7 @@ class Noise:
     """The noise of one session and picture size."""
 
     def __init__(self, random: bytes, height: int, width: int) -> None:
-        """`random` are at least 4,093 bytes that nobody can foresee.
+        """`random` are at least 4,093 unpredictable bytes.
 
         Raises:
             ValueError: there are fewer.

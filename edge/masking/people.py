@@ -42,7 +42,7 @@ class Look:
 
     captured_ns: int
     boxes: tuple[Box, ...] | None  # None: the detector failed
-    shift: float | None  # widths that the camera moved since the last look; None: nobody can say
+    shift: float | None  # widths that the camera moved since the last look; None: unknown
 
 
 @dataclass(frozen=True, slots=True)

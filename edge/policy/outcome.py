@@ -14,7 +14,7 @@ class Verdict(Enum):
 
 
 class Outcome(Enum):
-    """Which kind of answer it was: nobody's rule is not the same as somebody's permit."""
+    """The kind of an answer: "no rule covers this" differs from a permit."""
 
     PERMITTED = "permitted"
     NOT_COVERED = "not_covered"  # allowed only because no rule speaks of it

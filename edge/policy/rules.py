@@ -72,15 +72,15 @@ class Rule:
         return begun and (self.effective_to is None or day <= self.effective_to)
 
     def stale_days(self, day: datetime.date) -> int:
-        """For how many days nobody has checked the source, if too many; else 0."""
+        """Days since the last check of the source, if too many; else 0."""
         days = 0 if self.checked is None else (day - self.checked).days
         return days if days > CHECK_DAYS else 0
 
     def in_force_from(self, day: datetime.date) -> bool:
-        """Whether the rule decides where it is some day from `day` on, nobody knows which.
+        """Whether the rule decides if today is an unknown day, not before `day`.
 
-        The strictest of those days counts: what ever forbids does, and only what
-        permits on every one of them does.
+        The strictest of those days counts: a prohibition applies if it applies on any
+        of them, and a permission only if it applies on all of them.
         """
         if self.effect is Effect.FORBID:
             return self.effective_to is None or day <= self.effective_to

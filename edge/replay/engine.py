@@ -65,7 +65,7 @@ class _Account:
 
 
 class _Nothing:
-    """An endpoint from which nobody reads: a replay releases no pixels."""
+    """An endpoint without a reader: a replay releases no pixels."""
 
     listening = True  # as if a matcher were there: what would have been released is counted
 

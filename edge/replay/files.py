@@ -91,7 +91,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             say(f"note: {path}: no sensor is called {ignored}; ignored")
     with contextlib.ExitStack() as scratch:
         folder = log
-        if folder is None:  # nobody keeps it
+        if folder is None:  # it is not kept
             place = scratch.enter_context(scratch_folder("framegate-"))
             folder = place / "audit"
         signer = Signer.generate("framegate/replay")

@@ -26,7 +26,7 @@ from edge.reasons import Reason
 
 
 class Outcome(Enum):
-    """What became of one frame; the value is what `decisions.jsonl` stores."""
+    """The verdict on one frame; the value is what `decisions.jsonl` stores."""
 
     PASS = "pass"
     BLOCK = "block"

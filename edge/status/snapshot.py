@@ -41,7 +41,7 @@ class Ledger:
     restarts: int = 0
     reloads: int = 0
     matcher_lost: int = 0  # matchers of guards that ended, which ended by themselves
-    matcher_lines: int = 0  # that they printed and nobody was shown
+    matcher_lines: int = 0  # lines that they printed and that were not shown
     _times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_TIMES))
     _seconds: dict[int, str] = field(default_factory=dict)  # second of capture -> worst sign
     _transitions: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))

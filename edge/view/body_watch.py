@@ -22,7 +22,7 @@ from edge.view.box import Box
 from edge.view.signs import Pixels
 
 LOOK_NS = 300 * MS  # between two looks, while something is hidden
-GONE_NS = 1 * S  # nothing hidden for so long: whoever it was is gone
+GONE_NS = 1 * S  # nothing hidden for so long: the person has left
 MIN_HIDDEN = 2  # blocks that no face explains, from which it is worth a look
 MIN_BODY = 3  # hidden blocks of a body without a face, from which it is a person
 

@@ -200,7 +200,7 @@ class ViewCheck:
         return ~self._enrolled & (rough > np.maximum(ROUGH, ROUGHER * self._plain))
 
     def _covered_long(self, covered: bool, captured_ns: int) -> bool:
-        """Whether much is hidden by nobody, and has been for ten of the last thirty seconds."""
+        """Whether something other than people hides much, for ten of the last thirty seconds."""
         spent_ns = 0 if self._last_ns is None else min(captured_ns - self._last_ns, S)
         self._last_ns = captured_ns
         while self._covered and self._covered[0][0] <= captured_ns - COVERED_WITHIN_NS:

@@ -41,7 +41,7 @@ _STRONG = 0.5  # length of a softened gradient from which a direction is enrolle
 
 @dataclass(frozen=True)
 class Survey:
-    """What came of one look at a view: its fingerprint, or every cause why there is none."""
+    """The result of one enrolment: the fingerprint, or every cause why there is none."""
 
     fingerprint: Fingerprint | None
     causes: tuple[str, ...]  # what the user can mend first ahead

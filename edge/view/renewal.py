@@ -61,7 +61,7 @@ def check_due(old: Fingerprint, now_s: int) -> None:
     """See that a view may be renewed at `now_s`, in seconds since 1970 UTC.
 
     Raises:
-        EnrolmentError: too early, or nobody knows.
+        EnrolmentError: it is too early, or the time is unknown.
     """
     if not old.enrolled_s:
         raise EnrolmentError("the view has no date of enrolment: it cannot be renewed")

@@ -1,4 +1,4 @@
-"""What the board costs: instructions of the firmware, its size, and the bridge on the host.
+"""Cost of the board: instructions and size of the firmware, and the bridge on the host.
 
 The images themselves run in Unicorn, one call of the rule at a time, and every
 instruction is counted: no clock is read, so the counts are the same each time
@@ -33,7 +33,7 @@ from firmware_bridge.virtual.sensors import LAYOUT, Sensors
 
 ROOT = bytes(range(32))
 STILL = Sensors(docked=True, dock_id=b"D-0017", tampered=False, gyro=(8, -5, 3), accel=(0, 0, 4905))
-START_S = 20.0  # for the bridge and the virtual board to be there
+START_S = 20.0  # for the start of the bridge and the virtual board
 LEASE_LIMIT = 62_500  # 5 ms of a Cortex-M3 at 12.5 MHz, an instruction a cycle
 _RAM, _RAM_SIZE = 0x2000_0000, 0x42000
 _SCRATCH = 0x2003_0000  # in RAM of the emulated core alone: arguments, buffers

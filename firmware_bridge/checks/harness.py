@@ -30,7 +30,7 @@ def _clean(chunk: bytes) -> list[bytes]:
 
 
 class CheckFailed(AssertionError):
-    """The board did not do what it must; the message says what and how."""
+    """The board failed a check; the message says what was expected and what happened."""
 
 
 class Harness:
@@ -72,7 +72,7 @@ class Harness:
         return status
 
     def line(self) -> bool:
-        """The line itself where it can be watched, else what the board says of it."""
+        """The level of the line if it can be measured, else the board's report of it."""
         if self.rig.watches_line:
             changes = self.rig.changes()
             return changes[-1][1] if changes else False
@@ -86,7 +86,7 @@ class Harness:
                 self.port.write(piece)
 
     def pump(self, ms: float, until: Callable[[], bool] | None = None) -> bool:
-        """Run the link for `ms`, or until something holds; whether it came to hold."""
+        """Run the link for `ms`, or until a condition is true; returns whether it became true."""
         end_ns = self.clock.now_ns() + round(ms * MS)
         while True:
             now_ns = self.clock.now_ns()

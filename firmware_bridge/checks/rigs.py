@@ -59,7 +59,7 @@ class HostRig:
     has_watchdog = False
 
     def __init__(self, program: Path, root: bytes, kept: Path | None = None) -> None:
-        """`kept` is a file for what outlives the power of the board."""
+        """`kept` is a file for data that survives a power cut of the board."""
         self._changed = threading.Condition()
         self._changes: list[Change] = []
         store_read, store_write = os.pipe()

@@ -104,7 +104,7 @@ class Emulator:
         os.write(self._held[1], command.encode())
 
     def ask_delay(self) -> None:
-        """Let the board tell how long it takes to the next change of its line."""
+        """Let the board measure the time to the next change of its line."""
         self.bench("l")
 
     def delay(self, timeout_s: float = 2.0) -> BoardDelay:

@@ -37,7 +37,7 @@ def library() -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one stretch of time."""
+    """The results of one span of time."""
 
     us: int  # since power came
     uart: bytes

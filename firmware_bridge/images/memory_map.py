@@ -1,4 +1,4 @@
-"""Where things lie on each chip: one table for image, emulator and provisioning.
+"""The memory map of each chip: one table for image, emulator and provisioning.
 
 The build hands the table to C as macros and to the linker as a script; the
 emulators and the provisioning read it as it is. Addresses and sizes in bytes.
@@ -17,7 +17,7 @@ _LINKER_SCRIPT = Path(__file__).parents[1] / "firmware" / "memory.ld.in"
 class MemoryMap:
     """Flash, from below: second stage (if any), image, counters (if in flash), key block."""
 
-    board_kind: int  # what the board calls itself in its greeting
+    board_kind: int  # the board's name in its greeting
     flash: int
     flash_size: int
     boot2_size: int  # of the second stage of the boot loader

@@ -175,7 +175,7 @@ class VirtualBoard:
 
     def _fresh(self, packet: Packet) -> Refusal:
         if packet.kind == Kind.HELLO.value:
-            return Refusal.NONE  # changes nothing, so a repeated one is harmless
+            return Refusal.NONE  # it changes nothing, so a repeated one is harmless
         if packet.boot_id != self._boot_id:
             return Refusal.BOOT
         if packet.sequence <= self._rx_sequence:
@@ -253,7 +253,7 @@ class VirtualBoard:
         return Refusal.NONE
 
     def _may_permit(self, decision: int) -> bool:
-        """Whether nothing stands against `decision`; a new one clears a latched fault."""
+        """Whether nothing forbids `decision`; a new one clears a latched fault."""
         if self._fault is Fault.SEQUENCE or self._veto:
             return False
         if self._fault is not Fault.NONE and decision <= self._fault_decision:
@@ -279,7 +279,7 @@ class VirtualBoard:
         self._fault_decision = self._last_decision
 
     def _mismatch(self) -> None:
-        """The host says it releases frames, and the line says it must not."""
+        """Inhibit, and count a claim of the host to release frames while the line is down."""
         self._inhibit()
         self._mismatches = min(self._mismatches + 1, MAX_MISMATCHES)
         if self._mismatches == MAX_MISMATCHES:
@@ -298,7 +298,7 @@ class VirtualBoard:
     # sending
 
     def _draw(self, rolls: int) -> int:
-        """A challenge nobody without the key can tell beforehand."""
+        """A challenge that cannot be predicted without the key."""
         seed = b"challenge" + self._boot_id.to_bytes(8, "little") + rolls.to_bytes(8, "little")
         return int.from_bytes(hmac.digest(self._keys.from_board, seed, "sha256")[:8], "little")
 
@@ -334,7 +334,7 @@ class VirtualBoard:
 
     def _send(self, kind: Kind, payload: bytes, now_us: int) -> None:
         if self._tx_sequence == packets.MAX_SEQUENCE:
-            self._latch(Fault.SEQUENCE)  # only a reset, with a new boot id, may speak again
+            self._latch(Fault.SEQUENCE)  # only a reset, with a new boot id, permits new packets
             return
         packet = Packet(kind.value, self._boot_id, self._tx_sequence + 1, payload)
         wire = frame(packets.seal(packet, self._keys.from_board, from_board=True))

@@ -51,7 +51,7 @@ class Player:
         self._unsent = b""
 
     def turn(self, now_ns: int) -> None:
-        """Hear, sense, let time pass, speak."""
+        """Read bytes, read the sensors, advance the time, write bytes."""
         now_us = now_ns // 1000
         with contextlib.suppress(BlockingIOError):
             self._board.receive(os.read(self._master, _READ), now_us)
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"board: {err}", file=sys.stderr)
         return 2
     master, slave = os.openpty()
-    tty.setraw(slave)  # kept, so that the port lives on while nobody has it
+    tty.setraw(slave)  # kept open, so that the port exists while no process uses it
     os.set_blocking(master, False)
     if args.line_fd >= 0:
         os.set_blocking(args.line_fd, False)

@@ -30,13 +30,13 @@ Triple = tuple[int, int, int]
 
 
 class Veto(IntFlag):
-    """What speaks against a permit just now."""
+    """Reasons against a permit now."""
 
     NOT_DOCKED = 1
     TAMPERED = 2
     MOTION = 4
     SPEED = 8
-    SILENT = 16  # a required sensor says nothing, or nothing new
+    SILENT = 16  # a required sensor is silent, or sends nothing new
 
 
 class _Has(IntFlag):
@@ -119,7 +119,7 @@ def unpack(payload: bytes) -> tuple[int, Sensors]:
 
 
 def veto(sensors: Sensors) -> Veto:
-    """What in this reading speaks against a permit; a silent required sensor does."""
+    """The reasons in this reading against a permit; a silent required sensor is one."""
     found = Veto(0)
     if None in (sensors.docked, sensors.dock_id, sensors.tampered, sensors.gyro, sensors.accel):
         found |= Veto.SILENT
@@ -180,7 +180,7 @@ def _clamp(value: float, low: int, high: int) -> int:
 
 
 def sample(sensors: Sensors, captured_ns: int) -> BoardSample:
-    """What the guard makes of a reading, in SI units."""
+    """A reading as the guard uses it, in SI units."""
     lat, lon = sensors.position or (None, None)
     return BoardSample(
         captured_ns=captured_ns,

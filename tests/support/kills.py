@@ -304,8 +304,7 @@ def _kill_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
 
 
 def _kill_retrying(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
-    """If a busy machine kept the guard from its permit, start it again; never repeat a
-    fault."""
+    """Start a guard again that a busy machine kept from its permit; never repeat a fault."""
     for _ in range(TRIES - 1):
         try:
             return kill_once(rig, site, target, how)

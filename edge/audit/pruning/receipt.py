@@ -46,7 +46,7 @@ class Receipt:
 
     @property
     def words(self) -> str:
-        """For whoever meets the gap."""
+        """One line of text that explains the gap."""
         return (
             f"entries 0 to {self.entries - 1} ({self.since} to {self.until}) were pruned at "
             f"{self.at}, with {self.keep_months} months kept"

@@ -201,7 +201,7 @@ def _worked(
 def _results(
     args: argparse.Namespace, wanted: Sequence[Extract | Judge]
 ) -> Iterator[tuple[Extract | Judge, Done | None]]:
-    """Each task with what came of it; a failure is said in one line."""
+    """Each task with its result; a failure is reported in one line."""
     from edge.archive.engines import run
     from edge.archive.tasks import Failed, work
 

@@ -122,7 +122,7 @@ def _answers(args: argparse.Namespace) -> Any:
     """The answers given, and those asked for.
 
     Raises:
-        UsageError: something is missing and nobody can be asked, or an answer is not allowed.
+        UsageError: a value is missing without a terminal to ask on, or an answer is not allowed.
     """
     from edge.cameras.source import parse_source
     from edge.commissioning.new_site import Answers
@@ -237,7 +237,7 @@ class _Asker:
 
 
 def _first_run(config: Path) -> str:
-    """Run the guard until a frame passes or the time is over; say what came of it."""
+    """Run the guard until a frame passes or the time is over; report the result."""
     import time
     from contextlib import closing
     from dataclasses import replace

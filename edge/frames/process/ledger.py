@@ -64,7 +64,7 @@ class Ledger:
         )
 
     def send(self, now_ns: int) -> None:
-        """Send every last word."""
+        """Send all final verdicts."""
         self._sent_ns = now_ns
         while self._resolved:
             ipc.send(self._parent, encode_resolved(self._resolved[:BATCH]))

@@ -27,13 +27,13 @@ class MatcherMessages:
         self._complained_ns = -COMPLAINT_NS
 
     def serve(self, now_ns: int) -> None:
-        """Hear whoever is waiting at the endpoint."""
+        """Read the waiting messages at the endpoint."""
         endpoint = self._endpoint
         before = endpoint.listening
         endpoint.serve(now_ns)
         for report in endpoint.reports:
             if not ipc.send(self._decider, encode(report)):
-                endpoint.show_out()  # a comparison that nobody counts: no more frames
+                endpoint.show_out()  # the comparison is not counted: no more frames
         endpoint.reports.clear()
         for result in endpoint.results:
             ipc.send(self._parent, lifecycle.encode(MatcherResult(*result)))

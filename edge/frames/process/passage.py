@@ -46,7 +46,7 @@ class Passage:
         ledger: Ledger,
         decider: socket.socket,
     ) -> None:
-        """`decider` hears when a lease is no longer held."""
+        """`decider` is told when a lease has ended."""
         binding = settings.binding
         self._size = (settings.picture.height, settings.picture.width)
         self._pool = pool
@@ -81,7 +81,7 @@ class Passage:
             self.report(refused)
 
     def revoke(self, revocation: Revocation) -> None:
-        """End the lease on the decider's word."""
+        """End the lease by the decider's order."""
         self._block_all(self.gate.revoke(revocation))
         self._forget(None)
 

@@ -244,7 +244,7 @@ def _example(policy: Policy, rule: Rule, found: Sequence[Facts]) -> str:
 
 
 def _oddities(facts: Facts) -> int:
-    """How much of a case nobody would meet: American police in New Zealand, an unknown place."""
+    """How unrealistic a case is: American police in New Zealand, an unknown place."""
     at_home = str(facts.values[JURISDICTION]).startswith("US")
     american = str(facts.values["user"]).startswith("us_")
     foreign = facts.values["user"] == "non_us_police"

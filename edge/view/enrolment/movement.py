@@ -1,6 +1,6 @@
-"""Movement during a take: which blocks something moved in, whoever or whatever it was.
+"""Movement during a take: the blocks in which something moved, a person or not.
 
-A detector that finds nobody does not show that nobody was there. Change over time is
+A detector that finds no person does not prove that no person was there. Change over time is
 evidence of its own: a person moves, and furniture does not. The frames are brought to
 one light and one place (a lamp breathes, a mount shakes), and what then still differs
 from the middle of all frames has moved. It is told as apparent motion: how far the
