@@ -153,6 +153,8 @@ def _causes(found: Availability) -> str:
 def table(found: Sequence[Availability]) -> list[str]:
     """What each cause cost over these recordings, as lines of text."""
     due_ns = sum(one.due_ns for one in found)
+    if not due_ns:
+        return ["not tried: no recording of a fixed place is longer than the dwell"]
     lines = ["cause                      blocked s   of it dwell  of it true   share %  recordings"]
     for row in by_cause(found):
         lines.append(

@@ -44,6 +44,7 @@ def figures(found: Findings, splices: int, *, own_only: bool = False) -> list[Fi
         why = "--own plays each place's own recording alone"
         return [
             not_tried(Question.FORGED, "frames of other places that passed", "0", "frames", why),
+            *_no_splices(why),
             *own,
         ]
     sound = [t for t in found.foreign if t.view not in refused]

@@ -14,6 +14,7 @@ import pytest
 from edge.audit.schema import Release
 from edge.cameras.opencv import Shot
 from edge.cli import main
+from edge.evaluation import availability
 from edge.evaluation.availability import Availability, Lost
 from edge.evaluation.figures import figures
 from edge.evaluation.manifest import Clip, Mount
@@ -233,6 +234,28 @@ def test_the_terminal_says_the_same_words_as_the_page(found):
         assert ("NOT TRIED" in line) == (row.state is State.NOT_TRIED)
         assert row.name.replace("<", "&lt;").replace(">", "&gt;") in page
     assert any("NOT TRIED" in line and "--splices 0" in line for line in lines)
+
+
+def test_a_recording_that_is_over_before_the_dwell_blocked_nothing_and_served_nobody(found):
+    short = Availability(0, 0, ())
+    found.daily = [replace(trial, availability=short) for trial in found.daily]
+
+    rows = figures(found, 14)
+    page = render(found, rows, head_of(found, rows))
+
+    served = [row for row in rows if row.question is Question.AVAILABLE]
+    assert {row.state for row in served} == {State.NOT_TRIED}
+    assert "Nothing was blocked" not in page
+    assert availability.table([short]) != availability.table([Availability(9, 9, ())])
+    assert availability.table([Availability(9, 9, ())]) == ["nothing was blocked"]
+
+
+def test_own_recordings_alone_claim_nothing_of_other_places(found):
+    rows = figures(found, 14, own_only=True)
+
+    assert {row.state for row in rows if row.question.safety} == {State.NOT_TRIED}
+    stated = words.verdict(rows, [])
+    assert all(f'"{q.value}" (--own' in stated for q in (Question.FORGED, Question.SPLICES))
 
 
 def _run(found: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

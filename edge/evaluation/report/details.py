@@ -84,7 +84,9 @@ def _available(trials: Sequence[Trial]) -> str:
         rows.append([name_of(trial.clip), name_of(trial.view), share, line, seconds or "none"])
     lost = ["Cause", "Blocked", "Of it waiting for the dwell", "Of it a true cause", "Recordings"]
     each = ["Recording", "Place", "Time served", "Along the recording", "Blocked seconds, by cause"]
-    what = table(lost, causes) if causes else "<p>Nothing was blocked.</p>"
+    due = any(trial.availability.due_ns for trial in trials)
+    none = "Nothing was blocked." if due else "Not tried: no recording is longer than the dwell."
+    what = table(lost, causes) if causes else f"<p>{none}</p>"
     return section("Details: what blocked an honest user", what + table(each, rows))
 
 
