@@ -1,11 +1,11 @@
 """The one place that opens files with care: bounded, never waiting, whole or not at all.
 
-What is read is a regular file; a pipe, a device or a socket is none. Opening a
-pipe the usual way waits for a writer, who need not come. What is checked of a
-file, its mode or its owner, is checked of the open descriptor whose bytes are used.
+It reads regular files only: no pipe, device or socket. A usual `open` of a pipe waits
+for a writer, perhaps forever. Mode and owner are checked on the open descriptor whose
+bytes are used.
 
-What is written is made under a name that was not there, so a planted link is
-never followed, and has exactly the mode asked for, whatever the umask.
+A written file is created under a new name, so a planted link is never followed. It has
+exactly the requested mode, independent of the umask.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Connection:
         os.close(fds[0])
         self.ring.skip_to_newest()
         self._channel.setblocking(False)
-        self._bell, self._rope = os.pipe()  # rung by `close`, for whoever waits in `read`
+        self._bell, self._rope = os.pipe()  # `close` uses it to wake `read`
         self._poll = select.poll()
         for fd in (self._wake, self._channel.fileno(), self._bell):
             self._poll.register(fd, select.POLLIN)
@@ -111,7 +111,7 @@ class Connection:
         self.ended = False  # nothing more will come, and everything that came has been read
         self._over = False  # the guard reported the end of the stream
         self._state = WAITING
-        self.on_state: Callable[[State], object] | None = None  # called by whoever reads, on change
+        self.on_state: Callable[[State], object] | None = None  # called on change, by the reader
 
     def _admitted(
         self, path: str | int, hello: dict[str, Any]

@@ -118,7 +118,7 @@ def read_journal(
 
     Args:
         on_hash: gets index, leaf hash and tree of each entry that was pruned.
-        on_receipt: gets the receipt once all entries that it speaks for were passed.
+        on_receipt: gets the receipt after all entries that it covers.
         archive: where pruned journals were moved to; they are read as if in their place.
 
     With `every_signature` false, only the last signature of each stretch is
@@ -161,7 +161,7 @@ def read_journal(
 
 
 class _Pruned:
-    """Stands in for the journals of segments that a receipt speaks for."""
+    """Replaces the journals of segments that a receipt covers."""
 
     def __init__(
         self, files: Files, directory: Path, device: Verifier, on_hash: OnEntry | None

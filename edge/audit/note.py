@@ -120,7 +120,7 @@ class Signer:
 
     @property
     def secret_text(self) -> str:
-        """The private key as one line; whoever holds it can sign."""
+        """The private key as one line; its holder can sign."""
         key = base64.b64encode(_ED25519 + self.key.private_bytes_raw()).decode()
         return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{key}"
 

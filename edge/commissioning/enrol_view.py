@@ -108,7 +108,7 @@ def _fingerprint(
     keys: KeyStore,
     now_s: int,
 ) -> tuple[Fingerprint, SceneCheck, Coverage]:
-    """The fingerprint; or everything that speaks against it at once, what to do first ahead."""
+    """The fingerprint; or all causes against it together, the first to mend at the top."""
     found = survey(
         taken.frames,
         taken.boxes,

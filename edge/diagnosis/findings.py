@@ -197,7 +197,7 @@ def silent_camera(silence: str) -> Finding:
 
 
 def policy(digests: Mapping[str, str], problem: str | None, stale: tuple[str, ...] = ()) -> Finding:
-    """`stale`: rules whose sources nobody has checked for too long; they decide as before."""
+    """`stale`: rules whose sources have not been checked for too long; they decide as before."""
     if problem is not None:
         return Finding("policy", State.MISSING, problem, "install the package again", needed=True)
     if stale:

@@ -138,7 +138,7 @@ def _lengths(decisions: Sequence[FrameDecision]) -> Iterable[tuple[FrameDecision
 
 
 def summary(clip: str, found: Availability, dwell_s: float) -> str:
-    """One line for whoever waits."""
+    """One line of progress."""
     if found.share is None:
         return f"{clip}: over before a dwell of {dwell_s:g} s"
     return f"{clip}: passed {found.share:.1%} of the time after {dwell_s:g} s{_causes(found)}"

@@ -271,7 +271,7 @@ def _splices(footage: Footage, task: _Task) -> list[Splice]:
     for kind in task.kinds:
         peopled = [place for place in flowing if place.peopled and len(visitors) > 1]
         if kind is Kind.WALK_IN and not peopled:
-            kind = Kind.HARD_CUT  # nobody is there to be one too many
+            kind = Kind.HARD_CUT  # without a person, an additional one is allowed
         choice = peopled if kind is Kind.WALK_IN else flowing
         if not choice:
             return found

@@ -44,12 +44,12 @@ class Scenery:
     shots: tuple[Shot, ...]  # marked with their numbers
     flowing: tuple[int, ...]  # the frames that pass when nothing is spliced in
     faces: dict[int, tuple[Box, ...]]  # by the id of each shot's frame
-    peopled: bool  # somebody is in it, so that whoever walks in is one too many
+    peopled: bool  # a person is in it, so another one is too many
 
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """What came of one splice in one mode of release."""
+    """The result of one splice in one mode of release."""
 
     kind: Kind
     view: str

@@ -1,4 +1,4 @@
-"""A number in the corner of a frame, so that whoever receives it can say which one it got.
+"""A number in the corner of a frame, so that a receiver can identify the frame.
 
 Sixteen cells of four by four pixels, dark or bright, in the top left corner: they
 survive every codec, and the rows and columns that make up the thumbnail pass by

@@ -1,15 +1,14 @@
 """The capture context: controlled only while every required source says so.
 
-Readings come in with the time they describe; `state` says at any moment
-whether the context is controlled, why not, and from when on frames may be
-leased. Worse wins: a bad, missing or stale reading closes at once, and a
-source is trusted again only after the dwell. A short failure of the enrolled view
-or a face that is too small (`GLITCH_NS`), with everything else steady, costs half a second instead,
-at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
+Each reading has the time that it describes. `state` gives, for any time, whether the context is
+controlled, why not, and from when on frames may be leased. Worse wins: a bad, missing or stale
+reading blocks at once, and a source is trusted again only after the dwell. A short failure of the
+enrolled view or a face that is too small (`GLITCH_NS`), with everything else steady, costs half a
+second instead, at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
 
 While something that needs no picture has blocked for `STANDING_NS`, the picture is
 *rested*: it is read every `REST_NS` only, and its last reading still counts.
-A rest can only ever stand beside another cause; without one, an old reading is stale.
+A source may rest only while another cause blocks; otherwise an old reading is stale.
 """
 
 from __future__ import annotations

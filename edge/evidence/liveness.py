@@ -52,7 +52,7 @@ class Liveness:
         self._loop = _Loop()
 
     def see(self, look: Look, captured_ns: int) -> tuple[Reason, ...]:
-        """Why this frame is not live evidence; empty if nothing speaks against it."""
+        """Why this frame is not live evidence; empty if it is."""
         if look.malformed:
             return self._see_malformed(captured_ns)
         reasons = list(self._check_time(captured_ns))

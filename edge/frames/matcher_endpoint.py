@@ -85,7 +85,7 @@ class MatcherEndpoint:
         self._matcher: socket.socket | None = None
         self._wake = -1
         self._strangers: dict[socket.socket, int] = {}  # and when its hello is due
-        self.reports: list[Compared] = []  # by the matcher; whoever reads them takes them away
+        self.reports: list[Compared] = []  # by the matcher; the reader removes them
         self.results: list[Result] = []  # and these
         self.complaint = ""  # why the newest result was refused, until it is taken away
         self.quota = ResultQuota(lane.value)
@@ -111,7 +111,7 @@ class MatcherEndpoint:
         return bool(self._strangers) and now_ns >= min(self._strangers.values())
 
     def serve(self, now_ns: int) -> None:
-        """Accept, greet and refuse whoever is waiting; drop a matcher that is gone."""
+        """Accept, greet or refuse waiting clients; drop a matcher that has disconnected."""
         with contextlib.suppress(BlockingIOError):
             while len(self._strangers) < MAX_STRANGERS:
                 stranger, _ = self._listener.accept()

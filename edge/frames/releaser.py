@@ -47,7 +47,7 @@ class Releaser:
         blocked: Callable[[Blocked], None],
         masks: Callable[[int, int], Mask | None],
     ) -> None:
-        """`pixels` finds a waiting frame's picture; the others hear what became of it.
+        """`pixels` finds a waiting frame's picture; the others are told its verdict.
 
         `masks` tells by capture time and the time now what a frame leaves through, or None while
         it has to wait for that.

@@ -134,7 +134,7 @@ class Ring:
         self._used.clear()
 
     def wipe_all(self) -> None:
-        """Zero every slot, whoever wrote it; for the parent, when the gate is gone."""
+        """Zero every slot, by any writer; for the parent, when the gate has ended."""
         self._zero(HEADER_BYTES, HEADER_BYTES + self.slots * self._stride)
 
     def _zero(self, begin: int, end: int) -> None:

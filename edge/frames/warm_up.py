@@ -129,7 +129,7 @@ class WarmUp:
 
     @property
     def released(self) -> int:
-        """Black frames released to nobody so far."""
+        """Black frames released so far; no matcher receives them."""
         return self._ring.newest
 
     def run(self) -> None:

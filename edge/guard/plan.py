@@ -132,7 +132,7 @@ class _Faults:
 
 
 def check(plan: Plan, say: Callable[[str], None]) -> CheckedPlan:
-    """Check everything; `say` hears what an operator should know.
+    """Check everything; `say` gets the messages for the operator.
 
     Raises:
         GuardError: a record, key, view, policy or model is not what it should be.

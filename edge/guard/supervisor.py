@@ -57,7 +57,7 @@ class Guard:
     """A running guard; use as a context manager."""
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
-        """Check every record; `say` hears what an operator should know.
+        """Check every record; `say` gets the messages for the operator.
 
         Raises:
             GuardError: a record, key, view, policy or model is not what it should be.
@@ -298,7 +298,7 @@ class Guard:
     # watching
 
     def _decider_message(self, data: bytes) -> None:
-        if lifecycle.belongs(data):  # its word that it is ready, where nobody waits for it
+        if lifecycle.belongs(data):  # its report that it is ready, outside a start
             return
         self.recorder.decider_message(data)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # whoever reads a record without polygons draws nothing
+if TYPE_CHECKING:  # a record without polygons needs no drawing
     from edge.masking.blocks import Levels
 
 Point = tuple[float, float]

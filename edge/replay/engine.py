@@ -331,5 +331,5 @@ def evidence_due(last_ns: int | None, at_ns: int) -> bool:
     return last_ns is None or at_ns - last_ns >= _DUE_NS
 
 
-_NOISE = random.Random(0).randbytes(NOISE_BYTES)  # the same every time: nobody gets to see it
+_NOISE = random.Random(0).randbytes(NOISE_BYTES)  # the same every time: no picture leaves
 _NO_PIXELS = np.zeros((1, 1, 3), np.uint8)

@@ -60,7 +60,7 @@ class Job:
 
 
 def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
-    """Judge the clip; `say` hears what a reader of the result should know.
+    """Judge the clip; `say` gets the remarks for a reader of the result.
 
     Raises:
         GuardError: any input is not what it should be; then nothing was written.
@@ -84,7 +84,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
     fingerprint = enrolled or _signed_view(job, device)
     log = None if job.out is None else _fresh_log(job.out)
     if log is None:
-        temporary_place()  # nobody keeps the log, and it goes there: before anything is said
+        temporary_place()  # for a log that is not kept; checked before any output
     say("replay: the records are taken unsigned; nothing is released to any matcher")
     for path in job.telemetry:
         if ignored := ", ".join(telemetry.ignored_columns(path)):

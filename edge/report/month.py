@@ -139,7 +139,7 @@ class MonthCounter:
             self._blocked = at_ns, tuple(fields["reasons"])
         elif kind in ("start", "stop", "unclean_stop"):
             self._finish(None, {}, at_ns)
-            self._unblock(at_ns)  # while the guard does not run nothing flows, and nobody decides
+            self._unblock(at_ns)  # while the guard is off, no frame flows and nothing is decided
         elif kind == "deny":
             self._unblock(at_ns)
             self._blocked = at_ns, tuple(fields["reasons"])

@@ -46,7 +46,7 @@ class View:
 
 
 def own_namespace() -> None:
-    """Move into a mount namespace whose changes nobody else sees.
+    """Move into a mount namespace whose changes other processes do not see.
 
     Raises:
         SandboxError: that takes rights this process does not have.
@@ -62,7 +62,7 @@ def arrange(view: View) -> None:
     Raises:
         SandboxError: a mount was refused, or a model is not the one that the record names.
     """
-    before = os.umask(0o022)  # whoever started the guard may have one that shuts the matcher out
+    before = os.umask(0o022)  # an inherited umask could shut the matcher out
     try:
         models = [(path, sha256, _opened(path)) for path, sha256 in view.models]
         covers = _covers(view)

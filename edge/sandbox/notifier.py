@@ -1,10 +1,10 @@
-"""The notifier: hears of a sandboxed matcher's attempts to get out, refuses them, tells the guard.
+"""The notifier: receives a sandboxed matcher's escape attempts, refuses and reports them.
 
-The sandbox hands over the listener of its seccomp filter. A thread waits at it,
-because the kernel's read may wait; it answers every attempt with EPERM, and an
-open of anything but a camera with *go on*, so that Landlock and the file's
-rights decide. Nothing is allowed here that they refuse. Signals go on to the
-matcher's own processes, so that it can end a child, and to nobody else.
+The sandbox hands over the listener of its seccomp filter. A thread waits at it, because
+the kernel's read may wait; it answers every attempt with EPERM, and an open of anything
+but a camera with *go on*, so that Landlock and the file's rights decide. Nothing is
+allowed here that they refuse. Signals go on only to the matcher's own processes, so
+that it can end a child.
 """
 
 from __future__ import annotations

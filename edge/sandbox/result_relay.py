@@ -47,7 +47,7 @@ def result_target(value: Any, folder: Path = Path()) -> str:
 
 
 class ResultRelay:
-    """Passes results on; `say` hears, once a minute at most, that some could not be."""
+    """Passes results on; `say` is told, once a minute at most, that some failed."""
 
     def __init__(self, target: str, say: Callable[[str], None]) -> None:
         """`target` as `result_target` gives it.

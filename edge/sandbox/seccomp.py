@@ -206,7 +206,7 @@ def _no_address(attempt: int) -> list[bytes]:
 
 
 def _socket(other: int) -> list[bytes]:
-    """None is made. A look-up of a user's name tries AF_UNIX first, which is nobody's business."""
+    """None is made. A look-up of a user's name tries AF_UNIX first, which is harmless."""
     return [
         _argument(0),
         _op(_EQUAL, _AF_UNIX, 1, 0),

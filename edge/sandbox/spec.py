@@ -1,4 +1,4 @@
-"""The matcher's sandbox: what a matcher is given in it, and what of it this machine has.
+"""The matcher's sandbox: what a matcher may use, and which layers this machine has.
 
 The guard starts the matcher through `edge.sandbox.launcher`, which puts the layers
 on itself and then becomes the matcher. Every layer is asked for by name; one
@@ -28,7 +28,7 @@ __all__ = ["LAYERS", "LAYER_NAMES", "NOBODY", "REFUSED", "Confinement", "Layer",
 
 _PROBE_S = 30.0
 _UNTRIED = "the matcher's sandbox could not be tried"
-_SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime reports to nobody, and does not try
+_SILENCE = "ORT_DISABLE_TELEMETRY"  # a matcher's ONNX Runtime must not try to send reports
 MATCHER_ENVIRONMENT = "FRAMEGATE_MATCHER_ENV"  # what is set at the matcher's exec, not before it
 
 _SYSTEM_READS = (

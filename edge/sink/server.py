@@ -1,4 +1,4 @@
-"""The process that serves the masked view; it ends with whoever started it.
+"""The process that serves the masked view; it ends with its parent.
 
 python -m edge.sink.server < settings.json
 """

@@ -32,7 +32,7 @@ def hold(file: Path) -> None:
 
 
 def abandoned(file: Path) -> bool:
-    """Whether nobody keeps `file` any more; False where there is no lock to ask."""
+    """Whether no process keeps `file` any more; False if there is no lock."""
     try:
         fd = os.open(_lock_of(file), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -24,7 +24,7 @@ class Other:
     recorder: Recorder
     escape: str  # what it tried to get out of its sandbox; empty if nothing
     lost: int  # matchers of this guard that ended by themselves
-    lines: int  # that they printed and nobody was shown
+    lines: int  # that they printed and that were not shown
 
 
 def seen(guard: Guard) -> tuple[Other, ...]:

@@ -43,7 +43,7 @@ ALWAYS_UNEXPLAINED = 4  # blocks, a twelfth of the picture: a chair that was mov
 MAX_HIDDEN = 3 / 8  # of the picture's blocks, by what is no person; hands over a bench hide 0.35
 ROUGH, ROUGHER = 6.0, 2.0  # contrast, in grey levels and in times the plainest it was, from which
 # a block without enrolled signs shows something else than when it was plain
-MOSTLY = 0.75  # of the blocks that nobody covers; of another place, few are seen. And of those
+MOSTLY = 0.75  # of the uncovered blocks; of another place, few are seen. And of those
 # that are lost: where they hold still as something else, that has come to stay
 TURNED_NS = 1 * S  # a face that is not found for so long still explains what hides the view
 COVERED_NS, COVERED_WITHIN_NS = 10 * S, 30 * S  # more than `MAX_UNEXPLAINED` may be hidden so long
@@ -177,7 +177,7 @@ class ViewCheck:
         return signs.as_blocks(covered_blocks(silhouettes(boxes, width, height)))
 
     def _near(self, explained: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
-        """Whether a person hides most of the view, and what nobody covers is as enrolled.
+        """Whether a person hides most of the view, and the uncovered rest is as enrolled.
 
         Some blocks of somebody near agree by chance, and count among those seen. That lets
         nothing pass. But "too little is visible" is then the cause, and stepping back helps,

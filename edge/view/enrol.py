@@ -47,7 +47,7 @@ class Survey:
     causes: tuple[str, ...]  # what the user can mend first ahead
     coverage: Coverage
     peopled: bool  # somebody was there
-    away: tuple[Places, ...]  # for each frame, where surely nobody was
+    away: tuple[Places, ...]  # for each frame, the places certainly without people
 
 
 def enrol(
@@ -95,7 +95,7 @@ def survey(
     enrolled_s: int = 0,
     bodies: Sequence[Pixels] | None = None,
 ) -> Survey:
-    """Look at all that speaks for and against enrolling what these frames show.
+    """Collect all reasons for and against enrolling the view of these frames.
 
     Args:
         frames: BGR uint8, all of one size, in order, spread over a second or more.
@@ -252,7 +252,7 @@ def _enough_in_each_block(mask: Pixels) -> Pixels:
 
 
 def _unsteady(takes: Sequence[Take], *, enforce: bool) -> list[str]:
-    """Whether too much of a take comes and goes where nobody was found."""
+    """Whether too much of a take changes where no person was found."""
     lost = max(take.lost for take in takes)
     if not enforce or lost <= MAX_UNSTEADY:
         return []

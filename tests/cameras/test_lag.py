@@ -96,7 +96,7 @@ def test_what_is_delivered_comes_at_most_twice_the_accepted_lag_after_it_was_sho
     speed: float,
     stall: tuple[int, float],
 ) -> None:
-    """The record vouches for the usual lag with its jitter: nobody for the first seconds."""
+    """The record limits the usual lag with its jitter, but not the lag of the first seconds."""
     every_ms = 50
     came_ms, late_ms = 0.0, []
     for i in range(400):

@@ -137,7 +137,7 @@ def test_no_frame_shot_undocked_is_released_whatever_the_lag_within_the_accepted
 def test_no_frame_shot_undocked_is_released_whatever_waited_at_the_start(
     usual: int, backlog: int, speed: int, stall: tuple[int, int], undocked: set[int]
 ) -> None:
-    """The record vouches for the usual lag alone."""
+    """The record limits only the usual lag."""
     late = first_seconds(usual, backlog, speed, stall)
 
     assert undocked.isdisjoint(Watched(30 * STEP_NS, late, undocked).play())

@@ -267,7 +267,7 @@ class _Published:
             raise BadEntry(index, f"{path} holds more than the journal")
 
     def _pruned(self, end: int) -> bool:
-        """Whether a receipt speaks for every entry before `end`."""
+        """Whether a receipt covers every entry before `end`."""
         receipt = newest_receipt(self._files, self._directory, self._device)
         return receipt is not None and end <= receipt.entries
 

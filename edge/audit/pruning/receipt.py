@@ -117,7 +117,7 @@ def receipt_name(segments: int) -> str:
 
 
 def newest_receipt(files: Files, directory: Path, device: Verifier) -> Receipt | None:
-    """The receipt that speaks for the log in `directory`; None if nothing was pruned.
+    """The newest receipt of the log in `directory`; None if nothing was pruned.
 
     Raises:
         AuditError: a receipt is not what the device signed, or a stranger lies among them.

@@ -190,7 +190,7 @@ def _worked(
     recordings: Sequence[Recording],
     wanted: Sequence[Extract | Judge],
 ) -> Iterator[tuple[Done | None, str]]:
-    """What came of each task as it is done, with `3 of 20: clip.mp4`; None if it failed."""
+    """The result of each task when it is done, with `3 of 20: clip.mp4`; None if it failed."""
     from edge.archive.manifest import names as names_of
 
     shown = dict(zip(recordings, names_of(recordings), strict=True))

@@ -62,7 +62,7 @@ class Found:
     left: np.ndarray | None = None  # a frame from the middle, as it would have left
     known: int = 0  # faces that the recogniser knows again in the next sample, and from all others
     masked_known: int = 0  # of those, taken for the same where that sample is masked
-    masked_alone: int = 0  # of those, taken for nobody else, as it was in the clear
+    masked_alone: int = 0  # of those, matched to no other person, as in the clear
     masked_others: int = 0  # masked faces taken for somebody else: what chance gives
     others: int = 0  # such pairs
 

@@ -1,4 +1,4 @@
-"""A figure: one number, the goal it was measured against, and what came of it.
+"""A figure: one number, the goal it was measured against, and the result.
 
 A figure without a trial is "not tried": it is no failure, and it is never a success.
 """
@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class State(Enum):
-    """What came of a figure; the value is what people and JSON read."""
+    """The result of a figure; reports and JSON show the value."""
 
     HELD = "held"
     MISSED = "missed"
@@ -23,7 +23,7 @@ class Question(Enum):
     """What figures answer together; the value is what people read."""
 
     text: str
-    safety: bool  # an answer without a trial protects nobody
+    safety: bool  # a safety figure without a trial does not hold
 
     def __new__(cls, text: str, safety: bool) -> Question:
         self = object.__new__(cls)

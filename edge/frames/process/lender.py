@@ -20,7 +20,7 @@ class Lender:
     """Holds the newest well-formed frame, so that it can be lent; one is lent at a time."""
 
     def __init__(self, decider: socket.socket, slots: Slots, sentinel: Sentinel) -> None:
-        """`decider` hears the notes and gets the frames; `sentinel` has looked at them."""
+        """`decider` gets the notes and the frames; `sentinel` has examined them."""
         self._decider = decider
         self._slots = slots
         self._sentinel = sentinel

@@ -20,7 +20,7 @@ class MatcherMessages:
     def __init__(
         self, endpoint: MatcherEndpoint, decider: socket.socket, parent: socket.socket
     ) -> None:
-        """`decider` hears of comparisons, `parent` of results and of a matcher's coming."""
+        """`decider` is told of comparisons, `parent` of results and of new matchers."""
         self._endpoint = endpoint
         self._decider = decider
         self._parent = parent

@@ -17,14 +17,14 @@ class Slots:
     """Counts the users of each slot."""
 
     def __init__(self, pool: Pool, capture: socket.socket) -> None:
-        """`capture` hears which slots are free again."""
+        """`capture` is told which slots are free again."""
         self._pool = pool
         self._capture = capture
         self._held: dict[int, int] = {}  # slot -> how many still need it
         self._doomed: set[int] = set()  # to be wiped when the last user drops them
 
     def vacant(self, slot: int) -> bool:
-        """Whether capture may have put a frame there: the slot exists and nobody holds it."""
+        """Whether capture may have put a frame there: the slot exists and is free."""
         return slot < self._pool.slots and slot not in self._held
 
     def take(self, slot: int) -> None:

@@ -105,7 +105,7 @@ class Floors:
 
 
 def seal_bundle(bundle: Bundle) -> bytes:
-    """The bundle in an envelope that nobody has signed yet."""
+    """The bundle in an unsigned envelope."""
     return seal(bundle.payload)
 
 

@@ -76,7 +76,7 @@ def judge(envelope: bytes, trusted: Root, floors: Floors, *, wall_s: int, guard:
 
 
 def since(bundle: Bundle) -> datetime.date:
-    """The first day that today can be for whoever holds this bundle."""
+    """The earliest possible date of today, as this bundle shows."""
     issued = datetime.datetime.fromtimestamp(bundle.issued_s, datetime.timezone.utc).date()
     return max(issued, BUILT)
 

@@ -94,7 +94,7 @@ def _public(name: str, text: object) -> bytes:
 
 
 def seal(payload: bytes) -> bytes:
-    """An envelope around `payload` that nobody has signed yet."""
+    """An unsigned envelope around `payload`."""
     from securesystemslib.dsse import Envelope
 
     return _dump(Envelope(payload, PAYLOAD_TYPE, {}))
@@ -134,7 +134,7 @@ def open_envelope(envelope: bytes, root: Root) -> bytes:
 
 
 def peek(envelope: bytes) -> bytes:
-    """The payload whoever signed it: to look at, never to decide by."""
+    """The payload, without a check of its signatures: for display, never for decisions."""
     return bytes(_read(envelope).payload)
 
 

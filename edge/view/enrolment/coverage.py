@@ -1,4 +1,4 @@
-"""What became of each of the 48 blocks of a view at enrolment, and how that is drawn.
+"""The result for each of the 48 blocks of a view at enrolment, and its drawing.
 
 The drawing has no pixel of the view in it: like the fingerprint, it may be shown.
 """

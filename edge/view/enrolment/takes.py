@@ -48,7 +48,7 @@ class Take:
     contrast: Pixels  # grey levels
     held: NDArray[np.float64]  # share of the plain and altered copies on which the sign stays
     steady: NDArray[np.float64]  # share of the plain frames on which the sign stays
-    shown: NDArray[np.bool_]  # the take shows the pair, and nobody before it
+    shown: NDArray[np.bool_]  # the take shows the pair, without a person in front
     robust: NDArray[np.bool_]
     people: Blocks  # hidden for good, by somebody or what looks like somebody
     moving: Blocks  # hidden by what moved and was not found to be a person
@@ -56,7 +56,7 @@ class Take:
     glare: Blocks
     lost: float  # share of its contrasts, away from people, that come and go
     frames: tuple[np.ndarray, ...]  # spread over the take
-    free: tuple[Places, ...]  # of each of them: nobody there
+    free: tuple[Places, ...]  # of each of them: places without people
 
 
 def take_of(
@@ -164,7 +164,7 @@ def _spread(length: int, count: int) -> list[int]:
 
 
 def _typical(thumbs: Sequence[Pixels], free: Sequence[Places]) -> tuple[Pixels, Pixels]:
-    """The signs of the median thumbnail, each place where nobody is, and their contrasts."""
+    """The signs of the median thumbnail, from frames without people there, and their contrasts."""
     stack = np.stack(thumbs)
     middle = np.median(stack, axis=0)
     partly = ~np.all(free, axis=0) & np.any(free, axis=0)
