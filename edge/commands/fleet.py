@@ -1,4 +1,4 @@
-"""`framegate fleet`: witnesses of many logs, and the courier that visits them."""
+"""`framegate fleet`: witnesses of many logs, and what a device sends out: checkpoints, results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._fleet import results
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ examples, a witness for a fleet and a device that visits it:
   framegate audit verify audit --key log.pub --witnesses POLICY
   framegate fleet status --policy POLICY --state w1.db       silent logs and forked ones
   framegate fleet evidence --state w1.db                     logs that signed two histories
+  framegate fleet results --socket results.sock --broker mqtts://broker.example --topic door1
 
 POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME` lines.
 """
@@ -38,8 +40,9 @@ POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME`
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "fleet",
-        help="witnesses of many devices' logs",
-        description="Witness the logs of many devices, and take a log to its witnesses.",
+        help="witnesses of many devices' logs; results to a broker",
+        description="Witness the logs of many devices, take a log to its witnesses, and publish "
+        "a matcher's results to an MQTT broker.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -97,6 +100,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     courier.add_argument("--once", action="store_true", help="make one round and exit")
     courier.set_defaults(handler=_courier)
+
+    results.register(actions).set_defaults(handler=_results)
 
 
 def _policy(parser: argparse.ArgumentParser) -> None:
@@ -234,6 +239,10 @@ def _courier(args: argparse.Namespace) -> int:
             return code
         over.wait(args.every)
     return code
+
+
+def _results(args: argparse.Namespace) -> int:
+    return results.run(args, _until_told)
 
 
 def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:

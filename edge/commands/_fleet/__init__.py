@@ -1,0 +1,1 @@
+"""Parts of `framegate fleet` that have a file of their own."""

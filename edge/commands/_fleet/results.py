@@ -1,0 +1,112 @@
+"""`framegate fleet results`: a process that publishes the guard's results to an MQTT broker."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge.fleet.result_publisher import ResultPublisher
+
+_TICK_S = 0.2
+_LAST_S = 3.0  # for what still waits, at the end
+_SAY_S = 60.0
+
+EXAMPLES = """\
+examples:
+  framegate fleet results --socket /run/framegate/results --broker mqtts://broker.example \\
+    --topic site/door1/results --ca ca.pem --cert door1.pem --key door1.key
+  framegate fleet results --socket results.sock --broker mqtt://localhost --topic results
+and in guard.toml, under [matcher]:  results = "unix:/run/framegate/results"
+"""
+
+
+def register(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """Add the parser; the caller sets its handler."""
+    parser = actions.add_parser(
+        "results",
+        help="publish the matcher's results to an MQTT broker",
+        description="Listen where the guard hands on results, check each one again, and publish "
+        "it (QoS 1). Needs framegate[mqtt]. It is no part of the guard: if the broker is away, "
+        "results wait, the oldest are dropped and counted, and the guard goes on.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="a Unix socket")
+    parser.add_argument(
+        "--broker",
+        required=True,
+        metavar="URL",
+        help="mqtts://HOST[:8883]; mqtt:// for localhost only",
+    )
+    parser.add_argument("--topic", required=True, metavar="NAME", help="where to publish")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="who signs the broker (system's)")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="this client's certificate")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="and its key")
+    return parser
+
+
+def run(args: argparse.Namespace, until_told: Callable[[Callable[[], None]], None]) -> int:
+    """Publish until SIGTERM; `until_told` arranges that its argument is called then."""
+    from edge.fleet.mqtt import MqttBroker, checked_topic, parse_broker, tls_context
+    from edge.fleet.result_publisher import ResultPublisher
+    from edge.fleet.result_socket import ResultSocket
+
+    try:
+        address = parse_broker(args.broker)
+    except UsageError as err:
+        raise UsageError(f"--broker: {err}") from err
+    try:
+        topic = checked_topic(args.topic)
+    except UsageError as err:
+        raise UsageError(f"--topic: {err}") from err
+    given = [f"--{name}" for name in ("ca", "cert", "key") if getattr(args, name) is not None]
+    if given and not address.tls:
+        raise UsageError(f"{given[0]}: expected --broker mqtts://..., got {args.broker!r}")
+    tls = tls_context(args.ca, args.cert, args.key) if address.tls else None
+    broker = MqttBroker(address, topic, tls, _say)
+    publisher = ResultPublisher(broker)
+    inlet = ResultSocket(args.socket)
+    over = threading.Event()
+    until_told(over.set)
+    _say(f"listening at {args.socket}, publishing to {topic}")
+    try:
+        broker.start()
+        _publish(publisher, inlet.receive, over)
+    finally:
+        inlet.close()
+        broker.close()
+        _say(publisher.counts.text)
+    return 0
+
+
+def _publish(
+    publisher: ResultPublisher, receive: Callable[[float], bytes | None], over: threading.Event
+) -> None:
+    quiet_until_s = 0.0
+    while not over.is_set():
+        message = receive(_TICK_S)
+        lost = "" if message is None else publisher.take(message)
+        if lost and time.monotonic() >= quiet_until_s:
+            quiet_until_s = time.monotonic() + _SAY_S
+            _say(lost)
+        publisher.pump()
+    end_s = time.monotonic() + _LAST_S
+    while (message := receive(0.0)) is not None:
+        publisher.take(message)
+    while not publisher.settled and time.monotonic() < end_s:
+        publisher.pump()
+        time.sleep(0.05)
+
+
+def _say(line: str) -> None:
+    print(f"results: {line}", file=sys.stderr, flush=True)

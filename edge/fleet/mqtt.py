@@ -1,0 +1,195 @@
+"""A connection to an MQTT broker by `paho-mqtt` (extra `framegate[mqtt]`), MQTT 3.1.1, QoS 1.
+
+Paho's thread connects, and connects again after 1 to 120 s (doubled at each failure).
+It keeps what the broker has not confirmed, and sends that again after a break: the
+broker gets each result once or more.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+PORTS = {"mqtts": 8883, "mqtt": 1883}
+HERE = ("localhost", "127.0.0.1", "::1")
+MAX_TOPIC_BYTES = 255
+_RETRY_S = (1, 120)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where a broker listens; `tls` is False only on this machine."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def shown(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def parse_broker(text: str) -> BrokerAddress:
+    """The broker in `mqtts://HOST[:PORT]`, or `mqtt://localhost[:PORT]`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    expected = f"expected mqtts://HOST[:PORT], got {text!r}"
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as err:
+        raise UsageError(expected) from err
+    extra = parts.path or parts.query or parts.fragment or parts.username or parts.password
+    if parts.scheme not in PORTS or not host or port == 0 or extra or text != text.strip():
+        raise UsageError(expected)
+    if parts.scheme == "mqtt" and host not in HERE:
+        raise UsageError(f"mqtt:// is not encrypted: use it for localhost only, got {host!r}")
+    return BrokerAddress(host, port or PORTS[parts.scheme], parts.scheme == "mqtts")
+
+
+def checked_topic(text: str) -> str:
+    """A topic to publish to.
+
+    Raises:
+        UsageError: MQTT does not allow it, or it is the broker's own.
+    """
+    size = len(text.encode(errors="replace"))
+    if not 1 <= size <= MAX_TOPIC_BYTES:
+        raise UsageError(f"expected 1 to {MAX_TOPIC_BYTES} bytes, got {size}")
+    if not text.isprintable() or "+" in text or "#" in text or text.startswith("$"):
+        raise UsageError(f"expected printable text without + and #, not after $; got {text!r}")
+    return text
+
+
+def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    """The broker's certificate must come from `ca` (default: the system's) and name its host.
+
+    Raises:
+        UsageError: a file is missing or is not what it should be.
+    """
+    if (cert is None) != (key is None):
+        raise UsageError("expected --cert and --key together")
+    for option, path in (("--ca", ca), ("--cert", cert), ("--key", key)):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{option} {path}: expected a file in PEM")
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except OSError as err:  # ssl.SSLError is one
+        raise UsageError(f"--ca {ca}: expected certificates in PEM ({err.strerror})") from err
+    if cert is not None and key is not None:
+        try:
+            context.load_cert_chain(cert, key, password=_no_password)
+        except (OSError, UsageError) as err:
+            raise UsageError(
+                f"--cert {cert}, --key {key}: expected a certificate and its key in PEM, "
+                "without a password"
+            ) from err
+    return context
+
+
+def _no_password() -> str:
+    raise UsageError("the key has a password")
+
+
+class MqttBroker:
+    """Takes results and publishes them to one topic."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        topic: str,
+        tls: ssl.SSLContext | None,
+        say: Callable[[str], None],
+        client: Client | None = None,
+    ) -> None:
+        """`say` hears each change, from paho's thread; `client` is paho's, or its stand-in."""
+        self._address, self._topic, self._say = address, topic, say
+        self._client = _client() if client is None else client
+        self._lock = threading.Lock()
+        self._unconfirmed = 0
+        self._trouble = ""
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._client.reconnect_delay_set(*_RETRY_S)
+        if tls is not None:
+            self._client.tls_set_context(tls)
+
+    def start(self) -> None:
+        """Begin to connect; return at once."""
+        self._client.connect_async(self._address.host, self._address.port, keepalive=60)
+        self._client.loop_start()
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected()
+
+    @property
+    def unconfirmed(self) -> int:
+        with self._lock:
+            return self._unconfirmed
+
+    def send(self, message: bytes) -> bool:
+        with self._lock:
+            self._unconfirmed += 1  # before it is sent: its confirmation may come at once
+        done = self._client.publish(self._topic, message, qos=1)
+        # 0: sent; 4: the connection broke just now, and paho sends it after the next one
+        if int(done.rc) in (0, 4):
+            return True
+        with self._lock:
+            self._unconfirmed -= 1
+        return False
+
+    def close(self) -> None:
+        """Take leave of the broker and end paho's thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.is_failure:
+            self._report(f"{self._address.shown} refuses this client: {code}")
+        else:
+            self._trouble = ""
+            self._say(f"connected to {self._address.shown}")
+
+    def _on_connect_fail(self, client: Any, data: Any) -> None:
+        err = sys.exc_info()[1]  # paho calls this while it handles the error
+        self._report(f"cannot reach {self._address.shown}: {err or 'no connection'}")
+
+    def _on_disconnect(
+        self, client: Any, data: Any, flags: Any, code: Any, properties: Any
+    ) -> None:
+        if code.is_failure:
+            self._report(f"lost {self._address.shown}: {code}")
+
+    def _on_publish(self, client: Any, data: Any, mid: Any, code: Any, properties: Any) -> None:
+        with self._lock:
+            self._unconfirmed -= 1
+
+    def _report(self, trouble: str) -> None:
+        if trouble != self._trouble:  # once for each kind, not at each try
+            self._trouble = trouble
+            self._say(f"{trouble}; trying again every {_RETRY_S[0]} to {_RETRY_S[1]} s")
+
+
+def _client() -> Client:
+    try:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+    except ImportError as err:
+        raise UsageError("paho-mqtt is not installed: pip install 'framegate[mqtt]'") from err
+    return Client(CallbackAPIVersion.VERSION2)
