@@ -127,7 +127,7 @@ def test_results_reach_a_real_broker_and_outlast_its_restart(
     while (second := heard.get(timeout=60)) == "subscribed":
         pass
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
+    _, printed = process.communicate(timeout=30)
     client.disconnect()
     client.loop_stop()
     relay.close()
@@ -135,10 +135,10 @@ def test_results_reach_a_real_broker_and_outlast_its_restart(
     assert json.loads(first.payload) == {"subject": "0a1b2c3d", "score": 0.93, "comparisons": 1}
     assert first.qos == 1
     assert json.loads(second.payload) == {"subject": None, "score": 0.25, "comparisons": 2}
-    assert process.returncode == 0, told
-    assert "2 sent, 0 waiting, 0 dropped, 0 refused" in told
+    assert process.returncode == 0, printed
+    assert "2 sent, 0 waiting, 0 dropped, 0 refused" in printed
     assert not (tmp_path / "r").exists()
-    assert "Traceback" not in told
+    assert "Traceback" not in printed
 
 
 def test_a_broker_that_another_authority_signed_gets_nothing(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_broker_that_another_authority_signed_gets_nothing(tmp_path: Path) -> 
         relay.take(Result(None, 0.25, 2), 0)
         relay.close()
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+        _, printed = process.communicate(timeout=30)
     finally:
         if process.poll() is None:
             process.kill()
@@ -174,5 +174,5 @@ def test_a_broker_that_another_authority_signed_gets_nothing(tmp_path: Path) -> 
 
     assert "listening at" in lines[0]
     assert "CERTIFICATE_VERIFY_FAILED" in lines[1]
-    assert "0 sent, 1 waiting" in told
+    assert "0 sent, 1 waiting" in printed
     assert process.returncode == 0

@@ -27,7 +27,7 @@ def message(**changed: Any) -> bytes:
 
 
 class StandIn:
-    """A broker that takes what it is told to take."""
+    """A broker that takes what it is set to take."""
 
     def __init__(self) -> None:
         self.connected = True
@@ -80,12 +80,12 @@ def test_what_is_no_result_is_refused_and_counted(wrong: bytes, named: str) -> N
     broker = StandIn()
     publisher = ResultPublisher(broker)
 
-    told = publisher.take(wrong)
+    heard = publisher.take(wrong)
     publisher.take(message())
     publisher.pump()
 
-    assert named in told
-    assert told.endswith("1 so far")
+    assert named in heard
+    assert heard.endswith("1 so far")
     assert broker.got == [checked(message())]
     assert publisher.counts.refused == 1
 
@@ -114,12 +114,12 @@ def test_a_full_queue_drops_the_oldest_and_says_how_many() -> None:
     broker.connected = False
     publisher = ResultPublisher(broker, most_waiting=3)
 
-    told = [publisher.take(message(comparisons=n)) for n in range(5)]
+    heard = [publisher.take(message(comparisons=n)) for n in range(5)]
     broker.connected = True
     publisher.pump()
 
-    assert told[:3] == ["", "", ""]
-    assert told[4].endswith("dropped the oldest result; 2 so far")
+    assert heard[:3] == ["", "", ""]
+    assert heard[4].endswith("dropped the oldest result; 2 so far")
     assert [json.loads(one)["comparisons"] for one in broker.got] == [2, 3, 4]
     assert publisher.counts.text == "3 sent, 0 waiting, 2 dropped, 0 refused"
 
@@ -159,9 +159,9 @@ class PahoStandIn:
         return True
 
 
-def made(client: PahoStandIn, told: list[str]) -> MqttBroker:
+def made(client: PahoStandIn, heard: list[str]) -> MqttBroker:
     address = BrokerAddress("broker.example", 8883, tls=True)
-    return MqttBroker(address, "door1", None, told.append, client)  # type: ignore[arg-type]
+    return MqttBroker(address, "door1", None, heard.append, client)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("rc", "taken"), [(0, True), (4, True), (15, False)])
@@ -178,8 +178,8 @@ def test_a_result_is_published_with_qos_1_and_counts_until_confirmed(rc: int, ta
 
 
 def test_a_lasting_trouble_is_said_once_and_again_after_a_connection() -> None:
-    client, told = PahoStandIn(), list[str]()
-    made(client, told)
+    client, heard = PahoStandIn(), list[str]()
+    made(client, heard)
     fine, bad = SimpleNamespace(is_failure=False), SimpleNamespace(is_failure=True)
     for _ in range(3):
         client.on_connect_fail(client, None)  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ def test_a_lasting_trouble_is_said_once_and_again_after_a_connection() -> None:
     client.on_connect_fail(client, None)  # type: ignore[attr-defined]
     client.on_connect(client, None, None, bad, None)  # type: ignore[attr-defined]
 
-    assert [line.split()[0] for line in told] == [
+    assert [line.split()[0] for line in heard] == [
         "cannot",
         "connected",
         "cannot",
