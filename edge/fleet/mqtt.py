@@ -136,7 +136,7 @@ class MqttBroker:
 
     @property
     def connected(self) -> bool:
-        return self._client.is_connected()
+        return bool(self._client.is_connected())  # its library may be absent, and untyped then
 
     @property
     def unconfirmed(self) -> int:

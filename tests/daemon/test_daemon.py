@@ -9,8 +9,10 @@ import re
 import shutil
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,16 +31,18 @@ from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
-from edge.sandbox.spec import Layer
+from edge.sandbox.spec import NOBODY, Layer
 from edge.status.alive import FRESH_S
 from tests.support import render
-from tests.support.daemons import configure, daemon, until
-from tests.support.guards import Site, site
+from tests.support.daemons import Daemon, configure, daemon, until
+from tests.support.guards import DEVICE, Site, site
 
 pytestmark = pytest.mark.guard
 
 NOW = 1_000 * S
 ALLOWED = Outlook(Setting.CONTROLLED, True, (), ("FA-03",))
+FORBIDDEN = 'operation = "infer_emotion"\ngallery = "none"\n'
+PERMITTED = 'operation = "detect"\ngallery = "none"\n'
 BLOCKED = Outlook(Setting.UNCONTROLLED, False, (Reason.VIEW_FOREIGN,), ())
 
 
@@ -328,3 +332,66 @@ def _at(body: str) -> float:
         return float(json.loads(body)["at_s"])
     except (ValueError, KeyError):
         return time.time()
+
+
+def snapshot_of(guard: Daemon) -> dict[str, Any]:
+    code, body = guard.get("/status.json")
+    found: dict[str, Any] = json.loads(body) if code == 200 else {}
+    return found
+
+
+def released(guard: Daemon) -> tuple[int, int, bool]:
+    """(frames that the first matcher got, that the other got, whether the other is permitted)."""
+    if not (found := snapshot_of(guard)):
+        return 0, 0, False
+    (other,) = found["also"]
+    return found["frames"]["released"], other["frames"]["released"], other["permitted"]
+
+
+def test_one_that_is_forbidden_gets_nothing_and_after_a_reload_what_its_new_record_permits(
+    kiosk: Site,
+) -> None:
+    kiosk.sign(DEVICE.replace('"detect"', '"detect", "infer_emotion"'))
+    record, seen = kiosk.folder / "other.toml", seen_by_the_other(kiosk)
+    sign_session(kiosk, record, FORBIDDEN)
+    counts = json.dumps([sys.executable, "-m", "framegate_client.counter", str(seen)])
+    also = f'[[also]]\nsession = "other.toml"\nwrite = ["other"]\ncommand = {counts}\n'
+
+    with daemon(kiosk, also=also) as guard:
+        until(lambda: released(guard)[0] > 30, "frames for the first")
+        found = snapshot_of(guard)
+        (other,) = found["also"]
+        assert (other["name"], other["lane"]) == ("other", "infer_emotion")
+        assert other["frames"]["released"] == 0 < other["frames"]["blocked"]
+        assert other["permitted"] is False and other["reasons"]
+        assert guard.ready()  # one that is forbidden for a reason is well
+        assert re.search(
+            r'also_permitted\{lane="infer_emotion",matcher="other"\} 0', guard.get("/metrics")[1]
+        )
+
+        sign_session(kiosk, record, PERMITTED)
+        guard.process.send_signal(signal.SIGHUP)
+        until(lambda: released(guard)[2], "frames for the other, as its new record permits")
+        assert snapshot_of(guard)["also"][0]["lane"] == "detect"
+        assert json.loads(seen.read_text())["received"] == 0  # as the one before it counted
+
+        assert guard.stop() == 0
+
+    first = json.loads((kiosk.folder / "matcher" / "received.json").read_text())
+    assert first["captured_ns"] and json.loads(seen.read_text())["captured_ns"]
+    for log in (kiosk.folder / "audit", kiosk.folder / "also" / "other" / "audit"):
+        verify_log(log, kiosk.store.log_verifier())
+
+
+def seen_by_the_other(kiosk: Site) -> Path:
+    """Where the other matcher writes what it got."""
+    room = kiosk.folder / "other"
+    room.mkdir()
+    if os.getuid() == 0:
+        os.chown(room, NOBODY, NOBODY)
+    return room / "received.json"
+
+
+def sign_session(kiosk: Site, record: Path, text: str) -> None:
+    record.write_text(text)
+    kiosk.store.sign_file(record, RecordKind.SESSION)
