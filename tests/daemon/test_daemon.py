@@ -340,12 +340,12 @@ def snapshot_of(guard: Daemon) -> dict[str, Any]:
     return found
 
 
-def released(guard: Daemon) -> tuple[int, int, bool]:
-    """(frames that the first matcher got, that the other got, whether the other is permitted)."""
+def released(guard: Daemon) -> tuple[int, int]:
+    """How many frames were released to the first matcher, and how many to the other."""
     if not (found := snapshot_of(guard)):
-        return 0, 0, False
+        return 0, 0
     (other,) = found["also"]
-    return found["frames"]["released"], other["frames"]["released"], other["permitted"]
+    return found["frames"]["released"], other["frames"]["released"]
 
 
 def test_one_that_is_forbidden_gets_nothing_and_after_a_reload_what_its_new_record_permits(
@@ -371,14 +371,15 @@ def test_one_that_is_forbidden_gets_nothing_and_after_a_reload_what_its_new_reco
 
         sign_session(kiosk, record, PERMITTED)
         guard.process.send_signal(signal.SIGHUP)
-        until(lambda: released(guard)[2], "frames for the other, as its new record permits")
+        until(lambda: released(guard)[1] > 5, "frames for the other, as its new record permits")
         assert snapshot_of(guard)["also"][0]["lane"] == "detect"
-        assert json.loads(seen.read_text())["received"] == 0  # as the one before it counted
+        first = kiosk.folder / "matcher" / "received.json"  # of the guard before the reload
+        counted = [json.loads(file.read_text())["received"] for file in (first, seen)]
+        assert counted[0] > 0 == counted[1]
 
         assert guard.stop() == 0
 
-    first = json.loads((kiosk.folder / "matcher" / "received.json").read_text())
-    assert first["captured_ns"] and json.loads(seen.read_text())["captured_ns"]
+    assert json.loads(seen.read_text())["received"] > 0
     for log in (kiosk.folder / "audit", kiosk.folder / "also" / "other" / "audit"):
         verify_log(log, kiosk.store.log_verifier())
 
