@@ -24,6 +24,9 @@ from edge.sandbox.notifier import SeccompNotifier
 
 BODY = assets_dir() / BODY_FILE
 _PICTURE = "import numpy as np; picture = np.full((120, 160, 3), 90, np.uint8)\n"
+_POINTS = (  # eyes, nose and mouth of a face in it, px
+    "points = np.array([[60, 50], [90, 50], [75, 70], [63, 85], [88, 85]], np.float32)\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,17 @@ TRIALS = {
         _PICTURE + "import face_recognition as fr\n"
         "assert len(fr.face_encodings(picture, [(10, 90, 90, 10)])[0]) == 128",
     ),
-    "uniface": Trial("uniface", "import uniface"),
-    "insightface": Trial("insightface", "import insightface"),
+    # no model: both fetch theirs from the network, which the sandbox has not
+    "uniface": Trial(
+        "uniface",
+        _PICTURE + _POINTS + "import uniface\n"
+        "assert uniface.face_alignment(picture, points)[0].shape == (112, 112, 3)",
+    ),
+    "insightface": Trial(
+        "insightface",
+        _PICTURE + _POINTS + "import insightface\nfrom insightface.utils import face_align\n"
+        "assert face_align.norm_crop(picture, points).shape == (112, 112, 3)",
+    ),
     "PyTorch": Trial("torch", "import torch; assert float(torch.eye(3).sum()) == 3"),
     "GStreamer": Trial(
         "PyGObject",

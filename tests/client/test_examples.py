@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +23,12 @@ from tests.support.players import Player
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = [sys.executable, "-m", "framegate_client.gst"]
 MATCHERS = ROOT / "examples" / "matchers"
+
+
+class Counts(NamedTuple):
+    written: int  # frames
+    released: int
+    text: str  # what guard and matcher printed
 
 
 def printed(folder: Path, clip: Path, face_model: Path, matcher: list[str], *more: str) -> str:
@@ -72,20 +79,53 @@ def test_a_matcher_in_cpp_reads_frames_in_the_sandbox(
     assert int(text.partition("c++: ")[2].split()[0]) > 10
 
 
-@pytest.mark.guard
-@pytest.mark.footage
-def test_a_gstreamer_pipeline_starts_with_released_frames_in_the_sandbox(
-    clip, tmp_path: Path, face_model: Path
-) -> None:
+def frames_through_gstreamer(folder: Path, clip: Path, view_of: Path, face_model: Path) -> Counts:
+    """How many frames a pipeline in the sandbox wrote down, and how many the guard released."""
     if shutil.which("gst-launch-1.0") is None:
         pytest.skip("no gst-launch-1.0 here")
-    pipeline = "framegatesrc ! videoconvert ! video/x-raw,format=GRAY8 ! progressreport ! fakesink"
-    matcher = [*RUNNER, *pipeline.split()]
-
-    text = printed(tmp_path, clip("single_face.mp4"), face_model, matcher)
-
-    assert "progressreport" in text, text
+    kiosk = site(folder / "site", clip, view_of, face_model)
+    if os.getuid() == 0:
+        for place in (folder.parent.parent, folder.parent, folder):
+            place.chmod(0o755)
+    out = kiosk.folder / "out"
+    raw = out / "matcher" / "frames.gray"
+    pipeline = (
+        "framegatesrc ! videoconvert ! videoscale ! video/x-raw,format=GRAY8,width=64,height=64"
+    )
+    sink = f"! filesink buffer-mode=unbuffered location={raw}"
+    with running(kiosk, matcher=shlex.join([*RUNNER, *pipeline.split(), *sink.split()])) as run:
+        text = run.process.communicate(timeout=90)[0]
     assert "MATCHER_LOST" not in text
+    size = raw.stat().st_size if raw.exists() else 0
+    assert size % (64 * 64) == 0, "whole frames only"
+    summary = json.loads((run.out / "summary.json").read_text())
+    return Counts(size // (64 * 64), summary["passed"], text)
+
+
+@pytest.mark.guard
+@pytest.mark.footage
+def test_a_gstreamer_pipeline_gets_released_frames_in_the_sandbox(
+    clip, tmp_path: Path, face_model: Path
+) -> None:
+    room = clip("single_face.mp4")
+
+    counts = frames_through_gstreamer(tmp_path, room, room, face_model)
+
+    assert counts.written > 10, counts.text
+    assert counts.written <= counts.released
+
+
+@pytest.mark.long
+@pytest.mark.guard
+@pytest.mark.footage
+def test_a_gstreamer_pipeline_gets_nothing_where_the_guard_blocks(
+    clip, tmp_path: Path, face_model: Path
+) -> None:
+    room, elsewhere = clip("single_face.mp4"), clip("bikes.mp4")
+
+    counts = frames_through_gstreamer(tmp_path, elsewhere, room, face_model)
+
+    assert (counts.written, counts.released) == (0, 0), counts.text
 
 
 def test_every_frame_goes_through_the_real_gst_launch(tmp_path: Path) -> None:
