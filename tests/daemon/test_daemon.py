@@ -348,6 +348,7 @@ def released(guard: Daemon) -> tuple[int, int]:
     return found["frames"]["released"], other["frames"]["released"]
 
 
+@pytest.mark.long
 def test_one_that_is_forbidden_gets_nothing_and_after_a_reload_what_its_new_record_permits(
     kiosk: Site,
 ) -> None:
