@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._fleet import results
+from edge.commands._fleet import _results as results
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:

@@ -347,14 +347,16 @@ def calls_of(name: str, package: Path) -> list[str]:
 def test_frames_are_released_in_exactly_one_place():
     package = Path(edge.__file__).parent
 
-    # the log publishes tiles; the evaluation has a ring of its own behind the same releaser
-    elsewhere = ("audit/", "evaluation/splices.py")
+    # the log publishes tiles, a broker results; the evaluation has a ring of its own behind the
+    # same releaser
+    elsewhere = ("audit/", "evaluation/splices.py", "fleet/mqtt.py")
 
     def places(name: str) -> list[str]:
         return [place for place in calls_of(name, package) if not place.startswith(elsewhere)]
 
     # the releaser decides, the endpoint hands what it is told to the ring, and there is one of each
     assert places("publish") == ["frames/matcher_endpoint.py", "frames/releaser.py"]
+    assert "edge.frames" not in (package / "fleet/mqtt.py").read_text()  # it knows no frame
     assert places("stage") == ["frames/releaser.py"]
     assert places("place") == ["frames/matcher_endpoint.py", "frames/ring.py"]
 
