@@ -114,7 +114,7 @@ def test_what_is_delivered_comes_at_most_twice_the_accepted_lag_after_it_was_sho
     assert all(
         lag is not WITHIN
         for i, lag in enumerate(found)
-        if i * every_ms + (late_ms[i] - first_ms) < MEASURE_NS / MS
+        if i * every_ms + late_ms[i] - first_ms < MEASURE_NS / MS - 0.001  # rounding
     )
     if stall[1] < 100 and backlog_ms == 0:  # the twin
         assert len(delivered) > 300
