@@ -9,6 +9,9 @@ TESTED := $(VENV)/.installed-test
 BENCHED := $(VENV)/.installed-bench
 PACKED := setup.cfg pyproject.toml
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# below a short folder, for a socket's path has room for 107 bytes; kept if a test fails
+TRY    := base=$$(mktemp -dut fg.XXXXXX) && $(PYTEST) --basetemp $$base
+TRIED  := && rm -rf $$base
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -24,15 +27,15 @@ setup: $(READY) clips ## set up: then .venv/bin/framegate init, and a daemon run
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
 
-fast: check clips ## under two minutes: every test but whole guards and slow ones
-	@$(PYTEST) -m "not guard and not slow and not long" $(ARGS)
+fast: check clips ## three to four minutes: every test but whole guards and slow ones
+	@$(TRY) -m "not guard and not slow and not long" $(ARGS) $(TRIED)
 
 test: check clips ## set up, check the style and run every test (ARGS='-k gate' for some)
-	@base=$$(mktemp -dut fg.XXXXXX) && $(PYTEST) --basetemp $$base -m "not long" $(ARGS) && rm -rf $$base
+	@$(TRY) -m "not long" $(ARGS) $(TRIED)
 
 long: $(TESTED) clips ## what `make test` tries in part: more seeds, more recordings, 100,000 gate steps
 	@FRAMEGATE_STEPS=100000 $(PYTEST) tests/frames/test_gate_machine.py $(ARGS)
-	@$(PYTEST) -m long $(ARGS)
+	@$(TRY) -m long $(ARGS) $(TRIED)
 	@$(BIN)/python -m tests.fuzz
 
 check: $(TESTED) ## seconds: style, types, and that no import points upwards
