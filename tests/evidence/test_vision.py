@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,7 @@ from edge.errors import ModelError
 from edge.evidence.people import PeopleRules
 from edge.evidence.readings import Reading, Source
 from edge.evidence.scene import SceneModel, SceneReading
-from edge.evidence.vision import Vision, check_rate, check_room
+from edge.evidence.vision import Observer, Vision, check_rate, check_room
 from edge.frames.gate import Limits
 from edge.reasons import Reason
 from edge.view.box import Box
@@ -263,3 +266,34 @@ def test_whoever_comes_in_is_looked_for_at_once(room):
 
     assert _looks([*quiet[:2], small]) == [1, 1, 2]
     assert _looks(fading)[-1] >= 2
+
+
+@pytest.mark.parametrize(
+    ("why", "over_all"),
+    [
+        (Reason.VIEW_FOREIGN, True),
+        (Reason.VIEW_FADED, True),
+        (Reason.VIEW_PARTIAL, True),
+        (Reason.VIEW_COVERED, False),
+        (Reason.VIEW_CHANGED, False),
+    ],
+)
+def test_next_frames_are_compared_over_all_blocks_while_the_view_is_unknown(
+    fingerprint: Fingerprint,
+    room_frames: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    why: Reason,
+    over_all: bool,
+) -> None:
+    """The twin: what hides or changes a part of the known view leaves the seen blocks."""
+    observer = Observer(fingerprint, Nobody())
+    check = observer._view
+    assert check is not None
+    read = check.read
+
+    def doubtful(*words: Any) -> Any:
+        return replace(read(*words), reasons_continue=(why,), seen_blocks=0b111)
+
+    monkeypatch.setattr(check, "read", doubtful)
+
+    assert observer.see(room_frames[20], 0).seen_blocks == (ALL_BLOCKS if over_all else 0b111)
