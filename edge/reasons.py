@@ -61,7 +61,7 @@ class Reason(Enum):
         _ROLLED_BACK,
         "Keep the log unchanged; compare it with the last exported checkpoint.")
     LOG_FORKED = ("LOG_FORKED", Family.INTEGRITY,
-        "A witness has seen another history of this log, or its alarm's place cannot be read.",
+        "This log's key signed two histories, or the alarm's place cannot be read.",
         "Where the signed record names the alarm's file, face matching, until the file is gone.",
         "Keep the file, take the device out of service and find out who else holds its key.")
     AUDIT_UNAVAILABLE = ("AUDIT_UNAVAILABLE", Family.INTEGRITY,

@@ -219,7 +219,7 @@ def _moment(time_s: int) -> str:
 def _courier(args: argparse.Namespace) -> int:
     from edge.commissioning.keys import read_verifier
     from edge.fleet.courier import Courier
-    from edge.fleet.http_post import post
+    from edge.fleet.http_post import get, post
 
     policy = read_policy(args.policy)
     if args.by is not None:
@@ -229,7 +229,7 @@ def _courier(args: argparse.Namespace) -> int:
     if args.every < 1:
         raise UsageError(f"--every: expected 1 or more seconds, got {args.every:g}")
     key = read_verifier(args.key or args.log / "log.pub")
-    courier = Courier(args.log, args.out or args.log, key, policy, post)
+    courier = Courier(args.log, args.out or args.log, key, policy, post, get)
     over = threading.Event()
     _until_told(over.set)
     code = 0
@@ -284,8 +284,12 @@ def _round(visit: Callable[[int], Round]) -> int:
     except (AuditError, OSError) as err:
         _say(f"nothing was sent: {err}")
         return 1
+    if found.forked:
+        _say(f"{Reason.LOG_FORKED.value}: {found.fork}")
     for one in found.visits:
-        code = f"{Reason.LOG_FORKED.value}: " if one.outcome is Outcome.FORKED else ""
+        code = {Outcome.FORKED: f"{Reason.LOG_FORKED.value}: ", Outcome.CLAIMED: "warning: "}.get(
+            one.outcome, ""
+        )
         _say(f"{code}{one.witness}: {one.outcome.value}, {one.detail}")
     _say(f"size {found.size}: the quorum {'stands' if found.enough else 'does not stand'}")
     return 0 if found.enough and not found.forked else 1

@@ -1,4 +1,4 @@
-"""One bounded POST: no redirects, no proxies from the environment, no endless answers."""
+"""One bounded request: no redirects, no proxies from the environment, no endless answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
@@ -20,6 +21,23 @@ def post(url: str, body: bytes) -> tuple[int, bytes]:
     Raises:
         OSError: there was no answer, or not one in the protocol.
     """
+    return _exchange(url, body)
+
+
+def get(url: str) -> bytes:
+    """The body that is there.
+
+    Raises:
+        OSError: there was no answer, not one in the protocol, or its status is not 200.
+    """
+    status, data = _exchange(url, None)
+    if status != HTTPStatus.OK:
+        raise OSError(f"expected status 200, got {status}")
+    return data
+
+
+def _exchange(url: str, body: bytes | None) -> tuple[int, bytes]:
+    """A POST of `body`, a GET if there is none."""
     place = urlsplit(url)
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     try:
@@ -37,7 +55,10 @@ def post(url: str, body: bytes) -> tuple[int, bytes]:
     limit.daemon = True
     limit.start()
     try:
-        connection.request("POST", place.path, body, {"Content-Type": "text/plain"})
+        if body is None:
+            connection.request("GET", place.path)
+        else:
+            connection.request("POST", place.path, body, {"Content-Type": "text/plain"})
         answer = connection.getresponse()
         data = answer.read(MAX_REQUEST_BYTES + 1)
     except http.client.HTTPException as err:

@@ -2,6 +2,7 @@
 
     NAME.request   what the device sends to the witness of that name
     NAME.answer    the status in a line, then what the witness sent back
+    NAME.head      the head that it cosigned last, where the request contradicts that
 
 The device's log grows while the files are under way, so an answer is taken in for
 the checkpoint that its request carried. What comes back is judged as it is from
@@ -35,7 +36,9 @@ class Trip:
         )
         self._names = [one.name for one in named]
         self._folder = folder
-        self._courier = Courier(log, out, key, replace(policy, witnesses=named), self._post)
+        self._courier = Courier(
+            log, out, key, replace(policy, witnesses=named), self._post, self._ask
+        )
 
     def round(self, time_s: int) -> Round:
         """Take in what was answered, then lay out requests for the newest checkpoint.
@@ -72,6 +75,9 @@ class Trip:
         reply.unlink(missing_ok=True)
         raise OSError(f"the request lies in {request}")
 
+    def _ask(self, url: str) -> bytes:
+        return _whole(_place(self._folder, unquote(urlsplit(url).netloc), "head"))
+
 
 def answer_file(folder: Path, name: str, store: Store, signer: Signer, time_s: int) -> Answer:
     """Answer the request for the witness `name`, and lay the answer beside it.
@@ -82,6 +88,10 @@ def answer_file(folder: Path, name: str, store: Store, signer: Signer, time_s: i
     found = answer(_whole(_place(folder, name, "request")), store, signer, time_s)
     data = b"%d\n" % found.status + found.body
     write_whole(_place(folder, name, "answer"), data, 0o644)
+    head = _place(folder, name, "head")
+    head.unlink(missing_ok=True)
+    if found.head:
+        write_whole(head, found.head, 0o644)
     return found
 
 

@@ -52,6 +52,7 @@ class Answer:
     body: bytes
     content_type: str = _TEXT_TYPE
     forked: str = ""  # the origin of a log that signed another history than the one cosigned
+    head: bytes = b""  # the head cosigned last, where the request does not start from it
 
 
 class Store(Protocol):
@@ -59,6 +60,9 @@ class Store(Protocol):
 
     def logs(self, origin: str) -> Sequence[Verifier]:
         """The keys that are trusted for a log; none for one that is unknown."""
+
+    def origin(self, digest: str) -> str:
+        """The known log whose origin has this SHA-256 in hexadecimal; empty if none has."""
 
     def head(self, origin: str) -> Head:
         """The newest tree cosigned, an empty one before the first."""
@@ -116,7 +120,8 @@ def _advanced(
         check_consistency(seen.size, seen.root, tree.size, tree.root, request.path)
     except Inconsistent as err:
         store.keep_evidence(tree.origin, seen, body, time_s)
-        return replace(_refused(Status.NOT_CONSISTENT, str(err)), forked=tree.origin)
+        refused = _refused(Status.NOT_CONSISTENT, str(err))
+        return replace(refused, forked=tree.origin, head=seen.note)
     if not store.advance(tree.origin, seen, Head(tree.size, tree.root, request.note), time_s):
         return _conflict(store.head(tree.origin))  # another request was faster
     return Answer(Status.COSIGNED, cosign(tree.text, signer, time_s))
@@ -145,7 +150,21 @@ def _refused(status: Status, why: str) -> Answer:
 
 
 def _conflict(seen: Head) -> Answer:
-    return Answer(Status.CONFLICT, b"%d\n" % seen.size, SIZE_TYPE)
+    return Answer(Status.CONFLICT, b"%d\n" % seen.size, SIZE_TYPE, head=seen.note)
+
+
+def shown(path: str, store: Store) -> Answer:
+    """The head of a log that was cosigned last, as the log signed it.
+
+    This is not in the protocol. With it a log that forked is proven, not claimed.
+
+    Args:
+        path: what follows `/head/`: the SHA-256 of the log's origin, in hexadecimal.
+    """
+    note = store.head(store.origin(path)).note
+    if not note:
+        return _refused(Status.UNKNOWN_LOG, "no head of such a log was cosigned here")
+    return Answer(Status.COSIGNED, note)
 
 
 def by_origin(keys: Sequence[Verifier]) -> Mapping[str, tuple[Verifier, ...]]:

@@ -1,4 +1,4 @@
-"""`POST /add-checkpoint`: a witness over HTTP, with every size and every wait bounded.
+"""`POST /add-checkpoint` and `GET /head/DIGEST`: a witness over HTTP, with bounded sizes and waits.
 
 A request that says no length, or one above the protocol's, is refused before any
 of it is read. At most so many clients are served at once; the next one waits.
@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from edge.audit.note import Signer
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
-from edge.fleet.witness import Answer, Status, answer
+from edge.fleet.witness import Answer, Status, answer, shown
 from edge.fleet.witness_store import SqliteStore
 from edge.reasons import Reason
 
@@ -25,6 +25,7 @@ _CLIENTS = 64  # at once
 _SILENCE_S = 10.0  # of a client, after which it is let go
 _CONNECTED_S = 60.0  # and whatever it says: one that drips would keep its place for ever
 PATH = "/add-checkpoint"
+_HEAD = "/head/"
 
 
 class WitnessServer(ThreadingHTTPServer):
@@ -103,16 +104,20 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) != int(length):
             self.close_connection = True
             return
-        try:
-            found = answer(body, self.server.store, self.server.signer, int(self.server.now_s()))
-        except sqlite3.Error as err:
-            found = Answer(Status.NOT_KEPT, f"the memory cannot be used: {err}\n".encode())
+        store, signer = self.server.store, self.server.signer
+        found = _asked(lambda: answer(body, store, signer, int(self.server.now_s())))
         if found.forked:
             self.server.say(
                 f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories; "
                 "`framegate fleet evidence` shows both"
             )
         self._give(found)
+
+    def do_GET(self) -> None:
+        if not self.path.startswith(_HEAD):
+            self._give(Answer(Status.UNKNOWN_LOG, b"expected GET /head/DIGEST\n"), close=True)
+            return
+        self._give(_asked(lambda: shown(self.path.removeprefix(_HEAD), self.server.store)))
 
     def _give(self, found: Answer, *, close: bool = False) -> None:
         self.send_response(found.status)
@@ -126,3 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged one by one."""
+
+
+def _asked(what: Callable[[], Answer]) -> Answer:
+    try:
+        return what()
+    except sqlite3.Error as err:
+        return Answer(Status.NOT_KEPT, f"the memory cannot be used: {err}\n".encode())

@@ -9,6 +9,7 @@ again: a witness that forgot would cosign a fork.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,7 @@ class SqliteStore:
         """
         self._path = path
         self._keys = by_origin(keys)
+        self._digests = {hashlib.sha256(o.encode()).hexdigest(): o for o in self._keys}
         self._own = threading.local()
         if not path.is_file():
             raise UsageError(f"{path}: expected a witness's state file; create it once with --new")
@@ -105,6 +107,9 @@ class SqliteStore:
 
     def logs(self, origin: str) -> Sequence[Verifier]:
         return self._keys.get(origin, ())
+
+    def origin(self, digest: str) -> str:
+        return self._digests.get(digest, "")
 
     def head(self, origin: str) -> Head:
         row = (

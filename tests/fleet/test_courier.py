@@ -12,13 +12,15 @@ import pytest
 
 from edge.audit.cosignature import Witness, cosign, witness_of
 from edge.audit.log import AuditLog
-from edge.audit.note import Signer
+from edge.audit.note import Signer, sign_note
 from edge.cli import main
+from edge.decision.fork_alarm import ForkAlarm
 from edge.errors import AuditError
-from edge.fleet.courier import COSIGNED, FORKED, Courier, Outcome, Round
+from edge.fleet.courier import CLAIMED, COSIGNED, FORKED, Courier, Outcome, Round
 from edge.fleet.trust_policy import TrustPolicy, parse_policy
-from edge.fleet.witness import answer
+from edge.fleet.witness import answer, shown
 from edge.fleet.witness_store import SqliteStore
+from edge.reasons import Reason
 from tests.support.audit_helpers import start
 
 KEY = Signer.generate("framegate-0001/log")
@@ -49,6 +51,7 @@ class World:
             self.stores[n] = SqliteStore(folder / f"w{n}.db", [KEY.verifier])
         self.sent: list[bytes] = []
         self.size = 0
+        self.shows: dict[int, bytes] = {}
         self.lies: dict[int, Callable[[bytes], tuple[int, bytes]]] = {}
 
     def grow(self, count: int, *, where: str = "audit", shift: float = 0.0) -> int:
@@ -67,8 +70,18 @@ class World:
         found = answer(body, self.stores[n], WITNESSES[n], NOW_S)
         return int(found.status), found.body
 
+    def ask(self, url: str) -> bytes:
+        place, _, digest = url.partition("/head/")
+        n = int(place.removeprefix("http://w").removesuffix(".example"))
+        if n in self.shows:
+            return self.shows[n]
+        found = shown(digest, self.stores[n])
+        if found.status != 200:
+            raise ConnectionRefusedError(found.body)
+        return found.body
+
     def courier(self, policy: TrustPolicy = POLICY) -> Courier:
-        return Courier(self.log, self.log, KEY.verifier, policy, self.post)
+        return Courier(self.log, self.log, KEY.verifier, policy, self.post, self.ask)
 
 
 @pytest.fixture
@@ -183,7 +196,77 @@ def test_a_changed_or_shortened_log_is_an_alarm_with_its_evidence(
     assert kept["reason"] == "LOG_FORKED"
     assert kept["cosigned_before"] == first.decode()
     assert kept["checkpoint"] != first.decode()
-    assert base64.b64decode(kept["request"]).startswith(b"old ") or kept["status"] == 0
+    assert kept["other"] == first.decode()
+
+
+@pytest.mark.parametrize("change", [_fork, _roll_back, _other_story_of_the_same_length])
+def test_a_courier_that_forgot_gets_the_proof_from_the_witness(
+    world: World, change: Callable[[World], None]
+) -> None:
+    world.courier().round(NOW_S)
+    seen = world.stores[0].head(KEY.name).note.decode()
+    change(world)  # what was cosigned is gone, too
+
+    found = world.courier().round(NOW_S + 60)
+
+    assert found.forked
+    assert outcomes(found) == [Outcome.FORKED] * 3
+    kept = json.loads((world.log / FORKED).read_text())
+    assert kept["other"] == seen
+    assert base64.b64decode(kept["request"]).startswith(b"old ") or kept["status"] == 409
+    assert not (world.log / CLAIMED).exists()
+
+
+def _of_another_key(world: World) -> bytes:
+    text = (world.log / "checkpoint").read_bytes().rpartition(b"\n\n")[0] + b"\n"
+    stranger = Signer.generate(KEY.name)
+    return sign_note(text.replace(b"\n300\n", b"\n900\n"), [stranger])
+
+
+@pytest.mark.parametrize(
+    "lie", [lambda body: (409, b"300\n"), lambda body: (409, b"999\n"), lambda body: (422, b"")]
+)
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda world: b"",
+        lambda world: b"\xff",
+        _of_another_key,
+        lambda world: (world.log / "checkpoint").read_bytes(),
+    ],
+)
+def test_a_fork_that_a_witness_claims_and_does_not_prove_is_a_warning_and_no_alarm(
+    world: World,
+    lie: Callable[[bytes], tuple[int, bytes]],
+    show: Callable[[World], bytes],
+) -> None:
+    world.lies[0], world.shows[0] = lie, show(world)
+    courier = world.courier()
+
+    found = courier.round(NOW_S)
+
+    assert outcomes(found) == [Outcome.CLAIMED, Outcome.COSIGNED, Outcome.COSIGNED]
+    assert (found.forked, found.enough) == (False, True)
+    assert not (world.log / FORKED).exists()
+    assert ForkAlarm(world.log / FORKED).reasons(0) == ()  # where a record names the alarm
+    assert "no head that the log signed" in json.loads((world.log / CLAIMED).read_text())["what"]
+
+    kept = (world.log / COSIGNED).read_bytes()
+    _fork(world)
+    (world.log / COSIGNED).write_bytes(kept)
+    assert courier.round(NOW_S).forked
+    assert ForkAlarm(world.log / FORKED).reasons(0) == (Reason.LOG_FORKED,)
+
+
+def test_a_fork_that_what_is_kept_proves_needs_no_witness(world: World) -> None:
+    world.courier().round(NOW_S)
+    kept = (world.log / COSIGNED).read_bytes()
+    _fork(world)
+    (world.log / COSIGNED).write_bytes(kept)
+    world.lies = {0: gone, 1: gone, 2: gone}
+
+    assert world.courier().round(NOW_S).forked
+    assert json.loads((world.log / FORKED).read_text())["other"] == kept.decode()
 
 
 def test_a_log_whose_checkpoint_is_not_the_devices_is_not_sent(world: World) -> None:

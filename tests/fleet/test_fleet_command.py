@@ -78,7 +78,9 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
     grow(folder / "audit", 60, shift=0.5)
     capsys.readouterr()
     assert main(courier) == 1
-    assert "LOG_FORKED: w1: forked, it has seen another history" in capsys.readouterr().err
+    assert (
+        "LOG_FORKED: w1: forked, its 60 entries do not continue the 30" in capsys.readouterr().err
+    )
 
     assert main([*status, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)[0]["state"] == "LOG_FORKED"
