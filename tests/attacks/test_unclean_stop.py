@@ -43,7 +43,13 @@ def permitted(place: Site, run: Running, timeout_s: float = 60.0) -> None:
     raise AssertionError("nothing was ever permitted")
 
 
-@pytest.mark.parametrize("killed", [True, False], ids=["killed", "in good order"])
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(True, id="killed"),
+        pytest.param(False, id="in good order", marks=pytest.mark.long),
+    ],
+)
 def test_the_first_word_after_a_kill_is_that_it_was_one(
     killed: bool, tmp_path: Path, face_model: Path
 ) -> None:

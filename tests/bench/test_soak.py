@@ -82,11 +82,11 @@ def test_a_soak_that_is_killed_leaves_no_daemon(tmp_path: Path, face_model: Path
 
 
 @pytest.mark.timeout(300)
-def test_a_quarter_of_a_minute_of_the_real_one(
+def test_six_seconds_of_the_real_one(
     tmp_path_factory: pytest.TempPathFactory, face_model: Path
 ) -> None:
     folder = tmp_path_factory.mktemp("s") / "soak"  # a short name: sockets lie below it
-    command = [sys.executable, "-m", "bench.soak.run", "--minutes", "0.25", "--json"]
+    command = [sys.executable, "-m", "bench.soak.run", "--minutes", "0.1", "--json"]
     run = subprocess.run(
         [*command, "--out", str(folder)], capture_output=True, text=True, timeout=240
     )

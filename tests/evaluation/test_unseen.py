@@ -82,8 +82,15 @@ def _passed(shots, view, faces):
     return hits, sum(d.verdict is Outcome.PASS for d in due) / len(due)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        (VIEWS[0], 1),
+        pytest.param(VIEWS[0], 2, marks=pytest.mark.long),
+        pytest.param(VIEWS[1], 1, marks=pytest.mark.long),
+        pytest.param(VIEWS[1], 2, marks=pytest.mark.long),
+    ],
+)
 def test_an_unseen_view_passes_and_unseen_streets_do_not(data_dir, face_model, name, seed):
     rng = np.random.default_rng([seed, VIEWS.index(name)])
     cut = _recut(rng)

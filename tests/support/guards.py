@@ -82,12 +82,23 @@ class Site:
         return file_sha256(self.clip)
 
 
+_VIEWS: dict[str, bytes] = {}  # by the digest of the recording: enrolling is seconds of work
+
+
+def enrolled(clip: Path, face_model: Path) -> bytes:
+    """The view of a clip's first second; enrolled once for each recording."""
+    digest = file_sha256(clip)
+    if digest not in _VIEWS:
+        _VIEWS[digest] = enrol_opening(clip, 1.0, FaceBoxes(face_model)).to_bytes()
+    return _VIEWS[digest]
+
+
 def site(folder: Path, clip: Path, enrolled_from: Path, face_model: Path) -> Site:
     """A commissioned kiosk whose camera plays `clip` and whose view is that of another clip."""
     folder.mkdir(parents=True, exist_ok=True)
     store = KeyStore.init(folder / "keys")
     view = folder / "site.view"
-    view.write_bytes(enrol_opening(enrolled_from, 1.0, FaceBoxes(face_model)).to_bytes())
+    view.write_bytes(enrolled(enrolled_from, face_model))
     store.sign_file(view, RecordKind.VIEW)
     made = Site(folder, store, clip)
     made.sign()

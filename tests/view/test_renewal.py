@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -158,9 +159,24 @@ def test_a_lineage_begins_with_a_first_enrolment_of_the_same_camera(first):
 # the command
 
 
+@pytest.fixture(scope="module")
+def enrolled(tmp_path_factory, face_model):
+    """A folder with keys and a signed first view of the rendered room."""
+    folder = tmp_path_factory.mktemp("enrolled")
+    KeyStore.init(folder / "keys")
+    clip = render.write_clip(folder / "day0.avi", render.still(render.room(), 30))
+    words = ["camera", "enroll", "--source", str(clip), "--unenforced", "--seconds", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enrolling.time, "time", lambda: DAY0)
+        where = ["--out", str(folder / "till.view"), "--keys", str(folder / "keys")]
+        assert main([*words, *where]) == 0
+    return folder
+
+
 @pytest.fixture
-def site(tmp_path, monkeypatch, face_model):
+def site(tmp_path, monkeypatch, enrolled):
     """Keys, a settable day, and a signed first view of the rendered room."""
+    shutil.copytree(enrolled, tmp_path, dirs_exist_ok=True)
 
     class Site:
         keys = tmp_path / "keys"
@@ -178,10 +194,7 @@ def site(tmp_path, monkeypatch, face_model):
         def renew(self, frames, *options):
             return self.enroll(frames, "--renew", str(self.view), *options)
 
-    site = Site()
-    KeyStore.init(site.keys)
-    assert site.enroll(render.still(render.room(), 30)) == 0
-    return site
+    return Site()
 
 
 def test_the_command_renews_signs_and_keeps_the_old_view(site, room, capsys):
