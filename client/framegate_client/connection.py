@@ -234,7 +234,7 @@ class Connection:
         return self.ring.intact(frame.sequence)
 
     def compared(self, reference: str) -> None:
-        """Report that the face was compared with this reference.
+        """Report that the face was compared with this reference; of no effect once the guard ended.
 
         Args:
             reference: digest of the enrolled person, 64 hexadecimal digits.
@@ -251,7 +251,8 @@ class Connection:
         Args:
             found: `{"subject": DIGEST or None, "score": 0.93, "comparisons": 1}`; the permitted
                 values depend on the lane, see `framegate_client.results`. About one result a
-                second passes; the guard counts and drops the others.
+                second passes; the guard counts and drops the others. One that is still on its
+                way when the guard ends is dropped, too.
 
         Raises:
             UsageError: a field is missing, unknown, or not what the lane allows.
@@ -263,12 +264,22 @@ class Connection:
         self._send(json.dumps(report).encode())
 
     def _send(self, data: bytes) -> None:
+        """Send one report.
+
+        The guard may end while the matcher works on a frame. That is no error of the matcher's:
+        the next `read` says that the stream is over.
+
+        Raises:
+            MatcherError: the guard is there and takes none.
+        """
         try:
             try:
                 self._channel.send(data)
             except BlockingIOError:  # the guard reads one message in each turn
                 select.select([], [self._channel], [], _ROOM_S)
                 self._channel.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return
         except OSError as err:
             raise MatcherError(f"the guard takes no report: {err}") from err
 

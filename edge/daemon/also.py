@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.cameras.redact import redacted
 from edge.daemon.setting_keys import ALSO, ALSO_KEYS, MATCHER_NAME, MAX_ALSO
-from edge.daemon.setting_tables import Lines, Problems, read_keys
+from edge.daemon.setting_tables import Lines, Problems, place_results, read_keys
 from edge.guard.plan import Plan
 from edge.sandbox.spec import Confinement
 
@@ -52,7 +52,7 @@ def read_others(
     taken = {
         "session": {os.path.normpath(folder / path) for path in _there(first, "", "session")},
         "audit": {os.path.normpath(folder / path) for path in _there(first, "", "audit")},
-        "results": set(_there(first, "matcher", "results")),
+        "results": {os.path.normpath(to) for to in _there(first, "matcher", "results") if to},
         "name": set(),
     }
     found = []
@@ -69,6 +69,11 @@ def read_others(
             for key in table
             if key not in known
         ]
+        if len(problems) == before:
+            at = lines.get((place, "results"), line)
+            values["results"] = place_results(
+                values["results"], folder, f"[[{ALSO}]]", problems, at
+            )
         if len(problems) > before:
             continue
         another = _another(values, first, folder)
@@ -116,7 +121,7 @@ def _clash(another: Another, named: str, taken: Mapping[str, set[str]]) -> str:
         "session": os.path.normpath(another.session),
         "name": another.name,
         "audit": os.path.normpath(another.audit),
-        "results": another.results,
+        "results": os.path.normpath(another.results) if another.results else "",
     }
     fault = ""
     for what, value in own.items():

@@ -16,7 +16,7 @@ from edge.cameras.source import EXPECTED, parse_source
 from edge.errors import CameraError
 from edge.policy.naming import NAME, bundle_file
 from edge.policy.shipped import names
-from edge.sandbox.result_relay import ALLOWED, result_target
+from edge.sandbox.result_relay import ALLOWED, target_text
 from edge.sandbox.spec import check_variable
 from edge.scheduling import MAX_START_LIMIT_S, MIN_START_LIMIT_S, START_LIMIT_S
 
@@ -214,7 +214,7 @@ KEYS = (
     Key("matcher", "uid", "65534", f"1 to {MAX_UID}", "user id the matcher runs as", _uid),
     Key("matcher", "read", "[]", "a list of paths", "what it may read besides its program", _paths),
     Key("matcher", "write", "[]", "a list of folders", "where it may write", _paths),
-    Key("matcher", "results", '""', ALLOWED, "where its results are passed on to", result_target),
+    Key("matcher", "results", '""', ALLOWED, "where its results are passed on to", target_text),
     Key(
         "matcher",
         "cwd",

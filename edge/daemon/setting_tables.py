@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from edge.cameras.redact import redacted
 from edge.commissioning.toml_text import parse_toml
 from edge.daemon.setting_keys import ALSO, Key
+from edge.sandbox.result_relay import ALLOWED, result_target
 
 MAX_BYTES = 64 * 1024  # of a guard.toml
 Lines = Mapping[tuple[str, str], int]
@@ -39,6 +41,15 @@ def read_keys(
             got = redacted(repr(table[key.name]))[:60]
             problems.append((line, f"{where}: expected {key.allowed}, got {got}"))
     return values
+
+
+def place_results(target: str, folder: Path, table: str, problems: Problems, line: int) -> str:
+    """Where results go, a relative path placed in `folder`; "" and a problem if it is too long."""
+    try:
+        return result_target(target, folder)
+    except ValueError:
+        problems.append((line, f"{table} results: expected {ALLOWED}, got {target[:60]!r}"))
+        return ""
 
 
 def lines_of(text: str) -> Lines:

@@ -16,11 +16,17 @@ from edge.cameras.source import resolve_source
 from edge.commissioning.toml_text import parse_toml, text_of
 from edge.daemon.also import Another, read_others
 from edge.daemon.setting_keys import ALSO, ALSO_KEYS, KEYS, MAX_ALSO, TABLES, Listen
-from edge.daemon.setting_tables import MAX_BYTES, Lines, Problems, lines_of, read_keys
+from edge.daemon.setting_tables import (
+    MAX_BYTES,
+    Lines,
+    Problems,
+    lines_of,
+    place_results,
+    read_keys,
+)
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.policy.naming import bundle_file
-from edge.sandbox.result_relay import result_target
 
 __all__ = ["KEYS", "Another", "Listen", "Settings", "SettingsError", "load_settings"]
 __all__ += ["parse_settings", "read_settings", "show"]
@@ -102,6 +108,12 @@ def parse_settings(data: bytes, path: Path) -> Settings:
             found = read_keys(keys, table, name, lines, problems)
             values |= {(name, key): value for key, value in found.items()}
     problems += _strangers(tables, lines)
+    if ("matcher", "results") in values:
+        line = lines.get(("matcher", "results"), 1)
+        placed = place_results(
+            values["matcher", "results"], path.parent, "[matcher]", problems, line
+        )
+        values["matcher", "results"] = placed
     others = read_others(tables.get(ALSO, []), values, path.parent, lines, problems)
     if problems:
         raise SettingsError([f"{path}:{line}: {what}" for line, what in sorted(problems)])
@@ -172,7 +184,7 @@ def _settings(
         matcher_write=tuple(folder / path for path in values["matcher", "write"]),
         matcher_cwd=None if (cwd := values["matcher", "cwd"]) is None else folder / cwd,
         matcher_env=values["matcher", "env"],
-        matcher_results=result_target(values["matcher", "results"], folder),
+        matcher_results=values["matcher", "results"],
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
         keep_months=values["log", "keep_months"],

@@ -22,24 +22,38 @@ from framegate_client.results import SUBJECT_DIGITS, Result
 
 STDOUT = "stdout"
 _UNIX = "unix:"
-ALLOWED = '"stdout", "unix:PATH" or ""'
 _MAX_PATH_BYTES = 107
+ALLOWED = f'"stdout", "unix:PATH" (at most {_MAX_PATH_BYTES} bytes from the root) or ""'
 _SAY_NS = 60 * S
 
 
-def result_target(value: Any, folder: Path = Path()) -> str:
-    """A checked target: "", "stdout", or "unix:" and an absolute path.
+def target_text(value: Any) -> str:
+    """A target as it may be written; a path in it is not placed yet.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none.
     """
     if not isinstance(value, str):
         raise ValueError(value)
-    if value in ("", STDOUT):
-        return value
     path = value.removeprefix(_UNIX)
-    if path == value or not path or "\0" in path:
+    if value not in ("", STDOUT) and (path == value or not path or "\0" in path):
         raise ValueError(value)
+    return value
+
+
+def result_target(value: Any, folder: Path) -> str:
+    """A checked target: "", "stdout", or "unix:" and an absolute path.
+
+    Args:
+        folder: where a relative path starts: that of the file which names it.
+
+    Raises:
+        ValueError: it is none of these, or the whole path is too long for a socket.
+    """
+    text = target_text(value)
+    path = text.removeprefix(_UNIX)
+    if path == text:
+        return text
     whole = str((folder / path).absolute())
     if len(os.fsencode(whole)) > _MAX_PATH_BYTES:
         raise ValueError(value)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from edge.models import SCENE
+from edge.models.pull import assets_dir
+from edge.sandbox.spec import missing
 from framegate_client import UsageError
 from framegate_client.gst import command
 from tests.support.guards import running, site
@@ -31,52 +34,86 @@ class Counts(NamedTuple):
     text: str  # what guard and matcher printed
 
 
-def printed(folder: Path, clip: Path, face_model: Path, matcher: list[str], *more: str) -> str:
-    """What a guard and its matcher print while the clip plays."""
-    kiosk = site(folder / "site", clip, clip, face_model)
-    if os.getuid() == 0:
-        for place in (folder.parent.parent, folder.parent, folder):
-            place.chmod(0o755)
-    with running(kiosk, *more, matcher=shlex.join(matcher)) as run:
-        return run.process.communicate(timeout=90)[0]
+@pytest.fixture(scope="module")
+def try_matchers(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """Runs the example script on the demo clip; what it printed below each kind of matcher."""
+
+    def run(clip: Path, *more: str) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp("matchers")
+        if os.getuid() == 0:
+            for place in (folder.parent, folder):
+                place.chmod(0o755)
+        script = [sys.executable, str(MATCHERS / "try_matchers.py")]
+        script += [str(Path(sys.executable).with_name("framegate")), str(clip), str(folder)]
+        script += ["--keep", str(assets_dir()), *more]
+        script += [word for layer in missing() for word in ("--without", layer.value)]
+        out = folder / "printed"
+        with out.open("w") as printed:
+            done = subprocess.run(script, stdout=printed, stderr=printed, timeout=900)
+        parts = re.split(r"^== (\w+)\n", out.read_text(), flags=re.M)
+        assert done.returncode == 0, parts
+        return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    return run
 
 
-@pytest.mark.long
+@pytest.fixture(scope="module")
+def tried(clip, face_model: Path, try_matchers: Callable[..., dict[str, str]]) -> dict[str, str]:
+    """All kinds, from a fresh virtual environment and `framegate init` to what they print."""
+    return try_matchers(clip("single_face.mp4"))
+
+
+COUNTS = {  # the line that a matcher prints, from its own frames alone
+    "face_recognition": r"face_recognition: (?P<matches>\d+) of (?P<compared>\d+) faces match",
+    "onnx": r"onnx: (?P<frames>\d+) frames, (?P<matches>\d+) of (?P<compared>\d+) looks match",
+    "cpp": r"c\+\+: (?P<frames>\d+) frames, mean \d",
+    "gstreamer": r"gstreamer: (?P<frames>\d+) frames",
+}
+
+
 @pytest.mark.guard
 @pytest.mark.footage
-def test_an_onnx_matcher_looks_and_hands_in_results(clip, tmp_path: Path, face_model: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    matcher = [sys.executable, str(MATCHERS / "onnx_model.py"), str(SCENE)]
-
-    text = printed(tmp_path, clip("single_face.mp4"), face_model, matcher, "--results", "stdout")
-
-    assert "onnx: " in text, text
-    (line,) = [line for line in text.splitlines() if "onnx: " in line]
-    frames, looks = (int(word) for word in line.split() if word.isdigit())
-    assert frames > 10
-    assert looks == -(-frames // 5)
-    results = [json.loads(line) for line in text.splitlines() if line.startswith('{"subject"')]
-    assert len(results) == looks
-    assert all(0 < result["score"] <= 1 for result in results)
-
-
-@pytest.mark.long
-@pytest.mark.guard
-@pytest.mark.footage
-def test_a_matcher_in_cpp_reads_frames_in_the_sandbox(
-    clip, tmp_path: Path, face_model: Path
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+@pytest.mark.parametrize("kind", COUNTS)
+def test_each_kind_of_matcher_goes_from_a_clone_to_its_matches(
+    kind: str, tried: dict[str, str]
 ) -> None:
-    if shutil.which("c++") is None:
-        pytest.skip("no c++ here")
-    binary = tmp_path / "matcher"
-    source = ROOT / "client" / "examples" / "matcher.cpp"
-    built = ["c++", "-O2", "-I", str(ROOT / "client" / "include"), str(source), "-o", str(binary)]
-    subprocess.run(built, check=True)
+    text = tried[kind]
+    if (why := re.search(r"^skipped: (.*)", text, flags=re.M)) is not None:
+        pytest.skip(why[1])
 
-    text = printed(tmp_path, clip("single_face.mp4"), face_model, [str(binary)])
+    (line,) = re.finditer(f"^{COUNTS[kind]}", text, flags=re.M)
+    count = {name: int(value) for name, value in line.groupdict().items()}
+    (released,) = re.findall(r"^\d+ frames: (\d+) released", text, flags=re.M)
+    assert 10 < count.get("frames", 11) <= int(released)
+    assert count.get("matches") == count.get("compared") != 0
+    results = [json.loads(row) for row in text.splitlines() if row.startswith('{"subject"')]
+    assert all(row["subject"] and -2 <= row["score"] <= 2 for row in results)
+    assert len(results) <= count.get("compared", 0)
+    assert bool(results) is (kind in ("face_recognition", "onnx"))
+    assert "Traceback" not in text
 
-    assert "c++: " in text, text
-    assert int(text.partition("c++: ")[2].split()[0]) > 10
+
+@pytest.mark.guard
+@pytest.mark.footage
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[] if k == "cpp" else pytest.mark.long) for k in COUNTS]
+)
+def test_each_kind_of_matcher_gets_nothing_where_the_policy_forbids_it(
+    kind: str, clip, face_model: Path, try_matchers: Callable[..., dict[str, str]]
+) -> None:
+    text = try_matchers(clip("single_face.mp4"), "--consent", "none", kind)[kind]
+    if (why := re.search(r"^skipped: (.*)", text, flags=re.M)) is not None:
+        pytest.skip(why[1])
+
+    assert re.search(r"^[1-9]\d* frames: 0 released", text, flags=re.M), text
+    line = re.search(COUNTS[kind], text)
+    assert line is not None, text
+    assert {int(value) for value in line.groupdict().values()} == {0}
+    assert '{"subject"' not in text
 
 
 def frames_through_gstreamer(folder: Path, clip: Path, view_of: Path, face_model: Path) -> Counts:
@@ -102,6 +139,7 @@ def frames_through_gstreamer(folder: Path, clip: Path, view_of: Path, face_model
     return Counts(size // (64 * 64), summary["passed"], text)
 
 
+@pytest.mark.long
 @pytest.mark.guard
 @pytest.mark.footage
 def test_a_gstreamer_pipeline_gets_released_frames_in_the_sandbox(
@@ -177,23 +215,3 @@ def test_a_pipeline_of_the_source_alone_is_refused(pipeline: str) -> None:
     with pytest.raises(UsageError, match="expected a pipeline"):
         command(Plain(), pipeline)  # type: ignore[arg-type]
     assert command(Plain(), "framegatesrc ! fakesink")[-2:] == ["!", "fakesink"]  # type: ignore[arg-type]
-
-
-@pytest.mark.guard
-@pytest.mark.footage
-@pytest.mark.slow
-def test_face_recognition_runs_behind_the_guard_with_one_line_changed(clip, tmp_path: Path) -> None:
-    if not os.environ.get("FRAMEGATE_PACKAGES"):
-        pytest.skip("fetches 110 MB of packages: set FRAMEGATE_PACKAGES=1")
-    if os.getuid() == 0:
-        for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-            place.chmod(0o755)
-    command = [sys.executable, str(MATCHERS / "try_face_recognition.py")]
-    command += [str(Path(sys.executable).with_name("framegate")), str(clip("single_face.mp4"))]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=900)
-    if done.returncode == 3:
-        pytest.skip("the packages of face_recognition cannot be had here")
-
-    (line,) = [line for line in done.stdout.splitlines() if "face_recognition: " in line]
-    matches, compared = (int(word) for word in line.split() if word.isdigit())
-    assert matches == compared > 0

@@ -19,7 +19,7 @@ from edge.errors import UsageError as GuardUsageError
 from edge.lease import Lane
 from edge.reasons import Reason
 from edge.sandbox.results import BURST, NEW_SUBJECTS, ResultQuota
-from framegate_client import Connection, State, UsageError, VideoCapture, connect
+from framegate_client import Connection, MatcherError, State, UsageError, VideoCapture, connect
 from framegate_client import Reason as Why
 from framegate_client.connection import LANES
 from framegate_client.results import MAX_BYTES, MOST_COMPARISONS, encode, result_of
@@ -54,6 +54,32 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_a_guard_that_ends_while_the_matcher_works_is_the_end_of_the_stream(
+    tmp_path: Path,
+) -> None:
+    with linked(tmp_path, [frame()], end=False) as (player, connection):
+        player.begin.set()
+        assert connection.read(20.0) is not None
+        player.endpoint.show_out()
+        for _ in range(3):
+            connection.compared(ANN)
+            connection.gallery([ANN])
+            connection.result(GOOD)
+
+        assert connection.read(20.0) is None
+        assert connection.ended
+
+
+def test_a_guard_that_takes_no_report_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with linked(tmp_path, [frame()], end=False) as (_, connection):
+        closed = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        monkeypatch.setattr(connection, "_channel", closed)
+        with closed, pytest.raises(MatcherError, match="takes no report"):
+            connection.compared(ANN)
 
 
 def test_a_waiting_matcher_is_told_why_and_that_it_is_over(tmp_path: Path) -> None:

@@ -220,3 +220,25 @@ def test_a_slow_device_may_have_longer_to_start(line: str, limit_s: int) -> None
     settings = parse_settings(GOOD + line.encode(), PATH)
 
     assert plan_of(settings).start_limit_s == limit_s
+
+
+def test_where_results_go_starts_at_the_folder_of_the_file_that_says_so() -> None:
+    also = b"[[also]]\nsession = 'T.toml'\ncommand = ['m']\nresults = 'unix:second'\n"
+    found = parse_settings(GOOD + b"[matcher]\nresults = 'unix:first'\n" + also, PATH)
+
+    assert found.matcher_results == "unix:/etc/framegate/first"
+    assert [other.results for other in found.others] == ["unix:/etc/framegate/second"]
+    for same in (b"unix:first", b"unix:./first", b"unix:/etc/framegate/x/../first"):
+        (problem,) = problems(
+            GOOD + b"[matcher]\nresults = 'unix:first'\n" + also.replace(b"unix:second", same)
+        )
+        assert "results: expected one of its own" in problem
+
+
+@pytest.mark.parametrize("table", [b"[matcher]\n", b"[[also]]\nsession = 'T'\ncommand = ['m']\n"])
+def test_a_place_for_results_that_is_too_long_is_a_line(table: bytes) -> None:
+    (problem,) = problems(GOOD + table + b"results = 'unix:" + b"x" * 95 + b"'\n")
+
+    assert "results: expected" in problem
+    assert "107 bytes" in problem
+    parse_settings(GOOD + table + b"results = 'unix:" + b"x" * 80 + b"'\n", PATH)

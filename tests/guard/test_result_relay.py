@@ -82,7 +82,7 @@ def test_results_on_standard_output_are_a_line_each(capfd: pytest.CaptureFixture
 )
 def test_a_target_that_is_none_is_refused(value: object) -> None:
     with pytest.raises(ValueError):
-        result_target(value)
+        result_target(value, Path("/run"))
 
 
 def test_a_target_is_placed_by_the_configuration(tmp_path: Path) -> None:

@@ -317,12 +317,12 @@ def _variable(given: str) -> tuple[str, str]:
 
 
 def _target(value: str) -> str:
-    from edge.sandbox.result_relay import result_target
+    from edge.sandbox.result_relay import ALLOWED, result_target
 
     try:
         return result_target(value, Path.cwd())
     except ValueError as err:
-        raise argparse.ArgumentTypeError(f"expected stdout or unix:PATH, got {value!r}") from err
+        raise argparse.ArgumentTypeError(f"expected {ALLOWED}, got {value[:60]!r}") from err
 
 
 def _say(line: str) -> None:
