@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
+from edge.commands.live.init import _why_none
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.records import load_device, load_session
 from edge.daemon.check import problems
 from edge.daemon.settings import load_settings
+from edge.reasons import Reason
 from edge.sandbox.spec import missing
 from tests.support import render
 
@@ -178,3 +180,19 @@ def test_the_first_run_says_that_frames_pass(
     assert "frames pass, " in output, output
     assert not (tmp_path / "site" / "audit").exists()  # the first run leaves no trace
     assert json.dumps("virtual") in (tmp_path / "site" / "guard.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("over", "reasons", "expected"),
+    [
+        (True, (Reason.DWELL,), "the recording was over before everything had held for the dwell"),
+        (False, (Reason.DWELL,), "no frame passed yet: DWELL: "),
+        (True, (Reason.VIEW_FOREIGN,), "no frame passed yet: VIEW_FOREIGN: "),
+        (True, (Reason.VIEW_FOREIGN, Reason.DWELL), "no frame passed yet: VIEW_FOREIGN: "),
+        (True, (), "no frame passed yet: nothing was decided"),
+    ],
+)
+def test_a_first_run_in_which_nothing_passes_names_the_true_cause(
+    over: bool, reasons: tuple[Reason, ...], expected: str
+) -> None:
+    assert expected in _why_none(reasons, over, 3.0)

@@ -6,7 +6,7 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from edge import isolation
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.policy.vocabulary import VOCABULARY
+from edge.reasons import Family, Reason
 
 EXAMPLES = """\
 examples:
@@ -263,5 +264,16 @@ def _first_run(config: Path) -> str:
                         return f"the guard stopped: {guard.failure}"
             recorder = guard.recorder
             reasons = recorder.outlook.reasons if recorder.outlook is not None else ()
+            over, dwell_s = guard.over, guard.device.dwell_s
+    return _why_none(reasons, over, dwell_s)
+
+
+def _why_none(reasons: Sequence[Reason], over: bool, dwell_s: float) -> str:
+    """Why no frame passed in the first run; `over`: the recording ended in it."""
+    if over and Reason.DWELL in reasons and all(r.family is Family.WAITING for r in reasons):
+        return (
+            "no frame passed: the recording was over before everything had held for the dwell of "
+            f"{dwell_s:g} s. Take a longer one; for a trial, --dwell-s can be 1"
+        )
     words = "; ".join(f"{r.value}: {r.happened} {r.next_step}" for r in reasons[:3])
     return f"no frame passed yet: {words or 'nothing was decided'}"
