@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._fleet import _publish as publish
 from edge.commands._fleet import _results as results
+from edge.commands._fleet import _status as status
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ examples, a witness for a fleet and a device that visits it:
   framegate fleet answer /media/usb --name w1 --policy POLICY --key w1.key --state w1.db
   framegate audit verify audit --key log.pub --witnesses POLICY
   framegate fleet status --policy POLICY --state w1.db       silent logs and forked ones
+  framegate fleet status --policy POLICY --state w1.db --broker mqtts://broker.example
   framegate fleet evidence --state w1.db                     logs that signed two histories
+  framegate fleet publish --log audit --status status.json --broker mqtts://broker.example
   framegate fleet results --socket results.sock --broker mqtts://broker.example --topic door1
 
 POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME` lines.
@@ -74,18 +76,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _state(evidence)
     evidence.set_defaults(handler=_evidence)
 
-    status = actions.add_parser("status", help="show the state of every log")
-    _policy(status)
-    _state(status)
-    status.add_argument(
-        "--silent-after",
-        type=int,
-        default=10_800,
-        metavar="S",
-        help="`silent` after S seconds (10800)",
-    )
-    status.add_argument("--json", action="store_true", help="print data, not prose")
-    status.set_defaults(handler=_status)
+    status.register(actions).set_defaults(handler=_status)
 
     courier = actions.add_parser("courier", help="take a log's checkpoint to its witnesses")
     courier.add_argument("--log", type=Path, required=True, metavar="DIR", help="the audit log")
@@ -101,6 +92,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     courier.add_argument("--once", action="store_true", help="make one round and exit")
     courier.set_defaults(handler=_courier)
 
+    publish.register(actions).set_defaults(handler=_publish)
     results.register(actions).set_defaults(handler=_results)
 
 
@@ -177,12 +169,13 @@ def _witness(args: argparse.Namespace) -> int:
 
 
 def _evidence(args: argparse.Namespace) -> int:
+    from edge.fleet.state.findings import moment
     from edge.fleet.witness_store import SqliteStore
     from edge.reasons import Reason
 
     found = SqliteStore(args.state, ()).evidence()
     for piece in found:
-        print(f"{Reason.LOG_FORKED.value} {piece.origin} {_moment(piece.time_s)}")
+        print(f"{Reason.LOG_FORKED.value} {piece.origin} {moment(piece.time_s)}")
         print(f"cosigned before:\n{piece.head.decode(errors='replace')}")
         print(f"sent then:\n{piece.request.decode(errors='replace')}")
     print(f"{len(found)} pieces of evidence")
@@ -190,30 +183,7 @@ def _evidence(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from edge.fleet.witness_store import LogStatus, SqliteStore
-
-    if args.silent_after < 1:
-        raise UsageError(f"--silent-after: expected 1 or more seconds, got {args.silent_after}")
-    store = SqliteStore(args.state, read_policy(args.policy).logs)
-    states = store.states(int(time.time()), args.silent_after)
-    if args.json:
-        rows = [
-            {"log": s.origin, "size": s.size, "time_s": s.time_s, "state": s.status.value}
-            for s in states
-        ]
-        print(json.dumps(rows, indent=1))
-    else:
-        width = max((len(state.origin) for state in states), default=0)
-        for state in states:
-            when = "-" if state.time_s is None else _moment(state.time_s)
-            print(f"{state.origin:{width}}  {state.size:>10}  {when:20}  {state.status.value}")
-        counts = Counter(state.status for state in states)
-        print(", ".join(f"{counts[status]} {status.value}" for status in LogStatus))
-    return 0 if all(state.status is LogStatus.OK for state in states) else 1
-
-
-def _moment(time_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
+    return status.run(args, read_policy(args.policy))
 
 
 def _courier(args: argparse.Namespace) -> int:
@@ -243,6 +213,10 @@ def _courier(args: argparse.Namespace) -> int:
 
 def _results(args: argparse.Namespace) -> int:
     return results.run(args, _until_told)
+
+
+def _publish(args: argparse.Namespace) -> int:
+    return publish.run(args, _until_told)
 
 
 def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:

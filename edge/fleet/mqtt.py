@@ -1,8 +1,8 @@
-"""A connection to an MQTT broker by `paho-mqtt` (extra `framegate[mqtt]`), MQTT 3.1.1, QoS 1.
+"""A connection to an MQTT broker by `paho-mqtt` (extra `framegate[mqtt]`), QoS 1.
 
 Paho's thread connects, and connects again after 1 to 120 s (doubled at each failure).
 It keeps what the broker has not confirmed, and sends that again after a break: the
-broker gets each result once or more.
+broker gets each message once or more. Nothing is subscribed to here.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _no_password() -> str:
 
 
 class MqttBroker:
-    """Takes results and publishes them to one topic."""
+    """Takes messages and publishes them, to one topic unless they name another."""
 
     def __init__(
         self,
@@ -117,10 +117,12 @@ class MqttBroker:
     ) -> None:
         """`say` hears each change, from paho's thread; `client` is paho's, or its stand-in."""
         self._address, self._topic, self._say = address, topic, say
-        self._client = _client() if client is None else client
+        self._client = mqtt_client() if client is None else client
         self._lock = threading.Lock()
         self._unconfirmed = 0
+        self._refused = 0
         self._trouble = ""
+        self.on_up: Callable[[], None] = lambda: None  # after each connection, in paho's thread
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
@@ -143,10 +145,17 @@ class MqttBroker:
         with self._lock:
             return self._unconfirmed
 
-    def send(self, message: bytes) -> bool:
+    @property
+    def refused(self) -> int:
+        """How many messages the broker did not want, as MQTT 5 says it."""
+        with self._lock:
+            return self._refused
+
+    def send(self, message: bytes, *, topic: str = "", retain: bool = False) -> bool:
+        """Hand one message to paho; False if it does not take it."""
         with self._lock:
             self._unconfirmed += 1  # before it is sent: its confirmation may come at once
-        done = self._client.publish(self._topic, message, qos=1)
+        done = self._client.publish(topic or self._topic, message, qos=1, retain=retain)
         # 0: sent; 4: the connection broke just now, and paho sends it after the next one
         if int(done.rc) in (0, 4):
             return True
@@ -165,6 +174,7 @@ class MqttBroker:
         else:
             self._trouble = ""
             self._say(f"connected to {self._address.shown}")
+            self.on_up()
 
     def _on_connect_fail(self, client: Any, data: Any) -> None:
         err = sys.exc_info()[1]  # paho calls this while it handles the error
@@ -179,6 +189,9 @@ class MqttBroker:
     def _on_publish(self, client: Any, data: Any, mid: Any, code: Any, properties: Any) -> None:
         with self._lock:
             self._unconfirmed -= 1
+            self._refused += code.is_failure
+        if code.is_failure:  # MQTT 5 says so: an access list, a quota
+            self._report(f"{self._address.shown} refused a message: {code}")
 
     def _report(self, trouble: str) -> None:
         if trouble != self._trouble:  # once for each kind, not at each try
@@ -186,10 +199,16 @@ class MqttBroker:
             self._say(f"{trouble}; trying again every {_RETRY_S[0]} to {_RETRY_S[1]} s")
 
 
-def _client() -> Client:
+def mqtt_client(name: str = "", *, five: bool = False) -> Client:
+    """A client of paho's, for MQTT 5 or 3.1.1; `name` is what the broker calls it.
+
+    Raises:
+        UsageError: paho is not installed.
+    """
     try:
         from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
     except ImportError as err:
         raise UsageError("paho-mqtt is not installed: pip install 'framegate[mqtt]'") from err
-    return Client(CallbackAPIVersion.VERSION2)
+    protocol = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
+    return Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=protocol)

@@ -82,7 +82,7 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
         "LOG_FORKED: w1: forked, its 60 entries do not continue the 30" in capsys.readouterr().err
     )
 
-    assert main([*status, "--json"]) == 1
+    assert main([*status, "--json"]) == 3
     assert json.loads(capsys.readouterr().out)[0]["state"] == "LOG_FORKED"
 
     witness.send_signal(signal.SIGTERM)
@@ -106,6 +106,14 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
         ("witness --policy witness-side --key w1.key --state x.db", "create it once with --new"),
         ("witness --policy witness-side --key w1.key --state x.db --listen 8330", "HOST:PORT"),
         ("status --policy witness-side --state gone.db", "expected a witness's state file"),
+        ("status --policy witness-side", "expected --state, --broker, or both"),
+        ("status --policy witness-side --broker mqtt://far.example", "localhost only"),
+        ("publish --log audit --broker mqtt://localhost --every 0", "--every: expected 1 to 3600"),
+        ("publish --log gone --broker mqtt://localhost", "gone"),
+        (
+            "publish --log audit --broker mqtt://localhost --cert w1.key",
+            "--cert: expected --broker",
+        ),
         ("courier --log audit --policy witness-side --once", "a witness with its URL"),
         ("courier --log audit --policy ours --every 0", "expected 1 or more seconds"),
         ("courier --log gone --policy ours --once", "gone"),

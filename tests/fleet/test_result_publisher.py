@@ -151,7 +151,8 @@ class PahoStandIn:
     def reconnect_delay_set(self, least_s: int, most_s: int) -> None:
         assert 0 < least_s < most_s
 
-    def publish(self, topic: str, payload: bytes, qos: int) -> SimpleNamespace:
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> SimpleNamespace:
+        assert retain is False  # a result is of its moment
         self.published.append((topic, payload, qos))
         return SimpleNamespace(rc=self.rc)
 
@@ -173,7 +174,7 @@ def test_a_result_is_published_with_qos_1_and_counts_until_confirmed(rc: int, ta
     assert client.published == [("door1", b"{}", 1)]
     assert broker.unconfirmed == int(taken)
     if taken:
-        client.on_publish(client, None, 1, None, None)  # type: ignore[attr-defined]
+        client.on_publish(client, None, 1, SimpleNamespace(is_failure=False), None)  # type: ignore[attr-defined]
         assert broker.unconfirmed == 0
 
 

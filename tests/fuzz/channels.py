@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.fleet.seeded import Tree, state_of
 from edge.audit.note import Signer, sign_note
 from edge.cameras.layout import Layout
 from edge.clock import MS, S
@@ -21,6 +22,8 @@ from edge.consent.inbox import LOOK_NS, ConsentInbox
 from edge.consent.tokens import read_authorisation, read_receipt
 from edge.errors import GuardError, PolicyError, RecordError
 from edge.evidence import telemetry
+from edge.fleet.state.fleet import Fleet, devices_of
+from edge.fleet.state.message import link_topic, state_topic, written
 from edge.frames import lifecycle, messages
 from edge.frames.matcher_endpoint import VERSIONS, MatcherEndpoint
 from edge.frames.output_format import OutputFormat
@@ -126,6 +129,7 @@ def channels(folder: Path) -> list[Channel]:
         _record("session record", parse_session, SESSION),
         _bundle(),
         _page(),
+        _fleet_state(),
     )
     return list(made)
 
@@ -388,6 +392,26 @@ def _bundle() -> Channel:
     return Channel(
         "policy bundle", "whoever offers one", lambda: b"1.0.0" in trust.peek(sound), feed
     )
+
+
+def _fleet_state() -> Channel:
+    """What a broker passes on as a device's state or link: every field is somebody else's."""
+    key = Signer.generate("fg-1/log")
+    sound = written(state_of(Tree(key, 40), 40, Tree(key, 40), 20, 1_800_000_000))
+    fields = json.loads(sound)
+
+    def feed(draw: random.Random) -> None:
+        fleet = Fleet(devices_of([key.verifier]))
+        for topic in (state_topic("fg-1"), link_topic("fg-1")):
+            fleet.take(topic, bytes_of(draw, [sound, b'{"link": "up"}']))
+            fleet.take(topic, json_of(draw, [fields]))
+        (row,) = fleet.rows(None, 1_800_000_000, 60)
+        assert row.heard is not None
+        assert row.heard.state is None or row.heard.state.size == 40  # it is signed
+
+    fleet = Fleet(devices_of([key.verifier]))
+    fleet.take(state_topic("fg-1"), sound)
+    return Channel("fleet state", "a broker, a device", lambda: fleet.stated == 1, feed)
 
 
 def _page() -> Channel:

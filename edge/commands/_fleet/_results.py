@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._fleet._broker import add_broker, broker_of
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,37 +43,22 @@ def register(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="a Unix socket")
-    parser.add_argument(
-        "--broker",
-        required=True,
-        metavar="URL",
-        help="mqtts://HOST[:8883]; mqtt:// for localhost only",
-    )
     parser.add_argument("--topic", required=True, metavar="NAME", help="where to publish")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="who signs the broker (system's)")
-    parser.add_argument("--cert", type=Path, metavar="FILE", help="this client's certificate")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="and its key")
+    add_broker(parser)
     return parser
 
 
 def run(args: argparse.Namespace, until_told: Callable[[Callable[[], None]], None]) -> int:
     """Publish until SIGTERM; `until_told` arranges that its argument is called then."""
-    from edge.fleet.mqtt import MqttBroker, checked_topic, parse_broker, tls_context
+    from edge.fleet.mqtt import MqttBroker, checked_topic
     from edge.fleet.result_publisher import ResultPublisher
     from edge.fleet.result_socket import ResultSocket
 
     try:
-        address = parse_broker(args.broker)
-    except UsageError as err:
-        raise UsageError(f"--broker: {err}") from err
-    try:
         topic = checked_topic(args.topic)
     except UsageError as err:
         raise UsageError(f"--topic: {err}") from err
-    given = [f"--{name}" for name in ("ca", "cert", "key") if getattr(args, name) is not None]
-    if given and not address.tls:
-        raise UsageError(f"{given[0]}: expected --broker mqtts://..., got {args.broker!r}")
-    tls = tls_context(args.ca, args.cert, args.key) if address.tls else None
+    address, tls = broker_of(args)
     broker = MqttBroker(address, topic, tls, _say)
     publisher = ResultPublisher(broker)
     inlet = ResultSocket(args.socket)

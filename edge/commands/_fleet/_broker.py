@@ -1,0 +1,45 @@
+"""The options that name an MQTT broker, for every command that connects to one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import UsageError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from edge.fleet.mqtt import BrokerAddress
+
+
+def add_broker(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add --broker, --ca, --cert, --key."""
+    parser.add_argument(
+        "--broker",
+        required=required,
+        metavar="URL",
+        help="mqtts://HOST[:8883]; mqtt:// for localhost only",
+    )
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="who signs the broker (system's)")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="this client's certificate")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="and its key")
+
+
+def broker_of(args: argparse.Namespace) -> tuple[BrokerAddress, ssl.SSLContext | None]:
+    """The broker that the options name.
+
+    Raises:
+        UsageError: an option is not what it should be.
+    """
+    from edge.fleet.mqtt import parse_broker, tls_context
+
+    try:
+        address = parse_broker(args.broker)
+    except UsageError as err:
+        raise UsageError(f"--broker: {err}") from err
+    given = [f"--{name}" for name in ("ca", "cert", "key") if getattr(args, name) is not None]
+    if given and not address.tls:
+        raise UsageError(f"{given[0]}: expected --broker mqtts://..., got {args.broker!r}")
+    return address, tls_context(args.ca, args.cert, args.key) if address.tls else None

@@ -1,0 +1,1 @@
+"""The state of a fleet's devices over MQTT: what a device publishes, and what a reader finds."""
