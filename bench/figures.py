@@ -16,9 +16,18 @@ class Basis(Enum):
     ESTIMATED = "estimated"  # from published ratios between machines
 
 
+class State(Enum):
+    """The result of a figure; tables, pages and JSON show the value."""
+
+    HELD = "held"
+    MISSED = "missed"
+    REPORTED = "reported"  # there is no target
+    NOT_TRIED = "not tried"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of the table; `value` is None if its peer did not run: then the target is not met."""
+    """One row of the table; `value` is None if it was not tried, as when its peer did not run."""
 
     name: str
     value: float | None
@@ -30,15 +39,26 @@ class Figure:
     note: str = ""
 
     @property
-    def holds(self) -> bool:
-        """Whether the value meets the target; without a target, whether it was measured."""
+    def state(self) -> State:
+        """What came of it."""
         if self.value is None:
-            return False
+            return State.NOT_TRIED
         if not self.target:
-            return True
+            return State.REPORTED
         sign, _, bound = self.target.partition(" ")
         limit = float(bound)
-        return self.value >= limit if sign == ">=" else self.value <= limit
+        met = self.value >= limit if sign == ">=" else self.value <= limit
+        return State.HELD if met else State.MISSED
+
+    @property
+    def holds(self) -> bool:
+        """Tried, and no target was missed: what was not tried is never a success."""
+        return self.state in (State.HELD, State.REPORTED)
+
+    @property
+    def word(self) -> str:
+        """The result for people; nothing where a number has no target."""
+        return "" if self.state is State.REPORTED else self.state.value
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -47,6 +67,7 @@ class Figure:
             "target": self.target,
             "unit": self.unit,
             "holds": self.holds,
+            "state": self.state.value,
             "spread": [_rounded(self.least), _rounded(self.most)],
             "basis": self.basis.value,
             "note": self.note,

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.figures import Figure
+from bench.figures import Figure, State
 from edge.report.record import write_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,15 +47,15 @@ def merged(runs: list[list[dict[str, object]]]) -> list[Figure]:
 
 def markdown(figures: list[Figure]) -> str:
     """The figures as a table, targets first."""
-    lines = ["| figure | now | target | spread | holds |", "|---|---|---|---|---|"]
+    lines = ["| figure | now | target | spread | result |", "|---|---|---|---|---|"]
     for figure in sorted(figures, key=lambda f: not f.target):
         fields = figure.as_json()
         least, most = fields["spread"]  # type: ignore[misc]
-        holds = "" if not figure.target else "yes" if figure.holds else "**no**"
-        lines.append(
-            f"| {figure.name} | {fields['value']} {figure.unit} | {figure.target} "
-            f"| {least} to {most} | {holds} |"
-        )
+        now, spread = f"{fields['value']} {figure.unit}", f"{least} to {most}"
+        if figure.state is State.NOT_TRIED:
+            now, spread = "", figure.note
+        result = "**missed**" if figure.state is State.MISSED else figure.word
+        lines.append(f"| {figure.name} | {now} | {figure.target} | {spread} | {result} |")
     return "\n".join(lines)
 
 

@@ -100,10 +100,9 @@ def main() -> int:
             for figure in cell(size, rate_hz, seconds):
                 found.append(figure)
                 if not args.json:
-                    mark = "" if not figure.target else "holds" if figure.holds else "DOES NOT HOLD"
                     print(
                         f"{figure.name:<46}{figure.value:>10.4g} {figure.unit:<7}"
-                        f"{figure.target:<7} {mark:<14}{figure.note}",
+                        f"{figure.target:<7} {figure.word:<14}{figure.note}",
                         flush=True,
                     )
     rows = [figure.as_json() for figure in found]

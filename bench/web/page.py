@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from bench.figures import Figure
+from bench.figures import Figure, State
 from bench.gate.timing import histogram
 from bench.suite import Result
 from edge.report.style import CSS
@@ -22,11 +22,10 @@ def table(result: Result) -> Iterator[str]:
     for title, rows in _sections(result):
         yield f"\n{title}"
         for row in rows:
-            mark = "" if not row.target else "holds" if row.holds else "DOES NOT HOLD"
             spread = f"[{_short(row.least)} .. {_short(row.most)}]" if row.least is not None else ""
             yield (
                 f"  {row.name:<50} {_short(row.value):>9} {row.unit:<8}{row.target:<9}"
-                f"{spread:<20}{mark}{'  ' + row.note if row.note else ''}".rstrip()
+                f"{spread:<20}{row.word}{'  ' + row.note if row.note else ''}".rstrip()
             )
     for name, value in result.environment.items():
         yield f"  {name}: {value}"
@@ -113,23 +112,22 @@ def _section(size: str, chosen: dict[str, np.ndarray]) -> str:
 def _html_table(rows: list[Figure]) -> str:
     cells = []
     for row in rows:
-        mark = "" if not row.target else "holds" if row.holds else "does not hold"
-        style = "ok" if row.holds else "no"
+        style = {State.MISSED: "no", State.NOT_TRIED: ""}.get(row.state, "ok")
         spread = f"{_short(row.least)} to {_short(row.most)}" if row.least is not None else ""
         cells.append(
             f'<tr><td data-head="Figure">{escape(row.name)}'
             f'<td data-head="Value" class=num>{_short(row.value)} {row.unit}'
             f'<td data-head="Spread" class=num>{spread}'
             f'<td data-head="Target">{escape(row.target)}'
-            f'<td data-head="Holds" class={style}>{mark}'
+            f'<td data-head="Result" class="{style}">{row.word}'
             f'<td data-head="Basis">{row.basis.value}{escape("; " + row.note if row.note else "")}'
         )
-    heads = "".join(f"<th>{h}" for h in ("Figure", "Value", "Spread", "Target", "Holds", "Basis"))
+    heads = "".join(f"<th>{h}" for h in ("Figure", "Value", "Spread", "Target", "Result", "Basis"))
     return f"<table><thead><tr>{heads}</thead><tbody>{''.join(cells)}</tbody></table>"
 
 
 def _short(value: float | None) -> str:
-    return "not run" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _time(nanoseconds: float) -> str:

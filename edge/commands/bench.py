@@ -17,7 +17,8 @@ examples:
                                         whether frames flow on what that board has
 
 Needs what `pip install 'framegate[test,bench]'` installs; a peer that is
-missing is named, and a target that needs it counts as missed.
+missing is named, and a target that needs it is "not tried".
+exit code: 1 if a target was missed or not tried, else 0.
 """
 _PROFILES = ("pi-zero-2w", "pi-4", "pi-5", "jetson-orin-nano")
 
@@ -52,7 +53,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write the files, print the table; 1 if a target does not hold."""
+    """Measure, write the files, print the table; 1 if a target was missed or not tried."""
     from edge.errors import UsageError
     from edge.report.record import write_atomic
 

@@ -132,8 +132,10 @@ def test_the_page_and_the_table_say_what_did_not_run():
 
     html, text = page.render(result), "\n".join(page.table(result))
 
-    assert "DOES NOT HOLD" in text
-    assert "not run" in text
+    assert "held" in text
+    assert "not tried  a peer did not run" in text
+    assert "missed" not in text
+    assert ">not tried<" in html
     assert html.count("<polyline") == 2
     assert "&lt;peer&gt;" in html
     assert "a &amp; b" in html
@@ -184,7 +186,8 @@ def test_published_figures_are_medians_over_the_runs():
 
     assert (figure.value, figure.least, figure.most, figure.holds) == (2.0, 1.0, 3.0, True)
     assert lacking.value is None
-    assert "**no**" in markdown([lacking])
+    assert "| not tried |" in markdown([lacking])
+    assert "| **missed** |" in markdown(merged([run(3.0)]))
 
 
 def test_a_loop_that_reads_the_clock_is_never_faster_than_it_was_to_be():
