@@ -53,6 +53,7 @@ LIFECYCLE = [
     MatcherResult("ab" * 32, 0.25, 1),
     MatcherResult(None, -1.0, 0),
     ResultRefused("too many results"),
+    ResultRefused("expected a report", True),
 ]
 OUTLOOK = Outlook(Context.UNCONTROLLED, False, (Reason.NOT_DOCKED,), ("FA-03",))
 MONITOR = [

@@ -97,9 +97,13 @@ class MatcherResult:
 
 @dataclass(frozen=True, slots=True)
 class ResultRefused:
-    """A result of the matcher's was dropped, and why; sent once a second at most."""
+    """A result of the matcher's was dropped, and why; sent once a second at most.
+
+    With `ended` it was no report at all, and the matcher's connection was ended: sent each time.
+    """
 
     why: str
+    ended: bool = False
 
 
 Lifecycle = (

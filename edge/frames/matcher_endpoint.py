@@ -53,6 +53,8 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 HELLO_NS = 1 * S  # a stranger's time to say it
 FOREVER_NS = 1 << 62
 
+_NO_REPORT = "expected a report of compared, gallery or result"
+
 
 class MatcherEndpoint:
     """Admits at most one matcher at a time and releases frames to it."""
@@ -88,6 +90,7 @@ class MatcherEndpoint:
         self.reports: list[Compared] = []  # by the matcher; the reader removes them
         self.results: list[Result] = []  # and these
         self.complaint = ""  # why the newest result was refused, until it is taken away
+        self.broke_off = False  # it was no report: the matcher was shown out for it
         self.quota = ResultQuota(lane.value)
         self._version = 0  # that the matcher speaks
         self._state = b""  # what it is to know of the stream
@@ -128,13 +131,17 @@ class MatcherEndpoint:
             else:
                 stranger.close()
         if self._matcher is not None and (data := _read(self._matcher, MAX_REPORT)) is not None:
-            self._take(_report(data), now_ns)
+            if data and (report := _report(data)) is not None:
+                self._take(report, now_ns)
+            else:
+                if data:
+                    self.quota.refused += 1
+                    self.complaint, self.broke_off = _NO_REPORT, True
+                self._drop()
         self.tell_state()
 
-    def _take(self, report: Compared | dict[str, Any] | None, now_ns: int) -> None:
-        if report is None:
-            self._drop()  # gone, or it sent something that is no report
-        elif isinstance(report, Compared):
+    def _take(self, report: Compared | dict[str, Any], now_ns: int) -> None:
+        if isinstance(report, Compared):
             self.reports.append(report)
             self.quota.know(report.references)
         else:

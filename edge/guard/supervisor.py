@@ -41,6 +41,7 @@ from edge.guard.processes import Child, first_lost
 from edge.guard.recorder import Recorder
 from edge.guard.run_folder import RunFolder, sweep
 from edge.heartbeat import Beats, Role
+from edge.reasons import Reason
 from edge.sandbox.result_relay import ResultRelay
 from framegate_client.results import Result
 
@@ -314,8 +315,11 @@ class Guard:
             case MatcherResult(subject, score, comparisons):
                 result = Result(subject, score, comparisons)
                 self._results.take(result, self._clock.now_ns())
+            case ResultRefused(why, ended=True):
+                reason = Reason.MATCHER_PROTOCOL
+                self._say(f"{reason.value}: {reason.happened} {reason.stays_off} ({why})")
             case ResultRefused(why):
-                line = f"the matcher's was dropped, and others may be: {why}"
+                line = f"dropped what the matcher handed in (one line a minute at most): {why}"
                 self._results.warn(line, self._clock.now_ns())
             case MatcherConnected():
                 self.matcher.connected = True

@@ -45,11 +45,16 @@ def path_faults(confinement: Confinement, own: OwnFiles) -> list[str]:
 def withheld(command: tuple[str, ...], confinement: Confinement) -> list[str]:
     """What the command names and the matcher may not read, each with the line that allows it."""
     cwd = os.path.abspath(confinement.cwd or os.getcwd())
-    folders = [path for path in named(command, cwd) if os.path.isdir(path)]
+    there = named(command, cwd)
     return [
         f"the matcher's command names {path}, which its sandbox does not let it read; {_cure(path)}"
-        for path in folders
-        if _not_given(path, confinement)
+        for path in there
+        if os.path.isdir(path) and _not_given(path, confinement)
+    ] + [
+        f"the matcher's command names {path}, which user {confinement.uid} may not read; "
+        f"to allow it, chmod o+r {path}"
+        for path in there
+        if os.path.isfile(path) and _closed(Path(path), confinement)
     ]
 
 
@@ -69,6 +74,14 @@ def refused(line: str, confinement: Confinement) -> str:
             if _not_given(path, confinement):
                 return f"{path} is there, and the sandbox withholds it; {_cure(path)}"
     return ""
+
+
+def _closed(path: Path, confinement: Confinement) -> bool:
+    """Whether owner and mode keep a file from the matcher; models of the record are copied."""
+    copied = any(os.path.samefile(path, model) for model, _ in confinement.models if model.exists())
+    if copied or Layer.OWN_UID not in confinement.layers or _within(path, confinement.hidden):
+        return False
+    return bool(_mode_fault("read", path, confinement.uid))
 
 
 def _not_given(path: str, confinement: Confinement) -> bool:

@@ -292,9 +292,22 @@ def test_results_reach_the_guard_and_a_bad_one_does_not_end_the_connection(tmp_p
 
 
 def test_what_is_no_report_still_ends_the_connection(tmp_path: Path) -> None:
-    with linked(tmp_path, [frame()], end=False) as (_player, connection):
+    with linked(tmp_path, [frame()], end=False) as (player, connection):
         connection._send(b'{"result": {}, "compared": "' + ANN.encode() + b'"}')
         until(lambda: connection.read(0.0) is None and connection.ended)
+
+    assert player.endpoint.complaint.startswith("expected a report")
+    assert player.endpoint.broke_off
+    assert player.endpoint.quota.refused == 1
+
+
+def test_a_matcher_that_goes_is_no_fault(tmp_path: Path) -> None:
+    with linked(tmp_path, [frame()], end=False) as (player, connection):
+        connection.close()
+        until(lambda: not player.endpoint.listening)
+
+    assert player.endpoint.complaint == ""
+    assert player.endpoint.quota.refused == 0
 
 
 def test_asyncio_hears_states_too(tmp_path: Path) -> None:

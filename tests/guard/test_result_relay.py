@@ -126,6 +126,8 @@ def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alo
                 if frames in (1, 20):
                     matcher.result({"subject": ANN, "score": 0.73, "comparisons": 1})
                     matcher._send(b'{"result": {"vector": [0.1]}}')
+                if frames == 21:
+                    matcher._send(b'{"vector": [0.1]}')  # no report: the end of its connection
             flowed += matcher.state.flowing
     assert frames > 20
     assert flowed
@@ -135,6 +137,8 @@ def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alo
     assert [json.loads(listener.recv(4096))["score"] for _ in range(2)] == [0.73, 0.73]
     (refused,) = [line for line in output if line.startswith("results:")]
     assert "fields subject, score, comparisons" in refused
+    (ended,) = [line for line in output if line.startswith("MATCHER_PROTOCOL: ")]
+    assert ended.endswith("(expected a report of compared, gallery or result)")
     entries: list[dict[str, Any]] = []
     log = b""
 
@@ -145,7 +149,7 @@ def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alo
 
     verify_log(tmp_path / "audit", kiosk.store.log_verifier(), on_entry=keep)
     stop = entries[-1]
-    assert (stop["results"], stop["results_refused"]) == (2, 2)
+    assert (stop["results"], stop["results_refused"]) == (2, 3)
     ends = [entry for entry in entries if entry["kind"] == "end"]
     assert sum(entry["results"] for entry in ends) == 2
     assert b'"score"' not in log

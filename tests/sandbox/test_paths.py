@@ -12,7 +12,7 @@ from edge.commissioning import keys
 from edge.commissioning.records import Device
 from edge.guard.plan import Plan, matcher_faults
 from edge.sandbox.paths import faults, refused, withheld
-from edge.sandbox.spec import Confinement
+from edge.sandbox.spec import Confinement, Layer
 
 
 @pytest.fixture
@@ -131,6 +131,22 @@ def test_a_folder_that_the_command_names_is_told_with_the_line_that_gives_it(sit
     assert f'write read = ["{site}/gallery"] under [matcher]' in line
     assert withheld(asked.matcher, Confinement(reads=(site,))) == []
     assert withheld((*asked.matcher[:2], f"--in={site}/gallery"), Confinement()) == [line]
+
+
+def test_a_file_of_the_command_that_the_matchers_user_may_not_read_is_told(site: Path) -> None:
+    model = site / "model.onnx"
+    model.chmod(0o600)
+    other = Confinement(uid=model.stat().st_uid + 4242)
+    command = ("/usr/bin/python3", "-c", "pass", str(model))
+
+    (line,) = withheld(command, other)
+
+    assert line.endswith(f"which user {other.uid} may not read; to allow it, chmod o+r {model}")
+    assert withheld(command, replace(other, without=frozenset({Layer.OWN_UID}))) == []
+    assert withheld(command, replace(other, models=((model, "0" * 64),))) == []
+    assert withheld(command, replace(other, hidden=(model,))) == []
+    model.chmod(0o604)
+    assert withheld(command, other) == []
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,11 @@ class MatcherMessages:
         for result in endpoint.results:
             ipc.send(self._parent, lifecycle.encode(MatcherResult(*result)))
         endpoint.results.clear()
-        if endpoint.complaint and now_ns - self._complained_ns >= COMPLAINT_NS:
-            refused = ResultRefused(endpoint.complaint)
+        due = endpoint.broke_off or now_ns - self._complained_ns >= COMPLAINT_NS
+        if endpoint.complaint and due:
+            refused = ResultRefused(endpoint.complaint, endpoint.broke_off)
             if ipc.send(self._parent, lifecycle.encode(refused)):
                 self._complained_ns, endpoint.complaint = now_ns, ""
+                endpoint.broke_off = False
         if endpoint.listening and not before:
             ipc.send(self._parent, lifecycle.encode(MatcherConnected()))
