@@ -22,6 +22,7 @@ ALLOWED = {
     "edge/cameras/decoder_log.py": KERNEL,
     "edge/cameras/recording_file.py": "one descriptor, digested and decoded; never waits",
     "edge/cameras/v4l2.py": "a device, and what the kernel shows of it",
+    "edge/commissioning/token.py": "a session with a hardware token, no file",
     "edge/cli.py": "/dev/null, when nobody reads standard output any more",
     "edge/clock.py": KERNEL,
     "edge/diagnosis/probes.py": KERNEL,

@@ -1,6 +1,7 @@
 """Time of the audit log, compared with the minimum that any durable log needs.
 
     python -m bench.audit.speed --json
+    python -m bench.audit.speed --keys DIR      with the log key of that key store, in a token say
 
 A durable append (canonical JSON, hash tree, signature, write, sync, published tiles and
 checkpoint) alternates with a plain write and sync of as many bytes, so both use the
@@ -24,6 +25,7 @@ from edge.audit.log import AuditLog
 from edge.audit.note import Signer
 from edge.audit.proofs.verify import verify_log
 from edge.audit.schema import Context, Permit, Stamp
+from edge.commissioning.keys import KeyStore
 from edge.evidence.readings import Source
 
 LINE_BYTES = 512  # of a typical permit with its signature
@@ -40,9 +42,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="what the audit log costs")
     parser.add_argument("--appends", type=int, default=400)
     parser.add_argument("--entries", type=int, default=20_000, help="of the log that is verified")
+    parser.add_argument("--keys", type=Path, help="sign with this key store's log key")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     key = Signer.generate("framegate-bench/log")
+    if args.keys is not None:
+        key = KeyStore.open(args.keys).log_key()
     with tempfile.TemporaryDirectory(prefix="framegate-speed-", dir=".") as name:
         ours, bare = _appends(Path(name), key, args.appends)
         opened_s, verified_s = _long_log(Path(name), key, args.entries)

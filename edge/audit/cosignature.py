@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
     Ed25519PublicKey,
 )
 
@@ -75,8 +74,7 @@ def witness_of(signer: Signer) -> Witness:
 
 def cosign(text: bytes, signer: Signer, time_s: int) -> bytes:
     """The signature line under the checkpoint whose text is `text`."""
-    key: Ed25519PrivateKey = signer.key
-    signature = key.sign(_signed(text, time_s))
+    signature = signer.sign(_signed(text, time_s))
     raw = witness_of(signer).key_id + time_s.to_bytes(8, "big") + signature
     return f"{_DASH}{signer.name} {base64.b64encode(raw).decode()}\n".encode()
 

@@ -137,8 +137,13 @@ class AuditLog:
 
     @property
     def ready(self) -> bool:
-        """Whether a permit could be recorded now: no file has failed and the reserve is whole."""
-        return not self._closed and not self._store.failed and self._store.reserve_held
+        """Whether a permit could be recorded now.
+
+        No file has failed, the reserve is whole, and the device's key signed when last asked.
+        """
+        store = self._store
+        held = not store.failed and store.reserve_held
+        return not self._closed and held and not self._publisher.unsigned
 
     def recover(self) -> bool:
         """After trouble, try to become ready again; for a caller that asks once a second or so."""
@@ -148,6 +153,8 @@ class AuditLog:
                     self._mend()
             except AuditError:
                 return False
+            if self._publisher.unsigned:
+                self._publish()
             self._store.hold_reserve()
         return self.ready
 
@@ -168,6 +175,8 @@ class AuditLog:
             self._mend()
         elif self._tree.size - self._store.base >= self._segment_entries:
             self.rotate()
+        if permit and self._publisher.unsigned:
+            raise AuditError("the token of the log's key did not sign the last checkpoint")
         if permit and not self._store.hold_reserve():
             raise AuditError("the disk is full: no room is left to record the end of a permit")
         self._say_ahead(fields, kind)

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -103,16 +104,30 @@ class Verifier:
         return True
 
 
+class SigningKey(Protocol):
+    """An Ed25519 private key: in memory, or one that stays in a hardware token."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """The 64-byte signature; `OSError` if a token does not give it."""
+
+    def public_key(self) -> Ed25519PublicKey: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """A named private key."""
 
     name: str
-    key: Ed25519PrivateKey
+    key: SigningKey
 
     @classmethod
     def generate(cls, name: str) -> Signer:
         return cls(_checked_name(name), Ed25519PrivateKey.generate())
+
+    @classmethod
+    def held(cls, name: str, key: SigningKey) -> Signer:
+        """A key that somebody else holds, such as a hardware token."""
+        return cls(_checked_name(name), key)
 
     @property
     def verifier(self) -> Verifier:
@@ -120,7 +135,13 @@ class Signer:
 
     @property
     def secret_text(self) -> str:
-        """The private key as one line; its holder can sign."""
+        """The private key as one line; its holder can sign.
+
+        Raises:
+            NoteError: it is in a token, which does not give it.
+        """
+        if not isinstance(self.key, Ed25519PrivateKey):
+            raise NoteError(f"the private key {self.name} stays in its token")
         key = base64.b64encode(_ED25519 + self.key.private_bytes_raw()).decode()
         return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{key}"
 

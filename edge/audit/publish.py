@@ -26,6 +26,7 @@ class Publisher:
 
     def __init__(self, files: Files, directory: Path) -> None:
         self.behind = True  # whether what is on disk is not the newest
+        self.unsigned = False  # whether the last checkpoint got no signature: a token failed
         self.size = 0  # entries taken in
         self.note = b""  # the checkpoint on disk, as signed
         self._files = files
@@ -83,7 +84,12 @@ class Publisher:
             now[tile_path("entries", self._bundles_done, len(self._bundle))] = b"".join(
                 self._bundle
             )
-        note = sign_note(checkpoint_text(signers[0].name, self.size, root), signers)
+        try:
+            note = sign_note(checkpoint_text(signers[0].name, self.size, root), signers)
+        except OSError:
+            self.unsigned = self.behind = True
+            return
+        self.unsigned = False
         try:
             for path, data in {**self._waiting, **now}.items():
                 self._write(self._directory / path, data)

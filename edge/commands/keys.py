@@ -8,10 +8,14 @@ from pathlib import Path
 
 from edge.commands import _tokens as token_commands
 from edge.commissioning.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
+from edge.commissioning.token_uri import TokenUri
 
 EXAMPLES = """\
 examples:
   framegate keys init                                 a local signer, for a start
+  framegate keys init --log-token 'pkcs11:token=till?module-path=/usr/lib/softhsm/libsofthsm2.so&\
+      pin-source=file:/etc/framegate/pin'             the log key in a hardware token
+  framegate keys show                                 the public keys, and which are in a token
   framegate keys sign till-2.toml --kind device       writes till-2.toml.sig
   framegate keys verify till-2.toml --kind device     exit code 1 if it does not match
   framegate keys trust desk counter.pub               whose receipts of consent count here
@@ -34,6 +38,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--keys", type=Path, metavar="DIR", help=f"key directory (default {DEFAULT_DIR})"
     )
     init = actions.add_parser("init", parents=[store], help="make a new set of keys")
+    for name, what in (("log", "sign the log"), ("record", "sign records")):
+        init.add_argument(
+            f"--{name}-token",
+            metavar="URI",
+            help=f"make the key to {what} in this PKCS#11 token (RFC 7512), which it never leaves; "
+            "needs framegate[pkcs11]",
+        )
     init.set_defaults(handler=_init)
     show = actions.add_parser("show", parents=[store], help="print the public keys")
     show.set_defaults(handler=_show)
@@ -64,17 +75,24 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _init(args: argparse.Namespace) -> int:
-    store = KeyStore.init(args.keys)
+    uris = [None if u is None else TokenUri.parse(u) for u in (args.record_token, args.log_token)]
+    store = KeyStore.init(args.keys, record_token=uris[0], log_token=uris[1])
     print(f"keys made in {store.directory}; keep the .key files secret and backed up")
     return _show(args)
 
 
 def _show(args: argparse.Namespace) -> int:
     store = KeyStore.open(args.keys)
-    print(f"record  {store.record_verifier().text}")
+    print(f"record  {store.record_verifier().text}{_place(store, 'record')}")
     if (store.directory / "log.pub").is_file():
-        print(f"log     {store.log_verifier().text}")
+        print(f"log     {store.log_verifier().text}{_place(store, 'log')}")
     return 0
+
+
+def _place(store: KeyStore, name: str) -> str:
+    """In which token the private half is; nothing for a file."""
+    found = store.token_of(f"{name}.key")
+    return "" if found is None else f"  in token {found.token}"
 
 
 def _trust(args: argparse.Namespace) -> int:

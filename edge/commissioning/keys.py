@@ -9,6 +9,9 @@ device that only verifies needs no more than `record.pub`.
 `trust/OFFICE/*.pub` are the public keys of others, each trusted in one role (see
 `Office`) and in no other.
 
+A key file may hold a PKCS#11 URI in place of a key: then the key is in a hardware token, and
+signs there (`edge.commissioning.token`). So may `record.pub` and `log.pub`.
+
 A signed file `X` has `X.sig` beside it: a signed note that names the kind of
 record and the SHA-256 of the file, so a session cannot pass for a device.
 """
@@ -25,6 +28,8 @@ from enum import Enum
 from pathlib import Path
 
 from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
+from edge.commissioning import token
+from edge.commissioning.token_uri import TokenUri, is_token
 from edge.errors import SignatureError, UsageError
 from edge.files import read_named, read_secret, read_trusted, sync_directory, write_new, write_whole
 
@@ -57,28 +62,33 @@ class KeyStore:
         self.directory = directory
 
     @classmethod
-    def init(cls, directory: Path | None = None) -> KeyStore:
+    def init(
+        cls,
+        directory: Path | None = None,
+        *,
+        record_token: TokenUri | None = None,
+        log_token: TokenUri | None = None,
+    ) -> KeyStore:
         """Make a new set of keys; a directory that already holds one is refused.
+
+        Args:
+            record_token: the token in which the record key is made; None: in a file.
+            log_token: the same for the log key.
 
         Raises:
             UsageError: a key is there already, or the directory cannot be written.
         """
         where = store_folder(directory)
         device = f"framegate-{secrets.token_hex(4)}"
-        record = Signer.generate(f"{device}/record")
-        log = Signer.generate(f"{device}/log")
-        texts = {
-            "record.key": record.secret_text,
-            "record.pub": record.verifier.text,
-            "log.key": log.secret_text,
-            "log.pub": log.verifier.text,
-            "board.key": secrets.token_hex(BOARD_KEY_BYTES),
-        }
         try:
             where.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in _NAMES:
                 if (where / name).exists():
                     raise UsageError(f"{where / name} exists already; keys are never overwritten")
+            texts = {"board.key": secrets.token_hex(BOARD_KEY_BYTES)}
+            for key, place in (("record", record_token), ("log", log_token)):
+                secret, public = _made(f"{device}/{key}", place)
+                texts |= {f"{key}.key": secret, f"{key}.pub": public.text}
             with tempfile.TemporaryDirectory(prefix=".new-", dir=where) as staging:
                 for name, text in texts.items():
                     write_new(
@@ -162,6 +172,13 @@ class KeyStore:
     def log_verifier(self) -> Verifier:
         return self._verifier("log.pub")
 
+    def token_of(self, name: str) -> TokenUri | None:
+        """Where the secret of the file `name` is, if that is a token; None for a file or none."""
+        if not _is_file(self.directory / name):
+            return None
+        text = self._secret(name)
+        return TokenUri.parse(text) if is_token(text) else None
+
     def board_key(self) -> bytes:
         """The root key shared with the board, 32 bytes."""
         text = self._secret("board.key")
@@ -224,9 +241,12 @@ class KeyStore:
         raise SignatureError(f"{name} was changed after {trusted.name} signed it as {kind.value}")
 
     def _signer(self, name: str) -> Signer:
+        text = self._secret(name)
         try:
-            return Signer.parse(self._secret(name))
-        except NoteError as err:
+            if is_token(text):
+                return token.signer(TokenUri.parse(text))
+            return Signer.parse(text)
+        except (NoteError, UsageError) as err:
             raise UsageError(f"{self.directory / name}: {err}") from err
 
     def _verifier(self, name: str) -> Verifier:
@@ -237,11 +257,8 @@ class KeyStore:
 
 
 def read_verifier(path: Path) -> Verifier:
-    """The public key in a file."""
-    try:
-        return Verifier.parse(_read(path).decode(errors="replace"))
-    except NoteError as err:
-        raise UsageError(f"{path}: {err}") from err
+    """The public key in a file, or in the token that the file names."""
+    return _public(path, _read(path))
 
 
 def store_folder(directory: Path | None) -> Path:
@@ -268,10 +285,26 @@ def _is_file(path: Path) -> bool:
 
 
 def _trusted(path: Path) -> Verifier:
+    return _public(path, _read(path, read_trusted))
+
+
+def _public(path: Path, data: bytes) -> Verifier:
+    text = data.decode(errors="replace")
     try:
-        return Verifier.parse(_read(path, read_trusted).decode(errors="replace"))
-    except NoteError as err:
+        if is_token(text):
+            return token.verifier(TokenUri.parse(text))
+        return Verifier.parse(text)
+    except (NoteError, UsageError) as err:
         raise UsageError(f"{path}: {err}") from err
+
+
+def _made(name: str, place: TokenUri | None) -> tuple[str, Verifier]:
+    """A new key: what its secret file holds, and its public half."""
+    if place is None:
+        made = Signer.generate(name)
+        return made.secret_text, made.verifier
+    uri = place if place.object else place.named(name)
+    return uri.text, token.generate(uri).verifier
 
 
 def _read(path: Path, way: Callable[[Path, int], bytes] = read_named) -> bytes:
