@@ -1,9 +1,7 @@
-"""`report.html` and `report.csv` of a month: for a lawyer, with the proof of each row beside it."""
+"""`report.html` of a month: for a lawyer, with the proof of each row beside it."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -11,16 +9,6 @@ from edge.report.month import MonthReport, plain_reason
 from edge.report.record import RuleNote
 from edge.report.style import CSS
 
-COLUMNS = (
-    "began_utc",
-    "seconds",
-    "frames_released",
-    "results",
-    "clauses",
-    "ended_because",
-    "permit_entry",
-    "end_entry",
-)
 MOST_ROWS = 2000  # permits on the page; all of them are in the CSV
 
 
@@ -35,27 +23,6 @@ def proven(report: MonthReport) -> list[int]:
     for flow in report.flows[:MOST_ROWS]:
         indices |= {flow.permit} | ({flow.end} if flow.end is not None else set())
     return sorted(indices)
-
-
-def csv_text(report: MonthReport) -> str:
-    """Every permit of the month, a line each."""
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for flow in report.flows:
-        rows.writerow(
-            [
-                flow.began,
-                f"{flow.seconds:.3f}",
-                "" if flow.released is None else flow.released,
-                flow.results,
-                " ".join(flow.rules),
-                " ".join(flow.why_ended),
-                flow.permit,
-                "" if flow.end is None else flow.end,
-            ]
-        )
-    return out.getvalue()
 
 
 def page(report: MonthReport, rules: Mapping[str, RuleNote], checkpoint: str, covered: int) -> str:
@@ -107,7 +74,7 @@ def _summary(report: MonthReport) -> str:
 
 def _clauses(seconds: Mapping[str, float], rules: Mapping[str, RuleNote]) -> str:
     rows = []
-    for rule, found_s in _longest_first(seconds):
+    for rule, found_s in longest_first(seconds):
         note = rules.get(rule)
         says = f"{note.says} ({note.source})" if note else "a rule of a pack of its own"
         rows.append([escape(rule), escape(_long(found_s)), escape(says)])
@@ -122,7 +89,7 @@ def _blocked(report: MonthReport) -> str:
             str(report.denials[code]),
             escape(plain_reason(code)),
         ]
-        for code, seconds in _longest_first(report.blocked_s)
+        for code, seconds in longest_first(report.blocked_s)
     ]
     return _table(["Code", "Blocked for", "Denials logged", "It means"], rows)
 
@@ -182,7 +149,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _longest_first(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+def longest_first(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(seconds.items(), key=lambda row: -row[1])
 
 

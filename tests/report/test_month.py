@@ -143,6 +143,17 @@ def test_each_row_of_the_page_leads_to_a_proof_that_verifies(
         ("60.000", "900"),
         ("60.000", "0"),
     ]
+    with Path("january/events.csv").open() as file:
+        events = list(csv.DictReader(file))
+    assert events
+    for event in events:
+        assert event["proof"] in links.links
+        assert event["what"] in text
+    for name, word in (("clauses", "clause"), ("blocked", "code")):
+        with Path(f"january/{name}.csv").open() as file:
+            table = list(csv.DictReader(file))
+        assert table
+        assert all(row[word] in text and float(row["seconds"]) > 0 for row in table), table
     assert not re.search("<script|http:|https:", text)
     assert "120" in capsys.readouterr().out or "permits" in text
 

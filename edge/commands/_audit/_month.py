@@ -27,8 +27,9 @@ def register(
         "report",
         parents=[log],
         help="a month as a page and a table, with a proof of each row",
-        description="Write a month of the log to OUT: report.html, report.csv, and the proof of "
-        "each row in proofs/. The log is verified first, as by `audit verify`.",
+        description="Write a month of the log to OUT: report.html, its tables as CSV "
+        "(report.csv has the permits), and the proof of each row in proofs/. The log is verified "
+        "first, as by `audit verify`.",
     )
     parser.add_argument("--month", required=True, metavar="YYYY-MM", help="which month, in UTC")
     parser.add_argument("--archive", type=Path, metavar="FOLDER", help=ARCHIVE)
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
     from edge.audit.proofs.tiled import prove_from_tiles, size_of
     from edge.audit.proofs.verify import verify_log
     from edge.report.month import Month, MonthCounter
-    from edge.report.month_page import csv_text, page, proof_name, proven
+    from edge.report.month_csv import tables
+    from edge.report.month_page import page, proof_name, proven
 
     counter = MonthCounter(Month.parse(args.month))
     if args.out.exists():
@@ -71,10 +73,8 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
         return fail(f"{args.log} does not verify, so nothing was reported: {err}")
     notes = _notes(rule for flow in report.flows for rule in flow.rules)
     files = {proof_name(index): text for index, text in proofs.items()}
-    files |= {
-        "report.csv": csv_text(report),
-        "report.html": page(report, notes, checkpoint, covered),
-    }
+    files |= tables(report, notes, proofs)
+    files["report.html"] = page(report, notes, checkpoint, covered)
     try:
         (args.out / "proofs").mkdir(parents=True)
         for name, text in files.items():
