@@ -11,27 +11,27 @@ import contextlib
 import hashlib
 import json
 import os
-import select
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.device import machines, payload, suite
-from bench.device.build import Built
+from bench.device import machines, suite
+from bench.device.console import Console
+from bench.device.image import payload
+from bench.device.image.build import Built
 from edge.commissioning.keys import KeyStore
 from edge.errors import UsageError
 from edge.isolation import environment
 
 _RESULTS_MIB = 64
 _LIMIT_S = 7200
-_PREFIX = "device: "
 _KEYS = "root/.config/framegate"
 Say = Callable[[str], None]
 
@@ -54,6 +54,8 @@ def run(
     rows: Sequence[suite.Row],
     out: Path,
     say: Say,
+    start: machines.Start = machines.USUAL,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Ended:
     """Start the device, let it run all rows, and return what it wrote.
 
@@ -66,9 +68,9 @@ def run(
     with_board = any(row.kind is suite.Kind.BOARD for row in rows)
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
         keys = KeyStore.init(Path(scratch) / "keys")
-        drives = _drives(built, Path(scratch), keys, rows)
+        drives = packed(built, Path(scratch), keys, rows, extra or {})
         with _board(Path(scratch), keys, wanted=with_board) as terminal:
-            command = _command(machine, drives, terminal, interactive=False)
+            command = command_of(machine, drives, terminal, start=start)
             _watch(command, out / "console.log", say)
         return Ended(_report(Path(drives.results), out), out)
 
@@ -77,9 +79,9 @@ def shell(machine: machines.Machine, built: Built) -> int:
     """Start the device with a shell on this terminal; `exit` turns it off."""
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
         keys = KeyStore.init(Path(scratch) / "keys")
-        drives = _drives(built, Path(scratch), keys, None)
+        drives = packed(built, Path(scratch), keys, None, {})
         with _board(Path(scratch), keys, wanted=True) as terminal:
-            command = _command(machine, drives, terminal, interactive=True)
+            command = command_of(machine, drives, terminal, interactive=True)
             return subprocess.run(command, env=environment(), check=False).returncode
 
 
@@ -114,29 +116,43 @@ def host_decisions(rows: Sequence[suite.Row], out: Path, say: Say) -> dict[str, 
     return found
 
 
-def _drives(
-    built: Built, scratch: Path, keys: KeyStore, rows: Sequence[suite.Row] | None
+def packed(
+    built: Built,
+    scratch: Path,
+    keys: KeyStore,
+    rows: Sequence[suite.Row] | None,
+    more: Mapping[str, bytes],
+    *,
+    clips: bool = True,
 ) -> machines.Drives:
+    """The drives of one start, with the work to do; `more` files by their path in the device."""
     from edge.models.catalogue import WHEELS
     from edge.models.pull import asset
 
-    files = {a.name: asset(a.name) for wheel in WHEELS for a in wheel.assets}
+    files = {a.name: asset(a.name) for wheel in WHEELS for a in wheel.assets} if clips else {}
     extra = {f"{_KEYS}/{path.name}": path.read_bytes() for path in keys.directory.iterdir()}
+    extra |= {f"srv/modules/{path.name}": path.read_bytes() for path in built.modules.iterdir()}
     if rows is None:
         extra["srv/shell"] = b""
     else:
         extra["srv/plan.json"] = suite.plan(rows).encode()
-    packed, results = scratch / "payload.tar", scratch / "results.tar"
-    payload.pack(packed, clips=files, extra=extra)
+    tar, results = scratch / "payload.tar", scratch / "results.tar"
+    payload.pack(tar, clips=files, extra={**extra, **more})
     with results.open("wb") as blank:
         blank.truncate(_RESULTS_MIB << 20)
-    places = (built.kernel, built.initrd, built.root, packed, results)
+    places = (built.kernel, built.initrd, built.root, tar, results)
     return machines.Drives(*(str(place) for place in places))
 
 
-def _command(
-    machine: machines.Machine, drives: machines.Drives, terminal: str | None, *, interactive: bool
+def command_of(
+    machine: machines.Machine,
+    drives: machines.Drives,
+    terminal: str | None = None,
+    *,
+    interactive: bool = False,
+    start: machines.Start = machines.USUAL,
 ) -> list[str]:
+    """QEMU's arguments on this host."""
     return machines.command(
         machine,
         drives,
@@ -144,6 +160,7 @@ def _command(
         now_s=int(time.time()),
         board=terminal,
         interactive=interactive,
+        start=start,
     )
 
 
@@ -165,34 +182,12 @@ def _board(scratch: Path, keys: KeyStore, *, wanted: bool) -> Iterator[str | Non
 
 def _watch(command: Sequence[str], log: Path, say: Say) -> None:
     """Run QEMU to its end; the console goes to `log`, the device's own lines to `say`."""
-    process = subprocess.Popen(
-        command,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
     end_s = time.monotonic() + _LIMIT_S
-    waiting = b""
-    try:
-        with log.open("wb") as console:
-            while (left_s := end_s - time.monotonic()) > 0:
-                if not select.select([process.stdout], [], [], left_s)[0]:
-                    break
-                data = os.read(process.stdout.fileno(), 65536)
-                if not data:
-                    return
-                console.write(data)
-                console.flush()
-                *lines, waiting = (waiting + data).split(b"\n")
-                for line in (raw.decode(errors="replace").strip() for raw in lines):
-                    if line.startswith(_PREFIX):
-                        say(line)
-        raise UsageError(f"the device did not end within {_LIMIT_S} s; see {log}")
-    finally:
-        process.kill()
-        process.wait()
+    with Console(command, log) as console:
+        while (line := console.line(end_s - time.monotonic())) is not None:
+            say(line)
+        if not console.ended:
+            raise UsageError(f"the device did not end within {_LIMIT_S} s; see {log}")
 
 
 def _report(results: Path, out: Path) -> dict[str, Any]:

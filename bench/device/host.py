@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.device import recipe
+from bench.device.image import recipe
 from bench.device.machines import Machine
 
 _TOOLS = {

@@ -62,6 +62,23 @@ class Drives:
     results: str  # blank file that the guest writes a tar to
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What one start of a machine has that the usual start has not."""
+
+    clock_s: int | None = None  # the battery-backed clock, seconds since 1970; else the host's
+    words: tuple[str, ...] = ()  # for the kernel, read by the start script
+    devices: tuple[str, ...] = ()  # QEMU's arguments
+    data: str | None = None  # a disk image that keeps what is written, /dev/vdd
+    shift: int | None = None  # virtual time: an instruction takes 2**shift nanoseconds
+    tree: str | None = None  # a device tree instead of QEMU's own
+    cores: int | None = None  # instead of the machine's
+    reboots: bool = False  # a reset starts it again, instead of ending it
+
+
+USUAL = Start()
+
+
 def command(
     machine: Machine,
     drives: Drives,
@@ -70,6 +87,7 @@ def command(
     now_s: int,
     board: str | None = None,
     interactive: bool = False,
+    start: Start = USUAL,
 ) -> list[str]:
     """QEMU's arguments; `board` is a terminal of this host that becomes the guest's /dev/ttyS0.
 
@@ -77,11 +95,18 @@ def command(
     wait for each other. A 16550 UART on the PCI bus connects the board: every QEMU release
     has one.
     """
-    cores = max(1, min(machine.cores, host_cores))
-    line = f"console=ttyAMA0 panic=-1 fgtime={now_s}"
+    cores = start.cores or max(1, min(machine.cores, host_cores))
+    line = " ".join(["console=ttyAMA0 panic=-1", f"fgtime={now_s}", *start.words])
+    if start.clock_s is not None:
+        line = line.replace(f"fgtime={now_s}", f"fgtime={start.clock_s}")
     arguments = ["qemu-system-aarch64", "-M", "virt", "-cpu", machine.cpu, "-smp", str(cores)]
-    arguments += ["-m", f"{machine.memory_mib}M", "-accel", "tcg,thread=multi"]
-    arguments += ["-display", "none", "-no-reboot", "-nic", "none"]
+    arguments += ["-m", f"{machine.memory_mib}M"]
+    if start.shift is None:
+        arguments += ["-accel", "tcg,thread=multi"]
+    else:
+        arguments += ["-accel", "tcg,thread=single", "-icount", f"shift={start.shift},sleep=off"]
+    arguments += [*([] if start.reboots else ["-no-reboot"]), "-display", "none", "-nic", "none"]
+    arguments += [] if start.tree is None else ["-dtb", start.tree]
     arguments += ["-kernel", drives.kernel, "-initrd", drives.initrd]
     arguments += ["-append", line if interactive else f"{line} quiet"]
     for number, (file, extra) in enumerate(
@@ -89,6 +114,10 @@ def command(
     ):
         drive = f"if=none,id=d{number},format=raw,cache=unsafe,file={file}{extra}"
         arguments += ["-drive", drive, "-device", f"virtio-blk-pci,drive=d{number}"]
+    if start.data is not None:
+        arguments += ["-drive", f"if=none,id=data,format=raw,cache=writeback,file={start.data}"]
+        arguments += ["-device", "virtio-blk-pci,drive=data"]
+    arguments += start.devices
     if interactive:
         arguments += ["-serial", "mon:stdio"]
     else:

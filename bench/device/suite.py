@@ -12,11 +12,29 @@ from typing import Any
 ASSETS = "/root/.cache/framegate"
 PORT = "/dev/ttyS0"
 SHORT_CLIPS = ("single_face.mp4",)
-TESTS = (
-    *("tests/test_lease.py", "tests/test_ipc.py", "tests/frames/test_gate.py"),
-    *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
-    *("tests/audit/test_note.py", "tests/audit/test_cosignature.py", "tests/sandbox/test_paths.py"),
-)
+TESTS = {
+    "lease": ("tests/test_lease.py",),
+    "ipc": ("tests/test_ipc.py", "tests/test_isolation.py"),
+    "gate": (
+        *("tests/frames/test_gate.py", "tests/frames/test_gate_camera.py"),
+        *("tests/frames/test_gate_decider.py", "tests/frames/test_gate_formats.py"),
+        *("tests/frames/test_gate_machine.py", "tests/frames/test_gate_reports.py"),
+        "tests/frames/test_output_format.py",
+    ),
+    "sandbox": (
+        *("tests/sandbox/test_paths.py", "tests/sandbox/test_probe.py"),
+        *("tests/sandbox/test_decoder.py", "tests/attacks/test_matcher_sandbox.py"),
+    ),
+    "seals": ("tests/attacks/test_matcher_escape.py", "tests/attacks/test_matcher_calls.py"),
+    "audit": (
+        *("tests/audit/test_audit.py", "tests/audit/test_note.py", "tests/audit/test_merkle.py"),
+        *("tests/audit/test_cosignature.py", "tests/audit/test_proof.py"),
+        *("tests/audit/test_consistency.py", "tests/audit/test_faults.py"),
+    ),
+    "board link": (
+        *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
+    ),
+}
 _RECORDS = ("--device", "examples/device.toml", "--session", "examples/session.toml")
 _SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")
 
@@ -63,7 +81,10 @@ def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
     if tests:
         pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--tb=short")
         marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800")
-        rows.append(Row(Kind.TESTS, "tests", (*pytest, *marks, *TESTS)))
+        rows += [
+            Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files))
+            for name, files in TESTS.items()
+        ]
     return rows
 
 

@@ -12,6 +12,7 @@ EXAMPLES = """\
 examples:
   framegate device test                                   doctor, replay, tests, board duties
   framegate device test --machine pi-5-class --all        16 KiB pages; every demo clip
+  framegate device test --only power-cut                  one chapter (repeatable)
   framegate device run --machine zero-2w-class -- doctor  any framegate command, inside
   framegate device shell                                  a shell inside; `exit` turns it off
 
@@ -57,8 +58,15 @@ def register(subparsers: Any) -> None:
     test = actions.add_parser(
         "test", parents=[common, out], help="run the suite inside, print a table"
     )
-    test.add_argument("--all", action="store_true", help="replay every demo clip")
+    test.add_argument("--all", action="store_true", help="every demo clip and every chapter")
     test.add_argument("--short", action="store_true", help="doctor, one replay, the board's duties")
+    test.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CHAPTER",
+        help="this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
+    )
     test.add_argument("--json", action="store_true", help="print JSON")
     test.set_defaults(handler=_test)
 
@@ -82,8 +90,8 @@ def _built(args: argparse.Namespace) -> Any:
 
     try:
         from bench.device import host, machines
-        from bench.device.build import Builder
-        from bench.device.cache import Cache
+        from bench.device.image.build import Builder
+        from bench.device.image.cache import Cache
     except ImportError as err:
         raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
     from edge.models.pull import assets_dir
@@ -98,26 +106,24 @@ def _built(args: argparse.Namespace) -> Any:
 
 
 def _test(args: argparse.Namespace) -> int:
-    from edge.models.catalogue import WHEELS, Kind
     from edge.report.record import write_atomic
 
+    if args.only:
+        return _chapters(args)
     machine, built = _built(args)
-    from bench.device import boot, suite
+    from bench.device import boot, chapters, suite
 
-    every = tuple(a.name for w in WHEELS for a in w.assets if a.kind is Kind.CLIP)
-    clips = every if args.all else suite.SHORT_CLIPS
-    rows = suite.suite(clips, tests=not args.short, board=True)
+    rows = suite.suite(_clips(args), tests=not args.short, board=True)
     out = args.out / machine.name
     # first: who edits the working copy meanwhile would have the host run other code
     ours = boot.host_decisions(rows, args.out, _say)
     _say(f"{machine.name}: starting")
     ended = boot.run(machine, built, rows, out, _say)
     lines = suite.judge(rows, ended.report, ended.logs(), ours)
-    rated = [
-        {"name": x.name, "holds": x.holds, "found": x.found, "took_s": x.took_s} for x in lines
-    ]
-    result = {"class": machine.name, "device": ended.report, "lines": rated}
-    text = json.dumps(result, indent=1)
+    if args.all:
+        rig = chapters.Rig(machine, built, out / "chapters", _say)
+        lines += [line for work in chapters.CHAPTERS.values() for line in work(rig)]
+    text = json.dumps(_result(machine.name, lines, ended.report), indent=1)
     write_atomic(out / "result.json", text)
     seen = ended.report
     title = (
@@ -127,6 +133,41 @@ def _test(args: argparse.Namespace) -> int:
     )
     print(text if args.json else suite.table(title, lines))
     return 0 if all(line.holds for line in lines) else 1
+
+
+def _chapters(args: argparse.Namespace) -> int:
+    """Run single chapters; one table of all their lines."""
+    from edge.errors import UsageError
+    from edge.report.record import write_atomic
+
+    try:
+        from bench.device import chapters, suite
+    except ImportError as err:
+        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
+    names = chapters.chosen(args.only)
+    machine, built = _built(args)
+    rig = chapters.Rig(machine, built, args.out / machine.name / "chapters", _say)
+    lines = [line for name in names for line in chapters.CHAPTERS[name](rig)]
+    text = json.dumps(_result(machine.name, lines, {}), indent=1)
+    write_atomic(rig.out / "result.json", text)
+    title = f"{machine.name}: {machine.cpu}, {machine.memory_mib} MiB, {', '.join(names)}"
+    print(text if args.json else suite.table(title, lines))
+    return 0 if all(line.holds for line in lines) else 1
+
+
+def _clips(args: argparse.Namespace) -> tuple[str, ...]:
+    from bench.device import suite
+    from edge.models.catalogue import WHEELS, Kind
+
+    every = tuple(a.name for w in WHEELS for a in w.assets if a.kind is Kind.CLIP)
+    return every if args.all else suite.SHORT_CLIPS
+
+
+def _result(name: str, lines: Any, device: Any) -> dict[str, Any]:
+    rated = [
+        {"name": x.name, "holds": x.holds, "found": x.found, "took_s": x.took_s} for x in lines
+    ]
+    return {"class": name, "device": device, "lines": rated}
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.device import boot, host, machines, suite
-from bench.device.build import Builder
-from bench.device.cache import Cache
+from bench.device.image.build import Builder
+from bench.device.image.cache import Cache
 from edge.models.pull import assets_dir
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.device import initramfs, machines, recipe, suite
-from bench.device.cache import Cache
+from bench.device import machines, suite
 from bench.device.host import Host, lacking
+from bench.device.image import initramfs, recipe
+from bench.device.image.cache import Cache
 from edge.cli import main
 from edge.errors import UsageError
 
@@ -187,8 +188,10 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path: Path) -> None:
 
 
 ROWS = suite.suite(["a.mp4"], tests=True, board=True)
-NAMES = ("doctor", "board duties", "replay a.mp4", "tests")
-LOGS = {"doctor": "all good\n", "board duties": "22 passed, 0 failed\n", "tests": "9 passed in 2s"}
+TESTED = tuple(f"tests: {name}" for name in suite.TESTS)
+NAMES = ("doctor", "board duties", "replay a.mp4", *TESTED)
+LOGS = {"doctor": "all good\n", "board duties": "22 passed, 0 failed\n"}
+LOGS |= dict.fromkeys(TESTED, "9 passed in 2s")
 
 
 def report(**changed: object) -> dict[str, list[dict[str, object]]]:
@@ -213,11 +216,11 @@ def test_the_suite_holds_when_every_row_is_there_passed_and_equal_to_the_host() 
     ("spoil", "row"),
     [
         (lambda: report(name="doctor", code=1), "doctor"),
-        (lambda: report(name="tests", code="TimeoutExpired: x"), "tests"),
-        (lambda: report(name="tests", log="nothing"), "tests"),
+        (lambda: report(name="tests: gate", code="TimeoutExpired: x"), "tests: gate"),
+        (lambda: report(name="tests: gate", log="nothing"), "tests: gate"),
         (lambda: report(name="replay a.mp4", kept={"sha256": "cd"}), "replay a.mp4"),
         (lambda: report(name="replay a.mp4", kept=None), "replay a.mp4"),
-        (lambda: {"rows": report(name="")["rows"][:3]}, "tests"),
+        (lambda: {"rows": report(name="")["rows"][:-1]}, TESTED[-1]),
     ],
     ids=["exit code", "no end", "no test ran", "other bytes", "no bytes", "device gone"],
 )
@@ -239,7 +242,9 @@ def test_a_clip_that_the_host_did_not_replay_is_not_equal() -> None:
 def test_the_files_that_the_suite_names_exist() -> None:
     root = Path(__file__).resolve().parents[3]
 
-    assert [name for name in suite.TESTS if not (root / name).is_file()] == []
+    named = [name for files in suite.TESTS.values() for name in files]
+
+    assert [name for name in named if not (root / name).is_file()] == []
 
 
 def test_an_unknown_machine_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from bench.device import initramfs, recipe
-from bench.device.cache import Cache
+from bench.device.image import initramfs, recipe
+from bench.device.image.cache import Cache
 from bench.device.machines import Pages
 from edge.errors import UsageError
 from edge.isolation import cleaned
 
-GUEST = Path(__file__).with_name("guest")
+GUEST = Path(__file__).parents[1] / "guest"
 HOME = "opt/framegate"  # the virtual environment's place in the device
 SOURCES = Path("/etc/apt")
 _FETCH_S = 1200
@@ -37,6 +37,7 @@ class Built:
     kernel: Path
     initrd: Path
     root: Path
+    modules: Path  # a folder: those that a chapter loads, and their order
 
 
 class Builder:
@@ -61,7 +62,7 @@ class Builder:
             kernel = self._kernel(pages, packages)
             inputs = self._root_inputs()
             root = self._step("root", inputs, lambda part: self._root(part, packages, wheels))
-        return Built(kernel / "vmlinuz", kernel / "initrd", root)
+        return Built(kernel / "vmlinuz", kernel / "initrd", root, kernel / "modules")
 
     def built(self, pages: Pages) -> bool:
         """Whether all files for this kernel are already built."""
@@ -126,7 +127,8 @@ class Builder:
         )
 
     def _kernel_inputs(self, pages: Pages) -> list[object]:
-        return [recipe.SUITE, pages.value, recipe.MODULES, (GUEST / "init").read_text()]
+        wanted = [recipe.MODULES, recipe.LATER_MODULES]
+        return [recipe.SUITE, pages.value, wanted, (GUEST / "init").read_text()]
 
     def _kernel(self, pages: Pages, packages: Path) -> Path:
         def make(part: Path) -> None:
@@ -143,6 +145,12 @@ class Builder:
             busybox = (scratch / "busybox/usr/bin/busybox").read_bytes()
             modules = initramfs.load_modules(scratch / "tree", recipe.MODULES)
             (part / "initrd").write_bytes(_initrd(busybox, modules))
+            (part / "modules").mkdir()
+            for wanted in recipe.LATER_MODULES:
+                later = initramfs.load_modules(scratch / "tree", (wanted,))
+                for module, data in later.items():
+                    (part / "modules" / f"{module}.ko").write_bytes(data)
+                (part / "modules" / wanted).write_text("".join(f"{m}.ko\n" for m in later))
             shutil.rmtree(scratch)
 
         return self._step(pages.value, self._kernel_inputs(pages), make)
@@ -158,12 +166,12 @@ class Builder:
             make += ["-O", "^metadata_csum", "-d", str(tree), str(part)]
             if os.geteuid() != 0:  # in the device the files must belong to root
                 make = ["unshare", "--map-root-user", *make]
-            run(make, "make the device's disk", {**cleaned(os.environ), "PATH": _with_sbin()})
+            run(make, "make the device's disk", {**cleaned(os.environ), "PATH": with_sbin()})
         finally:
             shutil.rmtree(tree, ignore_errors=True)
 
 
-def _with_sbin() -> str:
+def with_sbin() -> str:
     return os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
@@ -183,6 +191,9 @@ def _lay_out(tree: Path, wheels: Path) -> None:
     """Accounts, and a virtual environment that holds the wheels and looks at /srv/framegate."""
     for name in ("passwd", "group"):
         shutil.copyfile(tree / f"usr/share/base-passwd/{name}.master", tree / "etc" / name)
+    with (tree / "etc/passwd").open("a") as users, (tree / "etc/group").open("a") as groups:
+        users.write(recipe.USER)
+        groups.write("framegate:x:990:\n")
     if not (tree / "usr/bin/sh").is_symlink():
         (tree / "usr/bin/sh").symlink_to("dash")
     (tree / "etc/hosts").write_text("127.0.0.1 localhost device\n")

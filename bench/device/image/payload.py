@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.errors import UsageError
 from edge.isolation import environment
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def pack(into: Path, *, clips: Mapping[str, Path], extra: Mapping[str, bytes]) -> None:

@@ -1,0 +1,1 @@
+"""What the emulated device starts from: packages, wheels, kernel, disk and payload."""

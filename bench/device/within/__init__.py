@@ -1,0 +1,1 @@
+"""Programs of the suite's chapters; they run in the emulated device."""

@@ -1,0 +1,98 @@
+"""The emulated device's chapters: power cuts, without starting one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.device import chapters, machines
+from bench.device.power import PREFIX, Tally, _line
+from bench.device.within.power import SEGMENT_ENTRIES, roots, write
+from edge.audit.log import AuditLog
+from edge.audit.note import Signer
+from edge.cli import main
+from edge.errors import AuditError
+
+DRIVES = machines.Drives("k", "i", "r.img", "p.tar", "res.tar")
+PI_4 = machines.machine("pi-4-class")
+ROOT = "ab" * 32
+
+
+def tally(*lines: str) -> Tally:
+    made = Tally()
+    for line in lines:
+        made.take(PREFIX + line)
+    made.cuts = 1
+    return made
+
+
+def test_a_start_that_finds_all_that_was_durable_is_counted_and_holds() -> None:
+    good = tally(f"durable 5 {ROOT}", f"found 7 {ROOT}")
+
+    assert (good.durable, good.root, good.verified, good.faults) == (5, ROOT, 1, [])
+    assert _line(good, True, 1, 9.0).holds
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"found 4 {ROOT}", f"found 7 {'cd' * 32}", "refused expected 5 entries, found 4"],
+    ids=["an entry is gone", "an entry is another", "the log refuses"],
+)
+def test_a_start_that_finds_less_or_other_than_was_durable_fails_the_line(line: str) -> None:
+    bad = tally(f"durable 5 {ROOT}", line)
+
+    assert len(bad.faults) == 1
+    assert not _line(bad, True, 1, 9.0).holds
+
+
+def test_a_report_that_the_cut_tore_counts_as_none() -> None:
+    assert tally(f"durable 5 {ROOT}", "durable 6 abab", "durable 7").durable == 5
+
+
+def test_too_few_cuts_or_a_log_that_does_not_go_on_fail_the_line() -> None:
+    good = tally(f"found 7 {ROOT}".replace(ROOT, "-"))
+
+    assert _line(good, True, 1, 9.0).holds
+    assert not _line(good, True, 2, 9.0).holds
+    assert not _line(good, False, 1, 9.0).holds
+
+
+def test_the_writer_reports_the_roots_of_the_log_that_is_then_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("bench.device.within.power._say", said.append)
+    key = Signer.generate("framegate-test/log")
+
+    log = AuditLog.create_or_open(tmp_path / "log", key, segment_entries=SEGMENT_ENTRIES)
+    write(log, 3)
+    log.close()
+
+    held = roots(tmp_path / "log", key.verifier)
+    for line in said:
+        _, size, root = line.split()
+        assert held[int(size) - 1] == root
+    assert len(said) == 3
+    with pytest.raises(AuditError):
+        AuditLog.create_or_open(tmp_path / "log", key, floor=len(held) + 9)
+
+
+def test_a_chapters_start_adds_its_clock_words_and_disk_to_the_usual_one() -> None:
+    start = machines.Start(clock_s=0, words=("fgdata",), data="data.img", cores=1)
+    command = machines.command(PI_4, DRIVES, host_cores=2, now_s=5, start=start)
+    line = command[command.index("-append") + 1]
+
+    assert "fgtime=0" in line.split() and "fgdata" in line.split()
+    assert [word for word in command if "file=data.img" in word and "snapshot" not in word]
+    assert command[command.index("-smp") + 1] == "1"
+    usual = machines.command(PI_4, DRIVES, host_cores=2, now_s=5)
+    assert not [word for word in usual if "data.img" in word or "icount" in word]
+
+
+def test_an_unknown_chapter_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["device", "test", "--only", "flood"])
+
+    printed = capsys.readouterr().err
+    assert code == 2
+    assert printed.count("\n") == 1 and all(name in printed for name in chapters.CHAPTERS)
