@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._fleet import _delivery as delivery
 from edge.commands._fleet import _publish as publish
 from edge.commands._fleet import _results as results
 from edge.commands._fleet import _status as status
@@ -34,6 +35,9 @@ examples, a witness for a fleet and a device that visits it:
   framegate fleet evidence --state w1.db                     logs that signed two histories
   framegate fleet publish --log audit --status status.json --broker mqtts://broker.example
   framegate fleet results --socket results.sock --broker mqtts://broker.example --topic door1
+  framegate fleet release repo --keys keys --policy p2.json --share 10     to a tenth of all
+  framegate fleet fetch https://fleet.example/repo --root root.json --log log.pub \
+    --device framegate-0001 --state state --out releases
 
 POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME` lines.
 """
@@ -42,9 +46,9 @@ POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME`
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "fleet",
-        help="witnesses of many devices' logs; results to a broker",
-        description="Witness the logs of many devices, take a log to its witnesses, and publish "
-        "a matcher's results to an MQTT broker.",
+        help="witnesses of many devices' logs; delivery; results to a broker",
+        description="Witness the logs of many devices, take a log to its witnesses, hand out "
+        "policies and models, and publish a matcher's results to an MQTT broker.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -94,6 +98,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     publish.register(actions).set_defaults(handler=_publish)
     results.register(actions).set_defaults(handler=_results)
+    delivery.register(actions).set_defaults(handler=_release)
+    delivery.register_fetch(actions).set_defaults(handler=_fetch)
 
 
 def _policy(parser: argparse.ArgumentParser) -> None:
@@ -217,6 +223,14 @@ def _results(args: argparse.Namespace) -> int:
 
 def _publish(args: argparse.Namespace) -> int:
     return publish.run(args, _until_told)
+
+
+def _release(args: argparse.Namespace) -> int:
+    return delivery.release(args, read_policy)
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    return delivery.fetch(args, _until_told, read_policy)
 
 
 def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:

@@ -7,6 +7,7 @@ checkpoint is the device's is for the reader of the proof to say, who has the ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.audit.note import NoteError
@@ -58,8 +59,16 @@ def _parse(note: str) -> tuple[int, bytes]:
         raise AuditError(f"no checkpoint: {err}") from err
 
 
+Tile = Callable[[int, int, int], bytes]  # level, number, and the hashes that it holds at least
+
+
 def roots_of(tiles: Path, size: int) -> Root:
     """What gives the root over entries `low` to `high - 1`, from the tiles of a tree of `size`."""
+    return roots_from(lambda level, number, there: _tile(tiles, level, number, there), size)
+
+
+def roots_from(tile: Tile, size: int) -> Root:
+    """The same from wherever `tile` gets the tiles; each is asked for once."""
     read: dict[tuple[int, int], bytes] = {}
 
     def perfect(low: int, width: int) -> bytes:
@@ -69,7 +78,7 @@ def roots_of(tiles: Path, size: int) -> Root:
         row = read.get((level, number))
         if row is None:
             there = min(TILE_WIDTH, (size >> (level * _TILE_BITS)) - number * TILE_WIDTH)
-            row = read[level, number] = _tile(tiles, level, number, there)
+            row = read[level, number] = tile(level, number, there)
         if len(row) < (spot + count) * HASH_BYTES:
             raise AuditError(f"tile {level}/{number} of the log is cut short")
         hashes = [row[i * HASH_BYTES :][:HASH_BYTES] for i in range(spot, spot + count)]
@@ -78,14 +87,34 @@ def roots_of(tiles: Path, size: int) -> Root:
     return subtree(perfect)
 
 
+def entries_of(tiles: Path, size: int) -> list[bytes]:
+    """All entries of a log of `size` entries, from its bundles.
+
+    Raises:
+        AuditError: they are not all there.
+    """
+    found: list[bytes] = []
+    for number in range(-(-size // TILE_WIDTH)):
+        there = min(TILE_WIDTH, size - number * TILE_WIDTH)
+        rest = _tile(tiles, "entries", number, there)
+        for _ in range(there):
+            found.append(_first(rest, len(found)))
+            rest = rest[2 + len(found[-1]) :]
+    return found
+
+
 def _entry(tiles: Path, index: int, size: int) -> bytes:
     number, spot = divmod(index, TILE_WIDTH)
     there = min(TILE_WIDTH, size - number * TILE_WIDTH)
     rest = _tile(tiles, "entries", number, there)
     for _ in range(spot):
         rest = rest[2 + int.from_bytes(rest[:2], "big") :]
-    length = int.from_bytes(rest[:2], "big")
-    entry = rest[2 : 2 + length]
+    return _first(rest, index)
+
+
+def _first(bundle: bytes, index: int) -> bytes:
+    length = int.from_bytes(bundle[:2], "big")
+    entry = bundle[2 : 2 + length]
     if not entry or len(entry) != length:
         raise AuditError(f"the log's files do not hold entry {index}")
     return entry
