@@ -7,6 +7,7 @@ type and value in the same order, but for the differences that are listed beside
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,6 +126,14 @@ def test_opened_again_it_goes_on_as_a_camera_does(
         return "bytes" if isinstance(value, bytes) else value
 
     assert kinds(tuple(ours)) == kinds(tuple(theirs))
+
+
+def test_the_page_counts_the_programs_and_lists_what_differs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "integrate.md").read_text()
+
+    assert f"plays {len(FROM_THE_START + FROM_THE_NEWEST)} shapes of programs" in page
+    rows = ("waitAny", "getBackendName", "FRAME_COUNT", "POS_FRAMES", "isOpened", "open")
+    assert all(re.search(rf"^\| `.*{row}.*\|.*\|", page, flags=re.M) for row in rows)
 
 
 def test_what_differs_from_opencv_is_this_and_no_more(
