@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands._audit import _month, _prune
+from edge.commands._audit import _month, _prune, _quote
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named, write_whole
 
 if TYPE_CHECKING:
+    from edge.audit.attestation.quote import Proven
     from edge.audit.note import Verifier
     from edge.audit.proofs.verify import Verified
     from edge.audit.pruning.receipt import Receipt
@@ -31,6 +32,8 @@ examples:
   framegate audit verify out/audit --key log.pub --witnesses POLICY
   framegate audit prove out/audit --checkpoint kept --out continues   nothing before was changed
   framegate audit verify-proof continues --checkpoint kept --key log.pub
+  framegate audit quote out/audit --ak 0x81010002     the TPM signs this machine's state
+  framegate audit verify out/audit --quote out/audit/checkpoint.quote --ak ak.pem
   framegate audit report out/audit --month 2026-11 --out november
   framegate audit prune --config guard.toml           what is older than guard.toml keeps
 """
@@ -67,6 +70,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify.add_argument(
         "--cosigned", type=Path, metavar="FILE", help="where it is (DIR/checkpoint.cosigned)"
     )
+    _quote.add_options(verify)
     verify.set_defaults(handler=_reading(_verify))
 
     show = actions.add_parser("show", parents=[log], help="print entries")
@@ -106,6 +110,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     report = _month.register(actions, log)
     report.set_defaults(handler=_reading(_report))
 
+    quote = _quote.register(actions, log)
+    quote.set_defaults(handler=_reading(lambda args: _quote.run(args, _log_key(args))))
+
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
     export.add_argument("out", type=Path, metavar="OUT", help="a new directory")
     export.set_defaults(handler=_reading(_export))
@@ -129,6 +136,7 @@ def _reading(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from edge.audit.attestation.attest import QuoteError
     from edge.audit.journal import BadEntry
     from edge.audit.proofs.verify import verify_log
 
@@ -139,6 +147,7 @@ def _verify(args: argparse.Namespace) -> int:
         raise UsageError("verify: expected --checkpoint or --witnesses, got both")
     if args.cosigned is not None and args.witnesses is None:
         raise UsageError("verify: --cosigned belongs to --witnesses")
+    _quote.check_options(args)
     seen = None if args.checkpoint is None else _old_checkpoint(args, key)
     if args.witnesses is not None:
         try:
@@ -146,14 +155,23 @@ def _verify(args: argparse.Namespace) -> int:
         except AuditError as err:
             return _no(f"{args.log} is not witnessed: {err}")
     _say_whose_key(args)
+    quoted = None
     try:
+        if args.quote is not None:
+            quoted, seen = _quote.check(args, key)
         found = verify_log(args.log, key, floor=args.floor, seen=seen, archive=args.archive)
+        if quoted is not None:
+            _quote.check_age(args, quoted, found.published)
+    except QuoteError as err:
+        if args.json:
+            print(json.dumps({"verified": False, "error": str(err)}))
+        return _no(f"{args.quote} does not hold: {err}")
     except AuditError as err:
         index = err.index if isinstance(err, BadEntry) else None
         if args.json:
             print(json.dumps({"verified": False, "first_bad": index, "error": str(err)}))
         return _no(f"{args.log} does not verify: {err}")
-    _print_verified(args, args.log, found, key)
+    _print_verified(args, args.log, found, key, quoted)
     return 0
 
 
@@ -369,8 +387,15 @@ def _report(args: argparse.Namespace) -> int:
     return _month.run(args, key, _no)
 
 
-def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key: Verifier) -> None:
+def _print_verified(
+    args: argparse.Namespace,
+    where: Path,
+    found: Verified,
+    key: Verifier,
+    quoted: Proven | None = None,
+) -> None:
     if args.json:
+        extra = {} if quoted is None else {"quote": _quote.data(args, quoted)}
         print(
             json.dumps(
                 {
@@ -382,6 +407,7 @@ def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key:
                     "torn_bytes": found.torn_bytes,
                     "pruned": found.pruned,
                     "key": key.text,
+                    **extra,
                 }
             )
         )
@@ -393,6 +419,8 @@ def _print_verified(args: argparse.Namespace, where: Path, found: Verified, key:
         print(f"{found.torn_bytes} bytes of an unfinished write follow; they are no entry")
     if found.receipt is not None and found.pruned:
         print(f"{found.receipt.words}; their hashes verify")
+    for line in () if quoted is None else _quote.lines(args, quoted):
+        print(line)
 
 
 def _say_pruned(found: Verified) -> None:
