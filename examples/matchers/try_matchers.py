@@ -46,13 +46,15 @@ class NotHere(Exception):
 
 
 def main() -> int:
-    """Commission one site, run each matcher behind a guard of its own; 1 if a guard failed."""
+    """Commission one site, run each matcher behind a guard of its own; the worst exit code."""
     args = arguments()
     args.folder.mkdir(parents=True, exist_ok=True)
     init = [args.framegate, "init", args.folder / "site", "--source", args.clip]
     init += [*FACTS.split(), "--consent", args.consent]
     init += [word for layer in args.without for word in ("--without", layer)]
-    subprocess.run(init, check=True)
+    code = subprocess.run(init).returncode
+    if code != 0:
+        return code
     codes = []
     for kind in args.kinds or KINDS:
         print(f"== {kind}", flush=True)
@@ -77,7 +79,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--without", action="append", default=[], help="as for `framegate init`, such as own_user"
     )
-    return parser.parse_intermixed_args()
+    args = parser.parse_intermixed_args()
+    if shutil.which(args.framegate) is None:
+        parser.error(f"{args.framegate}: expected the framegate command, as .venv/bin/framegate")
+    return args
 
 
 def guard(args: argparse.Namespace, kind: str, matcher: str) -> int:
@@ -113,7 +118,8 @@ def cpp(args: argparse.Namespace) -> str:
         raise NotHere("no c++ here")
     binary, client = args.folder / "matcher", ROOT / "client"
     build = [compiler, "-O2", "-I", client / "include", client / "examples" / "matcher.cpp"]
-    subprocess.run([*build, "-o", binary], check=True)
+    if subprocess.run([*build, "-o", binary]).returncode != 0:
+        raise NotHere("c++ could not build client/examples/matcher.cpp")
     return str(binary)
 
 
@@ -159,7 +165,8 @@ def environment(args: argparse.Namespace) -> Path:
 
 def build(venv: Path) -> None:
     """A fresh virtual environment with the packages."""
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    if subprocess.run([sys.executable, "-m", "venv", venv]).returncode != 0:
+        raise NotHere("no venv here; on Debian: apt install python3-venv")
     pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet"]
     pip += ["--disable-pip-version-check", "--retries", "0", "--timeout", "15"]
     for more in (PACKAGES, ("--no-deps", *ALONE)):
