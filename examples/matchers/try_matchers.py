@@ -55,7 +55,7 @@ def main() -> int:
     code = subprocess.run(init).returncode
     if code != 0:
         return code
-    codes = []
+    codes, args.lacking = [], ""
     for kind in args.kinds or KINDS:
         print(f"== {kind}", flush=True)
         try:
@@ -73,13 +73,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("framegate", type=Path)
     parser.add_argument("clip", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], metavar="kind")
+    parser.add_argument("kinds", nargs="*", metavar="kind")
     parser.add_argument("--keep", type=Path, help="where the environment is kept for next time")
     parser.add_argument("--consent", default="valid", help="none: the policy forbids every frame")
     parser.add_argument(
         "--without", action="append", default=[], help="as for `framegate init`, such as own_user"
     )
     args = parser.parse_intermixed_args()
+    if strange := [kind for kind in args.kinds if kind not in KINDS]:
+        parser.error(f"kind {strange[0]!r}: expected one of {', '.join(KINDS)}")
     if shutil.which(args.framegate) is None:
         parser.error(f"{args.framegate}: expected the framegate command, as .venv/bin/framegate")
     return args
@@ -154,26 +156,31 @@ def environment(args: argparse.Namespace) -> Path:
     key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]
     home = (args.keep or args.folder).resolve() / f"matchers-{key}"
     python = Path("bin", "python")
+    if args.lacking:  # asked for once already
+        raise NotHere(args.lacking)
     if not home.is_dir():
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as made:
             os.chmod(made, 0o755)
-            build(Path(made, "venv"))
+            args.lacking = build(Path(made, "venv"))
+            if args.lacking:
+                raise NotHere(args.lacking)
             Path(made, "venv").rename(home)
     return home / python
 
 
-def build(venv: Path) -> None:
-    """A fresh virtual environment with the packages."""
+def build(venv: Path) -> str:
+    """Make a fresh virtual environment with the packages; why it cannot be had, or ""."""
     if subprocess.run([sys.executable, "-m", "venv", venv]).returncode != 0:
-        raise NotHere("no venv here; on Debian: apt install python3-venv")
+        return "no venv here; on Debian: apt install python3-venv"
     pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet"]
     pip += ["--disable-pip-version-check", "--retries", "0", "--timeout", "15"]
     for more in (PACKAGES, ("--no-deps", *ALONE)):
         done = subprocess.run([*pip, *more], stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["pip says nothing"])[-1]
-            raise NotHere(f"the packages cannot be had here: {last}")
+            return f"the packages cannot be had here: {last}"
+    return ""
 
 
 if __name__ == "__main__":
