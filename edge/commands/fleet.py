@@ -15,6 +15,7 @@ from edge.commands._fleet import _delivery as delivery
 from edge.commands._fleet import _publish as publish
 from edge.commands._fleet import _results as results
 from edge.commands._fleet import _status as status
+from edge.commands._fleet._store import add_store, make_store, open_store
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ EXAMPLES = """\
 examples, a witness for a fleet and a device that visits it:
   framegate fleet keygen witness.example/w1 --out w1.key     prints the line for POLICY
   framegate fleet witness --policy POLICY --key w1.key --state w1.db --new --listen 127.0.0.1:8330
+  framegate fleet witness --policy POLICY --key w1.key --store postgresql://db/w1    many replicas
   framegate fleet courier --log audit --policy POLICY --every 3600
   framegate fleet courier --log audit --policy POLICY --by /media/usb    without a network, and
   framegate fleet answer /media/usb --name w1 --policy POLICY --key w1.key --state w1.db
@@ -61,8 +63,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     witness = actions.add_parser("witness", help="run a witness (C2SP tlog-witness, HTTP)")
     _policy(witness)
     witness.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
-    _state(witness)
-    witness.add_argument("--new", action="store_true", help="create the state file; only once")
+    add_store(witness)
+    witness.add_argument("--new", action="store_true", help="create state file or tables; once")
     witness.add_argument(
         "--listen", default="127.0.0.1:8330", metavar="HOST:PORT", help="default 127.0.0.1:8330"
     )
@@ -73,11 +75,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     offline.add_argument("--name", required=True, help="of this witness in the device's policy")
     _policy(offline)
     offline.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
-    _state(offline)
+    add_store(offline)
     offline.set_defaults(handler=_answer)
 
     evidence = actions.add_parser("evidence", help="print logs that signed two histories")
-    _state(evidence)
+    add_store(evidence)
     evidence.set_defaults(handler=_evidence)
 
     status.register(actions).set_defaults(handler=_status)
@@ -105,16 +107,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", type=Path, required=True, metavar="FILE", help="logs and witnesses to trust"
-    )
-
-
-def _state(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--state",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="the witness's state file (SQLite)",
     )
 
 
@@ -152,7 +144,6 @@ def _keygen(args: argparse.Namespace) -> int:
 def _witness(args: argparse.Namespace) -> int:
     from edge.audit.cosignature import witness_of
     from edge.fleet.witness_server import WitnessServer
-    from edge.fleet.witness_store import SqliteStore
 
     policy, signer = read_policy(args.policy), _secret(args.key)
     if not policy.logs:
@@ -161,8 +152,8 @@ def _witness(args: argparse.Namespace) -> int:
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise UsageError(f"--listen: expected HOST:PORT, got {args.listen!r}")
     if args.new:
-        SqliteStore.create(args.state)
-    store = SqliteStore(args.state, policy.logs)
+        make_store(args)
+    store = open_store(args, policy.logs)
     try:
         server = WitnessServer((host.strip("[]"), int(port)), store, signer, _say)
     except OSError as err:
@@ -176,10 +167,9 @@ def _witness(args: argparse.Namespace) -> int:
 
 def _evidence(args: argparse.Namespace) -> int:
     from edge.fleet.state.findings import moment
-    from edge.fleet.witness_store import SqliteStore
     from edge.reasons import Reason
 
-    found = SqliteStore(args.state, ()).evidence()
+    found = open_store(args, ()).evidence()
     for piece in found:
         print(f"{Reason.LOG_FORKED.value} {piece.origin} {moment(piece.time_s)}")
         print(f"cosigned before:\n{piece.head.decode(errors='replace')}")
@@ -248,11 +238,10 @@ def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:
 
 def _answer(args: argparse.Namespace) -> int:
     from edge.fleet.trip import answer_file
-    from edge.fleet.witness_store import SqliteStore
     from edge.reasons import Reason
 
     policy, signer = read_policy(args.policy), _secret(args.key)
-    store = SqliteStore(args.state, policy.logs)
+    store = open_store(args, policy.logs)
     try:
         found = answer_file(args.folder, args.name, store, signer, int(time.time()))
     except OSError as err:

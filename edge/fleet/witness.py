@@ -23,6 +23,10 @@ SIZE_TYPE = "text/x.tlog.size"
 _TEXT_TYPE = "text/plain; charset=utf-8"
 
 
+class NotKept(AuditError):
+    """A witness's memory cannot be used; nothing is cosigned."""
+
+
 class Status(IntEnum):
     """The protocol's answers."""
 

@@ -17,8 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from edge.audit.note import Signer
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
-from edge.fleet.witness import Answer, Status, answer, shown
-from edge.fleet.witness_store import SqliteStore
+from edge.fleet.witness import Answer, NotKept, Status, answer, shown
+from edge.fleet.witness_store import WitnessStore
 from edge.reasons import Reason
 
 _CLIENTS = 64  # at once
@@ -38,7 +38,7 @@ class WitnessServer(ThreadingHTTPServer):
     def __init__(
         self,
         address: tuple[str, int],
-        store: SqliteStore,
+        store: WitnessStore,
         signer: Signer,
         say: Callable[[str], None] = lambda line: None,
         now_s: Callable[[], float] = time.time,
@@ -136,5 +136,5 @@ class _Handler(BaseHTTPRequestHandler):
 def _asked(what: Callable[[], Answer]) -> Answer:
     try:
         return what()
-    except sqlite3.Error as err:
+    except (sqlite3.Error, NotKept) as err:
         return Answer(Status.NOT_KEPT, f"the memory cannot be used: {err}\n".encode())

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -66,8 +67,72 @@ class LogState:
     status: LogStatus
 
 
-class SqliteStore:
-    """The memory of one witness."""
+class WitnessStore(ABC):
+    """What every memory of a witness has in common: the logs that are known."""
+
+    def __init__(self, keys: Sequence[Verifier]) -> None:
+        self._keys = by_origin(keys)
+        self._digests = {hashlib.sha256(o.encode()).hexdigest(): o for o in self._keys}
+
+    def logs(self, origin: str) -> Sequence[Verifier]:
+        """See `edge.fleet.witness.Store`, for this and the next four."""
+        return self._keys.get(origin, ())
+
+    def origin(self, digest: str) -> str:
+        return self._digests.get(digest, "")
+
+    @abstractmethod
+    def head(self, origin: str) -> Head: ...
+
+    @abstractmethod
+    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool: ...
+
+    @abstractmethod
+    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None: ...
+
+    @abstractmethod
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every piece, the oldest first."""
+
+    @abstractmethod
+    def heads(self) -> dict[str, Head]:
+        """The newest tree of every log that was cosigned."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of this thread's connection."""
+
+    @abstractmethod
+    def _seen(self) -> dict[str, tuple[int, int]]:
+        """Size and time of the newest tree of every log."""
+
+    @abstractmethod
+    def _forked(self) -> set[str]:
+        """The logs of which there is evidence."""
+
+    def states(self, now_s: int, silent_s: int) -> tuple[LogState, ...]:
+        """Every log that is known here, by name: what is kept of it, and whether that is in order.
+
+        Args:
+            silent_s: how long a log may bring nothing.
+        """
+        seen, forked = self._seen(), self._forked()
+        found = []
+        for origin in sorted({*self._keys, *seen}):
+            size, time_s = seen.get(origin, (0, None))
+            state = LogStatus.OK
+            if origin in forked:
+                state = LogStatus.FORKED
+            elif time_s is None:
+                state = LogStatus.NEVER
+            elif now_s - time_s > silent_s:
+                state = LogStatus.SILENT
+            found.append(LogState(origin, size, time_s, state))
+        return tuple(found)
+
+
+class SqliteStore(WitnessStore):
+    """The memory of one witness in a file."""
 
     def __init__(self, path: Path, keys: Sequence[Verifier]) -> None:
         """Open the memory.
@@ -75,9 +140,8 @@ class SqliteStore:
         Raises:
             UsageError: it is not there, or no witness's.
         """
+        super().__init__(keys)
         self._path = path
-        self._keys = by_origin(keys)
-        self._digests = {hashlib.sha256(o.encode()).hexdigest(): o for o in self._keys}
         self._own = threading.local()
         if not path.is_file():
             raise UsageError(f"{path}: expected a witness's state file; create it once with --new")
@@ -104,12 +168,6 @@ class SqliteStore:
             fresh.rename(path)
         except (OSError, sqlite3.Error) as err:
             raise UsageError(f"cannot make {path}: {err}") from err
-
-    def logs(self, origin: str) -> Sequence[Verifier]:
-        return self._keys.get(origin, ())
-
-    def origin(self, digest: str) -> str:
-        return self._digests.get(digest, "")
 
     def head(self, origin: str) -> Head:
         row = (
@@ -153,27 +211,12 @@ class SqliteStore:
         rows = self._db().execute("select origin, size, root, note from heads order by origin")
         return {row[0]: Head(*row[1:]) for row in rows}
 
-    def states(self, now_s: int, silent_s: int) -> tuple[LogState, ...]:
-        """Every log that is known here, by name: what is kept of it, and whether that is in order.
-
-        Args:
-            silent_s: how long a log may bring nothing.
-        """
+    def _seen(self) -> dict[str, tuple[int, int]]:
         rows = self._db().execute("select origin, size, time_s from heads")
-        seen = {origin: (size, time_s) for origin, size, time_s in rows}
-        forked = {row[0] for row in self._db().execute("select distinct origin from evidence")}
-        found = []
-        for origin in sorted({*self._keys, *seen}):
-            size, time_s = seen.get(origin, (0, None))
-            state = LogStatus.OK
-            if origin in forked:
-                state = LogStatus.FORKED
-            elif time_s is None:
-                state = LogStatus.NEVER
-            elif now_s - time_s > silent_s:
-                state = LogStatus.SILENT
-            found.append(LogState(origin, size, time_s, state))
-        return tuple(found)
+        return {origin: (size, time_s) for origin, size, time_s in rows}
+
+    def _forked(self) -> set[str]:
+        return {row[0] for row in self._db().execute("select distinct origin from evidence")}
 
     def close(self) -> None:
         """Close this thread's connection; each thread has one of its own."""

@@ -106,7 +106,7 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
         ("witness --policy witness-side --key w1.key --state x.db", "create it once with --new"),
         ("witness --policy witness-side --key w1.key --state x.db --listen 8330", "HOST:PORT"),
         ("status --policy witness-side --state gone.db", "expected a witness's state file"),
-        ("status --policy witness-side", "expected --state, --broker, or both"),
+        ("status --policy witness-side", "expected --state or --store, --broker, or both"),
         ("status --policy witness-side --broker mqtt://far.example", "localhost only"),
         ("publish --log audit --broker mqtt://localhost --every 0", "--every: expected 1 to 3600"),
         ("publish --log gone --broker mqtt://localhost", "gone"),

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._fleet._broker import add_broker, broker_of
+from edge.commands._fleet._store import add_store, has_store, open_store
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from edge.fleet.state.fleet import Row
     from edge.fleet.trust_policy import TrustPolicy
-    from edge.fleet.witness_store import LogState, SqliteStore
+    from edge.fleet.witness_store import LogState, WitnessStore
 
 OK, ALARM, FORKED = 0, 1, 3  # exit codes; 2 is bad input, as everywhere
 SILENT_S = 10_800
@@ -55,9 +56,7 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", type=Path, required=True, metavar="FILE", help="the logs of the fleet"
     )
-    parser.add_argument(
-        "--state", type=Path, metavar="FILE", help="the witness's state file (SQLite)"
-    )
+    add_store(parser, required=False)
     parser.add_argument(
         "--silent-after",
         type=int,
@@ -76,23 +75,21 @@ def check_sources(args: argparse.Namespace) -> None:
     """
     if args.silent_after < 1:
         raise UsageError(f"--silent-after: expected 1 or more seconds, got {args.silent_after}")
-    if args.state is None and args.broker is None:
-        raise UsageError("expected --state, --broker, or both")
+    if not has_store(args) and args.broker is None:
+        raise UsageError("expected --state or --store, --broker, or both")
 
 
 def run(args: argparse.Namespace, policy: TrustPolicy) -> int:
     """Print the table or the data."""
-    from edge.fleet.witness_store import SqliteStore
-
     check_sources(args)
-    store = None if args.state is None else SqliteStore(args.state, policy.logs)
+    store = open_store(args, policy.logs) if has_store(args) else None
     if args.broker is not None:
         return _of_both(args, policy, store)
     assert store is not None
     return _of_witness(args, store)
 
 
-def _of_witness(args: argparse.Namespace, store: SqliteStore) -> int:
+def _of_witness(args: argparse.Namespace, store: WitnessStore) -> int:
     from edge.fleet.state.findings import moment
     from edge.fleet.witness_store import LogStatus
 
@@ -120,7 +117,7 @@ def _log(state: LogState) -> dict[str, Any]:
     }
 
 
-def _of_both(args: argparse.Namespace, policy: TrustPolicy, store: SqliteStore | None) -> int:
+def _of_both(args: argparse.Namespace, policy: TrustPolicy, store: WitnessStore | None) -> int:
     from edge.fleet.state.fleet import Fleet, devices_of, witnessed_by
     from edge.fleet.state.watcher import Watcher
 

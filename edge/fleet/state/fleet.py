@@ -17,7 +17,7 @@ from edge.errors import UsageError
 from edge.fleet.state.findings import CRITICAL, Found, Heard, Witnessed, findings
 from edge.fleet.state.message import ROOT_TOPIC, device_of, read_link, read_state
 from edge.fleet.witness import Head
-from edge.fleet.witness_store import LogStatus, SqliteStore
+from edge.fleet.witness_store import LogStatus, WitnessStore
 
 MOST_CHANGES = 32  # of a device
 
@@ -158,7 +158,7 @@ class Fleet:
 NEVER_WITNESSED = Witnessed(Head(), time_s=None, evidence=False)
 
 
-def witnessed_by(store: SqliteStore) -> dict[str, Witnessed]:
+def witnessed_by(store: WitnessStore) -> dict[str, Witnessed]:
     """What a witness's memory has of every log, by the log's name."""
     heads = store.heads()
     return {
