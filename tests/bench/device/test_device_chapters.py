@@ -61,8 +61,8 @@ def test_too_few_cuts_or_a_log_that_does_not_go_on_fail_the_line() -> None:
 def test_the_writer_reports_the_roots_of_the_log_that_is_then_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr("bench.device.within.power._say", said.append)
+    reported: list[str] = []
+    monkeypatch.setattr("bench.device.within.power._say", reported.append)
     key = Signer.generate("framegate-test/log")
 
     log = AuditLog.create_or_open(tmp_path / "log", key, segment_entries=SEGMENT_ENTRIES)
@@ -70,10 +70,10 @@ def test_the_writer_reports_the_roots_of_the_log_that_is_then_read(
     log.close()
 
     held = roots(tmp_path / "log", key.verifier)
-    for line in said:
+    for line in reported:
         _, size, root = line.split()
         assert held[int(size) - 1] == root
-    assert len(said) == 3
+    assert len(reported) == 3
     with pytest.raises(AuditError):
         AuditLog.create_or_open(tmp_path / "log", key, floor=len(held) + 9)
 
