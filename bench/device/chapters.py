@@ -1,17 +1,21 @@
 """The suite's chapters: what is done to the device, one start or more each.
 
-Every chapter has the good case beside the bad one.
+Every chapter has the good case and the bad one: frames flow, or the thing works, beside the
+fault in which nothing may pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.device import boot, machines, power, suite
 from bench.device.image.build import Built
 from edge.errors import UsageError
+
+_WITHIN = ("python", "-m")
+_MODULES = "bench.device.within"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,35 @@ def chosen(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _start(
+    rig: Rig,
+    name: str,
+    rows: Sequence[suite.Row],
+    start: machines.Start,
+    extra: Mapping[str, bytes],
+) -> list[suite.Line]:
+    out = rig.out / name.replace(" ", "-")
+    rig.say(f"{rig.machine.name}: {name}")
+    ended = boot.run(rig.machine, rig.built, rows, out, rig.say, start=start, extra=extra)
+    return suite.judge(rows, ended.report, ended.logs(), {})
+
+
+def _checks(name: str, module: str, *words: str) -> suite.Row:
+    return suite.Row(suite.Kind.TESTS, name, (*_WITHIN, f"{_MODULES}.{module}", *words))
+
+
 def power_cut(rig: Rig) -> list[suite.Line]:
     """The power is cut while the log is written, thirty times."""
     rig.say(f"{rig.machine.name}: power cuts")
     return [power.cut(rig.machine, rig.built, rig.out / "power-cut", rig.say)]
 
 
+def camera(rig: Rig) -> list[suite.Line]:
+    """A real V4L2 node by the kernel's test driver."""
+    return _start(rig, "camera", [_checks("camera node", "camera")], machines.USUAL, {})
+
+
 CHAPTERS: dict[str, Chapter] = {
     "power-cut": power_cut,
+    "camera": camera,
 }

@@ -57,7 +57,8 @@ class DeviceCamera:
         self._capture = open_capture(node, cv2.CAP_V4L2, f"{node}: expected a V4L2 camera")
         stamps = [self._stamp_ns() for _ in range(2) if self._capture.grab()]
         found, frame = self._capture.retrieve()
-        if not found:
+        if not found or frame is None:  # with no frame grabbed, OpenCV may call it found
+            self._capture.release()
             raise CameraError(f"{node}: the camera opens but delivers no frame")
         self.height, self.width = frame.shape[:2]
         self.rate_hz = rate_hz_of(self._capture)

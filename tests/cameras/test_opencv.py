@@ -239,6 +239,33 @@ def test_a_device_that_falls_silent_ends_after_the_stated_time_and_not_before(
     assert device.waited_s == SILENT_S  # the twin is the frames before
 
 
+class Refusing(StandIn):
+    """A node whose driver refuses to start; OpenCV calls that found, without a picture."""
+
+    released = False
+
+    def grab(self) -> bool:
+        return False
+
+    def retrieve(self) -> tuple[bool, None]:
+        return True, None
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_device_that_refuses_to_start_is_refused_in_words_and_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Refusing(4)
+    monkeypatch.setattr("edge.cameras.live.open_capture", lambda *_: device)
+
+    with pytest.raises(CameraError, match="opens but delivers no frame"):
+        DeviceCamera("/dev/null", BootClock())
+
+    assert device.released
+
+
 def test_this_opencv_knows_the_variable_that_bounds_a_silent_device() -> None:
     library = next(Path(cv2.__file__).parent.glob("cv2*.so"))
 

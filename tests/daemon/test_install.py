@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
+from edge.commands.live import service as service_command
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.new_site import Answers, make_site
 from edge.daemon.settings import load_settings
+from edge.errors import UsageError
 from edge.sandbox.spec import missing
 from tests.support import render
 
@@ -247,3 +250,23 @@ def test_records_of_two_folders_are_installed_beside_each_other(site: Path, tmp_
 
 def test_who_is_not_installed_cannot_be_removed(tmp_path: Path) -> None:
     assert service("uninstall", "till-2", "--root", tmp_path) == 2
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_tool_that_does_not_end_is_one_line_and_one_that_ends_is_none(
+    ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        if ends:
+            return subprocess.CompletedProcess(command, 0, "", "")
+        raise subprocess.TimeoutExpired(command, 1.0)
+
+    monkeypatch.setattr("edge.commands.live.service.subprocess.run", run)
+    monkeypatch.setattr("edge.commands.live.service.shutil.which", lambda *_, **__: "/sbin/useradd")
+    args = argparse.Namespace(root=Path("/"), dry_run=False)
+
+    if ends:
+        service_command._run(args, ["useradd", "framegate"])
+        return
+    with pytest.raises(UsageError, match=r"useradd framegate: no end after \d+ s"):
+        service_command._run(args, ["useradd", "framegate"])

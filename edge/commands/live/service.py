@@ -20,6 +20,7 @@ from edge.files import read_named, write_whole
 if TYPE_CHECKING:
     from edge.daemon.install import Placed
 
+_TOOL_S = 700  # systemctl waits for the start, which a slow device may give 600 s
 EXAMPLES = """\
 examples:
   framegate service install till-2 --site till-2 --dry-run     what would be written
@@ -197,9 +198,14 @@ def _run(args: argparse.Namespace, command: list[str]) -> None:
     if not here or not running or shutil.which(command[0], path=path) is None:
         print(f"run   {' '.join(command)}")
         return
-    done = subprocess.run(
-        command, env=isolation.environment(), capture_output=True, text=True, timeout=120
-    )
+    try:
+        done = subprocess.run(
+            command, env=isolation.environment(), capture_output=True, text=True, timeout=_TOOL_S
+        )
+    except subprocess.TimeoutExpired as err:
+        raise UsageError(
+            f"{' '.join(command)}: no end after {_TOOL_S} s: journalctl says what it waits for"
+        ) from err
     if done.returncode != 0:
         reason = done.stderr.strip().partition("\n")[0] or f"code {done.returncode}"
         raise UsageError(f"{' '.join(command)}: {reason}")

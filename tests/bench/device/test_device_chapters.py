@@ -8,6 +8,7 @@ import pytest
 
 from bench.device import chapters, machines
 from bench.device.power import PREFIX, Tally, _line
+from bench.device.within.checks import Checks, expect
 from bench.device.within.power import SEGMENT_ENTRIES, roots, write
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
@@ -61,8 +62,8 @@ def test_too_few_cuts_or_a_log_that_does_not_go_on_fail_the_line() -> None:
 def test_the_writer_reports_the_roots_of_the_log_that_is_then_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reported: list[str] = []
-    monkeypatch.setattr("bench.device.within.power._say", reported.append)
+    printed: list[str] = []
+    monkeypatch.setattr("bench.device.within.power._say", printed.append)
     key = Signer.generate("framegate-test/log")
 
     log = AuditLog.create_or_open(tmp_path / "log", key, segment_entries=SEGMENT_ENTRIES)
@@ -70,10 +71,10 @@ def test_the_writer_reports_the_roots_of_the_log_that_is_then_read(
     log.close()
 
     held = roots(tmp_path / "log", key.verifier)
-    for line in reported:
+    for line in printed:
         _, size, root = line.split()
         assert held[int(size) - 1] == root
-    assert len(reported) == 3
+    assert len(printed) == 3
     with pytest.raises(AuditError):
         AuditLog.create_or_open(tmp_path / "log", key, floor=len(held) + 9)
 
@@ -88,6 +89,26 @@ def test_a_chapters_start_adds_its_clock_words_and_disk_to_the_usual_one() -> No
     assert command[command.index("-smp") + 1] == "1"
     usual = machines.command(PI_4, DRIVES, host_cores=2, now_s=5)
     assert not [word for word in usual if "data.img" in word or "icount" in word]
+
+
+def test_checks_count_as_pytest_does_and_one_that_fails_does_not_stop_the_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checks = Checks()
+
+    def bad() -> str:
+        expect(False, "something else")
+        return ""
+
+    assert not checks.check("one", bad)
+    assert checks.check("other", lambda: "well")
+    assert checks.end() == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "FAILED one: expected something else",
+        "ok     other: well",
+        "1 passed, 1 failed",
+    ]
+    assert Checks().end() == 1  # nothing was checked
 
 
 def test_an_unknown_chapter_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
