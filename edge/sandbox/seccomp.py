@@ -211,7 +211,7 @@ def _socket(other: int) -> list[bytes]:
         _argument(0),
         _op(_EQUAL, _AF_UNIX, 1, 0),
         _op(_RETURN, other),
-        _op(_RETURN, _REFUSE),
+        _op(_RETURN, _NO_FAMILY),
     ]
 
 
