@@ -112,15 +112,18 @@ def _section(size: str, chosen: dict[str, np.ndarray]) -> str:
 def _html_table(rows: list[Figure]) -> str:
     cells = []
     for row in rows:
+        tried = row.state is not State.NOT_TRIED
+        value = f"{_short(row.value)} {row.unit}" if tried else ""
+        basis = (row.basis.value if tried else "", row.note)
         style = {State.MISSED: "no", State.NOT_TRIED: ""}.get(row.state, "ok")
         spread = f"{_short(row.least)} to {_short(row.most)}" if row.least is not None else ""
         cells.append(
             f'<tr><td data-head="Figure">{escape(row.name)}'
-            f'<td data-head="Value" class=num>{_short(row.value)} {row.unit}'
+            f'<td data-head="Value" class=num>{value}'
             f'<td data-head="Spread" class=num>{spread}'
             f'<td data-head="Target">{escape(row.target)}'
             f'<td data-head="Result" class="{style}">{row.word}'
-            f'<td data-head="Basis">{row.basis.value}{escape("; " + row.note if row.note else "")}'
+            f'<td data-head="Basis">{escape("; ".join(word for word in basis if word))}'
         )
     heads = "".join(f"<th>{h}" for h in ("Figure", "Value", "Spread", "Target", "Result", "Basis"))
     return f"<table><thead><tr>{heads}</thead><tbody>{''.join(cells)}</tbody></table>"
