@@ -70,7 +70,7 @@ def replay_arguments(clip: str, out: str) -> tuple[str, ...]:
 
 def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
     """The rows: doctor, one replay a clip, the pure tests, the board's duties."""
-    rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor"))]
+    rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"))]
     if board:
         rows.append(Row(Kind.BOARD, "board duties", ("framegate", "board", "test", "--port", PORT)))
     for clip in clips:

@@ -34,12 +34,12 @@ from edge.cameras.source import driver_of, pipeline_words
 from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import Clock, S
 from edge.errors import CameraError
+from edge.scheduling import START_LIMIT_S
 
 PREFIX = "gst:"
 LAUNCH = "gst-launch-1.0"
 _NAME = "framegate"
 _TELLER = "framegate-frames"
-_START_S = 15.0
 _LINE = 65536  # bytes of an unfinished line that are kept
 _CAPS = re.compile(rb"/GstFdSink:framegate\.GstPad:sink: caps = (video/x-raw[^\n]*)\n")
 _FRAME = re.compile(
@@ -77,7 +77,9 @@ class PipelineCamera:
 
     dating = Dating.ARRIVAL
 
-    def __init__(self, pipeline: str, clock: Clock, start_limit_s: float = _START_S) -> None:
+    def __init__(
+        self, pipeline: str, clock: Clock, start_limit_s: float = START_LIMIT_S / 2
+    ) -> None:
         """Start `pipeline`, the words after `gst:`; it has `start_limit_s` to name its size.
 
         Raises:

@@ -35,10 +35,8 @@ from edge.errors import CameraError
 from edge.scheduling import START_LIMIT_S
 
 _MAX_STALE = 25  # pictures in a row that a stream fails to convert before it counts as lost
-OPEN_S = 15.0  # a camera that does not deliver within this cannot be opened
 _CLOCKED = ("rtsp", "rtp", "udp", "srt")  # elsewhere FFmpeg counts frames and calls that time
 _LIMITS = (
-    *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(OPEN_S * 1000)),
     *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(SILENT_S * 1000)),
     # a decoder with more of them holds a frame back for each, and wakes for each
     *(cv2.CAP_PROP_N_THREADS, 1),
@@ -87,13 +85,14 @@ class StreamCamera:
     layout = Layout.BGR
     dating = Dating.ARRIVAL
 
-    def __init__(self, source: CameraSource, clock: Clock) -> None:
-        """Raises CameraError if nothing can be read from `source`."""
+    def __init__(self, source: CameraSource, clock: Clock, open_s: float) -> None:
+        """Raises CameraError if nothing can be read from `source` within `open_s`."""
         self._clock = clock
         self._clocked = source.target.startswith(_CLOCKED)
         self.identity = CameraIdentity("stream", bus=source.shown)
         expected = f"{source.shown}: expected a stream"
-        self._capture = open_capture(source.target, cv2.CAP_FFMPEG, expected, _LIMITS)
+        limits = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(open_s * 1000), *_LIMITS)
+        self._capture = open_capture(source.target, cv2.CAP_FFMPEG, expected, limits)
         self._reader = PictureReader(self._capture, decoder_log())
         found, frame = self._reader.read(None)
         if found is not Read.PICTURE:
@@ -131,7 +130,8 @@ def open_camera(text: str, clock: Clock, start_limit_s: float = START_LIMIT_S) -
     """The camera that `text` names, or a recording played in real time.
 
     Args:
-        start_limit_s: for the whole start; a pipeline has half of it to name its picture size.
+        start_limit_s: for the whole start; a pipeline has half of it to name its picture size,
+            and a stream to answer.
 
     Raises:
         CameraError: it names nothing that can be read.
@@ -149,6 +149,6 @@ def open_camera(text: str, clock: Clock, start_limit_s: float = START_LIMIT_S) -
         case SourceKind.V4L2:
             return DeviceCamera(source.target, clock)
         case SourceKind.STREAM:
-            return StreamCamera(source, clock)
+            return StreamCamera(source, clock, start_limit_s / 2)
         case SourceKind.FILE:
             return PacedCamera(Path(source.target), clock)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras import live
 from edge.cameras.identity import Dating
 from edge.cameras.live import DeviceCamera, StreamCamera, open_camera
 from edge.cameras.opencv import SILENT_S, FileCamera, PacedCamera
@@ -127,6 +128,23 @@ def test_a_network_stream_delivers_until_it_ends_and_never_shows_its_password(st
     assert len(shots) > 5
     assert all(a.captured_ns < b.captured_ns for a, b in itertools.pairwise(shots))
     assert "secret" not in repr(camera.identity)
+
+
+def test_a_stream_that_says_nothing_has_half_of_the_start_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[int] = []
+
+    def refuse(target: str, backend: int, expected: str, limits: tuple[int, ...]) -> None:
+        opened.append(limits[limits.index(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC) + 1])
+        raise CameraError(expected)
+
+    monkeypatch.setattr(live, "open_capture", refuse)
+    for limit_s in (30.0, 120.0):
+        with pytest.raises(CameraError):
+            open_camera("rtsp://192.0.2.1/cam", BootClock(), limit_s)
+
+    assert opened == [15_000, 60_000]
 
 
 @pytest.mark.parametrize("scheme", ["file", "async:file", "concat", "cache:http"])

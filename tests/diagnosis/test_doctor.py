@@ -101,7 +101,7 @@ def test_the_command_says_when_nobody_has_checked_the_rules_for_half_a_year(
     oldest = min(rule.checked for rule in Policy.load("strict").pack.rules)
     monkeypatch.setattr(engine, "utc_today", lambda: oldest + datetime.timedelta(days=days))
 
-    main(["doctor", "--place", str(tmp_path), "--json"])
+    main(["doctor", "--quick", "--place", str(tmp_path), "--json"])
 
     rows = {row["part"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["policy"]["state"] == state
@@ -112,7 +112,7 @@ def test_the_command_names_every_part_with_its_state(tmp_path, capsys, monkeypat
     monkeypatch.setattr(engine, "utc_today", lambda: BUILT)
     keys = KeyStore.init(tmp_path / "keys").directory
 
-    code = main(["doctor", "--keys", str(keys), "--place", str(tmp_path), "--json"])
+    code = main(["doctor", "--quick", "--keys", str(keys), "--place", str(tmp_path), "--json"])
 
     rows = {row["part"]: row for row in json.loads(capsys.readouterr().out)}
     assert {"sealed memory", "matcher sandbox", "boot clock", "keys", "policy"} <= set(rows)
@@ -125,7 +125,7 @@ def test_the_command_fails_on_a_log_that_does_not_verify(tmp_path, capsys):
     log = AuditLog.create_or_open(where, Signer.generate("framegate-test/log"))
     log.append(start(), durable=True)
     log.close()
-    asked = ["doctor", "--place", str(tmp_path), "--audit", str(where)]
+    asked = ["doctor", "--quick", "--place", str(tmp_path), "--audit", str(where)]
 
     main(asked)
     assert "1 entry verifies" in capsys.readouterr().out
@@ -143,7 +143,7 @@ def test_a_running_guard_whose_camera_is_silent_is_told_with_its_time(
     state = {"at_s": time.time(), "phase": "running", "camera_silent_s": silent_s}
     (tmp_path / "state.json").write_text(json.dumps({**state, "permitted": False}))
 
-    main(["doctor", "--config", str(config), "--place", str(tmp_path)])
+    main(["doctor", "--quick", "--config", str(config), "--place", str(tmp_path)])
 
     printed = capsys.readouterr().out
     assert ("No frame has come from the camera for 9 s, since " in printed) is (silent_s > 1)

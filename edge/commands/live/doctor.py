@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.commands.live._user import add_user, become
+
+if TYPE_CHECKING:
+    from edge.diagnosis.findings import Finding
 
 EXAMPLES = """\
 examples:
   framegate doctor                                    before the first run
+  framegate doctor --size 1920x1080                   does this machine keep up with such a camera?
+  framegate doctor --quick                            without measuring
   framegate doctor --config guard.toml                is there anything that would stop its start?
   framegate doctor --place /var/lib/framegate --audit /var/lib/framegate/audit
 """
+
+
+_USUAL = (1280, 720)  # pixels
+_LARGEST_PX = 8192
+_VIEW_BYTES = 1 << 20
 
 
 def register(subparsers: Any) -> None:
@@ -24,7 +36,8 @@ def register(subparsers: Any) -> None:
         "doctor",
         help="check whether this machine can run the guard",
         description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
-        "board. Exit code 1 if something is missing that no guard can run without; what only some "
+        "board, and measures in some seconds whether this machine starts and reads evidence fast "
+        "enough. Exit code 1 if something is missing that no guard can run without; what only some "
         "uses need is reported, too.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -39,6 +52,14 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--audit", type=Path, metavar="DIR", help="also verify this audit log")
     parser.add_argument("--config", type=Path, metavar="FILE", help="also check this guard.toml")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="of the camera's pictures, to measure with; by default that of the enrolled view of "
+        f"--config, else {_USUAL[0]}x{_USUAL[1]}",
+    )
+    parser.add_argument("--quick", action="store_true", help="leave the measurement out")
     add_user(parser)
     parser.add_argument("--json", action="store_true", help="print data, not prose")
     parser.set_defaults(handler=_doctor)
@@ -55,6 +76,8 @@ def _doctor(args: argparse.Namespace) -> int:
         findings.append(configuration(str(args.config), problems(args.config)))
         if silence := _silence(args.config):
             findings.append(silent_camera(silence))
+    if not args.quick:
+        findings.extend(_speed(args))
     if args.json:
         rows = [
             {
@@ -74,6 +97,55 @@ def _doctor(args: argparse.Namespace) -> int:
                 print(f"          -> {f.todo}")
         print(f"\n{summary(findings)}")
     return 1 if any(f.stops for f in findings) else 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and len(text) <= 9):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT as 1280x720, got {text[:20]!r}")
+    if not all(64 <= side <= _LARGEST_PX for side in (int(width), int(height))):
+        raise argparse.ArgumentTypeError(f"expected sides of 64 to {_LARGEST_PX}, got {text}")
+    return int(width), int(height)
+
+
+def _speed(args: argparse.Namespace) -> list[Finding]:
+    """How fast this machine starts and reads evidence, as far as it can be measured."""
+    from edge.diagnosis import pace, rates
+
+    size, limit_s, bracketed, masked = _site(args.config)
+    width, height = args.size or size
+    print(f"measuring at {width}x{height}, some seconds (--quick: not)", file=sys.stderr)
+    found = pace.measure(width, height, masked=masked)
+    if isinstance(found, str):
+        return [rates.unmeasured(found)]
+    return [rates.start(found, limit_s), rates.rates(found, bracketed=bracketed)]
+
+
+def _site(config: Path | None) -> tuple[tuple[int, int], float, bool, bool]:
+    """Picture size, start limit, bracketed release and masked lane of a guard.toml, or the usual.
+
+    What is wrong with the file is said by its own finding.
+    """
+    from edge.audit.schema import Release
+    from edge.commissioning.records import load_device, load_session
+    from edge.daemon.settings import load_settings
+    from edge.errors import GuardError
+    from edge.files import read_named
+    from edge.scheduling import START_LIMIT_S
+    from edge.view.fingerprint import Fingerprint
+
+    size, limit_s, bracketed, masked = _USUAL, START_LIMIT_S, True, False
+    with contextlib.suppress(GuardError, OSError):
+        if config is not None:
+            settings = load_settings(config)
+            limit_s = settings.start_limit_s
+            bracketed = settings.release == Release.BRACKETED.value
+            masked = load_session(settings.session).operation.masked
+            place = load_device(settings.device).fingerprint
+            if place is not None:
+                view = Fingerprint.from_bytes(read_named(place, _VIEW_BYTES))
+                size = (view.width, view.height)
+    return size, limit_s, bracketed, masked
 
 
 def _silence(config: Path) -> str:
