@@ -17,6 +17,7 @@ from edge.commissioning.records import load_device, load_session
 from edge.daemon.check import problems
 from edge.daemon.settings import load_settings
 from edge.reasons import Reason
+from edge.sandbox.order import Layer
 from edge.sandbox.spec import missing
 from tests.support import render
 
@@ -169,6 +170,56 @@ def test_in_a_terminal_what_is_missing_is_asked_until_the_answer_is_one(
     assert len(asked) == 2
     assert "yes, no" in asked[0]
     assert not load_device(tmp_path / "site" / "device.toml").publicly_accessible
+
+
+LACKING = {Layer.OWN_UID: "own_uid: only root can give the matcher a user of its own"}
+
+
+def test_a_layer_that_is_missing_is_named_before_anything_is_made(
+    tmp_path: Path,
+    clip: Path,
+    matcher: Path,
+    face_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("edge.sandbox.spec.missing", lambda: LACKING)
+    facts = [word for fact in FACTS.items() for word in fact]
+    asked = ["init", str(tmp_path / "site"), "--source", str(clip), "--trial", *facts]
+    asked += ["--matcher", f"{sys.executable} {matcher}", "--no-run"]
+
+    assert main(asked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("for a record that goes without: --without own_uid")
+    assert not (tmp_path / "site").exists()
+
+    main([*asked, "--without", "own_uid"])
+    assert load_device(tmp_path / "site" / "device.toml").matcher_without == ("own_uid",)
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_in_a_terminal_a_person_says_whether_to_go_without_a_layer(
+    tmp_path: Path,
+    clip: Path,
+    matcher: Path,
+    face_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    questions: list[str] = []
+    monkeypatch.setattr("edge.sandbox.spec.missing", lambda: LACKING)
+    monkeypatch.setattr("builtins.input", lambda words: questions.append(words) or answer)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    facts = [word for fact in FACTS.items() for word in fact]
+    asked = ["init", str(tmp_path / "site"), "--source", str(clip), "--trial", *facts]
+
+    code = main([*asked, "--matcher", f"{sys.executable} {matcher}", "--no-run"])
+
+    assert len(questions) == 1
+    assert "Go without own_uid, in the signed record" in questions[0]
+    assert (tmp_path / "site").exists() is (answer == "yes")
+    assert code == 2 or answer == "yes"
 
 
 @pytest.mark.guard

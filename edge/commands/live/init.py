@@ -6,11 +6,12 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edge import isolation
+from edge.commands.live._ask import YES_NO, Asker
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.policy.vocabulary import VOCABULARY
@@ -27,7 +28,6 @@ named at once. Facts of law are never guessed. Nothing is overwritten. The camer
 see the empty place; --trial takes a recording with people in it, and is for recordings.
 Afterwards the guard runs for some seconds and says whether frames pass, and if not, why.
 """
-_YES_NO = ("yes", "no")
 _DEFAULT_GALLERY = {"verify_1_1": "self_only", "detect": "none", "redact": "none"}
 _TRY_S = 12.0
 
@@ -49,9 +49,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     for name, key, what in _WORDS:
         parser.add_argument(f"--{name}", choices=VOCABULARY[key], metavar="WORD", help=what)
     parser.add_argument("--jurisdiction", metavar="PLACE", help="such as EU, FR, US-OR")
-    parser.add_argument("--public", choices=_YES_NO, help="whether anybody may enter the place")
+    parser.add_argument("--public", choices=YES_NO, help="whether anybody may enter the place")
     parser.add_argument(
-        "--taking-part", choices=_YES_NO, help="whether people come to the camera on purpose"
+        "--taking-part", choices=YES_NO, help="whether people come to the camera on purpose"
     )
     parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
     parser.add_argument("--board", metavar="PORT", help="serial port of the board")
@@ -128,7 +128,7 @@ def _answers(args: argparse.Namespace) -> Any:
     from edge.cameras.source import parse_source
     from edge.commissioning.new_site import Answers
 
-    ask = _Asker(args, sys.stdin.isatty() and sys.stdout.isatty())
+    ask = Asker(args, sys.stdin.isatty() and sys.stdout.isatty())
     source = ask.text("source", "the camera (index, device, address, pipeline or file)")
     lane = ask.word("lane", VOCABULARY["operation"], "what does the matcher do")
     gallery = (
@@ -138,14 +138,15 @@ def _answers(args: argparse.Namespace) -> Any:
     )
     operator = ask.word("operator", VOCABULARY["user"], "who operates the device")
     jurisdiction = ask.known_place("jurisdiction", "where does it stand (EU, FR, US-OR, ...)")
-    public = ask.word("public", _YES_NO, "may anybody enter the place")
+    public = ask.word("public", YES_NO, "may anybody enter the place")
     consent = ask.word("consent", VOCABULARY["consent"], "the consent of those in front of it")
-    taking_part = ask.word("taking_part", _YES_NO, "do people come to the camera on purpose")
+    taking_part = ask.word("taking_part", YES_NO, "do people come to the camera on purpose")
     live = bool(source) and parse_source(source).live
     board = "virtual"
     if live and not args.virtual_board:
         board = args.board or ask.text("board", "serial port of the board")
     ask.finish()
+    without = _without(args, ask)
     if args.trial and live:
         raise UsageError("--trial is for recordings: a camera must see the empty place")
     return Answers(
@@ -163,10 +164,32 @@ def _answers(args: argparse.Namespace) -> Any:
         dock_id=args.dock,
         dwell_s=args.dwell_s,
         matcher=tuple(_rooted(shlex.split(args.matcher))) if args.matcher else (),
-        without=tuple(args.without),
+        without=without,
         virtual_board=args.virtual_board,
         trial=args.trial,
         unkept_clock=args.unkept_clock,
+    )
+
+
+def _without(args: argparse.Namespace, ask: Asker) -> tuple[str, ...]:
+    """The layers of the matcher's sandbox that a person goes without, by option or answer.
+
+    Raises:
+        UsageError: one is missing, and nobody says so.
+    """
+    from edge.sandbox.spec import missing
+
+    given = tuple(args.without)
+    lacking = {} if not args.matcher else {k.value: why for k, why in missing().items()}
+    short = {name: why for name, why in lacking.items() if name not in given}
+    if all(
+        ask.agreed(f"{why}. Go without {name}, in the signed record") for name, why in short.items()
+    ):
+        return (*given, *short)
+    options = " ".join(f"--without {name}" for name in short)
+    raise UsageError(
+        f"{'; '.join(short.values())}. Nothing was made. Start as a user who can, or, for a record "
+        f"that goes without: {options}"
     )
 
 
@@ -191,50 +214,6 @@ def _interpreter(program: str) -> str:
         answer = asked.stdout.strip()
         return answer or found
     return found
-
-
-class _Asker:
-    """Takes options, asks for those that are missing, or names them all at once."""
-
-    def __init__(self, args: argparse.Namespace, terminal: bool) -> None:
-        self._args = args
-        self._terminal = terminal
-        self._missing: list[str] = []
-
-    def text(self, name: str, question: str) -> str:
-        return self._get(name, question, "", lambda answer: bool(answer))
-
-    def word(self, name: str, allowed: tuple[str, ...], question: str) -> str:
-        return self._get(name, question, ", ".join(allowed), lambda answer: answer in allowed)
-
-    def known_place(self, name: str, question: str) -> str:
-        from edge.policy.shipped import known_place
-
-        found = self._get(name, question, "", known_place)
-        if found and not known_place(found):
-            raise UsageError(f"--{name}: expected a place that the policy knows, got {found!r}")
-        return found
-
-    def finish(self) -> None:
-        if self._missing:
-            raise UsageError(f"expected {', '.join(self._missing)}: facts are not guessed")
-
-    def _get(self, name: str, question: str, allowed: str, good: Callable[[str], bool]) -> str:
-        given: str | None = getattr(self._args, name)
-        if given is not None:
-            return given
-        if not self._terminal:
-            option = f"--{name.replace('_', '-')}"
-            self._missing.append(f"{option} ({allowed})" if 0 < len(allowed) < 80 else option)
-            return ""
-        while True:
-            try:
-                answer = input(f"{question}{f' [{allowed}]' if allowed else ''}? ").strip()
-            except EOFError as err:
-                raise UsageError(f"expected an answer: {question}") from err
-            if good(answer):
-                return answer
-            print(f"expected one of {allowed}" if allowed else "expected an answer")
 
 
 def _first_run(config: Path) -> str:
