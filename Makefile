@@ -27,7 +27,7 @@ setup: $(READY) clips ## set up: then .venv/bin/framegate init, and a daemon run
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
 
-fast: check clips ## three to four minutes: every test but whole guards and slow ones
+fast: check clips ## two minutes: every test but whole guards and slow ones
 	@$(TRY) -m "not guard and not slow and not long" $(ARGS) $(TRIED)
 
 test: check clips ## set up, check the style and run every test (ARGS='-k gate' for some)

@@ -19,6 +19,8 @@ from tests.support import render
 from tests.support.guards import DEVICE, SESSION
 from tests.support.tasks import killed_always, killed_once
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3
 _TELEMETRY = (
     "t_s,dock,dock_id,tamper,"

@@ -22,6 +22,8 @@ from edge.frames.messages import (
 from edge.reasons import Reason
 from tests.support.gate_harness import HEIGHT, WIDTH, Harness
 
+pytestmark = pytest.mark.slow
+
 
 class Held(Harness):
     """A gate whose frames come when they are let go, not when they were captured."""

@@ -37,6 +37,8 @@ from tests.support.audit_helpers import (
     stop,
 )
 
+pytestmark = pytest.mark.slow
+
 KEY = Signer.generate("framegate-test/log")
 
 

@@ -27,6 +27,8 @@ from edge.errors import AuditError, RollbackError
 from tests.support.audit_disk import Disk, PowerCut, fail_once, power_cut_at
 from tests.support.audit_helpers import NOON_NS, deny, stamp, start, stop
 
+pytestmark = pytest.mark.slow
+
 KEY = Signer.generate("framegate-test/log")
 WHERE = Path("/log")
 DAY = 86_400

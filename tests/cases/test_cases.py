@@ -9,6 +9,8 @@ import pytest
 from tests.cases.case import Case, Found, Outcome, Skipped, Workshop
 from tests.cases.table import families
 
+pytestmark = pytest.mark.slow
+
 QUICK = [case for cases in families().values() for case in cases if case.quick]
 
 

@@ -12,6 +12,8 @@ from edge.cli import main
 from edge.commands._glossary import WORDS, words_in
 from edge.reasons import Reason
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 # Words of ours that reason texts may use; each must be in the glossary.
 NARROW = re.compile(

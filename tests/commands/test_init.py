@@ -21,6 +21,8 @@ from edge.sandbox.order import Layer
 from edge.sandbox.spec import missing
 from tests.support import render
 
+pytestmark = pytest.mark.slow
+
 FACTS = {
     "--lane": "verify_1_1",
     "--operator": "private_business",

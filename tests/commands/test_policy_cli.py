@@ -18,6 +18,8 @@ from edge.policy.scenario import read_scenarios
 from edge.policy.signed.bundle import time_text
 from edge.reasons import Reason
 
+pytestmark = pytest.mark.slow
+
 STRICT = Policy.load("strict")
 
 TILL = {

@@ -13,6 +13,8 @@ from edge.view.fingerprint import Fingerprint
 from edge.view.view_file import Enrolment, SceneCheck
 from tests.support import render
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def keys(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from firmware_bridge.checks import duties as checks
 from firmware_bridge.checks.rigs import Rig
 
-pytestmark = pytest.mark.hil
+pytestmark = [pytest.mark.hil, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from edge.view.fingerprint import Fingerprint
 from edge.view.renewal import APART_S, MAX_TOTAL_PX, check_due, check_like, likeness, renewed
 from tests.support import render
 
+pytestmark = pytest.mark.slow
+
 CAMERA = bytes(16)
 DAY0 = 1_700_000_000
 
