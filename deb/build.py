@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.daemon.install import RULES, UNITS, machine_files
+from edge.daemon.install import COURIER_UNIT, RULES, UNITS, machine_files
 from edge.errors import UsageError
 from edge.version import VERSION
 
@@ -29,7 +29,10 @@ HOME = "usr/lib/framegate"
 PROGRAM = "/usr/bin/framegate"
 DOC = "usr/share/doc/framegate"
 MAINTAINER = "framegate <framegate@localhost>"
-SYSUSERS = 'u framegate - "framegate, the guard of a camera" /var/lib/framegate /usr/sbin/nologin\n'
+SYSUSERS = """\
+u framegate - "framegate, the guard of a camera" /var/lib/framegate /usr/sbin/nologin
+u framegate-courier - "framegate, courier to witnesses" /var/lib/framegate /usr/sbin/nologin
+"""
 TMPFILES = """\
 d /etc/framegate 0755 root root -
 d /var/lib/framegate 0755 root root -
@@ -38,6 +41,7 @@ d /var/cache/framegate 0750 framegate framegate -
 _PLACES = {  # of the shipped files; a package's units do not belong into /etc
     f"{UNITS}/framegate@.service": "usr/lib/systemd/system/framegate@.service",
     f"{UNITS}/framegate-status@.socket": "usr/lib/systemd/system/framegate-status@.socket",
+    f"{UNITS}/{COURIER_UNIT}": f"usr/lib/systemd/system/{COURIER_UNIT}",
     RULES: "usr/lib/udev/rules.d/70-framegate.rules",
 }
 

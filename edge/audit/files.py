@@ -71,6 +71,15 @@ class Files:
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
+    def share(self, path: Path, like: Path) -> None:
+        """Let the group of the folder `like` read a public file or folder, whatever the umask.
+
+        Where this process may not give it to that group, it stays as it is.
+        """
+        with contextlib.suppress(OSError):
+            os.chown(path, -1, like.stat().st_gid, follow_symlinks=False)
+            path.chmod(0o750 if path.is_dir() else 0o640)
+
     def sync_directory(self, path: Path) -> None:
         files.sync_directory(path)
 
@@ -93,9 +102,19 @@ def write_all(disk: Files, fd: int, data: bytes) -> None:
 
 
 def replace_file(
-    files: Files, path: Path, data: bytes, *, durable: bool, secret: bool = False
+    files: Files,
+    path: Path,
+    data: bytes,
+    *,
+    durable: bool,
+    secret: bool = False,
+    shared: Path | None = None,
 ) -> None:
-    """Put `data` at `path` whole or not at all."""
+    """Put `data` at `path` whole or not at all.
+
+    Args:
+        shared: a folder whose group may read the file.
+    """
     temp = path.with_name(path.name + ".new")
     try:
         files.remove(temp)
@@ -106,6 +125,8 @@ def replace_file(
                 files.sync(fd)
         finally:
             files.close(fd)
+        if shared is not None:
+            files.share(temp, shared)
         files.rename(temp, path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -4,7 +4,8 @@
 after its length in two bytes, and `checkpoint` the signed size and root. They
 are made from the journal and can be made again from it, so nothing here is
 synced; a publication that fails is tried again with the next one. Outgrown
-partial tiles are kept for one more publication, for a reader on the way.
+partial tiles are kept for one more publication, for a reader on the way. The group of
+the log's folder may read them, whatever the umask: a courier is a user of its own.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Publisher:
         self.note = b""  # the checkpoint on disk, as signed
         self._files = files
         self._directory = directory
+        self._shared: set[Path] = set()  # folders that the log's group may enter
         self._tiles = TileBuffer()
         self._bundle: list[bytes] = []
         self._absent = 0  # entries of the unfinished bundle that were pruned
@@ -93,7 +95,8 @@ class Publisher:
         try:
             for path, data in {**self._waiting, **now}.items():
                 self._write(self._directory / path, data)
-            replace_file(self._files, self._directory / CHECKPOINT, note, durable=False)
+            place = self._directory / CHECKPOINT
+            replace_file(self._files, place, note, durable=False, shared=self._directory)
             for path in self._outgrown - set(now):
                 self._files.remove(self._directory / path)
         except OSError:
@@ -108,4 +111,9 @@ class Publisher:
     def _write(self, path: Path, data: bytes) -> None:
         if self._files.read(path) != data:
             self._files.make_directory(path.parent)
-            replace_file(self._files, path, data, durable=False)
+            for folder in path.parents:
+                if folder == self._directory or folder in self._shared:
+                    break
+                self._files.share(folder, self._directory)
+                self._shared.add(folder)
+            replace_file(self._files, path, data, durable=False, shared=self._directory)

@@ -21,6 +21,8 @@ from edge.files import read_named
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 USER = "framegate"
+COURIER = "framegate-courier"  # its user, its group, and its folders
+COURIER_UNIT = "framegate-courier@.service"
 ETC, STATE, CACHE, RUN = (
     "etc/framegate",
     "var/lib/framegate",
@@ -43,6 +45,7 @@ class Placed:
     data: bytes | None
     mode: int
     owned: bool
+    group: str = ""  # where it is not the service's own
 
 
 def machine_files(program: str, detector: bytes, *, packaged: bool = False) -> Iterator[Placed]:
@@ -62,6 +65,8 @@ def machine_files(program: str, detector: bytes, *, packaged: bool = False) -> I
     if not packaged:
         yield Placed(f"{UNITS}/framegate@.service", _unit(program).encode(), 0o644, False)
         yield Placed(f"{UNITS}/framegate-status@.socket", _socket().encode(), 0o644, False)
+        courier = _courier_unit(program).encode()
+        yield Placed(f"{UNITS}/{COURIER_UNIT}", courier, 0o644, False)
         yield Placed(RULES, _shipped("70-framegate.rules").encode(), 0o644, False)
     yield Placed(CACHE, None, 0o750, True)
     yield Placed(f"{CACHE}/{DETECTOR}", detector, 0o644, True)
@@ -96,6 +101,21 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     if own_user:
         drop_in = f"{UNITS}/framegate@{name}.service.d/own-user.conf"
         yield Placed(drop_in, _shipped("own-user.conf").encode(), 0o644, False)
+
+
+def courier_files(name: str, site: Path, policy: bytes) -> Iterator[Placed]:
+    """What a guard's courier reads: policy, the log's public key, and the log by its group.
+
+    Args:
+        policy: a C2SP tlog-policy with the witnesses to visit.
+    """
+    settings = load_settings(site / "guard.toml")
+    yield Placed(f"etc/{COURIER}", None, 0o755, False)
+    yield Placed(f"etc/{COURIER}/{name}.policy", policy, 0o644, False)
+    yield Placed(f"etc/{COURIER}/{name}.pub", _read(settings.keys / "log.pub"), 0o644, False)
+    yield Placed(f"{STATE}/{name}/audit", None, 0o710, True, COURIER)
+    drop_in = f"{UNITS}/framegate@{name}.service.d/courier.conf"
+    yield Placed(drop_in, _shipped("courier.conf").encode(), 0o644, False)
 
 
 def _refuse_a_shared_name(config: Path, records: Iterable[Path]) -> None:
@@ -212,8 +232,8 @@ def _view(settings: Settings) -> Path:
 
 def _unit(program: str) -> str:
     """The shipped unit as a template: `%i` is the guard's name."""
-    text = _shipped("framegate.service")
-    for old, new in (
+    return _template(
+        "framegate.service",
         (
             "ExecStart=/opt/framegate/bin/framegate daemon --config /etc/framegate/guard.toml",
             f"ExecStart={program} daemon --config /{ETC}/%i/guard.toml",
@@ -223,7 +243,27 @@ def _unit(program: str) -> str:
         ("ReadOnlyPaths=/etc/framegate\n", f"ReadOnlyPaths=/{ETC}/%i\n"),
         ("Also=framegate-status.socket\n", "Also=framegate-status@%i.socket\n"),
         ("between camera and face matcher\n", "between camera and face matcher (%i)\n"),
-    ):
+    )
+
+
+def _courier_unit(program: str) -> str:
+    """The courier's unit as a template: `%i` is the guard's name."""
+    return _template(
+        "framegate-courier.service",
+        ("ExecStart=/opt/framegate/bin/framegate ", f"ExecStart={program} "),
+        ("/var/lib/framegate/audit --key", f"/{STATE}/%i/audit --key"),
+        ("=/var/lib/framegate/audit\n", f"=/{STATE}/%i/audit\n"),
+        (f"/etc/{COURIER}/log.pub", f"/etc/{COURIER}/%i.pub"),
+        (f"/etc/{COURIER}/policy ", f"/etc/{COURIER}/%i.policy "),
+        (f"--out /var/lib/{COURIER} ", f"--out /var/lib/{COURIER}/%i "),
+        (f"StateDirectory={COURIER}\n", f"StateDirectory={COURIER}/%i\n"),
+        ("to its witnesses\n", "to its witnesses (%i)\n"),
+    )
+
+
+def _template(name: str, *changes: tuple[str, str]) -> str:
+    text = _shipped(name)
+    for old, new in changes:
         if old not in text:
             raise UsageError(f"the shipped unit has no line {old.strip()!r}")
         text = text.replace(old, new)

@@ -52,8 +52,22 @@ def test_a_user_for_the_matcher_costs_little_exposure(tmp_path: Path) -> None:
 
 
 @needs_systemd
+def test_the_couriers_unit_exposes_little_and_the_guards_share_little_with_it(
+    tmp_path: Path,
+) -> None:
+    courier = Path(shutil.copy(DEPLOY / "framegate-courier.service", tmp_path))
+    unit = Path(shutil.copy(DEPLOY / "framegate.service", tmp_path))
+    drop_in = tmp_path / "framegate.service.d"
+    drop_in.mkdir()
+    shutil.copy(DEPLOY / "courier.conf", drop_in)
+
+    assert exposure(courier) <= 1.9  # it has a network
+    assert exposure(unit) <= 1.7
+
+
+@needs_systemd
 def test_the_units_are_understood(tmp_path: Path) -> None:
-    for name in ("framegate.service", "framegate-status.socket"):
+    for name in ("framegate.service", "framegate-status.socket", "framegate-courier.service"):
         text = (DEPLOY / name).read_text()
         (tmp_path / name).write_text(text.replace("/opt/framegate/bin/framegate", "/bin/true"))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.audit.cosignature import witness_of
+from edge.audit.note import Signer
 from edge.cli import main
 from edge.commands.live import service as service_command
 from edge.commissioning.keys import KeyStore, RecordKind
@@ -93,6 +95,41 @@ def test_systemd_understands_the_template(site: Path, tmp_path: Path) -> None:
     ).stderr
 
     assert not [line for line in output.splitlines() if "framegate" in line], output
+
+
+def test_a_courier_is_installed_with_its_group_and_goes_with_the_guard(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eye = witness_of(Signer.generate("witness.example/w1")).text
+    witnesses = tmp_path / "witnesses"
+    witnesses.write_text(f"witness w1 {eye} https://w1.example/\nquorum w1\n")
+    nobody = tmp_path / "nobody"
+    nobody.write_text("quorum none\n")
+    root = tmp_path / "root"
+    options = ("--site", site, "--root", root, "--program", PROGRAM, "--courier")
+    assert service("install", "till-2", *options, nobody) == 2
+    assert not root.exists()
+    assert service("install", "till-2", *options, witnesses) == 0
+
+    unit = (root / "etc/systemd/system/framegate-courier@.service").read_text()
+    assert (
+        f"ExecStart={PROGRAM} fleet courier --log /var/lib/framegate/%i/audit "
+        "--key /etc/framegate-courier/%i.pub --policy /etc/framegate-courier/%i.policy "
+        "--out /var/lib/framegate-courier/%i --every 3600\n"
+    ) in unit
+    assert "BindReadOnlyPaths=/var/lib/framegate/%i/audit\n" in unit
+    assert "StateDirectory=framegate-courier/%i\n" in unit
+    assert (root / "etc/framegate-courier/till-2.policy").read_text() == witnesses.read_text()
+    assert (root / "etc/framegate-courier/till-2.pub").read_text().startswith("framegate")
+    assert (root / "var/lib/framegate/till-2/audit").stat().st_mode & 0o777 == 0o710
+    assert (root / "etc/systemd/system/framegate@till-2.service.d/courier.conf").is_file()
+    assert "enable --now framegate@till-2.service framegate-courier@till-2.service" in (
+        capsys.readouterr().out
+    )
+
+    assert service("uninstall", "till-2", "--root", root) == 0
+    assert list((root / "etc/framegate-courier").iterdir()) == []
+    assert list((root / "etc/systemd/system").iterdir()) == []
 
 
 def test_two_guards_stand_beside_each_other_and_one_goes_alone(site: Path, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_where_a_package_brought_the_units_service_install_writes_none():
     assert own - beside == {
         "etc/systemd/system/framegate@.service",
         "etc/systemd/system/framegate-status@.socket",
+        "etc/systemd/system/framegate-courier@.service",
         "etc/udev/rules.d/70-framegate.rules",
     }
     assert "var/cache/framegate/centerface.onnx" in beside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import grp
 import os
 import pwd
 import shutil
@@ -25,6 +26,8 @@ EXAMPLES = """\
 examples:
   framegate service install till-2 --site till-2 --dry-run     what would be written
   sudo framegate service install till-2 --site till-2          and framegate@till-2.service runs
+  sudo framegate service install till-2 --site till-2 --courier witnesses
+                                                               and framegate-courier@till-2.service
   sudo framegate service upgrade                               units and detector of this version
   sudo framegate service uninstall till-2                      keys, records and log stay
 
@@ -67,6 +70,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     install.add_argument(
         "--own-user", action="store_true", help="the matcher gets a user of its own"
     )
+    install.add_argument(
+        "--courier",
+        type=Path,
+        metavar="POLICY",
+        help="and a courier, as a user of its own, to the witnesses of this file",
+    )
     install.set_defaults(handler=_install)
     upgrade = actions.add_parser(
         "upgrade", parents=[shared, program], help="units, udev rule and detector of this version"
@@ -78,22 +87,28 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _install(args: argparse.Namespace) -> int:
-    from edge.daemon.install import ETC, machine_files, site_files
+    from edge.daemon.install import COURIER, ETC, USER, courier_files, machine_files, site_files
 
     placed = [
         *machine_files(args.program, _detector(), packaged=_packaged(args.root)),
         *site_files(args.name, args.site, own_user=args.own_user),
     ]
+    units = [f"framegate@{args.name}.service"]
+    if args.courier is not None:
+        placed += courier_files(args.name, args.site, _policy(args.courier))
+        units.append(f"{COURIER}@{args.name}.service")
     if os.path.lexists(args.root / ETC / args.name):
         raise UsageError(
             f"{args.root / ETC / args.name} is there already: nothing is overwritten; uninstall it "
             "and move it away, or name another guard"
         )
-    _user(args)
+    _user(args, USER)
+    if args.courier is not None:
+        _user(args, COURIER)
     _write(args, placed)
     _run(args, ["systemctl", "daemon-reload"])
     _run(args, ["udevadm", "control", "--reload"])
-    _run(args, ["systemctl", "enable", "--now", f"framegate@{args.name}.service"])
+    _run(args, ["systemctl", "enable", "--now", *units])
     print(f"next: framegate config check --user framegate /{ETC}/{args.name}/guard.toml")
     return 0
 
@@ -111,14 +126,18 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 
 def _uninstall(args: argparse.Namespace) -> int:
-    from edge.daemon.install import ETC, NAME, RULES, STATE, UNITS, own_units
+    from edge.daemon.install import COURIER, ETC, NAME, RULES, STATE, UNITS, own_units
 
     home = args.root / ETC / args.name
     if not NAME.fullmatch(args.name) or not home.is_dir():
         raise UsageError(f"no guard {args.name!r} is installed below {args.root}")
-    _run(args, ["systemctl", "disable", "--now", f"framegate@{args.name}.service"])
+    units = [f"framegate@{args.name}.service"]
+    courier = [args.root / "etc" / COURIER / f"{args.name}.{kind}" for kind in ("policy", "pub")]
+    if any(map(os.path.lexists, courier)):
+        units.append(f"{COURIER}@{args.name}.service")
+    _run(args, ["systemctl", "disable", "--now", *units])
     others = [path for path in home.parent.iterdir() if path != home and path.is_dir()]
-    gone = [args.root / unit for unit in own_units(args.name)]
+    gone = [*courier, *(args.root / unit for unit in own_units(args.name))]
     if not others:
         gone += [args.root / UNITS / unit for unit in _TEMPLATES] + [args.root / RULES]
     for path in filter(os.path.lexists, gone):
@@ -135,7 +154,7 @@ def _uninstall(args: argparse.Namespace) -> int:
     return 0
 
 
-_TEMPLATES = ("framegate@.service", "framegate-status@.socket")
+_TEMPLATES = ("framegate@.service", "framegate-status@.socket", "framegate-courier@.service")
 
 
 def _packaged(root: Path) -> bool:
@@ -152,16 +171,33 @@ def _detector() -> bytes:
     return read_named(asset("centerface.onnx"), 1 << 30)
 
 
-def _user(args: argparse.Namespace) -> None:
-    from edge.daemon.install import STATE, USER
+def _policy(path: Path) -> bytes:
+    """The bytes of a policy with a witness to visit."""
+    from edge.fleet.trust_policy import MAX_BYTES, parse_policy
+
+    try:
+        data = read_named(path, MAX_BYTES + 1)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    try:
+        policy = parse_policy(data)
+    except UsageError as err:
+        raise UsageError(f"{path}: {err}") from err
+    if not any(named.url for named in policy.witnesses):
+        raise UsageError(f"{path}: expected a witness with its URL, to visit")
+    return data
+
+
+def _user(args: argparse.Namespace, name: str) -> None:
+    """A user of that name, and a group of its own."""
+    from edge.daemon.install import STATE
 
     with contextlib.suppress(KeyError):
-        pwd.getpwnam(USER)
+        pwd.getpwnam(name)
         return
-    _run(
-        args,
-        ["useradd", "--system", "--home-dir", f"/{STATE}", "--shell", "/usr/sbin/nologin", USER],
-    )
+    home = f"/{STATE}"
+    options = ["--system", "--user-group", "--home-dir", home, "--shell", "/usr/sbin/nologin"]
+    _run(args, ["useradd", *options, name])
 
 
 def _write(args: argparse.Namespace, placed: Iterable[Placed]) -> None:
@@ -185,9 +221,17 @@ def _write(args: argparse.Namespace, placed: Iterable[Placed]) -> None:
             else:
                 write_whole(path, item.data, item.mode)
             if owner is not None and item.owned:
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+                os.chown(path, owner.pw_uid, _gid(item.group, owner.pw_gid))
         except OSError as err:
             raise UsageError(f"cannot write {path}: {err.strerror} (root can)") from err
+
+
+def _gid(group: str, own: int) -> int:
+    """The number of a group; `own` where none is named, or it is not made on this machine."""
+    if group:
+        with contextlib.suppress(KeyError):
+            return grp.getgrnam(group).gr_gid
+    return own
 
 
 def _run(args: argparse.Namespace, command: list[str]) -> None:
