@@ -52,7 +52,8 @@ def inline(*, quantised: bool) -> Callable[[np.ndarray], np.ndarray]:
 
     def run(frame: np.ndarray) -> np.ndarray:
         small = cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-        blob = cv2.dnn.blobFromImage(small, 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True)
+        planes = small[:, :, ::-1].transpose(2, 0, 1)
+        blob = (np.ascontiguousarray(planes, np.float32)[None] - 127.5) * np.float32(1 / 127.5)
         answer: np.ndarray = session.run(None, {"image": blob})[0]
         return answer
 

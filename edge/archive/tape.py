@@ -29,7 +29,7 @@ from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import MALFORMED, Look
 
-FORMAT = 1
+FORMAT = 2
 
 _NO_TAPE = (ValueError, LookupError, TypeError, OSError, EOFError, zipfile.BadZipFile)
 

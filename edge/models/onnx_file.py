@@ -105,3 +105,19 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise ModelError("is no usable ONNX model: a number of more than 64 bits")
+
+
+def field(number: int, value: memoryview | bytes | int) -> bytes:
+    """One field as bytes, the reverse of `fields`; a number is at least 0."""
+    if isinstance(value, int):
+        return _as_varint(number << 3) + _as_varint(value)
+    return _as_varint(number << 3 | 2) + _as_varint(len(value)) + value
+
+
+def _as_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

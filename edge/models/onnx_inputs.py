@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.errors import ModelError
-from edge.models.onnx_file import fields
+from edge.models.onnx_file import field, fields
 
 _GRAPH = 7  # of a model
 _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 5, 11, 12, 13  # of a graph
@@ -33,7 +33,7 @@ def resized(data: bytes, shape: Sequence[int | str]) -> bytes:
     for number, value in fields(memoryview(data)):
         if number == _GRAPH and isinstance(value, memoryview):
             value = memoryview(_graph(value, shape))
-        out += _field(number, value)
+        out += field(number, value)
     return out
 
 
@@ -44,42 +44,26 @@ def _graph(graph: memoryview, shape: Sequence[int | str]) -> bytes:
     inputs = [name for name in named if name not in weights]
     if len(inputs) != 1:
         raise ModelError(f"is no usable ONNX model: expected one input, got {len(inputs)}")
-    kept = [_field(n, v) for n, v in parts if n not in (_INPUT, _OUTPUT)]
-    kept.append(_field(_INPUT, _floats(inputs[0], shape)))
+    kept = [field(n, v) for n, v in parts if n not in (_INPUT, _OUTPUT)]
+    kept.append(field(_INPUT, _floats(inputs[0], shape)))
     for number, value in parts:
         if number == _OUTPUT:
-            kept.append(_field(_OUTPUT, _floats(_name(value, _VALUE_NAME), None)))
+            kept.append(field(_OUTPUT, _floats(_name(value, _VALUE_NAME), None)))
     return b"".join(kept)
 
 
-def _name(message: memoryview | int, field: int) -> bytes:
+def _name(message: memoryview | int, wanted: int) -> bytes:
     if isinstance(message, memoryview):
         for number, value in fields(message):
-            if number == field and isinstance(value, memoryview):
+            if number == wanted and isinstance(value, memoryview):
                 return bytes(value)
     return b""
 
 
 def _floats(name: bytes, shape: Sequence[int | str] | None) -> bytes:
     """A ValueInfoProto: a tensor of floats; `shape` None leaves its size open."""
-    tensor = _field(1, _FLOAT)
+    tensor = field(1, _FLOAT)
     if shape is not None:
-        sizes = (_field(1, s) if isinstance(s, int) else _field(2, s.encode()) for s in shape)
-        tensor += _field(2, b"".join(_field(1, size) for size in sizes))
-    return _field(_VALUE_NAME, name) + _field(2, _field(1, tensor))
-
-
-def _field(number: int, value: memoryview | bytes | int) -> bytes:
-    """One protobuf field as bytes."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        sizes = (field(1, s) if isinstance(s, int) else field(2, s.encode()) for s in shape)
+        tensor += field(2, b"".join(field(1, size) for size in sizes))
+    return field(_VALUE_NAME, name) + field(2, field(1, tensor))

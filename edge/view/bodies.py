@@ -1,7 +1,8 @@
 """Where bodies are: people seen from behind, bowed or cut off, not only faces.
 
 Two small segmentation networks of MediaPipe (Selfie Segmentation, 2021, Apache-2.0;
-`edge/models/body.card.md`), read by OpenCV. They give a mask, never a vector. They were
+`edge/models/body.card.md`), run by ONNX Runtime like every other model; see
+`edge.models.tflite_onnx`. They give a mask, never a vector. They were
 made for people within some two metres, and sometimes mistake a bottle or a bright
 ornament for a person. So a mask may leave blocks out and explain what is hidden, but an
 empty mask never permits anything.
@@ -15,8 +16,9 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
-from edge.models import BODY, BODY_WIDE
+from edge.models import BODY, BODY_WIDE, runtime
 from edge.models.pull import asset_bytes
+from edge.models.tflite_onnx import INPUT, OUTPUT, convert
 from edge.view import signs
 from edge.view.signs import Pixels
 
@@ -39,11 +41,12 @@ class Bodies:
         self._both = both
         self._nets = []
         for name in (BODY, BODY_WIDE):
+            data = asset_bytes(name)
             try:
-                net = cv2.dnn.readNetFromTFLite(np.frombuffer(asset_bytes(name), np.uint8))
-            except cv2.error as err:
-                raise ModelError(f"body model {name} cannot be loaded: {err.err}") from err
-            self._nets.append((net, SIZES[name]))
+                converted = convert(data)
+            except ModelError as err:
+                raise ModelError(f"body model {name} {err}") from err
+            self._nets.append((runtime.load(converted, f"body model {name}"), SIZES[name]))
 
     def find(self, frame: np.ndarray) -> Pixels:
         """Where bodies are in a BGR frame: thumbnail-shaped, 0, `MAYBE` or `SURELY`.
@@ -64,20 +67,19 @@ class Bodies:
         return np.asarray(np.where(np.all(looks, axis=0), SURELY, found), np.uint8)
 
 
-def _look(net: cv2.dnn.Net, size: tuple[int, int], frame: np.ndarray) -> np.ndarray:
+def _look(
+    net: runtime.onnxruntime.InferenceSession, size: tuple[int, int], frame: np.ndarray
+) -> np.ndarray:
     """Where one network sees a body: booleans of the thumbnail's shape."""
-    try:
-        net.setInput(cv2.dnn.blobFromImage(frame, 1 / 255, size, (0, 0, 0), True, False))
-        answer = np.asarray(net.forward(), np.float32)
-    except cv2.error as err:
-        if err.code == cv2.Error.STS_NO_MEM:
-            raise MemoryError(f"body model: {err.err}") from err
-        raise ModelError(f"body model failed: {err.err}") from err
+    small = cv2.cvtColor(cv2.resize(frame, size), cv2.COLOR_BGR2RGB)
+    planes = small.transpose(2, 0, 1).astype(np.float32) * np.float32(1 / 255)
+    given = {INPUT: np.ascontiguousarray(planes[None])}
+    (answer,) = runtime.ask(net, [OUTPUT], given, "body model")
     if answer.shape != (1, 1, size[1], size[0]) or not np.isfinite(answer).all():
         raise ModelError(f"body model gave an answer of shape {answer.shape}")
     there = (answer[0, 0] >= SURE).astype(np.float32)
-    small = cv2.resize(there, (signs.WIDTH, signs.HEIGHT), interpolation=cv2.INTER_AREA)
-    return np.asarray(small >= _SHARE, np.bool_)
+    share = cv2.resize(there, (signs.WIDTH, signs.HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.asarray(share >= _SHARE, np.bool_)
 
 
 def of_take(bodies: Bodies, frames: Sequence[np.ndarray]) -> list[Pixels]:
