@@ -258,6 +258,18 @@ def test_a_fork_that_a_witness_claims_and_does_not_prove_is_a_warning_and_no_ala
     assert ForkAlarm(world.log / FORKED).reasons(0) == (Reason.LOG_FORKED,)
 
 
+def test_a_witness_that_cosigns_a_fork_makes_no_quorum_alone(world: World) -> None:
+    world.courier().round(NOW_S)
+    _fork(world)
+    text = (world.log / "checkpoint").read_bytes().rpartition(b"\n\n")[0] + b"\n"
+    world.lies[0] = lambda body: (200, cosign(text, WITNESSES[0], NOW_S))
+
+    found = world.courier().round(NOW_S)
+
+    assert outcomes(found) == [Outcome.COSIGNED, Outcome.FORKED, Outcome.FORKED]
+    assert (found.enough, found.forked) == (False, True)
+
+
 def test_a_fork_that_what_is_kept_proves_needs_no_witness(world: World) -> None:
     world.courier().round(NOW_S)
     kept = (world.log / COSIGNED).read_bytes()
