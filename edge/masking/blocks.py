@@ -11,7 +11,8 @@ are smaller.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,18 +88,39 @@ def fill_cut_cells(levels: Levels, level: int) -> None:
     levels[touched[:rows, :columns] & (levels == level)] = FILLED
 
 
-def rectangles(levels: Levels) -> tuple[Rect, ...]:
-    """The fewest bands of equal rows, cut where the level changes; they cover every block once."""
-    found: list[Rect] = []
-    rows, columns = levels.shape
-    top = 0
+def bands(found: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Equal rows that follow each other: the first, the one after the last, and the row."""
+    top, rows = 0, len(found)
     while top < rows:
-        row = levels[top]
         bottom = top + 1
-        while bottom < rows and np.array_equal(levels[bottom], row):
+        while bottom < rows and np.array_equal(found[bottom], found[top]):
             bottom += 1
-        edges = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), columns]
-        for left, right in itertools.pairwise(edges):
-            found.append(Rect(int(row[left]), top, left, bottom, right))
+        yield top, bottom, found[top]
         top = bottom
+
+
+def spans(row: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Equal values that follow each other: the first, the one after the last, and the value."""
+    edges = [0, *(np.flatnonzero(row[1:] != row[:-1]) + 1).tolist(), len(row)]
+    for left, right in itertools.pairwise(edges):
+        yield left, right, int(row[left])
+
+
+def rectangles(levels: Levels) -> tuple[Rect, ...]:
+    """Bands of equal rows, cut where the level changes and joined where they go on below.
+
+    Each block is in one.
+    """
+    found: list[Rect] = []
+    above: dict[tuple[int, int, int], int] = {}  # where in `found` those that end here are
+    for top, bottom, row in bands(levels):
+        here = {}
+        for left, right, level in spans(row):
+            at = above.get((level, left, right), len(found))
+            if at == len(found):
+                found.append(Rect(level, top, left, bottom, right))
+            else:
+                found[at] = replace(found[at], bottom=bottom)
+            here[level, left, right] = at
+        above = here
     return tuple(found)

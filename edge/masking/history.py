@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from edge.cameras.layout import Layout
 from edge.clock import MS
 from edge.masking import people, polygons
 from edge.masking.mask import Mask, everything, nothing
@@ -25,20 +26,28 @@ class MaskHistory:
     """Holds the masks that the decider sent, for one picture size."""
 
     def __init__(
-        self, height: int, width: int, rules: MaskRules, random: bytes, *, people_too: bool
+        self,
+        height: int,
+        width: int,
+        rules: MaskRules,
+        random: bytes,
+        *,
+        people_too: bool,
+        layout: Layout = Layout.BGR,
     ) -> None:
         """Begin with no mask of people: until one comes, what waits too long is a grid.
 
         Args:
             random: for the noise, see `edge.masking.noise.Noise`.
             people_too: people are masked, not only what the record's polygons cover.
+            layout: of the pictures that the masks are for.
         """
         fixed, noise = polygons.levels(rules.polygons, height, width), Noise(random, height, width)
         self._size = height, width
         self._fixed, self._noise = fixed, noise
         self._plain = nothing(height, width).over(fixed)
         self._grid = everything(height, width, noise).over(fixed)
-        self._people_too = people_too
+        self._people_too, self._layout = people_too, layout
         self._masks: deque[tuple[PeopleMask, Mask]] = deque(maxlen=KEPT)
 
     @property
@@ -51,7 +60,7 @@ class MaskHistory:
         if not self._people_too or (self._masks and mask.from_ns < self._masks[-1][0].from_ns):
             return
         found = Mask(*self._size, people.levels(mask, *self._size), self._noise).over(self._fixed)
-        found.rectangles  # noqa: B018  made now, while no frame waits
+        found.plan(self._layout)  # made now, once, and not when a frame waits
         self._masks.append((mask, found))
 
     def forget(self) -> None:

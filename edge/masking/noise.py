@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from edge.masking import blocks
 
-AMPLITUDE = 12  # grey levels that a cell may be off, each way, in each channel
+AMPLITUDE = 12  # grey levels that a cell may be off, each way
 BYTES = 4093  # prime: no period of it fits a row of cells
-_CHANNELS = 3
 
 
 class Noise:
@@ -31,16 +30,14 @@ class Noise:
         base = np.frombuffer(random[:BYTES], np.uint8) % (2 * AMPLITUDE + 1)
         self._base = base.astype(np.int16) - AMPLITUDE
         self._size = height, width
-        self._fields: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+        self._fields: dict[int, NDArray[np.int16]] = {}
 
-    def of(self, level: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """What each cell of this level's lattice gains and loses, shape (rows, columns, 3)."""
+    def of(self, level: int) -> NDArray[np.int16]:
+        """What each cell of this level's lattice is off, shape (rows, columns)."""
         found = self._fields.get(level)
         if found is None:
             cell = blocks.cell_px(level)
             rows, columns = (-(-side // cell) for side in self._size)
-            shifted = np.roll(self._base, 577 * level)
-            field = np.resize(shifted, (rows, columns, _CHANNELS))
-            found = field.clip(min=0).astype(np.uint8), (-field).clip(min=0).astype(np.uint8)
+            found = np.resize(np.roll(self._base, 577 * level), (rows, columns))
             self._fields[level] = found
         return found

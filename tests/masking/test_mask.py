@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.cameras.layout import Layout
-from edge.masking import blocks, mask
+from edge.masking import blocks, copying, mask
 from edge.masking.blocks import BLOCK_PX, CLEAR, FILLED
 from edge.masking.mask import Mask
 from edge.masking.noise import AMPLITUDE, BYTES, Noise
@@ -142,9 +142,57 @@ def test_a_mosaic_keeps_the_brightness_of_a_place_within_its_noise() -> None:
 
     place = copied(mask.everything(64, 64, Noise(RANDOM, 64, 64)), source, Layout.BGR)
 
-    off = place.astype(int) - source
+    off = place.astype(int) - 120  # of the green
     assert np.abs(off).max() <= AMPLITUDE
     assert off.any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(masks(), layouts)
+def test_a_cell_has_no_colour(found: Mask, layout: Layout) -> None:
+    """Hair and skin keep theirs to themselves."""
+    source = picture(found.height, found.width, layout)
+
+    place = copied(found, source, layout)
+
+    hidden = (found.levels != CLEAR) & (found.levels != FILLED)
+    for row, column in np.argwhere(hidden):
+        if layout is Layout.BGR:
+            now = block_of(place, found.width, row, column)
+            assert (now == now[..., :1]).all()
+        else:
+            for plane in layout.planes(place)[1:]:
+                assert (block_of(plane, found.width, row, column) == 128).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(masks(), layouts)
+def test_what_is_filled_for_good_is_not_written_where_it_is_dark_already(
+    found: Mask, layout: Layout
+) -> None:
+    """And everything else is: the twin is the copy into a place that holds anything."""
+    source = picture(found.height, found.width, layout)
+    whole, place = copied(found, source, layout), np.full_like(source, 77)
+
+    found.copy(source, place, layout, prepared=True)
+
+    assert found.fixed is not None
+    for was, now in zip(layout.planes(whole), layout.planes(place), strict=True):
+        for (row, column), level in np.ndenumerate(found.fixed):
+            expected = block_of(was, found.width, row, column) if level != FILLED else 77
+            assert (block_of(now, found.width, row, column) == expected).all()
+
+
+def test_few_steps_copy_what_lies_beside_a_head() -> None:
+    """Each one costs as much as many KiB of a copy."""
+    wanted = np.ones((30, 40), np.bool_)
+    wanted[4:16, 1:38] = False
+    (plane,) = copying.planes(Layout.BGR, 480, 640)
+
+    found = copying.runs(wanted, plane)
+
+    assert len(found) == 3
+    assert sum(run.length * run.count for run in found) == 3 * 256 * int(wanted.sum())
 
 
 def test_the_mean_over_many_frames_keeps_the_noise() -> None:

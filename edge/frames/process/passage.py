@@ -59,7 +59,11 @@ class Passage:
         self.gate = Gate(binding, min_view_score=floor)
         noise = os.urandom(NOISE_BYTES)
         self._masks = MaskHistory(
-            *self._size, settings.masks, noise, people_too=binding.lane.masked
+            *self._size,
+            settings.masks,
+            noise,
+            people_too=binding.lane.masked,
+            layout=settings.picture.layout,
         )
         self._releaser = Releaser(
             self.gate, endpoint, clock, self._pixels, self._passed, self._block, self._masks.of
