@@ -9,10 +9,17 @@ All times are nanoseconds of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
+import threading
+import time
+from collections.abc import Sequence
 from enum import Enum
 
+from edge.clock import MS, Clock, S
+
+BEAT_NS = 40 * MS  # between two beats of a process at most
 NEVER_NS = 1 << 62  # age of a process that has not beaten yet
 _AHEAD_NS = 50_000_000  # the caller may have been delayed since it read the clock
 _SLOT = 64  # one cache line a process
@@ -82,3 +89,45 @@ class Beats:
     def silent(self, now_ns: int, limit_ns: int, roles: tuple[Role, ...]) -> tuple[Role, ...]:
         """The roles that have not beaten for `limit_ns`."""
         return tuple(role for role in roles if self.age_ns(role, now_ns) > limit_ns)
+
+
+class Heart(threading.Thread):
+    """Beats for a process that may block in what it calls; stops with the process.
+
+    A camera that blocks in its driver differs from a process that was stopped: the gate
+    sees that no frames come, the heartbeat goes on. The thread wakes only where no `beat`
+    came for `BEAT_NS`: each one puts the kernel's timer off (timerfd_create(2)).
+    """
+
+    def __init__(self, pages: Sequence[Beats], role: Role, clock: Clock) -> None:
+        """`pages` are those of the guards that the process works for.
+
+        Raises:
+            OSError: the kernel gives no timer.
+        """
+        super().__init__(daemon=True, name="heartbeat")
+        self._pages = pages
+        self._role = role
+        self._clock = clock
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._timer = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC)
+        if self._timer < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        whole_s, rest_ns = divmod(BEAT_NS, S)
+        self._period = (ctypes.c_long * 4)(whole_s, rest_ns, whole_s, rest_ns)  # an itimerspec
+
+    def beat(self) -> None:
+        """Beat now, and put the next beat of the thread off."""
+        self._write()
+        self._libc.timerfd_settime(self._timer, 0, self._period, None)
+
+    def run(self) -> None:
+        self.beat()
+        while True:
+            os.read(self._timer, 8)
+            self._write()
+
+    def _write(self) -> None:
+        now_ns = self._clock.now_ns()
+        for beats in self._pages:
+            beats.beat(self._role, now_ns)

@@ -13,9 +13,8 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,17 +23,16 @@ from edge.cameras.lag import Lag, LagWatch
 from edge.cameras.layout import Layout
 from edge.cameras.live import open_camera
 from edge.cameras.opencv import Camera, PacedCamera, Shot
-from edge.clock import MS, BootClock
+from edge.clock import BootClock
 from edge.errors import CameraError, GuardError
 from edge.frames import lifecycle
 from edge.frames.lifecycle import CameraHello, Failed, Go, Lifecycle, SourceNote
 from edge.frames.messages import End, Freed, SourceEnd, decode, encode, encode_captured
 from edge.frames.pool import Pool
 from edge.frames.settings import CaptureSettings, Outlet, Picture, PoolSize
-from edge.heartbeat import Beats, Role
+from edge.heartbeat import Beats, Heart, Role
 from edge.sandbox.decoder import Needs, confine
 
-BEAT_NS = 40 * MS
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -133,26 +131,6 @@ class FanOut:
             deliverer.end(why)
 
 
-class Heart(threading.Thread):
-    """Beats for the capture process while its main thread runs; stops with the process.
-
-    A camera that blocks in its driver differs from a process that was
-    stopped: the gate sees that no frames come, the heartbeat goes on.
-    """
-
-    def __init__(self, pages: Sequence[Beats], clock: BootClock) -> None:
-        """`pages` are those of the guards that get this camera's frames."""
-        super().__init__(daemon=True, name="heartbeat")
-        self._pages = pages
-        self._clock = clock
-
-    def run(self) -> None:
-        while True:
-            for beats in self._pages:
-                beats.beat(Role.CAPTURE, self._clock.now_ns())
-            time.sleep(BEAT_NS / 1e9)
-
-
 def main() -> int:
     """Run until the source ends for good, or the gate or the parent is gone."""
     ipc.die_with_parent()
@@ -197,12 +175,13 @@ def _serve(settings: CaptureSettings) -> int:
         )
         for outlet, gate in outlets
     ]
-    Heart([Beats.attach(outlet.beats_fd) for outlet, _ in outlets], clock).start()
+    heart = Heart([Beats.attach(outlet.beats_fd) for outlet, _ in outlets], Role.CAPTURE, clock)
+    heart.start()
     if not isinstance(_next_message(parent), Go):
         return 0
     scheduling.settle()
     deliverer = deliverers[0] if len(deliverers) == 1 else FanOut(*deliverers)
-    return _deliver(camera, settings, deliverer, clock, parent)
+    return _deliver(camera, settings, deliverer, clock, parent, heart.beat)
 
 
 def _next_message(parent: socket.socket) -> Lifecycle:
@@ -214,7 +193,12 @@ def _next_message(parent: socket.socket) -> Lifecycle:
     return lifecycle.decode(ipc.await_word(parent, ipc.SHORT_MESSAGE))
 
 
-def pass_on(camera: Camera, deliverer: Deliverer | FanOut, max_lag_ns: int) -> bool:
+def pass_on(
+    camera: Camera,
+    deliverer: Deliverer | FanOut,
+    max_lag_ns: int,
+    beat: Callable[[], None] = lambda: None,
+) -> bool:
     """Deliver what the camera gives until it ends; whether that was anything.
 
     Args:
@@ -223,11 +207,13 @@ def pass_on(camera: Camera, deliverer: Deliverer | FanOut, max_lag_ns: int) -> b
         max_lag_ns: a frame that comes later than the quickest by more, by the stream's own
             clock, is not delivered, and the guard learns of it; 0 for a camera that dates its
             frames.
+        beat: called for each frame that came.
     """
     watch = LagWatch(max_lag_ns) if max_lag_ns > 0 else None
     delivered = False
     try:
         for shot in camera.shots(deliverer.room):
+            beat()
             lag = watch.judge(shot.stream_ns, shot.captured_ns) if watch else Lag.WITHIN
             if lag is Lag.BEYOND:
                 deliverer.end(End.LAGGING)
@@ -246,11 +232,12 @@ def _deliver(
     deliverer: Deliverer | FanOut,
     clock: BootClock,
     parent: socket.socket,
+    beat: Callable[[], None],
 ) -> int:
     finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
-        if pass_on(camera, deliverer, settings.max_lag_ns):
+        if pass_on(camera, deliverer, settings.max_lag_ns, beat):
             tries = 0
         camera.close()
         if finite:

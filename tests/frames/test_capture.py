@@ -245,7 +245,7 @@ def test_a_camera_that_fell_silent_is_opened_again_with_growing_pauses(
 ):
     """Another one in its place is closed again: it is not the camera."""
     first, other, same = Unplugged(), Unplugged("usb2"), Unplugged(frames=1)
-    paused = []
+    paused, beaten = [], []
     found = [*[CameraError("gone")] * (comes_back_after - 1), other, same]
 
     limits = set()
@@ -263,9 +263,13 @@ def test_a_camera_that_fell_silent_is_opened_again_with_growing_pauses(
     monkeypatch.setattr(capture, "open_camera", opened)
     monkeypatch.setattr(capture.time, "sleep", paused.append)
     with pytest.raises(Enough):
-        capture._deliver(first, settings, line.deliverer, BootClock(), socket.socketpair()[0])
+        parent, _ = socket.socketpair()
+        capture._deliver(
+            first, settings, line.deliverer, BootClock(), parent, lambda: beaten.append(1)
+        )
 
     assert limits == {120.0}
+    assert len(beaten) == first.frames + same.frames, "one beat a frame"
 
     heard = [type(decode(data)) for data in ipc.drain(line.gate)]
     assert heard == [Captured, Captured, SourceEnd, Captured, SourceEnd]
