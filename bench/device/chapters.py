@@ -71,7 +71,13 @@ def camera(rig: Rig) -> list[suite.Line]:
     return _start(rig, "camera", [_checks("camera node", "camera")], machines.USUAL, {})
 
 
+def tpm(rig: Rig) -> list[suite.Line]:
+    """A TPM 2.0 behind the kernel's driver quotes the log; a replayed quote is refused."""
+    return _start(rig, "tpm", [_checks("tpm quote", "quote")], machines.USUAL, {})
+
+
 CHAPTERS: dict[str, Chapter] = {
     "power-cut": power_cut,
     "camera": camera,
+    "tpm": tpm,
 }

@@ -19,8 +19,9 @@ PACKAGES = (
     *("base-files", "base-passwd", "bash", "busybox-static", "ca-certificates", "coreutils"),
     *("dash", "findutils", "grep", "iproute2", "kmod", "libglib2.0-0t64", "libstdc++6", "procps"),
     *("python3", "sed", "systemd", "tar", "udev", "util-linux"),
+    *("swtpm", "tpm2-tools", "libtss2-tcti-device0t64"),
 )
-LATER_MODULES = ("vivid", "i6300esb", "softdog")  # a chapter loads them itself
+LATER_MODULES = ("vivid", "i6300esb", "softdog", "tpm_vtpm_proxy")  # a chapter loads them itself
 USER = "framegate:x:990:990::/nonexistent:/usr/sbin/nologin\n"  # as the service's manual has it
 MODULES = ("crc32c_generic", "ext4", "virtio_blk")  # in this order: dependencies first
 DISK_MIB = 2048
