@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from edge.cameras.opencv import Shot
 from edge.cli import main
+from edge.evaluation.masked import run
+from edge.evaluation.masked.adversary import Recogniser
 from edge.evaluation.masked.figures import figures
 from edge.evaluation.masked.run import Found, masked
 from edge.evaluation.report.figure import Question, State
 from edge.evaluation.report.masked_page import head_of, render
 from edge.evaluation.report.words import verdict
 from edge.masking.mask import nothing
+from edge.view.box import Box
 
 
 def found(**changes: object) -> Found:
@@ -35,7 +40,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.evaluation.masked.figures._ROUNDS", 3)
 
 
-AGAIN = "masked faces that a face recogniser knows again"
+AGAIN = "masked faces that it knows again, told where they are"
+USED = "masked faces that a face recogniser finds and knows"
 FLOWED = "frames that flowed after the dwell"
 
 
@@ -55,12 +61,17 @@ def test_without_an_adversary_nothing_is_claimed() -> None:
     assert (row.state, row.note) == (State.NOT_TRIED, "not installed: dlib")
     assert not row.holds
     assert 'not shown to be safe: "Does a face recogniser' in verdict(rows, [])
+    (row,) = (row for row in figures([found(used=30)], "not installed: dlib") if row.name == USED)
+    assert row.state is State.NOT_TRIED
 
 
 def test_the_twin_one_that_knows_nobody_again_holds() -> None:
     assert states(found(known=30))[AGAIN] is State.HELD
     assert states(found(known=30, masked_known=1))[AGAIN] is State.MISSED
     assert states(found(known=0))[AGAIN] is State.NOT_TRIED
+    assert states(found(used=30))[USED] is State.HELD
+    assert states(found(used=30, masked_used=1))[USED] is State.MISSED
+    assert states(found(used=0))[USED] is State.NOT_TRIED
     assert states(found(flowed=100))[FLOWED] is State.HELD
     assert states(found(flowed=90))[FLOWED] is State.MISSED
     assert states(found(due=0, flowed=0))[FLOWED] is State.NOT_TRIED
@@ -92,6 +103,30 @@ def test_a_picture_leaves_as_its_mask_says() -> None:
     frame = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
 
     assert np.array_equal(masked(frame, nothing(64, 64)), frame)
+
+
+class OneFace:
+    """A recogniser whose detector finds a face where something is bright."""
+
+    def find(self, frame: np.ndarray) -> list[tuple[Box, np.ndarray]]:
+        return [(FACE, np.zeros(128))] if frame.max() > 200 else []
+
+
+FACE = Box(10.0, 10.0, 60.0, 70.0, 0.9)
+
+
+@pytest.mark.parametrize(("shade", "again"), [(0, 0), (255, 1)])
+def test_a_recogniser_has_to_find_a_face_before_it_knows_it(shade: int, again: int) -> None:
+    """The twin: a mask that leaves the face in sight is a match."""
+    one, clear = found(), np.full((96, 96, 3), 255, np.uint8)
+    left, known = np.full_like(clear, shade), [(FACE, np.zeros(128))]
+    recogniser = cast("Recogniser", OneFace())
+
+    now = run.use(one, Shot(clear, 0), [FACE], left, recogniser, known)
+
+    assert len(now) == 1
+    assert (one.large, one.detected, one.used) == (1, 1, 1)
+    assert (one.masked_detected, one.masked_used) == (again, again)
 
 
 @pytest.mark.slow

@@ -2,8 +2,9 @@
 
 dlib's ResNet (King 2017; distance 0.6 is its usual threshold) with its landmark
 model, from the packages `dlib-bin` and `face_recognition_models`, where they are
-installed. It is told where the face is, which a thief would have to find first. For
-evaluation only: the product itself recognises nobody.
+installed. It is tried in two ways: as it is used, where its own detector has to find the
+face first, and told where the face is. For evaluation only: the product itself
+recognises nobody.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from edge.view.box import Box
 
 THRESHOLD = 0.6  # of the distance between two descriptors, below which it says "the same"
 MIN_FACE_PX = 48  # smaller ones it does not know again in clear pictures either
+UPSAMPLED = 1  # times that its detector doubles a picture, as `face_recognition` does
 _MODELS = ("shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat")
 
 
@@ -42,6 +44,18 @@ class Recogniser:
         self._dlib: Any = dlib
         self._landmarks = dlib.shape_predictor(landmarks)
         self._net = dlib.face_recognition_model_v1(descriptor)
+        self._detector = dlib.get_frontal_face_detector()
+
+    def find(self, frame: np.ndarray) -> list[tuple[Box, np.ndarray]]:
+        """The faces that its own detector finds in a BGR frame, each with its descriptor."""
+        rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        found = []
+        for face in self._detector(rgb, UPSAMPLED):
+            left, top = float(face.left()), float(face.top())
+            box = Box(left, top, float(face.right()), float(face.bottom()), 1.0)
+            shape = self._landmarks(rgb, face)
+            found.append((box, np.array(self._net.compute_face_descriptor(rgb, shape))))
+        return found
 
     def describe(self, frame: np.ndarray, box: Box) -> np.ndarray:
         """The descriptor of the face in `box` of a BGR frame, shape (128,)."""

@@ -78,17 +78,47 @@ def _flowing(found: Sequence[Found]) -> list[Figure]:
 
 
 def _recognised(found: Sequence[Found], no_adversary: str) -> list[Figure]:
-    question, name = Question.RECOGNISED, "masked faces that a face recogniser knows again"
+    """A recogniser as it is used, and one that is told where each face is."""
+    return [*_used(found, no_adversary), *_told(found, no_adversary)]
+
+
+def _used(found: Sequence[Found], no_adversary: str) -> list[Figure]:
+    question, name = Question.RECOGNISED, "masked faces that a face recogniser finds and knows"
+    used, again = sum(f.used for f in found), sum(f.masked_used for f in found)
+    if no_adversary or not used:
+        why = no_adversary or "it found and knew no face in the clear pictures"
+        return [not_tried(question, name, "0", "faces", why)]
+    note = f"of {used} that it found and knew in the clear, at its usual thresholds"
+    rows = [asked(question, name, again, "0", "faces", holds=again == 0, note=note)]
+    large = sum(f.large for f in found)
+    for where, seen in (
+        ("clear", sum(f.detected for f in found)),
+        ("masked", sum(f.masked_detected for f in found)),
+    ):
+        name = f"{where} faces that its own detector finds"
+        rows.append(reported(question, name, seen, "faces", f"of {large}"))
+    return rows
+
+
+def _told(found: Sequence[Found], no_adversary: str) -> list[Figure]:
+    question, name = Question.RECOGNISED, "masked faces that it knows again, told where they are"
     known, again = sum(f.known for f in found), sum(f.masked_known for f in found)
     others, chance = sum(f.others for f in found), sum(f.masked_others for f in found)
+    bare = sum(f.bare for f in found)
     if no_adversary or not known:
         why = no_adversary or "it knew no face in the clear pictures"
         return [not_tried(question, name, "0", "faces", why)]
-    note = f"of {known} that it knew in the clear"
+    note = f"of {known} that it tells from the others and from plain grey, in the clear"
     rows = [asked(question, name, again, "0", "faces", holds=again == 0, note=note)]
     alone = sum(f.masked_alone for f in found)
-    name = "masked faces that it knows again and takes for nobody else"
+    name = "masked faces that it knows again and takes for nobody else, told where they are"
     rows.append(reported(question, name, alone, "faces", note))
+    for what, matched in (
+        ("masked faces", sum(f.masked_bare for f in found)),
+        ("plain grey pictures", sum(f.grey_bare for f in found)),
+    ):
+        name = f"{what} that it takes for the person, without a control"
+        rows.append(reported(question, name, matched, "faces", f"of {bare}, told where each is"))
     if others:
         name = "masked faces that it takes for somebody else"
         rows.append(

@@ -60,6 +60,14 @@ class Found:
     missed: dict[int, int] = field(default_factory=lambda: dict.fromkeys(SIZES, 0))
     misses: list[np.ndarray] = field(default_factory=list)  # as they would have left, boxed
     left: np.ndarray | None = None  # a frame from the middle, as it would have left
+    large: int = 0  # faces of `MIN_FACE_PX` and more
+    detected: int = 0  # of those, that the recogniser's own detector finds in the clear
+    masked_detected: int = 0  # and in the masked frame
+    used: int = 0  # detected ones that it knows again, in the clear, from the sample before
+    masked_used: int = 0  # of those, that it finds and knows again in the masked frame
+    bare: int = 0  # told where each face is: those that it calls the same, in the clear
+    masked_bare: int = 0  # of those, where masked
+    grey_bare: int = 0  # of those, where the frame is plain grey: no face at all
     known: int = 0  # faces that the recogniser knows again in the next sample, and from all others
     masked_known: int = 0  # of those, taken for the same where that sample is masked
     masked_alone: int = 0  # of those, matched to no other person, as in the clear
@@ -135,12 +143,16 @@ def _play(
         shot = flowed[len(flowed) // 2]
         found.left = masked(shot.frame, screen.masks[shot.captured_ns])
     earlier: list[tuple[Box, np.ndarray]] = []
+    earlier_used: list[tuple[Box, np.ndarray]] = []
     for shot in flowed[:: max(1, len(flowed) // SAMPLES)]:
         boxes = reference.detect(shot.frame)
         mask = screen.masks[shot.captured_ns]
         _count(found, shot, boxes, mask)
         if recogniser is not None:
-            earlier = _attack(found, shot, boxes, mask, recogniser, earlier)
+            large = [box for box in boxes if box.height >= MIN_FACE_PX]
+            hidden = masked(shot.frame, mask) if large else shot.frame
+            earlier = _attack(found, shot, large, hidden, recogniser, earlier)
+            earlier_used = use(found, shot, large, hidden, recogniser, earlier_used)
     return found
 
 
@@ -173,14 +185,15 @@ def _count(found: Found, shot: Shot, boxes: Sequence[Box], mask: Mask) -> None:
 def _attack(
     found: Found,
     shot: Shot,
-    boxes: Sequence[Box],
-    mask: Mask,
+    large: Sequence[Box],
+    hidden: np.ndarray,
     recogniser: Recogniser,
     earlier: list[tuple[Box, np.ndarray]],
 ) -> list[tuple[Box, np.ndarray]]:
-    """Compare each face with the same one in the sample before, clear and masked."""
-    large = [box for box in boxes if box.height >= MIN_FACE_PX]
-    hidden = masked(shot.frame, mask) if large else shot.frame
+    """Compare each face with the same one in the sample before, clear and `hidden`.
+
+    The recogniser is told where each one is.
+    """
     now = [(box, recogniser.describe(shot.frame, box)) for box in large]
     for box, clear in now:
         still = recogniser.describe(hidden, box)
@@ -189,6 +202,10 @@ def _attack(
         found.others += len(strangers)
         found.masked_others += sum(same(known, still) for known in strangers)
         blank = recogniser.describe(np.full_like(shot.frame, _GREY), box)
+        if len(own) == 1 and same(own[0], clear):
+            found.bare += 1
+            found.masked_bare += same(own[0], still)
+            found.grey_bare += same(own[0], blank)
         told_apart = len(own) == 1 and not any(same(own[0], other) for other in (*strangers, blank))
         if told_apart and same(own[0], clear):
             found.known += 1
@@ -196,6 +213,30 @@ def _attack(
             found.masked_known += again
             found.masked_alone += again and not any(same(known, still) for known in strangers)
     return now
+
+
+def use(
+    found: Found,
+    shot: Shot,
+    large: Sequence[Box],
+    hidden: np.ndarray,
+    recogniser: Recogniser,
+    earlier: list[tuple[Box, np.ndarray]],
+) -> list[tuple[Box, np.ndarray]]:
+    """The same as the recogniser is used: its own detector has to find each face first."""
+    if not large:
+        return []
+    clear, left = recogniser.find(shot.frame), recogniser.find(hidden)
+    for box in large:
+        found.large += 1
+        seen, still = ([d for at, d in faces if _near(at, box)] for faces in (clear, left))
+        own = [known for before, known in earlier if _near(before, box)]
+        found.detected += bool(seen)
+        found.masked_detected += bool(still)
+        if any(same(one, other) for one in own for other in seen):
+            found.used += 1
+            found.masked_used += any(same(one, other) for one in own for other in still)
+    return clear
 
 
 def masked(frame: np.ndarray, mask: Mask) -> np.ndarray:
