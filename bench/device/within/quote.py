@@ -50,7 +50,7 @@ class Place:
 
     def quote(self) -> bytes:
         """Have the TPM quote the newest checkpoint."""
-        code, text = _told(
+        code, text = _output_of(
             "audit", "quote", str(self.audit), "--ak", _HANDLE, "--pcrs", "sha256:0,16"
         )
         expect(code == 0, f"a quote, got: {text}")
@@ -62,7 +62,7 @@ class Place:
         given.write_bytes(quote)
         words = ["--key", str(self.folder / "log.pub"), "--quote", str(given)]
         words += ["--ak", str(self.ak), "--pcrs", str(self.expected)]
-        return _told("audit", "verify", str(self.audit), *words)
+        return _output_of("audit", "verify", str(self.audit), *words)
 
 
 def node(state: Path) -> str:
@@ -128,7 +128,7 @@ def main() -> int:
     return checks.end()
 
 
-def _told(*words: str) -> tuple[int, str]:
+def _output_of(*words: str) -> tuple[int, str]:
     """Exit code and last line of a framegate command."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
