@@ -91,6 +91,8 @@ def _not_given(path: str, confinement: Confinement) -> bool:
 
 
 def _cure(path: str) -> str:
+    if _fault("read", Path(path), [], _NEVER_READ):
+        return "no matcher gets it"
     return (
         f'to allow it, write read = ["{path}"] under [matcher] of guard.toml, or start with '
         f"--matcher-read {path}"

@@ -10,7 +10,7 @@ import face_recognition
 import framegate_client
 
 camera = framegate_client.VideoCapture(0)  # was: cv2.VideoCapture(0)
-known, person, matches, compared = None, "", 0, 0
+known, person = None, ""
 while True:
     ok, frame = camera.read()
     if not ok:
@@ -23,7 +23,6 @@ while True:
             continue
         distance = float(face_recognition.face_distance([known], encoding)[0])
         same = distance < 0.6
+        print(f"face_recognition: {'a match' if same else 'no match'}, {distance:.2f}", flush=True)
         camera.compared(person)
         camera.result({"subject": person if same else None, "score": distance, "comparisons": 1})
-        compared, matches = compared + 1, matches + same
-print(f"face_recognition: {matches} of {compared} faces match", flush=True)

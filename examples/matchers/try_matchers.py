@@ -49,20 +49,25 @@ def main() -> int:
     """Commission one site, run each matcher behind a guard of its own; the worst exit code."""
     args = arguments()
     args.folder.mkdir(parents=True, exist_ok=True)
-    init = [args.framegate, "init", args.folder / "site", "--source", args.clip]
-    init += [*FACTS.split(), "--consent", args.consent]
-    init += [word for layer in args.without for word in ("--without", layer)]
-    code = subprocess.run(init).returncode
-    if code != 0:
-        return code
     codes, args.lacking = [], ""
     for kind in args.kinds or KINDS:
         print(f"== {kind}", flush=True)
         try:
-            codes.append(guard(args, kind, KINDS[kind](args)))
+            matcher = KINDS[kind](args)
+            if not codes and (code := commission(args, matcher)) != 0:
+                return code
+            codes.append(guard(args, kind, matcher))
         except NotHere as err:
             print(f"skipped: {err}", flush=True)
     return max(codes, default=0)
+
+
+def commission(args: argparse.Namespace, matcher: str) -> int:
+    """Make the one site, with the first matcher in its configuration; the exit code."""
+    init = [args.framegate, "init", args.folder / "site", "--source", args.clip]
+    init += [*FACTS.split(), "--consent", args.consent, "--matcher", matcher]
+    init += [word for layer in args.without for word in ("--without", layer)]
+    return subprocess.run(init).returncode
 
 
 def arguments() -> argparse.Namespace:
