@@ -61,7 +61,7 @@ def test_the_couriers_unit_exposes_little_and_the_guards_share_little_with_it(
     drop_in.mkdir()
     shutil.copy(DEPLOY / "courier.conf", drop_in)
 
-    assert exposure(courier) <= 1.9  # it has a network
+    assert exposure(courier) <= 1.3
     assert exposure(unit) <= 1.7
 
 

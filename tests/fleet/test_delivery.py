@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from edge.policy.signed.bundle import seal_bundle
 from edge.policy.signed.store import PolicyStore
 from edge.policy.signed.trust import sign
 from tests.fleet.offices import DAY_S, LOG, Fetcher, Office, served
+from tests.fuzz.mutate import bytes_of
 from tests.support.bundles import ANN, BOB, DAN, EVE, NOW_S, ROOT, make_bundle
 
 
@@ -439,6 +441,29 @@ def test_odd_tickets_are_none(change: dict[str, object]) -> None:
     good = Ticket(Audience(("d1",), ("doors",), 10), 3)
     assert Ticket.parse(json.loads(json.dumps(good.data()))) == good
     assert Ticket.parse({**good.data(), **change}) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["timestamp.json", "2.snapshot.json", "2.model.json", "1.targets.json", "1.policy.json"]
+)
+def test_damaged_metadata_is_refused_in_a_line_and_nothing_is_taken(
+    tmp_path: Path, office: Office, name: str
+) -> None:
+    release = office.hand_out("m", b"one")
+    path = office.folder / "metadata" / name
+    sound, draw = path.read_bytes(), random.Random(name)
+    refused = 0
+    for number in range(12):
+        path.write_bytes(bytes_of(draw, [sound]))
+        device = Fetcher(tmp_path / f"d{number}", office)
+        try:
+            assert device.round(office.folder).taken == (release,)  # what it says still holds
+        except Refused as err:
+            assert "\n" not in str(err)
+            assert device.holds() == {}
+            refused += 1
+
+    assert refused > 6
 
 
 def test_another_log_key_is_refused(office: Office, device: Fetcher) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 from bench.fleet.seeded import Tree, state_of
 from edge.audit.note import Signer, sign_note
+from edge.audit.paths import root_of
+from edge.audit.proofs.fork import contradiction
 from edge.cameras.layout import Layout
 from edge.clock import MS, S
 from edge.commissioning.records import parse_device, parse_session
@@ -22,6 +24,8 @@ from edge.consent.inbox import LOOK_NS, ConsentInbox
 from edge.consent.tokens import read_authorisation, read_receipt
 from edge.errors import GuardError, PolicyError, RecordError
 from edge.evidence import telemetry
+from edge.fleet.delivery.release import Audience, Release, Ticket, log_entry, logged
+from edge.fleet.delivery.release import Kind as ReleaseKind
 from edge.fleet.state.fleet import Fleet, devices_of
 from edge.fleet.state.message import link_topic, state_topic, written
 from edge.frames import lifecycle, messages
@@ -41,6 +45,7 @@ from firmware_bridge.framing import frame
 from firmware_bridge.packets import Keys, Kind, Packet, seal
 from firmware_bridge.session import Session
 from firmware_bridge.strangers import speaks
+from tests.fleet.histories import forked, honest
 from tests.fuzz.mutate import bytes_of, json_of, toml_of
 from tests.support.boards import KEYS
 from tests.support.guards import DEVICE, SESSION
@@ -130,6 +135,8 @@ def channels(folder: Path) -> list[Channel]:
         _bundle(),
         _page(),
         _fleet_state(),
+        _witness_head(),
+        _release(),
     )
     return list(made)
 
@@ -412,6 +419,43 @@ def _fleet_state() -> Channel:
     fleet = Fleet(devices_of([key.verifier]))
     fleet.take(state_topic("fg-1"), sound)
     return Channel("fleet state", "a broker, a device", lambda: fleet.stated == 1, feed)
+
+
+def _witness_head() -> Channel:
+    """What a witness shows as the head of a log: it must not prove a fork that there is not."""
+    key = Signer.generate("fg-1/log")
+    tree, fork = honest(key, 20), forked(key, 20, 3)
+
+    def proven(note: bytes) -> str:
+        return contradiction(
+            note,
+            20,
+            tree.root(20),
+            lambda low, high: root_of(tree.leaves[low:high]),
+            key.verifier,
+        )
+
+    def feed(draw: random.Random) -> None:
+        assert not proven(bytes_of(draw, [tree.note(20), tree.note(7)]))
+
+    return Channel("witness head", "a witness", lambda: bool(proven(fork.note(20))), feed)
+
+
+def _release() -> Channel:
+    """What a repository says of a release beside its digest, and a line of its log."""
+    sound = Ticket(Audience(("d1",), ("doors",), 10), 3)
+    entry = log_entry(Release(ReleaseKind.MODEL, "m", 2), _DIGEST, 5)
+
+    def feed(draw: random.Random) -> None:
+        with contextlib.suppress(ValueError, RecursionError):  # no JSON: refused by who reads it
+            found = Ticket.parse(json.loads(json_of(draw, [sound.data()])))
+            assert found is None or 0 <= found.audience.share <= 100
+        logged(bytes_of(draw, [entry]))
+
+    def good() -> bool:
+        return logged(entry) is not None and Ticket.parse(sound.data()) == sound
+
+    return Channel("release", "a repository", good, feed)
 
 
 def _page() -> Channel:

@@ -191,5 +191,5 @@ def logged(entry: bytes) -> Release | None:
     try:
         found = json.loads(entry)
         return Release.parse(f"{found['kind']}/{found['name']}/{found['serial']}")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
