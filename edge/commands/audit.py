@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._audit import _month, _prune, _quote
-from edge.errors import AuditError, UsageError
+from edge.errors import AuditError, GuardError, UsageError
 from edge.files import MODEL_BYTES, read_named, write_whole
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _reading(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse
     def handle(args: argparse.Namespace) -> int:
         try:
             return handler(args)
-        except BrokenPipeError:
+        except (BrokenPipeError, GuardError):  # a token that fails is both kinds of error
             raise
         except OSError as err:
             raise UsageError(f"cannot read {err.filename}: {err.strerror}") from err

@@ -2,8 +2,8 @@
 
 Ed25519 alone (CKM_EDDSA), for that is what signed notes and records are signed with. The
 package `python-pkcs11` is needed only where a key file names a token (`framegate[pkcs11]`).
-A token that fails while the guard runs raises `OSError`, like storage that fails: the log
-then permits nothing until the token signs again.
+A token that fails later raises `TokenError`, which is an `OSError` like that of storage that fails:
+the log then permits nothing until the token signs again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.audit.note import NoteError, Signer, Verifier
 from edge.commissioning.token_uri import TokenUri
-from edge.errors import UsageError
+from edge.errors import GuardError, UsageError
 from edge.files import read_secret
 
 _ED25519 = bytes.fromhex("06032b6570")  # DER of the curve's object identifier (RFC 8410)
 _OCTETS = b"\x04\x20"  # DER header of 32 bytes, which some tokens put before the point
 _PIN_BYTES = 256
+
+
+class TokenError(OSError, GuardError):
+    """The token did not sign: to the log like a disk that fails, to a command bad input."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.EIO, why)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class TokenKey:
@@ -47,11 +57,11 @@ class TokenKey:
         """The 64-byte signature, checked against the public key; one second try, after a new login.
 
         Raises:
-            OSError: the token did not sign.
+            TokenError: the token did not sign.
         """
         try:
             return self._signed(data)
-        except OSError:
+        except TokenError:
             self._key = None
         return self._signed(data)
 
@@ -64,9 +74,9 @@ class TokenKey:
             signature = bytes(self._key.sign(data, mechanism=Mechanism.EDDSA))
             self.public_key().verify(signature, data)
         except (PKCS11Error, UsageError) as err:
-            raise OSError(errno.EIO, f"token {self.uri.token} did not sign: {_why(err)}") from err
+            raise TokenError(f"token {self.uri.token} did not sign: {_why(err)}") from err
         except InvalidSignature as err:
-            raise OSError(errno.EIO, f"token {self.uri.token} gave a wrong signature") from err
+            raise TokenError(f"token {self.uri.token} gave a wrong signature") from err
         return signature
 
     def _open(self) -> None:

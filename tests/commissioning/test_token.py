@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from edge.audit.note import NoteError
 from edge.audit.proofs.verify import verify_log
 from edge.cli import main
 from edge.commissioning.keys import KeyStore, RecordKind
-from edge.commissioning.token import TokenKey
+from edge.commissioning.token import TokenError, TokenKey
 from edge.commissioning.token_uri import TokenUri
 from edge.errors import AuditError, SignatureError, UsageError
 from tests.support.audit_helpers import permit, start
@@ -74,7 +73,7 @@ def test_while_the_token_is_away_no_permit_is_recorded_and_then_it_goes_on(
     store: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(key: TokenKey, data: bytes) -> bytes:
-        raise OSError(errno.EIO, "token till did not sign: away")
+        raise TokenError("token till did not sign: away")
 
     log = AuditLog.create_or_open(tmp_path / "audit", store.log_key())
     log.append(start(), durable=True)
@@ -153,3 +152,27 @@ def test_the_command_makes_a_key_in_a_token_and_says_so(
     assert again == 2
     assert "has a till/log already" in capsys.readouterr().err
     assert not (tmp_path / "b/log.key").exists()
+
+
+def test_a_command_says_in_one_line_that_the_token_did_not_sign(
+    store: KeyStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = tmp_path / "session.toml"
+    record.write_text('operation = "detect"\ngallery = "none"\nconsent = "none"\n')
+    kind = ["--kind", "session", "--keys", str(store.directory)]
+    signing = ["keys", "sign", str(record), *kind]
+
+    def away(key: TokenKey, data: bytes) -> bytes:
+        raise TokenError("token till did not sign: away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenKey, "_signed", away)
+        assert main(signing) == 2
+
+    assert capsys.readouterr().err == "framegate: token till did not sign: away\n"
+    assert not record.with_name("session.toml.sig").exists()
+    assert main(signing) == 0
+    assert main(["keys", "verify", str(record), *kind]) == 0
