@@ -152,10 +152,10 @@ def test_a_file_of_the_command_that_the_matchers_user_may_not_read_is_told(site:
 def test_what_no_matcher_may_read_comes_without_a_cure_that_would_be_refused() -> None:
     line = 'Permission denied, filesystem path: "/sys/bus"'
 
-    told = refused(line, Confinement())
+    found = refused(line, Confinement())
     (named,) = withheld(("/usr/bin/python3", "-c", "pass", "/proc/self"), Confinement())
 
-    assert told == "/sys/bus is there, and the sandbox withholds it; no matcher gets it"
+    assert found == "/sys/bus is there, and the sandbox withholds it; no matcher gets it"
     assert named.endswith("does not let it read; no matcher gets it")
 
 

@@ -79,7 +79,7 @@ def _flowing(found: Sequence[Found]) -> list[Figure]:
 
 def _recognised(found: Sequence[Found], no_adversary: str) -> list[Figure]:
     """A recogniser as it is used, and one that is told where each face is."""
-    return [*_used(found, no_adversary), *_told(found, no_adversary)]
+    return [*_used(found, no_adversary), *_with_places(found, no_adversary)]
 
 
 def _used(found: Sequence[Found], no_adversary: str) -> list[Figure]:
@@ -100,7 +100,7 @@ def _used(found: Sequence[Found], no_adversary: str) -> list[Figure]:
     return rows
 
 
-def _told(found: Sequence[Found], no_adversary: str) -> list[Figure]:
+def _with_places(found: Sequence[Found], no_adversary: str) -> list[Figure]:
     question, name = Question.RECOGNISED, "masked faces that it knows again, told where they are"
     known, again = sum(f.known for f in found), sum(f.masked_known for f in found)
     others, chance = sum(f.others for f in found), sum(f.masked_others for f in found)
