@@ -44,6 +44,7 @@ gallery = "self_only"
 consent = "valid"
 active_involvement = true
 """
+NOTIFY = "notify"  # the name of the socket of a service manager
 _DAEMON = """
 import sys
 from edge import ipc
@@ -113,7 +114,8 @@ def commission(folder: Path, url: str, port: int, matcher_mib: int = 0) -> KeySt
 def start_daemon(folder: Path) -> subprocess.Popen[bytes]:
     """`framegate daemon` of that folder; its temporary files stay within it.
 
-    It ends when the process that started it ends, for any reason.
+    It ends when the process that started it ends, for any reason. It tells the socket
+    `NOTIFY` of the folder that it is ready, if somebody listens there.
     """
     temporary = folder / "tmp"
     temporary.mkdir()
@@ -124,5 +126,9 @@ def start_daemon(folder: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "TMPDIR": str(temporary)},
+            env={
+                **os.environ,
+                "TMPDIR": str(temporary),
+                "NOTIFY_SOCKET": str(folder / NOTIFY),
+            },
         )

@@ -1,8 +1,11 @@
 """What a process costs is what it did: memory taken, work done, sleeps, bytes written."""
 
+import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,8 +13,10 @@ from bench import profiles
 from bench.footprint import proc
 from bench.footprint.proc import Cost, Reading
 from bench.footprint.run import BLOCKED, FLOWING, IDLE, Measured, figures, table
+from bench.footprint.run import _begun as begun
 from bench.footprint.small import Flow
 from bench.footprint.small import figures as small_figures
+from edge.daemon.notify import Notifier
 
 WORKER = """
 import os, sys, time
@@ -128,4 +133,22 @@ def test_the_table_has_each_process_and_the_targets_are_of_the_whole():
     assert (memory.value, memory.target, memory.holds) == (90, "<= 150", True)
     assert rows["frames flowing: gate, proportional memory"].target == ""
     assert rows["frames flowing: power, whole machine"].note
+    assert rows["start to a ready service"].target == "<= 3"
     assert any(line.split()[:2] == ["all", "90.0"] for line in table(found))
+
+
+def test_a_service_is_ready_when_it_says_so_and_not_when_it_only_lives(tmp_path):
+    found, began = Measured(), time.monotonic() - 2
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.setblocking(False)
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    decided = SimpleNamespace(status={"evidence": {"view": 1}})
+
+    notifier.tell("WATCHDOG=1")
+    assert not begun(found, decided, manager, began)
+    assert found.ready_s == 0.0 and found.decision_s >= 2
+    notifier.tell("READY=1")
+    assert begun(found, decided, manager, began)
+    assert found.ready_s >= found.decision_s
+    manager.close()
