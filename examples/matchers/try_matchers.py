@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, help="where the environment is kept for next time")
     parser.add_argument("--consent", default="valid", help="none: the policy forbids every frame")
     parser.add_argument(
-        "--without", action="append", default=[], help="as for `framegate init`, such as own_user"
+        "--without", action="append", default=[], help="as for `framegate init`, such as own_uid"
     )
     args = parser.parse_intermixed_args()
     if strange := [kind for kind in args.kinds if kind not in KINDS]:
