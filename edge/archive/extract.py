@@ -10,11 +10,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from edge.archive.coded import coded
 from edge.archive.tape import Tape
 from edge.cameras.opencv import FileCamera, Shot
 from edge.errors import RecordError
+from edge.evidence.liveness import Liveness
 from edge.evidence.vision import FaceFinder, Observer, SceneFinder, Sighting
 from edge.frames.sentinel import Sentinel
+from edge.reasons import Reason
 from edge.replay.engine import START_NS, evidence_due
 from edge.view import signs
 from edge.view.body_watch import BodyFinder
@@ -60,6 +63,7 @@ def extract(
         digests=np.array([look.digest for look in seen.looks], np.uint32),
         malformed=np.array([look.malformed for look in seen.looks], np.bool_),
         wrong=np.array(seen.wrong, np.uint8),
+        liveness=coded(seen.liveness),
         sightings=tuple(seen.sightings),
         last=last,
     )
@@ -70,10 +74,11 @@ class _Frames:
 
     def __init__(self, fingerprint: Fingerprint | None, observer: Observer) -> None:
         self._fingerprint, self._observer = fingerprint, observer
-        self._sentinel = Sentinel(fingerprint)
+        self._sentinel, self._live = Sentinel(fingerprint), Liveness()
         self.captured_ns: list[int] = []
         self.looks: list[Look] = []
         self.wrong: list[np.ndarray] = []
+        self.liveness: list[tuple[Reason, ...]] = []
         self.sightings: list[Sighting] = []
 
     def all(self, shots: Iterable[Shot]) -> Sighting:
@@ -93,6 +98,7 @@ class _Frames:
         self.wrong.append(wrong_signs(self._fingerprint, shot.frame, look))
         before = self.sightings[-1].captured_ns if self.sightings else None
         at_ns = START_NS + shot.captured_ns
+        self.liveness.append(self._live.see(look, at_ns))
         if not look.malformed and evidence_due(before, at_ns):
             self.sightings.append(self._observer.see(shot.frame, at_ns))
 

@@ -7,11 +7,14 @@ it there or writes the same bytes; a killed worker or a full disk leaves nothing
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import rfc8785
 
+from edge.archive import boards
 from edge.archive.manifest import Recording
 from edge.archive.tape import FORMAT
 from edge.audit.schema import Release
@@ -32,33 +35,42 @@ def tape_key(recording: Recording, device: Device, session: Session) -> str:
     Raises:
         RecordError: the view that the record names cannot be read.
     """
-    known = {a.name: a.sha256 for wheel in WHEELS for a in wheel.assets}
-    models = {name: known[name] for name in (_FACES, BODY, BODY_WIDE)}
     return _digest(
         {
             "format": FORMAT,
             "clip": recording.sha256,
             "view": hashlib.sha256(view_bytes(device)).hexdigest(),
             "masked": session.operation.masked,
-            "models": {**models, "scene": shipped_sha256()},
+            "models": _models(),
+        }
+    )
+
+
+def board_key(telemetry: Sequence[str], device: Device) -> str:
+    """The name of a board's tape: 64 hex digits over all that decides what its samples say."""
+    return _digest(
+        {
+            "format": boards.FORMAT,
+            "rules": boards.rules(),
+            "telemetry": list(telemetry),
+            "dock": device.dock_id,
         }
     )
 
 
 def decisions_key(
-    tape: str, policy: bytes, recording: Recording, device: Device, release: Release
+    tape: str, policy: bytes, inputs: Sequence[str], device: Device, release: Release
 ) -> str:
     """The name of the decisions on a tape: 64 hex digits over all that decides them.
 
-    Raises:
-        UsageError: a file that the manifest names cannot be read.
+    Args:
+        inputs: digests of the device record, the session and each file of telemetry.
     """
-    files = (recording.device, recording.session, *recording.telemetry)
     return _digest(
         {
             "tape": tape,
             "policy": policy.hex(),
-            "inputs": [hashlib.sha256(_input(path)).hexdigest() for path in files],
+            "inputs": list(inputs),
             "dwell_s": device.dwell_s,
             "release": release.value,
         }
@@ -91,6 +103,10 @@ class Store:
     def tape(self, key: str) -> Path:
         """Where the tape of this key is."""
         return self.folder / "tapes" / key[:2] / f"{key}.tape"
+
+    def board(self, key: str) -> Path:
+        """Where the board's tape of this key is."""
+        return self.folder / "boards" / key[:2] / f"{key}.board"
 
     def decisions(self, key: str) -> Path:
         """Where the decisions of this key are."""
@@ -125,17 +141,32 @@ class Store:
                 )
             return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
+            try:
+                write_whole(path, data)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, data)
         except OSError as err:
             raise UsageError(f"cannot write {path}: {err.strerror or err}") from err
 
 
-def _input(path: Path) -> bytes:
+def read_input(path: Path) -> bytes:
+    """A file that the manifest names.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         return read_named(path, _MOST_BYTES)
     except OSError as err:
         raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
+
+
+@cache
+def _models() -> dict[str, str]:
+    known = {a.name: a.sha256 for wheel in WHEELS for a in wheel.assets}
+    models = {name: known[name] for name in (_FACES, BODY, BODY_WIDE)}
+    return {**models, "scene": shipped_sha256()}
 
 
 def _digest(of: dict[str, Any]) -> str:

@@ -3,22 +3,22 @@
 An archive keeps tapes, so that what another policy, record or session would have
 decided is found without video and without models. A tape holds for each frame what the
 sentinel found, with the wrong signs counted block by block (the judge says over which
-blocks they count), and a `Sighting` for each evidence frame. It is a compressed NumPy
-archive, read without pickles; equal tapes have equal bytes.
+blocks they count), and a `Sighting` for each evidence frame. `edge.archive.columns` says how it is
+stored; equal tapes have equal bytes.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.archive.coded import Coded
+from edge.archive.columns import Kind, pack, unpack
 from edge.decision.engine import Engine, Examined
 from edge.errors import RecordError
 from edge.evidence.vision import Sighting
@@ -29,9 +29,19 @@ from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import MALFORMED, Look
 
-FORMAT = 2
+FORMAT = 3
+_AHEAD = 8  # frames whose signs are counted at once: until about the next evidence frame
 
-_NO_TAPE = (ValueError, LookupError, TypeError, OSError, EOFError, zipfile.BadZipFile)
+_NO_TAPE = (ValueError, LookupError, TypeError)
+_COLUMNS = {
+    "view": Kind("<u1"),
+    "captured_ns": Kind("<i8"),
+    "looks": Kind("<f8", 4),
+    "digests": Kind("<u4"),
+    "malformed": Kind("?"),
+    "wrong": Kind("<u1", signs.BLOCKS),
+    "liveness": Kind("<u2"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Tape:
     digests: NDArray[np.uint32]  # of the thumbnails
     malformed: NDArray[np.bool_]
     wrong: NDArray[np.uint8]  # (frames, 48): enrolled signs that do not agree, by block
+    liveness: Coded[tuple[Reason, ...]]  # what each frame holds against a live camera
     sightings: tuple[Sighting, ...]
     last: Sighting | None  # of the last frame, looked at once more
 
@@ -59,22 +70,22 @@ class Tape:
             "size": self.size,
             "not_judged": self.not_judged,
             "recording": self.recording,
+            "liveness": [_as_json(one) for one in self.liveness.table],
             "sightings": [_plain(one) for one in self.sightings],
             "last": None if self.last is None else _plain(self.last),
         }
-        text = json.dumps(facts, separators=(",", ":")).encode()
-        out = io.BytesIO()
-        np.savez_compressed(
-            out,
-            facts=np.frombuffer(text, np.uint8),
-            view=np.frombuffer(self.view, np.uint8),
-            captured_ns=self.captured_ns,
-            looks=self.looks,
-            digests=self.digests,
-            malformed=self.malformed,
-            wrong=self.wrong,
+        return pack(
+            facts,
+            {
+                "view": np.frombuffer(self.view, np.uint8),
+                "captured_ns": self.captured_ns,
+                "looks": self.looks,
+                "digests": self.digests,
+                "malformed": self.malformed,
+                "wrong": self.wrong,
+                "liveness": self.liveness.rows,
+            },
         )
-        return out.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Tape:
@@ -84,37 +95,31 @@ class Tape:
             RecordError: it is none of this format; `name` says which file.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as columns:
-                facts = json.loads(columns["facts"].tobytes())
-                if facts["format"] != FORMAT:
-                    raise ValueError(f"expected format {FORMAT}, got {facts['format']!r}")
-                last = facts["last"]
-                tape = cls(
-                    masked=bool(facts["masked"]),
-                    size=(int(facts["size"][0]), int(facts["size"][1])),
-                    view=columns["view"].tobytes(),
-                    not_judged=int(facts["not_judged"]),
-                    recording=str(facts["recording"]),
-                    captured_ns=_column(columns, "captured_ns", np.int64),
-                    looks=_column(columns, "looks", np.float64, 4),
-                    digests=_column(columns, "digests", np.uint32),
-                    malformed=_column(columns, "malformed", np.bool_),
-                    wrong=_column(columns, "wrong", np.uint8, signs.BLOCKS),
-                    sightings=tuple(_sighting(one) for one in facts["sightings"]),
-                    last=None if last is None else _sighting(last),
-                )
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            IndexError,
-            OSError,
-            EOFError,
-            zipfile.BadZipFile,
-        ) as err:
+            facts, columns = unpack(data, _COLUMNS)
+            if facts["format"] != FORMAT:
+                raise ValueError(f"expected format {FORMAT}, got {facts['format']!r}")
+            last = facts["last"]
+            tape = cls(
+                masked=bool(facts["masked"]),
+                size=(int(facts["size"][0]), int(facts["size"][1])),
+                view=columns["view"].tobytes(),
+                not_judged=int(facts["not_judged"]),
+                recording=str(facts["recording"]),
+                captured_ns=columns["captured_ns"],
+                looks=columns["looks"],
+                digests=columns["digests"],
+                malformed=columns["malformed"],
+                wrong=columns["wrong"],
+                liveness=Coded(
+                    tuple(_reasons(one) for one in facts["liveness"]), columns["liveness"]
+                ),
+                sightings=tuple(_sighting(one) for one in facts["sightings"]),
+                last=None if last is None else _sighting(last),
+            )
+        except _NO_TAPE as err:
             raise RecordError(f"{name}: expected an evidence tape: {err}") from err
-        lengths = {len(tape.captured_ns), len(tape.looks), len(tape.digests)}
-        if lengths != {len(tape.wrong)} or lengths != {len(tape.malformed)}:
+        columns_of = (tape.captured_ns, tape.looks, tape.digests, tape.malformed, tape.wrong)
+        if {len(one) for one in columns_of} != {len(tape.liveness.rows)}:
             raise RecordError(f"{name}: expected an evidence tape: its columns differ in length")
         return tape
 
@@ -146,10 +151,13 @@ class TapeExaminer:
     def __init__(self, tape: Tape, fingerprint: Fingerprint | None) -> None:
         """`fingerprint` is the tape's view."""
         self._looks = tape.looks.tolist()
-        self._digests, self._malformed = tape.digests.tolist(), tape.malformed.tolist()
+        self._digests, self.malformed = tape.digests.tolist(), tape.malformed.tolist()
+        self.repeats = (~tape.malformed & (tape.looks[:, 3] == 0.0)).tolist()  # same pixels again
         self._wrong = tape.wrong
         self._counts = None if fingerprint is None else fingerprint.counts
-        self._over: dict[int, tuple[int, NDArray[np.intp]]] = {}  # pairs and wrong, by the blocks
+        self._over: dict[int, tuple[int, NDArray[np.intp]]] = {}  # pairs and blocks, by their bits
+        self._next: tuple[int, int, int, list[int]] = (0, 0, 0, [])  # see `_score`
+        self.liveness = tape.liveness.values()
         self._seen = {one.captured_ns: one for one in tape.sightings}
         self._last = tape.last
         self._now = MALFORMED
@@ -160,10 +168,10 @@ class TapeExaminer:
 
     def look(self, picture: TapeFrame, seen_blocks: int) -> Look:
         number = picture.number
-        if self._malformed[number]:
+        if self.malformed[number]:
             self._now = MALFORMED
         else:
-            score = self._score(number, seen_blocks)
+            score = self.score(number, seen_blocks)
             mean, std, sharpness, change = self._looks[number]
             digest = self._digests[number]
             self._now = Look(score, mean, std, sharpness, change, digest, False)
@@ -172,21 +180,32 @@ class TapeExaminer:
     def examine(
         self, engine: Engine, picture: TapeFrame, captured_ns: int, *, final: bool
     ) -> Examined:
+        return engine.hear(self.sighting(captured_ns, final=final))
+
+    def sighting(self, captured_ns: int, *, final: bool) -> Sighting:
+        """What was seen in the evidence frame of this time, or in the last frame."""
         seen = self._last if final else self._seen[captured_ns]
         assert seen is not None and seen.captured_ns == captured_ns  # both go by the same rule
-        return engine.hear(seen)
+        return seen
 
-    def _score(self, number: int, seen_blocks: int) -> float:
+    def score(self, number: int, seen_blocks: int) -> float:
         """The share of agreeing signs over these blocks, as `Sentinel` finds it."""
         if self._counts is None:
             return 0.0
-        found = self._over.get(seen_blocks)
-        if found is None:
-            blocks = signs.as_blocks(seen_blocks)
-            wrong = self._wrong[:, blocks].sum(axis=1, dtype=np.intp)
-            found = self._over[seen_blocks] = int(self._counts[blocks].sum()), wrong
-        pairs, wrong = found
-        return 0.0 if pairs < MIN_PAIRS else 1.0 - 255.0 * int(wrong[number]) / (255.0 * pairs)
+        over, pairs, first, wrong = self._next
+        if over != seen_blocks or not 0 <= number - first < len(wrong):
+            found = self._over.get(seen_blocks)
+            if found is None:
+                places = np.flatnonzero(signs.as_blocks(seen_blocks))
+                found = self._over[seen_blocks] = int(self._counts[places].sum()), places
+            pairs, places = found
+            rows = self._wrong[number : number + _AHEAD].take(places, axis=1)
+            wrong = rows.sum(axis=1, dtype=np.intp).tolist()
+            first = number
+            self._next = seen_blocks, pairs, first, wrong
+        if pairs < MIN_PAIRS:
+            return 0.0
+        return 1.0 - 255.0 * wrong[number - first] / (255.0 * pairs)
 
 
 def _plain(seen: Sighting) -> list[Any]:
@@ -226,12 +245,9 @@ def _sighting(found: list[Any]) -> Sighting:
 
 
 def _reasons(codes: list[str]) -> tuple[Reason, ...]:
+    return _known(tuple(codes))
+
+
+@cache
+def _known(codes: tuple[str, ...]) -> tuple[Reason, ...]:
     return tuple(Reason[code] for code in codes)
-
-
-def _column(columns: Mapping[str, Any], name: str, dtype: type, wide: int = 0) -> NDArray[Any]:
-    column: NDArray[Any] = columns[name]
-    shape = (len(column), wide) if wide else (len(column),)
-    if column.dtype != np.dtype(dtype) or column.shape != shape:
-        raise ValueError(f"column {name} is {column.dtype} {column.shape}")
-    return column

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
+from edge.archive.boards import BoardTape, judged
 from edge.archive.extract import extract
 from edge.archive.judge import judge
 from edge.archive.manifest import Recording
-from edge.archive.store import Store, decisions_key, tape_key, view_bytes
+from edge.archive.store import Store, board_key, decisions_key, read_input, tape_key, view_bytes
 from edge.archive.tape import Tape
 from edge.audit.schema import Release
 from edge.cameras.identity import CameraIdentity
 from edge.cameras.opencv import FileCamera
-from edge.commissioning.records import load_device, load_session
+from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.errors import GuardError, RecordError
 from edge.evidence import telemetry
 from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.scene import SceneModel
 from edge.models.pull import asset
 from edge.policy.engine import Policy
+from edge.policy.outcome import Decision
 from edge.policy.signed.files import policy_in
-from edge.report.record import FrameDecision, decision_line, read_decisions
+from edge.report.record import FrameDecision, decision_lines, read_decisions
 from edge.view.bodies import Bodies
 from edge.view.fingerprint import Fingerprint
+
+_WRITERS = 8  # results on their way to the disk at a time: it takes longer than judging one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,53 @@ class Failed:
     why: str
 
 
-def work(task: Extract | Judge) -> Done | Failed:
-    """Do one task; what is wrong with its inputs is an answer, not an exception."""
+Task = Extract | Judge
+
+
+def work(tasks: Sequence[Task]) -> list[Done | Failed]:
+    """Do some tasks; what is wrong with their inputs is an answer, not an exception.
+
+    While one is done, the results of those before it go to the disk.
+    """
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        return [finish() for finish in [_begun(task, writers) for task in tasks]]
+
+
+def _begun(task: Task, writers: ThreadPoolExecutor) -> Callable[[], Done | Failed]:
+    """Do a task but for writing its result; what is returned waits for that."""
+    store, result = _Later(task.store, writers), Done(task.store)
     try:
-        return _extract(task) if isinstance(task, Extract) else _judge(task)
+        result = _extract(task, store) if isinstance(task, Extract) else _judge(task, store)
     except GuardError as err:
-        return Failed(str(err))
+        store.failures.append(err)
+
+    def finish() -> Done | Failed:
+        failed = store.wait()
+        return result if failed is None else Failed(str(failed))
+
+    return finish
+
+
+class _Later(Store):
+    """A store that is written while other work goes on."""
+
+    def __init__(self, folder: Path, writers: ThreadPoolExecutor) -> None:
+        super().__init__(folder)
+        self._writers = writers
+        self._writing: list[Future[None]] = []
+        self.failures: list[GuardError] = []
+
+    def keep(self, path: Path, data: bytes) -> None:
+        self._writing.append(self._writers.submit(super().keep, path, data))
+
+    def wait(self) -> GuardError | None:
+        """Wait until all is written; returns the first thing that was wrong."""
+        for writing in self._writing:
+            try:
+                writing.result()
+            except GuardError as err:
+                self.failures.append(err)
+        return self.failures[0] if self.failures else None
 
 
 def decisions_of(task: Judge) -> list[FrameDecision]:
@@ -78,18 +126,18 @@ def decisions_of(task: Judge) -> list[FrameDecision]:
     Raises:
         GuardError: they are not there, or are none.
     """
-    return read_decisions(_places(task)[1])
+    return read_decisions(_Inputs.of(task.recording).decisions(task))
 
 
-def _extract(task: Extract) -> Done:
-    recording, store = task.recording, Store(task.store)
-    device, session = load_device(recording.device), load_session(recording.session)
-    place = store.tape(tape_key(recording, device, session))
+def _extract(task: Extract, store: Store) -> Done:
+    recording, given = task.recording, _Inputs.of(task.recording)
+    given.board(store)
+    place = store.tape(given.tape_key)
     there = store.read(place)
     if there is not None:
         tape = Tape.from_bytes(there, str(place))
         return Done(place, len(tape.captured_ns), bytes=len(there), fresh=False)
-    view = view_bytes(device)
+    view = view_bytes(given.device)
     camera = FileCamera(recording.clip)
     try:
         if camera.identity.sha256 != recording.sha256:
@@ -97,11 +145,12 @@ def _extract(task: Extract) -> Done:
                 f"{recording.clip} is another recording than the manifest means: expected "
                 f"SHA-256 {recording.sha256[:16]}..., got {camera.identity.sha256[:16]}..."
             )
+        masked = given.session.operation.masked
         tape = extract(
             camera,
             Fingerprint.from_bytes(view) if view else None,
-            _faces(session.operation.masked),
-            masked=session.operation.masked,
+            _faces(masked),
+            masked=masked,
             scene=_scene(),
             bodies=_bodies(),
         )
@@ -112,13 +161,13 @@ def _extract(task: Extract) -> Done:
     return Done(place, len(tape.captured_ns), bytes=len(data), note=tape.recording)
 
 
-def _judge(task: Judge) -> Done:
-    recording, store = task.recording, Store(task.store)
-    tape_at, place = _places(task)
+def _judge(task: Judge, store: Store) -> Done:
+    recording, given = task.recording, _Inputs.of(task.recording)
+    place = given.decisions(task)
     if store.read(place) is not None:
         decisions = read_decisions(place)
-        passed = sum(not one.reasons for one in decisions)
-        return Done(place, len(decisions), passed, fresh=False)
+        return Done(place, len(decisions), _passed(decisions), fresh=False)
+    tape_at = store.tape(given.tape_key)
     data = store.read(tape_at)
     if data is None:
         raise RecordError(
@@ -126,35 +175,94 @@ def _judge(task: Judge) -> Done:
             "framegate archive extract first"
         )
     tape = Tape.from_bytes(data, str(tape_at))
-    outcome = judge(
+    decisions = judge(
         tape,
-        load_device(recording.device),
-        load_session(recording.session),
+        given.device,
+        given.session,
         _policy(task.pack),
-        telemetry.load(recording.telemetry),
+        given.board(store).moments(),
         camera=CameraIdentity("virtual", sha256=recording.sha256).digest,
         release=task.release,
     )
-    text = "".join(decision_line(d) + "\n" for d in outcome.decisions)
+    text = decision_lines(decisions)
     store.keep(place, text.encode())
-    passed = sum(not one.reasons for one in outcome.decisions)
-    return Done(place, len(outcome.decisions), passed, len(text), note=tape.recording)
+    return Done(place, len(decisions), _passed(decisions), len(text), note=tape.recording)
 
 
-def _places(task: Judge) -> tuple[Path, Path]:
-    """Where the tape is, and where the decisions are."""
-    recording, store = task.recording, Store(task.store)
-    device, session = load_device(recording.device), load_session(recording.session)
-    tape = tape_key(recording, device, session)
-    policy = _policy(task.pack).digest
-    return store.tape(tape), store.decisions(
-        decisions_key(tape, policy, recording, device, task.release)
-    )
+def _passed(decisions: list[FrameDecision]) -> int:
+    return sum(not one.reasons for one in decisions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a recording is judged by, read once."""
+
+    recording: Recording
+    device: Device
+    session: Session
+    digests: tuple[str, ...]  # of the device record, the session and each file of telemetry
+    tape_key: str
+
+    @classmethod
+    def of(cls, recording: Recording) -> _Inputs:
+        """Raises GuardError: a record cannot be read."""
+        device_at, session_at = recording.device, recording.session
+        files = (device_at, session_at, *recording.telemetry)
+        data = [read_input(path) for path in files]
+        device, session = _device(data[0], device_at), _session(data[1], session_at)
+        digests = tuple(hashlib.sha256(one).hexdigest() for one in data)
+        return cls(recording, device, session, digests, tape_key(recording, device, session))
+
+    def decisions(self, task: Judge) -> Path:
+        """Where the decisions of a task are."""
+        policy = _policy(task.pack).digest
+        key = decisions_key(self.tape_key, policy, self.digests, self.device, task.release)
+        return Store(task.store).decisions(key)
+
+    def board(self, store: Store) -> BoardTape:
+        """What the board's samples say: from the store, or from the telemetry, and kept.
+
+        Raises:
+            RecordError: the telemetry is none.
+        """
+        place = store.board(board_key(self.digests[2:], self.device))
+        data = store.read(place)
+        if data is not None:
+            return BoardTape.from_bytes(data, str(place))
+        samples = telemetry.load(self.recording.telemetry)
+        board = judged(samples, self.device.dock_id)
+        store.keep(place, board.to_bytes())
+        return board
+
+
+class _Remembered:
+    """A policy that is asked the same once: many recordings have the same facts."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self.digest = policy, policy.digest
+        self._answers: dict[tuple[tuple[str, object], ...], Decision] = {}
+
+    def decide(self, facts: Mapping[str, object]) -> Decision:
+        key = tuple(sorted(facts.items()))
+        found = self._answers.get(key)
+        if found is None:
+            found = self._answers[key] = self._policy.decide(facts)
+        return found
+
+
+@lru_cache(64)
+def _device(data: bytes, path: Path) -> Device:
+    return parse_device(data, path)
+
+
+@lru_cache(64)
+def _session(data: bytes, path: Path) -> Session:
+    return parse_session(data, path)
 
 
 @cache
-def _policy(pack: str) -> Policy:
-    return policy_in(pack, None)
+def _policy(pack: str) -> _Remembered:
+    return _Remembered(policy_in(pack, None))
 
 
 @cache

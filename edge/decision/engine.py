@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,13 +22,14 @@ from edge.evidence.board_link import BoardStatus
 from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import FaceFinder, SceneFinder, Sighting, Vision
+from edge.evidence.vision import FaceFinder, SceneFinder, Sighting, Vision, VisionResult
 from edge.frames.messages import Ended
 from edge.masking.people import Look, PeopleMask, PeopleMasker
-from edge.policy.engine import Policy
+from edge.policy.outcome import Decides
 from edge.reasons import Reason
 from edge.view import signs
 from edge.view.body_watch import BodyFinder
+from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look as Glance
 from edge.view.silhouette import covered_blocks, silhouettes
@@ -60,7 +62,7 @@ class Engine:
     def __init__(
         self,
         setup: Setup,
-        policy: Policy,
+        policy: Decides,
         fingerprint: Fingerprint | None,
         models: Models,
         now_ns: int,
@@ -88,13 +90,19 @@ class Engine:
         self._liveness = Liveness()
         self._failures = CircuitBreaker()
         self._still = False  # the board says that the camera does not move
-        self._too_little: Reason | None = None  # what the last reading of the view lacked
+        self._view: tuple[tuple[Reason, ...], Sighting] | None = None  # its last reading
+        self._too_little: Reason | None = None  # what that lacked, where it was asked
         self._examined_ns = -REST_NS  # capture of the last evidence frame that was read
 
     @property
     def outlook(self) -> Outlook:
         """What the judge thinks now."""
         return self._judge.outlook
+
+    @property
+    def judge(self) -> Judge:
+        """The judge, for a replay that knows what comes and takes only the turns that matter."""
+        return self._judge
 
     @property
     def resting(self) -> bool:
@@ -121,10 +129,17 @@ class Engine:
         reasons = self._liveness.see(look, captured_ns)
         readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
         if self._identifying:
-            foreign = look.view_score < self._setup.min_view_score
-            score = (self._too_little or Reason.VIEW_FOREIGN,) if foreign else ()
-            readings.append(Reading(Source.SIGN_MAP, captured_ns, score))
+            against = self.sign_map(look.view_score)
+            readings.append(Reading(Source.SIGN_MAP, captured_ns, against))
         return self.observe(readings)
+
+    def sign_map(self, view_score: float) -> tuple[Reason, ...]:
+        """Why a frame of this score does not show the enrolled view; empty if it does."""
+        if view_score >= self._setup.min_view_score:
+            return ()
+        if self._view is not None:  # asked of each reading once, and only where it matters
+            self._too_little, self._view = too_little(*self._view), None
+        return (self._too_little or Reason.VIEW_FOREIGN,)
 
     def examine(self, picture: np.ndarray, captured_ns: int, *, final: bool = False) -> Examined:
         """Read one evidence frame.
@@ -151,12 +166,21 @@ class Engine:
 
     def hear(self, seen: Sighting) -> Examined:
         """Read what was seen in one evidence frame; sightings come in order."""
+        return self.take(seen, self.read(seen))
+
+    def read(self, seen: Sighting) -> VisionResult:
+        """The readings of one evidence frame, for `take`."""
         result = self._vision.read(seen, opening=self._judge.opening, still=self._still)
         for reading in result.readings:
             if reading.source is Source.VIEW:
-                self._too_little = too_little(reading.reasons, seen)
+                self._view = reading.reasons, seen
+        return result
+
+    def take(self, seen: Sighting, result: VisionResult, *, observed: bool = False) -> Examined:
+        """Take what was read; `observed`: the context has the readings already."""
         unsettled_ns = seen.captured_ns if result.unsettled else None
-        self._judge.observe(result.readings, result.seen_blocks, unsettled_ns=unsettled_ns)
+        readings = () if observed else result.readings
+        self._judge.observe(readings, result.seen_blocks, unsettled_ns=unsettled_ns)
         faces = len(seen.boxes) if seen.people else None
         mask = None if result.look is None else self._mask(result.look, seen.height, seen.width)
         return Examined(result.readings, result.seen_blocks, faces, mask=mask)
@@ -165,14 +189,13 @@ class Engine:
         """Take other readings as they are."""
         taken = tuple(readings)
         self._judge.observe(taken)
+        self._note_stillness(taken)
         return taken
 
     def board(self, sample: BoardSample) -> tuple[Reading, ...]:
         """Take a reading of the board's sensors."""
         readings = self._judge.board(sample)
-        for reading in readings:
-            if reading.source is Source.STILLNESS:
-                self._still = reading.good
+        self._note_stillness(readings)
         return readings
 
     def board_status(self, status: BoardStatus) -> None:
@@ -187,7 +210,7 @@ class Engine:
         """Take what is wrong with the guard itself; replaces the list before."""
         self._judge.silent(reasons)
 
-    def rule_by(self, policy: Policy) -> None:
+    def rule_by(self, policy: Decides) -> None:
         """Go on under another day's rules."""
         self._judge.rule_by(policy)
 
@@ -206,6 +229,11 @@ class Engine:
     def stop(self, now_ns: int) -> list[Action]:
         """What must be done to end well."""
         return self._judge.stop(now_ns)
+
+    def _note_stillness(self, readings: tuple[Reading, ...]) -> None:
+        for reading in readings:
+            if reading.source is Source.STILLNESS:
+                self._still = reading.good
 
     def _mask(self, look: Look, height: int, width: int) -> PeopleMask | None:
         if not self._masked:
@@ -252,6 +280,14 @@ def too_little(view: tuple[Reason, ...], seen: Sighting) -> Reason | None:
     """
     if Reason.VIEW_FOREIGN in view:
         return None
-    people = silhouettes(seen.boxes, seen.width, seen.height, margin=0)
-    near = 2 * covered_blocks(people).bit_count() >= signs.BLOCKS
-    return Reason.VIEW_PARTIAL if near or Reason.VIEW_PARTIAL in view else None
+    if Reason.VIEW_PARTIAL in view:
+        return Reason.VIEW_PARTIAL
+    near = bool(seen.boxes) and _fill_half(seen.boxes, seen.width, seen.height)
+    return Reason.VIEW_PARTIAL if near else None
+
+
+@lru_cache(4)  # people are looked for in every second evidence frame
+def _fill_half(boxes: tuple[Box, ...], width: int, height: int) -> bool:
+    """Whether people of these faces cover half of the picture's blocks."""
+    people = silhouettes(boxes, width, height, margin=0)
+    return 2 * covered_blocks(people).bit_count() >= signs.BLOCKS

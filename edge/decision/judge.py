@@ -24,8 +24,8 @@ from edge.evidence.context import INTEGRITY_ONLY, MASKED_VETOES, REQUIRED, Conte
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.frames.messages import Ended
 from edge.lease import LIFE_NS, RENEW_NS, Lease, Revocation
-from edge.policy.engine import Decision, Policy
-from edge.policy.engine import Verdict as PolicyVerdict
+from edge.policy.outcome import Decides, Decision
+from edge.policy.outcome import Verdict as PolicyVerdict
 from edge.reasons import Reason, worst_first
 
 ACK_NS = 500 * MS  # the board must acknowledge a claim within this
@@ -82,7 +82,7 @@ class _Phase(Enum):
 class Judge:
     """One session's decisions; a new judge blocks."""
 
-    def __init__(self, setup: Setup, policy: Policy, now_ns: int) -> None:
+    def __init__(self, setup: Setup, policy: Decides, now_ns: int) -> None:
         self._setup = setup
         self._ruling = Ruling(setup, policy)
         controlled = setup.binding.lane.identifying
@@ -106,6 +106,7 @@ class Judge:
         self._silent: tuple[Reason, ...] = ()
         self._seen_blocks = 0
         self._sent = _NEVER  # (time, to_ns) of the last lease
+        self._ready_ns = 0  # from when on frames may be leased, as of the last step
         self._sent_reasons: tuple[Reason, ...] | None = None
         self.released: int | None = 0  # frames, under all permits; None if the gate did not say
         self._report: Ended | None = None  # the gate's final counts of an epoch
@@ -126,6 +127,11 @@ class Judge:
     def opening(self) -> bool:
         """Whether the stricter rules for beginning apply to the next view reading."""
         return self._phase is not _Phase.PERMITTED
+
+    @property
+    def holding(self) -> bool:
+        """Whether frames wait for a look at people."""
+        return self._hold_ns is not None
 
     @property
     def resting(self) -> bool:
@@ -186,7 +192,7 @@ class Judge:
         if report.reason is not None and report.reason is not Reason.VIEW_FOREIGN:
             self._doubts.add(report.reason)
 
-    def rule_by(self, policy: Policy) -> None:
+    def rule_by(self, policy: Decides) -> None:
         """Decide by `policy` from the next step on: the rules of a new day."""
         self._ruling.rule_by(policy)
 
@@ -214,6 +220,7 @@ class Judge:
         self._doubts.clear()
         self.context.observe(Reading(Source.INTEGRITY, now_ns, doubts))
         state = self.context.state(now_ns)
+        self._ready_ns = state.ready_ns
         setting = self._setting(state)
         decision = self._ruling.of(setting is Setting.CONTROLLED, state.reasons)
         reasons = list(state.reasons)
@@ -240,6 +247,15 @@ class Judge:
         waiting = holding if permitted else (Reason.NO_LEASE,)
         self.outlook = Outlook(setting, permitted, causes or waiting, decision.rules)
         return actions
+
+    def go_on(self, seen_ns: int, now_ns: int) -> list[Action]:
+        """What `step` would do while a permit goes on and no cause has come.
+
+        For recordings, where what comes is known before: the context's state is as in the last
+        `step`, but every bracketing source has a good reading up to `seen_ns` now.
+        """
+        assert self._phase is _Phase.PERMITTED and not self._setup.interlocked
+        return self._renew(ContextState(True, (), self._ready_ns, seen_ns), now_ns)
 
     def stop(self, now_ns: int) -> list[Action]:
         """What must happen before the guard ends in good order; again until `ending` is over."""

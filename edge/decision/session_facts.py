@@ -13,7 +13,7 @@ from edge.audit.schema import Release
 from edge.commissioning.records import Device, Session
 from edge.evidence.readings import Reading, Source
 from edge.lease import MIN_VIEW_SCORE, Binding
-from edge.policy.engine import Decision, Policy
+from edge.policy.outcome import Decides, Decision
 from edge.reasons import Reason
 
 
@@ -35,7 +35,7 @@ class Setup:
 class Ruling:
     """The policy, asked with the facts of this moment."""
 
-    def __init__(self, setup: Setup, policy: Policy) -> None:
+    def __init__(self, setup: Setup, policy: Decides) -> None:
         self._setup = setup
         self._policy = policy
         self._people: Mapping[str, object] = {}  # in place of the session record's facts
@@ -47,7 +47,7 @@ class Ruling:
         """Whether the person withdrew consent or opted out."""
         return self._people.get("consent") in ("withdrawn", "opted_out")
 
-    def rule_by(self, policy: Policy) -> None:
+    def rule_by(self, policy: Decides) -> None:
         """Ask this policy from now on."""
         self._policy = policy
         self._decisions.clear()

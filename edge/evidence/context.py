@@ -173,7 +173,6 @@ class Context:
         self._rest(bool(reasons), now_ns)
         for channel in self._pictured:
             reasons += channel.against(now_ns, channel.rested_ns if self.resting else 0)
-        seen_ns = min([channel.last_good_ns for channel in self._bracketing])
         for source, veto in self._vetoes.items():
             self._account(source, now_ns)
             if now_ns - veto.captured_ns <= VETO_NS[source]:
@@ -181,7 +180,62 @@ class Context:
         if reasons:
             return ContextState(False, worst_first(reasons), FOREVER_NS, -1)
         ready_ns = max([self._ready_ns, *[c.ready_ns for c in self._required.values()]])
-        return ContextState(True, (), ready_ns, seen_ns)
+        return ContextState(True, (), ready_ns, self.seen_ns)
+
+    @property
+    def seen_ns(self) -> int:
+        """Every bracketing source has a good reading at or after this time; -1: one has none."""
+        return min([channel.last_good_ns for channel in self._bracketing])
+
+    @property
+    def brackets(self) -> frozenset[Source]:
+        """The sources that frames are released between two good readings of."""
+        bracketing = {id(channel) for channel in self._bracketing}
+        return frozenset(s for s, c in self._required.items() if id(c) in bracketing)
+
+    def valid_ns(self, source: Source) -> int | None:
+        """How long a reading of this source counts; None if nobody asks for it."""
+        channel = self._required.get(source)
+        if channel is not None:
+            return channel.valid_ns
+        return VETO_NS.get(source) if source in self._heard else None
+
+    def go_on(self, source: Source, captured_ns: int) -> None:
+        """The last reading of a source was repeated up to this time, and counted all the while.
+
+        The same as `observe` of each repetition.
+        """
+        if source in VETO_NS:
+            veto = self._vetoes[source]
+            self._vetoes[source] = Reading(source, captured_ns, veto.reasons)
+            self._account(source, captured_ns)
+            return
+        channel = self._required[source]
+        last = channel.last
+        assert last is not None and captured_ns >= last.captured_ns
+        channel.last = again = Reading(source, captured_ns, last.reasons)
+        if again.good:
+            channel.last_good_ns = captured_ns
+        else:
+            self._bad(again, channel)
+
+    def pass_time(self, now_ns: int) -> None:
+        """`state` was asked up to this time, and said what it had said before."""
+        for source in self._vetoes:
+            self._account(source, now_ns)
+
+    def lasts_ns(self, now_ns: int) -> int:
+        """Until when `state` stays what it was at `now_ns`, if no reading comes."""
+        ends = [self._ready_ns - 1]
+        for channel in self._required.values():
+            ends.append(channel.ready_ns - 1)
+            if channel.last is not None:
+                counted_ns = channel.valid_ns, max(channel.valid_ns, channel.rested_ns)
+                ends += [channel.last.captured_ns + counted for counted in counted_ns]
+        ends += [v.captured_ns + VETO_NS[s] for s, v in self._vetoes.items() if not v.good]
+        if self._standing_ns is not None:
+            ends.append(self._standing_ns + STANDING_NS - 1)
+        return min([end for end in ends if end >= now_ns], default=FOREVER_NS)
 
     def _rest(self, apart: bool, now_ns: int) -> None:
         """Note whether what blocks without the picture has lasted; `apart`: something does."""

@@ -14,7 +14,9 @@ are compared with them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -143,14 +145,17 @@ class Vision:
         often: bool = False,
         bodies: BodyFinder | None = None,
     ) -> None:
-        """`rules` are the record's; the rest is for `Observer`."""
-        self._observer = Observer(
-            fingerprint, faces, scene, fresh=fresh, often=often, bodies=bodies
+        """`rules` are the record's; the rest is for `Observer`, made for the first picture."""
+        self._made: Callable[[], Observer] = partial(
+            Observer, fingerprint, faces, scene, fresh=fresh, often=often, bodies=bodies
         )
+        self._observer: Observer | None = None
         self._people_rules = PeopleWatch(rules)
 
     def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
         """Look at one frame; see `Observer.see`."""
+        if self._observer is None:
+            self._observer = self._made()
         return self._observer.see(frame, captured_ns, final=final)
 
     def examine(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 
 class Verdict(Enum):
@@ -31,3 +33,14 @@ class Decision:
 
 
 NO_DECISION = Decision()  # the engine erred, knew no permit, or could not be asked
+
+
+class Decides(Protocol):
+    """What answers as a policy does; see `edge.policy.engine.Policy`."""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over all that decides, 32 bytes."""
+
+    def decide(self, facts: Mapping[str, object]) -> Decision:
+        """Answer for these facts; never raises."""

@@ -20,10 +20,10 @@ import numpy as np
 from edge.audit.schema import Entry, Release, Stamp
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import Device, Session
-from edge.decision.engine import Engine, Models
+from edge.decision.engine import Engine, Examined, Models
 from edge.decision.judge import Action, Ask, Outlook, Tell, Write
 from edge.decision.session_facts import Setup
-from edge.evidence.readings import BoardSample, Reading
+from edge.evidence.readings import Reading
 from edge.evidence.vision import VIEW_NS, FaceFinder, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
@@ -32,9 +32,9 @@ from edge.lease import MIN_VIEW_SCORE, Binding, Lease
 from edge.masking.history import MaskHistory
 from edge.masking.mask import Mask
 from edge.masking.noise import BYTES as NOISE_BYTES
-from edge.policy.engine import Policy
+from edge.policy.outcome import Decides
 from edge.reasons import Reason, worst_first
-from edge.replay.examiner import Examiner, Moment, Pixels
+from edge.replay.examiner import Examiner, Moment, Pixels, Sample
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
 from edge.view.body_watch import BodyFinder
@@ -43,7 +43,7 @@ from edge.view.signs import ALL_BLOCKS
 
 START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
 _DUE_NS = VIEW_NS * 9 // 10  # an evidence frame is due; 10 % early is on time
-_TURN_NS = 100 * MS  # between two turns where no frame and no sample comes
+TURN_NS = 100 * MS  # between two turns where no frame and no sample comes
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Replay:
         self,
         device: Device,
         session: Session,
-        policy: Policy,
+        policy: Decides,
         fingerprint: Fingerprint | None,
         faces: FaceFinder,
         *,
@@ -154,7 +154,7 @@ class Replay:
         self._records = 0
         self.outcome = Outcome()
 
-    def run(self, shots: Iterable[Moment], samples: Sequence[BoardSample]) -> Outcome:
+    def run(self, shots: Iterable[Moment], samples: Sequence[Sample]) -> Outcome:
         """Play the frames and the board samples in order of time, then drain."""
         waiting = list(samples)
         waiting.reverse()
@@ -170,7 +170,7 @@ class Replay:
             self._finish(last, waiting)
         return self.outcome
 
-    def _finish(self, last: Moment, waiting: list[BoardSample]) -> None:
+    def _finish(self, last: Moment, waiting: list[Sample]) -> None:
         """A final reading of every class for the last frame, then the FIFO drains."""
         at_ns = START_NS + last.captured_ns
         self._examine(last.frame, at_ns, final=True)
@@ -189,24 +189,28 @@ class Replay:
 
     def _pass_time(self, at_ns: int) -> None:
         """Let the clock go on to `at_ns`; like a guard, the judge does not sleep in between."""
-        while at_ns - self._clock.now_ns() > _TURN_NS:
-            self._clock.move_to(self._clock.now_ns() + _TURN_NS)
+        while at_ns - self._clock.now_ns() > TURN_NS:
+            self._clock.move_to(self._clock.now_ns() + TURN_NS)
             self._turn()
         if at_ns > self._clock.now_ns():
             self._clock.move_to(at_ns)
 
-    def _sample(self, sample: BoardSample) -> None:
+    def _sample(self, sample: Any) -> None:
         at_ns = max(START_NS + sample.captured_ns, 0)
         self._pass_time(at_ns)
         moved = replace(sample, captured_ns=at_ns)
         self.outcome.readings.extend(self._engine.board(moved))
         self._turn()
 
-    def _frame(self, frame: Any, at_ns: int) -> None:
+    def _begin(self, frame: Any) -> None:
+        """Make what needs the size of the pictures."""
         if self._masks is None:
             self._masks = MaskHistory(
                 frame.shape[0], frame.shape[1], self._mask_rules, _NOISE, people_too=self._masked
             )
+
+    def _frame(self, frame: Any, at_ns: int) -> None:
+        self._begin(frame)
         sequence = len(self._accounts)
         began = time.perf_counter_ns()
         lease = self._gate.lease
@@ -231,7 +235,7 @@ class Replay:
             self._blocked(blocked)
 
     def _examine(self, frame: Any, at_ns: int, *, final: bool) -> None:
-        found = self._examiner.examine(self._engine, frame, at_ns, final=final)
+        found = self._examined(frame, at_ns, final=final)
         self._evidence_ns = at_ns
         if found.seen_blocks is not None:
             self._anchor = found.seen_blocks
@@ -239,6 +243,9 @@ class Replay:
         self.outcome.evidence_frames += 1
         if found.mask is not None and self._masks is not None:
             self._masks.hear(found.mask)
+
+    def _examined(self, frame: Any, at_ns: int, *, final: bool) -> Examined:
+        return self._examiner.examine(self._engine, frame, at_ns, final=final)
 
     def _turn(self) -> None:
         """Let the judge act until it has nothing more to do, then release what passes."""

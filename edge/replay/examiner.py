@@ -24,6 +24,14 @@ class Moment(Protocol):
         """From the recording's first frame."""
 
 
+class Sample(Protocol):
+    """One moment of the board; see `edge.evidence.readings.BoardSample`."""
+
+    @property
+    def captured_ns(self) -> int:
+        """From the recording's first frame; may be negative."""
+
+
 class Examiner(Protocol):
     """Looks at the frames of one recording, in order."""
 

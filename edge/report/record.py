@@ -203,7 +203,7 @@ def summarise(
 
 def write_decisions(path: Path, decisions: Iterable[FrameDecision]) -> None:
     """Write `decisions.jsonl`."""
-    write_atomic(path, "".join(decision_line(d) + "\n" for d in decisions))
+    write_atomic(path, decision_lines(decisions))
 
 
 def write_summary(path: Path, summary: Summary) -> None:
@@ -223,6 +223,29 @@ def decision_line(decision: FrameDecision) -> str:
             "rules": list(decision.rules),
         }
     )
+
+
+def decision_lines(decisions: Iterable[FrameDecision]) -> str:
+    """All of `decisions.jsonl`: the lines of `decision_line`.
+
+    Most frames differ from the one before them in number and time only.
+    """
+    lines: list[str] = []
+    last: FrameDecision | None = None
+    rest = ""
+    for one in decisions:
+        if (
+            last is None
+            or one.reasons is not last.reasons
+            or one.rules is not last.rules
+            or one.context is not last.context
+            or one.verdict is not last.verdict
+        ):
+            line = decision_line(one)
+            rest = line[line.index(', "verdict"') :]
+        lines.append(f'{{"frame": {one.frame}, "captured_ns": {one.captured_ns}{rest}\n')
+        last = one
+    return "".join(lines)
 
 
 def read_decisions(path: Path) -> list[FrameDecision]:

@@ -231,3 +231,37 @@ def test_an_engine_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_the_digest_of_a_line_is_that_of_the_recording(place: Path, extracted: Path) -> None:
     for line in map(json.loads, extracted.read_text().splitlines()):
         assert line["sha256"] == file_sha256(Path(line["clip"]))
+
+
+@pytest.mark.long
+def test_the_bench_compares_the_same_decisions(
+    place: Path, extracted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert _archive("bench", extracted, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recordings"] == 2
+    assert found["frames"] == 2 * 30 * SECONDS
+    assert found["footage_s"] == pytest.approx(2 * SECONDS, rel=0.05)
+    assert found["faster"] > 10
+    assert found["archive"]["judge_h"] < found["archive"]["extract_h"]
+
+
+def test_a_boards_tape_is_made_again_from_the_telemetry(
+    place: Path, extracted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {key: path.read_bytes() for key, path in _decisions(place, extracted, capsys).items()}
+    boards = sorted((place / "store" / "boards").rglob("*.board"))
+    assert len(boards) == 2
+    kept = [path.read_bytes() for path in boards]
+    for path in [*boards, *(place / "store" / "decisions").rglob("*.jsonl")]:
+        path.unlink()
+    after = {key: path.read_bytes() for key, path in _decisions(place, extracted, capsys).items()}
+    assert after == before
+    assert [path.read_bytes() for path in boards] == kept
+
+
+def test_a_task_that_kills_its_worker_takes_no_other_with_it() -> None:
+    found = dict(run(killed_always, [1, 2, 3, 4], workers=2, at_once=2, lost=lambda why: why))
+    assert found == {1: found[1], 2: "done", 3: "done", 4: "done"}
+    assert "killed 3 times" in found[1]

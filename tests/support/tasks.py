@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def killed_once(place: str) -> str:
-    """Kills its own worker at the first call, which makes a file of that name."""
-    mark = Path(place)
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return mark.name
+def killed_once(places: Sequence[str]) -> list[str]:
+    """Kills its own worker at the first call with a name, which makes a file of that name."""
+    for mark in map(Path, places):
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return [Path(place).name for place in places]
 
 
-def killed_always(number: int) -> str:
-    """Kills its own worker if the number is 1."""
-    if number == 1:
+def killed_always(numbers: Sequence[int]) -> list[str]:
+    """Kills its own worker if one of the numbers is 1."""
+    if 1 in numbers:
         os.kill(os.getpid(), signal.SIGKILL)
-    return "done"
+    return ["done" for _ in numbers]

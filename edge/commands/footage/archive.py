@@ -23,6 +23,7 @@ examples:
   framegate archive extract archive.jsonl --store tapes/     look at each recording once
   framegate archive judge archive.jsonl --store tapes/ --pack police
   framegate archive diff strict police archive.jsonl --store tapes/ --page diff.html
+  framegate archive bench archive.jsonl                      what all this costs here
   framegate archive extract archive.jsonl --store tapes/ --engine dask --scheduler tcp://host:8786
 
 A tape holds what was seen in each frame and no picture. Judging needs no video and no models,
@@ -30,6 +31,8 @@ and decides what `framegate replay` would. Each task can be run again at any tim
 machine that sees the store: what is there is not made again.
 """
 
+_AT_ONCE = 32  # tapes that a worker judges before it reports: some milliseconds each
+_MANIFEST = "JSON lines; see framegate archive list"
 _PACK = "strict, police, a directory with a pack's files, or a bundle"
 
 
@@ -68,11 +71,17 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     diff.add_argument("--page", type=Path, metavar="FILE", help="write it as an HTML page")
     diff.set_defaults(handler=_diff)
 
+    bench = actions.add_parser("bench", help="what replay, extract and judge cost here, compared")
+    bench.add_argument("manifest", type=Path, help=_MANIFEST)
+    bench.add_argument("--pack", default="strict", metavar="PACK", help=f"{_PACK} (default strict)")
+    bench.add_argument("--json", action="store_true", help="print the figures as JSON")
+    bench.set_defaults(handler=_bench, pictures=True)
+
 
 def _tasks(parser: argparse.ArgumentParser) -> None:
     from edge.archive.engines import NAMES
 
-    parser.add_argument("manifest", type=Path, help="JSON lines; see framegate archive list")
+    parser.add_argument("manifest", type=Path, help=_MANIFEST)
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="of the tapes")
     parser.add_argument(
         "--workers",
@@ -177,6 +186,40 @@ def _diff(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _bench(args: argparse.Namespace) -> int:
+    from edge.archive.bench import measure
+    from edge.archive.manifest import read
+    from edge.files import scratch_folder
+
+    recordings = read(args.manifest)
+    with scratch_folder("framegate-") as scratch:
+        costs = measure(recordings, args.pack, scratch)
+    if args.json:
+        print(json.dumps(costs.as_json(), indent=2))
+        return 0
+    frames, length_s = costs.frames, costs.footage_s
+    print(f"{costs.recordings} recordings, {frames} frames, {length_s:.0f} s, one process")
+    for name in ("replay", "extract", "judge"):
+        spent = getattr(costs, name)
+        print(
+            f"  {name:8} {spent.processor_s:8.2f} s of processor, {spent.wall_s:8.2f} s: "
+            f"{1e6 * spent.processor_s / frames:8.1f} us a frame, "
+            f"{length_s / spent.processor_s:8.1f} x real time, "
+            f"{frames / spent.processor_s:8.0f} frames/s"
+        )
+    clock = costs.replay.wall_s / costs.judge.wall_s
+    print(f"the same decisions; judge is {costs.faster:.0f} x as fast as replay ", end="")
+    print(f"({clock:.0f} x on the clock)")
+    print(f"tapes: {costs.tape_bytes / frames:.0f} bytes a frame")
+    large = costs.of_archive()
+    print(
+        f"40 TB at 4.5 Mbit/s ({large['footage_h']:.0f} h), hours of one processor: "
+        f"replay {large['replay_h']:.0f}, extract {large['extract_h']:.0f}, "
+        f"judge {large['judge_h']:.0f}; tapes {large['tapes_tb']:.2f} TB"
+    )
+    return 0
+
+
 def _read(args: argparse.Namespace) -> list[Recording]:
     from edge.archive.manifest import read
 
@@ -203,7 +246,7 @@ def _results(
 ) -> Iterator[tuple[Extract | Judge, Done | None]]:
     """Each task with its result; a failure is reported in one line."""
     from edge.archive.engines import run
-    from edge.archive.tasks import Failed, work
+    from edge.archive.tasks import Failed, Judge, work
 
     results = run(
         work,
@@ -211,6 +254,7 @@ def _results(
         engine=args.engine,
         workers=args.workers,
         scheduler=args.scheduler,
+        at_once=_AT_ONCE if isinstance(wanted[0], Judge) else 1,
         lost=Failed,
     )
     for task, done in results:

@@ -1,0 +1,45 @@
+"""Judging a tape leaves turns out, and decides what a judge with every turn decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.archive.boards import judged
+from edge.archive.judge import judge, judge_all_turns
+from edge.audit.schema import Release
+from edge.policy.signed.files import policy_in
+from edge.reasons import Reason
+from edge.report.record import FrameDecision
+from edge.view.enrol import enrol
+from tests.support import render
+from tests.support.tapes import random_case
+
+_SEEDS = 40
+
+
+@pytest.fixture(scope="module")
+def view() -> bytes:
+    frames = list(render.still(render.room(), 12))
+    return enrol(frames, [()] * 12, camera=bytes(16), enforce=True).to_bytes()
+
+
+def _both(seed: int, view: bytes) -> tuple[list[FrameDecision], list[FrameDecision]]:
+    case = random_case(seed, view)
+    release = Release.IMMEDIATE if seed % 7 == 0 else Release.BRACKETED
+    policy = policy_in("strict", None)
+    board = judged(case.samples, case.device.dock_id).moments()
+    common = (case.tape, case.device, case.session, policy)
+    quick = judge(*common, board, camera=bytes(16), release=release)
+    return quick, judge_all_turns(*common, case.samples, camera=bytes(16), release=release)
+
+
+def test_every_decision_is_that_of_a_judge_with_every_turn(view: bytes) -> None:
+    passed, reasons = 0, set()
+    for seed in range(_SEEDS):
+        quick, every = _both(seed, view)
+        assert quick == every, seed
+        passed += sum(not one.reasons for one in every)
+        reasons |= {reason for one in every for reason in one.reasons}
+    assert passed > 300  # frames flow in many of them
+    assert len(reasons) > 12
+    assert Reason.DWELL in reasons
