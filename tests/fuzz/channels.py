@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from bench.fleet.seeded import Tree, state_of
+from edge.audit.attestation.attest import QuoteError, parse_attest
+from edge.audit.attestation.quote import Quote, nonce_of, verify_quote
 from edge.audit.note import Signer, sign_note
 from edge.audit.paths import root_of
 from edge.audit.proofs.fork import contradiction
+from edge.audit.segment import checkpoint_text
 from edge.cameras.layout import Layout
 from edge.clock import MS, S
 from edge.commissioning.records import parse_device, parse_session
@@ -47,6 +52,7 @@ from firmware_bridge.session import Session
 from firmware_bridge.strangers import speaks
 from tests.fleet.histories import forked, honest
 from tests.fuzz.mutate import bytes_of, json_of, toml_of
+from tests.support import tpm
 from tests.support.boards import KEYS
 from tests.support.guards import DEVICE, SESSION
 
@@ -137,6 +143,7 @@ def channels(folder: Path) -> list[Channel]:
         _fleet_state(),
         _witness_head(),
         _release(),
+        _quote(),
     )
     return list(made)
 
@@ -482,3 +489,23 @@ def _page() -> Channel:
 
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "localhost"}
     return Channel("status page", "any visitor", lambda: ask(request) == "200 OK", feed)
+
+
+def _quote() -> Channel:
+    """A TPM's quote beside a checkpoint: damaged, it is refused or still the same."""
+    log, maker = Signer.generate("fg-1/log"), ec.generate_private_key(ec.SECP256R1())
+    text = checkpoint_text(log.name, 9, bytes(32))
+    pcrs = {"sha256": {0: b"\x01" * 32, 7: b"\x02" * 32}}
+    statement = tpm.attest(nonce_of(text), pcrs)
+    quote = Quote(sign_note(text, [log]), statement, tpm.sign(maker, statement), pcrs)
+
+    def size(data: bytes) -> int:
+        return verify_quote(Quote.parse(data), maker.public_key(), log.verifier).size
+
+    def feed(draw: random.Random) -> None:
+        with contextlib.suppress(QuoteError):
+            assert size(bytes_of(draw, [quote.to_bytes()])) == 9
+        with contextlib.suppress(QuoteError):
+            parse_attest(bytes_of(draw, [statement]))
+
+    return Channel("TPM quote", "a device", lambda: size(quote.to_bytes()) == 9, feed)
