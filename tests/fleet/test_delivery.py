@@ -103,6 +103,20 @@ def test_a_larger_share_needs_no_new_serial_and_an_older_release_never_comes_bac
     assert device.holds() == {"model/m": b"one"}
 
 
+def test_a_withdrawn_release_does_not_bring_the_older_one_back(
+    office: Office, device: Fetcher
+) -> None:
+    office.hand_out("m", b"one")
+    trial = office.hand_out("m", b"two", Audience(devices=("d1",)))
+    assert device.round(office.folder).taken == (trial,)
+    repository = office.open()
+    repository.withdraw(trial)
+    repository.save()
+
+    assert device.round(office.folder).taken == ()  # the first one is still handed out, to others
+    assert device.holds() == {"model/m": b"two"}
+
+
 def _refused(device: Fetcher, source: Path, word: str) -> None:
     before = device.holds()
     with pytest.raises(Refused, match=word):

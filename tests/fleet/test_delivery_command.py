@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -112,6 +113,9 @@ def test_a_device_that_asks_for_witnesses_takes_only_what_they_saw(
     assert fleet("release repo --keys keys --model m") == 0  # without them
     assert fleet(fetch) == 1
     assert "not in the release log: the release log ends at 1" in capsys.readouterr().err
+    shutil.copy("repo/log/checkpoint", "repo/log/checkpoint.cosigned")  # signed, and by no witness
+    assert fleet(fetch) == 1
+    assert "too few witnesses cosigned size 2" in capsys.readouterr().err
     assert Path("out/current/model/m").read_text() == "one"
 
 
