@@ -71,7 +71,7 @@ def system_files() -> dict[str, bytes]:
     """Everything but the Python environment: where it goes, and what it holds."""
     found = {
         _PLACES[item.path]: item.data
-        for item in machine_files(PROGRAM, b"")
+        for item in machine_files(PROGRAM, {})
         if item.path in _PLACES and item.data is not None
     }
     found["usr/lib/sysusers.d/framegate.conf"] = SYSUSERS.encode()

@@ -9,7 +9,7 @@ so that a dry run and an installation say the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +31,6 @@ ETC, STATE, CACHE, RUN = (
 )
 PACKAGED = "usr/lib/systemd/system"  # units of a Debian package, which are not ours to write
 UNITS, RULES = "etc/systemd/system", "etc/udev/rules.d/70-framegate.rules"
-DETECTOR = "centerface.onnx"
 _KEYS = {"log.key": 0o600, "board.key": 0o600, "record.pub": 0o644, "log.pub": 0o644}
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # from the service, by its unit
 _MOST_BYTES = 64 * 1024 * 1024
@@ -48,10 +47,13 @@ class Placed:
     group: str = ""  # where it is not the service's own
 
 
-def machine_files(program: str, detector: bytes, *, packaged: bool = False) -> Iterator[Placed]:
-    """What all guards of a machine share: units, the udev rule, the face detector.
+def machine_files(
+    program: str, models: Mapping[str, bytes], *, packaged: bool = False
+) -> Iterator[Placed]:
+    """What all guards of a machine share: units, the udev rule, the fetched models.
 
     Args:
+        models: by their file names; the service has no network to fetch them.
         packaged: units and rule came with a package of the system, which upgrades them.
 
     Raises:
@@ -69,7 +71,8 @@ def machine_files(program: str, detector: bytes, *, packaged: bool = False) -> I
         yield Placed(f"{UNITS}/{COURIER_UNIT}", courier, 0o644, False)
         yield Placed(RULES, _shipped("70-framegate.rules").encode(), 0o644, False)
     yield Placed(CACHE, None, 0o750, True)
-    yield Placed(f"{CACHE}/{DETECTOR}", detector, 0o644, True)
+    for name, data in models.items():
+        yield Placed(f"{CACHE}/{name}", data, 0o644, True)
 
 
 def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
@@ -241,6 +244,7 @@ def _unit(program: str) -> str:
         ("StateDirectory=framegate\n", "StateDirectory=framegate/%i\n"),
         ("RuntimeDirectory=framegate\n", "RuntimeDirectory=framegate/%i\n"),
         ("ReadOnlyPaths=/etc/framegate\n", f"ReadOnlyPaths=/{ETC}/%i\n"),
+        ("Sockets=framegate-status.socket\n", "Sockets=framegate-status@%i.socket\n"),
         ("Also=framegate-status.socket\n", "Also=framegate-status@%i.socket\n"),
         ("between camera and face matcher\n", "between camera and face matcher (%i)\n"),
     )

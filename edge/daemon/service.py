@@ -305,13 +305,15 @@ def bound(listen: Listen | None) -> socket.socket | None:
     if listen is None:
         return None
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = None
     try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((listen.host, listen.port))
         listener.listen(64)
     except OSError as err:
-        listener.close()
+        if listener is not None:
+            listener.close()
         raise UsageError(
             f"[status] listen: {listen.host}:{listen.port} cannot be used: {err.strerror}"
         ) from err

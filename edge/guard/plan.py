@@ -19,7 +19,7 @@ from edge.commissioning.matcher_models import check_matcher
 from edge.commissioning.records import Device, Session, parse_device, parse_session
 from edge.errors import GuardError, ModelError, UsageError
 from edge.files import sha256_of
-from edge.models import BODY, BODY_WIDE, SCENE
+from edge.models import FETCHED, SCENE
 from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
@@ -252,7 +252,7 @@ def _fetched_models() -> Path:
     Raises:
         ModelError: one was not pulled, or is not the pinned one.
     """
-    face_model, *_ = [asset(name) for name in ("centerface.onnx", BODY, BODY_WIDE)]
+    face_model, *_ = [asset(name) for name in FETCHED]
     return face_model
 
 

@@ -7,3 +7,5 @@ from pathlib import Path
 SCENE = Path(__file__).with_name("scene.onnx")
 BODY = "selfie_segmentation.tflite"
 BODY_WIDE = "selfie_segmentation_landscape.tflite"
+FACES = "centerface.onnx"
+FETCHED = (FACES, BODY, BODY_WIDE)  # without one of them, no guard starts

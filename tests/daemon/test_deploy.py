@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import edge.daemon
+from edge.daemon.service import bound
+from edge.daemon.setting_keys import Listen
 from edge.daemon.settings import load_settings
+from edge.errors import UsageError
 from edge.models.pull import assets_dir
 
 DEPLOY = Path(edge.daemon.__path__[0]) / "deploy"
@@ -85,10 +91,10 @@ def test_the_units_are_understood(tmp_path: Path) -> None:
 
 def test_the_example_configuration_holds_and_agrees_with_the_units() -> None:
     found = load_settings(DEPLOY / "guard.toml")
-    socket = (DEPLOY / "framegate-status.socket").read_text()
+    socket_unit = (DEPLOY / "framegate-status.socket").read_text()
 
     assert found.listen is not None
-    assert f"ListenStream={found.listen.host}:{found.listen.port}\n" in socket
+    assert f"ListenStream={found.listen.host}:{found.listen.port}\n" in socket_unit
     unit = (DEPLOY / "framegate.service").read_text()
     for folder in (found.audit.parent, found.status_file.parent):
         kind = {"lib": "StateDirectory", "run": "RuntimeDirectory"}[folder.parts[-2]]
@@ -159,3 +165,24 @@ def test_the_unit_leaves_the_matchers_sandbox_what_it_is_built_with() -> None:
     )  # the twin: nobody without the drop-in
     assert "bpf" not in allowed(unit, own_user)
     assert set(lines("RestrictNamespaces")[0].split()) == {"user", "net", "mnt"}
+
+
+def test_the_service_takes_its_socket_from_the_socket_unit_for_it_may_open_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unit = (DEPLOY / "framegate.service").read_text()
+    listen = Listen("127.0.0.1", 0)
+
+    free = bound(listen)
+    assert free is not None
+    with contextlib.closing(free):
+        assert free.getsockname()[1] != 0
+    assert "\nRestrictAddressFamilies=AF_UNIX\n" in unit
+    assert "\nSockets=framegate-status.socket\n" in unit
+
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr("edge.daemon.service.socket.socket", refuse)
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:0 cannot be used: Address family"):
+        bound(listen)

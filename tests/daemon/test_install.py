@@ -18,6 +18,8 @@ from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.new_site import Answers, make_site
 from edge.daemon.settings import load_settings
 from edge.errors import UsageError
+from edge.models import FETCHED
+from edge.models.pull import asset
 from edge.sandbox.spec import missing
 from tests.support import render
 
@@ -76,8 +78,10 @@ def test_a_site_becomes_a_service_with_all_that_it_reads(site: Path, tmp_path: P
     unit = (tmp_path / "etc/systemd/system/framegate@.service").read_text()
     assert f"ExecStart={PROGRAM} daemon --config /etc/framegate/%i/guard.toml\n" in unit
     assert "StateDirectory=framegate/%i\n" in unit
+    assert "\nSockets=framegate-status@%i.socket\n" in unit
     assert (tmp_path / "etc/udev/rules.d/70-framegate.rules").is_file()
-    assert (tmp_path / "var/cache/framegate/centerface.onnx").stat().st_size > 1_000_000
+    for name in FETCHED:  # all that a guard needs at its start, for the service has no network
+        assert (tmp_path / "var/cache/framegate" / name).read_bytes() == asset(name).read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")

@@ -90,8 +90,11 @@ def test_a_maintainer_script_refuses_what_it_does_not_know(script):
 
 
 def test_where_a_package_brought_the_units_service_install_writes_none():
-    own = {item.path for item in machine_files("/usr/bin/framegate", b"")}
-    beside = {item.path for item in machine_files("/usr/bin/framegate", b"", packaged=True)}
+    own = {item.path for item in machine_files("/usr/bin/framegate", {"centerface.onnx": b""})}
+    beside = {
+        item.path
+        for item in machine_files("/usr/bin/framegate", {"centerface.onnx": b""}, packaged=True)
+    }
 
     assert own - beside == {
         "etc/systemd/system/framegate@.service",

@@ -28,7 +28,7 @@ examples:
   sudo framegate service install till-2 --site till-2          and framegate@till-2.service runs
   sudo framegate service install till-2 --site till-2 --courier witnesses
                                                                and framegate-courier@till-2.service
-  sudo framegate service upgrade                               units and detector of this version
+  sudo framegate service upgrade                               units and models of this version
   sudo framegate service uninstall till-2                      keys, records and log stay
 
 The site is a folder that `framegate init` made. The key that signs records is not copied.
@@ -78,7 +78,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     install.set_defaults(handler=_install)
     upgrade = actions.add_parser(
-        "upgrade", parents=[shared, program], help="units, udev rule and detector of this version"
+        "upgrade", parents=[shared, program], help="units, udev rule and models of this version"
     )
     upgrade.set_defaults(handler=_upgrade)
     uninstall = actions.add_parser("uninstall", parents=[shared], help="stop and remove a guard")
@@ -90,7 +90,7 @@ def _install(args: argparse.Namespace) -> int:
     from edge.daemon.install import COURIER, ETC, USER, courier_files, machine_files, site_files
 
     placed = [
-        *machine_files(args.program, _detector(), packaged=_packaged(args.root)),
+        *machine_files(args.program, _models(), packaged=_packaged(args.root)),
         *site_files(args.name, args.site, own_user=args.own_user),
     ]
     units = [f"framegate@{args.name}.service"]
@@ -119,7 +119,7 @@ def _upgrade(args: argparse.Namespace) -> int:
     packaged = _packaged(args.root)
     if not packaged and not (args.root / UNITS / "framegate@.service").exists():
         raise UsageError(f"no guard is installed below {args.root}: expected framegate@.service")
-    _write(args, list(machine_files(args.program, _detector(), packaged=packaged)))
+    _write(args, list(machine_files(args.program, _models(), packaged=packaged)))
     _run(args, ["systemctl", "daemon-reload"])
     _run(args, ["systemctl", "try-restart", "framegate@*.service"])
     return 0
@@ -164,11 +164,12 @@ def _packaged(root: Path) -> bool:
     return (root / PACKAGED / _TEMPLATES[0]).exists()
 
 
-def _detector() -> bytes:
-    """The face detector, whose digest was checked: the service has no network to fetch it."""
+def _models() -> dict[str, bytes]:
+    """The models that a guard needs, with their digests checked: it has no network."""
+    from edge.models import FETCHED
     from edge.models.pull import asset
 
-    return read_named(asset("centerface.onnx"), 1 << 30)
+    return {name: read_named(asset(name), 1 << 30) for name in FETCHED}
 
 
 def _policy(path: Path) -> bytes:
