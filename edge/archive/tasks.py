@@ -129,6 +129,26 @@ def decisions_of(task: Judge) -> list[FrameDecision]:
     return read_decisions(_Inputs.of(task.recording).decisions(task))
 
 
+def tape_of(recording: Recording, store: Store) -> Tape:
+    """The tape of a recording.
+
+    Raises:
+        GuardError: it is not there, or is none.
+    """
+    place = store.tape(_Inputs.of(recording).tape_key)
+    return _tape(recording, store, place)
+
+
+def _tape(recording: Recording, store: Store, place: Path) -> Tape:
+    data = store.read(place)
+    if data is None:
+        raise RecordError(
+            f"{recording.clip} has no tape in {store.folder} for its record and session: run "
+            "framegate archive extract first"
+        )
+    return Tape.from_bytes(data, str(place))
+
+
 def _extract(task: Extract, store: Store) -> Done:
     recording, given = task.recording, _Inputs.of(task.recording)
     given.board(store)
@@ -167,14 +187,7 @@ def _judge(task: Judge, store: Store) -> Done:
     if store.read(place) is not None:
         decisions = read_decisions(place)
         return Done(place, len(decisions), _passed(decisions), fresh=False)
-    tape_at = store.tape(given.tape_key)
-    data = store.read(tape_at)
-    if data is None:
-        raise RecordError(
-            f"{recording.clip} has no tape in {task.store} for its record and session: run "
-            "framegate archive extract first"
-        )
-    tape = Tape.from_bytes(data, str(tape_at))
+    tape = _tape(recording, store, store.tape(given.tape_key))
     decisions = judge(
         tape,
         given.device,

@@ -265,3 +265,62 @@ def test_a_task_that_kills_its_worker_takes_no_other_with_it() -> None:
     found = dict(run(killed_always, [1, 2, 3, 4], workers=2, at_once=2, lost=lambda why: why))
     assert found == {1: found[1], 2: "done", 3: "done", 4: "done"}
     assert "killed 3 times" in found[1]
+
+
+def test_a_tape_is_exported_as_parquet(place: Path, extracted: Path, tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    assert _archive("export", extracted, "--store", place / "store", "--parquet", tmp_path) == 0
+    tables = {path.name.split("-")[0]: pq.read_table(path) for path in tmp_path.iterdir()}
+    assert sorted(tables) == ["room", "street"]
+    rows = tables["street"].to_pylist()
+    assert len(rows) == 30 * SECONDS
+    assert [row["captured_ns"] for row in rows] == sorted(row["captured_ns"] for row in rows)
+    evidence = [row for row in rows if row["view_open"] is not None]
+    assert 8 * SECONDS < len(evidence) < 11 * SECONDS
+    assert any("VIEW_FOREIGN" in row["view_open"] for row in evidence)
+    own = [row["view_open"] for row in tables["room"].to_pylist() if row["view_open"] is not None]
+    assert own.count([]) > 20  # the twin: this is the enrolled view
+    assert tables["room"].schema.metadata[b"clip"] == b"room.avi"
+
+
+def test_an_export_without_its_library_is_one_line(
+    place: Path,
+    extracted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    out = tmp_path / "out"
+    assert _archive("export", extracted, "--store", place / "store", "--parquet", out) == 2
+    assert "pip install 'framegate[parquet]'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_full_disk_leaves_nothing_half_done_and_changes_no_digest(
+    place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+    import shutil
+
+    wanted = {
+        name: path.read_bytes() for name, path in _decisions(place, extracted, capsys).items()
+    }
+    store = tmp_path / "store"
+    shutil.copytree(place / "store" / "tapes", store / "tapes")
+    judge = ("judge", extracted, "--store", store, "--workers", 1, "--json")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # a board's tape fits, decisions do not
+    try:
+        assert _archive(*judge) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot write" in capsys.readouterr().err
+    decisions = store / "decisions"
+    assert not [path for path in decisions.rglob("*") if path.is_file()]
+
+    assert _archive(*judge) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["recording"]: Path(row["decisions"]).read_bytes() for row in rows} == wanted

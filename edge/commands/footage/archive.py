@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import UsageError
+from edge.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from edge.archive.manifest import Recording
@@ -23,6 +23,7 @@ examples:
   framegate archive extract archive.jsonl --store tapes/     look at each recording once
   framegate archive judge archive.jsonl --store tapes/ --pack police
   framegate archive diff strict police archive.jsonl --store tapes/ --page diff.html
+  framegate archive export archive.jsonl --store tapes/ --parquet for-others/
   framegate archive bench archive.jsonl                      what all this costs here
   framegate archive extract archive.jsonl --store tapes/ --engine dask --scheduler tcp://host:8786
 
@@ -76,6 +77,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     bench.add_argument("--pack", default="strict", metavar="PACK", help=f"{_PACK} (default strict)")
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
     bench.set_defaults(handler=_bench, pictures=True)
+
+    export = actions.add_parser("export", help="write tapes as Parquet, for other tools")
+    export.add_argument("manifest", type=Path, help=_MANIFEST)
+    export.add_argument("--store", type=Path, required=True, metavar="DIR", help="of the tapes")
+    export.add_argument("--parquet", type=Path, required=True, metavar="DIR", help="for the files")
+    export.set_defaults(handler=_export)
 
 
 def _tasks(parser: argparse.ArgumentParser) -> None:
@@ -218,6 +225,28 @@ def _bench(args: argparse.Namespace) -> int:
         f"judge {large['judge_h']:.0f}; tapes {large['tapes_tb']:.2f} TB"
     )
     return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from edge.archive.manifest import read
+    from edge.archive.parquet import parquet
+    from edge.archive.store import Store
+    from edge.archive.tasks import tape_of
+
+    store, failed = Store(args.store), 0
+    out = Store(args.parquet)
+    for recording in read(args.manifest):
+        try:
+            tape = tape_of(recording, store)
+        except RecordError as err:
+            print(f"framegate: {err}", file=sys.stderr)
+            failed += 1
+            continue
+        about = {"clip": recording.clip.name, "sha256": recording.sha256}
+        place = args.parquet / f"{recording.clip.stem}-{recording.sha256[:12]}.parquet"
+        out.keep(place, parquet(tape, about))
+        print(place)
+    return 1 if failed else 0
 
 
 def _read(args: argparse.Namespace) -> list[Recording]:
