@@ -30,6 +30,7 @@ from edge.evidence.repetition import Repetition
 from edge.evidence.residual import Levels, explained, gradients
 from edge.reasons import Reason, worst_first
 from edge.view.box import Box
+from edge.view.order import median, quantile
 
 COLUMNS, ROWS, BLOCK_PX = 16, 12, 8  # blocks of samples; a sample is one pixel, never a mean
 WINDOW_NS = 3 * S
@@ -148,12 +149,12 @@ class _StillFace:
             return False
         residual, _ = explained(before, picture, *gradients(before))
         change = np.abs(residual)
-        limit = max(STILL_LEVELS, STILL_SHARE * float(np.median(change)))
+        limit = max(STILL_LEVELS, STILL_SHARE * median(change))
         self._moved.append((captured_ns, _most(change, boxes, shape) / limit))
         while self._moved[0][0] < captured_ns - WINDOW_NS:
             self._moved.popleft()
         whole = captured_ns - self._moved[0][0] >= WHOLE_NS and len(self._moved) >= MIN_READINGS
-        return whole and float(np.median([moved for _, moved in self._moved])) < 1.0
+        return whole and median([moved for _, moved in self._moved]) < 1.0
 
 
 def _most(residual: Levels, boxes: Sequence[Box], shape: tuple[int, ...]) -> float:
@@ -165,7 +166,7 @@ def _most(residual: Levels, boxes: Sequence[Box], shape: tuple[int, ...]) -> flo
         top, bottom = max(0, int(box.top * y)), int(np.ceil(box.bottom * y))
         face = residual[top:bottom, left:right]
         if face.size:
-            found.append(float(np.quantile(face, 0.9)))
+            found.append(quantile(face, 0.9))
     return max(found)
 
 

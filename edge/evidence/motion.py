@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edge.clock import MS, S
 from edge.reasons import Reason
 from edge.view.box import Box
+from edge.view.order import median, quantile
 from edge.view.silhouette import silhouettes
 
 WIDTH_PX = 320  # the picture is followed at this width
@@ -117,7 +118,7 @@ class EgoMotion:
         while self._tremor[0][0] < captured_ns - CARRY_NS:
             self._tremor.popleft()
         whole = captured_ns - self._tremor[0][0] >= CARRY_NS * 8 // 10
-        middle = float(np.median([moved for _, moved in self._tremor]))
+        middle = median([moved for _, moved in self._tremor])
         return whole and len(self._tremor) >= _TREMOR_READINGS and middle > TREMOR_LIMIT
 
 
@@ -165,12 +166,12 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
     moved = np.linalg.norm(ahead - before.corners, axis=2).ravel()[kept] / WIDTH_PX
     if len(moved) < MIN_CELLS:
         return 0.0, len(moved), 0.0
-    least = float(np.quantile(moved, TREMOR_SHARE))
+    least = quantile(moved, TREMOR_SHARE)
     resting = float((moved < STILL).mean())
     as_one = resting < NO_REST or _coherent(before.corners[kept], ahead[kept])
     if resting >= STILL_SHARE or not as_one:
-        return float(min(np.quantile(moved, STILL_SHARE), STILL)), len(moved), least
-    return float(np.median(moved)), len(moved), least
+        return float(min(quantile(moved, STILL_SHARE), STILL)), len(moved), least
+    return median(moved), len(moved), least
 
 
 def _follow(

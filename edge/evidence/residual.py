@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.clock import S
+from edge.view.order import median
 
 SAME_NS = 1 * S  # a look is trusted so long at most
 SAME_LEVELS = 2.0  # mean change of a cell, in grey levels; the noise of a webcam leaves 0.6
@@ -43,15 +44,15 @@ def explained(before: Levels, now: Levels, across: Levels, down: Levels) -> tupl
     terms = np.stack([across.ravel(), down.ravel(), before.ravel(), np.ones_like(change)], axis=1)
     every = max(1, change.size // _FITTED)
     some, seen = terms[::every], change[::every]
-    near = np.abs(seen - np.median(seen))
-    kept = near <= max(_LEAST[0], _KEPT * float(np.median(near)))
+    near = np.abs(seen - median(seen))
+    kept = near <= max(_LEAST[0], _KEPT * median(near))
     weights = np.zeros(4, np.float32)
     for _ in range(_FITS):
         used = some[kept]
         square = used.T @ used + _RIDGE * np.eye(4, dtype=np.float32)
         weights = np.linalg.solve(square, used.T @ seen[kept])
         off = np.abs(seen - some @ weights)
-        kept = off <= max(_LEAST[1], _KEPT * float(np.median(off)))
+        kept = off <= max(_LEAST[1], _KEPT * median(off))
     fit = terms @ weights
     return (change - fit).reshape(now.shape), fit.reshape(now.shape)
 
