@@ -10,6 +10,8 @@ from edge.frames.output_format import OutputFormat, Part
 from edge.masking.blocks import Levels
 from edge.masking.mask import Mask
 
+_NONE_YET: Levels = np.zeros((0, 0), np.uint8)
+
 
 class Shaper:
     """Writes the released form of each picture of one camera."""
@@ -25,8 +27,8 @@ class Shaper:
         part = Part.of(form, height, width)
         self._top, self._left, self.shape, self.bytes = part.top, part.left, part.shape, part.bytes
         self._masked: np.ndarray | None = None  # where a picture is masked before it is reduced
-        self._fixed: Levels | None = None  # of every mask so far
-        self._begun = self._differ = False  # whether there was one, and another was not the same
+        self._fixed: Levels | None = _NONE_YET  # of the masks so far
+        self._same = False  # whether all of them had the same one
 
     def write(self, picture: np.ndarray, place: np.ndarray, mask: Mask) -> None:
         """Write the released form of `picture` to `place`, through the mask.
@@ -36,11 +38,12 @@ class Shaper:
             place: uint8, of `shape`; zero where this object has not written.
             mask: of the camera's size.
         """
-        prepared = self._dark_already(mask)
+        if mask.fixed is not self._fixed:
+            self._note(mask.fixed)
         if mask.clear:
             self._write(picture, place)
         elif self._whole and not self._grey and not self._layout.planar:
-            mask.copy(picture, place, self._layout, prepared=prepared)  # the form is the picture
+            mask.copy(picture, place, self._layout, prepared=self._same)  # the form is the picture
         else:  # masked before anything else is done with it, so that no edge is mixed
             if self._masked is None:
                 self._masked = np.zeros_like(picture)
@@ -48,15 +51,14 @@ class Shaper:
             self._write(self._masked, place)
             self._masked.fill(0)  # nothing of a withheld frame stays behind
 
-    def _dark_already(self, mask: Mask) -> bool:
-        """Whether no frame was ever written where this mask has its fixed places.
+    def _note(self, fixed: Levels | None) -> None:
+        """Take notice of another fixed mask.
 
-        As long as every mask has the same ones, those are as they were at first: zero, black.
+        As long as every mask has the same fixed places, no frame was ever written there, and they
+        are as they were at first: zero, black.
         """
-        if not self._begun:
-            self._begun, self._fixed = True, mask.fixed
-        self._differ |= mask.fixed is not self._fixed
-        return not self._differ
+        self._same = self._fixed is _NONE_YET
+        self._fixed = fixed
 
     def _write(self, picture: np.ndarray, place: np.ndarray) -> None:
         layout = self._layout

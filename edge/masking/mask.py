@@ -50,9 +50,11 @@ class Mask:
 
     def plan(self, layout: Layout) -> Copy:
         """The copy of a picture of this layout; made once."""
-        made = self._plans.get(layout)
-        if made is None:
-            made = self._plans[layout] = self._planned(layout)
+        for known, made in self._plans:
+            if known is layout:  # compared, not looked up: an enum's hash costs more
+                return made
+        made = self._planned(layout)
+        self._plans.append((layout, made))
         return made
 
     def copy(
@@ -68,8 +70,8 @@ class Mask:
         self.plan(layout)(picture, place, prepared=prepared)
 
     @cached_property
-    def _plans(self) -> dict[Layout, Copy]:
-        return {}
+    def _plans(self) -> list[tuple[Layout, Copy]]:
+        return []
 
     def _planned(self, layout: Layout) -> Copy:
         filled = self.levels == FILLED

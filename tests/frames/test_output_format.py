@@ -15,6 +15,7 @@ from edge.errors import RecordError, RingError
 from edge.frames.output_format import OutputFormat
 from edge.frames.ring import Ring
 from edge.frames.shaper import Shaper
+from edge.masking.blocks import FILLED
 from edge.masking.mask import nothing
 from edge.wire import from_json, to_json
 from framegate_client.ring import RingReader
@@ -163,3 +164,24 @@ def test_the_record_says_the_form_and_the_gate_reads_the_same() -> None:
 def test_a_form_that_is_none_names_what_is_allowed(line: str, wrong: str) -> None:
     with pytest.raises(RecordError, match=rf"\[matcher\] \[picture\]: .*{wrong}"):
         parse_device((RECORD + line).encode(), Path("D.toml"))
+
+
+def test_fixed_places_of_the_ring_are_never_written_and_stay_black() -> None:
+    """The twin: where another mask came first, what it left there is overwritten."""
+    picture, fixed = np.full((64, 64, 3), 200, np.uint8), np.zeros((4, 4), np.uint8)
+    fixed[:2, :2] = FILLED
+    place, dirty = np.zeros_like(picture), np.zeros_like(picture)
+    mask = nothing(64, 64).over(fixed)
+
+    alone, after = (Shaper(OutputFormat(), Layout.BGR, 64, 64) for _ in range(2))
+    alone.write(picture, place, mask)
+    after.write(picture, dirty, nothing(64, 64))
+    after.write(picture, dirty, mask)
+    after.write(picture, dirty, mask)
+
+    for written in (place, dirty):
+        assert not written[:32, :32].any()
+        assert (written[32:] == 200).all()
+    place[:32, :32] = 7
+    alone.write(picture, place, mask)
+    assert (place[:32, :32] == 7).all()
