@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet import _delivery as delivery
+from edge.commands._fleet import _page as page
 from edge.commands._fleet import _publish as publish
 from edge.commands._fleet import _results as results
 from edge.commands._fleet import _status as status
@@ -34,6 +35,7 @@ examples, a witness for a fleet and a device that visits it:
   framegate audit verify audit --key log.pub --witnesses POLICY
   framegate fleet status --policy POLICY --state w1.db       silent logs and forked ones
   framegate fleet status --policy POLICY --state w1.db --broker mqtts://broker.example
+  framegate fleet page --policy POLICY --state w1.db --broker mqtts://broker.example
   framegate fleet evidence --state w1.db                     logs that signed two histories
   framegate fleet publish --log audit --status status.json --broker mqtts://broker.example
   framegate fleet results --socket results.sock --broker mqtts://broker.example --topic door1
@@ -98,6 +100,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     courier.add_argument("--once", action="store_true", help="make one round and exit")
     courier.set_defaults(handler=_courier)
 
+    page.register(actions).set_defaults(handler=_page)
     publish.register(actions).set_defaults(handler=_publish)
     results.register(actions).set_defaults(handler=_results)
     delivery.register(actions).set_defaults(handler=_release)
@@ -209,6 +212,10 @@ def _courier(args: argparse.Namespace) -> int:
 
 def _results(args: argparse.Namespace) -> int:
     return results.run(args, _until_told)
+
+
+def _page(args: argparse.Namespace) -> int:
+    return page.run(args, read_policy(args.policy), _until_told)
 
 
 def _publish(args: argparse.Namespace) -> int:

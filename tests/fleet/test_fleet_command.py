@@ -109,6 +109,9 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
         ("status --policy witness-side", "expected --state or --store, --broker, or both"),
         ("status --policy witness-side --broker mqtt://far.example", "localhost only"),
         ("publish --log audit --broker mqtt://localhost --every 0", "--every: expected 1 to 3600"),
+        ("page --policy witness-side", "expected --state"),
+        ("page --policy witness-side --broker mqtt://localhost --listen 0.0.0.0:1", "a loopback"),
+        ("page --policy witness-side --broker mqtt://localhost --pages gone", "cannot read gone"),
         ("publish --log gone --broker mqtt://localhost", "gone"),
         (
             "publish --log audit --broker mqtt://localhost --cert w1.key",
