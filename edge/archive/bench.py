@@ -91,7 +91,7 @@ def measure(recordings: Sequence[Recording], pack: str, scratch: Path) -> Costs:
 
 def _once(recordings: Sequence[Recording], pack: str, folder: Path) -> Costs:
     replayed, extracted, judged = Spent(), Spent(), Spent()
-    store, outs = folder / "store", [folder / f"replay-{i}" for i in range(len(recordings))]
+    store, outs = str(folder / "store"), [folder / f"replay-{i}" for i in range(len(recordings))]
     for recording, out in zip(recordings, outs, strict=True):
         with replayed.more():
             _replay(recording, pack, out)
@@ -101,7 +101,7 @@ def _once(recordings: Sequence[Recording], pack: str, folder: Path) -> Costs:
         decisions = _all([Judge(one, store, pack) for one in recordings])
     footage_s, frames = 0.0, 0
     for recording, out, done in zip(recordings, outs, decisions, strict=True):
-        lines = done.place.read_bytes()
+        lines = Path(done.place).read_bytes()
         if lines != (out / "decisions.jsonl").read_bytes():
             raise RecordError(f"{recording.clip}: judging its tape decided otherwise than replay")
         footage_s += _length_s(lines)

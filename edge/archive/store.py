@@ -14,7 +14,7 @@ from typing import Any
 
 import rfc8785
 
-from edge.archive import boards
+from edge.archive import boards, remote
 from edge.archive.manifest import Recording
 from edge.archive.tape import FORMAT
 from edge.audit.schema import Release
@@ -95,59 +95,77 @@ def view_bytes(device: Device) -> bytes:
 
 
 class Store:
-    """The folder that holds tapes and decisions."""
+    """What holds tapes and decisions: a folder, or any store that fsspec opens by URL."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str) -> None:
+        """`folder` is a path, or a URL such as s3://bucket/archive."""
+        self.folder = folder.rstrip("/") if is_url(folder) else folder
 
-    def tape(self, key: str) -> Path:
+    def tape(self, key: str) -> str:
         """Where the tape of this key is."""
-        return self.folder / "tapes" / key[:2] / f"{key}.tape"
+        return f"{self.folder}/tapes/{key[:2]}/{key}.tape"
 
-    def board(self, key: str) -> Path:
+    def board(self, key: str) -> str:
         """Where the board's tape of this key is."""
-        return self.folder / "boards" / key[:2] / f"{key}.board"
+        return f"{self.folder}/boards/{key[:2]}/{key}.board"
 
-    def decisions(self, key: str) -> Path:
+    def decisions(self, key: str) -> str:
         """Where the decisions of this key are."""
-        return self.folder / "decisions" / key[:2] / f"{key}.jsonl"
+        return f"{self.folder}/decisions/{key[:2]}/{key}.jsonl"
 
-    def read(self, path: Path) -> bytes | None:
+    def read(self, place: str) -> bytes | None:
         """What a file of the store holds; None if it is not there.
 
         Raises:
             UsageError: it cannot be read.
         """
         try:
-            return read_named(path, _MOST_BYTES)
+            if is_url(place):
+                return remote.read(place)
+            return read_named(Path(place), _MOST_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as err:
-            raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
+            raise UsageError(f"cannot read {place}: {err.strerror or err}") from err
 
-    def keep(self, path: Path, data: bytes) -> None:
+    def keep(self, place: str, data: bytes) -> None:
         """Write a file once; the same bytes again are no matter.
 
         Raises:
             RecordError: there are other bytes under the same name.
             UsageError: it cannot be written; then nothing of it is there.
         """
-        found = self.read(path)
-        if found is not None:
-            if found != data:
-                raise RecordError(
-                    f"{path} holds something else than the same inputs give now: expected a "
-                    "store that only this command writes; move the file away and run it again"
-                )
-            return
-        try:
+        found = self.read(place)
+        if found is None:
             try:
-                write_whole(path, data)
-            except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, data)
-        except OSError as err:
-            raise UsageError(f"cannot write {path}: {err.strerror or err}") from err
+                if _written(place, data):
+                    return
+            except OSError as err:
+                raise UsageError(f"cannot write {place}: {err.strerror or err}") from err
+            found = self.read(place)  # another worker was first
+        if found != data:
+            raise RecordError(
+                f"{place} holds something else than the same inputs give now: expected a "
+                "store that only this command writes; move the file away and run it again"
+            )
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is a URL, and not a path."""
+    return "://" in place
+
+
+def _written(place: str, data: bytes) -> bool:
+    """Write a file whole; False if a store says that it is there by now."""
+    if is_url(place):
+        return remote.create(place, data)
+    path = Path(place)
+    try:
+        write_whole(path, data)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    return True
 
 
 def read_input(path: Path) -> bytes:

@@ -27,7 +27,7 @@ from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.outcome import Decision
 from edge.policy.signed.files import policy_in
-from edge.report.record import FrameDecision, decision_lines, read_decisions
+from edge.report.record import FrameDecision, decision_lines, decisions_in
 from edge.view.bodies import Bodies
 from edge.view.fingerprint import Fingerprint
 
@@ -39,7 +39,7 @@ class Extract:
     """Make the tape of one recording."""
 
     recording: Recording
-    store: Path
+    store: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Judge:
     """Decide the tape of one recording under one policy pack."""
 
     recording: Recording
-    store: Path
+    store: str
     pack: str
     release: Release = Release.BRACKETED
 
@@ -56,7 +56,7 @@ class Judge:
 class Done:
     """The result of one task."""
 
-    place: Path  # of the tape or the decisions
+    place: str  # of the tape or the decisions
     frames: int = 0
     passed: int = 0
     bytes: int = 0
@@ -101,14 +101,14 @@ def _begun(task: Task, writers: ThreadPoolExecutor) -> Callable[[], Done | Faile
 class _Later(Store):
     """A store that is written while other work goes on."""
 
-    def __init__(self, folder: Path, writers: ThreadPoolExecutor) -> None:
+    def __init__(self, folder: str, writers: ThreadPoolExecutor) -> None:
         super().__init__(folder)
         self._writers = writers
         self._writing: list[Future[None]] = []
         self.failures: list[GuardError] = []
 
-    def keep(self, path: Path, data: bytes) -> None:
-        self._writing.append(self._writers.submit(super().keep, path, data))
+    def keep(self, place: str, data: bytes) -> None:
+        self._writing.append(self._writers.submit(super().keep, place, data))
 
     def wait(self) -> GuardError | None:
         """Wait until all is written; returns the first thing that was wrong."""
@@ -126,7 +126,11 @@ def decisions_of(task: Judge) -> list[FrameDecision]:
     Raises:
         GuardError: they are not there, or are none.
     """
-    return read_decisions(_Inputs.of(task.recording).decisions(task))
+    place = _Inputs.of(task.recording).decisions(task)
+    data = Store(task.store).read(place)
+    if data is None:
+        raise RecordError(f"{place}: expected the decisions of {task.recording.clip}")
+    return decisions_in(data, place)
 
 
 def tape_of(recording: Recording, store: Store) -> Tape:
@@ -139,14 +143,14 @@ def tape_of(recording: Recording, store: Store) -> Tape:
     return _tape(recording, store, place)
 
 
-def _tape(recording: Recording, store: Store, place: Path) -> Tape:
+def _tape(recording: Recording, store: Store, place: str) -> Tape:
     data = store.read(place)
     if data is None:
         raise RecordError(
             f"{recording.clip} has no tape in {store.folder} for its record and session: run "
             "framegate archive extract first"
         )
-    return Tape.from_bytes(data, str(place))
+    return Tape.from_bytes(data, place)
 
 
 def _extract(task: Extract, store: Store) -> Done:
@@ -155,7 +159,7 @@ def _extract(task: Extract, store: Store) -> Done:
     place = store.tape(given.tape_key)
     there = store.read(place)
     if there is not None:
-        tape = Tape.from_bytes(there, str(place))
+        tape = Tape.from_bytes(there, place)
         return Done(place, len(tape.captured_ns), bytes=len(there), fresh=False)
     view = view_bytes(given.device)
     camera = FileCamera(recording.clip)
@@ -184,8 +188,9 @@ def _extract(task: Extract, store: Store) -> Done:
 def _judge(task: Judge, store: Store) -> Done:
     recording, given = task.recording, _Inputs.of(task.recording)
     place = given.decisions(task)
-    if store.read(place) is not None:
-        decisions = read_decisions(place)
+    there = store.read(place)
+    if there is not None:
+        decisions = decisions_in(there, place)
         return Done(place, len(decisions), _passed(decisions), fresh=False)
     tape = _tape(recording, store, store.tape(given.tape_key))
     decisions = judge(
@@ -226,7 +231,7 @@ class _Inputs:
         digests = tuple(hashlib.sha256(one).hexdigest() for one in data)
         return cls(recording, device, session, digests, tape_key(recording, device, session))
 
-    def decisions(self, task: Judge) -> Path:
+    def decisions(self, task: Judge) -> str:
         """Where the decisions of a task are."""
         policy = _policy(task.pack).digest
         key = decisions_key(self.tape_key, policy, self.digests, self.device, task.release)
@@ -241,7 +246,7 @@ class _Inputs:
         place = store.board(board_key(self.digests[2:], self.device))
         data = store.read(place)
         if data is not None:
-            return BoardTape.from_bytes(data, str(place))
+            return BoardTape.from_bytes(data, place)
         samples = telemetry.load(self.recording.telemetry)
         board = judged(samples, self.device.dock_id)
         store.keep(place, board.to_bytes())

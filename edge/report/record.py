@@ -255,10 +255,23 @@ def read_decisions(path: Path) -> list[FrameDecision]:
         RecordError: the file cannot be read, or a line is not a decision.
     """
     try:
-        lines = read_named(path, _MAX_BYTES).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as err:
+        data = read_named(path, _MAX_BYTES)
+    except OSError as err:
         raise RecordError(f"cannot read decisions from {path}: {err}") from err
-    return [_decision(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
+    return decisions_in(data, str(path))
+
+
+def decisions_in(data: bytes, name: str) -> list[FrameDecision]:
+    """The decisions in the bytes of a `decisions.jsonl`; `name` says which.
+
+    Raises:
+        RecordError: a line is not a decision.
+    """
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError as err:
+        raise RecordError(f"cannot read decisions from {name}: {err}") from err
+    return [_decision(line, f"{name}, line {i}") for i, line in enumerate(lines, 1)]
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from edge import cli
 from edge.archive.engines import run
+from edge.archive.store import Store
 from edge.archive.tape import Tape
 from edge.cameras.recording_file import file_sha256
 from edge.errors import RecordError, UsageError
@@ -324,3 +325,29 @@ def test_a_full_disk_leaves_nothing_half_done_and_changes_no_digest(
     assert _archive(*judge) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["recording"]: Path(row["decisions"]).read_bytes() for row in rows} == wanted
+
+
+def test_a_store_by_url_holds_the_same_digests(
+    place: Path, extracted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("memory")
+    wanted = {
+        name: path.read_bytes() for name, path in _decisions(place, extracted, capsys).items()
+    }
+    for tape in (place / "store" / "tapes").rglob("*.tape"):
+        files.pipe_file(f"/archive/{tape.relative_to(place / 'store')}", tape.read_bytes())
+    judge = ("judge", extracted, "--store", "memory://archive/", "--workers", 1, "--json")
+    for _ in range(2):  # the second finds all of it there
+        capsys.readouterr()
+        assert _archive(*judge) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        found = {row["recording"]: files.cat_file(row["decisions"]) for row in rows}
+        assert found == wanted
+
+    files.pipe_file(rows[0]["decisions"], b"")
+    store = Store("memory://archive")
+    with pytest.raises(RecordError, match="holds something else"):
+        store.keep(rows[0]["decisions"], b"other")
+    assert _archive("judge", extracted, "--store", "odd://archive", "--workers", 1) == 1
+    assert "odd://archive" in capsys.readouterr().err

@@ -33,6 +33,7 @@ machine that sees the store: what is there is not made again.
 """
 
 _AT_ONCE = 32  # tapes that a worker judges before it reports: some milliseconds each
+_STORE = "of the tapes: a folder, or a URL such as s3://bucket/archive"
 _MANIFEST = "JSON lines; see framegate archive list"
 _PACK = "strict, police, a directory with a pack's files, or a bundle"
 
@@ -80,7 +81,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     export = actions.add_parser("export", help="write tapes as Parquet, for other tools")
     export.add_argument("manifest", type=Path, help=_MANIFEST)
-    export.add_argument("--store", type=Path, required=True, metavar="DIR", help="of the tapes")
+    export.add_argument("--store", required=True, metavar="DIR", help=_STORE)
     export.add_argument("--parquet", type=Path, required=True, metavar="DIR", help="for the files")
     export.set_defaults(handler=_export)
 
@@ -89,7 +90,7 @@ def _tasks(parser: argparse.ArgumentParser) -> None:
     from edge.archive.engines import NAMES
 
     parser.add_argument("manifest", type=Path, help=_MANIFEST)
-    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="of the tapes")
+    parser.add_argument("--store", required=True, metavar="DIR", help=_STORE)
     parser.add_argument(
         "--workers",
         type=int,
@@ -126,7 +127,7 @@ def _extract(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Extract
 
     recordings = _read(args)
-    wanted = [Extract(one, args.store.resolve()) for one in recordings]
+    wanted = [Extract(one, _store(args)) for one in recordings]
     frames = size = failed = flawed = 0
     for done, what in _worked(args, recordings, wanted):
         if done is None:
@@ -147,7 +148,7 @@ def _judge(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Judge
 
     recordings = _read(args)
-    wanted = [Judge(one, args.store.resolve(), args.pack) for one in recordings]
+    wanted = [Judge(one, _store(args), args.pack) for one in recordings]
     frames = passed = failed = 0
     for done, what in _worked(args, recordings, wanted):
         if done is None:
@@ -172,7 +173,7 @@ def _diff(args: argparse.Namespace) -> int:
     from edge.report.record import write_atomic
 
     recordings = _read(args)
-    packs, store = (args.before, args.after), args.store.resolve()
+    packs, store = (args.before, args.after), _store(args)
     wanted = [Judge(one, store, pack) for one in recordings for pack in packs]
     failed = {task.recording for task, done in _results(args, wanted) if done is None}
     found = []
@@ -233,8 +234,8 @@ def _export(args: argparse.Namespace) -> int:
     from edge.archive.store import Store
     from edge.archive.tasks import tape_of
 
-    store, failed = Store(args.store), 0
-    out = Store(args.parquet)
+    store, failed = Store(_store(args)), 0
+    out = Store(str(args.parquet))
     for recording in read(args.manifest):
         try:
             tape = tape_of(recording, store)
@@ -244,9 +245,15 @@ def _export(args: argparse.Namespace) -> int:
             continue
         about = {"clip": recording.clip.name, "sha256": recording.sha256}
         place = args.parquet / f"{recording.clip.stem}-{recording.sha256[:12]}.parquet"
-        out.keep(place, parquet(tape, about))
+        out.keep(str(place), parquet(tape, about))
         print(place)
     return 1 if failed else 0
+
+
+def _store(args: argparse.Namespace) -> str:
+    from edge.archive.store import is_url
+
+    return args.store if is_url(args.store) else str(Path(args.store).resolve())
 
 
 def _read(args: argparse.Namespace) -> list[Recording]:
