@@ -46,8 +46,8 @@ class TapeReplay(Replay):
             if (valid_ns := self._context.valid_ns(source)) is not None
         }
         self._brackets = self._context.brackets
-        self._said: dict[Source, tuple[Reason, ...]] = {}  # by its last reading
-        self._said_ns: dict[Source, int] = {}  # when that was
+        self._last: dict[Source, tuple[Reason, ...]] = {}  # by its last reading
+        self._last_ns: dict[Source, int] = {}  # when that was
         self._again: set[Source] = set()  # have said the same again, and it is not caught up yet
         self._board_says: Says = ()  # of the last sample
         self._board_ns = -1  # when that was, and its sources said so
@@ -150,30 +150,30 @@ class TapeReplay(Replay):
             if source is Source.STILLNESS:  # nobody asks for it, but what is seen is read by it
                 self._engine.observe((Reading(source, at_ns, reasons),))
             return
-        if self._said.get(source) == reasons and at_ns - self._said_ns[source] <= valid_ns:
-            self._said_ns[source] = at_ns
+        if self._last.get(source) == reasons and at_ns - self._last_ns[source] <= valid_ns:
+            self._last_ns[source] = at_ns
             self._again.add(source)
             return
         self._catch_up()
         self._engine.observe((Reading(source, at_ns, reasons),))
-        self._said[source], self._said_ns[source] = reasons, at_ns
+        self._last[source], self._last_ns[source] = reasons, at_ns
         self._changed = True
 
     def _examined(self, frame: Any, at_ns: int, *, final: bool) -> Examined:
         seen = self._tape.sighting(at_ns, final=final)
         result = self._engine.read(seen)
         again = not final and not self._holding and not result.unsettled
-        said, said_ns, valid_ns = self._said, self._said_ns, self._valid_ns
+        last, last_ns, valid_ns = self._last, self._last_ns, self._valid_ns
         asked = [reading for reading in result.readings if reading.source in valid_ns]
         for reading in asked:
             source = reading.source
-            same = said.get(source) == reading.reasons
-            again = again and same and at_ns - said_ns[source] <= valid_ns[source]
+            same = last.get(source) == reading.reasons
+            again = again and same and at_ns - last_ns[source] <= valid_ns[source]
         if not again:
             self._changed = True
             self._catch_up()
         for reading in asked:
-            said[reading.source], said_ns[reading.source] = reading.reasons, at_ns
+            last[reading.source], last_ns[reading.source] = reading.reasons, at_ns
         if again:
             self._again.update([reading.source for reading in asked])
         found = self._engine.take(seen, result, observed=again)
@@ -213,8 +213,8 @@ class TapeReplay(Replay):
 
     def _go_on(self, now_ns: int) -> None:
         """Renew the lease where a turn would have done so."""
-        said_ns = self._said_ns
-        seen_ns = min([said_ns[source] for source in self._others], default=self._board_ns)
+        last_ns = self._last_ns
+        seen_ns = min([last_ns[source] for source in self._others], default=self._board_ns)
         if len(self._others) < len(self._brackets):
             seen_ns = min(seen_ns, self._board_ns)
         if seen_ns == self._seen_ns and now_ns - self._sent_ns < RENEW_NS:
@@ -230,8 +230,8 @@ class TapeReplay(Replay):
     def _settle_board(self) -> None:
         """Note when the board's sources last said what they say."""
         for source in self._board:
-            if self._said_ns[source] < self._board_ns:
-                self._said_ns[source] = self._board_ns
+            if self._last_ns[source] < self._board_ns:
+                self._last_ns[source] = self._board_ns
                 self._again.add(source)
 
     def _catch_up(self) -> None:
@@ -239,7 +239,7 @@ class TapeReplay(Replay):
         context = self._context
         self._settle_board()
         for source in self._again:
-            context.go_on(source, self._said_ns[source])
+            context.go_on(source, self._last_ns[source])
         self._again.clear()
         if self._turned_ns > START_NS:
             context.go_on(Source.INTEGRITY, self._turned_ns)
