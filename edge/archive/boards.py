@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.coded import Coded, coded
-from edge.archive.columns import Kind, pack, unpack
+from edge.archive.columns import Coded, Kind, coded, pack, unpack
 from edge.errors import RecordError
 from edge.evidence import board
 from edge.evidence.board import BoardWatch

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,3 +83,30 @@ def _column(data: bytes, dtype: str, shape: tuple[int, ...], kind: Kind, name: s
     if len(plain) != size or not inflate.eof:
         raise ValueError(f"column {name} has another length than its shape")
     return np.frombuffer(plain, kind.dtype).reshape(shape)
+
+
+Value = TypeVar("Value", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Coded(Generic[Value]):
+    """A column of things that are mostly the same: a table, and for each row its number there."""
+
+    table: tuple[Value, ...]
+    rows: NDArray[np.uint16]
+
+    def __post_init__(self) -> None:
+        if len(self.rows) and int(self.rows.max()) >= len(self.table):
+            raise ValueError(f"a row names entry {self.rows.max()} of {len(self.table)}")
+
+    def values(self) -> list[Value]:
+        """Every row's value; equal ones are one object."""
+        table = self.table
+        return [table[row] for row in self.rows.tolist()]
+
+
+def coded(values: Iterable[Value]) -> Coded[Value]:
+    """The column of these values; the table is in the order in which they came."""
+    numbers: dict[Value, int] = {}
+    rows = [numbers.setdefault(value, len(numbers)) for value in values]
+    return Coded(tuple(numbers), np.array(rows, np.uint16))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from edge.archive.coded import coded
+from edge.archive.columns import coded
 from edge.archive.tape import Tape
 from edge.cameras.opencv import FileCamera, Shot
 from edge.errors import RecordError

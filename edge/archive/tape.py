@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.coded import Coded
-from edge.archive.columns import Kind, pack, unpack
+from edge.archive.columns import Coded, Kind, pack, unpack
 from edge.decision.engine import Engine, Examined
 from edge.errors import RecordError
 from edge.evidence.vision import Sighting

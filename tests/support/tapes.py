@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.archive.coded import coded
+from edge.archive.columns import coded
 from edge.archive.tape import Tape
 from edge.clock import MS, S
 from edge.commissioning.records import Device, Session, parse_device, parse_session
