@@ -43,7 +43,12 @@ ENVIRONMENT = {
     "WATCHDOG_USEC": "systemd's: how often it wants to hear",
     "XDG_CACHE_HOME": "where model files lie; each has a pinned digest",
 }
-WEB = {"HTTP_HOST", "PATH_INFO", "REQUEST_METHOD"}  # of a request to the page, in WSGI's words
+WEB = {
+    "HTTP_HOST",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "REQUEST_METHOD",
+}  # of a request to the page, in WSGI's words
 LIMITS = {"SC_OPEN_MAX"}  # asked of the kernel
 OPTIONS = {
     "--also": "who else gets frames, by a signed session, a gate and a sandbox of its own",
