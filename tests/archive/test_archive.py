@@ -10,15 +10,17 @@ import pytest
 
 from edge import cli
 from edge.archive.engines import run
+from edge.archive.manifest import read
 from edge.archive.store import Store
 from edge.archive.tape import Tape
+from edge.archive.tasks import Failed, Judge
 from edge.cameras.recording_file import file_sha256
 from edge.errors import RecordError, UsageError
 from edge.evidence.faces import FaceBoxes
 from edge.replay.files import enrol_opening
 from tests.support import render
 from tests.support.guards import DEVICE, SESSION
-from tests.support.tasks import killed_always, killed_once
+from tests.support.tasks import killed_always, killed_once, works_after_a_kill
 
 pytestmark = pytest.mark.slow
 
@@ -351,3 +353,25 @@ def test_a_store_by_url_holds_the_same_digests(
         store.keep(rows[0]["decisions"], b"other")
     assert _archive("judge", extracted, "--store", "odd://archive", "--workers", 1) == 1
     assert "odd://archive" in capsys.readouterr().err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["local", "dask", "ray"])
+def test_a_killed_worker_changes_no_digest(
+    engine: str, place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    if engine != "local":
+        pytest.importorskip("distributed" if engine == "dask" else "ray")
+    wanted = sorted(
+        (path.name, path.read_bytes()) for path in _decisions(place, extracted, capsys).values()
+    )
+    store = tmp_path / "store"
+    shutil.copytree(place / "store" / "tapes", store / "tapes")
+    tasks = [Judge(one, str(store), "strict") for one in read(extracted)]
+    done = dict(run(works_after_a_kill, tasks, engine=engine, workers=2, lost=Failed))
+    assert (tmp_path / "store.killed").exists()  # a worker was killed
+    assert not [one for one in done.values() if isinstance(one, Failed)]
+    found = [(path.name, path.read_bytes()) for path in (store / "decisions").rglob("*.jsonl")]
+    assert sorted(found) == wanted

@@ -43,3 +43,11 @@ def test_every_decision_is_that_of_a_judge_with_every_turn(view: bytes) -> None:
     assert passed > 300  # frames flow in many of them
     assert len(reasons) > 12
     assert Reason.DWELL in reasons
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_thousand_recordings_more(view: bytes) -> None:
+    for seed in range(_SEEDS, 1000):
+        quick, every = _both(seed, view)
+        assert quick == every, seed

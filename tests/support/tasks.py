@@ -6,6 +6,10 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.archive.tasks import Done, Failed, Judge
 
 
 def killed_once(places: Sequence[str]) -> list[str]:
@@ -22,3 +26,11 @@ def killed_always(numbers: Sequence[int]) -> list[str]:
     if 1 in numbers:
         os.kill(os.getpid(), signal.SIGKILL)
     return ["done" for _ in numbers]
+
+
+def works_after_a_kill(tasks: Sequence[Judge]) -> list[Done | Failed]:
+    """Does archive tasks; the first call with a store kills its own worker."""
+    from edge.archive.tasks import work
+
+    killed_once([f"{tasks[0].store}.killed"])
+    return work(tasks)
