@@ -61,6 +61,10 @@ class ReleaseLog:
             self._take(entry)
         return self._numbers[entry]
 
+    def holds(self, entry: bytes) -> bool:
+        """Whether an entry is in the log."""
+        return entry in self._numbers
+
     def serial(self, place: str) -> int:
         """The highest serial that any file at `KIND/NAME` ever had; 0 for none."""
         return self._serials.get(place, 0)

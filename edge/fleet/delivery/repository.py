@@ -98,7 +98,10 @@ class Repository:
         same = [release for release in self.releases(kind) if release.name == name]
         newest = max(same, key=lambda one: one.serial, default=None)
         if newest is None or signed.targets[newest.path].hashes["sha256"] != digest:
-            newest = Release(kind, name, log.serial(f"{kind.value}/{name}") + 1)
+            last = log.serial(f"{kind.value}/{name}")
+            newest = Release(kind, name, last)  # of a run that ended before it was handed out
+            if not log.holds(log_entry(newest, digest, len(data))):
+                newest = Release(kind, name, last + 1)
         entry = log.number(log_entry(newest, digest, len(data)))
         custom = Ticket(audience, entry).data()
         file = TargetFile(len(data), {"sha256": digest}, newest.path, {"custom": custom})
