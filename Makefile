@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: setup cases help demo check fast long test policy bench bench-load soak mutants clips hil pico deb arm64 clean
+.PHONY: setup cases help demo fleet check fast long test policy bench bench-load soak mutants clips hil pico deb arm64 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ setup: $(READY) clips ## set up: then .venv/bin/framegate init, and a daemon run
 
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
+
+fleet: $(TESTED) clips ## a broker, a witness, three guards and the fleet page; one log forks (ARGS=--once to end after the alarm)
+	@$(BIN)/python -m bench.fleet.demo $(ARGS)
 
 fast: check clips ## two minutes: every test but whole guards and slow ones
 	@$(TRY) -m "not guard and not slow and not long" $(ARGS) $(TRIED)
