@@ -6,12 +6,13 @@ fault in which nothing may pass.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.device import boot, machines, power, suite
-from bench.device.image.build import Built
+from bench.device import boot, machines, power, site, suite
+from bench.device.image.build import GUEST, Built
 from edge.errors import UsageError
 
 _WITHIN = ("python", "-m")
@@ -66,6 +67,16 @@ def power_cut(rig: Rig) -> list[suite.Line]:
     return [power.cut(rig.machine, rig.built, rig.out / "power-cut", rig.say)]
 
 
+def systemd(rig: Rig) -> list[suite.Line]:
+    """The shipped unit under systemd as PID 1."""
+    with tempfile.TemporaryDirectory(prefix="framegate-device-") as name:
+        start = machines.Start(words=("fgsystemd",))
+        unit = (GUEST / "plan.service").read_bytes()
+        extra = {**site.files(Path(name), 15, 90), "etc/systemd/system/plan.service": unit}
+        row = _checks("systemd", "service", f"/{site.SITE}")
+        return _start(rig, "systemd", [row], start, extra)
+
+
 def camera(rig: Rig) -> list[suite.Line]:
     """A real V4L2 node by the kernel's test driver."""
     return _start(rig, "camera", [_checks("camera node", "camera")], machines.USUAL, {})
@@ -80,4 +91,6 @@ CHAPTERS: dict[str, Chapter] = {
     "power-cut": power_cut,
     "camera": camera,
     "tpm": tpm,
+    "systemd": systemd,
 }
+LONG = ("systemd",)  # on their own only: several starts of a whole guard, minutes each
