@@ -70,7 +70,7 @@ def test_a_state_is_silent_after_three_periods_and_not_before() -> None:
     assert codes(heard(reported(LOG, 40), time_s=NOW_S - 91, period_s=60), None) == []
 
 
-def test_a_thousand_seeded_logs_forked_ones_are_found_and_no_honest_one_is() -> None:
+def test_of_seeded_devices_every_forked_one_is_found_and_no_honest_one_is() -> None:
     random_ = random.Random(20)
     for number in range(100):
         bad = number % 2 == 1
