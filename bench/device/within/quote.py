@@ -9,8 +9,6 @@ the bus of this machine.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -23,7 +21,6 @@ from bench.device.within.vivid import load_modules
 from edge.audit.attestation.quote import QUOTE
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
-from edge.cli import main as framegate
 from edge.errors import GuardError
 
 _NODE = "/dev/tpmrm0"
@@ -130,10 +127,10 @@ def main() -> int:
 
 def _output_of(*words: str) -> tuple[int, str]:
     """Exit code and last line of a framegate command."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        code = framegate(list(words))
-    return code, (printed.getvalue().strip().splitlines() or [""])[-1]
+    command = [sys.executable, "-m", "edge.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    printed = (done.stdout + done.stderr).strip().splitlines()
+    return done.returncode, (printed or [""])[-1]
 
 
 def _tool(*command: str) -> None:

@@ -166,8 +166,8 @@ def _judge(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from edge.archive.diff import compare, in_words, page
     from edge.archive.manifest import names as names_of
+    from edge.archive.outcome.diff import compare, in_words, page
     from edge.archive.tasks import Judge, decisions_of
     from edge.policy.signed.files import policy_in
     from edge.report.record import write_atomic
@@ -195,8 +195,8 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from edge.archive.bench import measure
     from edge.archive.manifest import read
+    from edge.archive.outcome.bench import measure
     from edge.files import scratch_folder
 
     recordings = read(args.manifest)
@@ -230,7 +230,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from edge.archive.manifest import read
-    from edge.archive.parquet import parquet
+    from edge.archive.outcome.parquet import parquet
     from edge.archive.store import Store
     from edge.archive.tasks import tape_of
 
