@@ -159,7 +159,7 @@ class Harness:
         self.gate.turn()
 
     def go_on(self, ms: int) -> None:
-        """Let time pass for a gate that keeps turning; on a clock of another kind, it just turns."""
+        """Let time pass for a gate that keeps turning; under another clock it only turns."""
         for _ in range(0, ms, TURN_MS):
             self._advance(TURN_MS)
             self.gate.turn()
