@@ -1,7 +1,8 @@
 """A mosquitto on this machine: the shipped configuration and access list, in a folder of its own.
 
 Only paths, port and user are replaced, so what is tried is what is shipped.
-`tls=False` is for measurements alone: no certificates, and anybody may write.
+`tls=False` is for measurements alone: no certificates, and anybody may write. Its limits are
+the shipped ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from edge.errors import GuardError
 
 DEPLOY = Path(__file__).parents[2] / "edge" / "daemon" / "deploy"
 _START_S = 30.0
+_LIMITS = ("message_size_limit", "max_packet_size", "max_inflight", "max_queued", "max_keepalive")
 
 
 def mosquitto() -> str | None:
@@ -73,7 +75,7 @@ def _shipped(folder: Path, port: int, host: str) -> str:
     acl = folder / "mosquitto.acl"
     shutil.copy(DEPLOY / "mosquitto.acl", acl)
     acl.chmod(0o600)
-    text = (DEPLOY / "mosquitto.conf").read_text()
+    text = _conf()
     for shipped, here in (
         ("listener 8883", f"listener {port} 127.0.0.1"),
         ("/etc/mosquitto/certs/fleet-ca.pem", f"{folder}/ca.pem"),
@@ -88,10 +90,17 @@ def _shipped(folder: Path, port: int, host: str) -> str:
 
 
 def _plain(folder: Path, port: int) -> str:
+    limits = [line for line in _conf().splitlines() if line.startswith(_LIMITS)]
+    if len(limits) != len(_LIMITS):
+        raise GuardError(f"expected {', '.join(_LIMITS)} in the shipped mosquitto.conf")
     return (
         f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-        f"persistence_location {folder}/\nmax_connections -1\n{_user()}"
+        f"persistence_location {folder}/\nmax_connections -1\n" + "\n".join(limits) + f"\n{_user()}"
     )
+
+
+def _conf() -> str:
+    return (DEPLOY / "mosquitto.conf").read_text()
 
 
 def _user() -> str:

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,11 @@ from edge.audit.paths import root_of
 from edge.audit.proofs.consistency import Request, consistency_path, written
 from edge.audit.proofs.merkle import leaf_hash
 from edge.audit.segment import checkpoint_text
+from edge.errors import GuardError
 
 GROWTH = 40  # entries of a log between two rounds: an hour of a guard with few changes
 HOURS = 24 * 365
+_START_S = 60.0
 CHECKED = 50  # cosignatures that are verified after the clock has stopped
 
 
@@ -56,39 +59,73 @@ def requests_of(signer: Signer, rounds: int) -> list[Sent]:
     return sent
 
 
+class Served:
+    """One witness in a process of its own: SQLite, every change synced before its answer."""
+
+    def __init__(self, folder: Path, signers: Sequence[Signer]) -> None:
+        """Start it with an empty memory; it knows the logs of `signers`."""
+        self.state = folder / "state.db"
+        self.policy = folder / "policy"
+        lines = "".join(f"log {signer.verifier.text}\n" for signer in signers)
+        self.policy.write_text(lines + "quorum none\n")
+        (folder / "key").write_text(Signer.generate("witness.example/bench").secret_text + "\n")
+        command = [sys.executable, "-m", "edge.cli", "fleet", "witness", "--new", "--listen"]
+        command += ["127.0.0.1:0", "--policy", "policy", "--key", "key", "--state", "state.db"]
+        self._output = folder / "witness.out"
+        with self._output.open("wb") as out:
+            self._process = subprocess.Popen(command, cwd=folder, stderr=out)
+        try:
+            words = self._first_line().split()
+            self.witness, self.port = Witness.parse(words[0]), int(words[-1])
+        except BaseException:
+            self.end()
+            raise
+        self.processor_s = 0.0  # that it took, start included; known after its end
+
+    def _first_line(self) -> str:
+        end_s = time.monotonic() + _START_S
+        while time.monotonic() < end_s and self._process.poll() is None:
+            first, ended, _ = self._output.read_text().partition("\n")
+            if ended:
+                return first
+            time.sleep(0.02)
+        raise GuardError(f"the witness did not start: {self._output.read_text()[-300:]}")
+
+    def stored_bytes(self) -> int:
+        """The size of its memory on disk."""
+        return sum(path.stat().st_size for path in self.state.parent.glob("state.db*"))
+
+    def end(self) -> None:
+        """End it in good order."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            _, status, usage = os.wait4(self._process.pid, 0)
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            self.processor_s = usage.ru_utime + usage.ru_stime
+
+
 def run(logs: int, rounds: int, clients: int, folder: Path) -> dict[str, object]:
     """Send every log's requests, one round after the other; return the figures."""
     signers = [Signer.generate(f"framegate-{n:05}/log") for n in range(logs)]
     every = [requests_of(signer, rounds) for signer in signers]
-    lines = "".join(f"log {signer.verifier.text}\n" for signer in signers)
-    (folder / "policy").write_text(lines + "quorum none\n")
-    eye = Signer.generate("witness.example/bench")
-    (folder / "key").write_text(eye.secret_text + "\n")
-    command = [sys.executable, "-m", "edge.cli", "fleet", "witness", "--new", "--listen"]
-    command += ["127.0.0.1:0", "--policy", "policy", "--key", "key", "--state", "state.db"]
-    server = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    served = Served(folder, signers)
     try:
-        assert server.stderr is not None
-        words = server.stderr.readline().split()
-        witness, port = Witness.parse(words[0]), int(words[-1])
         times_s: list[float] = []
         started = time.perf_counter()
         for turn in range(rounds):
-            times_s += _round([sent[turn] for sent in every], port, clients, witness)
+            times_s += send([sent[turn] for sent in every], served, clients)
         taken_s = time.perf_counter() - started
     finally:
-        server.terminate()
-        _, status, usage = os.wait4(server.pid, 0)
-        server.returncode = os.waitstatus_to_exitcode(status)
+        served.end()
     times_s.sort()
-    stored = sum(path.stat().st_size for path in folder.glob("state.db*"))
+    stored = served.stored_bytes()
     return {
         "logs": logs,
         "requests": len(times_s),
         "per_s": round(len(times_s) / taken_s, 1),
         "p50_ms": round(1e3 * times_s[len(times_s) // 2], 2),
         "p99_ms": round(1e3 * times_s[int(len(times_s) * 0.99)], 2),
-        "processor_ms_a_request": round(1e3 * (usage.ru_utime + usage.ru_stime) / len(times_s), 2),
+        "processor_ms_a_request": round(1e3 * served.processor_s / len(times_s), 2),
         "stored_bytes_a_log": round(stored / logs),
         "logs_hourly_at_this_rate": int(3600 * len(times_s) / taken_s),
         "sent_bytes_a_log_and_year": round(
@@ -97,7 +134,12 @@ def run(logs: int, rounds: int, clients: int, folder: Path) -> dict[str, object]
     }
 
 
-def _round(sent: list[Sent], port: int, clients: int, witness: Witness) -> list[float]:
+def send(sent: Sequence[Sent], served: Served, clients: int) -> list[float]:
+    """Send all of them, each once; return the time that each took, in seconds.
+
+    Raises:
+        GuardError: one was not cosigned.
+    """
     todo: queue.SimpleQueue[Sent] = queue.SimpleQueue()
     for one in sent:
         todo.put(one)
@@ -105,7 +147,7 @@ def _round(sent: list[Sent], port: int, clients: int, witness: Witness) -> list[
     wrong: list[str] = []
 
     def work() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
         while not wrong:
             try:
                 one = todo.get_nowait()
@@ -126,9 +168,10 @@ def _round(sent: list[Sent], port: int, clients: int, witness: Witness) -> list[
     for thread in threads:
         thread.join()
     if wrong or len(done) != len(sent):
-        raise SystemExit(f"expected {len(sent)} cosignatures, got {len(done)}; {wrong[:1]}")
+        raise GuardError(f"expected {len(sent)} cosignatures, got {len(done)}; {wrong[:1]}")
     for _, one, answer in done[:CHECKED]:
-        assert cosignatures(one.note + answer, (witness,)), "no cosignature by the witness"
+        if not cosignatures(one.note + answer, (served.witness,)):
+            raise GuardError("an answer without a cosignature by the witness")
     return [taken for taken, _, _ in done]
 
 

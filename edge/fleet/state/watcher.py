@@ -1,8 +1,9 @@
 """A reader of a fleet's topics: MQTT 5, subscribes, publishes nothing.
 
 QoS 0: a broker limits how many messages of QoS 1 it queues for one client, and the
-retained states of a large fleet are more. On a connection QoS 0 loses nothing, and
-after a break the subscription brings every retained state again. The broker is told
+retained states of a large fleet are more. Mosquitto limits those of QoS 0 too, in one
+number; the shipped configuration has room for all. Within it a connection loses nothing,
+and after a break the subscription brings every retained state again. The broker is told
 to send no message above the schema's size.
 """
 
