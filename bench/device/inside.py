@@ -3,7 +3,9 @@
     python -m bench.device.inside PLAN.json RESULTS
 
 This module imports only the standard library, so that a broken wheel makes one row fail. Each
-row's own files and its output are kept under RESULTS for the host to compare.
+row's own files and its output are kept under RESULTS for the host to compare. The output also
+goes to the console while the row runs, and the last lines of a row that failed once more, as
+lines of the device: so they are seen even if the device never ends.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 _ROW_S = 5400
+_LOOK_S = 0.5
+_LAST_LINES = 12
+_LINE_CHARACTERS = 200
 
 
 def work(plan: dict[str, Any], results: Path) -> dict[str, Any]:
@@ -44,15 +49,7 @@ def _row(number: int, row: dict[str, Any], results: Path) -> dict[str, Any]:
     log = results / f"{number:02}.log"
     started = time.monotonic()
     try:
-        with log.open("wb") as out:
-            code: int | str = subprocess.run(
-                row["command"],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                timeout=_ROW_S,
-                check=False,
-            ).returncode
+        code: int | str = _run(row["command"], log)
     except (OSError, subprocess.TimeoutExpired) as err:
         code = f"{type(err).__name__}: {err}"
     took_s = time.monotonic() - started
@@ -60,8 +57,39 @@ def _row(number: int, row: dict[str, Any], results: Path) -> dict[str, Any]:
     found["log"] = log.name
     if "keeps" in row:
         found["kept"] = _keep(Path(row["keeps"]), results / f"{number:02}.kept")
+    for line in last_lines(log) if code != 0 else ():
+        print(f"device:   | {line}", flush=True)
     print(f"device: {name}: exit code {code}, {took_s:.0f} s", flush=True)
     return found
+
+
+def _run(command: list[str], log: Path) -> int:
+    """Run it to its end; its output goes to `log` and, as it comes, to the console."""
+    with log.open("wb") as out, log.open("rb") as written:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+        end_s = time.monotonic() + _ROW_S
+        while True:
+            try:
+                code = process.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:
+                code = None
+            sys.stdout.buffer.write(written.read())
+            sys.stdout.flush()
+            if code is not None:
+                return code
+            if time.monotonic() > end_s:
+                process.kill()
+                process.wait()
+                raise subprocess.TimeoutExpired(command, _ROW_S)
+
+
+def last_lines(log: Path) -> list[str]:
+    """The end of a row's output, short enough for a console."""
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [line[:_LINE_CHARACTERS] for line in lines[-_LAST_LINES:]]
 
 
 def _keep(file: Path, into: Path) -> dict[str, str] | None:

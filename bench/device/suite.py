@@ -36,6 +36,7 @@ TESTS = {
     ),
 }
 _RECORDS = ("--device", "examples/device.toml", "--session", "examples/session.toml")
+_LAST_CHARACTERS = 100
 _SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")
 
 
@@ -121,9 +122,11 @@ def _line(
     if came is None:
         return Line(row.name, False, "the device ended before this", None)
     took_s = came["took_s"]
-    if came["code"] != 0:
-        return Line(row.name, False, f"exit code {came['code']}; see {came['log']}", took_s)
     text = logs.get(came["log"], "")
+    if came["code"] != 0:
+        words = [line.strip() for line in text.splitlines() if line.strip()]
+        last = f": {words[-1][:_LAST_CHARACTERS]}" if words else ""
+        return Line(row.name, False, f"exit code {came['code']}{last}; see {came['log']}", took_s)
     if row.kind is Kind.REPLAY:
         holds, found = _same(came.get("kept"), host.get(row.name))
         return Line(row.name, holds, found, took_s)

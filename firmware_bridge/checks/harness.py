@@ -33,10 +33,15 @@ class CheckFailed(AssertionError):
     """The board failed a check; the message says what was expected and what happened."""
 
 
+class NotInTime(CheckFailed):
+    """Something good did not come, or did not last: a machine that is late causes that as well."""
+
+
 class Harness:
     """Host and board, ready for one check."""
 
-    def __init__(self, rig: Rig, root: bytes) -> None:
+    def __init__(self, rig: Rig, root: bytes, decision: int = 0) -> None:
+        """`decision` is one that the board knows: later ones count from it on."""
         self.rig = rig
         self.root = root
         self.clock = BootClock()
@@ -48,7 +53,9 @@ class Harness:
         self.floors: list[Floors] = []  # as the board reported them
         self.life_ms = 200
         self.sent = b""  # the last packet that was written
-        self._decision = int(time.time()) & 0x3FFF_FFFF  # not one the board knows already
+        self.late_ns = 0  # the longest that this machine has left the link alone
+        self.decision = max(int(time.time()) & 0x3FFF_FFFF, decision)
+        self._turned_ns: int | None = None  # when the link had its last turn
         self._keep: int | None = None
         self._acknowledged = False
         self._renew_after_ns = 0
@@ -61,8 +68,8 @@ class Harness:
         self.session = Session(Keys.derive(root or self.root), versions=versions)
 
     def new_decision(self) -> int:
-        self._decision += 1
-        return self._decision
+        self.decision += 1
+        return self.decision
 
     @property
     def status(self) -> Status:
@@ -90,6 +97,8 @@ class Harness:
         end_ns = self.clock.now_ns() + round(ms * MS)
         while True:
             now_ns = self.clock.now_ns()
+            self.late_ns = max(self.late_ns, now_ns - (self._turned_ns or now_ns))
+            self._turned_ns = now_ns
             data = self.port.read()
             for piece in self.to_host(data) if data else []:
                 for heard in self.session.receive(piece, now_ns):
@@ -134,14 +143,14 @@ class Harness:
         """Greet the board and wait for its status."""
         up = self.pump(timeout_ms, lambda: self.session.up(self.clock.now_ns()))
         if not up:
-            raise CheckFailed(f"no link within {timeout_ms:g} ms: {self.session.counters}")
+            raise NotInTime(f"no link within {timeout_ms:g} ms: {self.session.counters}")
 
     def permit(self) -> int:
         """Get a permit under a new decision, which is then renewed."""
         decision = self.new_decision()
         self.keep(decision)
         if not self.pump(1000, lambda: self.line() and self.status.decision == decision):
-            raise CheckFailed(f"a fresh lease did not raise the line: {self.session.status}")
+            raise NotInTime(f"a fresh lease did not raise the line: {self.session.status}")
         return decision
 
     def expect_down(self, within_ms: float, why: str, since_ns: int | None = None) -> float:
@@ -156,11 +165,12 @@ class Harness:
     def expect_stays(self, level: bool, for_ms: float, what: str) -> None:
         """The line must keep its level."""
         if self.pump(for_ms, lambda: self.line() is not level):
-            raise CheckFailed(f"the line went {'down' if level else 'up'} with {what}")
+            kind = NotInTime if level else CheckFailed
+            raise kind(f"the line went {'down' if level else 'up'} with {what}")
 
     def expect(self, met: Callable[[], bool], what: str, within_ms: float = 1000) -> None:
         if not self.pump(within_ms, met):
-            raise CheckFailed(f"{what} did not come within {within_ms:g} ms")
+            raise NotInTime(f"{what} did not come within {within_ms:g} ms")
 
 
 def exhaust(session: Session) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.device import chapters, machines
+from bench.device import chapters, inside, machines, suite
 from bench.device.power import PREFIX, Tally, _line
 from bench.device.within.checks import Checks, expect
 from bench.device.within.power import SEGMENT_ENTRIES, roots, write
@@ -117,3 +117,27 @@ def test_an_unknown_chapter_is_refused_in_one_line(capsys: pytest.CaptureFixture
     printed = capsys.readouterr().err
     assert code == 2
     assert printed.count("\n") == 1 and all(name in printed for name in chapters.CHAPTERS)
+
+
+def test_a_row_that_fails_shows_its_last_lines_at_once_and_one_that_holds_does_not(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    rows = [
+        {"name": "bad", "command": ["sh", "-c", "seq 40; echo why; exit 3"]},
+        {"name": "good", "command": ["sh", "-c", "echo well"]},
+        {"name": "none", "command": ["/no/such/program"]},
+    ]
+
+    report = inside.work({"rows": rows}, tmp_path)
+
+    printed = capfdbinary.readouterr().out.decode().splitlines()
+    shown = [line for line in printed if line.startswith("device:   |")]
+    assert [row["code"] for row in report["rows"][:2]] == [3, 0]
+    assert shown[-1] == "device:   | why" and len(shown) == 12
+    assert printed.index("40") < printed.index("device:   | why"), "the output itself comes first"
+    assert "well" in printed and (tmp_path / "01.log").read_text() == "well\n"
+    assert report["rows"][2]["code"].startswith("FileNotFoundError")
+    line = suite.judge(
+        [suite.Row(suite.Kind.TESTS, "bad", ())], report, {"00.log": "1 failed\n"}, {}
+    )[0]
+    assert not line.holds and line.found == "exit code 3: 1 failed; see 00.log"
