@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+
+import pytest
 
 from edge import ipc
 from edge.clock import MS
@@ -87,8 +90,20 @@ def test_a_matcher_that_never_waits_hears_of_the_end(harness):
     harness.gate.turn()
     assert matcher.read(timeout_s=0.0) is not None
     ipc.send(harness.capture, encode(SourceEnd(End.EOF, harness.sequence)))
-    for _ in range(200):
-        harness.gate.turn()
+    harness.go_on(1200)
 
     assert matcher.read(timeout_s=0.0) is None
     assert matcher.ended
+
+
+@pytest.mark.parametrize(("stood", "passes"), [("machine", True), ("clock", False)])
+def test_a_slow_machine_changes_no_verdict_and_a_clock_that_leaps_does(harness, stood, passes):
+    harness.connect()
+    harness.grant()
+
+    if stood == "machine":
+        time.sleep(0.2)  # longer than the gate's own longest pause
+    else:
+        harness.clock.advance(ms=200)
+
+    assert [word.reason is None for word in harness.deliver()] == [passes]

@@ -87,6 +87,7 @@ def test_each_rehearsal_goes_the_whole_way_to_a_ring_that_nobody_reads(warmed):
 @pytest.mark.parametrize("layout", Layout)
 def test_it_is_held_for_each_layout(tmp_path, layout):
     harness = Harness(str(tmp_path / "m"), layout, warm=True)
+    harness.clock.advance(ms=33)
     harness.warm_up.run()
 
     assert harness.warm_up.released == 2
