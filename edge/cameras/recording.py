@@ -29,6 +29,8 @@ _MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _MAX_REORDERED = 16  # pictures that H.264 and its like may hold back, and give up without a time
 _MAX_UNTIMED = 250  # after the first picture: then the file has no times
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# Closed in the middle, a decoder with threads may wait for them for ever; one is as fast.
+_ONE_THREAD = (cv2.CAP_PROP_N_THREADS, 1)
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class Recording:
         before = self._log.heard
         with _only_recordings():
             stream = cast("cv2.IStreamReader", self._file)  # it takes any buffered reader
-            capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, [])
+            capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, _ONE_THREAD)
         self._log.attach()
         self._capture, self._before = capture, before
         self._reader = PictureReader(capture, self._log)

@@ -1,6 +1,7 @@
 """The body masks run in the engine of every other model, and answer what they answered before."""
 
 import ast
+import itertools
 import random
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras.opencv import FileCamera
 from edge.errors import ModelError
 from edge.models import BODY, BODY_WIDE, runtime, tflite_file
 from edge.models.pull import asset_bytes
@@ -26,8 +28,9 @@ def model(request) -> tuple[bytes, tuple[int, int]]:
 
 
 def _pictures(clip) -> list[np.ndarray]:
-    camera = cv2.VideoCapture(str(clip("single_face.mp4")))
-    read = [camera.read()[1] for _ in range(45)]
+    camera = FileCamera(clip("single_face.mp4"))
+    read = [shot.frame for shot in itertools.islice(camera.shots(), 45)]
+    camera.close()
     return [read[0], read[44], np.zeros_like(read[0])]
 
 
