@@ -27,7 +27,7 @@ setup: $(READY) clips ## set up: then .venv/bin/framegate init, and a daemon run
 demo: $(READY) clips ## set up, run the whole product on real footage, write the report
 	@$(BIN)/framegate demo $(ARGS)
 
-fleet: $(TESTED) clips ## a broker, a witness, three guards and the fleet page; one log forks (ARGS=--once to end after the alarm)
+fleet: $(TESTED) clips ## a broker, a witness, three guards, a page and a TUF repository; one log forks (ARGS=--once to end after the alarm)
 	@$(BIN)/python -m bench.fleet.demo $(ARGS)
 
 fast: check clips ## two minutes: every test but whole guards and slow ones

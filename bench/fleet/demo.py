@@ -3,9 +3,10 @@
     python -m bench.fleet.demo --once      ends by itself; exit code 0 if the alarm came
 
 It starts a broker with the shipped configuration, a witness, three guards on a demo clip,
-a courier and a publisher for each, and the fleet page. Then it does what a thief of a
-log's key can do: it writes another history with that key in place of the log. All
-processes end with this one, and its folder goes.
+a courier and a publisher for each, and the fleet page. It serves a TUF repository over
+HTTP, from which a device takes a pack and refuses a mixed state. Then it does what a thief
+of a log's key can do: it ends the guard and writes another history with that key in place
+of the log. All processes end with this one, and its folder goes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from bench.fleet.broker import Broker
 from bench.fleet.certificates import make_certificates
+from bench.fleet.demo_delivery import Delivery, deliver
 from edge.audit.log import AuditLog
 from edge.audit.note import Signer
 from edge.commissioning.keys import read_verifier
@@ -44,14 +47,13 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "edge.cli", *arguments]
+    def start(self, name: str, *arguments: str, module: str = "edge.cli") -> None:
+        command = [sys.executable, "-m", module, *arguments]
         with (self._folder / f"{name}.out").open("wb") as out:
             process = subprocess.Popen(command, cwd=self._folder, stdout=out, stderr=out)
-        self._running.append(process)
-        return process
+        self._running[name] = process
 
     def newest(self) -> str:
         """The last line of each output, for a report of what went wrong."""
@@ -61,11 +63,13 @@ class Processes:
             found.append(f"{place.stem}: {lines[-1] if lines else 'nothing'}")
         return "; ".join(found)
 
-    def end(self) -> None:
-        for process in self._running:
+    def end(self, *names: str) -> None:
+        """End these processes, all if none is named."""
+        ended = [self._running[name] for name in names or self._running]
+        for process in ended:
             if process.poll() is None:
                 process.terminate()
-        for process in self._running:
+        for process in ended:
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -88,7 +92,9 @@ def run(folder: Path, say: Callable[[str], None], *, once: bool) -> int:
         status = [*_status(folder, broker.url)]
         _until(lambda: _witnessed(folder, status) == len(SITES), "every log is cosigned")
         say("every device publishes its state, and the witness has cosigned every log")
+        _delivered(folder, processes, next(iter(sites)), say)
         victim, site = list(sites.items())[-1]
+        processes.end(f"{site}-guard")  # it would write its own checkpoint over the thief's
         _fork(folder / site)
         say(f"forked the log of {site} ({victim}) with its own key, as a thief of it could")
         _until(lambda: _shown(folder, status).get(victim) == "LOG_FORKED", "the alarm")
@@ -157,6 +163,17 @@ def _started(folder: Path, processes: Processes, broker: str, sites: dict[str, s
     processes.start("page", *_page(folder, broker, page))
     _until(lambda: _listens(page), "the fleet page")
     return page
+
+
+def _delivered(folder: Path, processes: Processes, device: str, say: Callable[[str], None]) -> None:
+    """A repository behind a static server, and a device that takes from it what is right."""
+    port = _free_port()
+    delivery = Delivery(folder, f"http://127.0.0.1:{port}", device)
+    server = (str(port), "--bind", "127.0.0.1", "--directory", str(delivery.repository))
+    processes.start("repository", *server, module="http.server")
+    _until(lambda: _listens(port), "the repository's server")
+    say(f"TUF repository: http://127.0.0.1:{port}/  (any static server will do)")
+    deliver(delivery, say)
 
 
 def _page(folder: Path, broker: str, port: int) -> Iterator[str]:
@@ -229,9 +246,12 @@ def main() -> int:
     def say(line: str) -> None:
         print(f"[{time.monotonic() - began_s:5.1f} s] {line}", flush=True)
 
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends all
     try:
         with tempfile.TemporaryDirectory(prefix="framegate-fleet-") as folder:
             return run(Path(folder), say, once=args.once)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except GuardError as err:
         print(f"fleet: {err}", file=sys.stderr)
         return 1

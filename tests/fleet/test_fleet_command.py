@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from edge.cli import main
 from tests.support.audit_helpers import start
 
 KEY = Signer.generate("framegate-0001/log")
+NEEDS_PAHO = pytest.mark.skipif(
+    find_spec("paho") is None, reason="paho-mqtt is not installed: framegate[mqtt]"
+)
 
 
 def grow(log: Path, count: int, shift: float = 0.0) -> None:
@@ -110,7 +114,11 @@ def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
         ("status --policy witness-side --broker mqtt://far.example", "localhost only"),
         ("publish --log audit --broker mqtt://localhost --every 0", "--every: expected 1 to 3600"),
         ("page --policy witness-side", "expected --state"),
-        ("page --policy witness-side --broker mqtt://localhost --listen 0.0.0.0:1", "a loopback"),
+        pytest.param(
+            "page --policy witness-side --broker mqtt://localhost --listen 0.0.0.0:1",
+            "a loopback",
+            marks=NEEDS_PAHO,
+        ),
         ("page --policy witness-side --broker mqtt://localhost --pages gone", "cannot read gone"),
         ("publish --log gone --broker mqtt://localhost", "gone"),
         (
