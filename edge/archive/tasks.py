@@ -13,6 +13,7 @@ from edge.archive.boards import BoardTape, judged
 from edge.archive.extract import extract
 from edge.archive.judge import judge
 from edge.archive.manifest import Recording
+from edge.archive.signed.verify import signature_of
 from edge.archive.store import Store, board_key, decisions_key, read_input, tape_key, view_bytes
 from edge.archive.tape import Tape
 from edge.audit.schema import Release
@@ -40,6 +41,7 @@ class Extract:
 
     recording: Recording
     store: str
+    signers: bytes = b""  # certificates that are trusted to sign recordings, PEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Done:
     bytes: int = 0
     fresh: bool = True  # made now; it was there before otherwise
     note: str = ""  # what is wrong with the recording
+    signed: str = ""  # whether the camera signed it, for a person; empty: not looked at now
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,10 @@ def _extract(task: Extract, store: Store) -> Done:
         camera.close()
     data = tape.to_bytes()
     store.keep(place, data)
-    return Done(place, len(tape.captured_ns), bytes=len(data), note=tape.recording)
+    signed = signature_of(recording.clip, task.signers)
+    return Done(
+        place, len(tape.captured_ns), bytes=len(data), note=tape.recording, signed=str(signed)
+    )
 
 
 def _judge(task: Judge, store: Store) -> Done:

@@ -21,6 +21,7 @@ EXAMPLES = """\
 examples:
   framegate archive list recordings/ --device D.toml --session S.toml > archive.jsonl
   framegate archive extract archive.jsonl --store tapes/     look at each recording once
+  framegate archive extract archive.jsonl --store tapes/ --signers cameras.pem
   framegate archive judge archive.jsonl --store tapes/ --pack police
   framegate archive diff strict police archive.jsonl --store tapes/ --page diff.html
   framegate archive export archive.jsonl --store tapes/ --parquet for-others/
@@ -57,6 +58,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     extract = actions.add_parser("extract", help="look at each recording once and keep a tape")
     _tasks(extract)
+    extract.add_argument(
+        "--signers",
+        type=Path,
+        metavar="FILE",
+        help="certificates in PEM, trusted to sign recordings (ONVIF Media Signing)",
+    )
     extract.set_defaults(handler=_extract, pictures=True)
 
     judge = actions.add_parser("judge", help="decide every frame of the tapes under one policy")
@@ -126,8 +133,8 @@ def _list(args: argparse.Namespace) -> int:
 def _extract(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Extract
 
-    recordings = _read(args)
-    wanted = [Extract(one, _store(args)) for one in recordings]
+    recordings, signers = _read(args), _signers(args.signers)
+    wanted = [Extract(one, _store(args), signers) for one in recordings]
     frames = size = failed = flawed = 0
     for done, what in _worked(args, recordings, wanted):
         if done is None:
@@ -137,11 +144,28 @@ def _extract(args: argparse.Namespace) -> int:
         flawed += bool(done.note)
         how = f"{done.bytes / 1000:.0f} kB" if done.fresh else "was there"
         note = f"; not all of it: {done.note}" if done.note else ""
-        print(f"{what}: {done.frames} frames, {how}{note}", file=sys.stderr)
+        signed = f"; {done.signed}" if done.signed else ""
+        print(f"{what}: {done.frames} frames, {how}{note}{signed}", file=sys.stderr)
     print(
         f"{len(recordings) - failed} of {len(recordings)} recordings have a tape: {frames} frames"
     )
     return 1 if failed or flawed else 0
+
+
+def _signers(path: Path | None) -> bytes:
+    from edge.archive.signed.verify import roots_in
+    from edge.files import read_named
+
+    if path is None:
+        return b""
+    try:
+        pem = read_named(path, 1 << 20)
+        roots_in(pem)
+    except OSError as err:
+        raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
+    except RecordError as err:
+        raise UsageError(f"{path}: {err}") from err
+    return pem
 
 
 def _judge(args: argparse.Namespace) -> int:
