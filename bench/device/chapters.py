@@ -7,14 +7,18 @@ fault in which nothing may pass.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.device import boot, machines, power, site, suite
 from bench.device.image.build import GUEST, Built
+from edge.audit.note import Signer
 from edge.errors import UsageError
 
+_STATE_MIB = 16
+_IN_1970_S = 600  # the kernel takes no time before its own start
 _WITHIN = ("python", "-m")
 _MODULES = "bench.device.within"
 
@@ -87,10 +91,57 @@ def tpm(rig: Rig) -> list[suite.Line]:
     return _start(rig, "tpm", [_checks("tpm quote", "quote")], machines.USUAL, {})
 
 
+def _with_disk(
+    rig: Rig,
+    name: str,
+    words: Sequence[str],
+    start: machines.Start,
+    extra: Mapping[str, bytes],
+) -> list[suite.Line]:
+    """A start with an empty disk of its own at /data, which keeps what is written."""
+    with tempfile.TemporaryDirectory(prefix="framegate-device-") as folder:
+        data = str(power.blank(Path(folder) / "data", _STATE_MIB))
+        start = replace(start, words=(*start.words, "fgdata"), data=data)
+        return _start(rig, name, [_checks(name, *words)], start, extra)
+
+
+def read_only(rig: Rig) -> list[suite.Line]:
+    """A root that cannot be written, and one disk for the state."""
+    with tempfile.TemporaryDirectory(prefix="framegate-device-") as folder:
+        clip = {"srv/room.avi": site.room(Path(folder) / "room.avi", 15, 1).read_bytes()}
+    words = ("disk", "read-only", "/data", "/srv/room.avi")
+    return _with_disk(rig, "read-only", words, machines.Start(words=("fgreadonly",)), clip)
+
+
+def full_disk(rig: Rig) -> list[suite.Line]:
+    """A disk that is filled while the log is written, and emptied again."""
+    return _with_disk(rig, "full-disk", ("disk", "full", "/data"), machines.USUAL, {})
+
+
+def clock(rig: Rig) -> list[suite.Line]:
+    """A device whose battery-backed clock shows 1970."""
+    start = machines.Start(clock_s=_IN_1970_S, devices=("-rtc", "base=1970-01-01T00:00:00"))
+    row = _checks("clock-1970", "clock", str(int(time.time())))
+    return _start(rig, "clock-1970", [row], start, {})
+
+
+def watchdog(rig: Rig) -> list[suite.Line]:
+    """A hung process no longer tells the watchdog that it lives, and the device starts again."""
+    devices = ("-device", "i6300esb", "-action", "watchdog=reset")
+    key = Signer.generate("framegate-device/log").secret_text.encode()
+    start = machines.Start(devices=devices, reboots=True)
+    words = ("watchdog", "/srv/log.key", "/data")
+    return _with_disk(rig, "watchdog", words, start, {"srv/log.key": key})
+
+
 CHAPTERS: dict[str, Chapter] = {
     "power-cut": power_cut,
     "camera": camera,
     "tpm": tpm,
+    "read-only": read_only,
+    "full-disk": full_disk,
+    "clock-1970": clock,
+    "watchdog": watchdog,
     "systemd": systemd,
 }
 LONG = ("systemd",)  # on their own only: several starts of a whole guard, minutes each

@@ -18,14 +18,20 @@ def files(scratch: Path, rate_hz: int, seconds: int = FRAMES_S) -> dict[str, byt
     from edge.models.pull import asset
 
     guards: Any = import_module("tests.support.guards")
-    render: Any = import_module("tests.support.render")
     folder = scratch / f"site-{rate_hz}"
     folder.mkdir()
-    frames = render.lived_in(render.room(), rate_hz * seconds)
-    clip = render.write_clip(folder / "room.avi", frames, float(rate_hz))
+    clip = room(folder / "room.avi", rate_hz, seconds)
     guards.site(folder, clip, clip, asset("centerface.onnx"))
     return {
         f"{SITE}/{path.relative_to(folder)}": path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def room(clip: Path, rate_hz: int, seconds: int) -> Path:
+    """A clip of the rendered room with its person."""
+    render: Any = import_module("tests.support.render")
+    frames = render.lived_in(render.room(), rate_hz * seconds)
+    written: Path = render.write_clip(clip, frames, float(rate_hz))
+    return written

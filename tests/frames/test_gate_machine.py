@@ -347,16 +347,18 @@ def calls_of(name: str, package: Path) -> list[str]:
 def test_frames_are_released_in_exactly_one_place():
     package = Path(edge.__file__).parent
 
-    # the log publishes tiles, a broker results; the evaluation has a ring of its own behind the
-    # same releaser
-    elsewhere = ("audit/", "evaluation/splices.py", "fleet/mqtt.py")
+    # the log publishes tiles, a broker results, the log of releases its entries; the evaluation
+    # has a ring of its own behind the same releaser
+    delivery = ("commands/_fleet/_delivery.py", "fleet/delivery/release_log.py")
+    no_frames = ("fleet/mqtt.py", *delivery)
+    elsewhere = ("audit/", "evaluation/splices.py", *no_frames)
 
     def places(name: str) -> list[str]:
         return [place for place in calls_of(name, package) if not place.startswith(elsewhere)]
 
     # the releaser decides, the endpoint hands what it is told to the ring, and there is one of each
     assert places("publish") == ["frames/matcher_endpoint.py", "frames/releaser.py"]
-    assert "edge.frames" not in (package / "fleet/mqtt.py").read_text()  # it knows no frame
+    assert not [name for name in no_frames if "edge.frames" in (package / name).read_text()]
     assert places("stage") == ["frames/releaser.py"]
     assert places("place") == ["frames/matcher_endpoint.py", "frames/ring.py"]
 

@@ -47,23 +47,24 @@ def roots(log: Path, key: Verifier) -> list[str]:
     return found
 
 
-def write(log: AuditLog, entries: int | None) -> None:
+def write(log: AuditLog, rounds: int | None) -> None:
     """Append permits, ends and denials; report the root after each durable entry."""
-    for _ in count() if entries is None else range(entries):
+    for _ in count() if rounds is None else range(rounds):
         t = log.size
-        for entry, durable in _three(t):
-            log.append(entry.fields(), durable=durable)
+        for entry, durable in zip(entries(t), (True, False, False), strict=True):
+            log.append(entry, durable=durable)
             if durable:
                 _say(f"durable {log.size} {log.root.hex()}")
 
 
-def _three(t: int) -> tuple[tuple[Entry, bool], ...]:
+def entries(t: int) -> tuple[Entry, Entry, Entry]:
+    """A permit, its end and a denial, `t` seconds after noon of a day."""
     t_ns = t * 10**9
     stamp = Stamp(bytes(16), t_ns, _NOON_NS + t_ns, bytes(16), bytes(32))
     permit = Permit(stamp, t, Context.CONTROLLED, t, ("FA-03",), (Source.VIEW,))
     end = End(stamp, t, (Reason.VIEW_FOREIGN,), ("GD-07",), 10, t)
     deny = Deny(stamp, Context.UNCONTROLLED, (Reason.MOTION,), ("MS-02",))
-    return (permit, True), (end, False), (deny, False)
+    return permit, end, deny
 
 
 def _say(line: str) -> None:
