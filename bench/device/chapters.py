@@ -17,7 +17,8 @@ from bench.device.image.build import GUEST, Built
 from edge.audit.note import Signer
 from edge.errors import UsageError
 
-_STATE_MIB = 16
+_SMALL_MIB = 16  # filled in a moment
+_STATE_MIB = 256  # `doctor` wants 64 free
 _IN_1970_S = 600  # the kernel takes no time before its own start
 _WITHIN = ("python", "-m")
 _MODULES = "bench.device.within"
@@ -97,10 +98,11 @@ def _with_disk(
     words: Sequence[str],
     start: machines.Start,
     extra: Mapping[str, bytes],
+    mib: int = _SMALL_MIB,
 ) -> list[suite.Line]:
     """A start with an empty disk of its own at /data, which keeps what is written."""
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as folder:
-        data = str(power.blank(Path(folder) / "data", _STATE_MIB))
+        data = str(power.blank(Path(folder) / "data", mib))
         start = replace(start, words=(*start.words, "fgdata"), data=data)
         return _start(rig, name, [_checks(name, *words)], start, extra)
 
@@ -110,7 +112,9 @@ def read_only(rig: Rig) -> list[suite.Line]:
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as folder:
         clip = {"srv/room.avi": site.room(Path(folder) / "room.avi", 15, 1).read_bytes()}
     words = ("disk", "read-only", "/data", "/srv/room.avi")
-    return _with_disk(rig, "read-only", words, machines.Start(words=("fgreadonly",)), clip)
+    return _with_disk(
+        rig, "read-only", words, machines.Start(words=("fgreadonly",)), clip, _STATE_MIB
+    )
 
 
 def full_disk(rig: Rig) -> list[suite.Line]:

@@ -63,10 +63,13 @@ def seal(*folders: str) -> str:
     return cannot_write(Path("/etc"), Path("/opt/framegate"), *map(Path, folders))
 
 
-def doctor() -> str:
-    code, printed, errors = framegate("doctor", "--quick")
+def doctor(state: Path) -> str:
+    """`doctor` says that the guard can write its state, and nowhere else."""
+    code, printed, errors = framegate("doctor", "--quick", "--place", str(state))
     expect(code == 0, f"exit code 0, got {code}: {(errors or printed.splitlines())[-1:]}")
-    return f"{len(printed.splitlines())} lines, exit code 0"
+    elsewhere, printed, _ = framegate("doctor", "--quick", "--place", "/opt/framegate")
+    expect(elsewhere == 1 and "disk" in printed.splitlines()[-1], "a refusal elsewhere")
+    return f"exit code 0; elsewhere {elsewhere}: {printed.splitlines()[-1]}"
 
 
 def short_run(clip: Path, state: Path) -> str:
@@ -159,7 +162,7 @@ def _refusal(work: Callable[[], None]) -> str:
 def read_only(state: Path, clip: Path) -> Checks:
     checks = Checks()
     checks.check("nothing else can be written", lambda: seal("/srv/framegate", "/root"))
-    checks.check("doctor", doctor)
+    checks.check("doctor", lambda: doctor(state))
     checks.check("short run and its log", lambda: short_run(clip, state))
     no_place = Path("/opt/framegate/run")
     checks.check("elsewhere", lambda: refused_run(clip, no_place, "Read-only file system"))
