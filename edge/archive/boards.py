@@ -7,7 +7,6 @@ they say. Nothing is lost by deleting such a file: it is made again from the tel
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,6 +21,7 @@ from edge.errors import RecordError
 from edge.evidence import board
 from edge.evidence.board import BoardWatch
 from edge.evidence.readings import BoardSample, Source
+from edge.files import sha256_of
 from edge.reasons import Reason
 from edge.replay.engine import START_NS
 
@@ -89,7 +89,7 @@ def judged(samples: Sequence[BoardSample], dock_id: str) -> BoardTape:
 @cache
 def rules() -> str:
     """SHA-256 of the rules by which samples are judged; other rules make another tape."""
-    return hashlib.sha256(Path(board.__file__).read_bytes()).hexdigest()
+    return sha256_of(Path(board.__file__))
 
 
 def _says(found: list[tuple[str, list[str]]]) -> Says:

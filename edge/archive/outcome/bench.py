@@ -18,7 +18,10 @@ from typing import Any
 from edge.archive.manifest import Recording
 from edge.archive.tasks import Done, Extract, Failed, Judge, Task, work
 from edge.errors import RecordError
+from edge.files import read_named
 from edge.replay.files import Job, replay
+
+MOST_BYTES = 1 << 31  # of the decisions on one recording
 
 ARCHIVE_BYTES = 40e12
 ARCHIVE_BITS_S = 4.5e6  # of a recording at 640 to 1280 pixels
@@ -101,8 +104,8 @@ def _once(recordings: Sequence[Recording], pack: str, folder: Path) -> Costs:
         decisions = _all([Judge(one, store, pack) for one in recordings])
     footage_s, frames = 0.0, 0
     for recording, out, done in zip(recordings, outs, decisions, strict=True):
-        lines = Path(done.place).read_bytes()
-        if lines != (out / "decisions.jsonl").read_bytes():
+        lines = read_named(Path(done.place), MOST_BYTES)
+        if lines != read_named(out / "decisions.jsonl", MOST_BYTES):
             raise RecordError(f"{recording.clip}: judging its tape decided otherwise than replay")
         footage_s += _length_s(lines)
         frames += done.frames

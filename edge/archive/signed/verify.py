@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from edge.archive.signed import nal
 from edge.errors import RecordError
+from edge.files import open_named
 
 MOST_BYTES = 1 << 28
 _SIZE = 32  # of a hash, bytes
@@ -82,7 +83,7 @@ def verify(data: bytes, roots: Sequence[x509.Certificate] = ()) -> Verdict:
 def signature_of(clip: Path, signers: bytes) -> Verdict:
     """The verdict on a file; `signers` are trusted certificates in PEM, or nothing."""
     try:
-        with clip.open("rb") as file:
+        with open_named(clip) as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as err:
         return Verdict(Signed.UNKNOWN, f"it cannot be read: {err.strerror or err}")

@@ -6,6 +6,7 @@ manager, `/dev/tpmrm0`). What comes back is read and compared with what was aske
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
@@ -16,8 +17,10 @@ from edge.audit.attestation.quote import BANK_BYTES, MAX_QUOTE_BYTES, Quote, non
 from edge.audit.note import Verifier, read_note
 from edge.errors import UsageError
 from edge.files import read_named
+from edge.isolation import environment
 
 _PCRS = re.compile(r"(sha1|sha256|sha384|sha512):(\d{1,2}(?:,\d{1,2})*)")
+_WHICH = "TPM2TOOLS_TCTI"  # the setting of the tools: which TPM is asked
 _LIMIT_S = 60
 _SIGNED = {0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
 
@@ -83,6 +86,7 @@ def _run(key: str, registers: str, nonce: bytes, out: Path) -> None:
             text=True,
             timeout=_LIMIT_S,
             check=False,
+            env=environment({name: os.environ[name] for name in (_WHICH,) if name in os.environ}),
         )
     except FileNotFoundError as err:
         raise UsageError("there is no tpm2_quote: install tpm2-tools") from err
