@@ -363,6 +363,13 @@ def test_frames_are_released_in_exactly_one_place():
     assert places("place") == ["frames/matcher_endpoint.py", "frames/ring.py"]
 
 
+def test_only_the_judging_of_recordings_leaves_turns_out():
+    """`go_on` renews a lease without asking for the context anew: it knows what will come."""
+    package = Path(edge.__file__).parent
+
+    assert set(calls_of("go_on", package)) == {"archive/turns.py"}
+
+
 def test_the_log_never_sees_a_picture():
     folder = Path(edge.__file__).parent / "audit"
 
