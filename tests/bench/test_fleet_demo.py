@@ -14,7 +14,6 @@ import pytest
 from bench.fleet.broker import mosquitto
 from bench.fleet.demo_delivery import Delivery, deliver
 from edge.errors import GuardError
-from edge.models.pull import asset
 
 MISSING = [name for name in ("tuf", "paho") if find_spec(name) is None]
 
@@ -79,8 +78,10 @@ def test_a_delivery_that_answers_otherwise_ends_the_demo(
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(mosquitto() is None, reason="no mosquitto here")
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
-@pytest.mark.skipif(not asset("single_face.mp4").exists(), reason="no demo clip here")
-def test_the_demo_delivers_raises_the_alarm_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_delivers_raises_the_alarm_and_leaves_nothing(
+    clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    clip("single_face.mp4")  # skips where the demo clips were not fetched
     done = subprocess.run(
         [sys.executable, "-m", "bench.fleet.demo", "--once"],
         env={**os.environ, "TMPDIR": str(tmp_path)},
