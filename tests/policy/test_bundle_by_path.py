@@ -33,11 +33,12 @@ RULES = {
     "swiss.cedar": OWN,
     "pack.json": FILES["pack.json"].replace(b'"strict"', b'"swiss"'),
 }
+NOW_S = int(time.time())  # one second for every bundle, so that equal ones have equal bytes
 GOOD = 'source = "0"\ndevice = "D.toml"\nsession = "S.toml"\n'
 
 
 def bundle(version: int = 3, **changes: object) -> bytes:
-    term = {"issued_s": BUILT_S, "expires_s": int(time.time()) + 90 * DAY_S}
+    term = {"issued_s": BUILT_S, "expires_s": NOW_S + 90 * DAY_S}
     return sign_all(
         make_bundle(**{"version": version, "files": RULES, **term, **changes}), ANN, CYD
     )
@@ -46,9 +47,7 @@ def bundle(version: int = 3, **changes: object) -> bytes:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A device that trusts three people's keys, and a bundle that nobody has installed."""
-    first = sign_all(
-        make_bundle(issued_s=BUILT_S - 2, expires_s=int(time.time()) + DAY_S), ANN, CYD
-    )
+    first = sign_all(make_bundle(issued_s=BUILT_S - 2, expires_s=NOW_S + DAY_S), ANN, CYD)
     PolicyStore(tmp_path / "policy").install(first, wall_s=BUILT_S, guard="0.1.0", trust=ROOT)
     (tmp_path / "swiss.json").write_bytes(bundle())
     return tmp_path
@@ -70,8 +69,7 @@ def test_a_bundle_named_by_its_path_decides(folder: Path) -> None:
 
 
 def test_a_pack_in_an_installed_bundle_is_named_by_its_name(folder: Path) -> None:
-    now_s = int(time.time())
-    PolicyStore(folder / "policy").install(bundle(), wall_s=now_s, guard="0.1.0")
+    PolicyStore(folder / "policy").install(bundle(), wall_s=NOW_S, guard="0.1.0")
 
     assert chosen(folder, "swiss").policy.digest == chosen(folder).policy.digest
     with pytest.raises(GuardError, match="expected the pack strict, the installed bundle holds sw"):
