@@ -108,6 +108,8 @@ def answer(body: bytes, store: Store, signer: Signer, time_s: int) -> Answer:
         return _refused(
             Status.MALFORMED, f"old size {request.old} is above the checkpoint's {tree.size}"
         )
+    if tree.size == 0 and tree.root != EMPTY_ROOT:  # no second history, but no tree either
+        return _refused(Status.NOT_CONSISTENT, "an empty tree has another root")
     return _advanced(request, tree, body, store, signer, time_s)
 
 

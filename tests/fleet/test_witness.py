@@ -125,6 +125,40 @@ def test_a_request_that_is_not_in_order_gets_its_status_and_changes_nothing(
     assert ask(store, HISTORY.request(5, 9)).status is Status.COSIGNED  # and the log goes on
 
 
+LEAF = HISTORY.leaves[0]
+
+
+@pytest.mark.parametrize(
+    ("known", "old", "size", "root", "path", "status"),
+    [
+        (0, 0, 0, EMPTY_ROOT, (), 200),
+        (0, 0, 0, LEAF, (), 422),  # an empty tree has one root
+        (0, 0, 0, bytes(32), (), 422),
+        (0, 0, 0, EMPTY_ROOT, (LEAF,), 422),
+        (0, 0, 1, LEAF, (), 200),
+        (0, 0, 1, LEAF, (LEAF,), 422),  # the first tree needs no proof
+        (1, 0, 1, LEAF, (LEAF,), 409),
+        (1, 1, 0, EMPTY_ROOT, (), 400),
+    ],
+)
+def test_the_first_trees_are_taken_without_a_proof_and_never_with_one(
+    store: SqliteStore,
+    known: int,
+    old: int,
+    size: int,
+    root: bytes,
+    path: tuple[bytes, ...],
+    status: int,
+) -> None:
+    if known:
+        assert ask(store, HISTORY.request(0, known)).status is Status.COSIGNED
+
+    found = ask(store, _with(old, sign_note(checkpoint_text(LOG.name, size, root), [LOG]), path))
+
+    assert found.status == status, found
+    assert store.head(LOG.name).size == (size if status == Status.COSIGNED else known)
+
+
 def test_a_replayed_request_is_a_conflict_and_rolls_nothing_back(store: SqliteStore) -> None:
     first = HISTORY.request(0, 5)
     assert ask(store, first).status is Status.COSIGNED
