@@ -36,7 +36,7 @@ from edge.models.pull import asset
 
 WAIT_S = 60.0
 SETTLE_S = 5.0  # after a change, before it is measured
-STANDS_S = STANDING_NS / S + 3.0  # the same after a cause that must have lasted
+BLOCKED_SETTLE_S = STANDING_NS / S + 3.0  # the same after a cause that must have lasted
 ELSEWHERE = "D-9999"  # a dock that no record names
 FLOWING, BLOCKED, IDLE, PEER = "frames flowing", "blocked", "no camera", "plain process"
 _NOT_OURS = ("matcher",)
@@ -139,7 +139,7 @@ def _state(
     found: Measured, soak: Soak, state: str, seconds: float, say: Callable[[str], None]
 ) -> None:
     say(f"{state}: {seconds:g} s")
-    time.sleep(STANDS_S if state == BLOCKED else SETTLE_S)
+    time.sleep(BLOCKED_SETTLE_S if state == BLOCKED else SETTLE_S)
     pids = {name: pid for name, pid in processes(soak.daemon.pid) if name not in _NOT_OURS}
     energy = proc.energy_j()
     began = time.monotonic()

@@ -37,7 +37,7 @@ class WatchedPool(Pool):
         _pool_at[0] = self.frame(0, 1, 1).ctypes.data
 
 
-class PlaceOutlet(MatcherEndpoint):
+class OffsetEndpoint(MatcherEndpoint):
     """An endpoint that sends offsets: `epoch` holds the frame's offset in the pool."""
 
     def stage(self, frame: np.ndarray, mask: Mask) -> int:
@@ -51,5 +51,5 @@ class PlaceOutlet(MatcherEndpoint):
 
 if __name__ == "__main__":
     gate_process.Pool = WatchedPool  # type: ignore[misc]
-    gate_process.MatcherEndpoint = PlaceOutlet  # type: ignore[misc]
+    gate_process.MatcherEndpoint = OffsetEndpoint  # type: ignore[misc]
     sys.exit(gate_process.main())

@@ -86,7 +86,7 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
-            message = self._hear()
+            message = self._receive()
             if message.get("id") == self._number:
                 if "error" in message:
                     raise GuardError(f"{method}: {message['error']['message']}")
@@ -96,7 +96,7 @@ class Browser:
     def go(self, url: str) -> None:
         """Load a page to its end."""
         self.ask("Page.navigate", url=url)
-        while self._hear().get("method") != "Page.loadEventFired":
+        while self._receive().get("method") != "Page.loadEventFired":
             pass
 
     def value(self, expression: str) -> Any:
@@ -123,7 +123,7 @@ class Browser:
         shot = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(shot["data"]))
 
-    def _hear(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             data = os.read(self._from, 1 << 16)
             if not data:

@@ -102,9 +102,9 @@ class Connection:
         os.close(fds[0])
         self.ring.skip_to_newest()
         self._channel.setblocking(False)
-        self._bell, self._rope = os.pipe()  # `close` uses it to wake `read`
+        self._close_read, self._close_write = os.pipe()  # `close` uses it to wake `read`
         self._poll = select.poll()
-        for fd in (self._wake, self._channel.fileno(), self._bell):
+        for fd in (self._wake, self._channel.fileno(), self._close_read):
             self._poll.register(fd, select.POLLIN)
         self._reading = threading.RLock()
         self._closed = False
@@ -194,7 +194,7 @@ class Connection:
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
-        fds = (self._wake, self._channel.fileno(), self._bell)
+        fds = (self._wake, self._channel.fileno(), self._close_read)
         for fd in fds:
             loop.add_reader(fd, ready.set)
         try:
@@ -219,7 +219,7 @@ class Connection:
         """Whether frames are released, and if not, why not and what to do: codes and plain text."""
         if self._reading.acquire(blocking=False):  # otherwise the reading thread takes the messages
             try:
-                while not self._closed and not self._over and self._hear():
+                while not self._closed and not self._over and self._receive():
                     pass
             finally:
                 self._reading.release()
@@ -288,14 +288,14 @@ class Connection:
         if self._closed:
             return
         self._closed = True
-        os.write(self._rope, b".")
+        os.write(self._close_write, b".")
         with self._reading:
-            if self._bell < 0:
+            if self._close_read < 0:
                 return
             self._channel.close()
-            for fd in (self._wake, self._bell, self._rope):
+            for fd in (self._wake, self._close_read, self._close_write):
                 os.close(fd)
-            self._bell = -1
+            self._close_read = -1
             self.ended = True
 
     def _wait(self, wait_s: float | None) -> None:
@@ -303,9 +303,9 @@ class Connection:
             if fd == self._wake:
                 os.read(fd, 8)
             elif fd == self._channel.fileno():
-                self._hear()
+                self._receive()
 
-    def _hear(self) -> bool:
+    def _receive(self) -> bool:
         """Take one message of the guard's; False if there is none. Its silence for good is one."""
         try:
             found = json.loads(self._channel.recv(_MAX_WORD) or b"{}")

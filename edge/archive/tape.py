@@ -179,7 +179,7 @@ class TapeExaminer:
     def examine(
         self, engine: Engine, picture: TapeFrame, captured_ns: int, *, final: bool
     ) -> Examined:
-        return engine.hear(self.sighting(captured_ns, final=final))
+        return engine.receive(self.sighting(captured_ns, final=final))
 
     def sighting(self, captured_ns: int, *, final: bool) -> Sighting:
         """What was seen in the evidence frame of this time, or in the last frame."""

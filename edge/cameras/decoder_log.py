@@ -66,7 +66,7 @@ class DecoderLog:
         self._damage = 0
         self._sized = 0
         self._announced: deque[Coded] = deque(maxlen=_KEPT)
-        self._callback = _CALLBACK(self._hear)  # kept: FFmpeg calls it as long as it lives
+        self._callback = _CALLBACK(self._receive)  # kept: FFmpeg calls it as long as it lives
         try:
             loaded = ctypes.CDLL(str(utilities))
             hook, default = loaded.av_log_set_callback, loaded.av_log_default_callback
@@ -92,7 +92,7 @@ class DecoderLog:
         kept = list(self._announced)
         return kept[max(0, len(kept) - count) :]
 
-    def _hear(self, context: int | None, level: int, text: bytes, arguments: int) -> None:
+    def _receive(self, context: int | None, level: int, text: bytes, arguments: int) -> None:
         if level > _ERROR:
             if text == _SIZED and context is not None and _class_name(context) == _DECODER:
                 self._announce(context)

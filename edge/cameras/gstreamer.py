@@ -193,9 +193,9 @@ class PipelineCamera:
                     data[: rows * row].reshape(rows, row)[:, : plane[0].size].reshape(plane.shape)
                 )
                 data = data[rows * row :]
-        return Shot(frame, captured_ns, self._written.popleft()) if self._vouched() else None
+        return Shot(frame, captured_ns, self._written.popleft()) if self._is_whole() else None
 
-    def _vouched(self) -> bool:
+    def _is_whole(self) -> bool:
         """Whether the launcher tells of the frame just read that it is whole and of our size.
 
         Frames of another size would else be cut and pasted to ours. Its word of a

@@ -139,7 +139,7 @@ class Decider:
 
     def _stop(self) -> None:
         """End the permit, read the gate's last reports, and close the log with its counts."""
-        self._hear_last_words()
+        self._take_last_words()
         gone = False
         until_ns = self._clock.now_ns() + LAST_WORDS_NS
         while True:
@@ -156,7 +156,7 @@ class Decider:
                 gone = True
         self._effects.close(self._intake.frames, self._intake.results)
 
-    def _hear_last_words(self) -> None:
+    def _take_last_words(self) -> None:
         """Act on an escape that the parent reported while the gate was already gone."""
         with contextlib.suppress(ipc.PeerGone):
             self._intake.parent()

@@ -162,9 +162,9 @@ class Engine:
             mask = self._mask(Look(captured_ns, None, None), picture.shape[0], picture.shape[1])
             return Examined(self.observe([bad]), failure=self._failed(err), mask=mask)
         self._failures.good()
-        return self.hear(seen)
+        return self.receive(seen)
 
-    def hear(self, seen: Sighting) -> Examined:
+    def receive(self, seen: Sighting) -> Examined:
         """Read what was seen in one evidence frame; sightings come in order."""
         return self.take(seen, self.read(seen))
 

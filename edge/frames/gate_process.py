@@ -153,23 +153,23 @@ class GateProcess:
         self._last_ns = now_ns
         self._beats.beat(Role.GATE, now_ns)
         if self._parent_fd in ready:
-            self._hear_parent()
+            self._take_parent()
         self._endpoint.tell_state()
         if self._wait.watched(ready) or self._endpoint.overdue(now_ns):
             self._matcher_messages.serve(now_ns)
             self._wait.watch(self._endpoint.fds())
         if self._decider_fd in ready:
-            self._decider_messages.hear()
+            self._decider_messages.receive()
         if self._capture_fd in ready:
             # one frame a turn, released before the next
             data = ipc.receive(self._capture, ipc.SHORT_MESSAGE)
             if data is not None:
-                self._hear_capture(data)
-            self._decider_messages.hear()  # again, so that nothing is released past a revocation
+                self._take_capture(data)
+            self._decider_messages.receive()  # again, so that nothing is released past a revocation
         self._settle()
         self._lender.tell(self._clock.now_ns())
 
-    def _hear_parent(self) -> None:
+    def _take_parent(self) -> None:
         for word in ipc.drain(self._parent):
             match lifecycle.decode(word):
                 case Token(token):
@@ -177,7 +177,7 @@ class GateProcess:
                 case StreamState(flowing, reasons):
                     self._endpoint.tell({"flowing": flowing, "reasons": reasons})
 
-    def _hear_capture(self, data: bytes) -> None:
+    def _take_capture(self, data: bytes) -> None:
         try:
             message = decode(data)
         except GuardError:

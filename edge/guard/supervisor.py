@@ -194,7 +194,7 @@ class Guard:
         """End every process in order: the decider writes the end of its log first."""
         scheduling.give_back()
         group = (self, *self.others)
-        _hear_last_words(group, self._clock)
+        _take_last_words(group, self._clock)
         for guard in group:
             guard.end()
 
@@ -219,14 +219,14 @@ class Guard:
             self._folder.close()
             self._folder = None
 
-    def speakers(self) -> dict[socket.socket, Callable[[bytes], None]]:
-        """Say that this is the end: the channels that may still tell something, and who hears."""
-        hear = {"gate": self._gate_message, "decider": self._decider_message}
+    def last_handlers(self) -> dict[socket.socket, Callable[[bytes], None]]:
+        """Say that this is the end: the channels that may still speak, and who takes each."""
+        takes = {"gate": self._gate_message, "decider": self._decider_message}
         channels = {"gate": self._gate, "decider": self._decider}
         for child in self.children.values():
             child.dismiss()
         self._gate = self._decider = None
-        return {c: hear[name] for name, c in channels.items() if c and name in self.children}
+        return {c: takes[name] for name, c in channels.items() if c and name in self.children}
 
     # starting
 
@@ -374,9 +374,9 @@ def _say_of(say: Callable[[str], None], name: str, line: str) -> None:
     say(f"matcher {name}: {line}")
 
 
-def _hear_last_words(group: Sequence[Guard], clock: BootClock) -> None:
+def _take_last_words(group: Sequence[Guard], clock: BootClock) -> None:
     """Say that this is the end, and take what gates and deciders still have to tell."""
-    speaking = {channel: hear for guard in group for channel, hear in guard.speakers().items()}
+    speaking = {channel: take for guard in group for channel, take in guard.last_handlers().items()}
     for channel in speaking:
         with contextlib.suppress(OSError):  # it is gone already
             channel.shutdown(socket.SHUT_WR)

@@ -55,7 +55,7 @@ class MaskHistory:
         """Whether every frame leaves as it is."""
         return self._plain.clear and not self._people_too
 
-    def hear(self, mask: PeopleMask) -> None:
+    def receive(self, mask: PeopleMask) -> None:
         """Take a mask; one that is older than another changes nothing."""
         if not self._people_too or (self._masks and mask.from_ns < self._masks[-1][0].from_ns):
             return

@@ -242,7 +242,7 @@ class Replay:
         self.outcome.readings.extend(found.readings)
         self.outcome.evidence_frames += 1
         if found.mask is not None and self._masks is not None:
-            self._masks.hear(found.mask)
+            self._masks.receive(found.mask)
 
     def _examined(self, frame: Any, at_ns: int, *, final: bool) -> Examined:
         return self._examiner.examine(self._engine, frame, at_ns, final=final)

@@ -85,10 +85,10 @@ class Emulator:
                 tty.setraw(fd)
             self._qmp = self._connect("qmp")
             self._qtest = self._connect("qtest")
-            threading.Thread(target=self._hear_qmp, daemon=True).start()
+            threading.Thread(target=self._read_qmp, daemon=True).start()
             self._command("qmp_capabilities")
             path = self._gpio_path()
-            threading.Thread(target=self._hear_qtest, daemon=True).start()
+            threading.Thread(target=self._read_qtest, daemon=True).start()
             self._qtest.sendall(f"irq_intercept_out {path}\n".encode())
             self._command("cont")
         except (OSError, BridgeError):
@@ -187,7 +187,7 @@ class Emulator:
                     raise BridgeError(f"{QEMU} offers no {name} socket: {err}") from err
                 time.sleep(0.01)
 
-    def _hear_qmp(self) -> None:
+    def _read_qmp(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             for text in self._qmp.makefile():
                 message = json.loads(text)
@@ -198,7 +198,7 @@ class Emulator:
                         threading.Thread(target=self._ask_pin, daemon=True).start()
                     self._changed.notify_all()
 
-    def _hear_qtest(self) -> None:
+    def _read_qtest(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             for text in self._qtest.makefile():
                 words = text.split()

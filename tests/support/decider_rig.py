@@ -149,14 +149,14 @@ class DeciderRig:
             if isinstance(message, board_link.Claim):
                 self._claim = message
         for data in ipc.drain(self._gate):
-            self._hear(data)
+            self._receive(data)
         heard = [parse(data) for data in ipc.drain(self._parent)]
         for message in heard:
             if isinstance(message, Seen):
                 self.outlook = message.outlook
         return tuple(message for message in heard if isinstance(message, Reading))
 
-    def _hear(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         if data.startswith(_LEASES):
             lease = decode_lease(data)
             if isinstance(lease, Lease):

@@ -38,14 +38,14 @@ class DeciderMessages:
         self._lender = lender
         self._inspector = inspector
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Take every message that is waiting."""
         for data in ipc.drain(self._decider, size=ipc.SHORT_MESSAGE):
             if data[:1] == b"F":
-                self._hear_lease(data)
+                self._take_lease(data)
                 continue
             if data[:1] == _MASK:
-                self._hear_mask(data)
+                self._take_mask(data)
                 continue
             try:
                 message = decode(data)
@@ -57,14 +57,14 @@ class DeciderMessages:
             elif isinstance(message, Returned):
                 self._lender.returned(message.slot)
 
-    def _hear_mask(self, data: bytes) -> None:
+    def _take_mask(self, data: bytes) -> None:
         try:
             self._passage.hear_mask(decode_mask(data))
         except GuardError:
             self._passage.hear_mask(None)
             self._distrust(Reason.LEASE_MALFORMED)
 
-    def _hear_lease(self, data: bytes) -> None:
+    def _take_lease(self, data: bytes) -> None:
         now_ns = self._clock.now_ns()
         try:
             message = decode_lease(data)

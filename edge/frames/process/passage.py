@@ -130,7 +130,7 @@ class Passage:
         if mask is None:
             self._masks.forget()
         else:
-            self._masks.hear(mask)
+            self._masks.receive(mask)
 
     def admit(self, frame: Pending, now_ns: int) -> list[Blocked]:
         """Take a frame in hand; returns what it blocks, which `block` must get."""
