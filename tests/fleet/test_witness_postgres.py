@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,28 +39,30 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a server of our own, without its database; it listens on a socket alone."""
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    home = tmp_path_factory.mktemp("pg")
-    who = ["-u", "postgres"] if os.geteuid() == 0 else []
-    if who:  # it refuses to run as root
+    other_user = os.geteuid() == 0  # it refuses to run as root
+    folder = tempfile.TemporaryDirectory(prefix="fg.pg.")  # pytest's own is for its user alone
+    home = folder.name
+    if other_user:
         shutil.chown(home, "postgres")
-        for parent in home.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*command: str) -> None:
         prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        subprocess.run([*(prefix if who else []), *command], check=True, capture_output=True)
+        subprocess.run([*(prefix if other_user else []), *command], check=True, capture_output=True)
 
-    run(str(programs / "initdb"), "-D", f"{home}/db", "-U", "fleet", "-A", "trust", "-N")
     options = f"-k {home} -c listen_addresses= -c shared_buffers=16MB"
     control = [str(programs / "pg_ctl"), "-D", f"{home}/db", "-w"]
-    run(*control, "-l", f"{home}/log", "-o", options, "start")
-    yield f"postgresql://fleet@/%s?host={home}"
-    run(*control, "-m", "immediate", "stop")
+    with folder:
+        run(str(programs / "initdb"), "-D", f"{home}/db", "-U", "fleet", "-A", "trust", "-N")
+        run(*control, "-l", f"{home}/log", "-o", options, "start")
+        try:
+            yield f"postgresql://fleet@/%s?host={home}"
+        finally:
+            run(*control, "-m", "immediate", "stop")
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,31 +27,38 @@ time.sleep(600)
 """
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder with a path short enough for a socket's, wherever the tests' own are."""
+    with tempfile.TemporaryDirectory(prefix="fg.") as name:
+        yield Path(name)
+
+
 def test_a_killed_guards_folder_goes_at_the_next_start_and_a_running_ones_stays(
-    tmp_path: Path,
+    place: Path,
 ) -> None:
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    command = [sys.executable, "-c", HOLD, str(place)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout is not None
             left = Path(holder.stdout.readline().strip())
-            assert (sweep(tmp_path), left.exists()) == (0, True)
+            assert (sweep(place), left.exists()) == (0, True)
         finally:
             holder.send_signal(signal.SIGKILL)
     assert (left / "matcher.sock").exists()
 
-    assert (sweep(tmp_path), left.exists()) == (1, False)
+    assert (sweep(place), left.exists()) == (1, False)
 
 
-def test_a_folder_is_removed_with_its_socket_at_a_good_end(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
+def test_a_folder_is_removed_with_its_socket_at_a_good_end(place: Path) -> None:
+    folder = RunFolder(place)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder.socket))
     assert folder.path.stat().st_mode & 0o777 == 0o700
 
     folder.close()
 
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 def test_what_is_not_a_leftover_is_left(tmp_path: Path) -> None:
