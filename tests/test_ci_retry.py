@@ -39,6 +39,7 @@ def ci(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=folder, env=BARE, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(), WORKERS], ids=["alone", "in a worker's group"])
 def test_a_guard_that_failed_is_tried_again_and_named(
     tmp_path: Path, workers: tuple[str, ...]
@@ -51,6 +52,7 @@ def test_a_guard_that_failed_is_tried_again_and_named(
     assert "test_it.py::test_a_guard" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [PLAIN, GUARD + PLAIN, BROKEN], ids=["plain", "both", "broken"])
 def test_any_other_failure_stays_one(tmp_path: Path, source: str) -> None:
     done = ci(tmp_path, source)
@@ -60,6 +62,7 @@ def test_any_other_failure_stays_one(tmp_path: Path, source: str) -> None:
     assert source is BROKEN or "test_it.py::test_plain" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_guard_that_fails_twice_has_failed(tmp_path: Path) -> None:
     assert ci(tmp_path, GUARD.replace("second_time('guard.seen')", "assert False")).returncode == 1
 

@@ -16,6 +16,8 @@ import pytest
 from edge.cli import build_parser
 from edge.version import VERSION
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     p.relative_to(ROOT).as_posix()

@@ -94,6 +94,7 @@ SAMPLES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(SAMPLES)
 def test_a_dataclass_comes_back_as_it_went(sample: Sample) -> None:
     assert from_json(Sample, to_json(sample)) == sample

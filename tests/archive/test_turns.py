@@ -33,6 +33,7 @@ def _both(seed: int, view: bytes) -> tuple[list[FrameDecision], list[FrameDecisi
     return quick, judge_all_turns(*common, case.samples, camera=bytes(16), release=release)
 
 
+@pytest.mark.slow
 def test_every_decision_is_that_of_a_judge_with_every_turn(view: bytes) -> None:
     passed, reasons = 0, set()
     for seed in range(_SEEDS):

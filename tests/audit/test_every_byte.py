@@ -48,6 +48,7 @@ def good(folder: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_changed_dropped_or_added_byte_anywhere_in_a_log_is_seen(handed_on: Path) -> None:
     assert good(handed_on)
     for path in files_of(handed_on):

@@ -91,6 +91,7 @@ def test_a_run_on_good_storage_is_stored_whole():
     assert len(acknowledged) == len(RUN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "at"),
     [

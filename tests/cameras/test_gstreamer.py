@@ -255,6 +255,7 @@ def test_a_pipeline_that_drips_has_ended_within_the_deadline(
     os.close(write_fd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pipeline",
     ["nosuchelement", "videotestsrc !", "'", "", "audiotestsrc num-buffers=1", "fakesrc"],

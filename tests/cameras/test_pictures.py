@@ -27,6 +27,7 @@ def made(shop: Workshop, how: tuple[str, ...], sized: tuple[str, ...]) -> Path:
         pytest.skip(str(why))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["MPEG-4", "Motion JPEG"])
 def test_pictures_of_another_size_are_not_scaled_but_end_the_recording(
     codec: str, shop: Workshop
@@ -40,6 +41,7 @@ def test_pictures_of_another_size_are_not_scaled_but_end_the_recording(
     assert f"picture {seen} its pictures change from 352x288 to 176x144" in str(camera.tally)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["MPEG-4", "Motion JPEG"])
 def test_pictures_of_one_size_all_come(codec: str, shop: Workshop) -> None:
     camera = FileCamera(made(shop, sizes.ANNOUNCED[codec], sizes.SIZES[:1]))

@@ -79,6 +79,7 @@ def test_status_says_what_the_board_says(keys, board, capsys):
     assert shown["objects"] == []
 
 
+@pytest.mark.slow
 def test_a_board_with_another_key_is_named_as_such(keys, stranger, capsys):
     assert _status(keys, stranger) == 2
 

@@ -149,6 +149,7 @@ def test_frames_flow_once_what_waited_at_the_start_is_gone() -> None:
     assert len(out) > 100
 
 
+@pytest.mark.slow
 @few
 @given(lags(25), pulled)
 def test_no_frame_shot_undocked_is_released_of_a_camera_that_dates_its_frames(

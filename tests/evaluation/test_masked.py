@@ -65,6 +65,7 @@ def test_without_an_adversary_nothing_is_claimed() -> None:
     assert row.state is State.NOT_TRIED
 
 
+@pytest.mark.slow
 def test_the_twin_one_that_knows_nobody_again_holds() -> None:
     assert states(found(known=30))[AGAIN] is State.HELD
     assert states(found(known=30, masked_known=1))[AGAIN] is State.MISSED
@@ -84,6 +85,7 @@ def test_without_a_face_no_cover_is_claimed() -> None:
     assert {row.state for row in rows} == {State.NOT_TRIED}
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_was_missed_and_says_when_no_face_was_seen() -> None:
     boxed = np.zeros((32, 48, 3), np.uint8)
     missing, whole = found(misses=[boxed], missed={12: 1, 24: 0, 48: 0}), found()

@@ -84,6 +84,7 @@ def _trembling(view, count, px, seed=0):
         yield render.with_noise(render.panned(view, *place), i)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_hand_that_holds_the_camera_still_is_noticed_within_a_second(room, seed):
     readings = _readings(_trembling(room, 30, px=1.2, seed=seed))
@@ -92,6 +93,7 @@ def test_a_hand_that_holds_the_camera_still_is_noticed_within_a_second(room, see
     assert max(r.step for r in readings) < 3 * 0.008  # no single step would have told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [2.0, 8.0, 20.0])
 def test_noise_is_no_trembling_hand(room, sigma):
     frames = [render.with_noise(room, i, sigma) for i in range(25)]

@@ -194,6 +194,7 @@ def test_the_shipped_model_answers_for_every_picture_size(model, size):
     assert sum(shares) == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_same_picture_gets_the_same_answer(model, room):
     assert model.probabilities(room) == SceneModel.load().probabilities(room)
 
@@ -253,6 +254,7 @@ def test_controlled_recordings_are_never_vetoed(data_dir, model):
     assert [name for name, vetoes in found.items() if any(vetoes)] == []
 
 
+@pytest.mark.slow
 def test_most_streets_and_roads_are_vetoed_within_three_seconds(data_dir, model):
     found = _vetoes(data_dir, model, lambda row: row["scene"] in ("outdoor", "vehicle"))
 

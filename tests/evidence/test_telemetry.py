@@ -116,6 +116,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
         load([tmp_path / "b.csv"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the evaluation telemetry is not on this machine")
 @pytest.mark.parametrize("path", sorted(REAL.glob("*.csv")), ids=lambda p: p.name)
 def test_real_recordings_load_and_show_what_they_show(path):

@@ -42,6 +42,7 @@ def device(tmp_path: Path, office: Office) -> Fetcher:
     return Fetcher(tmp_path / "d1", office)
 
 
+@pytest.mark.slow
 def test_releases_arrive_over_http_once_each_and_later_ones_replace_them(
     office: Office, device: Fetcher
 ) -> None:

@@ -142,6 +142,7 @@ def test_results_reach_a_real_broker_and_outlast_its_restart(
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_a_broker_that_another_authority_signed_gets_nothing(tmp_path: Path) -> None:
     """The twin of the TLS case above: the same broker, and a --ca that did not sign it."""
     pytest.importorskip("paho.mqtt.client")

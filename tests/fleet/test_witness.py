@@ -247,6 +247,7 @@ def _play(store: SqliteStore, history: History, sizes: list[int], old: int) -> l
     return answers
 
 
+@pytest.mark.slow
 def test_every_one_of_1000_forks_and_rollbacks_is_found_and_no_honest_log_is_accused(
     tmp_path: Path,
 ) -> None:

@@ -24,6 +24,8 @@ from edge.fleet.witness_postgres import PostgresStore
 from edge.fleet.witness_store import LogStatus
 from tests.fleet.histories import forked, honest
 
+pytestmark = pytest.mark.slow
+
 LOG = Signer.generate("framegate-0001/log")
 EYE = Signer.generate("witness.example/w1")
 NOW_S = 1_790_000_000

@@ -93,6 +93,7 @@ def cells(picture: np.ndarray) -> tuple[int, int]:
     return rows, columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize(
     "form",
@@ -232,6 +233,7 @@ mask_steps = st.tuples(
 steps = st.lists(st.integers(5, 60) | mask_steps, min_size=4, max_size=16)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(steps)
 def test_under_any_sequence_of_masks_a_frame_shows_no_more_than_a_mask_that_covers_it(

@@ -36,6 +36,7 @@ def test_the_enrolled_room_scores_above_the_bar(fingerprint, room):
     assert min(scores) >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
 @pytest.mark.parametrize("colour", [1.0, 2.5], ids=["as it is", "glaring"])
 def test_brightness_finds_the_view_enrolled_by_green_and_no_other(
@@ -56,6 +57,7 @@ def test_brightness_finds_the_view_enrolled_by_green_and_no_other(
         assert sentinel.look(render.planar(foreign, layout)).view_score < MIN_VIEW_SCORE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", ["single_face.mp4", "carphone_pristine.mp4"])
 def test_on_real_footage_brightness_scores_as_green_does(clip, face_model, own):
     view = enrol_opening(clip(own), 1.0, FaceBoxes(face_model))

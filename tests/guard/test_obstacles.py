@@ -19,6 +19,8 @@ from edge.guard.plan import Plan
 from tests.support import render
 from tests.support.guards import Site, site
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def commissioned(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:

@@ -111,6 +111,7 @@ def test_a_second_matcher_that_needs_the_boards_line_is_refused_and_one_that_doe
     assert none == []
 
 
+@pytest.mark.slow
 def test_the_daemons_file_is_refused_for_a_second_lane_that_needs_the_line_and_no_other(
     kiosk: Site,
 ) -> None:

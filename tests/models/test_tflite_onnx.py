@@ -94,6 +94,7 @@ def _uses_dnn(text: str) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_nothing_that_runs_on_a_device_uses_a_second_engine():
     read = [path.read_text() for path in (ROOT / "edge").rglob("*.py")]
 

@@ -97,6 +97,7 @@ def test_engine_and_plain_reference_agree_on_random_requests(pack):
     assert differential.disagreements(Policy.load(pack), pack, count=2_000, seed=7) == []
 
 
+@pytest.mark.slow
 def test_the_comparison_would_notice_a_missing_rule(monkeypatch):
     monkeypatch.setattr(differential.reference, "MOBILE", {"body_worn"})
 

@@ -60,6 +60,7 @@ def _decided(call, pack, day=SINCE):
     return found["verdict"], found["rules"]
 
 
+@pytest.mark.slow
 def test_the_case_is_decided_by_the_new_rule_from_its_first_day(call, own):
     own()
 
@@ -72,6 +73,7 @@ def test_the_case_is_decided_by_the_new_rule_from_its_first_day(call, own):
     assert "ST-XX forbids: no recognition of anybody by a device in Montana" in output
 
 
+@pytest.mark.slow
 def test_the_rule_goes_the_whole_way_into_force(call, own):
     own()
     call("policy", "keygen", "ann", "bob", "cyd", "--out", "keys")
@@ -85,6 +87,7 @@ def test_the_rule_goes_the_whole_way_into_force(call, own):
     assert "+ united_states" in call("policy", "diff", "strict", "p1.json", "--cases", "10")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", PACKS)
 def test_what_was_decided_before_is_decided_as_before(call, own, pack, tmp_path):
     from edge.policy.signed.files import policy_in

@@ -53,6 +53,7 @@ def own(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_a_narrow_new_rule_is_reached_and_its_example_printed(own, capsys):
     folder = own(lambda files: files.update({"montana.cedar": NARROW.encode()}))
 
@@ -71,6 +72,7 @@ def test_a_narrow_new_rule_is_reached_and_its_example_printed(own, capsys):
     assert clause["example"]["after"]["rules"] == ["ST-XX"]
 
 
+@pytest.mark.slow
 def test_removed_and_changed_rules_have_their_examples_too(own):
     def change(files):
         text = files["united_states.cedar"].replace(b'Place::"US-VT"', b'Place::"US-MT"')

@@ -67,6 +67,7 @@ def test_a_text_that_decides_nothing_says_when_it_was_checked(capsys):
     assert all(datetime.date.fromisoformat(note.checked) for note in catalogue().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "warned"), [(CHECK_DAYS, False), (CHECK_DAYS + 1, True)])
 def test_a_rule_that_nobody_has_checked_for_half_a_year_is_named(days, warned, monkeypatch, capsys):
     oldest = min(rule.checked for rule in RULES)

@@ -126,6 +126,7 @@ def test_the_linter_refuses_a_signed_pack_with_such_a_rule(store, text):
     assert not store.directory.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -185,12 +186,14 @@ def test_an_older_bundle_is_refused_and_the_newer_stays(store):
     assert store.load(wall_s=NOW_S, guard=GUARD).bundle.version == 7
 
 
+@pytest.mark.slow
 def test_a_newer_bundle_takes_over(store):
     _install(store, sign_all(make_bundle(version=7)), trust=ROOT)
 
     assert _install(store, sign_all(make_bundle(version=8))).bundle.version == 8
 
 
+@pytest.mark.slow
 def test_the_same_bundle_can_be_installed_again(store):
     _install(store, sign_all(make_bundle()), trust=ROOT)
 
@@ -204,6 +207,7 @@ def test_the_same_version_with_other_content_is_refused(store):
     assert _refused(_install, store, other) is Reason.POLICY_ROLLBACK
 
 
+@pytest.mark.slow
 def test_an_old_disk_under_a_board_that_remembers_is_refused(store):
     _install(store, sign_all(make_bundle(version=6)), trust=ROOT)
 
@@ -213,6 +217,7 @@ def test_an_old_disk_under_a_board_that_remembers_is_refused(store):
     assert store.load(wall_s=NOW_S, guard=GUARD, known=[Floors(version=6)])
 
 
+@pytest.mark.slow
 def test_an_expired_bundle_is_refused_to_the_second(store):
     bundle = make_bundle()
     _install(store, sign_all(bundle), trust=ROOT)
@@ -229,6 +234,7 @@ def test_a_clock_set_back_does_not_bring_an_expired_bundle_back(store):
     assert _refused(store.load, wall_s=NOW_S, guard=GUARD, known=[seen]) is Reason.POLICY_EXPIRED
 
 
+@pytest.mark.slow
 def test_new_keys_need_the_old_and_the_new_holders(store):
     _install(store, sign_all(make_bundle()), trust=ROOT)
     change = make_bundle(version=2, root=NEW_ROOT)
@@ -247,6 +253,7 @@ def test_new_keys_need_the_old_and_the_new_holders(store):
     assert _install(store, sign_all(later, EVE, FAY)).bundle.version == 3
 
 
+@pytest.mark.slow
 def test_a_change_of_keys_survives_a_power_cut_between_its_files(store):
     _install(store, sign_all(make_bundle()), trust=ROOT)
     before = (store.directory / "root.json").read_bytes()
@@ -257,6 +264,7 @@ def test_a_change_of_keys_survives_a_power_cut_between_its_files(store):
     assert store.load(wall_s=NOW_S, guard=GUARD).bundle.version == 2
 
 
+@pytest.mark.slow
 def test_the_first_bundle_needs_a_trusted_root_and_later_ones_cannot_bring_another(store):
     with pytest.raises(UsageError, match="no key is trusted yet"):
         _install(store, sign_all(make_bundle()))

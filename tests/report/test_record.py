@@ -61,6 +61,7 @@ def test_a_decision_is_stored_with_its_keys_in_the_published_order():
     )
 
 
+@pytest.mark.slow
 @given(st.lists(decisions(), max_size=5))
 def test_what_was_written_is_what_is_read(tmp_path_factory, written):
     path = tmp_path_factory.getbasetemp() / "round" / "decisions.jsonl"

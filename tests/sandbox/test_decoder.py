@@ -74,6 +74,7 @@ def test_a_recording_is_decoded_and_nothing_else_can_be_done(tmp_path: Path) -> 
     assert (privileges, filtered) == ("1", "2")
 
 
+@pytest.mark.slow
 def test_a_stream_keeps_its_network_and_a_pipeline_its_program(tmp_path: Path) -> None:
     stream = tries(tmp_path, "rtsp://127.0.0.1/live")
     assert (stream["socket"], stream["trace"] != 0, stream["program"] != 0) == (0, True, True)

@@ -34,6 +34,7 @@ BROKEN: dict[str, tuple[Callable[[], None], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work", "expected"), BROKEN.values(), ids=list(BROKEN))
 def test_a_layer_that_fails_in_any_way_is_missing(work: Callable[[], None], expected: str) -> None:
     assert expected in launcher._in_child(work)

@@ -46,6 +46,7 @@ def python(code: str, *arguments: str, **given: object) -> subprocess.CompletedP
     return run(command, Confinement(without=given.pop("without", MISSING), **given))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
 def test_a_folder_of_its_own_is_empty_at_each_start_and_bounded(place: str) -> None:
     code = """

@@ -215,6 +215,7 @@ def test_a_fade_that_goes_on_stays_foreign(fingerprint, room, seconds):
     assert max(accepted, default=0.0) <= (0.45 if seconds <= 1.0 else 0.6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_fade_to_a_plain_picture_closes_before_half_though_every_sign_agrees(
     fingerprint, room, grey
@@ -358,6 +359,7 @@ def test_lifting_the_board_for_a_moment_buys_no_more_time(fingerprint, room):
     assert again[1].reasons_continue == (Reason.VIEW_COVERED,)
 
 
+@pytest.mark.slow
 def test_hands_that_come_and_go_may_do_so_for_ever(fingerprint, room):
     """The twin: a quarter of the view hidden for three seconds of every ten."""
     check, board = ViewCheck(fingerprint), _board(room, 0.25)
@@ -404,6 +406,7 @@ def test_the_cut_away_is_foreign_from_its_first_reading(clip, kiosk, faces):
     assert all(r.reasons_continue for t, r in readings if t >= 2_500 * MS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["carphone_pristine.mp4", "bikes.mp4"])
 def test_a_car_and_a_street_are_never_the_kiosk(clip, kiosk, faces, name):
     readings = list(_readings(clip(name), kiosk, faces))
@@ -496,6 +499,7 @@ def _shelves(room: np.ndarray, seed: int) -> np.ndarray:
     return out
 
 
+@pytest.mark.slow
 def test_furniture_that_was_moved_is_told_from_what_moves_and_from_a_lid(fingerprint, room):
     """Steady and different for half a minute; a door that swings and a plain sheet are not."""
     sheet = room.copy()

@@ -151,6 +151,7 @@ def test_pairs_that_two_lights_see_differently_are_left_out_and_are_not_unsteady
     assert Sentinel(both).look(late[0]).view_score >= 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enforce", [True, False])
 @pytest.mark.parametrize("other", [render.room(5), render.street(), render.room()[:, ::-1]])
 def test_two_places_are_not_two_lights_of_one(room, other, enforce):
@@ -178,6 +179,7 @@ def test_one_light_named_is_no_light_named(room):
     assert _enrol(frames).digest == _enrol(frames, lights=[7] * 10).digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["static_table_bottles", "static_room_one_person_at_a_time"])
 def test_a_real_view_under_two_lights_is_known_under_both(data_dir, name):
     camera = FileCamera(data_dir / "video" / f"{name}.mp4")

@@ -47,6 +47,7 @@ def _walking(room, count=FRAMES):
     ]
 
 
+@pytest.mark.slow
 def test_somebody_whom_no_detector_finds_is_not_enrolled_and_the_empty_room_is(room):
     with_somebody, empty = _survey(_swaying(room)), _survey(render.still(room, FRAMES))
 
@@ -71,6 +72,7 @@ def test_what_moves_may_be_somebody_down_to_the_floor(room):
     assert coverage[0] is Cover.ENROLLED
 
 
+@pytest.mark.slow
 def test_who_walks_through_leaves_the_place_behind_proven(room):
     frames = _walking(room, 24)
     bodies = []
@@ -129,6 +131,7 @@ def test_a_second_take_adds_what_somebody_hid_in_the_first(room):
     assert count(both.coverage, Cover.PERSON) == 0
 
 
+@pytest.mark.slow
 def test_people_and_what_else_speaks_against_a_view_are_said_in_one_pass(room):
     """Masking is advised only where enough would be left."""
     some, most = _bodies([(4, 3), (5, 3)]), _bodies([(r, c) for r in range(6) for c in range(5)])
