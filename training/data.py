@@ -1,66 +1,16 @@
-"""The pictures a scene model is trained on: files, classes, and which belong together.
+"""The pictures a scene model is trained on, and how they are split.
 
-A data folder holds one folder a class (or `images/` with them). Pictures of one
-house or one drive share a *group*, and a group is never split between training
-and test. The *source* is the collection: the folder below the class, or else the part
-of the file name before its first underscore. A `MANIFEST.csv` with columns `file`
-and `source`, if present, gives the original names, from which groups are read.
+What is in a folder is read by `edge.evaluation.scene.pictures`. A group (one house, one
+drive) is never split between training and test.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-
-import cv2
 import numpy as np
 
-CLASSES = ("indoor_private", "indoor_public", "outdoor_urban", "outdoor_nature", "vehicle")
-PRIVATE = 0
-MIN_SIDE_PX = 32
-OWN = "own"  # source of pictures whose name and folder give none
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+from edge.evaluation.scene.pictures import CLASSES, PRIVATE, Picture, counts, gather, read
 
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One labelled picture."""
-
-    path: Path
-    label: int  # index into CLASSES
-    source: str
-    group: str
-
-
-def gather(data: Path) -> list[Picture]:
-    """Every picture file below the class folders, in order of name."""
-    root = data / "images" if (data / "images").is_dir() else data
-    origins = _origins(data / "MANIFEST.csv")
-    found = []
-    for label, name in enumerate(CLASSES):
-        for path in sorted((root / name).rglob("*")):
-            if path.suffix.lower() in _SUFFIXES:
-                below = path.relative_to(root / name).parts
-                source = below[0] if len(below) > 1 else path.name.partition("_")[0]
-                if path.name == source:  # neither says where it comes from
-                    source = OWN
-                origin = origins.get(path.relative_to(data).as_posix(), path.name)
-                found.append(Picture(path, label, source, _group(source, origin)))
-    return found
-
-
-def read(picture: Picture) -> np.ndarray | None:
-    """The pixels, or None if the file cannot be used."""
-    try:
-        data = np.frombuffer(picture.path.read_bytes(), np.uint8)
-    except OSError:
-        return None
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if pixels is None or min(pixels.shape[:2]) < MIN_SIDE_PX:
-        return None
-    return pixels
+__all__ = ["CLASSES", "PRIVATE", "Picture", "counts", "folds", "gather", "read"]
 
 
 def folds(pictures: list[Picture], count: int, seed: int) -> np.ndarray:
@@ -69,27 +19,3 @@ def folds(pictures: list[Picture], count: int, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(groups))
     fold_of = {groups[i]: int(position % count) for position, i in enumerate(order)}
     return np.array([fold_of[p.group] for p in pictures])
-
-
-def _origins(manifest: Path) -> dict[str, str]:
-    if not manifest.is_file():
-        return {}
-    with manifest.open(newline="", encoding="utf-8") as file:
-        return {row["file"]: row["source"].partition(":")[2] for row in csv.DictReader(file)}
-
-
-def _group(source: str, origin: str) -> str:
-    """House or drive: the first part of the original name, if it has a digit in it."""
-    stem = PurePosixPath(origin).stem
-    first = stem.partition("_")[0]
-    if first != stem and any(c.isdigit() for c in first):
-        return f"{source}/{first}"
-    return f"{source}/{PurePosixPath(origin).parent.name}/{stem}"
-
-
-def counts(pictures: list[Picture]) -> Iterator[str]:
-    """One line a class: pictures and sources."""
-    for label, name in enumerate(CLASSES):
-        mine = [p for p in pictures if p.label == label]
-        sources = {s: sum(p.source == s for p in mine) for s in sorted({p.source for p in mine})}
-        yield f"{name}: {len(mine)} " + ", ".join(f"{s} {n}" for s, n in sources.items())

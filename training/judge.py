@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.evaluation.scene.calibration import reliability
 from training.data import CLASSES, PRIVATE, Picture
+
+__all__ = [
+    "by_source",
+    "judge",
+    "operating_points",
+    "reliability",
+    "softmax",
+    "temperature",
+]
 
 KEEP_PRIVATE = 0.955  # share of private interiors the operating point keeps; new places keep less
 VETO_FALSE = 0.002  # share of interiors a confident veto may hit
@@ -62,14 +72,3 @@ def by_source(
         source: judge(scores[sources == source], labels[sources == source], private)
         for source in sorted(set(sources))
     }
-
-
-def reliability(scores: np.ndarray, labels: np.ndarray) -> list[list[float]]:
-    """Confidence and accuracy in ten bins: mean confidence, accuracy, share of pictures."""
-    sure, right = scores.max(axis=1), scores.argmax(axis=1) == labels
-    bins = np.clip((sure * 10).astype(int), 0, 9)
-    return [
-        [round(float(v), 4) for v in (sure[b].mean(), right[b].mean(), b.mean())]
-        for b in (bins == i for i in range(10))
-        if b.any()
-    ]

@@ -16,6 +16,7 @@ examples:
   framegate evaluate recordings/ --only kiosk street --splices 0 --json
   framegate evaluate recordings/ --own               how available each own view is
   framegate evaluate recordings/ --masked --out report/   how well the masked lane hides people
+  framegate evaluate pictures/ --scene               the scene model on your own empty rooms
 
 The folder holds a MANIFEST.csv: file, kind (video), camera (mobile or
 stationary), setting (controlled or uncontrolled), source and, if known, scene
@@ -25,6 +26,10 @@ A splice cuts, fades, pans or walks from a view's own recording into another one
 the command counts the frames that a matcher would have received. It also plays
 controlled recordings at the default dwell and prints the share of time that passed
 and the cause of every blocked second.
+With --scene the folder holds pictures in folders named indoor_private,
+indoor_public, outdoor_urban, outdoor_nature and vehicle; any of them may be left
+out, and a folder below names the site. 50 empty rooms or more of a site also tell
+what a point chosen from them would move. It has no goal and exits 0.
 Each figure is held, missed, reported (it has no goal) or not tried (with the reason).
 exit code: 1 if a goal was missed or a recording could not be used, else 0. What was
 not tried is no failure; the last line says so.
@@ -81,6 +86,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "flowing, a recogniser's matches where dlib-bin and face_recognition_models are installed; "
         "--out gets masked.json, masked.html and pictures of what was missed",
     )
+    parser.add_argument(
+        "--scene",
+        action="store_true",
+        help="ask the scene model about pictures instead, a folder a class: private interiors "
+        "kept, public ones taken, calibration, for each source; --out gets scene.json",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(handler=run, pictures=True)
 
@@ -103,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.splices < 0 or args.jobs < 1 or args.seed < 0:
         raise UsageError("--splices and --seed must be 0 or more, --jobs 1 or more")
+    if args.scene:
+        return _scene(args)
     clips = read_manifest(args.folder)
     if args.only:
         clips = [c for c in clips if any(word in c.name for word in args.only)]
@@ -141,6 +154,29 @@ def run(args: argparse.Namespace) -> int:
     for line in found.skipped:
         print(f"skipped: {line}", file=sys.stderr)
     return exit_code(rows, found.skipped)
+
+
+def _scene(args: argparse.Namespace) -> int:
+    """The scene model on pictures; 1 if one could not be used."""
+    import json
+
+    from edge.errors import UsageError
+    from edge.evaluation.scene.run import evaluate, lines
+    from edge.evidence.scene import SceneModel
+    from edge.report.record import write_atomic
+
+    if args.only or args.own or args.masked:
+        raise UsageError("--scene judges pictures: --only, --own and --masked are for recordings")
+    found = evaluate(
+        args.folder, SceneModel.load(), lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_atomic(args.out / "scene.json", json.dumps(found.as_json(), indent=1) + "\n")
+    print(json.dumps(found.as_json(), indent=1) if args.json else "\n".join(lines(found)))
+    for line in found.skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    return 1 if found.skipped else 0
 
 
 def _masked(args: argparse.Namespace, clips: list[Path]) -> int:

@@ -127,6 +127,10 @@ class SceneModel:
         shares = self.probabilities(frame)
         return SceneReading(captured_ns, shares, self._veto(shares))
 
+    def looks_at(self, frame: np.ndarray) -> np.ndarray:
+        """The probabilities of a frame and of its parts, shape (looks, 5); the frame is first."""
+        return np.array([self.probabilities(part) for part in looks(frame)[: self._looks]])
+
     def judge_empty(self, frames: Sequence[np.ndarray]) -> tuple[Reason, ...]:
         """Why the empty view is no private interior; empty if it looks like one.
 
@@ -136,8 +140,7 @@ class SceneModel:
         """
         if not frames:
             raise ValueError("an empty view needs at least one frame")
-        parts = [part for frame in frames for part in looks(frame)[: self._looks]]
-        each = np.array([self.probabilities(part) for part in parts])
+        each = np.concatenate([self.looks_at(frame) for frame in frames])
         mean = tuple(float(p) for p in each.mean(axis=0))
         if mean[0] >= self.points.private:
             return ()

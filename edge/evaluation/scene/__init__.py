@@ -1,0 +1,1 @@
+"""How well the scene model judges somebody's own pictures of places."""
