@@ -2,7 +2,7 @@
 
 Paho's thread connects, and connects again after 1 to 120 s (doubled at each failure).
 It keeps what the broker has not confirmed, and sends that again after a break: the
-broker gets each message once or more. Nothing is subscribed to here.
+broker gets each message once or more. `MqttBroker` publishes; who reads is `state.watcher`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
+    from paho.mqtt.properties import Properties
 
 PORTS = {"mqtts": 8883, "mqtt": 1883}
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -104,7 +105,74 @@ def _no_password() -> str:
     raise UsageError("the key has a password")
 
 
-class MqttBroker:
+class MqttConnection:
+    """One connection that comes again by itself, and says each change of it once."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        tls: ssl.SSLContext | None,
+        say: Callable[[str], None],
+        client: Client,
+        retry_s: tuple[int, int],
+    ) -> None:
+        """`say` hears each change, from paho's thread; `client` is paho's, or its stand-in."""
+        self._address, self._say, self._client, self._retry_s = address, say, client, retry_s
+        self._trouble = ""
+        self.on_up: Callable[[], None] = lambda: None  # after each connection, in paho's thread
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.reconnect_delay_set(*retry_s)
+        if tls is not None:
+            client.tls_set_context(tls)
+
+    def start(self, properties: Properties | None = None) -> None:
+        """Begin to connect; return at once. `properties` are those of MQTT 5's CONNECT."""
+        host, port = self._address.host, self._address.port
+        self._client.connect_async(host, port, keepalive=60, properties=properties)
+        self._client.loop_start()
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._client.is_connected())  # its library may be absent, and untyped then
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, or nothing."""
+        return self._trouble
+
+    def close(self) -> None:
+        """Take leave of the broker and end paho's thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def report(self, trouble: str) -> None:
+        """Say what is wrong: once for each kind, not at each try."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._say(f"{trouble}; trying again every {self._retry_s[0]} to {self._retry_s[1]} s")
+
+    def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.is_failure:
+            self.report(f"{self._address.shown} refuses this client: {code}")
+        else:
+            self._trouble = ""
+            self._say(f"connected to {self._address.shown}")
+            self.on_up()
+
+    def _on_connect_fail(self, client: Any, data: Any) -> None:
+        err = sys.exc_info()[1]  # paho calls this while it handles the error
+        self.report(f"cannot reach {self._address.shown}: {err or 'no connection'}")
+
+    def _on_disconnect(
+        self, client: Any, data: Any, flags: Any, code: Any, properties: Any
+    ) -> None:
+        if code.is_failure:
+            self.report(f"lost {self._address.shown}: {code}")
+
+
+class MqttBroker(MqttConnection):
     """Takes messages and publishes them, to one topic unless they name another."""
 
     def __init__(
@@ -115,30 +183,12 @@ class MqttBroker:
         say: Callable[[str], None],
         client: Client | None = None,
     ) -> None:
-        """`say` hears each change, from paho's thread; `client` is paho's, or its stand-in."""
-        self._address, self._topic, self._say = address, topic, say
-        self._client = mqtt_client() if client is None else client
+        super().__init__(address, tls, say, mqtt_client() if client is None else client, _RETRY_S)
+        self._topic = topic
         self._lock = threading.Lock()
         self._unconfirmed = 0
         self._refused = 0
-        self._trouble = ""
-        self.on_up: Callable[[], None] = lambda: None  # after each connection, in paho's thread
-        self._client.on_connect = self._on_connect
-        self._client.on_connect_fail = self._on_connect_fail
-        self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
-        self._client.reconnect_delay_set(*_RETRY_S)
-        if tls is not None:
-            self._client.tls_set_context(tls)
-
-    def start(self) -> None:
-        """Begin to connect; return at once."""
-        self._client.connect_async(self._address.host, self._address.port, keepalive=60)
-        self._client.loop_start()
-
-    @property
-    def connected(self) -> bool:
-        return bool(self._client.is_connected())  # its library may be absent, and untyped then
 
     @property
     def unconfirmed(self) -> int:
@@ -163,40 +213,12 @@ class MqttBroker:
             self._unconfirmed -= 1
         return False
 
-    def close(self) -> None:
-        """Take leave of the broker and end paho's thread."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
-        if code.is_failure:
-            self._report(f"{self._address.shown} refuses this client: {code}")
-        else:
-            self._trouble = ""
-            self._say(f"connected to {self._address.shown}")
-            self.on_up()
-
-    def _on_connect_fail(self, client: Any, data: Any) -> None:
-        err = sys.exc_info()[1]  # paho calls this while it handles the error
-        self._report(f"cannot reach {self._address.shown}: {err or 'no connection'}")
-
-    def _on_disconnect(
-        self, client: Any, data: Any, flags: Any, code: Any, properties: Any
-    ) -> None:
-        if code.is_failure:
-            self._report(f"lost {self._address.shown}: {code}")
-
     def _on_publish(self, client: Any, data: Any, mid: Any, code: Any, properties: Any) -> None:
         with self._lock:
             self._unconfirmed -= 1
             self._refused += code.is_failure
         if code.is_failure:  # MQTT 5 says so: an access list, a quota
-            self._report(f"{self._address.shown} refused a message: {code}")
-
-    def _report(self, trouble: str) -> None:
-        if trouble != self._trouble:  # once for each kind, not at each try
-            self._trouble = trouble
-            self._say(f"{trouble}; trying again every {_RETRY_S[0]} to {_RETRY_S[1]} s")
+            self.report(f"{self._address.shown} refused a message: {code}")
 
 
 def mqtt_client(name: str = "", *, five: bool = False) -> Client:

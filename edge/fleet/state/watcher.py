@@ -10,22 +10,24 @@ to send no message above the schema's size.
 from __future__ import annotations
 
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.fleet.mqtt import BrokerAddress, mqtt_client
+from edge.fleet.mqtt import BrokerAddress, MqttConnection, mqtt_client
 from edge.fleet.state.fleet import Fleet
 from edge.fleet.state.message import MAX_BYTES, link_topic, state_topic
+
+if TYPE_CHECKING:
+    from paho.mqtt.properties import Properties
 
 _RETRY_S = (1, 10)
 _TOPIC_BYTES = 512
 _QUIET_S = 1.0
 
 
-class Watcher:
+class Watcher(MqttConnection):
     """Fills a `Fleet` from one broker, in paho's thread."""
 
     def __init__(
@@ -35,40 +37,27 @@ class Watcher:
         fleet: Fleet,
         say: Callable[[str], None],
     ) -> None:
-        self._address, self._fleet, self._say = address, fleet, say
-        self._trouble = ""
+        super().__init__(address, tls, say, mqtt_client(five=True), _RETRY_S)
+        self._fleet = fleet
         self._subscribed = threading.Event()
         self._heard_s = 0.0  # of the last message, monotonic
-        self._client = client = mqtt_client(five=True)
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.reconnect_delay_set(*_RETRY_S)
-        if tls is not None:
-            client.tls_set_context(tls)
+        self.on_up = self._subscribe
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
 
-    def start(self) -> None:
+    def start(self, properties: Properties | None = None) -> None:
         """Begin to connect; return at once."""
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
         wanted: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call,unused-ignore]
         wanted.MaximumPacketSize = MAX_BYTES + _TOPIC_BYTES
-        address = self._address
-        self._client.connect_async(address.host, address.port, keepalive=60, properties=wanted)
-        self._client.loop_start()
+        super().start(wanted)
 
     @property
     def subscribed(self) -> bool:
         """Whether the broker is connected and sends what it has."""
         return self._subscribed.is_set()
-
-    @property
-    def trouble(self) -> str:
-        """Why there is no connection, or nothing."""
-        return self._trouble
 
     def wait(self, most_s: float) -> bool:
         """Wait until every device has a state or no more come; False if there is no broker."""
@@ -83,21 +72,12 @@ class Watcher:
             time.sleep(0.05)
         return True
 
-    def close(self) -> None:
-        """End the connection and paho's thread."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
-        if code.is_failure:
-            self._report(f"{self._address.shown} refuses this client: {code}")
-        else:
-            self._trouble = ""
-            client.subscribe([(state_topic("+"), 0), (link_topic("+"), 0)])
+    def _subscribe(self) -> None:
+        self._client.subscribe([(state_topic("+"), 0), (link_topic("+"), 0)])
 
     def _on_subscribe(self, client: Any, data: Any, mid: Any, codes: Any, properties: Any) -> None:
         if any(code.is_failure for code in codes):
-            self._report(f"{self._address.shown} lets this client read nothing: {codes[0]}")
+            self.report(f"{self._address.shown} lets this client read nothing: {codes[0]}")
             return
         self._heard_s = time.monotonic()
         self._subscribed.set()
@@ -106,18 +86,8 @@ class Watcher:
         self._heard_s = time.monotonic()
         self._fleet.take(message.topic, message.payload)
 
-    def _on_connect_fail(self, client: Any, data: Any) -> None:
-        err = sys.exc_info()[1]  # paho calls this while it handles the error
-        self._report(f"cannot reach {self._address.shown}: {err or 'no connection'}")
-
     def _on_disconnect(
         self, client: Any, data: Any, flags: Any, code: Any, properties: Any
     ) -> None:
         self._subscribed.clear()
-        if code.is_failure:
-            self._report(f"lost {self._address.shown}: {code}")
-
-    def _report(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._say(trouble)
+        super()._on_disconnect(client, data, flags, code, properties)
