@@ -12,25 +12,73 @@ import ctypes
 import gc
 import os
 import resource
+from pathlib import Path
 
 from edge.errors import UsageError
 
 LEAST_ADDRESSES = 1 << 30  # bytes; replaying 640x480 takes 0.7 of it on two processors
 START_LIMIT_S = 30.0  # for a process, and for the camera, to be ready
 MIN_START_LIMIT_S, MAX_START_LIMIT_S = 10, 600  # what a slow device may have
+_SMAPS = Path("/proc/self/smaps")
+_HEX = tuple("0123456789abcdef")  # a mapping begins with its addresses, a line about it does not
+_WRITTEN = ("Anonymous:", "Swap:")  # in this order, a line each
+_DONTNEED = 4  # MADV_DONTNEED
 FUSE_US = 500_000  # RLIMIT_RTTIME: a runaway loop at real-time priority is ended
 
 
 def settle() -> None:
     """The start is over: what it made stays, what it used up is given back.
 
-    The collector need not look at what stays, and the heap keeps nothing of what was read,
-    parsed and let go: a third of what loading a model takes (glibc; elsewhere nothing).
+    The collector need not look at what stays.
     """
     gc.collect()
     gc.freeze()
+    return_memory()
+
+
+def return_memory() -> None:
+    """The heap keeps nothing of what was let go, and code that was used once is unmapped.
+
+    The former is a third of what loading a model takes (glibc; elsewhere nothing). The kernel
+    maps a page of a library again when it is used, from its cache or its file. Another thread
+    might load a library while this one reads where libraries lie, so a process with several
+    threads keeps its pages.
+    """
+    libc = ctypes.CDLL(None)
     with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        libc.malloc_trim(0)
+    with contextlib.suppress(OSError):
+        if len(os.listdir("/proc/self/task")) == 1:
+            for begin, end in unwritten(_SMAPS.read_text(errors="replace")):
+                libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)
+
+
+def unwritten(smaps: str) -> list[tuple[int, int]]:
+    """First address and end of the mappings of files whose pages are all as in the file.
+
+    A page that was written to, as the loader writes addresses, has no other copy. So the
+    kernel must say that there is none, in memory and in swap.
+
+    Args:
+        smaps: the mappings of a process, see proc_pid_smaps(5).
+    """
+    found: list[tuple[int, int]] = []
+    place: tuple[int, int] | None = None
+    none_of: set[str] = set()
+    for line in smaps.split("\n"):
+        if line.startswith(_HEX):
+            span, mode, _, _, _, *path = line.split(maxsplit=5)
+            begin, _, end = span.partition("-")
+            file = path and path[0].startswith("/") and mode in ("r-xp", "r--p")
+            place = (int(begin, 16), int(end, 16)) if file else None
+            none_of.clear()
+        elif place is not None and line.startswith(_WRITTEN):
+            name, size, _ = line.split()
+            if size == "0":
+                none_of.add(name)
+            if none_of == set(_WRITTEN):
+                found.append(place)
+    return found
 
 
 def real_time(priority: int) -> str:

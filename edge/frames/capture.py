@@ -176,6 +176,7 @@ def _serve(settings: CaptureSettings) -> int:
         for outlet, gate in outlets
     ]
     heart = Heart([Beats.attach(outlet.beats_fd) for outlet, _ in outlets], Role.CAPTURE, clock)
+    scheduling.return_memory()  # before there is a second thread
     heart.start()
     if not isinstance(_next_message(parent), Go):
         return 0

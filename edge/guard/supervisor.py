@@ -245,6 +245,7 @@ class Guard:
         for guard in group:
             guard._gate, guard._decider = guard._launch.gate, guard._launch.decider
         launch.configure(self.token, [other.token for other in self.others])
+        scheduling.return_memory()  # while the others load, and before there is a second thread
         for guard in group:
             guard._launch.await_ready("gate", self._beat)
             guard._begin_matcher()

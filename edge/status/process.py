@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge import ipc
+from edge import ipc, scheduling
 from edge.audit.files import Files
 from edge.audit.proofs.tiled import prove_from_tiles
 from edge.clock import BootClock, S
@@ -88,6 +88,7 @@ def main() -> int:
     file = settings.file
     file.parent.mkdir(parents=True, exist_ok=True)
     hold(file)
+    scheduling.settle()  # before the wall: behind it this process cannot read what it has mapped
     tiles = settings.tiles
     with contextlib.suppress(OSError):  # the rule below is for what is there
         Files().make_directory(tiles)
