@@ -15,10 +15,12 @@ examples:
   framegate device test --only power-cut                  one chapter (repeatable)
   framegate device run --machine zero-2w-class -- doctor  any framegate command, inside
   framegate device shell                                  a shell inside; `exit` turns it off
+  framegate device speed --gips 1 --gips 2 --rate 15      how fast a device must be (minutes each)
 
 The first start fetches packages and wheels and takes some minutes; later ones use what is
 built. Needs a checkout, Linux, qemu-system-arm, and what `pip install 'framegate[test]'`
-installs. Times of an emulated device say nothing about a real one.
+installs. Times of an emulated device say nothing about a real one; `speed` counts instructions
+instead, and takes minutes for each speed.
 """
 
 
@@ -77,6 +79,40 @@ def register(subparsers: Any) -> None:
     )
     run.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="after `--`: the command")
     run.set_defaults(handler=_run)
+
+    speed = actions.add_parser(
+        "speed",
+        parents=[common, out],
+        help="run the whole guard at known speeds, say whether frames flow",
+        description="Run the whole guard in virtual time: the device executes a known number of "
+        "instructions a second, however slow this host is. It has no caches, and its memory costs "
+        "nothing.",
+        epilog="example: framegate device speed --gips 1 --gips 2 --rate 15 --runs 5",
+    )
+    speed.add_argument(
+        "--gips",
+        type=float,
+        action="append",
+        metavar="N",
+        help="billion instructions a second, of all cores together: 0.25, 0.5, 1, 2 or 4 "
+        "(default 1; repeatable)",
+    )
+    speed.add_argument(
+        "--cores", type=int, default=1, metavar="N", help="that take turns (default 1)"
+    )
+    speed.add_argument(
+        "--rate",
+        type=int,
+        action="append",
+        metavar="HZ",
+        help="frames a second of the clip (default 15; repeatable)",
+    )
+    speed.add_argument(
+        "--seconds", type=int, default=10, metavar="S", help="length of the clip (default 10)"
+    )
+    speed.add_argument("--runs", type=int, default=1, metavar="N", help="of each (default 1)")
+    speed.add_argument("--json", action="store_true", help="print JSON")
+    speed.set_defaults(handler=_speed)
 
     shell = actions.add_parser("shell", parents=[common], help="work inside by hand")
     shell.set_defaults(handler=_shell)
@@ -156,6 +192,25 @@ def _chapters(args: argparse.Namespace) -> int:
     title = f"{machine.name}: {machine.cpu}, {machine.memory_mib} MiB, {', '.join(names)}"
     print(text if args.json else suite.table(title, lines))
     return 0 if all(line.holds for line in lines) else 1
+
+
+def _speed(args: argparse.Namespace) -> int:
+    """Run each speed; exit code 0 if frames flowed in every run."""
+    from edge.errors import UsageError
+    from edge.report.record import write_atomic
+
+    try:
+        from bench.device import speed
+    except ImportError as err:
+        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
+    wanted = speed.cells(args.gips or [1.0], args.cores, args.rate or [15], args.seconds, args.runs)
+    machine, built = _built(args)
+    out = args.out / machine.name / "speed"
+    measured = [(cell, speed.measure(machine, built, cell, out, _say)) for cell in wanted]
+    text = json.dumps([speed.result(cell, runs) for cell, runs in measured], indent=1)
+    write_atomic(out / "result.json", text)
+    print(text if args.json else speed.table(measured))
+    return 0 if all(run.flows for _, runs in measured for run in runs) else 1
 
 
 def _clips(args: argparse.Namespace) -> tuple[str, ...]:

@@ -1,0 +1,58 @@
+"""The device in virtual time: a machine that does a known number of instructions a second.
+
+Under QEMU's `-icount` an instruction takes a fixed time, whatever else this host does, and an
+idle device's time passes at once. The cores take turns: the rate is that of all cores together,
+and one busy core may have all of it. There are no caches, and memory costs nothing.
+QEMU does at most one instruction a nanosecond. For more, the device tree tells the kernel that
+its timer counts faster than it does, so that its seconds hold more instructions.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from bench.device import devicetree, machines
+from edge.errors import UsageError
+from edge.isolation import environment
+
+TIMER_HZ = 62_500_000  # of QEMU's generic timer
+RATES = {0.25: (2, 1), 0.5: (1, 1), 1.0: (0, 1), 2.0: (0, 2), 4.0: (0, 4)}  # shift, times the timer
+
+
+def timed(machine: machines.Machine, gips: float, cores: int, scratch: Path) -> machines.Start:
+    """A start at `gips` billion instructions a second, of all `cores` together.
+
+    Raises:
+        UsageError: there is no such rate, or the emulator gives no device tree.
+    """
+    shift, times = rate(gips)
+    tree = None if times == 1 else _tree(machine, cores, times, scratch)
+    return replace(machines.USUAL, shift=shift, cores=cores, tree=tree)
+
+
+def rate(gips: float) -> tuple[int, int]:
+    """An instruction takes 2**(the first) nanoseconds; the timer is said to be so much faster.
+
+    Raises:
+        UsageError: there is no such rate.
+    """
+    if gips not in RATES:
+        known = ", ".join(f"{known:g}" for known in RATES)
+        raise UsageError(f"expected --gips out of {known}; got {gips:g}")
+    return RATES[gips]
+
+
+def _tree(machine: machines.Machine, cores: int, times: int, scratch: Path) -> str:
+    """The emulator's own device tree for this machine, with its timer's rate changed."""
+    own, changed = scratch / "own.dtb", scratch / f"times-{times}.dtb"
+    command = ["qemu-system-aarch64", "-M", f"virt,dumpdtb={own}", "-cpu", machine.cpu]
+    command += ["-smp", str(cores), "-m", f"{machine.memory_mib}M"]
+    command += ["-display", "none", "-nic", "none"]
+    done = subprocess.run(command, env=environment(), capture_output=True, check=False)
+    if not own.exists():
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise UsageError(f"qemu-system-aarch64 gives no device tree: {''.join(last)}")
+    changed.write_bytes(devicetree.with_timer_hz(own.read_bytes(), TIMER_HZ * times))
+    return str(changed)
