@@ -50,7 +50,8 @@ def frames(rate_hz: int, seconds: int) -> Iterator[Any]:
     rows, cols = view.shape[:2]
     rng = np.random.default_rng(19)
     grains = rng.normal(0.0, render.NOISE_SIGMA, (4, *view.shape)).round().astype(np.int16)
-    count, at = rate_hz * seconds, []
+    count = rate_hz * seconds
+    at: list[Any] = []  # two shares of the room, a frame
     place = rng.random(2)
     while len(at) < count:
         to, steps = rng.random(2), round(rate_hz * rng.uniform(0.4, 1.6))
