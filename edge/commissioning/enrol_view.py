@@ -28,7 +28,7 @@ from edge.files import MODEL_BYTES, move_over, read_named, write_new, write_whol
 from edge.models.pull import asset
 from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
-from edge.view.enrol import Survey, survey
+from edge.view.enrol import EMPTY, Survey, survey
 from edge.view.enrolment.coverage import Coverage, as_png, draw
 from edge.view.fingerprint import Fingerprint
 from edge.view.renewal import check_due, check_like, renewed
@@ -121,15 +121,23 @@ def _fingerprint(
     )
     if request.coverage is not None:
         _write_drawing(request.coverage, as_png(found.coverage))
-    causes = list(found.causes)
-    scene = SceneCheck.UNCHECKED
+    scene, objection = SceneCheck.UNCHECKED, ""
     try:
-        scene = _judge_scene(taken, found, request, keys, alone=not causes)
+        scene = _judge_scene(taken, found, request, keys)
     except EnrolmentError as err:
-        causes.append(str(err))
+        objection = str(err)
+    causes = _causes(found, objection)
     if found.fingerprint is None or causes:
         raise EnrolmentError("; ".join(causes), tuple(draw(found.coverage)))
     return replace(found.fingerprint, scene=scene), scene, found.coverage
+
+
+def _causes(found: Survey, objection: str) -> list[str]:
+    """All that speaks against a view; masking is named only where it would do."""
+    causes = list(found.causes)
+    if found.maskable and not objection:
+        causes[0] += ", or leave them out with --mask-people"
+    return [*causes, objection] if objection else causes
 
 
 def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:
@@ -170,23 +178,23 @@ def _look(request: Request) -> tuple[CameraIdentity, _Taken]:
     return identity, taken
 
 
-def _judge_scene(
-    taken: _Taken, found: Survey, request: Request, keys: KeyStore, *, alone: bool
-) -> SceneCheck:
+def _judge_scene(taken: _Taken, found: Survey, request: Request, keys: KeyStore) -> SceneCheck:
     """Whether the view looks like a private interior; a trial is not asked.
 
-    Args:
-        alone: nothing else speaks against the view, so that an override would do.
+    Raises:
+        EnrolmentError: it does not, or nothing can be said of it; says what helps.
     """
     if not request.enforce:
         return SceneCheck.UNCHECKED
     chosen = range(0, len(taken.frames), max(1, len(taken.frames) // _JUDGED))
     away = [found.away[i] for i in chosen]
     hidden = 1 - float(np.mean(away))
+    refused = bool(found.causes)
     if hidden > MOSTLY_PERSON:
+        step = "that is judged when they are gone" if refused else EMPTY
         raise EnrolmentError(
             f"people, or what looks like them, hide {hidden:.0%} of the picture, so nothing can "
-            "be said of the place: enrol while nobody is in the picture"
+            f"be said of the place: {step}"
         )
     empty = [without_people(taken.frames[i], away[n]) for n, i in enumerate(chosen)]
     reasons = SceneModel.load().judge_empty(empty)
@@ -194,22 +202,27 @@ def _judge_scene(
         return SceneCheck.PRIVATE
     codes = ", ".join(reason.value for reason in reasons)
     if request.override is None:
-        raise EnrolmentError(_advice(codes, peopled=found.peopled, alone=alone))
+        raise EnrolmentError(_advice(codes, peopled=found.peopled, refused=refused))
     if request.override.record_verifier().text == keys.record_verifier().text:
         raise EnrolmentError("the override needs another key than the one that signs the view")
     return SceneCheck.OVERRIDDEN
 
 
-def _advice(codes: str, *, peopled: bool, alone: bool) -> str:
-    """What helps if the scene model objects; an override is named only where it would do."""
+def _advice(codes: str, *, peopled: bool, refused: bool) -> str:
+    """What helps if the scene model objects; an override is named only where it would do.
+
+    Args:
+        codes: of what the model takes the view for.
+        peopled: somebody was there, whom the model may have judged.
+        refused: something else speaks against the view and is mended first.
+    """
     finding = f"the view does not look like a private interior ({codes})"
     if peopled:
-        return (
-            f"{finding}, which the people in it may cause: enrol while nobody is in the picture "
-            "before a second key holder overrides that"
-        )
-    if not alone:
+        finding += ", which the people in it may cause"
+    if refused:
         return f"{finding}: that is asked again when the rest is mended"
+    if peopled:
+        return f"{finding}: {EMPTY} before a second key holder overrides that"
     return f"{finding}: a second key holder may override that with --override DIR"
 
 

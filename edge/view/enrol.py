@@ -36,6 +36,7 @@ MIN_PER_BLOCK = 6  # a block with fewer pairs is not enrolled
 MAX_UNSTEADY = 0.3  # share of contrasting pairs that do not hold over the plain frames
 MAX_TURNED = 0.3  # share of lasting contrasts that two lights show the other way; 0.5 is chance
 MARGIN = 3  # thumbnail pixels left out around a person
+EMPTY = "enrol while nobody is in the picture"  # what helps against people
 _STRONG = 0.5  # length of a softened gradient from which a direction is enrolled
 
 
@@ -47,6 +48,7 @@ class Survey:
     causes: tuple[str, ...]  # what the user can mend first ahead
     coverage: Coverage
     peopled: bool  # somebody was there
+    maskable: bool  # refused for the people alone: enough is left without them
     away: tuple[Places, ...]  # for each frame, the places certainly without people
 
 
@@ -135,8 +137,9 @@ def survey(
     peopled = bool(faces) or any(take.lively.any() for take in takes)
     causes = _unsteady(takes, enforce=enforce) or _two_places(takes)
     poor = [] if causes else _poor(mask, coverage, enforce=enforce)
+    maskable = peopled and not mask_people and not causes and not poor
     if peopled and not mask_people:
-        causes.insert(0, _peopled(faces, len(frames), coverage, enough=not poor))
+        causes.insert(0, _peopled(faces, len(frames), takes))
         poor = [] if count(coverage, Cover.PERSON) else poor
     causes += poor
     found = None
@@ -154,7 +157,8 @@ def survey(
             gradient_mask=gradient_mask,
             enrolled_s=enrolled_s,
         )
-    return Survey(found, tuple(causes), coverage, peopled, tuple(~one for one in people))
+    away = tuple(~one for one in people)
+    return Survey(found, tuple(causes), coverage, peopled, maskable, away)
 
 
 def _by_light(length: int, lights: Sequence[int] | None) -> list[list[int]]:
@@ -263,14 +267,14 @@ def _unsteady(takes: Sequence[Take], *, enforce: bool) -> list[str]:
     ]
 
 
-def _peopled(faces: int, frames: int, coverage: Coverage, *, enough: bool) -> str:
-    """Somebody is there: what helps for sure, and masking only where that would do."""
+def _peopled(faces: int, frames: int, takes: Sequence[Take]) -> str:
+    """Somebody is there, and what helps for sure."""
     if faces:
         what = f"people in {faces} of {frames} frames"
     else:
-        what = f"somebody moves in {count(coverage, Cover.PERSON)} of {signs.BLOCKS} blocks"
-    masked = ", or leave them out with --mask-people" if enough else ""
-    return f"{what}: enrol while nobody is in the picture{masked}"
+        blocks = int(np.any([take.lively for take in takes], axis=0).sum())
+        what = f"somebody, or what looks like it, moves in {blocks} of {signs.BLOCKS} blocks"
+    return f"{what}: {EMPTY}"
 
 
 def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
@@ -290,7 +294,7 @@ def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
     cause, step = max(
         (plain, ("plain", "show more of the room")),
         (glare, ("bright", "turn the camera from the light or close the blind")),
-        (people, ("much hidden by people", "enrol while nobody is in the picture")),
+        (people, ("much hidden by people", EMPTY)),
         (
             moving,
             (

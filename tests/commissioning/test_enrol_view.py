@@ -129,6 +129,40 @@ def test_where_people_are_in_view_no_override_is_advised(
     assert "--override" not in output
 
 
+@pytest.mark.parametrize("objection", [(), (Reason.SCENE_PUBLIC,)])
+def test_masking_is_advised_only_where_it_would_do(
+    tmp_path, keys, face_model, room_clip, scene, capsys, monkeypatch, objection
+):
+    """And what is advised is done: with nothing else against the view, masking enrols it."""
+    scene(*objection)
+    somebody = Box(300, 300, 330, 340, 0.9)
+    monkeypatch.setattr(enrolling.FaceBoxes, "detect", lambda self, frame: (somebody,))
+
+    assert _enroll(tmp_path, room_clip) == 2
+    output = capsys.readouterr().err
+    advised = "--mask-people" in output
+
+    assert output.index("people in") < output.index("enrol while nobody is in the picture")
+    assert advised is not bool(objection)
+    assert (_enroll(tmp_path, room_clip, "--mask-people") == 0) is advised
+
+
+def test_of_a_place_behind_a_crowd_nothing_is_said_but_when_it_will_be(
+    tmp_path, keys, face_model, room_clip, scene, capsys, monkeypatch
+):
+    """Each step is named once; the twin is the room that enrols above."""
+    scene(Reason.SCENE_VEHICLE)
+    near = Box(200, 40, 440, 380, 0.9)
+    monkeypatch.setattr(enrolling.FaceBoxes, "detect", lambda self, frame: (near,))
+
+    assert _enroll(tmp_path, room_clip) == 2
+
+    output = capsys.readouterr().err
+    assert output.count("enrol while nobody is in the picture") == 1
+    assert "SCENE_VEHICLE" not in output
+    assert "judged when they are gone" in output
+
+
 def test_what_took_each_block_is_drawn_whether_refused_or_enrolled(
     tmp_path, keys, face_model, room_clip, scene, capsys
 ):

@@ -134,35 +134,35 @@ def write(recipes: tuple[Recipe, ...], data: Path, out: Path) -> None:
 def _visited(recipe: Recipe, data: Path) -> Iterator[View]:
     """An empty place, somebody who comes in from the side, and the empty place again."""
     empty = _place(recipe, data)
-    people = list(_people(recipe, data)) if recipe.person else []
+    walkers = list(people(recipe.person, data)) if recipe.person else []
     if recipe.stays:
-        picture, alpha = people[len(people) // 2]
+        picture, alpha = walkers[len(walkers) // 2]
         for number in range(240):
             sway = 0.8 * np.sin(number / 17) / recipe.size[0]
-            yield _over(empty, picture, alpha, recipe.x + float(sway), recipe.tall)
+            yield over(empty, picture, alpha, recipe.x + float(sway), recipe.tall)
         return
-    for number in range(_EMPTY + max(len(people), 200) + 2 * _ENTERS):
+    for number in range(_EMPTY + max(len(walkers), 200) + 2 * _ENTERS):
         at = number - _EMPTY
-        if not people or not 0 <= at < len(people):
+        if not walkers or not 0 <= at < len(walkers):
             yield empty
             continue
-        away = max(0.0, 1 - at / _ENTERS, 1 - (len(people) - at) / _ENTERS)
-        picture, alpha = people[at]
+        away = max(0.0, 1 - at / _ENTERS, 1 - (len(walkers) - at) / _ENTERS)
+        picture, alpha = walkers[at]
         side = 1 if recipe.x >= 0.5 else -1
-        yield _over(empty, picture, alpha, recipe.x + side * away, recipe.tall)
+        yield over(empty, picture, alpha, recipe.x + side * away, recipe.tall)
 
 
 def _place(recipe: Recipe, data: Path) -> View:
     kind, _, name = recipe.place.partition(":")
     if kind == "rendered":
-        return _filled(render.room(int(name)), recipe.size)
+        return filled(render.room(int(name)), recipe.size)
     read = cv2.imread(str(data / "images" / "indoor_private" / name))
     if read is None:
         raise FileNotFoundError(name)
-    return _filled(np.asarray(read, np.uint8), recipe.size)
+    return filled(np.asarray(read, np.uint8), recipe.size)
 
 
-def _filled(picture: View, size: tuple[int, int]) -> View:
+def filled(picture: View, size: tuple[int, int]) -> View:
     """The middle of a picture that fills the size without being squeezed."""
     scale = max(size[0] / picture.shape[1], size[1] / picture.shape[0])
     wide = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
@@ -170,15 +170,15 @@ def _filled(picture: View, size: tuple[int, int]) -> View:
     return np.asarray(wide[top : top + size[1], left : left + size[0]], np.uint8)
 
 
-def _people(recipe: Recipe, data: Path) -> Iterator[tuple[View, np.ndarray]]:
+def people(who: str, data: Path) -> Iterator[tuple[View, np.ndarray]]:
     """A person frame by frame, and how much of each pixel is the person."""
-    if recipe.person == "woman":
-        for frame in _frames(data / "video" / "studio_greenscreen_woman.mp4"):
+    if who == "woman":
+        for frame in frames_of(data / "video" / "studio_greenscreen_woman.mp4"):
             blue, green, red = (frame[..., i].astype(np.int16) for i in range(3))
             alpha = np.clip((40 - (green - np.maximum(blue, red))) / 30, 0, 1)
             yield frame, cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 1)
         return
-    frames = list(_frames(data / "video" / "static_room_one_person_at_a_time.mp4"))
+    frames = list(frames_of(data / "video" / "static_room_one_person_at_a_time.mp4"))
     empty = frames[0].astype(np.int16)
     for frame in frames[85:170]:  # ten frames a second: each stands for three
         differs = np.abs(frame.astype(np.int16) - empty).max(axis=2)
@@ -189,7 +189,7 @@ def _people(recipe: Recipe, data: Path) -> Iterator[tuple[View, np.ndarray]]:
             yield frame, alpha
 
 
-def _over(empty: View, picture: View, alpha: np.ndarray, x: float, tall: float) -> View:
+def over(empty: View, picture: View, alpha: np.ndarray, x: float, tall: float) -> View:
     """The person, `tall` pictures high, in front of the place; feet at the lower edge."""
     rows, columns = empty.shape[:2]
     scale = tall * rows / picture.shape[0]
@@ -202,12 +202,12 @@ def _over(empty: View, picture: View, alpha: np.ndarray, x: float, tall: float) 
 
 def _cut(recipe: Recipe, data: Path) -> Iterator[View]:
     name = recipe.place.partition(":")[2]
-    for frame in _frames(data / "video" / f"{name}.mp4"):
-        view = _filled(frame, recipe.size)
+    for frame in frames_of(data / "video" / f"{name}.mp4"):
+        view = filled(frame, recipe.size)
         yield np.asarray(view[:, ::-1], np.uint8) if recipe.mirrored else view
 
 
-def _frames(path: Path) -> Iterator[View]:
+def frames_of(path: Path) -> Iterator[View]:
     camera = FileCamera(path)
     for shot in camera.shots():
         yield np.asarray(shot.frame, np.uint8)
