@@ -14,12 +14,13 @@ from edge.cameras.opencv import Shot
 from edge.cli import main
 from edge.evaluation.masked import run
 from edge.evaluation.masked.adversary import Recogniser
+from edge.evaluation.masked.cost import costs
 from edge.evaluation.masked.figures import figures
 from edge.evaluation.masked.run import Found, masked
 from edge.evaluation.report.figure import Question, State
 from edge.evaluation.report.masked_page import head_of, render
 from edge.evaluation.report.words import verdict
-from edge.masking.mask import nothing
+from edge.masking.mask import Mask, nothing
 from edge.view.box import Box
 
 
@@ -37,7 +38,7 @@ def states(found: Found, missing: str = "") -> dict[str, State]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.evaluation.masked.figures._ROUNDS", 3)
+    monkeypatch.setattr("edge.evaluation.masked.cost._ROUNDS", 3)
 
 
 AGAIN = "masked faces that it knows again, told where they are"
@@ -154,3 +155,22 @@ def test_a_recording_is_played_and_its_faces_are_covered(
     assert not covered["note"].startswith("0 faces")
     assert (tmp_path / "out" / "masked.json").exists()
     assert "data:image/jpeg" in (tmp_path / "out" / "masked.html").read_text()
+
+
+@pytest.mark.parametrize(("dearest", "state"), [(1.2, State.MISSED), (1.1, State.HELD)])
+def test_of_several_fixed_masks_the_dearest_is_held_against_the_goal(
+    monkeypatch: pytest.MonkeyPatch, dearest: float, state: State
+) -> None:
+    def asked(through: Mask, *_: object) -> tuple[float, float]:
+        cut = bool(through.levels.any(axis=1).all())  # all along a side
+        return (dearest if cut else 1.01), 0.0
+
+    monkeypatch.setattr("edge.evaluation.masked.cost.cost", asked)
+
+    found = {row.name: row for row in costs()}
+
+    row = found["time of a copy through a fixed mask, 640x480, beside a plain copy"]
+    assert (row.state, row.value) == (state, dearest)
+    assert row.note == "the dearest of 4: all along a side"
+    other = found["time of a copy through four people, 640x480, beside a plain copy"]
+    assert other.state is State.HELD

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import cv2
-import numpy as np
-
-from edge.cameras.layout import Layout
-from edge.clock import MS
 from edge.evaluation.bounds import upper
+from edge.evaluation.masked.cost import costs
 from edge.evaluation.masked.run import SIZES, Found
 from edge.evaluation.report.figure import Figure, Question, asked, not_tried, reported
-from edge.frames.output_format import OutputFormat
-from edge.frames.shaper import Shaper
-from edge.masking import mask, polygons
-from edge.masking.mask import Mask
-from edge.masking.noise import BYTES, Noise
-from edge.masking.people import Look, PeopleMasker, levels
-from edge.view.box import Box
 
 _COVERED = {24: 0.995, 12: 0.97}  # of the faces of this height and more, in pixels
 _FLOWING = 0.99
-_ROUNDS = 600  # of a series
-_SERIES = 5
-_LATER_MS = 0.2
-_CORNER = ((0.0, 0.0), (0.3, 0.0), (0.3, 0.4), (0.0, 0.4))
-_FACES = (80, 220, 360, 500)  # left edges of four people's faces, of 640 pixels
 
 
 def figures(found: Sequence[Found], no_adversary: str) -> list[Figure]:
@@ -35,7 +18,7 @@ def figures(found: Sequence[Found], no_adversary: str) -> list[Figure]:
     rows = []
     for size in sorted(SIZES, reverse=True):
         rows += _covered(size, found)
-    return [*rows, *_recognised(found, no_adversary), *_flowing(found), *_costs()]
+    return [*rows, *_recognised(found, no_adversary), *_flowing(found), *costs()]
 
 
 def _covered(size: int, found: Sequence[Found]) -> list[Figure]:
@@ -126,82 +109,3 @@ def _with_places(found: Sequence[Found], no_adversary: str) -> list[Figure]:
             reported(question, name, chance, "pairs", f"of {others} pairs: what chance gives")
         )
     return rows
-
-
-def _costs() -> list[Figure]:
-    rows = []
-    for height, width in ((480, 640), (720, 1280)):
-        for what, most, made in (("four people", 1.6, _people), ("a fixed mask", 1.1, _fixed)):
-            ratio, later_ms = cost(made(height, width))
-            of = f"through {what}, {width}x{height}"
-            rows += [
-                asked(
-                    Question.COPY,
-                    f"time of a copy {of}, beside a plain copy",
-                    round(ratio, 2),
-                    f"<= {most}",
-                    "times",
-                    holds=ratio <= most,
-                ),
-                asked(
-                    Question.COPY,
-                    f"time that the slowest copies (p99) {of} take longer",
-                    round(later_ms, 3),
-                    f"<= {_LATER_MS}",
-                    "ms",
-                    holds=later_ms <= _LATER_MS,
-                ),
-            ]
-    return rows
-
-
-def cost(through: Mask) -> tuple[float, float]:
-    """What the copy through this mask costs beside a plain one, the two by turns.
-
-    Returns:
-        How many times as long it takes, by the median, and how much longer its p99 is, in
-        milliseconds; both of the middle one of some series, each in memory of its own. The
-        copy is all of the gate's step that a mask changes.
-    """
-    cv2.setNumThreads(1)  # as in the gate
-    ratios, later = zip(*(_series(through) for _ in range(_SERIES)), strict=True)
-    return float(np.median(ratios)), float(np.median(later))
-
-
-def _series(through: Mask) -> tuple[float, float]:
-    shape = through.height, through.width, 3
-    picture = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    place = np.zeros_like(picture)
-    shaper = Shaper(OutputFormat(), Layout.BGR, through.height, through.width)  # as in the gate
-    masked, plain = [], []
-    for _ in range(_ROUNDS):  # turn about, so that both meet the same machine
-        plain.append(_time(lambda: np.copyto(place, picture)))
-        masked.append(_time(lambda: shaper.write(picture, place, through)))
-    later_ns = np.percentile(masked, 99) - np.percentile(plain, 99)
-    return float(np.median(masked) / np.median(plain)), float(later_ns) / MS
-
-
-def _time(work: Callable[[], object]) -> int:
-    began_ns = time.perf_counter_ns()
-    work()
-    return time.perf_counter_ns() - began_ns
-
-
-def _people(height: int, width: int) -> Mask:
-    """Four people of a third of the picture's height, as after two looks."""
-    scale = width / 640
-    high = 0.1 * height
-    boxes = tuple(
-        Box(x * scale, 0.3 * height, x * scale + 0.8 * high, 0.3 * height + high, 0.9)
-        for x in _FACES
-    )
-    masker = PeopleMasker(height, width)
-    masker.look(Look(0, boxes, 0.0))
-    shown = masker.look(Look(100_000_000, boxes, 0.0))
-    assert shown is not None
-    noise = Noise(bytes(range(256)) * (BYTES // 256 + 1), height, width)
-    return Mask(height, width, levels(shown, height, width), noise)
-
-
-def _fixed(height: int, width: int) -> Mask:
-    return mask.nothing(height, width).over(polygons.levels([_CORNER], height, width))
