@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import UsageError
+from edge.errors import RecordError, UsageError
 from edge.files import read_named, sha256_of
 
 _MOST_BYTES = 1 << 28
@@ -33,6 +33,18 @@ class Recording:
     session: Path
     telemetry: tuple[Path, ...] = ()
     bytes: int | None = None
+
+    def check(self, sha256: str) -> None:
+        """See that the file that was opened is the one that is meant.
+
+        Raises:
+            RecordError: it has another SHA-256.
+        """
+        if sha256 != self.sha256:
+            raise RecordError(
+                f"{self.clip} is another recording than the manifest means: expected "
+                f"SHA-256 {self.sha256[:16]}..., got {sha256[:16]}..."
+            )
 
 
 def read(path: Path) -> list[Recording]:

@@ -13,7 +13,8 @@ from edge.archive.boards import BoardTape, judged
 from edge.archive.extract import extract
 from edge.archive.judge import judge
 from edge.archive.manifest import Recording
-from edge.archive.signed.verify import signature_of
+from edge.archive.signed.step import known, looked_for, signed
+from edge.archive.signed.verdict import NOBODY, Trust, Verdict
 from edge.archive.store import Store, board_key, decisions_key, read_input, tape_key, view_bytes
 from edge.archive.tape import Tape
 from edge.audit.schema import Release
@@ -41,7 +42,7 @@ class Extract:
 
     recording: Recording
     store: str
-    signers: bytes = b""  # certificates that are trusted to sign recordings, PEM
+    trust: Trust = NOBODY  # whose signatures count, and what is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Judge:
     store: str
     pack: str
     release: Release = Release.BRACKETED
+    trust: Trust = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Done:
     bytes: int = 0
     fresh: bool = True  # made now; it was there before otherwise
     note: str = ""  # what is wrong with the recording
-    signed: str = ""  # whether the camera signed it, for a person; empty: not looked at now
+    signed: Verdict | None = None  # whether the camera signed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +161,16 @@ def _tape(recording: Recording, store: Store, place: str) -> Tape:
 def _extract(task: Extract, store: Store) -> Done:
     recording, given = task.recording, _Inputs.of(task.recording)
     given.board(store)
-    place = store.tape(given.tape_key)
-    there = store.read(place)
+    place, trust = store.tape(given.tape_key), task.trust
+    there, found = store.read(place), looked_for(recording, store, trust)
     if there is not None:
         tape = Tape.from_bytes(there, place)
-        return Done(place, len(tape.captured_ns), bytes=len(there), fresh=False)
+        verdict = signed(recording, store, trust, found, tape)
+        return Done(place, len(tape.captured_ns), bytes=len(there), fresh=False, signed=verdict)
     view = view_bytes(given.device)
     camera = FileCamera(recording.clip)
     try:
-        if camera.identity.sha256 != recording.sha256:
-            raise RecordError(
-                f"{recording.clip} is another recording than the manifest means: expected "
-                f"SHA-256 {recording.sha256[:16]}..., got {camera.identity.sha256[:16]}..."
-            )
+        recording.check(camera.identity.sha256)
         masked = given.session.operation.masked
         tape = extract(
             camera,
@@ -183,21 +182,20 @@ def _extract(task: Extract, store: Store) -> Done:
         )
     finally:
         camera.close()
+    verdict = signed(recording, store, trust, found, tape)
     data = tape.to_bytes()
     store.keep(place, data)
-    signed = signature_of(recording.clip, task.signers)
-    return Done(
-        place, len(tape.captured_ns), bytes=len(data), note=tape.recording, signed=str(signed)
-    )
+    return Done(place, len(tape.captured_ns), bytes=len(data), note=tape.recording, signed=verdict)
 
 
 def _judge(task: Judge, store: Store) -> Done:
     recording, given = task.recording, _Inputs.of(task.recording)
+    verdict = task.trust.judge(known(recording, store))
     place = given.decisions(task)
     there = store.read(place)
     if there is not None:
         decisions = decisions_in(there, place)
-        return Done(place, len(decisions), _passed(decisions), fresh=False)
+        return Done(place, len(decisions), _passed(decisions), fresh=False, signed=verdict)
     tape = _tape(recording, store, store.tape(given.tape_key))
     decisions = judge(
         tape,
@@ -210,7 +208,9 @@ def _judge(task: Judge, store: Store) -> Done:
     )
     text = decision_lines(decisions)
     store.keep(place, text.encode())
-    return Done(place, len(decisions), _passed(decisions), len(text), note=tape.recording)
+    return Done(
+        place, len(decisions), _passed(decisions), len(text), note=tape.recording, signed=verdict
+    )
 
 
 def _passed(decisions: list[FrameDecision]) -> int:

@@ -131,7 +131,7 @@ class Recording:
 
     def _start(self) -> None:
         before = self._log.heard
-        with _only_recordings():
+        with only_recordings():
             stream = cast("cv2.IStreamReader", self._file)  # it takes any buffered reader
             capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, _ONE_THREAD)
         self._log.attach()
@@ -232,7 +232,7 @@ _SIZE = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
 
 
 @contextmanager
-def _only_recordings() -> Iterator[None]:
+def only_recordings() -> Iterator[None]:
     """While it lasts FFmpeg opens containers of ours and no other file or address."""
     before = os.environ.get(_OPTIONS)
     os.environ[_OPTIONS] = f"format_whitelist;{DEMUXERS}|protocol_whitelist;none"

@@ -2,111 +2,43 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 import random
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge import cli
-from edge.archive.signed.nal import SIGNING
-from edge.archive.signed.verify import Signed, signature_of, verify
+from edge.archive.signed import kept
+from edge.archive.signed import verify as verifying
+from edge.archive.signed.nal import SIGNING, Codec, units
+from edge.archive.signed.verdict import Refuse, Signed, Trust, Verdict
+from edge.archive.signed.verify import Finding, State, decoded, verify
+from edge.errors import RecordError
+from tests.archive.signer import CAMERA, OTHER, ROOT, Signer, pem, stream, synthetic
 
-_START = b"\0\0\0\1"
-
-
-def _certificate(
-    name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    day = datetime.datetime(2026, 1, 1)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(day)
-        .not_valid_after(day + datetime.timedelta(3650))
-        .add_extension(x509.BasicConstraints(issuer is None, None), critical=True)
-        .sign(issuer[1] if issuer else key, SHA256())
-    )
-    return made, key
+BOTH = pytest.mark.parametrize("codec", Codec)
+ROOTS = Trust(pem(ROOT))
 
 
-ROOT = _certificate("root", None)
-CAMERA = _certificate("camera", ROOT)
-OTHER = _certificate("other", _certificate("other root", None))
+def made(codec: Codec = Codec.H264, *, groups: int = 3, **changed: object) -> list[bytes]:
+    return synthetic(Signer(codec, **changed), codec, groups)  # type: ignore[arg-type]
 
 
-def _escaped(data: bytes) -> bytes:
-    out, zeros = bytearray(), 0
-    for byte in data:
-        if zeros >= 2 and byte <= 3:
-            out.append(3)
-            zeros = 0
-        out.append(byte)
-        zeros = zeros + 1 if byte == 0 else 0
-    return bytes(out)
+def verdict(stream_units: list[bytes], trust: Trust = ROOTS, codec: Codec = Codec.H264) -> Verdict:
+    return trust.judge(verify(stream_units, codec))
 
 
-def _field(tag: int, value: bytes) -> bytes:
-    return bytes([tag]) + len(value).to_bytes(2, "big") + value
-
-
-def _sei(
-    group: list[bytes], counter: int, linked: bytes, *, escaped: bool, listed: bool = True
-) -> tuple[bytes, bytes]:
-    """The SEI of a group, and the hash that the next one links to."""
-    first, *others = (hashlib.sha256(one).digest() for one in group)
-    hashes = [first, *(hashlib.sha256(first + one).digest() for one in others)]
-    total = b"".join(hashes)
-    general = bytes([2, 0, 0, 1, 0]) + bytes(16) + counter.to_bytes(4, "big")
-    general += len(hashes).to_bytes(2, "big")
-    assert len(general) == 27  # version, three of the software, trigger, two times, two counters
-    general += hashlib.sha256(total).digest() + linked
-    body = _field(6, b"\1\0" + CAMERA[0].public_bytes(Encoding.PEM)) + _field(1, general)
-    body += _field(2, b"\1" + total) if listed else b""
-    size = 17 + len(body) + 3 + 3 + 72
-    head = b"\6\5" + b"\xff" * (size // 255) + bytes([size % 255]) + SIGNING
-    before = head + bytes([0x40 if escaped else 0]) + body
-    signature = CAMERA[1].sign(_escaped(before) if escaped else before, ec.ECDSA(SHA256()))
-    field = b"\1" + len(signature).to_bytes(2, "big") + signature.ljust(72, b"\1")
-    return _escaped(before + _field(3, field) + b"\x80"), first
-
-
-def _units(*, escaped: bool = True, groups: int = 3, listed: bool = True) -> list[bytes]:
-    """A signed stream of synthetic slices: parameter sets, then each group and its SEI."""
-    chance = random.Random(7)
-    slices = [
-        [_escaped(bytes([kind, 0x88]) + chance.randbytes(40)) + b"\x80" for kind in (0x65, 65, 65)]
-        for _ in range(groups)
-    ]
-    linked, out = bytes(32), [b"\x67\x42\x80", b"\x68\xce\x80"]
-    for number, group in enumerate(slices, 1):
-        sei, linked = _sei(group, number, linked, escaped=escaped, listed=listed)
-        out += [*group, sei]
-    return out
-
-
-def _stream(units: list[bytes]) -> bytes:
-    return b"".join(_START + unit for unit in units)
-
-
-# 0 SPS, 1 PPS, then for each group: 3 slices and its SEI
+# 0 and 1 parameter sets, then for each group: 3 slices and its SEI
+@BOTH
 @pytest.mark.parametrize("escaped", [True, False])
 @pytest.mark.parametrize("listed", [True, False])
-def test_a_stream_as_the_camera_signed_it_is_valid(escaped: bool, listed: bool) -> None:
-    stream = _stream(_units(escaped=escaped, listed=listed))
-    assert verify(stream, [ROOT[0]]).signed is Signed.VALID
-    assert verify(stream).signed is Signed.UNTRUSTED
-    assert verify(stream, [OTHER[0]]).signed is Signed.UNTRUSTED
+def test_a_stream_as_the_camera_signed_it_is_valid(
+    codec: Codec, escaped: bool, listed: bool
+) -> None:
+    good = units(stream(made(codec, escaped=escaped, listed=listed)))
+    assert verdict(good, codec=codec) == Verdict(Signed.VALID, "", 9, 9)
+    assert verdict(good, Trust(), codec).signed is Signed.UNTRUSTED
+    assert verdict(good, Trust(pem(OTHER)), codec).signed is Signed.UNTRUSTED
 
 
 def _changed(units: list[bytes], at: int, offset: int) -> list[bytes]:
@@ -115,65 +47,149 @@ def _changed(units: list[bytes], at: int, offset: int) -> list[bytes]:
     return [*units[:at], bytes(unit), *units[at + 1 :]]
 
 
+@BOTH
 @pytest.mark.parametrize(
-    ("damage", "why"),
+    ("damage", "why", "covered"),
     [
-        pytest.param(lambda u: _changed(u, 3, 12), "group 1 is not what was signed", id="changed"),
-        pytest.param(lambda u: u[:3] + u[4:], "2 slices, 3 were signed", id="dropped"),
-        pytest.param(lambda u: [*u[:3], u[4], u[3], *u[5:]], "not what was", id="reordered"),
-        pytest.param(lambda u: u[:6] + u[10:], "does not follow", id="group cut out"),
-        pytest.param(lambda u: u[:5] + u[6:9] + u[10:], "3 groups of pictures, 1", id="unsigned"),
-        pytest.param(lambda u: _changed(u, 9, -40), "does not belong", id="signature"),
-        pytest.param(lambda u: _changed(u, 9, 600), "", id="certificate"),
-        pytest.param(lambda u: [*u[:9], u[9][:-30], *u[10:]], "damaged", id="SEI cut"),
+        pytest.param(lambda u: _changed(u, 3, 12), "group 1 is not what was signed", 0, id="bit"),
+        pytest.param(lambda u: _changed(u, 8, 12), "group 2 is not what was signed", 3, id="later"),
+        pytest.param(lambda u: u[:3] + u[4:], "2 slices, 3 were signed", 0, id="dropped"),
+        pytest.param(lambda u: [*u[:3], u[4], u[3], *u[5:]], "not what was", 0, id="reordered"),
+        pytest.param(lambda u: u[:6] + u[10:], "does not follow", 3, id="group cut out"),
+        pytest.param(
+            lambda u: u[:5] + u[6:9] + u[10:], "3 groups of pictures, 1", 0, id="unsigned"
+        ),
+        pytest.param(lambda u: _changed(u, 9, -40), "does not belong", 3, id="signature"),
+        pytest.param(lambda u: _changed(u, 9, 600), "", 3, id="certificate"),
+        pytest.param(lambda u: [*u[:9], u[9][:-30], *u[10:]], "damaged", 3, id="SEI cut"),
+        pytest.param(lambda u: [u[3], *u], "before the first whole group", 9, id="early"),
     ],
 )
-def test_a_changed_stream_is_not_valid(damage, why: str) -> None:  # type: ignore[no-untyped-def]
-    found = verify(_stream(damage(_units())), [ROOT[0]])
+def test_a_changed_stream_is_not_valid(
+    codec: Codec, damage: Callable[[list[bytes]], list[bytes]], why: str, covered: int
+) -> None:
+    found = verdict(damage(made(codec)), codec=codec)
     assert found.signed is Signed.INVALID
     assert why in found.why
+    assert found.covered <= covered
 
 
-def test_another_certificate_does_not_fit_the_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "CAMERA", (OTHER[0], CAMERA[1]))
-    assert verify(_stream(_units()), [ROOT[0], OTHER[0]]).signed is Signed.INVALID
+def test_another_certificate_does_not_fit_the_signatures() -> None:
+    both = Trust(pem(ROOT) + pem(OTHER))
+    assert verdict(made(claims=OTHER), both).signed is Signed.INVALID
+    assert verdict(made(claims=CAMERA), both).signed is Signed.VALID
 
 
-def test_what_is_not_signed_or_not_read_is_never_called_valid() -> None:
-    plain = [unit for unit in _units() if SIGNING not in unit]
-    assert verify(_stream(plain)).signed is Signed.NONE
-    assert verify(b"\0\0\0\x18ftypmp42").signed is Signed.UNKNOWN
-    assert verify(b"").signed is Signed.UNKNOWN
+@BOTH
+def test_pictures_that_no_signature_covers_are_not_called_signed(codec: Codec) -> None:
+    cut = made(codec)[:-1]  # the signature of a group comes later, and a recording may end before
+    assert str(verdict(cut, codec=codec)) == "signed and valid in part: 6 of 9 pictures are covered"
+    assert verdict(cut, Trust(), codec) == Verdict(Signed.UNTRUSTED, "", 9, 6)
 
 
-def test_no_single_changed_byte_of_pictures_or_signatures_stays_valid() -> None:
-    chance, units = random.Random(1), _units()
-    for _ in range(150):
-        at = chance.randrange(2, len(units))
-        offset = chance.randrange(len(units[at]))
-        found = verify(_stream(_changed(units, at, offset)), [ROOT[0]])
+@BOTH
+def test_what_is_not_signed_is_never_called_valid(codec: Codec) -> None:
+    plain = [unit for unit in made(codec) if SIGNING not in unit]
+    assert verdict(plain, codec=codec) == Verdict(Signed.NONE, "", 9, 0)
+    assert verdict([], codec=codec).signed is Signed.NONE
+    assert verdict(plain * 200, codec=codec).signed is Signed.NONE
+
+
+@pytest.mark.parametrize(
+    ("codec", "unit"),
+    [
+        (Codec.H264, b"\x02\x88\x80"),  # a data partition
+        (Codec.H264, b"\x74\x88\x80"),  # another view
+        (Codec.H265, b"\x12\1\x88\x80"),  # a leading picture
+        (Codec.H265, b"\x02\x09\x88\x80"),  # of a further layer
+    ],
+)
+def test_slices_that_a_signer_leaves_out_leave_nothing_valid(codec: Codec, unit: bytes) -> None:
+    whole = made(codec)
+    found = verdict([*whole[:5], unit, *whole[5:]], codec=codec)
+    assert found == Verdict(Signed.UNKNOWN, "it has slices of a kind that is not signed", 9, 0)
+    assert verdict([unit], codec=codec).signed is Signed.NONE
+
+
+@BOTH
+def test_no_single_changed_byte_of_pictures_or_signatures_stays_valid(codec: Codec) -> None:
+    chance, whole = random.Random(1), made(codec)
+    for _ in range(100):
+        at = chance.randrange(2, len(whole))
+        offset = chance.randrange(len(whole[at]))
+        found = verdict(_changed(whole, at, offset), codec=codec)
         # behind the signature stand filling bytes, which nothing covers
-        filling = at in (5, 9, 13) and offset >= len(units[at]) - 5
+        filling = at in (5, 9, 13) and offset >= len(whole[at]) - 5
         assert filling or found.signed is not Signed.VALID, (at, offset)
 
 
-def test_extract_names_signers_that_are_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_signatures_that_come_far_too_late_cost_no_memory_and_are_not_valid(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    manifest, signers = tmp_path / "a.jsonl", tmp_path / "signers.pem"
-    manifest.write_text(
-        '{"clip": "a", "sha256": "' + "0" * 64 + '", "device": "D", "session": "S"}\n'
-    )
-    words = ["archive", "extract", str(manifest), "--store", str(tmp_path / "store")]
-    signers.write_text("nothing")
-    assert cli.main([*words, "--signers", str(signers)]) == 2
-    assert "expected certificates in PEM" in capsys.readouterr().err
-    assert not (tmp_path / "store").exists()
+    whole = made(groups=6)
+    slices = [unit for unit in whole if SIGNING not in unit]
+    late = [*slices, *(unit for unit in whole if SIGNING in unit)]
+    assert verdict(late).signed is Signed.VALID
+    monkeypatch.setattr(verifying, "_MOST_WAITING", 4)
+    assert verdict(whole).signed is Signed.VALID
+    found = verdict(late)
+    assert (found.signed, found.covered) == (Signed.UNKNOWN, 0)
+    assert "4 groups late" in found.why
 
 
-def test_a_file_is_verified_by_the_named_signers(tmp_path: Path) -> None:
-    clip = tmp_path / "a.h264"
-    clip.write_bytes(_stream(_units()))
-    assert signature_of(clip, ROOT[0].public_bytes(Encoding.PEM)).signed is Signed.VALID
-    assert signature_of(clip, OTHER[0].public_bytes(Encoding.PEM)).signed is Signed.UNTRUSTED
-    assert signature_of(tmp_path / "none", b"").signed is Signed.UNKNOWN
+def test_a_signature_of_pictures_that_are_not_seen_says_nothing_of_those_that_are() -> None:
+    found = verify(made(), Codec.H264)
+    assert decoded(found, 9) == found
+    assert decoded(found, 8).state is State.UNKNOWN
+    assert "9 coded pictures, and 8 were decoded" in decoded(found, 8).why
+    broken = verify(_changed(made(), 3, 12), Codec.H264)
+    assert decoded(broken, 8) == broken
+
+
+@pytest.mark.parametrize(
+    ("refuse", "refused"),
+    [
+        (Refuse.NOTHING, ""),
+        (Refuse.INVALID, "invalid"),
+        (Refuse.UNSIGNED, "untrusted invalid none unknown"),
+        (Refuse.UNCOVERED, "partly untrusted invalid none unknown"),
+    ],
+)
+def test_what_a_user_refuses(refuse: Refuse, refused: str) -> None:
+    good = verify(made(), Codec.H264)
+    findings: dict[str, tuple[Finding, bytes]] = {
+        "valid": (good, pem(ROOT)),
+        "partly": (replace(good, covered=6), pem(ROOT)),
+        "untrusted": (good, pem(OTHER)),
+        "invalid": (replace(good, state=State.INVALID), pem(ROOT)),
+        "none": (replace(good, state=State.NONE), pem(ROOT)),
+        "unknown": (replace(good, state=State.UNKNOWN), pem(ROOT)),
+    }
+    found = []
+    for name, (finding, signers) in findings.items():
+        assert Trust(signers).judge(finding).signed.name.lower() == name
+        try:
+            Trust(signers, refuse).judge(finding)
+        except RecordError as err:
+            assert str(err).startswith(f"refused by --refuse {refuse.value}: ")
+            found.append(name)
+    assert found == refused.split()
+
+
+def test_a_finding_is_kept_as_it_is_and_a_damaged_one_is_none() -> None:
+    for finding in (verify(made(), Codec.H264), Finding(State.NONE, "", 3)):
+        data = kept.to_bytes(finding)
+        assert kept.from_bytes(data, "x") == finding
+        assert kept.to_bytes(kept.from_bytes(data, "x")) == data
+    whole = kept.to_bytes(verify(made(), Codec.H264))
+    for damage in (
+        b"",
+        b"[]",
+        whole[:-1],
+        whole.replace(b'"covered":9', b'"covered":10'),
+        whole.replace(b'"format":1', b'"format":2'),
+        whole.replace(b'"chain":["', b'"chain":["AA'),
+        kept.to_bytes(replace(verify(made(), Codec.H264), chain=())),
+    ):
+        with pytest.raises(RecordError, match=r"x: expected a finding on signatures"):
+            kept.from_bytes(damage, "x")

@@ -32,10 +32,19 @@ class Compared:
     frames: int
     passed: tuple[int, int]
     changes: tuple[Change, ...]
+    signature: str  # whether the camera signed it
 
 
-def compare(name: str, before: Sequence[FrameDecision], after: Sequence[FrameDecision]) -> Compared:
+def compare(
+    name: str,
+    before: Sequence[FrameDecision],
+    after: Sequence[FrameDecision],
+    signature: str,
+) -> Compared:
     """Compare two lists of decisions on the same frames, in order.
+
+    Args:
+        signature: whether the camera signed the recording, in words.
 
     Raises:
         ValueError: they are not of the same frames.
@@ -55,7 +64,7 @@ def compare(name: str, before: Sequence[FrameDecision], after: Sequence[FrameDec
         first_s.setdefault(kind, (one.captured_ns - start_ns) / 1e9)
     changes = (Change(*kind, count, first_s[kind]) for kind, count in counts.most_common())
     passed = (_passed(before), _passed(after))
-    return Compared(name, len(before), passed, tuple(changes))
+    return Compared(name, len(before), passed, tuple(changes), signature)
 
 
 def _passed(decisions: Sequence[FrameDecision]) -> int:
@@ -74,7 +83,7 @@ def page(packs: tuple[str, str], found: Sequence[Compared], policies: Sequence[P
     rows = "".join(
         f"<tr><td>{escape(one.name)}</td><td class='num'>{one.frames}</td>"
         f"<td class='num'>{one.passed[0]}</td><td class='num'>{one.passed[1]}</td>"
-        f"<td>{_cell(one.changes)}</td></tr>"
+        f"<td>{_cell(one.changes)}</td><td>{escape(one.signature)}</td></tr>"
         for one in sorted(found, key=lambda one: -sum(c.frames for c in one.changes))
     )
     frames = sum(c.frames for one in found for c in one.changes)
@@ -87,6 +96,7 @@ def page(packs: tuple[str, str], found: Sequence[Compared], policies: Sequence[P
             f"pass, {packs[0]}",
             f"pass, {packs[1]}",
             "what changes",
+            "camera's signature",
         )
     )
     return (

@@ -1,14 +1,31 @@
-"""H.264 byte streams (Annex B): NAL units, and the signing SEI among them. Bytes in, values out."""
+"""H.264 and H.265: NAL units, and the signing SEI among them. Bytes in, values out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from uuid import UUID
 
 SIGNING = UUID("005bc93f-2d71-5e95-ada4-796f90877a6f").bytes  # of ONVIF Media Signing
 GENERAL, HASHES, SIGNATURE, CRYPTO, CERTIFICATES = 1, 2, 3, 4, 6
 _UNREGISTERED = 5  # SEI payload type: user data, unregistered
-_SLICE, _IDR, _SEI = 1, 5, 6
+
+
+class Codec(Enum):
+    """Whose units; the value is the length of a unit's header in bytes."""
+
+    H264 = 1
+    H265 = 2
+
+
+class Kind(Enum):
+    """What a unit is to a signer."""
+
+    OPENS = "the first slice of a picture that opens a group"
+    SLICE = "another slice"
+    UNSIGNED = "a slice of a kind that is not signed"
+    SEI = "supplemental information"
+    OTHER = "no picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +44,54 @@ def units(stream: bytes) -> list[bytes]:
 
 
 def is_stream(data: bytes) -> bool:
-    """Whether a file starts as a byte stream does."""
+    """Whether a file or a packet starts as a byte stream does."""
     return data.startswith((b"\0\0\1", b"\0\0\0\1"))
 
 
-def is_picture(unit: bytes) -> bool:
-    """Whether it is a slice, which is what a signer hashes."""
-    return unit[0] & 0x1F in (_SLICE, _IDR)
+def kind_of(unit: bytes, codec: Codec) -> Kind:
+    """What a unit is. A signer hashes the slices of `OPENS` and `SLICE`."""
+    return _of_h264(unit) if codec is Codec.H264 else _of_h265(unit)
 
 
-def opens_group(unit: bytes) -> bool:
-    """Whether it is the first slice of an IDR picture."""
-    return unit[0] & 0x1F == _IDR and len(unit) > 1 and bool(unit[1] & 0x80)
+def _of_h264(unit: bytes) -> Kind:
+    kind = unit[0] & 0x1F
+    if kind == 5 and begins_picture(unit, Codec.H264):
+        return Kind.OPENS
+    if kind in (1, 5):
+        return Kind.SLICE
+    if kind in (2, 3, 4, 19, 20, 21):  # partitions, auxiliary pictures, further views
+        return Kind.UNSIGNED
+    return Kind.SEI if kind == 6 else Kind.OTHER
 
 
-def signing_sei(unit: bytes) -> SigningSei | None:
-    """The signer's SEI; None if the unit is none.
+def _of_h265(unit: bytes) -> Kind:
+    kind = unit[0] >> 1 & 0x3F
+    if kind >= 32:
+        return Kind.SEI if kind in (39, 40) else Kind.OTHER
+    base = len(unit) > 1 and not unit[0] & 1 and not unit[1] >> 3  # not of a further layer
+    if not base or kind not in (0, 1, *range(16, 22)):
+        return Kind.UNSIGNED
+    if kind >= 16 and begins_picture(unit, Codec.H265):
+        return Kind.OPENS
+    return Kind.SLICE
+
+
+def begins_picture(unit: bytes, codec: Codec) -> bool:
+    """Whether a slice is the first one of its picture."""
+    return len(unit) > codec.value and bool(unit[codec.value] & 0x80)
+
+
+def signing_sei(unit: bytes, codec: Codec) -> SigningSei | None:
+    """The signer's SEI in a unit of the kind `SEI`; None if it is another one.
 
     Raises:
         ValueError: it is one, and damaged.
     """
-    if unit[0] & 0x1F != _SEI or unit[1:2] != bytes([_UNREGISTERED]) or SIGNING not in unit[:600]:
+    head = codec.value
+    if unit[head : head + 1] != bytes([_UNREGISTERED]) or SIGNING not in unit[:600]:
         return None
     plain, raw_end = _without_prevention(unit)
-    at, size = 2, 0
+    at, size = head + 1, 0
     while at < len(plain) and plain[at] == 0xFF:
         at, size = at + 1, size + 0xFF
     if at >= len(plain):

@@ -11,17 +11,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands.footage import _signers
 from edge.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from edge.archive.manifest import Recording
+    from edge.archive.signed.verdict import Verdict
     from edge.archive.tasks import Done, Extract, Judge
 
 EXAMPLES = """\
 examples:
   framegate archive list recordings/ --device D.toml --session S.toml > archive.jsonl
   framegate archive extract archive.jsonl --store tapes/     look at each recording once
-  framegate archive extract archive.jsonl --store tapes/ --signers cameras.pem
+  framegate archive extract archive.jsonl --store tapes/ --signers cameras.pem --refuse unsigned
   framegate archive judge archive.jsonl --store tapes/ --pack police
   framegate archive diff strict police archive.jsonl --store tapes/ --page diff.html
   framegate archive export archive.jsonl --store tapes/ --parquet for-others/
@@ -58,12 +60,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     extract = actions.add_parser("extract", help="look at each recording once and keep a tape")
     _tasks(extract)
-    extract.add_argument(
-        "--signers",
-        type=Path,
-        metavar="FILE",
-        help="certificates in PEM, trusted to sign recordings (ONVIF Media Signing)",
-    )
     extract.set_defaults(handler=_extract, pictures=True)
 
     judge = actions.add_parser("judge", help="decide every frame of the tapes under one policy")
@@ -98,6 +94,7 @@ def _tasks(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("manifest", type=Path, help=_MANIFEST)
     parser.add_argument("--store", required=True, metavar="DIR", help=_STORE)
+    _signers.options(parser)
     parser.add_argument(
         "--workers",
         type=int,
@@ -133,9 +130,10 @@ def _list(args: argparse.Namespace) -> int:
 def _extract(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Extract
 
-    recordings, signers = _read(args), _signers(args.signers)
-    wanted = [Extract(one, _store(args), signers) for one in recordings]
+    recordings, trust = _read(args), _signers.trust(args)
+    wanted = [Extract(one, _store(args), trust=trust) for one in recordings]
     frames = size = failed = flawed = 0
+    signed: list[Verdict | None] = []
     for done, what in _worked(args, recordings, wanted):
         if done is None:
             failed += 1
@@ -144,48 +142,38 @@ def _extract(args: argparse.Namespace) -> int:
         flawed += bool(done.note)
         how = f"{done.bytes / 1000:.0f} kB" if done.fresh else "was there"
         note = f"; not all of it: {done.note}" if done.note else ""
-        signed = f"; {done.signed}" if done.signed else ""
-        print(f"{what}: {done.frames} frames, {how}{note}{signed}", file=sys.stderr)
+        signed.append(done.signed)
+        print(f"{what}: {done.frames} frames, {how}{note}; {done.signed}", file=sys.stderr)
     print(
         f"{len(recordings) - failed} of {len(recordings)} recordings have a tape: {frames} frames"
     )
+    print(_signers.summary(signed))
     return 1 if failed or flawed else 0
-
-
-def _signers(path: Path | None) -> bytes:
-    from edge.archive.signed.verify import roots_in
-    from edge.files import read_named
-
-    if path is None:
-        return b""
-    try:
-        pem = read_named(path, 1 << 20)
-        roots_in(pem)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
-    except RecordError as err:
-        raise UsageError(f"{path}: {err}") from err
-    return pem
 
 
 def _judge(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Judge
 
-    recordings = _read(args)
-    wanted = [Judge(one, _store(args), args.pack) for one in recordings]
+    recordings, trust = _read(args), _signers.trust(args)
+    wanted = [Judge(one, _store(args), args.pack, trust=trust) for one in recordings]
     frames = passed = failed = 0
+    signed: list[Verdict | None] = []
     for done, what in _worked(args, recordings, wanted):
         if done is None:
             failed += 1
             continue
         frames, passed = frames + done.frames, passed + done.passed
+        signed.append(done.signed)
         if args.json:
             row = {"recording": what.partition(": ")[2], "pack": args.pack, "frames": done.frames}
-            print(json.dumps({**row, "passed": done.passed, "decisions": str(done.place)}))
+            row |= {"passed": done.passed, "decisions": str(done.place)}
+            print(json.dumps({**row, "signature": done.signed and done.signed.as_json()}))
         else:
-            print(f"{what}: {done.passed} of {done.frames} frames pass", file=sys.stderr)
+            counts = f"{done.passed} of {done.frames} frames pass"
+            print(f"{what}: {counts}; {done.signed}", file=sys.stderr)
     if not args.json:
         print(f"{frames} frames under {args.pack}: {passed} passed, {frames - passed} blocked")
+        print(_signers.summary(signed))
     return 1 if failed else 0
 
 
@@ -196,15 +184,17 @@ def _diff(args: argparse.Namespace) -> int:
     from edge.policy.signed.files import policy_in
     from edge.report.record import write_atomic
 
-    recordings = _read(args)
+    recordings, trust = _read(args), _signers.trust(args)
     packs, store = (args.before, args.after), _store(args)
-    wanted = [Judge(one, store, pack) for one in recordings for pack in packs]
-    failed = {task.recording for task, done in _results(args, wanted) if done is None}
+    wanted = [Judge(one, store, pack, trust=trust) for one in recordings for pack in packs]
+    results = [(task.recording, done) for task, done in _results(args, wanted)]
+    failed = {recording for recording, done in results if done is None}
+    signed = {recording: str(done.signed) for recording, done in results if done is not None}
     found = []
     for name, one in zip(names_of(recordings), recordings, strict=True):
         if one not in failed:
             before, after = (decisions_of(Judge(one, store, pack)) for pack in packs)
-            found.append(compare(name, before, after))
+            found.append(compare(name, before, after, signed[one]))
     if args.page is not None:
         write_atomic(args.page, page(packs, found, [policy_in(pack, None) for pack in packs]))
     if args.json:
@@ -212,7 +202,7 @@ def _diff(args: argparse.Namespace) -> int:
     else:
         for both in found:
             print(f"{both.name}: {both.passed[0]} frames pass under {args.before}, ", end="")
-            print(f"{both.passed[1]} under {args.after}, of {both.frames}")
+            print(f"{both.passed[1]} under {args.after}, of {both.frames}; {both.signature}")
             for change in both.changes:
                 print(f"  {in_words(change)}")
     return 1 if failed else 0
@@ -255,6 +245,8 @@ def _bench(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from edge.archive.manifest import read
     from edge.archive.outcome.parquet import parquet
+    from edge.archive.signed.step import known
+    from edge.archive.signed.verdict import NOBODY
     from edge.archive.store import Store
     from edge.archive.tasks import tape_of
 
@@ -263,11 +255,13 @@ def _export(args: argparse.Namespace) -> int:
     for recording in read(args.manifest):
         try:
             tape = tape_of(recording, store)
+            signed = NOBODY.judge(known(recording, store))
         except RecordError as err:
             print(f"framegate: {err}", file=sys.stderr)
             failed += 1
             continue
         about = {"clip": recording.clip.name, "sha256": recording.sha256}
+        about["signature"] = str(signed)
         place = args.parquet / f"{recording.clip.stem}-{recording.sha256[:12]}.parquet"
         out.keep(str(place), parquet(tape, about))
         print(place)

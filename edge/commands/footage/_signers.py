@@ -1,0 +1,64 @@
+"""The options of `framegate archive` about recordings that a camera signed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    from edge.archive.signed.verdict import Trust, Verdict
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    from edge.archive.signed.verdict import Refuse
+
+    parser.add_argument(
+        "--signers",
+        type=Path,
+        metavar="FILE",
+        help="certificates in PEM, trusted to sign recordings (ONVIF Media Signing)",
+    )
+    parser.add_argument(
+        "--refuse",
+        choices=[one.value for one in Refuse],
+        default=Refuse.NOTHING.value,
+        help="recordings with a signature that does not hold (invalid), those that no trusted key "
+        "signed (unsigned), or those with pictures that no signature covers (uncovered)",
+    )
+
+
+def trust(args: argparse.Namespace) -> Trust:
+    """Who is trusted to sign recordings, and which recordings are refused.
+
+    Raises:
+        UsageError: --signers is no file of certificates, or --refuse needs one.
+    """
+    from edge.archive.signed.verdict import Refuse, Trust, roots_in
+    from edge.files import read_named
+
+    pem, refuse = b"", Refuse(args.refuse)
+    try:
+        if args.signers is not None:
+            pem = read_named(args.signers, 1 << 20)
+            roots_in(pem)
+    except OSError as err:
+        raise UsageError(f"cannot read {args.signers}: {err.strerror or err}") from err
+    except RecordError as err:
+        raise UsageError(f"{args.signers}: {err}") from err
+    if refuse in (Refuse.UNSIGNED, Refuse.UNCOVERED) and not pem:
+        raise UsageError(f"--refuse {refuse.value}: whose signatures count is --signers FILE")
+    return Trust(pem, refuse)
+
+
+def summary(found: Sequence[Verdict | None]) -> str:
+    """How many recordings are signed, by what was found."""
+    from edge.archive.signed.verdict import Signed
+
+    kinds = [one.signed for one in found if one is not None]
+    counts = [(kinds.count(kind), kind.value) for kind in Signed]
+    return "signatures: " + ("; ".join(f"{n} {what}" for n, what in counts if n) or "none known")
