@@ -2,8 +2,9 @@
 
 The bridge shortens every board lease by the age of the oldest heartbeat, so
 stopping any one process drops the interlock. A slot is one aligned 64-bit
-store; a time well in the future or a slot never written counts as silent. One more
-slot says since when the decider has been waiting for its models.
+store; a time well in the future or a slot never written counts as silent. Two more
+slots say since when the decider has been waiting for its models, and until when it
+needs few pictures.
 All times are nanoseconds of CLOCK_BOOTTIME.
 """
 
@@ -20,10 +21,12 @@ from enum import Enum
 from edge.clock import MS, Clock, S
 
 BEAT_NS = 40 * MS  # between two beats of a process at most
+REST_MARK_NS = 500 * MS  # how far ahead the decider may say that it needs few pictures
 NEVER_NS = 1 << 62  # age of a process that has not beaten yet
 _AHEAD_NS = 50_000_000  # the caller may have been delayed since it read the clock
 _SLOT = 64  # one cache line a process
 _MODEL = 5  # slot after the last role
+_REST = 6
 
 
 class Role(Enum):
@@ -74,6 +77,14 @@ class Beats:
     def model_began_ns(self) -> int:
         """Since when the decider waits for its models; 0 if it does not."""
         return self._slots[_MODEL * (_SLOT // 8)]
+
+    def rest(self, until_ns: int) -> None:
+        """The decider needs few pictures until `until_ns`, and from then on every one."""
+        self._slots[_REST * (_SLOT // 8)] = until_ns
+
+    def resting(self, now_ns: int) -> bool:
+        """Whether the decider needs few pictures; a mark far in the future is none."""
+        return 0 < self._slots[_REST * (_SLOT // 8)] - now_ns <= REST_MARK_NS
 
     def age_ns(self, role: Role, now_ns: int) -> int:
         """How long ago `role` last beat; NEVER_NS if never, or if it claims the future."""

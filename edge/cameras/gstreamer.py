@@ -29,6 +29,7 @@ from edge import isolation
 from edge.cameras.identity import MAX_SIDE_PX, CameraIdentity, Dating
 from edge.cameras.layout import layout_of, padded
 from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
+from edge.cameras.pictures import Wanted, always
 from edge.cameras.redact import redacted
 from edge.cameras.source import driver_of, pipeline_words
 from edge.cameras.v4l2 import v4l2_identity
@@ -124,10 +125,11 @@ class PipelineCamera:
             raise
         self._first: Shot | None = first
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         shot, self._first = self._first, None
         while shot is not None:
-            yield shot
+            if wanted():
+                yield shot
             shot = self._read(room)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from edge.cameras.decoder_log import decoder_log
 from edge.cameras.identity import NO_TIME_NS, CameraIdentity, Dating
@@ -27,7 +28,7 @@ from edge.cameras.opencv import (
     open_capture,
     rate_hz_of,
 )
-from edge.cameras.pictures import PictureReader, Read
+from edge.cameras.pictures import RAW, JpegReader, PictureReader, Read, Wanted, always
 from edge.cameras.source import CameraSource, SourceKind, parse_source
 from edge.cameras.v4l2 import asleep_ns, sensor_time, v4l2_identity
 from edge.clock import MS, Clock
@@ -36,6 +37,7 @@ from edge.scheduling import START_LIMIT_S
 
 _MAX_STALE = 25  # pictures in a row that a stream fails to convert before it counts as lost
 _CLOCKED = ("rtsp", "rtp", "udp", "srt")  # elsewhere FFmpeg counts frames and calls that time
+_PACKETS = ("http://", "https://")  # what sends Motion JPEG as a rule, and is asked for packets
 _LIMITS = (
     *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(SILENT_S * 1000)),
     # a decoder with more of them holds a frame back for each, and wakes for each
@@ -63,9 +65,11 @@ class DeviceCamera:
         dated = len(stamps) == 2 and NO_TIME_NS < stamps[0] < stamps[1]
         self.dating = Dating.SOURCE if dated else Dating.ARRIVAL
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
-        while True:
-            found, frame = self._capture.read(room())
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
+        while self._capture.grab():
+            if not wanted():
+                continue
+            found, frame = self._capture.retrieve(room())
             if not found:
                 return
             dated = self.dating is Dating.SOURCE
@@ -90,11 +94,12 @@ class StreamCamera:
         self._clock = clock
         self._clocked = source.target.startswith(_CLOCKED)
         self.identity = CameraIdentity("stream", bus=source.shown)
-        expected = f"{source.shown}: expected a stream"
         limits = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(open_s * 1000), *_LIMITS)
-        self._capture = open_capture(source.target, cv2.CAP_FFMPEG, expected, limits)
-        self._reader = PictureReader(self._capture, decoder_log())
-        found, frame = self._reader.read(None)
+        packets = source.target.startswith(_PACKETS)
+        found, frame = self._begin(source, limits, packets=packets)
+        if packets and found is Read.STALE:  # no Motion JPEG
+            self._capture.release()
+            found, frame = self._begin(source, limits, packets=False)
         if found is not Read.PICTURE:
             self._capture.release()
             if found is Read.STALE:
@@ -109,13 +114,31 @@ class StreamCamera:
         self.height, self.width = frame.shape[:2]
         self.rate_hz = rate_hz_of(self._capture)
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def _begin(
+        self, source: CameraSource, limits: tuple[int, ...], *, packets: bool
+    ) -> tuple[Read, np.ndarray]:
+        """Open the stream and read once; `packets`: as Motion JPEG, which is `STALE` if it is none.
+
+        Raises:
+            CameraError: it cannot be opened.
+        """
+        expected = f"{source.shown}: expected a stream"
+        parameters = (*limits, *RAW) if packets else limits
+        self._capture = open_capture(source.target, cv2.CAP_FFMPEG, expected, parameters)
+        self._reader: PictureReader | JpegReader = (
+            JpegReader(self._capture) if packets else PictureReader(self._capture, decoder_log())
+        )
+        return self._reader.read(None)
+
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         """Frames until the stream ends, falls silent or changes its size."""
         stale = 0
         while stale < _MAX_STALE:
-            found, frame = self._reader.read(room())
+            found, frame = self._reader.read(room(), wanted)
             if found in (Read.END, Read.RESIZED):
                 return
+            if found is Read.UNWANTED:
+                continue
             stale = stale + 1 if found is Read.STALE else 0
             if found is Read.STALE:
                 continue

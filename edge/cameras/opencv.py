@@ -25,6 +25,7 @@ import cv2
 
 from edge.cameras.identity import MAX_SIDE_PX, CameraIdentity, Dating
 from edge.cameras.layout import Layout
+from edge.cameras.pictures import Wanted, always
 from edge.cameras.recording import Recording
 from edge.clock import MS, Clock, S
 from edge.errors import CameraError
@@ -61,11 +62,15 @@ class Camera(Protocol):
     height: int
     rate_hz: float  # frames a second; 0 if the source does not report it
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         """Frames in order of capture.
 
-        `room` is asked before each frame for memory to write it into, uint8 of the
-        camera's layout and size; a frame that is written elsewhere is a `frame` of its own.
+        Args:
+            room: asked before each frame for memory to write it into, uint8 of the camera's
+                layout and size; a frame that is written elsewhere is a `frame` of its own.
+            wanted: asked once for each frame that a live camera has. One that is not wanted
+                is taken from the camera and let go, undecoded where that is possible. Of a
+                recording every frame comes.
         """
 
     def close(self) -> None:
@@ -86,7 +91,7 @@ class FileCamera:
         self.rate_hz = self._recording.rate_hz
         self.tally = self._recording.tally
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         start_ns: int | None = None
         while (found := self._recording.read(room)) is not None:
             frame, at_ns = found
@@ -112,7 +117,7 @@ class PacedCamera:
         self.tally = self._file.tally
         self.dropped = 0
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         start_ns = self._clock.now_ns()
         for shot in self._file.shots(room):
             due_ns = start_ns + shot.captured_ns

@@ -17,6 +17,7 @@ from typing import Any
 from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
+from edge.cameras.pictures import Wanted, always
 from edge.cameras.v4l2 import asleep_ns, sensor_time
 from edge.clock import Clock
 from edge.errors import CameraError
@@ -75,13 +76,16 @@ class PiCamera:
         except (RuntimeError, OSError) as err:
             raise CameraError(f"{self._name}: the camera cannot be started: {err}") from err
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         """As the protocol says; `room` is not used, picamera2 makes its own copy."""
         while True:
             try:
                 request = self._camera.capture_request(wait=False).get_result(timeout=SILENT_S)
             except (RuntimeError, OSError, WaitTimeout):
                 return  # unplugged, or silent for too long
+            if not wanted():
+                request.release()
+                continue
             try:
                 frame = request.make_array("main")  # a copy: the buffer goes back at once
                 stamp_ns = int(request.get_metadata().get("SensorTimestamp", 0))

@@ -5,16 +5,24 @@ returns the last one again. It scales a picture of another size to the first siz
 This module detects both from the decoder's log. A decoder that does not report
 changes of size cannot be used for this: `size_known`. A decoder works
 a few pictures ahead, so a change is noticed that many pictures before it comes out.
+
+FFmpeg decodes each picture as it reads it. In Motion JPEG every packet is a picture of its
+own, so OpenCV can be asked for the packets as they are (`RAW`), and `JpegReader` decodes
+those of which a frame is needed. The size stands at the head of each packet: one of another
+size is noticed before it is decoded, and one that is too large is never decoded.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from enum import Enum
 
 import cv2
 import numpy as np
 
 from edge.cameras.decoder_log import Coded, DecoderLog
+from edge.cameras.identity import MAX_SIDE_PX
 
 _ANNOUNCED = frozenset(
     ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "h263", "vp9", "mjpeg", "ffv1")
@@ -34,10 +42,27 @@ _NAMES = {
 }
 
 
+RAW = (cv2.CAP_PROP_FORMAT, -1)  # parameters of an OpenCV capture that hands packets over
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_BEGIN = b"\xff\xd8\xff"
+_PLAIN = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
+_FRAME = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended, progressive; ITU-T T.81, table B.1
+_LAST = frozenset((0xD9, 0xDA))  # the end, and the picture's data: no size comes after it
+
+Wanted = Callable[[], bool]
+_NOTHING = np.zeros(0, np.uint8)
+
+
+def always() -> bool:
+    """Every frame is wanted."""
+    return True
+
+
 class Read(Enum):
-    """What one call of OpenCV's `read` gave."""
+    """What one call of `read` gave."""
 
     PICTURE = "picture"
+    UNWANTED = "unwanted"  # there is one, and it was let go
     STALE = "stale"  # reported as read, but the picture is an old one
     RESIZED = "resized"  # pictures of another size follow, scaled to the first one's
     END = "end"
@@ -53,21 +78,34 @@ class PictureReader:
         self.coded: Coded | None = None  # what the decoder announced at first
         self.change = ""  # "640x480 to 320x240" once it went over to another size
 
-    def read(self, into: np.ndarray | None) -> tuple[Read, np.ndarray]:
-        """Read once; after `RESIZED` nothing else follows but the end."""
+    def read(self, into: np.ndarray | None, wanted: Wanted = always) -> tuple[Read, np.ndarray]:
+        """Read once; after `RESIZED` nothing else follows but the end.
+
+        Args:
+            into: where the picture may be written; None: into memory of its own.
+            wanted: asked once there is a picture; one that is not wanted is not converted.
+        """
+        if not self._capture.grab():
+            return Read.END, _NOTHING
+        self._hear_sizes()
+        if self.change:
+            return Read.RESIZED, _NOTHING
+        if not wanted():
+            return Read.UNWANTED, _NOTHING
         before = self._log.heard.conversion
-        found, frame = self._capture.read(into)
-        now = self._log.heard
+        found, frame = self._capture.retrieve(into)
         if not found:
-            return Read.END, frame
-        for coded in self._log.last_announced(now.sized - self._sized):
+            return Read.END, _NOTHING
+        return (Read.PICTURE if self._log.heard.conversion == before else Read.STALE), frame
+
+    def _hear_sizes(self) -> None:
+        """Take what the decoder announced since the last time."""
+        sized = self._log.heard.sized
+        for coded in self._log.last_announced(sized - self._sized):
             self.coded = self.coded or coded
             if coded.size != self.coded.size:
                 self.change = self.change or f"{self.coded.size} to {coded.size}"
-        self._sized = now.sized
-        if self.change:
-            return Read.RESIZED, frame
-        return (Read.PICTURE if now.conversion == before else Read.STALE), frame
+        self._sized = sized
 
     @property
     def size_known(self) -> bool:
@@ -87,3 +125,54 @@ class PictureReader:
         """The container's four letters for the codec, in capitals."""
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         return code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ").upper()
+
+
+class JpegReader:
+    """Reads one capture, opened with `RAW`, to its end."""
+
+    size_known = True
+    codec = "Motion JPEG"
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self._size: tuple[int, int] | None = None  # height and width of the first picture
+
+    def read(self, into: np.ndarray | None, wanted: Wanted = always) -> tuple[Read, np.ndarray]:
+        """Read once, as `PictureReader` does; `into` is not used."""
+        found, packet = self._capture.read()
+        if not found:
+            return Read.END, _NOTHING
+        size = size_of(packet.reshape(-1).data)
+        if size is None or max(size) > MAX_SIDE_PX:
+            return Read.STALE, _NOTHING
+        self._size = self._size or size
+        if size != self._size:
+            return Read.RESIZED, _NOTHING
+        if not wanted():
+            return Read.UNWANTED, _NOTHING
+        frame = cv2.imdecode(packet, _AS_STORED)
+        if frame is None or frame.shape[:2] != size:
+            return Read.STALE, _NOTHING
+        return Read.PICTURE, frame
+
+
+def size_of(packet: bytes | memoryview) -> tuple[int, int] | None:
+    """The height and width that a JPEG states; None for what is none."""
+    if packet[:3] != _BEGIN:
+        return None
+    at = 2
+    while at + 9 <= len(packet) and packet[at] == 0xFF:
+        marker = packet[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker in _PLAIN:
+            at += 2
+            continue
+        if marker in _LAST:
+            return None
+        if marker in _FRAME:
+            height, width = struct.unpack_from(">HH", packet, at + 5)
+            return (height, width) if height and width else None
+        at += 2 + max(2, int(struct.unpack_from(">H", packet, at + 2)[0]))
+    return None

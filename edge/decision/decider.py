@@ -34,7 +34,7 @@ from edge.decision.settings import DeciderSettings
 from edge.errors import GuardError
 from edge.frames import lifecycle
 from edge.frames.lifecycle import Failed, Ready
-from edge.heartbeat import Beats, Role
+from edge.heartbeat import REST_MARK_NS, Beats, Role
 from edge.reasons import Reason
 
 TURN_MS = 40  # between two turns at most...
@@ -128,6 +128,7 @@ class Decider:
         self._engine.silent(self._self_check.reasons(term, gap=gap, models_failed=failed))
         if not self._over:
             self._effects.act()
+        self._beats.rest(now_ns + REST_MARK_NS if self._engine.resting else 0)
 
     def _end_well(self) -> None:
         """The stream is over: the permit ends, but what was released may still be read."""

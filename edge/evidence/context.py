@@ -7,8 +7,10 @@ enrolled view or a face that is too small (`GLITCH_NS`), with everything else st
 second instead, at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
 
 While something that needs no picture has blocked for `STANDING_NS`, the picture is
-*rested*: it is read every `REST_NS` only, and its last reading still counts.
-A source may rest only while another cause blocks; otherwise an old reading is stale.
+*rested*: it is read every `REST_NS` only, capture delivers few frames, and the last
+readings still count. A source may rest only while another cause blocks; otherwise an old
+reading is stale. For `WAKE_NS` after that, only a reading of what every frame shows is not
+called missing, because the next frame is on its way; nothing is permitted before a full dwell.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ GLITCH_WINDOW_NS = 60 * S
 FOREVER_NS = 1 << 62
 STANDING_NS = 10 * S  # a cause that has lasted this long will last
 REST_NS = 2 * S  # between two readings of a picture that decides nothing
-_RESTED_NS = 5 * S  # how long such a reading counts
+WAKE_NS = 300 * MS  # after a rest, until every source reads at its usual rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,13 @@ REQUIRED: dict[Source, Duty] = {
     Source.PEOPLE: Duty(600 * MS, Reason.PEOPLE_SILENT, brackets=True),
 }
 PICTURED = frozenset({Source.SIGN_MAP, Source.LIVENESS, Source.VIEW, Source.PEOPLE})
-RESTED = frozenset({Source.VIEW, Source.PEOPLE})  # what costs most to read
+RESTED_NS: dict[Source, int] = {  # how long a reading counts while the picture is rested
+    Source.VIEW: 5 * S,
+    Source.PEOPLE: 5 * S,
+    Source.SIGN_MAP: 2 * S,
+    Source.LIVENESS: 2 * S,
+}
+IN_EVERY_FRAME = frozenset({Source.SIGN_MAP, Source.LIVENESS})
 VETO_NS: dict[Source, int] = {  # how long a bad reading of a veto counts
     Source.SCENE: 3 * S,
     Source.POSITION: 1 * S,
@@ -84,6 +92,7 @@ class _Channel:
     valid_ns: int  # how old a reading may be
     silent: tuple[Reason, ...]  # the reason when there is none
     rested_ns: int  # how long a reading counts at least while the picture is rested
+    waking_ns: int  # and just after that
     last: Reading | None = None
     last_good_ns: int = -1
     ready_ns: int = FOREVER_NS
@@ -129,7 +138,10 @@ class Context:
         brackets = bracketing or {Source.LIVENESS}
         self._required = {
             source: _Channel(
-                self._valid_ns[source], (duty.silent,), _RESTED_NS if source in RESTED else 0
+                self._valid_ns[source],
+                (duty.silent,),
+                RESTED_NS.get(source, 0),
+                RESTED_NS[source] if source in IN_EVERY_FRAME else 0,
             )
             for source, duty in REQUIRED.items()
             if source in sources
@@ -143,6 +155,7 @@ class Context:
         self._glitch_ns: int | None = None  # when a forgivable failure began
         self._forgiven: deque[int] = deque()
         self._standing_ns: int | None = None  # since when something but the picture has blocked
+        self._woken_ns = -WAKE_NS  # when the last rest ended
         self.resting = False  # as of the last `state`
 
     def observe(self, reading: Reading) -> None:
@@ -172,7 +185,7 @@ class Context:
             reasons += channel.against(now_ns)
         self._rest(bool(reasons), now_ns)
         for channel in self._pictured:
-            reasons += channel.against(now_ns, channel.rested_ns if self.resting else 0)
+            reasons += channel.against(now_ns, self._counts_ns(channel, now_ns))
         for source, veto in self._vetoes.items():
             self._account(source, now_ns)
             if now_ns - veto.captured_ns <= VETO_NS[source]:
@@ -235,6 +248,7 @@ class Context:
         ends += [v.captured_ns + VETO_NS[s] for s, v in self._vetoes.items() if not v.good]
         if self._standing_ns is not None:
             ends.append(self._standing_ns + STANDING_NS - 1)
+        ends.append(self._woken_ns + WAKE_NS - 1)
         return min([end for end in ends if end >= now_ns], default=FOREVER_NS)
 
     def _rest(self, apart: bool, now_ns: int) -> None:
@@ -243,8 +257,17 @@ class Context:
             self._standing_ns = None
         elif self._standing_ns is None:
             self._standing_ns = now_ns
-        standing_ns = self._standing_ns
+        standing_ns, rested = self._standing_ns, self.resting
         self.resting = standing_ns is not None and now_ns - standing_ns >= STANDING_NS
+        if rested and not self.resting:
+            self._woken_ns = now_ns
+            self._ready_ns = max(self._ready_ns, now_ns + self._dwell_ns)
+
+    def _counts_ns(self, channel: _Channel, now_ns: int) -> int:
+        """How long a reading of the picture counts now, if longer than usual."""
+        if self.resting:
+            return channel.rested_ns
+        return channel.waking_ns if now_ns - self._woken_ns < WAKE_NS else 0
 
     def _good(self, reading: Reading, channel: _Channel) -> None:
         now_ns = reading.captured_ns

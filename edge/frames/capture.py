@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from edge.cameras.lag import Lag, LagWatch
 from edge.cameras.layout import Layout
 from edge.cameras.live import open_camera
 from edge.cameras.opencv import Camera, PacedCamera, Shot
-from edge.clock import BootClock
+from edge.cameras.pictures import Wanted, always
+from edge.clock import MS, BootClock, Clock
 from edge.errors import CameraError, GuardError
 from edge.frames import lifecycle
 from edge.frames.lifecycle import CameraHello, Failed, Go, Lifecycle, SourceNote
@@ -34,6 +35,7 @@ from edge.heartbeat import Beats, Heart, Role
 from edge.sandbox.decoder import Needs, confine
 
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
+REST_NS = 500 * MS  # between two frames while they decide nothing
 
 
 class Deliverer:
@@ -131,6 +133,31 @@ class FanOut:
             deliverer.end(why)
 
 
+class Demand:
+    """Which frames of a live camera are wanted: few of them while no guard needs more.
+
+    A guard that something else has blocked for long marks its page of heartbeats. The mark
+    ends by itself, and a guard takes it back once that cause is over.
+    """
+
+    def __init__(self, pages: Sequence[Beats], heart: Heart, clock: Clock) -> None:
+        """`pages` are those of the guards that the frames are for."""
+        self._pages = pages
+        self._heart = heart
+        self._clock = clock
+        self._last_ns = -REST_NS
+
+    def wanted(self) -> bool:
+        """Whether the frame that the camera has now is wanted; beats, for one has come."""
+        self._heart.beat()
+        now_ns = self._clock.now_ns()
+        resting = all(page.resting(now_ns) for page in self._pages)
+        if resting and now_ns - self._last_ns < REST_NS:
+            return False
+        self._last_ns = now_ns
+        return True
+
+
 def main() -> int:
     """Run until the source ends for good, or the gate or the parent is gone."""
     ipc.die_with_parent()
@@ -175,14 +202,16 @@ def _serve(settings: CaptureSettings) -> int:
         )
         for outlet, gate in outlets
     ]
-    heart = Heart([Beats.attach(outlet.beats_fd) for outlet, _ in outlets], Role.CAPTURE, clock)
+    pages = [Beats.attach(outlet.beats_fd) for outlet, _ in outlets]
+    heart = Heart(pages, Role.CAPTURE, clock)
     scheduling.return_memory()  # before there is a second thread
     heart.start()
     if not isinstance(_next_message(parent), Go):
         return 0
     scheduling.settle()
     deliverer = deliverers[0] if len(deliverers) == 1 else FanOut(*deliverers)
-    return _deliver(camera, settings, deliverer, clock, parent, heart.beat)
+    wanted = Demand(pages, heart, clock).wanted
+    return _deliver(camera, settings, deliverer, clock, parent, heart.beat, wanted)
 
 
 def _next_message(parent: socket.socket) -> Lifecycle:
@@ -199,6 +228,7 @@ def pass_on(
     deliverer: Deliverer | FanOut,
     max_lag_ns: int,
     beat: Callable[[], None] = lambda: None,
+    wanted: Wanted = always,
 ) -> bool:
     """Deliver what the camera gives until it ends; whether that was anything.
 
@@ -208,12 +238,13 @@ def pass_on(
         max_lag_ns: a frame that comes later than the quickest by more, by the stream's own
             clock, is not delivered, and the guard learns of it; 0 for a camera that dates its
             frames.
-        beat: called for each frame that came.
+        beat: called for each frame that is wanted.
+        wanted: see `Camera.shots`.
     """
     watch = LagWatch(max_lag_ns) if max_lag_ns > 0 else None
     delivered = False
     try:
-        for shot in camera.shots(deliverer.room):
+        for shot in camera.shots(deliverer.room, wanted):
             beat()
             lag = watch.judge(shot.stream_ns, shot.captured_ns) if watch else Lag.WITHIN
             if lag is Lag.BEYOND:
@@ -234,11 +265,12 @@ def _deliver(
     clock: BootClock,
     parent: socket.socket,
     beat: Callable[[], None],
+    wanted: Wanted = always,
 ) -> int:
     finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
-        if pass_on(camera, deliverer, settings.max_lag_ns, beat):
+        if pass_on(camera, deliverer, settings.max_lag_ns, beat, wanted):
             tries = 0
         camera.close()
         if finite:

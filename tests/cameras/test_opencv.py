@@ -20,6 +20,7 @@ from edge.cameras import live
 from edge.cameras.identity import Dating
 from edge.cameras.live import DeviceCamera, StreamCamera, open_camera
 from edge.cameras.opencv import SILENT_S, FileCamera, PacedCamera
+from edge.cameras.pictures import JpegReader
 from edge.cameras.v4l2 import v4l2_identity
 from edge.clock import MS, BootClock, S
 from edge.commissioning.records import Identity
@@ -124,6 +125,7 @@ def test_a_network_stream_delivers_until_it_ends_and_never_shows_its_password(st
     camera.close()
 
     assert isinstance(camera, StreamCamera)
+    assert isinstance(camera._reader, JpegReader), "its packets are decoded one by one"
     assert camera.dating is Dating.ARRIVAL
     assert len(shots) > 5
     assert all(a.captured_ns < b.captured_ns for a, b in itertools.pairwise(shots))

@@ -11,6 +11,7 @@ import pytest
 from edge.cameras.identity import CameraIdentity
 from edge.cameras.layout import Layout
 from edge.cameras.opencv import Room, Shot, nowhere, opening_frames
+from edge.cameras.pictures import Wanted, always
 from edge.clock import S
 
 
@@ -26,7 +27,7 @@ class _Source:
         self.alive = 0
         self.most_alive = 0
 
-    def shots(self, room: Room = nowhere) -> Iterator[Shot]:
+    def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         number = 0
         while True:
             yield Shot(self._frame(number), 7 * S + round(number * S / self.rate_hz))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import load_device, load_session
+from edge.evidence.context import STANDING_NS
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
@@ -104,6 +106,29 @@ def test_replay_and_the_running_decider_decide_each_frame_alike(
     assert [d.context for d in decided] == [d.context for d in replayed]
     passed = sum(d.verdict is Outcome.PASS for d in replayed)
     assert passed > 40 if undocked_s is None else 20 < passed < 60  # frames flowed, and ceased
+
+
+def test_capture_is_told_to_rest_while_another_dock_blocks_and_to_go_on_at_once_after_it(
+    kiosk: Site, face_model: Path, tmp_path: Path
+) -> None:
+    clock = VirtualClock(1_000 * MS)
+    camera = FileCamera(kiosk.clip).identity.digest
+    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
+    sample = _board(None)[0]
+
+    def turn(*, docked: bool) -> bool:
+        clock.advance(ms=200)
+        rig.board(replace(sample, captured_ns=clock.now_ns(), dock=docked))
+        return rig._beats.resting(clock.now_ns())
+
+    before = [turn(docked=True) for _ in range(STANDING_NS // (200 * MS) + 5)]
+    away = [turn(docked=False) for _ in range(STANDING_NS // (200 * MS) + 5)]
+    back = turn(docked=True)
+
+    assert not any(before)
+    assert away[-1] and not away[0]
+    assert not back
+    rig.close()
 
 
 def test_a_silent_process_is_named(

@@ -8,7 +8,15 @@ import pytest
 from edge.clock import MS, S
 from edge.decision.engine import Engine, Models
 from edge.evidence.board_link import BoardStatus, Fault, Link
-from edge.evidence.context import PICTURED, REQUIRED, REST_NS, STANDING_NS, Context
+from edge.evidence.context import (
+    IN_EVERY_FRAME,
+    PICTURED,
+    REQUIRED,
+    REST_NS,
+    STANDING_NS,
+    WAKE_NS,
+    Context,
+)
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.reasons import Reason
 from tests.support.judging import POLICY, SETUP, World
@@ -88,6 +96,33 @@ def test_after_a_rest_one_reading_and_the_whole_dwell_open_again():
 
     assert soon.controlled and back_ns + DWELL_NS == soon.ready_ns
     assert then.controlled and then.ready_ns <= back_ns + DWELL_NS
+
+
+def test_few_frames_are_no_camera_that_stands_still_while_the_picture_is_rested():
+    context = Context(DWELL_NS)
+    _play(context, 0, STANDING_NS, docked=False)
+
+    few = _play(context, STANDING_NS, STANDING_NS + 1 * S, docked=False, unread=PICTURED)
+    none = _play(context, STANDING_NS, STANDING_NS + 4 * S, docked=False, unread=PICTURED)
+
+    assert few.reasons == (Reason.NOT_DOCKED,)
+    assert Reason.CAM_STALLED in none.reasons
+
+
+def test_after_a_rest_the_next_frame_is_waited_for_but_nothing_is_permitted_meanwhile():
+    context = Context(DWELL_NS)
+    _play(context, 0, STANDING_NS, docked=False)
+    back_ns = STANDING_NS + 1 * S
+    _play(context, STANDING_NS, back_ns - STEP_NS, docked=False, unread=IN_EVERY_FRAME)
+
+    back = _play(context, back_ns, back_ns, docked=True, unread=IN_EVERY_FRAME)
+    until = context.lasts_ns(back_ns)
+    late = _play(context, back_ns, back_ns + WAKE_NS, docked=True, unread=IN_EVERY_FRAME)
+
+    assert back.reasons == ()
+    assert back.ready_ns >= back_ns + DWELL_NS > back_ns + WAKE_NS
+    assert until < back_ns + WAKE_NS
+    assert late.reasons == (Reason.CAM_STALLED,)
 
 
 def test_a_picture_that_stops_is_told_even_while_it_is_rested():

@@ -163,7 +163,7 @@ class Stream:
     def __init__(self, late_ms: list[int]) -> None:
         self._late_ms = [*late_ms[:1] * BEFORE, *late_ms]
 
-    def shots(self, room=None):
+    def shots(self, room=None, wanted=None):
         for i, late_ms in enumerate(self._late_ms):
             stream_ns = i * 33 * MS
             yield Shot(PICTURE, S + stream_ns + late_ms * MS, stream_ns)
@@ -227,7 +227,7 @@ class Unplugged:
         self.frames = frames
         self.is_open = True
 
-    def shots(self, room=None):
+    def shots(self, room=None, wanted=None):
         for i in range(self.frames):
             yield Shot(PICTURE, S + i)
 
