@@ -3,7 +3,9 @@
 A note is text ending in a newline, an empty line, and one line a signature:
 an em dash, the key's name, and base64 of the key id (4 bytes) and signature.
 Pure: bytes and keys in, bytes out. Keys travel as one line of text, in the
-form that Go's `note` package and other transparency-log tools read.
+form that Go's `note` package and other transparency-log tools read. The library
+for keys is large, and is loaded where one is used: the status process reads notes
+without any.
 """
 
 from __future__ import annotations
@@ -14,15 +16,12 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
+from typing import TYPE_CHECKING, Protocol
 
 from edge.errors import AuditError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _ED25519 = b"\x01"  # algorithm byte of the note format
 _DASH = "— "  # em dash and space open a signature line
@@ -97,6 +96,9 @@ class Verifier:
 
     def valid(self, text: bytes, signature: bytes) -> bool:
         """Whether `signature` (64 bytes) by this key stands under `text`."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
         except InvalidSignature:
@@ -122,6 +124,8 @@ class Signer:
 
     @classmethod
     def generate(cls, name: str) -> Signer:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         return cls(_checked_name(name), Ed25519PrivateKey.generate())
 
     @classmethod
@@ -140,6 +144,8 @@ class Signer:
         Raises:
             NoteError: it is in a token, which does not give it.
         """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         if not isinstance(self.key, Ed25519PrivateKey):
             raise NoteError(f"the private key {self.name} stays in its token")
         key = base64.b64encode(_ED25519 + self.key.private_bytes_raw()).decode()
@@ -152,6 +158,8 @@ class Signer:
         Raises:
             NoteError: not a line that `secret_text` would give.
         """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         parts = secret_text.strip().split("+", 4)
         if len(parts) != 5 or parts[:2] != ["PRIVATE", "KEY"]:
             raise NoteError("expected a private key as PRIVATE+KEY+NAME+ID+KEY on one line")

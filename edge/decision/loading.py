@@ -88,12 +88,13 @@ def load(settings: DeciderSettings, clock: Clock) -> Loaded:
         raise PolicyError("the policy changed while the guard started; start it again")
     masking = session.operation.masked
     faces = face_finder(settings.face_model, masking=masking)
-    _check_speed(faces, settings, clock)
+    models = load_models(settings.face_model, chosen, faces, masking=masking)
+    _check_speed(faces, settings, clock)  # the last: what it lets go, no model's weights may split
     return Loaded(
         _setup(settings, chosen, device, session),
         chosen,
         fingerprint,
-        load_models(settings.face_model, chosen, faces, masking=masking),
+        models,
         partial(load_models, settings.face_model, chosen, masking=masking),
         Clerk(log),
         log.time_floor_ns,

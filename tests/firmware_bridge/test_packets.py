@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +53,16 @@ def test_the_two_directions_never_share_a_key():
     assert keys.to_board != keys.from_board
     assert keys == Keys.derive(KEY)
     assert keys != Keys.derive(KEY[::-1])
+
+
+def test_the_keys_are_those_of_a_library_that_knows_hkdf():
+    def derived(info):
+        return HKDF(algorithm=SHA256(), length=32, salt=packets._SALT, info=info).derive(KEY)
+
+    keys = Keys.derive(KEY)
+
+    assert keys.to_board == derived(b"host to board")
+    assert keys.from_board == derived(b"board to host")
 
 
 def test_a_root_key_of_another_length_is_refused():

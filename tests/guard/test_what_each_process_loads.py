@@ -8,15 +8,18 @@ import pytest
 
 from edge import isolation
 
-LARGE = {"numpy", "cv2", "onnxruntime", "cedarpy", "securesystemslib", "prometheus_client", "rich"}
-SEES = {"numpy", "cv2"}
+LARGE = {
+    *("numpy", "cv2", "onnxruntime", "cedarpy", "cryptography"),
+    *("securesystemslib", "prometheus_client", "rich"),
+}
+SEES, DECIDES = {"numpy", "cv2"}, {"cedarpy", "cryptography"}
 ENTRIES = {
-    "edge.guard.supervisor": {"cedarpy"},
-    "edge.daemon.service": {"cedarpy"},
+    "edge.guard.supervisor": DECIDES,
+    "edge.daemon.service": DECIDES,
     "edge.status.process": set(),
     "edge.frames.capture": SEES,
     "edge.frames.gate_process": SEES,
-    "edge.decision.decider": SEES | {"onnxruntime", "cedarpy"},
+    "edge.decision.decider": SEES | DECIDES | {"onnxruntime"},
     "firmware_bridge.process": set(),
 }
 
