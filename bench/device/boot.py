@@ -26,6 +26,7 @@ from bench.device import machines, suite
 from bench.device.console import Console
 from bench.device.image import payload
 from bench.device.image.build import Built
+from bench.device.image.cache import writing
 from edge.commissioning.keys import KeyStore
 from edge.errors import UsageError
 from edge.isolation import environment
@@ -62,9 +63,7 @@ def run(
     Raises:
         UsageError: it ended without a report, or not in time.
     """
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    emptied(out)
     with_board = any(row.kind is suite.Kind.BOARD for row in rows)
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
         keys = KeyStore.init(Path(scratch) / "keys")
@@ -73,6 +72,18 @@ def run(
             command = command_of(machine, drives, terminal, start=start)
             _watch(command, out / "console.log", say)
         return Ended(_report(Path(drives.results), out), out)
+
+
+def emptied(out: Path) -> None:
+    """Make an empty folder of it.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    with writing(str(out)):
+        if out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
 
 
 def shell(machine: machines.Machine, built: Built) -> int:
@@ -137,9 +148,10 @@ def packed(
     else:
         extra["srv/plan.json"] = suite.plan(rows).encode()
     tar, results = scratch / "payload.tar", scratch / "results.tar"
-    payload.pack(tar, clips=files, extra={**extra, **more})
-    with results.open("wb") as blank:
-        blank.truncate(_RESULTS_MIB << 20)
+    with writing(str(scratch)):
+        payload.pack(tar, clips=files, extra={**extra, **more})
+        with results.open("wb") as blank:
+            blank.truncate(_RESULTS_MIB << 20)
     places = (built.kernel, built.initrd, built.root, tar, results)
     return machines.Drives(*(str(place) for place in places))
 
@@ -206,8 +218,3 @@ def _report(results: Path, out: Path) -> dict[str, Any]:
             f"the device ended without a report; its last word: {last} (all of it: {console})"
         ) from err
     return found
-
-
-def on_terminal() -> bool:
-    """Whether standard input is a terminal."""
-    return sys.stdin.isatty() and sys.stdout.isatty()

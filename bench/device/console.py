@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -26,8 +28,14 @@ class Console:
         self._log = log.open("ab")
         self._waiting = b""
         self._lines: list[str] = []
+        prctl = ctypes.CDLL(None).prctl
+
+        def end_with_parent() -> None:  # a test that is killed leaves no emulator
+            prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
         self._process = subprocess.Popen(
             command,
+            preexec_fn=end_with_parent,
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

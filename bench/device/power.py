@@ -12,7 +12,6 @@ memory when the emulator dies.
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from bench.device import boot, machines, suite
 from bench.device.console import Console
 from bench.device.image.build import Built, with_sbin
+from bench.device.image.cache import writing
 from edge.audit.note import Signer
 from edge.commissioning.keys import KeyStore
 from edge.errors import UsageError
@@ -73,9 +73,7 @@ def cut(
     machine: machines.Machine, built: Built, out: Path, say: boot.Say, cuts: int = CUTS
 ) -> suite.Line:
     """Cut the power `cuts` times, then let the device end in order; the line of the table."""
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    boot.emptied(out)
     rng, tally, began_s = random.Random(cuts), Tally(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as name:
         scratch = Path(name)
@@ -161,7 +159,7 @@ def _line(tally: Tally, closed: bool, cuts: int, took_s: float) -> suite.Line:
 
 def blank(image: Path, mib: int) -> Path:
     """An empty ext4 file system in a new file."""
-    with image.open("wb") as file:
+    with writing(str(image)), image.open("wb") as file:
         file.truncate(mib << 20)
     try:
         subprocess.run(

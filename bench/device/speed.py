@@ -95,7 +95,8 @@ def measure(
 
 
 def _name(cell: Cell) -> str:
-    return f"{cell.gips:g} billion instructions a second, {cell.cores} cores, {cell.rate_hz} Hz"
+    cores = "1 core" if cell.cores == 1 else f"{cell.cores} cores"
+    return f"{cell.gips:g} billion instructions a second, {cores}, {cell.rate_hz} Hz"
 
 
 def read(line: str, cell: Cell) -> Run:

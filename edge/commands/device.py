@@ -128,6 +128,7 @@ def _built(args: argparse.Namespace) -> Any:
 
     try:
         from bench.device import host, machines
+        from bench.device.image import recipe
         from bench.device.image.build import Builder
         from bench.device.image.cache import Cache
     except ImportError as err:
@@ -136,7 +137,8 @@ def _built(args: argparse.Namespace) -> Any:
 
     machine = machines.machine(args.machine)
     folder = args.cache or assets_dir() / "arm64"
-    builder = Builder(Cache(folder, _say), args.mirror)
+    mirror = None if args.mirror is None else recipe.checked_mirror(args.mirror)
+    builder = Builder(Cache(folder, _say), mirror)
     found = host.look(folder)
     if lack := host.lacking(found, machine, built=builder.built(machine.pages)):
         raise UsageError(lack)
@@ -153,6 +155,7 @@ def _test(args: argparse.Namespace) -> int:
 
     rows = suite.suite(_clips(args), tests=not args.short, board=True)
     out = args.out / machine.name
+    boot.emptied(out)
     # first: who edits the working copy meanwhile would have the host run other code
     ours = boot.host_decisions(rows, args.out, _say)
     _say(f"{machine.name}: starting")
@@ -242,10 +245,10 @@ def _run(args: argparse.Namespace) -> int:
 def _shell(args: argparse.Namespace) -> int:
     from edge.errors import UsageError
 
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("expected a terminal; use `framegate device run -- COMMAND` without one")
     machine, built = _built(args)
     from bench.device import boot
 
-    if not boot.on_terminal():
-        raise UsageError("expected a terminal; use `framegate device run -- COMMAND` without one")
     _say(f"{machine.name}: starting; the board is at /dev/ttyS0, `exit` turns the device off")
     return boot.shell(machine, built)

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edge.errors import UsageError
+
 Say = Callable[[str], None]
 _PART = ".part-"
 
@@ -53,8 +55,9 @@ class Cache:
         self._say(f"{name}: building")
         started = time.monotonic()
         try:
-            make(part)
-            os.rename(part, done)
+            with writing(f"{name} in {self.folder}"):
+                make(part)
+                os.rename(part, done)
             for old in self.folder.iterdir():
                 if old != done and re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", old.name):
                     _remove(old)
@@ -65,9 +68,15 @@ class Cache:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait for a running build, then remove what an interrupted build left."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
+        """Wait for a running build, then remove what an interrupted build left.
+
+        Raises:
+            UsageError: the folder cannot be made or written.
+        """
+        with writing(str(self.folder)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("w")
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -76,6 +85,15 @@ class Cache:
             for left in self.folder.glob(f"{_PART}*"):
                 _remove(left)
             yield
+
+
+@contextlib.contextmanager
+def writing(what: str) -> Iterator[None]:
+    """What goes wrong with a file or a disk within is one line: `cannot write WHAT: why`."""
+    try:
+        yield
+    except OSError as err:
+        raise UsageError(f"cannot write {what}: {err.strerror or err}") from err
 
 
 def _remove(path: Path) -> None:

@@ -73,6 +73,19 @@ def mirror_of(sources: str) -> str | None:
     return None
 
 
+def checked_mirror(mirror: str) -> str:
+    """A mirror that a person named.
+
+    Raises:
+        UsageError: it is no address that apt reads packages from.
+    """
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", mirror):
+        raise UsageError(
+            f"expected --mirror as http://HOST/debian or https://HOST/debian; got {mirror!r}"
+        )
+    return mirror.rstrip("/")
+
+
 def apt_sources(mirror: str) -> str:
     """An apt sources file for the device's suite alone."""
     return f"Types: deb\nURIs: {mirror}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n"

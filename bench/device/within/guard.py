@@ -2,9 +2,9 @@
 
     python -m bench.device.within.guard SITE OUT --runs 5
 
-SITE holds what the host made: keys, the clip and its view. Each run prints one line of JSON,
-which `bench/device/speed.py` reads. Cost is processor time by the scheduler's nanoseconds. On one
-core in virtual time, it tells the number of instructions.
+SITE holds what the host made: keys, the clip and its view. Each run prints its number, which the
+host shows, and one line of JSON, which `bench/device/speed.py` reads. Cost is processor time by
+the scheduler's nanoseconds. On one core in virtual time, it tells the number of instructions.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("--limit-s", type=float, default=1200.0)
     args = parser.parse_args()
     for number in range(args.runs):
+        print(f"device: run {number + 1} of {args.runs}", flush=True)
         shutil.rmtree(args.site / "out", ignore_errors=True)
         try:
             found = run(args.site, args.out / str(number), args.limit_s)

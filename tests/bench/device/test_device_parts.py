@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +250,98 @@ def test_the_files_that_the_suite_names_exist() -> None:
     named = [name for files in suite.TESTS.values() for name in files]
 
     assert [name for name in named if not (root / name).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["test", "--cache", "{file}"], "cannot write {file}: File exists"),
+        (["test", "--cache", "{file}/in"], "cannot write {file}/in: Not a directory"),
+        (
+            ["run", "--mirror", "nonsense", "--", "doctor"],
+            "expected --mirror as http://HOST/debian",
+        ),
+        (["run", "--mirror", "ftp://m.test", "--", "doctor"], "got 'ftp://m.test'"),
+        (["shell"], "expected a terminal"),
+    ],
+    ids=["a file as cache", "a folder in a file", "no address", "no such protocol", "no terminal"],
+)
+def test_bad_input_is_one_line_and_nothing_is_built(
+    words: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("bench.device.host.look", lambda folder: GOOD)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    file = tmp_path / "file"
+    file.write_text("mine")
+
+    code = main(["device", *(word.format(file=file) for word in words)])
+
+    printed = capsys.readouterr().err
+    assert code == 2
+    assert printed.count("\n") == 1 and expected.format(file=file) in printed
+    assert file.read_text() == "mine"
+
+
+def test_no_network_is_one_line_and_leaves_no_half_made_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.device.host.look", lambda folder: GOOD)
+
+    def unreachable(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 100, "", "E: Failed to fetch: no route\n")
+
+    monkeypatch.setattr("bench.device.image.build.subprocess.run", unreachable)
+    words = ["--mirror", "http://m.test/debian", "--cache", str(tmp_path / "cache")]
+
+    code = main(["device", "test", "--short", *words])
+
+    *progress, last = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert progress == ["packages: building"]
+    assert last == "framegate: cannot fetch the device's packages: E: Failed to fetch: no route"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_made_part(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, ignore)
+
+    def make(part: Path) -> None:
+        part.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UsageError) as refused:
+        cache.step("root", [], make)
+
+    assert str(refused.value) == f"cannot write root in {tmp_path}: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_emulator_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    started = (
+        "import sys, time; from pathlib import Path; from bench.device.console import Console\n"
+        f"Console(['sh', '-c', 'echo device: $$; exec sleep 600'], Path({str(tmp_path / 'log')!r}))"
+        "\nprint(flush=True); time.sleep(600)"
+    )
+    program = subprocess.Popen([sys.executable, "-c", started], stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    program.stdout.readline()
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+
+    program.kill()
+    program.wait()
+
+    program.stdout.close()
+    assert len(children) == 1
+    handle = None
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        handle = os.pidfd_open(int(children[0]))
+    if handle is not None:
+        assert select.select([handle], [], [], 60)[0], "the emulator still runs"
+        os.close(handle)
 
 
 def test_an_unknown_machine_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
