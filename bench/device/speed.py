@@ -45,7 +45,7 @@ class Run:
     evidence_hz: float
     causes: tuple[str, ...]  # of blocked frames, the most frequent first
     per_frame: Mapping[str, float]  # million instructions by process, matcher and board left out
-    said: str  # what the guard printed last
+    printed: str  # what the guard printed last
 
     @property
     def flows(self) -> bool:
@@ -117,7 +117,7 @@ def read(line: str, cell: Cell) -> Run:
             role: spent_ns * cell.gips / _MILLION / frames
             for role, spent_ns in (found["cpu_ns"] if known else {}).items()
         },
-        said=found["last"],
+        printed=found["last"],
     )
 
 
@@ -128,7 +128,7 @@ def table(measured: Sequence[tuple[Cell, Sequence[Run]]]) -> str:
     ]
     for cell, runs in measured:
         share = [100 * run.released / run.frames if run.frames else 0.0 for run in runs]
-        causes = ", ".join(runs[0].causes) or runs[0].said
+        causes = ", ".join(runs[0].causes) or runs[0].printed
         columns = [f"{cell.gips:g}", str(cell.cores), str(cell.rate_hz), f"{_spread(share)} %"]
         columns += [_spread([run.evidence_hz for run in runs]), causes]
         rows.append(" | ".join(columns))
