@@ -73,9 +73,9 @@ class Result:
     @property
     def right(self) -> bool:
         """Nothing untrue was said, and the view was enrolled with nobody in it."""
-        said = all(one.true for one in self.attempts)
+        true = all(one.true for one in self.attempts)
         led = all(one.view is not None for one in (self.attempts[-1], self.masked) if one)
-        return said and led and not self.peopled
+        return true and led and not self.peopled
 
     @property
     def peopled(self) -> int:
