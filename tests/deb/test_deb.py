@@ -100,6 +100,8 @@ def test_where_a_package_brought_the_units_service_install_writes_none():
         "etc/systemd/system/framegate@.service",
         "etc/systemd/system/framegate-status@.socket",
         "etc/systemd/system/framegate-courier@.service",
+        "etc/systemd/system/framegate-fetch@.service",
+        "etc/systemd/system/framegate-fetch@.timer",
         "etc/udev/rules.d/70-framegate.rules",
     }
     assert "var/cache/framegate/centerface.onnx" in beside

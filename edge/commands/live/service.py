@@ -19,7 +19,7 @@ from edge.errors import UsageError
 from edge.files import read_named, write_whole
 
 if TYPE_CHECKING:
-    from edge.daemon.install import Placed
+    from edge.daemon.placed import Placed
 
 _TOOL_S = 700  # systemctl waits for the start, which a slow device may give 600 s
 EXAMPLES = """\
@@ -28,6 +28,8 @@ examples:
   sudo framegate service install till-2 --site till-2          and framegate@till-2.service runs
   sudo framegate service install till-2 --site till-2 --courier witnesses
                                                                and framegate-courier@till-2.service
+  sudo framegate service install till-2 --site till-2 --fetch https://fleet.example/repo \
+      --fetch-trust shipped --fetch-group doors                and framegate-fetch@till-2.timer
   sudo framegate service upgrade                               units and models of this version
   sudo framegate service uninstall till-2                      keys, records and log stay
 
@@ -76,6 +78,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="POLICY",
         help="and a courier, as a user of its own, to the witnesses of this file",
     )
+    install.add_argument(
+        "--fetch",
+        metavar="URL",
+        help="and what takes releases from this TUF repository once an hour, as a user of its own",
+    )
+    install.add_argument(
+        "--fetch-trust",
+        type=Path,
+        metavar="DIR",
+        help="with --fetch: root.json and log.pub of the repository; witnesses, if there are any",
+    )
+    install.add_argument(
+        "--fetch-group", nargs="+", default=[], metavar="NAME", help="groups of this device"
+    )
     install.set_defaults(handler=_install)
     upgrade = actions.add_parser(
         "upgrade", parents=[shared, program], help="units, udev rule and models of this version"
@@ -87,7 +103,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _install(args: argparse.Namespace) -> int:
-    from edge.daemon.install import COURIER, ETC, USER, courier_files, machine_files, site_files
+    from edge.daemon.fleet_units import COURIER, FETCH, courier_files
+    from edge.daemon.install import ETC, USER, machine_files, site_files
+    from edge.daemon.settings import load_settings
 
     placed = [
         *machine_files(args.program, _models(), packaged=_packaged(args.root)),
@@ -95,8 +113,12 @@ def _install(args: argparse.Namespace) -> int:
     ]
     units = [f"framegate@{args.name}.service"]
     if args.courier is not None:
-        placed += courier_files(args.name, args.site, _policy(args.courier))
+        log_key = load_settings(args.site / "guard.toml").keys / "log.pub"
+        placed += courier_files(args.name, log_key, _policy(args.courier))
         units.append(f"{COURIER}@{args.name}.service")
+    if args.fetch is not None or args.fetch_trust is not None or args.fetch_group:
+        placed += _fetch(args)
+        units.append(f"{FETCH}@{args.name}.timer")
     if os.path.lexists(args.root / ETC / args.name):
         raise UsageError(
             f"{args.root / ETC / args.name} is there already: nothing is overwritten; uninstall it "
@@ -105,6 +127,8 @@ def _install(args: argparse.Namespace) -> int:
     _user(args, USER)
     if args.courier is not None:
         _user(args, COURIER)
+    if args.fetch is not None:
+        _user(args, FETCH)
     _write(args, placed)
     _run(args, ["systemctl", "daemon-reload"])
     _run(args, ["udevadm", "control", "--reload"])
@@ -114,30 +138,34 @@ def _install(args: argparse.Namespace) -> int:
 
 
 def _upgrade(args: argparse.Namespace) -> int:
-    from edge.daemon.install import UNITS, machine_files
+    from edge.daemon.install import machine_files
+    from edge.daemon.placed import UNITS
 
     packaged = _packaged(args.root)
     if not packaged and not (args.root / UNITS / "framegate@.service").exists():
         raise UsageError(f"no guard is installed below {args.root}: expected framegate@.service")
     _write(args, list(machine_files(args.program, _models(), packaged=packaged)))
     _run(args, ["systemctl", "daemon-reload"])
-    _run(args, ["systemctl", "try-restart", "framegate@*.service"])
+    _run(args, ["systemctl", "try-restart", "framegate@*.service", "framegate-courier@*.service"])
     return 0
 
 
 def _uninstall(args: argparse.Namespace) -> int:
-    from edge.daemon.install import COURIER, ETC, NAME, RULES, STATE, UNITS, own_units
+    from edge.daemon.fleet_units import COURIER, FETCH, own_files
+    from edge.daemon.install import ETC, NAME, RULES, own_units
+    from edge.daemon.placed import STATE, UNITS
 
     home = args.root / ETC / args.name
     if not NAME.fullmatch(args.name) or not home.is_dir():
         raise UsageError(f"no guard {args.name!r} is installed below {args.root}")
     units = [f"framegate@{args.name}.service"]
-    courier = [args.root / "etc" / COURIER / f"{args.name}.{kind}" for kind in ("policy", "pub")]
-    if any(map(os.path.lexists, courier)):
-        units.append(f"{COURIER}@{args.name}.service")
+    fleet = [args.root / path for path in own_files(args.name) if (args.root / path).exists()]
+    for folder, unit in ((COURIER, "service"), (FETCH, "timer")):
+        if any(path.parent.name == folder for path in fleet):
+            units.append(f"{folder}@{args.name}.{unit}")
     _run(args, ["systemctl", "disable", "--now", *units])
     others = [path for path in home.parent.iterdir() if path != home and path.is_dir()]
-    gone = [*courier, *(args.root / unit for unit in own_units(args.name))]
+    gone = [*fleet, *(args.root / unit for unit in own_units(args.name))]
     if not others:
         gone += [args.root / UNITS / unit for unit in _TEMPLATES] + [args.root / RULES]
     for path in filter(os.path.lexists, gone):
@@ -154,7 +182,13 @@ def _uninstall(args: argparse.Namespace) -> int:
     return 0
 
 
-_TEMPLATES = ("framegate@.service", "framegate-status@.socket", "framegate-courier@.service")
+_TEMPLATES = (
+    "framegate@.service",
+    "framegate-status@.socket",
+    "framegate-courier@.service",
+    "framegate-fetch@.service",
+    "framegate-fetch@.timer",
+)
 
 
 def _packaged(root: Path) -> bool:
@@ -189,9 +223,23 @@ def _policy(path: Path) -> bytes:
     return data
 
 
+def _fetch(args: argparse.Namespace) -> list[Placed]:
+    """What takes the releases of the site's device."""
+    from edge.commissioning.keys import read_verifier
+    from edge.daemon.fleet_units import fetch_files
+    from edge.daemon.settings import load_settings
+    from edge.fleet.state.message import device_of
+
+    if args.fetch is None or args.fetch_trust is None:
+        raise UsageError("--fetch URL and --fetch-trust DIR belong together")
+    key = read_verifier(load_settings(args.site / "guard.toml").keys / "log.pub")
+    device = device_of(key.name)
+    return list(fetch_files(args.name, args.fetch, args.fetch_trust, device, args.fetch_group))
+
+
 def _user(args: argparse.Namespace, name: str) -> None:
     """A user of that name, and a group of its own."""
-    from edge.daemon.install import STATE
+    from edge.daemon.placed import STATE
 
     with contextlib.suppress(KeyError):
         pwd.getpwnam(name)
