@@ -247,6 +247,11 @@ class Reason(Enum):
         "changed, or another picture is being faded in.",
         _ALL_OFF,
         "Wait a second. If it repeats, keep the light and the exposure steady.")
+    VIEW_DIMMED = ("VIEW_DIMMED", Family.VISION,
+        "The light on the enrolled view fell by a quarter at once, twice within ten seconds: lamps "
+        "went out, or the exposure changed.",
+        _ALL_OFF,
+        "Wait a second. If it repeats, keep the light and the exposure steady.")
     VIEW_PARTIAL = ("VIEW_PARTIAL", Family.VISION,
         "Too little of the enrolled view is visible to recognise it.",
         _ALL_OFF,

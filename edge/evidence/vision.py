@@ -45,6 +45,7 @@ SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
 MOSTLY_PERSON = 0.35  # of the picture: what is left of the scene is no ground for a veto. A face
 # near the camera looks like somebody at the wheel to the scene model
 UNKNOWN = frozenset({Reason.VIEW_FOREIGN, Reason.VIEW_FADED, Reason.VIEW_PARTIAL})
+LAMP_NS = 10 * S  # between two lamps that may go out without ending a permit
 UNSETTLED = 2  # blocks that turn bad from one view reading to the next: somebody may come in
 
 
@@ -151,6 +152,7 @@ class Vision:
         )
         self._observer: Observer | None = None
         self._people_rules = PeopleWatch(rules)
+        self._dimmed_ns: int | None = None  # when a lamp last seemed to go out
 
     def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
         """Look at one frame; see `Observer.see`."""
@@ -185,7 +187,9 @@ class Vision:
             )
             readings.append(Reading(Source.PEOPLE, at_ns, reasons))
         view = seen.view_open if opening else seen.view_continue
-        readings.append(Reading(Source.VIEW, at_ns, view))
+        held = self._held(view, at_ns)
+        if not held:
+            readings.append(Reading(Source.VIEW, at_ns, view))
         moving = seen.moving
         if Reason.CAM_MOVING in moving and still:
             moving = (*moving, Reason.SENSOR_VISION_DISAGREE)
@@ -194,7 +198,18 @@ class Vision:
         if seen.scene is not None:
             readings.append(Reading(Source.SCENE, at_ns, seen.scene))
         look = Look(at_ns, seen.boxes, seen.shift) if seen.people else None
-        return VisionResult(tuple(readings), seen.seen_blocks, seen.unsettled, look)
+        return VisionResult(tuple(readings), seen.seen_blocks, seen.unsettled or held, look)
+
+    def _held(self, view: tuple[Reason, ...], at_ns: int) -> bool:
+        """Whether a lamp went out as it seems, and the next reading tells.
+
+        Until then there is no reading: frames wait for one that is good. If it is not, this
+        frame's was not good either, and nothing since the last good one leaves.
+        """
+        if Reason.VIEW_DIMMED not in view:
+            return False
+        last_ns, self._dimmed_ns = self._dimmed_ns, at_ns
+        return len(view) == 1 and (last_ns is None or at_ns - last_ns >= LAMP_NS)
 
 
 class Observer:

@@ -26,7 +26,7 @@ from edge.view import signs
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.gradients import GradientMap
-from edge.view.memory.level import MIN_LEVEL, Level
+from edge.view.memory.level import Level
 from edge.view.memory.settled import Settled
 from edge.view.signs import Pixels
 from edge.view.silhouette import covered_blocks, silhouettes
@@ -133,7 +133,7 @@ class ViewCheck:
         quadrants = signs.quadrants(seen_blocks)
 
         signed = np.where(agrees, contrasts, -1.0 * contrasts)[mask]
-        level = self._level.read(captured_ns, signed, explained)
+        fall = self._level.read(captured_ns, signed, thumb, explained)
         going = []
         needed = max(MIN_SEEN, self._total / 2)
         if int(seen.sum()) < needed or quadrants < MIN_QUADRANTS or hidden > MAX_HIDDEN:
@@ -147,8 +147,8 @@ class ViewCheck:
         if sign < MIN_SIGN or gradient < MIN_GRADIENT:
             near = self._near(explained, seen)
             going.append(Reason.VIEW_PARTIAL if near else Reason.VIEW_FOREIGN)
-        elif level < MIN_LEVEL:
-            going.append(Reason.VIEW_FADED)
+        elif fall.faded:
+            going.append(Reason.VIEW_DIMMED if fall.at_once else Reason.VIEW_FADED)
         recent = self._sighted(seen & (not going), captured_ns)
         opening = set(going)
         if covered:
@@ -167,7 +167,7 @@ class ViewCheck:
             hidden=hidden,
             faceless_blocks=faceless,
             recent=recent,
-            level=level,
+            level=fall.level,
             reasons_open=worst_first(opening),
             reasons_continue=worst_first(going),
         )
