@@ -44,7 +44,7 @@ def found_in(recording: Recording) -> Finding:
         packets.close()
 
 
-def place(folder: str, sha256: str) -> str:
+def name_of(folder: str, sha256: str) -> str:
     """Where in the store `folder` the finding on a recording is."""
     key = hashlib.sha256(rfc8785.dumps({"format": FORMAT, "clip": sha256})).hexdigest()
     return f"{folder}/signatures/{key[:2]}/{key}.json"

@@ -16,7 +16,7 @@ def known(recording: Recording, store: Store) -> Finding | None:
     Raises:
         GuardError: what it holds is no finding.
     """
-    place = kept.place(store.folder, recording.sha256)
+    place = kept.name_of(store.folder, recording.sha256)
     data = store.read(place)
     return None if data is None else kept.from_bytes(data, place)
 
@@ -45,5 +45,5 @@ def signed(
     """
     if found is not None:
         found = decoded(found, len(tape.captured_ns) + tape.not_judged)
-        store.keep(kept.place(store.folder, recording.sha256), kept.to_bytes(found))
+        store.keep(kept.name_of(store.folder, recording.sha256), kept.to_bytes(found))
     return trust.judge(found)
