@@ -21,6 +21,7 @@ from enum import Enum
 from edge.clock import MS, Clock, S
 
 BEAT_NS = 40 * MS  # between two beats of a process at most
+REST_TURN_MS = 80  # a turn of gate and parent while few pictures are needed: nothing is leased
 REST_MARK_NS = 500 * MS  # how far ahead the decider may say that it needs few pictures
 NEVER_NS = 1 << 62  # age of a process that has not beaten yet
 _AHEAD_NS = 50_000_000  # the caller may have been delayed since it read the clock

@@ -2,13 +2,13 @@
 
     python -m firmware_bridge.process --port PATH --key-fd K --beats-fd B --decider-fd D
 
-Its loop runs every 25 ms: it writes its heartbeat, reads port and decider without
-waiting, and sends what is due. A message from the decider starts the next turn at
-once. Bytes from the port wait for the next turn; the board sends 50 readings a
-second. When the decider's socket closes, the process sends a last revocation and
-ends. If the port disappears later, the process looks for it twice a second;
-meanwhile the link is down. With --simulated it also accepts a board with simulated
-sensors.
+Its loop runs every 25 ms, and every 50 ms while something has blocked for long: it
+writes its heartbeat, reads port and decider without waiting, and sends what is due. A
+message from the decider starts the next turn at once. Bytes from the port wait for the
+next turn; the board sends 50 readings a second. When the decider's socket closes, the
+process sends a last revocation and ends. If the port disappears later, the process
+looks for it twice a second; meanwhile the link is down. With --simulated it also accepts
+a board with simulated sensors.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from firmware_bridge.session import Session
 from firmware_bridge.store import read_key
 
 TURN_MS = 25  # half of what a lease and a ping are renewed by
+REST_TURN_MS = 50  # while the decider needs little: no lease to renew, and a ping each turn
 RETRY_NS = 500 * MS
 RT_PRIORITY = 9  # below the gate; each turn takes well under a millisecond
 
@@ -82,7 +83,9 @@ class Loop:
 
     def wait(self) -> None:
         """Sleep until the decider sends a message, at most one turn."""
-        select.select([self._decider], [], [], TURN_MS / 1000)
+        resting = self._last_ns is not None and self._beats.resting(self._last_ns)
+        turn_ms = REST_TURN_MS if resting else TURN_MS
+        select.select([self._decider], [], [], turn_ms / 1000)
 
     def end(self, now_ns: int) -> None:
         """Revoke, then give the port back."""

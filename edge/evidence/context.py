@@ -27,7 +27,7 @@ GLITCHES = 3
 GLITCH_WINDOW_NS = 60 * S
 FOREVER_NS = 1 << 62
 STANDING_NS = 10 * S  # a cause that has lasted this long will last
-REST_NS = 2 * S  # between two readings of a picture that decides nothing
+REST_NS = 10 * S  # between two readings of a picture that decides nothing
 WAKE_NS = 300 * MS  # after a rest, until every source reads at its usual rate
 
 
@@ -54,8 +54,8 @@ REQUIRED: dict[Source, Duty] = {
 }
 PICTURED = frozenset({Source.SIGN_MAP, Source.LIVENESS, Source.VIEW, Source.PEOPLE})
 RESTED_NS: dict[Source, int] = {  # how long a reading counts while the picture is rested
-    Source.VIEW: 5 * S,
-    Source.PEOPLE: 5 * S,
+    Source.VIEW: 25 * S,
+    Source.PEOPLE: 25 * S,
     Source.SIGN_MAP: 2 * S,
     Source.LIVENESS: 2 * S,
 }

@@ -140,13 +140,14 @@ class GateProcess:
         self._ledger.send(now_ns)
 
     def turn(self) -> None:
-        """Wait for something, for 40 ms at most; look at one frame; release what passes.
+        """Wait for something, for a turn at most; look at one frame; release what passes.
 
         Raises:
             ipc.PeerGone: a process that the gate talks to is gone.
         """
         ends_ns = None if self.lease is None else self.lease.expires_ns
-        ready = self._wait.ready(leased=self._passage.leased, ends_ns=ends_ns)
+        resting = self._beats.resting(self._last_ns)
+        ready = self._wait.ready(leased=self._passage.leased, ends_ns=ends_ns, resting=resting)
         now_ns = self._clock.now_ns()
         if now_ns - self._last_ns > GAP_NS:  # this process stood still
             self._passage.doubt(now_ns, Reason.TIME_GAP)

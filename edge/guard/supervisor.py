@@ -40,7 +40,7 @@ from edge.guard.plan import Plan, check
 from edge.guard.processes import Child, first_lost
 from edge.guard.recorder import Recorder
 from edge.guard.run_folder import RunFolder, sweep
-from edge.heartbeat import Beats, Role
+from edge.heartbeat import REST_TURN_MS, Beats, Role
 from edge.reasons import Reason
 from edge.sandbox.result_relay import ResultRelay
 from framegate_client.results import Result
@@ -136,7 +136,7 @@ class Guard:
         self.close()
 
     def turn(self) -> None:
-        """One turn of the parent's loop, 40 ms or until something ends.
+        """One turn of the parent's loop, 40 ms or until something ends; at rest twice that.
 
         What gate and decider have to tell is heard once a turn: it feeds displays.
         """
@@ -145,7 +145,9 @@ class Guard:
         poll = select.poll()
         for fd in (fd for guard in group for fd in guard.fds()):
             poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(TURN_MS)}
+        now_ns = self._clock.now_ns()
+        resting = all(guard.beats.resting(now_ns) for guard in group)
+        ready = {fd for fd, _ in poll.poll(REST_TURN_MS if resting else TURN_MS)}
         for guard in group:
             guard.attend(ready)
         for other in self.others:

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from edge.clock import MS
+from edge.decision.self_check import SILENT_NS
+from edge.frames.gate_process import GAP_NS
 from edge.frames.process import wait
 from edge.frames.process.wait import TURN_MS, Wait
+from edge.heartbeat import REST_TURN_MS
 
 NOW_NS = 1_000_000 * MS
 
@@ -54,6 +57,16 @@ def test_without_a_lease_a_whole_turn_is_waited_for(poll):
     Wait((), Clock(), None).ready(leased=False)
 
     assert poll.waited == [TURN_MS]
+
+
+def test_a_turn_at_rest_is_longer_only_while_nothing_is_leased(poll):
+    waiting = Wait((), Clock(), None)
+
+    waiting.ready(leased=False, resting=True)
+    waiting.ready(leased=True, ends_ns=NOW_NS + 1_000 * MS, resting=True)
+
+    assert poll.waited == [REST_TURN_MS, TURN_MS]
+    assert min(SILENT_NS, GAP_NS) > REST_TURN_MS * MS
 
 
 def test_a_message_ends_the_waiting():

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from edge.clock import MS, Clock
 from edge.frames.warm_up import WarmUp
+from edge.heartbeat import REST_TURN_MS
 
 TURN_MS = 40  # no heartbeat of a process that a lease needs is older
 
 
 class Wait:
-    """Polls for 40 ms at most, so that revocation never waits for a camera."""
+    """Polls for a turn at most, so that revocation never waits for a camera."""
 
     def __init__(self, channels: Iterable[int], clock: Clock, warm_up: WarmUp | None) -> None:
         """`channels` are polled always; `warm_up` is held before a frame that is due."""
@@ -36,13 +37,14 @@ class Wait:
         """Whether a descriptor of the endpoint is among `ready`."""
         return not self._watched.isdisjoint(ready)
 
-    def ready(self, *, leased: bool, ends_ns: int | None = None) -> set[int]:
+    def ready(self, *, leased: bool, ends_ns: int | None = None, resting: bool = False) -> set[int]:
         """What is ready; under a lease a cache warm-up may be held, and ends the waiting.
 
         So does the end of the lease, at `ends_ns`: what was released under it is wiped at once.
+        While the decider is `resting` and nothing is leased, a turn lasts longer.
         """
         now_ns = self._clock.now_ns()
-        warm_up, wait_ms = self._warm_up, TURN_MS
+        warm_up, wait_ms = self._warm_up, TURN_MS if leased or not resting else REST_TURN_MS
         if ends_ns is not None:
             wait_ms = min(wait_ms, max(0, -((now_ns - ends_ns) // MS)))
         if warm_up is not None and leased:
