@@ -53,6 +53,20 @@ def return_memory() -> None:
                 libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)
 
 
+class LateReturn:
+    """Returns memory once, some time after the start: the first work has code of its own too."""
+
+    def __init__(self, at_ns: int) -> None:
+        """`at_ns` is on the clock of `turn`."""
+        self._at_ns: int | None = at_ns
+
+    def turn(self, now_ns: int) -> None:
+        """Return it if the time has come; that takes some 10 ms."""
+        if self._at_ns is not None and now_ns >= self._at_ns:
+            self._at_ns = None
+            return_memory()
+
+
 def unwritten(smaps: str) -> list[tuple[int, int]]:
     """First address and end of the mappings of files whose pages are all as in the file.
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from edge import isolation
-from edge.scheduling import unwritten
+from edge import isolation, scheduling
+from edge.scheduling import LateReturn, unwritten
 
 MAPPING = """\
 7f00{n}000-7f00{n}800 {mode} 00000000 fe:00 26723                      {path}
@@ -77,6 +77,19 @@ def test_a_process_with_another_thread_keeps_its_pages(tmp_path):
     assert before > 0
     assert after > 0
     assert (written, read) == (7, 1)
+
+
+def test_memory_is_returned_once_more_when_the_first_work_is_done(monkeypatch):
+    returned = []
+    monkeypatch.setattr(scheduling, "return_memory", lambda: returned.append(True))
+    late = LateReturn(at_ns=100)
+
+    late.turn(99)
+    before = len(returned)
+    late.turn(100)
+    late.turn(101)
+
+    assert (before, len(returned)) == (0, 1)
 
 
 def test_libraries_are_what_is_unmapped():

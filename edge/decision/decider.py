@@ -41,6 +41,7 @@ TURN_MS = 40  # between two turns at most...
 PAUSE_S = 0.020  # ...and at least: what comes within it is heard together
 REST_S = 0.080  # the same while the picture is rested: less than an evidence period
 LAST_WORDS_NS = 1 * S  # how long the end of the guard waits for the gate's
+BEGUN_NS = 10 * S  # until then, what only the first decisions need is in memory
 GAP_NS = 250 * MS  # a pause of this process longer than this begins the dwell again
 
 
@@ -95,11 +96,13 @@ class Decider:
         """
         self._turn_ns = self._clock.now_ns()
         channels = self._channels
+        begun = scheduling.LateReturn(self._turn_ns + BEGUN_NS)
         try:
             while True:
                 time.sleep(REST_S if self._engine.resting else PAUSE_S)
                 _wait(channels.gate, channels.bridge, channels.parent)
                 self.turn()
+                begun.turn(self._turn_ns)
         except ipc.PeerGone:
             self._stop()
         except MemoryError:
