@@ -28,8 +28,9 @@ controlled recordings at the default dwell and prints the share of time that pas
 and the cause of every blocked second.
 With --scene the folder holds pictures in folders named indoor_private,
 indoor_public, outdoor_urban, outdoor_nature and vehicle; any of them may be left
-out, and a folder below names the site. 50 empty rooms or more of a site also tell
-what a point chosen from them would move. It has no goal and exits 0.
+out, and a folder below names the site. 75 empty rooms or more of a site also tell
+what a limit chosen from 50 of them would move. If there is a MANIFEST.csv of recordings,
+they are read once a second as the guard does: a controlled one must never be vetoed.
 Each figure is held, missed, reported (it has no goal) or not tried (with the reason).
 exit code: 1 if a goal was missed or a recording could not be used, else 0. What was
 not tried is no failure; the last line says so.
@@ -89,8 +90,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--scene",
         action="store_true",
-        help="ask the scene model about pictures instead, a folder a class: private interiors "
-        "kept, public ones taken, calibration, for each source; --out gets scene.json",
+        help="ask the scene model instead: of pictures, a folder a class, what it keeps and takes "
+        "of each source and how calibrated it is; of recordings, which are vetoed; --out gets "
+        "scene.json",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(handler=run, pictures=True)
@@ -157,26 +159,62 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scene(args: argparse.Namespace) -> int:
-    """The scene model on pictures; 1 if one could not be used."""
+    """The scene model on pictures and recordings; 1 if a goal was missed or one was unusable."""
     import json
+    from dataclasses import asdict
 
-    from edge.errors import UsageError
-    from edge.evaluation.scene.run import evaluate, lines
+    from edge.errors import CameraError, UsageError
+    from edge.evaluation.manifest import read_manifest
+    from edge.evaluation.scene import recordings, run
+    from edge.evaluation.scene.pictures import CLASSES, gather
+    from edge.evidence.faces import FaceBoxes
     from edge.evidence.scene import SceneModel
+    from edge.models.pull import asset
     from edge.report.record import write_atomic
 
-    if args.only or args.own or args.masked:
-        raise UsageError("--scene judges pictures: --only, --own and --masked are for recordings")
-    found = evaluate(
-        args.folder, SceneModel.load(), lambda line: print(line, file=sys.stderr, flush=True)
-    )
+    if args.own or args.masked:
+        raise UsageError("--scene cannot be joined with --own or --masked")
+    wanted = args.only or [""]
+    pictures = [p for p in gather(args.folder) if any(word in str(p.path) for word in wanted)]
+    listed = (args.folder / "MANIFEST.csv").is_file()
+    clips = read_manifest(args.folder) if listed else []
+    clips = [clip for clip in clips if any(word in clip.name for word in wanted)]
+    if not pictures and not clips:
+        raise UsageError(
+            f"{args.folder}: expected pictures in folders named {', '.join(CLASSES)}, or a "
+            "MANIFEST.csv of recordings, found neither"
+        )
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    model, played, unusable = SceneModel.load(), [], []
+    faces = FaceBoxes(asset("centerface.onnx")) if clips else None
+    for number, clip in enumerate(clips, 1):
+        tell(f"[{number}/{len(clips)}] {clip.name}")
+        assert faces is not None
+        try:
+            played.append(recordings.vetoes(clip, faces, model))
+        except CameraError as err:
+            unusable.append(f"{clip.name}: {err}")
+    found = run.evaluate(pictures, model, tell)
+    unusable += found.skipped if found is not None else [str(p.path) for p in pictures]
+    answer = {
+        "pictures": None if found is None else found.as_json(),
+        "recordings": [asdict(row) for row in played],
+    }
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
-        write_atomic(args.out / "scene.json", json.dumps(found.as_json(), indent=1) + "\n")
-    print(json.dumps(found.as_json(), indent=1) if args.json else "\n".join(lines(found)))
-    for line in found.skipped:
+        write_atomic(args.out / "scene.json", json.dumps(answer, indent=1) + "\n")
+    if args.json:
+        print(json.dumps(answer, indent=1))
+    else:
+        shown = [] if found is None else [*run.lines(found)]
+        print("\n".join([*recordings.lines(played), *([""] if played and shown else []), *shown]))
+    for line in unusable:
         print(f"skipped: {line}", file=sys.stderr)
-    return 1 if found.skipped else 0
+    falsely = any(row.controlled and row.vetoed for row in played)
+    return 1 if unusable or falsely else 0
 
 
 def _masked(args: argparse.Namespace, clips: list[Path]) -> int:

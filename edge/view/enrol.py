@@ -135,8 +135,8 @@ def survey(
     coverage = _coverage(signs.per_block(mask) > 0, takes)
     faces = sum(bool(found) for found in boxes)
     peopled = bool(faces) or any(take.lively.any() for take in takes)
-    causes = _unsteady(takes, enforce=enforce) or _two_places(takes)
-    poor = [] if causes else _poor(mask, coverage, enforce=enforce)
+    causes = _unsteady(takes, enforce=enforce, peopled=peopled) or _two_places(takes)
+    poor = [] if causes else _poor(mask, coverage, enforce=enforce, peopled=peopled)
     maskable = peopled and not mask_people and not causes and not poor
     if peopled and not mask_people:
         causes.insert(0, _peopled(faces, len(frames), takes))
@@ -255,15 +255,17 @@ def _enough_in_each_block(mask: Pixels) -> Pixels:
     return kept
 
 
-def _unsteady(takes: Sequence[Take], *, enforce: bool) -> list[str]:
+def _unsteady(takes: Sequence[Take], *, enforce: bool, peopled: bool) -> list[str]:
     """Whether too much of a take changes where no person was found."""
     lost = max(take.lost for take in takes)
     if not enforce or lost <= MAX_UNSTEADY:
         return []
+    step = "fix the camera, switch off what moves, and wait for the light"
+    if peopled:  # more of them than was found may have moved
+        step = f"{EMPTY}; if that is not enough, {step}"
     return [
         f"the view is not steady: {lost:.0%} of its contrasts come and go, "
-        f"at most {MAX_UNSTEADY:.0%} may: fix the camera, switch off what moves, "
-        "and wait for the light"
+        f"at most {MAX_UNSTEADY:.0%} may: {step}"
     ]
 
 
@@ -277,8 +279,11 @@ def _peopled(faces: int, frames: int, takes: Sequence[Take]) -> str:
     return f"{what}: {EMPTY}"
 
 
-def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
-    """Whether too little is left, what took most of it, and the step that helps."""
+def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool, peopled: bool) -> list[str]:
+    """Whether too little is left, what took most of it, and the step that helps.
+
+    Where somebody was, what moves there and below is theirs.
+    """
     counts = signs.per_block(mask)
     pairs, blocks = int(counts.sum()), int((counts > 0).sum())
     quarters = signs.quadrants(signs.as_bits(counts > 0))
@@ -294,13 +299,13 @@ def _poor(mask: Pixels, coverage: Coverage, *, enforce: bool) -> list[str]:
     cause, step = max(
         (plain, ("plain", "show more of the room")),
         (glare, ("bright", "turn the camera from the light or close the blind")),
-        (people, ("much hidden by people", EMPTY)),
+        (people + moving * peopled, ("much hidden by people", EMPTY)),
         (
-            moving,
+            moving * (not peopled),
             (
                 "lively: something moved that may have been somebody",
-                "enrol while nothing moves, or add a take with --source: a block counts if one "
-                "take shows it still",
+                f"{EMPTY} and nothing moves, or add a take with --source: a block counts if "
+                "one take shows it still",
             ),
         ),
         (unsteady, ("unsteady", "fix the camera, switch off what moves, and wait for the light")),

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from edge.cli import main
+from edge.evaluation.manifest import Clip, Mount
 from edge.evaluation.scene.calibration import OWN_PICTURES, expected_error, own_point, row_of
 from edge.evaluation.scene.pictures import CLASSES, gather
+from edge.evaluation.scene.recordings import STARTS, Vetoed, lines, vetoes
 from edge.evaluation.scene.run import evaluate
-from edge.evidence.scene import LOOKS, Points
+from edge.evidence.scene import LOOKS, Points, SceneReading
+from edge.reasons import Reason
+from tests.support import render
 
 
 class Model:
@@ -41,7 +45,8 @@ def test_each_source_has_its_own_row(tmp_path: Path) -> None:
         _picture(tmp_path / CLASSES[0] / "dark", 5, number)
         _picture(tmp_path / CLASSES[1] / "dark", 250, number)
 
-    found = evaluate(tmp_path, Model(), lambda line: None)
+    found = evaluate(gather(tmp_path), Model(), lambda line: None)
+    assert found is not None
 
     rows = {row.source: row for row in found.rows}
     assert (rows["bright"].kept.hits, rows["bright"].kept.of) == (4, 4)
@@ -108,10 +113,7 @@ def test_the_command_prints_a_row_a_source_and_names_what_it_skipped(tmp_path, c
     assert main([*folder, "--json", "--out", str(tmp_path / "out")]) == 1
     output = capsys.readouterr()
     assert "text.jpg" in output.err
-    assert (
-        json.loads(output.out)["rows"]
-        == json.loads((tmp_path / "out" / "scene.json").read_text())["rows"]
-    )
+    assert json.loads(output.out) == json.loads((tmp_path / "out" / "scene.json").read_text())
 
 
 def test_a_folder_without_classes_is_named_with_what_was_expected(tmp_path, capsys) -> None:
@@ -123,3 +125,41 @@ def test_a_folder_without_classes_is_named_with_what_was_expected(tmp_path, caps
 def test_options_for_recordings_are_refused(tmp_path, capsys) -> None:
     assert main(["evaluate", str(tmp_path), "--scene", "--own"]) == 2
     assert "--own" in capsys.readouterr().err
+
+
+def _clip(path: Path, controlled: bool = True) -> Clip:
+    return Clip(path, path.stem, controlled, Mount.STATIONARY, path.stem)
+
+
+class Street:
+    """Sees a street in bright pictures, and nobody anywhere."""
+
+    def read(self, frame, captured_ns):
+        bright = float(frame.mean()) > 128
+        shares = (0.0, 0.0, 1.0, 0.0, 0.0) if bright else (1.0, 0.0, 0.0, 0.0, 0.0)
+        return SceneReading(captured_ns, shares, (Reason.SCENE_OUTDOOR,) if bright else ())
+
+    def detect(self, frame):
+        return ()
+
+
+@pytest.mark.parametrize(("bright_s", "vetoed"), [(0.5, False), (3.0, True)])
+def test_a_recording_is_vetoed_by_evidence_that_lasts(tmp_path, bright_s, vetoed) -> None:
+    greys = [220 if 30 <= number < 30 + 30 * bright_s else 60 for number in range(150)]
+    frames = (np.full((48, 64, 3), grey, np.uint8) for grey in greys)
+    street = Street()
+
+    found = vetoes(_clip(render.write_clip(tmp_path / "till.avi", frames)), street, street)
+
+    assert found.doubted > 0
+    assert (found.vetoed > 0) is vetoed
+    assert found.readings == 5 * STARTS
+
+
+def test_only_a_controlled_recording_is_falsely_vetoed() -> None:
+    rows = [Vetoed("till", True, 9, 1, 0, 0.98), Vetoed("street", False, 9, 9, 6, 1.0)]
+
+    said = "\n".join(lines(rows))
+
+    assert "falsely vetoed: 0 of 1 controlled" in said
+    assert "vetoed: 1 of 1 others" in said

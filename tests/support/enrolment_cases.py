@@ -59,6 +59,11 @@ class Case:
     gain: float = 1.0
     quality: int = 90  # JPEG
 
+    @property
+    def public(self) -> bool:
+        """The place is a public interior."""
+        return "store" in self.place or "library" in self.place
+
 
 WOMAN, BACK = Person("woman", 0.8, 0.5), Person("back", 0.9, 0.5)
 STUDY = Person("webcam_single_man_study", 1.0, 0.5)
@@ -162,13 +167,17 @@ class Footage:
         self._cut = lru_cache(8)(self._cut_out)
 
     def take(self, case: Case, *, mirrored: bool = False) -> tuple[list[View], np.ndarray]:
-        """The frames with people, and each block's share that is a person, shape (frames, 48).
+        """The frames with people, and where they are: shares of a thumbnail's pixels.
+
+        The shares have the shape (frames, 48, 64).
 
         `mirrored` is a second take: everybody stands on the other side.
         """
         empty = self.place(case, case.place)
         if not case.people:  # but a curtain moves
-            return list(render.lived_in(empty, FRAMES)), np.zeros((FRAMES, signs.BLOCKS))
+            return list(render.lived_in(empty, FRAMES)), np.zeros(
+                (FRAMES, signs.HEIGHT, signs.WIDTH)
+            )
         frames, shares = [], []
         for number in range(FRAMES):
             frame, there = empty, np.zeros(empty.shape[:2], np.float32)
@@ -187,8 +196,8 @@ class Footage:
                 mark = rooms.over(mark, white, alpha, x + at, person.tall)
                 there = np.maximum(there, mark[..., 0] / np.float32(255))
             frames.append(frame)
-            small = cv2.resize(there, (signs.COLUMNS, signs.ROWS), interpolation=cv2.INTER_AREA)
-            shares.append(small.ravel())
+            size = (signs.WIDTH, signs.HEIGHT)
+            shares.append(cv2.resize(there, size, interpolation=cv2.INTER_AREA))
         return list(_taken(case, frames)), np.stack(shares)
 
     def empty(self, case: Case, *, wider: bool = False) -> list[View]:

@@ -144,6 +144,24 @@ def test_people_and_what_else_speaks_against_a_view_are_said_in_one_pass(room):
     assert "nobody is in the picture" in much.causes[0]
 
 
+@pytest.mark.parametrize(("sways", "cause"), [(0.05, "too lively"), (0.2, "not steady")])
+def test_what_moves_where_somebody_was_found_is_theirs(room, sways, cause):
+    """The twin: where nobody was found, nobody is named as the cause."""
+    frames = [
+        render.with_noise(render.with_person(room, 0.5 + sways * np.sin(i), 0.95), i)
+        for i in range(FRAMES)
+    ]
+    body = _bodies([(4, 3), (5, 3), (4, 4), (5, 4)])
+
+    (nobody,) = _survey(frames, mask_people=True).causes
+    (somebody,) = _survey(frames, body, mask_people=True).causes
+
+    assert cause in nobody
+    assert "people took 0" in nobody or "nobody is in the picture" not in nobody
+    assert "too lively" not in somebody
+    assert "enrol while nobody is in the picture" in somebody
+
+
 def test_a_swaying_mount_and_a_breathing_lamp_are_no_movement(room):
     frames = [
         render.with_noise(

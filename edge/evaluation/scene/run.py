@@ -1,15 +1,13 @@
-"""Ask the scene model about every picture of a folder, and say what came of it."""
+"""Ask the scene model about pictures, and say what came of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from edge.errors import UsageError
 from edge.evaluation.scene.calibration import (
     KEEP,
     Labels,
@@ -20,7 +18,7 @@ from edge.evaluation.scene.calibration import (
     reliability,
     row_of,
 )
-from edge.evaluation.scene.pictures import CLASSES, gather, read
+from edge.evaluation.scene.pictures import Picture, read
 from edge.evidence.scene import SceneModel
 
 _EVERY = 100  # pictures between two lines of progress
@@ -43,14 +41,14 @@ class Judged:
         return asdict(self)
 
 
-def evaluate(folder: Path, model: SceneModel, tell: Callable[[str], None]) -> Judged:
-    """Judge every picture as an empty view and as one reading.
+def evaluate(
+    pictures: Sequence[Picture], model: SceneModel, tell: Callable[[str], None]
+) -> Judged | None:
+    """Judge every picture as an empty view and as one reading; None if there is none.
 
     Raises:
-        UsageError: the folder holds no picture that can be judged.
         ModelError: the model failed.
     """
-    pictures = gather(folder)
     views, frames, labels, sources, skipped = [], [], [], [], []
     began = time.monotonic()
     for number, picture in enumerate(pictures, 1):
@@ -67,9 +65,7 @@ def evaluate(folder: Path, model: SceneModel, tell: Callable[[str], None]) -> Ju
             left_s = (time.monotonic() - began) / number * (len(pictures) - number)
             tell(f"{number} of {len(pictures)} pictures, {left_s:.0f} s left")
     if not labels:
-        raise UsageError(
-            f"{folder}: expected pictures in folders named {', '.join(CLASSES)}, found none"
-        )
+        return None
     return _judged(np.array(views), np.array(frames), np.array(labels), sources, model, skipped)
 
 
