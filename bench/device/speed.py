@@ -117,7 +117,7 @@ def read(line: str, cell: Cell) -> Run:
             role: spent_ns * cell.gips / _MILLION / frames
             for role, spent_ns in (found["cpu_ns"] if known else {}).items()
         },
-        printed=found["last"],
+        printed=(found["printed"] or ["nothing"])[-1],
     )
 
 

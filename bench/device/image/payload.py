@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -48,13 +49,23 @@ def sources() -> list[str]:
         )
     except OSError as err:
         raise UsageError(f"cannot list the product's files: git: {err.strerror}") from err
-    names = [name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+    named = [name for name in listed.stdout.split("\0") if name]
+    names = [name for name in named if (REPOSITORY / name).is_file() or _is_link(REPOSITORY / name)]
     if listed.returncode != 0 or "edge/__init__.py" not in names:
         raise UsageError(f"expected a git checkout of framegate at {REPOSITORY}")
     return sorted(names)
 
 
+def _is_link(path: Path) -> bool:
+    return path.is_symlink() and path.exists()
+
+
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    if path.is_symlink() and path.is_dir():  # the sandbox knows the client by such a link
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = tarfile.SYMTYPE, os.readlink(path)
+        tar.addfile(entry)
+        return
     _put(tar, name, path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 

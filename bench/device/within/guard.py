@@ -24,6 +24,7 @@ from edge.commissioning.keys import KeyStore
 from edge.errors import GuardError
 
 EVERY_S = 0.5
+_LINES = 20  # of what the guard printed
 _WINDOW_S = 4.0  # the end of the clip, where everything is in its stride
 Sample = dict[str, int]  # nanoseconds of processor time by role
 _guards: Any = import_module("tests.support.guards")
@@ -78,7 +79,7 @@ def run(folder: Path, out: Path, limit_s: float) -> dict[str, Any]:
     received = running.out / "matcher/received.json"
     return {
         "code": None if alive else running.process.returncode,
-        "last": (printed.strip().splitlines() or ["no word"])[-1],
+        "printed": printed.strip().splitlines()[-_LINES:],
         "took_s": round(time.monotonic() - began_s, 2),
         "window_s": round(seconds, 3),
         "cpu_ns": spent,

@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from bench.device import machines, suite
 from bench.device.host import Host, lacking
-from bench.device.image import initramfs, recipe
+from bench.device.image import initramfs, payload, recipe
 from bench.device.image.cache import Cache
 from edge.cli import main
 from edge.errors import UsageError
@@ -190,6 +191,28 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path: Path) -> None:
 
     assert (tmp_path / "bin/a").read_bytes() == b"12345"
     assert (tmp_path / "bin/b").readlink() == Path("a")
+
+
+def test_the_device_gets_every_file_of_the_checkout_and_links_to_folders_of_it(
+    tmp_path: Path,
+) -> None:
+    payload.pack(tmp_path / "p.tar", clips={}, extra={"srv/mine": b"text"})
+
+    with tarfile.open(tmp_path / "p.tar") as tar:
+        names = set(tar.getnames())
+        links = {entry.name: entry.linkname for entry in tar if entry.issym()}
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"],
+        cwd=payload.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kept = [n for n in listed.stdout.split("\0") if n and (payload.REPOSITORY / n).exists()]
+    assert {f"srv/framegate/{name}" for name in kept} <= names
+    assert links["srv/framegate/framegate_client"] == "client/framegate_client"
+    assert "srv/framegate/client/framegate_client/__init__.py" in names  # where it points
+    assert "srv/mine" in names
 
 
 ROWS = suite.suite(["a.mp4"], tests=True, board=True)

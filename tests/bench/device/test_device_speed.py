@@ -150,7 +150,7 @@ def line(passed: int, received: int, cpu_ns: dict[str, int]) -> str:
         "evidence_hz": 7.5,
         "blocked_by_reason": {"DWELL": 15, "TIME_GAP": 90, "NO_LEASE": 3, "VIEW_SILENT": 1},
     }
-    found = {"last": "end", "window_s": 4.0, "cpu_ns": cpu_ns, "received": received}
+    found = {"printed": ["start", "end"], "window_s": 4.0, "cpu_ns": cpu_ns, "received": received}
     return json.dumps({**found, "run": summary if passed >= 0 else {}})
 
 
