@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from functools import lru_cache
 
 
 class Family(Enum):
@@ -32,6 +33,8 @@ _ROLLED_BACK = "Face matching stays off until the log is whole or the device pro
 
 class Reason(Enum):
     """Why a frame is blocked; the value is what logs and JSON store."""
+
+    __hash__ = object.__hash__  # by identity, as its members are equal: a tenth of Enum's time
 
     _value_: str
     family: Family
@@ -427,6 +430,11 @@ class Reason(Enum):
 
 def worst_first(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """Each reason once, worst first; waiting is named only where no cause is."""
+    return _worst_first(tuple(reasons))
+
+
+@lru_cache(1024)  # the same few come again and again
+def _worst_first(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     ordered = sorted(set(reasons), key=lambda reason: reason.rank)
     causes = [reason for reason in ordered if reason.family is not Family.WAITING]
     return tuple(causes or ordered)

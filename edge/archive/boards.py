@@ -46,9 +46,22 @@ class BoardTape:
     captured_ns: NDArray[np.int64]
     says: Coded[Says]
 
-    def moments(self) -> list[BoardMoment]:
-        """The samples in order, for a replay."""
-        return list(map(BoardMoment, self.captured_ns.tolist(), self.says.values()))
+    def times_ns(self, start_ns: int) -> list[int]:
+        """When the samples were taken, if the first frame was at `start_ns`; from 0 on."""
+        times: list[int] = np.maximum(self.captured_ns + start_ns, 0).tolist()
+        return times
+
+    def runs(self, steady_ns: int) -> list[int]:
+        """For each sample, the end of those from it on that say the same.
+
+        Args:
+            steady_ns: how long after another one of these may come.
+        """
+        rows, count = self.says.rows, len(self.says.rows)
+        other = (rows[1:] != rows[:-1]) | (np.diff(self.captured_ns) > steady_ns)
+        starts = np.append(np.flatnonzero(other) + 1, count)
+        ends: list[int] = starts[np.searchsorted(starts, np.arange(count), side="right")].tolist()
+        return ends
 
     def to_bytes(self) -> bytes:
         """The tape as a file; equal tapes have equal bytes."""

@@ -3,28 +3,28 @@
 The engine only spreads tasks: each is a plain function of its inputs that leaves its result
 in the store, so it may run anywhere, twice, or again after its worker was killed. Short tasks go
 to a worker several at a time; those whose worker was killed are tried again one by one, so that
-only the task that kills its worker is given up.
+only the task that kills its worker is given up. `edge.archive.clusters` knows Dask and Ray.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from typing import Any, TypeVar
 
+from edge.archive.clusters import TRIES, Batch, Opens, Result, Task, Work, dask, ray
 from edge.errors import UsageError
 
 NAMES = ("local", "dask", "ray")
-_TRIES = 3  # of a task whose worker was killed
-_LOST = f"its worker was killed {_TRIES} times; see whether memory is short"
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-Batch = tuple[Task, ...]
-Work = Callable[[Sequence[Task]], list[Result]]
-_Calls = Iterable[tuple[Batch[Task], Callable[[], Any]]]
+_LOST = f"its worker was killed {TRIES} times; see whether memory is short"
+_CLUSTERS: dict[str, Opens] = {"dask": dask, "ray": ray}
+_LOSSES = 3  # of the scheduler, with nothing done in between
+_Spread = Iterator[tuple[Batch[Task], list[Result] | None]]
+
+
+def _quiet(_: str) -> None:
+    """Where nobody asked to be told."""
 
 
 def run(
@@ -36,6 +36,7 @@ def run(
     scheduler: str = "",
     at_once: int = 1,
     lost: Callable[[str], Result],
+    tell: Callable[[str], None] = _quiet,
 ) -> Iterator[tuple[Task, Result]]:
     """Do every task, and give each with its result as it is done.
 
@@ -46,16 +47,20 @@ def run(
         scheduler: address of a running Dask or Ray cluster; empty: one is started here.
         at_once: tasks that a worker gets at a time.
         lost: the result of a task whose worker was lost too often, by what happened.
+        tell: is told when the work waits for a scheduler that went away.
 
     Raises:
         UsageError: the engine is not installed, or its scheduler does not answer.
     """
-    try:
-        spread = {"local": _local, "dask": _dask, "ray": _ray}[engine]
-    except KeyError:
-        raise UsageError(f"expected one of {', '.join(NAMES)} as engine, got {engine!r}") from None
+    if engine not in NAMES:
+        raise UsageError(f"expected one of {', '.join(NAMES)} as engine, got {engine!r}")
+    batches = [tuple(tasks[i : i + at_once]) for i in range(0, len(tasks), at_once)]
+    if engine == "local":
+        done = _local(function, batches, workers)
+    else:
+        done = _clustered(function, batches, _CLUSTERS[engine], workers, scheduler, tell)
     again: list[Task] = []
-    for batch, results in spread(function, _batches(tasks, at_once), workers, scheduler):
+    for batch, results in done:
         if results is not None:
             yield from zip(batch, results, strict=True)
         elif len(batch) > 1:
@@ -63,25 +68,20 @@ def run(
         else:
             yield batch[0], lost(_LOST)
     if again:
-        yield from run(
-            function, again, engine=engine, workers=workers, scheduler=scheduler, lost=lost
-        )
+        how = {"engine": engine, "workers": workers, "scheduler": scheduler}
+        yield from run(function, again, **how, lost=lost, tell=tell)  # type: ignore[arg-type]
 
 
-def _batches(tasks: Sequence[Task], at_once: int) -> list[Batch[Task]]:
-    return [tuple(tasks[i : i + at_once]) for i in range(0, len(tasks), at_once)]
-
-
-# Each of these does every batch, and gives each with its results, or with None if it killed its
+# Both of these do every batch, and give each with its results, or with None if it killed its
 # worker too often.
 def _local(
-    function: Work[Task, Result], batches: Sequence[Batch[Task]], workers: int, _: str
-) -> Iterator[tuple[Batch[Task], list[Result] | None]]:
+    function: Work[Task, Result], batches: Sequence[Batch[Task]], workers: int
+) -> _Spread[Task, Result]:
     if workers == 1 or len(batches) == 1:
         yield from ((batch, function(batch)) for batch in batches)
         return
     left = dict(enumerate(batches))
-    for _try in range(_TRIES - 1):
+    for _try in range(TRIES - 1):
         with _pool(min(workers, len(left))) as pool:
             waiting = {pool.submit(function, batch): number for number, batch in left.items()}
             try:
@@ -94,7 +94,11 @@ def _local(
     for batch in left.values():  # each in a process of its own, so that no other one suffers
         with _pool(1) as pool:
             alone = pool.submit(function, batch)
-            yield from _unless_killed([(batch, alone.result)], BrokenProcessPool)
+            try:
+                found: list[Result] | None = alone.result()
+            except BrokenProcessPool:
+                found = None
+            yield batch, found
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -102,60 +106,32 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=spawn)
 
 
-def _dask(
-    function: Work[Task, Result], batches: Sequence[Batch[Task]], workers: int, scheduler: str
-) -> Iterator[tuple[Batch[Task], list[Result] | None]]:
-    try:
-        from dask.distributed import Client, KilledWorker, LocalCluster
-        from dask.distributed import as_completed as in_turn
-    except ImportError as err:
-        raise UsageError("--engine dask needs Dask: pip install 'framegate[dask]'") from err
-    try:
-        client = Client(scheduler) if scheduler else Client(_cluster(LocalCluster, workers))
-    except OSError as err:
-        raise UsageError(f"--scheduler {scheduler}: no Dask scheduler answers there") from err
-    with client:
-        waiting = {client.submit(function, batch, pure=False): batch for batch in batches}
-        done = ((waiting[future], future.result) for future in in_turn(list(waiting)))
-        yield from _unless_killed(done, KilledWorker)
-
-
-def _cluster(local: Callable[..., object], workers: int) -> object:
-    return local(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
-
-
-def _ray(
-    function: Work[Task, Result], batches: Sequence[Batch[Task]], workers: int, scheduler: str
-) -> Iterator[tuple[Batch[Task], list[Result] | None]]:
-    try:
-        import ray
-    except ImportError as err:
-        raise UsageError("--engine ray needs Ray: pip install 'framegate[ray]'") from err
-    try:
-        how = {"address": scheduler} if scheduler else {"num_cpus": workers}
-        ray.init(**how, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, RuntimeError) as err:
-        raise UsageError(f"--scheduler {scheduler}: no Ray cluster answers there") from err
-    try:
-        remote = ray.remote(max_retries=_TRIES)(function)
-        waiting = {remote.remote(batch): batch for batch in batches}
-        yield from _unless_killed(_ray_in_turn(ray, waiting), ray.exceptions.WorkerCrashedError)
-    finally:
-        ray.shutdown()
-
-
-def _ray_in_turn(ray: Any, waiting: dict[Any, Batch[Task]]) -> _Calls[Task]:
-    while waiting:
-        (done,), _ = ray.wait(list(waiting), num_returns=1)
-        yield waiting.pop(done), partial(ray.get, done)
-
-
-def _unless_killed(
-    done: _Calls[Task], killed: type[BaseException]
-) -> Iterator[tuple[Batch[Task], Any]]:
-    for batch, result in done:
-        try:
-            results = result()
-        except killed:
-            results = None
-        yield batch, results
+def _clustered(
+    function: Work[Task, Result],
+    batches: Sequence[Batch[Task]],
+    opens: Opens,
+    workers: int,
+    scheduler: str,
+    tell: Callable[[str], None],
+) -> _Spread[Task, Result]:
+    """A scheduler that went away is waited for; what it had not reported is handed to it again."""
+    left, losses = dict(enumerate(batches)), 0
+    while left and losses < _LOSSES:
+        with opens(workers, scheduler, again=losses > 0) as cluster:
+            waiting = {cluster.submit(function, batch): n for n, batch in left.items()}
+            try:
+                for call in cluster.in_turn(list(waiting)):
+                    try:
+                        results = cluster.result(call)
+                    except cluster.killed:
+                        results = None
+                    yield left.pop(waiting[call]), results
+                    losses = 0
+            except cluster.gone:
+                losses += 1
+                tell(f"the scheduler {scheduler} went away; waiting for it, {len(left)} to do")
+    if left:
+        raise UsageError(
+            f"--scheduler {scheduler}: it went away {losses} times and nothing was done in "
+            "between: see why it ends, and run this command again; what was done is in the store"
+        )

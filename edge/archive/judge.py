@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.archive.boards import BoardMoment
+from edge.archive.boards import BoardTape
+from edge.archive.decided import Decided
 from edge.archive.tape import Tape, TapeExaminer
 from edge.archive.turns import TapeReplay
 from edge.audit.schema import Release
@@ -38,22 +39,22 @@ def judge(
     device: Device,
     session: Session,
     policy: Decides,
-    board: Sequence[BoardMoment],
+    board: BoardTape,
     *,
     camera: bytes,
     release: Release = Release.BRACKETED,
-) -> list[FrameDecision]:
+) -> Decided:
     """Decide every frame of a tape; turns in which nothing can happen are left out.
 
     Args:
-        board: what the samples of the board say, by the time of the recording.
+        board: what the samples of the board say.
         camera: 16 bytes, the digest of the camera's identity.
 
     Raises:
         UsageError: the tape was made for another kind of lane.
     """
     guard = _guard(TapeReplay, tape, device, session, policy, camera=camera, release=release)
-    return guard.play(tape.moments(), board).decisions
+    return guard.play(board)
 
 
 def judge_all_turns(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,13 +23,13 @@ from edge.errors import RecordError
 from edge.evidence.vision import Sighting
 from edge.frames.sentinel import MIN_PAIRS
 from edge.reasons import Reason
+from edge.replay.engine import START_NS
 from edge.view import signs
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import MALFORMED, Look
 
 FORMAT = 3
-_AHEAD = 8  # frames whose signs are counted at once: until about the next evidence frame
 
 _NO_TAPE = (ValueError, LookupError, TypeError)
 _COLUMNS = {
@@ -149,21 +149,25 @@ class TapeExaminer:
 
     def __init__(self, tape: Tape, fingerprint: Fingerprint | None) -> None:
         """`fingerprint` is the tape's view."""
-        self._looks = tape.looks.tolist()
-        self._digests, self.malformed = tape.digests.tolist(), tape.malformed.tolist()
+        self._tape = tape
+        self.captured_ns: list[int] = tape.captured_ns.tolist()
+        self.malformed: list[bool] = tape.malformed.tolist()
         self.repeats = (~tape.malformed & (tape.looks[:, 3] == 0.0)).tolist()  # same pixels again
-        self._wrong = tape.wrong
+        self.nbytes = tape.size[0] * tape.size[1] * 3
         self._counts = None if fingerprint is None else fingerprint.counts
-        self._over: dict[int, tuple[int, NDArray[np.intp]]] = {}  # pairs and blocks, by their bits
-        self._next: tuple[int, int, int, list[int]] = (0, 0, 0, [])  # see `_score`
         self.liveness = tape.liveness.values()
         self._seen = {one.captured_ns: one for one in tape.sightings}
-        self._last = tape.last
         self._now = MALFORMED
 
     @property
     def repeat(self) -> bool:
         return self._now.difference == 0.0
+
+    def moment(self, number: int) -> TapeMoment:
+        """A frame of the tape; -1 is the last."""
+        frame = range(len(self.captured_ns))[number]
+        size = (*self._tape.size, 3)
+        return TapeMoment(TapeFrame(frame, size, self.nbytes), self.captured_ns[frame])
 
     def look(self, picture: TapeFrame, seen_blocks: int) -> Look:
         number = picture.number
@@ -171,8 +175,8 @@ class TapeExaminer:
             self._now = MALFORMED
         else:
             score = self.score(number, seen_blocks)
-            mean, std, sharpness, change = self._looks[number]
-            digest = self._digests[number]
+            mean, std, sharpness, change = self._tape.looks[number].tolist()
+            digest = int(self._tape.digests[number])
             self._now = Look(score, mean, std, sharpness, change, digest, False)
         return self._now
 
@@ -183,28 +187,44 @@ class TapeExaminer:
 
     def sighting(self, captured_ns: int, *, final: bool) -> Sighting:
         """What was seen in the evidence frame of this time, or in the last frame."""
-        seen = self._last if final else self._seen[captured_ns]
+        seen = self._tape.last if final else self._seen[captured_ns]
         assert seen is not None and seen.captured_ns == captured_ns  # both go by the same rule
         return seen
 
     def score(self, number: int, seen_blocks: int) -> float:
         """The share of agreeing signs over these blocks, as `Sentinel` finds it."""
+        for blocks, scores in self._likely:
+            if blocks[number] == seen_blocks:
+                return scores[number]
         if self._counts is None:
             return 0.0
-        over, pairs, first, wrong = self._next
-        if over != seen_blocks or not 0 <= number - first < len(wrong):
-            found = self._over.get(seen_blocks)
-            if found is None:
-                places = np.flatnonzero(signs.as_blocks(seen_blocks))
-                found = self._over[seen_blocks] = int(self._counts[places].sum()), places
-            pairs, places = found
-            rows = self._wrong[number : number + _AHEAD].take(places, axis=1)
-            wrong = rows.sum(axis=1, dtype=np.intp).tolist()
-            first = number
-            self._next = seen_blocks, pairs, first, wrong
-        if pairs < MIN_PAIRS:
-            return 0.0
-        return 1.0 - 255.0 * wrong[number - first] / (255.0 * pairs)
+        places = np.flatnonzero(signs.as_blocks(seen_blocks))
+        wrong, pairs = self._tape.wrong[number, places].sum(dtype=int), self._counts[places].sum()
+        return 0.0 if pairs < MIN_PAIRS else 1.0 - 255.0 * int(wrong) / (255.0 * int(pairs))
+
+    @cached_property
+    def _likely(self) -> list[tuple[list[int], list[float]]]:
+        """For each frame, blocks that it is probably compared over, and its score over these.
+
+        Those are the blocks seen in the last evidence frame before it, or in the one before that.
+        """
+        if self._counts is None:
+            return []
+        seen = [signs.ALL_BLOCKS, signs.ALL_BLOCKS]
+        seen += [one.seen_blocks & signs.ALL_BLOCKS for one in self._tape.sightings]
+        blocks = np.array(seen, np.uint64)
+        chosen = (blocks[:, None] >> np.arange(signs.BLOCKS, dtype=np.uint64) & 1).astype(np.uint8)
+        pairs = chosen @ self._counts.astype(np.intp)
+        times = [one.captured_ns - START_NS for one in self._tape.sightings]
+        before = np.searchsorted(times, self._tape.captured_ns)  # how many evidence frames
+        found = []
+        for row in (before + 1, before):
+            wrong = (self._tape.wrong * chosen[row]).sum(axis=1, dtype=np.intp)
+            over = pairs[row]
+            scores = 1.0 - 255.0 * wrong / (255.0 * np.maximum(over, 1))
+            scores[over < MIN_PAIRS] = 0.0
+            found.append((blocks[row].tolist(), scores.tolist()))
+        return found
 
 
 def _plain(seen: Sighting) -> list[Any]:

@@ -29,7 +29,7 @@ from edge.models.pull import asset
 from edge.policy.engine import Policy
 from edge.policy.outcome import Decision
 from edge.policy.signed.files import policy_in
-from edge.report.record import FrameDecision, decision_lines, decisions_in
+from edge.report.record import FrameDecision, decisions_in
 from edge.view.bodies import Bodies
 from edge.view.fingerprint import Fingerprint
 
@@ -194,27 +194,23 @@ def _judge(task: Judge, store: Store) -> Done:
     place = given.decisions(task)
     there = store.read(place)
     if there is not None:
-        decisions = decisions_in(there, place)
-        return Done(place, len(decisions), _passed(decisions), fresh=False, signed=verdict)
+        kept = decisions_in(there, place)
+        passed = sum(not one.reasons for one in kept)
+        return Done(place, len(kept), passed, fresh=False, signed=verdict)
     tape = _tape(recording, store, store.tape(given.tape_key))
     decisions = judge(
         tape,
         given.device,
         given.session,
         _policy(task.pack),
-        given.board(store).moments(),
+        given.board(store),
         camera=CameraIdentity("virtual", sha256=recording.sha256).digest,
         release=task.release,
     )
-    text = decision_lines(decisions)
+    text = decisions.lines()
     store.keep(place, text.encode())
-    return Done(
-        place, len(decisions), _passed(decisions), len(text), note=tape.recording, signed=verdict
-    )
-
-
-def _passed(decisions: list[FrameDecision]) -> int:
-    return sum(not one.reasons for one in decisions)
+    frames = len(decisions.rows)
+    return Done(place, frames, decisions.passed, len(text), note=tape.recording, signed=verdict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,12 @@ class _Channel:
     def against(self, now_ns: int, valid_ns: int = 0) -> tuple[Reason, ...]:
         """What it holds against the context; a reading counts for `valid_ns` at least."""
         last = self.last
-        age_ns = -1 if last is None else now_ns - last.captured_ns
-        if last is None or not 0 <= age_ns <= max(valid_ns, self.valid_ns):
+        if last is None:
             return self.silent
-        return last.reasons
+        age_ns = now_ns - last.captured_ns
+        if 0 <= age_ns <= self.valid_ns or 0 <= age_ns <= valid_ns:
+            return last.reasons
+        return self.silent
 
 
 class Context:
@@ -243,8 +245,10 @@ class Context:
         for channel in self._required.values():
             ends.append(channel.ready_ns - 1)
             if channel.last is not None:
-                counted_ns = channel.valid_ns, max(channel.valid_ns, channel.rested_ns)
-                ends += [channel.last.captured_ns + counted for counted in counted_ns]
+                last_ns = channel.last.captured_ns
+                ends.append(last_ns + channel.valid_ns)
+                if channel.rested_ns > channel.valid_ns:
+                    ends.append(last_ns + channel.rested_ns)
         ends += [v.captured_ns + VETO_NS[s] for s, v in self._vetoes.items() if not v.good]
         if self._standing_ns is not None:
             ends.append(self._standing_ns + STANDING_NS - 1)

@@ -85,11 +85,11 @@ class PeopleWatch:
         if faceless and len(boxes) + faceless > self._rules.max:
             judged = worst_first([*judged, Reason.PEOPLE_CROWD])
         small = Reason.PEOPLE_SMALL in judged
-        side = self._rules.min_height * min(frame_height, frame_width)
-        surely = any(box.height < side and box.score >= SURE_SCORE for box in boxes)
         self._found.append(small)
         if small:
             self._last_ns = captured_ns
+            side = self._rules.min_height * min(frame_height, frame_width)
+            surely = any(box.height < side and box.score >= SURE_SCORE for box in boxes)
             self._counts = self._counts or surely or sum(self._found) >= _SMALL_IN
         elif self._last_ns is None or captured_ns - self._last_ns >= SMALL_GONE_NS:
             self._counts = False

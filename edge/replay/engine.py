@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.audit.schema import Context as Setting
 from edge.audit.schema import Entry, Release, Stamp
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import Device, Session
@@ -56,12 +57,6 @@ class Outcome:
     gate_ns: list[int] = field(default_factory=list)
     evidence_frames: int = 0
     last_ns: int = START_NS
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    at_ns: int  # from the clip's first frame
-    outlook: Outlook
 
 
 class _Nothing:
@@ -150,7 +145,8 @@ class Replay:
         self._anchor = ALL_BLOCKS
         self._evidence_ns: int | None = None
         self._released = (0, -1)
-        self._accounts: dict[int, _Account] = {}
+        self._captured_ns: list[int] = []  # of each frame, from the clip's first
+        self._outlooks: list[Outlook] = []  # what the judge thought while it was the newest
         self._records = 0
         self.outcome = Outcome()
 
@@ -170,7 +166,7 @@ class Replay:
             self._finish(last, waiting)
         return self.outcome
 
-    def _finish(self, last: Moment, waiting: list[Sample]) -> None:
+    def _finish(self, last: Moment, waiting: list[Any]) -> None:
         """A final reading of every class for the last frame, then the FIFO drains."""
         at_ns = START_NS + last.captured_ns
         self._examine(last.frame, at_ns, final=True)
@@ -211,7 +207,7 @@ class Replay:
 
     def _frame(self, frame: Any, at_ns: int) -> None:
         self._begin(frame)
-        sequence = len(self._accounts)
+        sequence = len(self._outlooks)
         began = time.perf_counter_ns()
         lease = self._gate.lease
         look = self._examiner.look(frame, self._anchor if lease is None else lease.seen_blocks)
@@ -223,12 +219,13 @@ class Replay:
             self._pictures[sequence] = frame
         stopped = self._gate.admit(pending, self._clock.now_ns())
         self.outcome.gate_ns.append(time.perf_counter_ns() - began)
-        self._account(sequence, at_ns)
+        self._captured_ns.append(at_ns - START_NS)
+        self._outlooks.append(self._engine.outlook)
         self.outcome.readings.extend(self._engine.saw(look, at_ns))
         if evidence_due(self._evidence_ns, at_ns) and not look.malformed:
             self._examine(frame, at_ns, final=False)
         self._turn()
-        self._account(sequence, at_ns)  # again: now its own evidence has been heard
+        self._outlooks[sequence] = self._engine.outlook  # now its own evidence has been heard
         for blocked in stopped:
             self._blocked(blocked)
         for blocked in self._gate.tick(self._clock.now_ns()):
@@ -287,42 +284,32 @@ class Replay:
             binding.boot, now_ns, self._wall_ns + now_ns - START_NS, binding.camera, binding.policy
         )
 
-    def _account(self, sequence: int, at_ns: int) -> None:
-        """Note what the judge thinks while this frame is the newest."""
-        outlook = self._engine.outlook
-        self._accounts[sequence] = _Account(at_ns - START_NS, outlook)
-
     def _passed(self, frame: Pending) -> None:
-        account = self._accounts[frame.sequence]
-        self._pictures.pop(frame.sequence, None)
+        sequence = frame.sequence
+        self._pictures.pop(sequence, None)
         self._released = (self._released[0] + 1, frame.captured_ns)
-        rules = self._engine.outlook.rules
-        self.outcome.decisions.append(
-            FrameDecision(
-                frame.sequence,
-                account.at_ns,
-                FrameOutcome.PASS,
-                account.outlook.setting,
-                (),
-                rules,
-            )
-        )
+        setting, rules = self._outlooks[sequence].setting, self._engine.outlook.rules
+        self._decided(sequence, FrameOutcome.PASS, setting, (), rules)
 
     def _blocked(self, blocked: Blocked) -> None:
         sequence = blocked.frame.sequence
         self._pictures.pop(sequence, None)
-        then, now = self._accounts[sequence].outlook, self._engine.outlook
+        then, now = self._outlooks[sequence], self._engine.outlook
         reasons = worst_first((*then.reasons, *now.reasons, blocked.reason))
-        context = then.setting if then.reasons else now.setting
+        setting = then.setting if then.reasons else now.setting
+        self._decided(sequence, FrameOutcome.BLOCK, setting, reasons, then.rules or now.rules)
+
+    def _decided(
+        self,
+        sequence: int,
+        verdict: FrameOutcome,
+        setting: Setting,
+        reasons: tuple[Reason, ...],
+        rules: tuple[str, ...],
+    ) -> None:
+        at_ns = self._captured_ns[sequence]
         self.outcome.decisions.append(
-            FrameDecision(
-                sequence,
-                self._accounts[sequence].at_ns,
-                FrameOutcome.BLOCK,
-                context,
-                reasons,
-                then.rules or now.rules,
-            )
+            FrameDecision(sequence, at_ns, verdict, setting, reasons, rules)
         )
 
     def _note_change(self, now_ns: int) -> None:

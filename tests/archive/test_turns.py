@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from edge.archive.boards import judged
+from edge.archive.decided import Decided
 from edge.archive.judge import judge, judge_all_turns
 from edge.audit.schema import Release
 from edge.policy.signed.files import policy_in
 from edge.reasons import Reason
-from edge.report.record import FrameDecision
+from edge.report.record import FrameDecision, decision_line
 from edge.view.enrol import enrol
 from tests.support import render
 from tests.support.tapes import random_case
@@ -23,11 +24,11 @@ def view() -> bytes:
     return enrol(frames, [()] * 12, camera=bytes(16), enforce=True).to_bytes()
 
 
-def _both(seed: int, view: bytes) -> tuple[list[FrameDecision], list[FrameDecision]]:
+def _both(seed: int, view: bytes) -> tuple[Decided, list[FrameDecision]]:
     case = random_case(seed, view)
     release = Release.IMMEDIATE if seed % 7 == 0 else Release.BRACKETED
     policy = policy_in("strict", None)
-    board = judged(case.samples, case.device.dock_id).moments()
+    board = judged(case.samples, case.device.dock_id)
     common = (case.tape, case.device, case.session, policy)
     quick = judge(*common, board, camera=bytes(16), release=release)
     return quick, judge_all_turns(*common, case.samples, camera=bytes(16), release=release)
@@ -38,7 +39,9 @@ def test_every_decision_is_that_of_a_judge_with_every_turn(view: bytes) -> None:
     passed, reasons = 0, set()
     for seed in range(_SEEDS):
         quick, every = _both(seed, view)
-        assert quick == every, seed
+        assert quick.decisions() == every, seed
+        assert quick.lines() == "".join(f"{decision_line(one)}\n" for one in every)
+        assert quick.passed == sum(not one.reasons for one in every)
         passed += sum(not one.reasons for one in every)
         reasons |= {reason for one in every for reason in one.reasons}
     assert passed > 300  # frames flow in many of them
@@ -51,4 +54,4 @@ def test_every_decision_is_that_of_a_judge_with_every_turn(view: bytes) -> None:
 def test_a_thousand_recordings_more(view: bytes) -> None:
     for seed in range(_SEEDS, 1000):
         quick, every = _both(seed, view)
-        assert quick == every, seed
+        assert quick.decisions() == every, seed

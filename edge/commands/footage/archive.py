@@ -310,6 +310,7 @@ def _results(
         scheduler=args.scheduler,
         at_once=_AT_ONCE if isinstance(wanted[0], Judge) else 1,
         lost=Failed,
+        tell=lambda what: print(f"framegate: {what}", file=sys.stderr),
     )
     for task, done in results:
         if isinstance(done, Failed):
