@@ -159,7 +159,7 @@ def test_a_recording_is_vetoed_by_evidence_that_lasts(tmp_path, bright_s, vetoed
 def test_only_a_controlled_recording_is_falsely_vetoed() -> None:
     rows = [Vetoed("till", True, 9, 1, 0, 0.98), Vetoed("street", False, 9, 9, 6, 1.0)]
 
-    said = "\n".join(lines(rows))
+    shown = "\n".join(lines(rows))
 
-    assert "falsely vetoed: 0 of 1 controlled" in said
-    assert "vetoed: 1 of 1 others" in said
+    assert "falsely vetoed: 0 of 1 controlled" in shown
+    assert "vetoed: 1 of 1 others" in shown

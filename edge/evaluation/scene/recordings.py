@@ -32,15 +32,15 @@ class Vetoed:
 
 
 class _Noted:
-    """A scene model, and what it said."""
+    """A scene model, and the readings it gave."""
 
     def __init__(self, scene: SceneFinder) -> None:
         self._scene = scene
-        self.said: list[SceneReading] = []
+        self.given: list[SceneReading] = []
 
     def read(self, frame: np.ndarray, captured_ns: int) -> SceneReading:
-        self.said.append(self._scene.read(frame, captured_ns))
-        return self.said[-1]
+        self.given.append(self._scene.read(frame, captured_ns))
+        return self.given[-1]
 
 
 def vetoes(clip: Clip, faces: FaceFinder, scene: SceneFinder) -> Vetoed:
@@ -68,10 +68,10 @@ def vetoes(clip: Clip, faces: FaceFinder, scene: SceneFinder) -> Vetoed:
     return Vetoed(
         clip.name,
         clip.controlled,
-        len(noted.said),
-        sum(bool(reading.reasons) for reading in noted.said),
+        len(noted.given),
+        sum(bool(reading.reasons) for reading in noted.given),
         vetoed,
-        max((sum(reading.probabilities[2:]) for reading in noted.said), default=0.0),
+        max((sum(reading.probabilities[2:]) for reading in noted.given), default=0.0),
     )
 
 
