@@ -2,7 +2,9 @@
 
 Memory is given in two ways. *Proportional* (PSS) divides each page among all processes
 that map it, so the sum over processes is the total. *Private* is the memory that is
-freed when the process ends. A wake-up is one voluntary context switch of any of its
+freed when the process ends. *Resident* counts each page of several processes once; unlike
+the sum of their proportional memory, it does not fall when others on the machine map the
+same libraries. A wake-up is one voluntary context switch of any of its
 threads: the thread slept and was woken. Bytes written are those that reach a disk.
 """
 
@@ -10,12 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _KIB = 1024
+_ENTRY = 8  # bytes a page in /proc/PID/pagemap: bit 63 is "in memory", bits 0 to 54 are which
+_FRAME = np.uint64((1 << 55) - 1)
 _POWERCAP = Path("/sys/class/powercap")
 
 
@@ -96,6 +102,33 @@ def between(
         for name, reading in after.items()
         if name in before
     }
+
+
+def resident_bytes(pids: Iterable[int]) -> int | None:
+    """The memory of these processes together, each page once; None if the kernel tells only root.
+
+    Raises:
+        OSError: one has ended, or this user may not read it.
+    """
+    found = np.unique(np.concatenate([_frames(pid) for pid in pids]))
+    if 0 in found:
+        return None
+    return len(found) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _frames(pid: int) -> np.ndarray:
+    """The numbers of the pages that a process has in memory; 0 for one that is not told."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    found = [np.empty(0, np.uint64)]
+    with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
+            if line.endswith("]") and "[v" in line:  # the kernel's own pages
+                continue
+            begin, end = (int(number, 16) // page for number in line.split()[0].split("-"))
+            data = os.pread(file.fileno(), (end - begin) * _ENTRY, begin * _ENTRY)
+            entries = np.frombuffer(data, np.uint64)
+            found.append(entries[entries >> np.uint64(63) == 1] & _FRAME)
+    return np.concatenate(found)
 
 
 def energy_j(powercap: Path = _POWERCAP) -> float | None:

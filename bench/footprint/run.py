@@ -39,6 +39,7 @@ SETTLE_S = 5.0  # after a change, before it is measured
 BLOCKED_SETTLE_S = STANDING_NS / S + 3.0  # the same after a cause that must have lasted
 ELSEWHERE = "D-9999"  # a dock that no record names
 FLOWING, BLOCKED, IDLE, PEER = "frames flowing", "blocked", "no camera", "plain process"
+_MINUTES_A_DAY = 24 * 60
 _NOT_OURS = ("matcher",)
 _TARGETS = {
     (FLOWING, "proportional memory"): "<= 150",
@@ -53,6 +54,7 @@ class Measured:
     """The measurements of one run."""
 
     states: dict[str, dict[str, Cost]] = field(default_factory=dict)  # state -> process -> cost
+    resident_mib: dict[str, float] = field(default_factory=dict)  # each page once
     energy_w: dict[str, float] = field(default_factory=dict)  # of the whole machine
     ready_s: float = 0.0  # from the start to what a service manager calls started
     decision_s: float = 0.0  # from the start
@@ -148,6 +150,9 @@ def _state(
     after = {name: proc.read(pid) for name, pid in pids.items()}
     took = time.monotonic() - began
     found.states[state] = proc.between(before, after, took)
+    resident = proc.resident_bytes(pids.values())
+    if resident is not None:
+        found.resident_mib[state] = resident / 2**20
     spent = proc.energy_j()
     if energy is not None and spent is not None:
         found.energy_w[state] = (spent - energy) / took
@@ -209,6 +214,12 @@ def figures(found: Measured) -> list[Figure]:
     rows = []
     for state, costs in found.states.items():
         rows += _rows(state, "", total(costs))
+        if state != PEER:
+            note = "" if state in found.resident_mib else "the kernel tells it to root alone"
+            name, once = f"{state}: memory, each page once", found.resident_mib.get(state)
+            rows.append(Figure(name, once, "", "MiB", note=note))
+            a_day = total(costs).written_kib_min * _MINUTES_A_DAY / 1024
+            rows.append(Figure(f"{state}: written to disk a day", a_day, "", "MiB"))
     rows.append(Figure("start to first decision", found.decision_s, "<= 1.5", "s"))
     rows.append(Figure("start to a ready service", found.ready_s, "<= 3", "s"))
     rows.append(Figure("a process lost to the next decision", found.again_s, "<= 3", "s"))

@@ -84,8 +84,13 @@ class Board:
         self.process.stdout.close()
 
 
-def commission(folder: Path, url: str, port: int, matcher_mib: int = 0) -> KeyStore:
-    """Enrol the camera's view, sign both records, write guard.toml; the page is at `port`."""
+def commission(folder: Path, url: str, port: int, status: Path, matcher_mib: int = 0) -> KeyStore:
+    """Enrol the camera's view, sign both records, write guard.toml.
+
+    Args:
+        port: of the status page.
+        status: where the status file will be.
+    """
     keys = KeyStore.init(folder / "keys")
     view = folder / "till-2.view"
     # the scene model calls the drawn room a public place: a second key holder overrides this
@@ -105,6 +110,7 @@ def commission(folder: Path, url: str, port: int, matcher_mib: int = 0) -> KeySt
     (folder / "guard.toml").write_text(
         f'source = "{url}"\ndevice = "device.toml"\nsession = "session.toml"\nkeys = "keys"\n'
         f'board = "{folder / "board"}"\n[status]\nlisten = "127.0.0.1:{port}"\n'
+        f'file = "{status}"\n'
         f'[matcher]\nwrite = ["matcher"]\n'
         f"command = {json.dumps([sys.executable, str(program), str(room), str(matcher_mib)])}\n"
     )

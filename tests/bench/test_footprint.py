@@ -1,5 +1,6 @@
 """What a process costs is what it did: memory taken, work done, sleeps, bytes written."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -34,6 +35,23 @@ while time.process_time() < until:
     pass
 print("done", flush=True)
 sys.stdin.readline()
+"""
+
+FORKED = """
+import os, sys
+memory = bytearray(b"x") * (32 << 20)
+read, write = os.pipe()
+child = os.fork()
+if not child:
+    if sys.argv[1] == "1":
+        memory[::4096] = b"y" * (len(memory) // 4096)
+    os.write(write, b"x")
+else:
+    os.read(read, 1)
+    print(child, flush=True)
+sys.stdin.readline()
+if child:
+    os.wait()
 """
 
 
@@ -73,6 +91,24 @@ def test_a_process_that_does_nothing_costs_nothing_but_memory():
 
     assert (found.cpu_percent, found.wakeups_s, found.written_kib_min) == (0, 0, 0)
     assert found.pss_mib > 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel tells root alone which pages these are")
+def test_a_page_of_two_processes_is_counted_once_and_a_copy_of_it_twice():
+    sizes = {copied: _resident_mib(FORKED, copied) for copied in ("0", "1")}
+
+    assert 32 <= sizes["0"] < 56
+    assert 64 <= sizes["1"] < 88
+
+
+def _resident_mib(script, argument):
+    """Of a process that prints when it is ready, and its child."""
+    command = [sys.executable, "-I", "-c", script, argument]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+        child = int(p.stdout.readline())
+        found = proc.resident_bytes((p.pid, child))
+        p.stdin.close()
+    return found / 2**20
 
 
 def test_only_what_lived_through_the_whole_span_is_counted():
@@ -133,6 +169,8 @@ def test_the_table_has_each_process_and_the_targets_are_of_the_whole():
     assert (memory.value, memory.target, memory.holds) == (90, "<= 150", True)
     assert rows["frames flowing: gate, proportional memory"].target == ""
     assert rows["frames flowing: power, whole machine"].note
+    assert rows["frames flowing: written to disk a day"].value == pytest.approx(3 * 24 * 60 / 1024)
+    assert rows["frames flowing: memory, each page once"].note
     assert rows["start to a ready service"].target == "<= 3"
     assert any(line.split()[:2] == ["all", "90.0"] for line in table(found))
 
