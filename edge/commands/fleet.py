@@ -174,7 +174,8 @@ def _evidence(args: argparse.Namespace) -> int:
 
     found = open_store(args, ()).evidence()
     for piece in found:
-        print(f"{Reason.LOG_FORKED.value} {piece.origin} {moment(piece.time_s)}")
+        what = Reason.LOG_FORKED.value if piece.proof else "UNPROVEN"
+        print(f"{what} {piece.origin} {moment(piece.time_s)}")
         print(f"cosigned before:\n{piece.head.decode(errors='replace')}")
         print(f"sent then:\n{piece.request.decode(errors='replace')}")
     print(f"{len(found)} pieces of evidence")
@@ -256,6 +257,8 @@ def _answer(args: argparse.Namespace) -> int:
     print(f"{args.name}: {int(found.status)}")
     if found.forked:
         _say(f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories")
+    if found.unproven:
+        _say(f"UNPROVEN {found.unproven}: the proof in the request does not hold")
     return 0 if found.status == 200 else 1
 
 

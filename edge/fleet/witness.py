@@ -14,12 +14,20 @@ from typing import Protocol
 
 from edge.audit.cosignature import cosign
 from edge.audit.note import NoteError, Signer, Verifier, decoded, read_note
-from edge.audit.proofs.consistency import Inconsistent, Request, check_consistency, read_request
+from edge.audit.proofs.consistency import (
+    Inconsistent,
+    Request,
+    check_consistency,
+    read_request,
+    shows_fork,
+)
 from edge.audit.proofs.merkle import EMPTY_ROOT, HASH_BYTES
 from edge.audit.segment import is_count
 from edge.errors import AuditError
 
 SIZE_TYPE = "text/x.tlog.size"
+PROOFS = 16  # pieces of evidence kept of a log; the first ones say it
+DOUBTS = 4  # of them what proves nothing, and leaves room for proofs
 _TEXT_TYPE = "text/plain; charset=utf-8"
 
 
@@ -56,6 +64,7 @@ class Answer:
     body: bytes
     content_type: str = _TEXT_TYPE
     forked: str = ""  # the origin of a log that signed another history than the one cosigned
+    unproven: str = ""  # of one that may have: it signed a tree, and the proof sent with it is none
     head: bytes = b""  # the head cosigned last, where the request does not start from it
 
 
@@ -74,8 +83,12 @@ class Store(Protocol):
     def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool:
         """Keep `head` for good, if `seen` is still what is kept: both in one step."""
 
-    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None:
-        """Keep a signed request that contradicts what was cosigned."""
+    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int, most: int) -> None:
+        """Keep a signed request that contradicts what was cosigned, or may.
+
+        Args:
+            most: pieces of a log; if so many are kept, it is not.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +133,34 @@ def _advanced(
     if request.old != seen.size:
         return _conflict(seen)
     if request.old == tree.size and tree.root != seen.root:
-        store.keep_evidence(tree.origin, seen, body, time_s)
+        store.keep_evidence(tree.origin, seen, body, time_s, PROOFS)
         return replace(_conflict(seen), forked=tree.origin)
     try:
         check_consistency(seen.size, seen.root, tree.size, tree.root, request.path)
     except Inconsistent as err:
-        store.keep_evidence(tree.origin, seen, body, time_s)
-        refused = _refused(Status.NOT_CONSISTENT, str(err))
-        return replace(refused, forked=tree.origin, head=seen.note)
+        refused = replace(_refused(Status.NOT_CONSISTENT, str(err)), head=seen.note)
+        if request.old in (0, tree.size):  # nothing, or all of it, was cosigned: a path too many
+            return refused
+        shown = shows_fork(seen.size, seen.root, tree.size, tree.root, request.path)
+        store.keep_evidence(tree.origin, seen, body, time_s, PROOFS if shown else DOUBTS)
+        if shown:
+            return replace(refused, forked=tree.origin)
+        return replace(refused, unproven=tree.origin)
     if not store.advance(tree.origin, seen, Head(tree.size, tree.root, request.note), time_s):
         return _conflict(store.head(tree.origin))  # another request was faster
     return Answer(Status.COSIGNED, cosign(tree.text, signer, time_s))
+
+
+def is_proof(head: bytes, body: bytes) -> bool:
+    """Whether a request that was kept proves a fork from the head that was cosigned before it."""
+    try:
+        request, seen = read_request(body), _tree(head)
+        tree = _tree(request.note)
+    except AuditError:
+        return False
+    if tree.size == seen.size:
+        return tree.root != seen.root
+    return shows_fork(seen.size, seen.root, tree.size, tree.root, request.path)
 
 
 def _tree(note: bytes) -> _Tree:

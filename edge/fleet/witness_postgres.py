@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 SCHEMES = ("postgresql://", "postgres://")
-_KEPT = 16  # pieces of evidence a log; the first ones say it
 _IDLE = 64  # connections kept
 _WAIT_S = 10
 _TABLES = """
@@ -100,13 +99,13 @@ class PostgresStore(WitnessStore):
 
         return self._do(change)
 
-    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None:
+    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int, most: int) -> None:
         def change(db: Connection) -> None:
             db.execute(
                 "insert into witness_evidence (origin, time_s, head, request) "
                 "select %s, %s, %s, %s "
                 "where (select count(*) from witness_evidence where origin = %s) < %s",
-                (origin, time_s, head.note, body, origin, _KEPT),
+                (origin, time_s, head.note, body, origin, most),
             )
 
         self._do(change)
@@ -132,9 +131,6 @@ class PostgresStore(WitnessStore):
     def _seen(self) -> dict[str, tuple[int, int]]:
         rows = self._rows("select origin, size, time_s from witness_heads")
         return {origin: (size, time_s) for origin, size, time_s in rows}
-
-    def _forked(self) -> set[str]:
-        return {row[0] for row in self._rows("select distinct origin from witness_evidence")}
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
         return self._do(lambda db: list(db.execute(query, values).fetchall()))

@@ -111,6 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
                 f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories; "
                 "`framegate fleet evidence` shows both"
             )
+        if found.unproven:
+            self.server.say(
+                f"UNPROVEN {found.unproven}: a tree that it signed came without a proof that it "
+                "continues the one cosigned"
+            )
         self._give(found)
 
     def do_GET(self) -> None:

@@ -20,10 +20,9 @@ from pathlib import Path
 
 from edge.audit.note import Verifier
 from edge.errors import UsageError
-from edge.fleet.witness import Head, by_origin
+from edge.fleet.witness import Head, by_origin, is_proof
 
 _WAIT_S = 10.0
-_KEPT = 16  # pieces of evidence a log; the first ones say it
 _TABLES = """
 create table heads (
   origin text primary key, size integer not null, root blob not null, note blob not null,
@@ -40,12 +39,17 @@ pragma user_version = 1;
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Two signed heads of one log that cannot both be true."""
+    """Two signed heads of one log that cannot both be true, or of which nobody has shown it."""
 
     origin: str
     time_s: int
     head: bytes  # the checkpoint that was cosigned
     request: bytes  # what was sent after it
+
+    @property
+    def proof(self) -> bool:
+        """Whether they prove that the log forked."""
+        return is_proof(self.head, self.request)
 
 
 class LogStatus(Enum):
@@ -54,6 +58,7 @@ class LogStatus(Enum):
     OK = "ok"
     SILENT = "silent"  # it brought nothing for too long
     NEVER = "never seen"
+    UNPROVEN = "UNPROVEN"  # after its last visit it signed a tree that came without a proof
     FORKED = "LOG_FORKED"
 
 
@@ -88,7 +93,9 @@ class WitnessStore(ABC):
     def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool: ...
 
     @abstractmethod
-    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None: ...
+    def keep_evidence(
+        self, origin: str, head: Head, body: bytes, time_s: int, most: int
+    ) -> None: ...
 
     @abstractmethod
     def evidence(self) -> tuple[Evidence, ...]:
@@ -106,17 +113,15 @@ class WitnessStore(ABC):
     def _seen(self) -> dict[str, tuple[int, int]]:
         """Size and time of the newest tree of every log."""
 
-    @abstractmethod
-    def _forked(self) -> set[str]:
-        """The logs of which there is evidence."""
-
     def states(self, now_s: int, silent_s: int) -> tuple[LogState, ...]:
         """Every log that is known here, by name: what is kept of it, and whether that is in order.
 
         Args:
             silent_s: how long a log may bring nothing.
         """
-        seen, forked = self._seen(), self._forked()
+        seen, pieces = self._seen(), self.evidence()
+        forked = {piece.origin for piece in pieces if piece.proof}
+        doubted = {piece.origin: piece.time_s for piece in pieces}  # the newest of each
         found = []
         for origin in sorted({*self._keys, *seen}):
             size, time_s = seen.get(origin, (0, None))
@@ -125,6 +130,8 @@ class WitnessStore(ABC):
                 state = LogStatus.FORKED
             elif time_s is None:
                 state = LogStatus.NEVER
+            elif origin in doubted and doubted[origin] >= time_s:
+                state = LogStatus.UNPROVEN
             elif now_s - time_s > silent_s:
                 state = LogStatus.SILENT
             found.append(LogState(origin, size, time_s, state))
@@ -193,12 +200,12 @@ class SqliteStore(WitnessStore):
             )
             return done.rowcount == 1
 
-    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int) -> None:
+    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int, most: int) -> None:
         with self._change() as db:
             db.execute(
                 "insert into evidence (origin, time_s, head, request) select ?, ?, ?, ? "
                 "where (select count(*) from evidence where origin = ?) < ?",
-                (origin, time_s, head.note, body, origin, _KEPT),
+                (origin, time_s, head.note, body, origin, most),
             )
 
     def evidence(self) -> tuple[Evidence, ...]:
@@ -214,9 +221,6 @@ class SqliteStore(WitnessStore):
     def _seen(self) -> dict[str, tuple[int, int]]:
         rows = self._db().execute("select origin, size, time_s from heads")
         return {origin: (size, time_s) for origin, size, time_s in rows}
-
-    def _forked(self) -> set[str]:
-        return {row[0] for row in self._db().execute("select distinct origin from evidence")}
 
     def close(self) -> None:
         """Close this thread's connection; each thread has one of its own."""

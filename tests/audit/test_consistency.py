@@ -19,6 +19,7 @@ from edge.audit.proofs.consistency import (
     check_consistency,
     consistency_path,
     read_request,
+    shows_fork,
     verify_consistency,
     written,
 )
@@ -122,6 +123,28 @@ def test_a_path_proves_nothing_but_what_it_is_for() -> None:
             with pytest.raises(Inconsistent):
                 check_consistency(*case)  # type: ignore[arg-type]
         check_consistency(*good)
+
+
+def test_a_path_shows_a_fork_only_if_it_leads_to_the_newer_root_and_to_another_older_one() -> None:
+    """Of a second history; none of a history that goes on, and none by a path that is made up."""
+    rng = random.Random(9162)
+    for size in range(2, 24):
+        some = entries(size)
+        for old in range(1, size):
+            at = rng.randrange(old)
+            other = [*some[:at], b"another", *some[at + 1 :]]
+            fork = (old, mth(some[:old]), size, mth(other), path_of(other, old))
+            shown = bool(old & (old - 1))  # if not, the path holds nothing of the older tree
+            assert shows_fork(*fork) is shown
+            good = (old, mth(some[:old]), size, mth(some), path_of(some, old))
+            assert not shows_fork(*good)
+            for path in ([], [*good[4], good[3]], [rng.randbytes(32) for _ in good[4]], fork[4]):
+                assert not shows_fork(*good[:4], path)
+    root = mth(entries(5))
+    assert shows_fork(5, mth(entries(5, "x")), 5, root, [])
+    assert not shows_fork(5, root, 5, root, [root])
+    assert not shows_fork(0, EMPTY_ROOT, 5, root, [root])
+    assert not shows_fork(6, mth(entries(6)), 5, root, [])
 
 
 def test_the_ends_need_no_path_and_take_none() -> None:

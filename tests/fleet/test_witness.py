@@ -194,6 +194,47 @@ def test_a_fork_is_kept_with_both_signed_heads_and_not_without_end(store: Sqlite
     assert len(store.evidence()) == 16
 
 
+JUNK = [
+    _with(5, HISTORY.note(9)),
+    GOOD_PATH + b"\n\n" + HISTORY.note(10),
+    GOOD_PATH + b"\n" + b"A" * 43 + b"=\n\n" + HISTORY.note(9),
+    b"old 5\n" + (b"A" * 43 + b"=\n") * 63 + b"\n" + HISTORY.note(9),
+    _with(5, HISTORY.note(9), (HISTORY.leaves[0],) * 4),
+]
+
+
+def test_a_public_checkpoint_with_a_made_up_proof_accuses_no_log(store: SqliteStore) -> None:
+    """Anybody may send it; the twin is the log's own second history, which is an accusation."""
+    ask(store, HISTORY.request(0, 5))
+    for body in JUNK * 4:
+        found = answer(body, store, EYE, NOW_S + 10)
+        assert (found.status, found.forked, found.unproven) == (422, "", LOG.name)
+    assert [piece.proof for piece in store.evidence()] == [False] * 4  # bounded, with room left
+
+    def status() -> LogStatus:
+        return next(s.status for s in store.states(NOW_S + 30, 60) if s.origin == LOG.name)
+
+    assert status() is LogStatus.UNPROVEN
+    assert answer(HISTORY.request(5, 9), store, EYE, NOW_S + 20).status is Status.COSIGNED
+    assert status() is LogStatus.OK  # it came by itself, and continued
+
+    fork = answer(forked(LOG, 12, 2).request(9, 12), store, EYE, NOW_S + 25)
+    assert (fork.status, fork.forked, fork.unproven) == (422, LOG.name, "")
+    assert status() is LogStatus.FORKED
+    assert [piece.proof for piece in store.evidence()] == [False] * 4 + [True]
+
+
+def test_a_fork_from_a_size_whose_proofs_hold_nothing_of_the_older_tree_is_refused_and_named(
+    store: SqliteStore,
+) -> None:
+    ask(store, HISTORY.request(0, 8))
+
+    found = ask(store, forked(LOG, 12, 2).request(8, 12))
+
+    assert (found.status, found.forked, found.unproven) == (422, "", LOG.name)
+    assert ask(store, forked(LOG, 8, 2).request(8, 8)).forked == LOG.name
+
+
 def test_a_witness_remembers_over_a_restart_and_is_never_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "w.db"
     store = opened(path)
@@ -264,7 +305,8 @@ def test_every_one_of_1000_forks_and_rollbacks_is_found_and_no_honest_log_is_acc
             other = forked(signer, size + 10, rng.randint(0, size - 1))
             wanted = rng.randint(size, size + 10)
             found = ask(store, other.request(size, wanted))
-            assert found.forked == signer.name
+            assert signer.name in (found.forked, found.unproven)
+            assert bool(found.forked) is (wanted == size or bool(size & (size - 1)))
             back = ask(store, other.request(old, rng.randint(old, size)))
             assert back.status is not Status.COSIGNED
         answers = _play(store, good, [size, size + 4, size + 10], size)

@@ -70,6 +70,35 @@ def check_consistency(
         if path or old_root != known:
             raise Inconsistent(f"another tree of {old} entries, or a path where none is needed")
         return
+    older, newer = _rebuilt(old, old_root, size, path)
+    if older != old_root or newer != size_root:
+        raise Inconsistent(f"the tree of {size} entries does not continue that of {old}")
+
+
+def shows_fork(
+    old: int, old_root: bytes, size: int, size_root: bytes, path: Sequence[bytes]
+) -> bool:
+    """Whether a path proves that the tree of `size` leaves begins with another one of `old`.
+
+    A path that leads to the newer root and to another older one is such a proof; one that does not
+    lead to the newer root proves nothing, and anybody can make one. If `old` is a power of two, a
+    path holds no part of the older tree, so none can prove it.
+    """
+    if not 0 < old < size:
+        return old == size and not path and old_root != size_root
+    try:
+        older, newer = _rebuilt(old, old_root, size, path)
+    except Inconsistent:
+        return False
+    return newer == size_root and older != old_root
+
+
+def _rebuilt(old: int, old_root: bytes, size: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots of the older and of the newer tree that a path leads to; 0 < old < size.
+
+    Raises:
+        Inconsistent: it has too many hashes, or too few.
+    """
     hashes = list(path) if old & (old - 1) else [old_root, *path]
     place, last = old - 1, size - 1
     while place & 1:
@@ -87,8 +116,9 @@ def check_consistency(
         else:
             newer = node_hash(newer, sibling)
         place, last = place >> 1, last >> 1
-    if last != 0 or older != old_root or newer != size_root:
-        raise Inconsistent(f"the tree of {size} entries does not continue that of {old}")
+    if last != 0:
+        raise Inconsistent("the path is too short")
+    return older, newer
 
 
 def written(request: Request) -> bytes:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.audit.proofs.consistency import Inconsistent, check_consistency
+from edge.audit.proofs.consistency import Inconsistent, check_consistency, shows_fork
 from edge.fleet.state.message import DeviceState, Link, State
 from edge.fleet.witness import Head
 
@@ -55,6 +55,7 @@ class Witnessed:
     head: Head
     time_s: int | None  # when it was cosigned last
     evidence: bool  # two signed histories
+    unproven: bool = False  # a signed tree without a proof that it continues the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ def _of_witness(witnessed: Witnessed, now_s: float, silent_s: int) -> list[Found
     found = []
     if witnessed.evidence:
         found.append(Found(Finding.LOG_FORKED, "the witness has two histories signed by this log"))
+    if witnessed.unproven:
+        detail = "the witness was sent a tree that this log signed, and no proof that it continues"
+        found.append(Found(Finding.UNPROVEN, detail))
     if witnessed.time_s is None:
         found.append(Found(Finding.NOT_WITNESSED, "the witness has never seen this log"))
     elif now_s - witnessed.time_s > silent_s:
@@ -143,11 +147,14 @@ def _of_proof(state: DeviceState) -> list[Found]:
     if state.old < state.size and not state.path:
         detail = f"no proof that {state.size} entries continue the {state.old} cosigned ones"
         return [Found(Finding.UNPROVEN, detail)]
+    between = (state.old, state.old_root, state.size, state.root, state.path)
     try:
-        check_consistency(state.old, state.old_root, state.size, state.root, state.path)
+        check_consistency(*between)
     except Inconsistent:
-        if state.old == state.size:
-            detail = f"it signed two trees of {state.size} entries"
+        if shows_fork(*between):
+            detail = f"its {state.size} entries do not continue the {state.old} that it signed"
+            if state.old == state.size:
+                detail = f"it signed two trees of {state.size} entries"
             return [Found(Finding.LOG_FORKED, detail)]
         detail = f"its proof does not connect {state.old} cosigned entries with {state.size}"
         return [Found(Finding.UNPROVEN, detail)]

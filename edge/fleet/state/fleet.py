@@ -166,6 +166,7 @@ def witnessed_by(store: WitnessStore) -> dict[str, Witnessed]:
             heads.get(state.origin, Head()),
             state.time_s,
             state.status is LogStatus.FORKED,
+            state.status is LogStatus.UNPROVEN,
         )
         for state in store.states(0, 0)
     }
