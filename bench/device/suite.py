@@ -35,6 +35,8 @@ TESTS = {
         *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
     ),
 }
+# what reads the product's source, or shows that a test notices: the same on every processor
+NOT_INSIDE = ("exactly_one_place", "every_program_is_started", "broken_gate_is_told")
 _RECORDS = ("--device", "examples/device.toml", "--session", "examples/session.toml")
 _LAST_CHARACTERS = 100
 _SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")
@@ -82,6 +84,7 @@ def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
     if tests:
         pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--tb=short")
         marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800")
+        marks += ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
         rows += [
             Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files))
             for name, files in TESTS.items()

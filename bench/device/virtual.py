@@ -18,7 +18,10 @@ from edge.errors import UsageError
 from edge.isolation import environment
 
 TIMER_HZ = 62_500_000  # of QEMU's generic timer
-RATES = {0.25: (2, 1), 0.5: (1, 1), 1.0: (0, 1), 2.0: (0, 2), 4.0: (0, 4)}  # shift, times the timer
+RATES = {  # billion instructions a second: shift, times the timer
+    **{0.25: (2, 1), 0.5: (1, 1), 1.0: (0, 1), 1.5: (1, 3)},
+    **{2.0: (0, 2), 2.5: (1, 5), 3.0: (0, 3), 4.0: (0, 4)},
+}
 
 
 def timed(machine: machines.Machine, gips: float, cores: int, scratch: Path) -> machines.Start:

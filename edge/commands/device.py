@@ -94,8 +94,8 @@ def register(subparsers: Any) -> None:
         type=float,
         action="append",
         metavar="N",
-        help="billion instructions a second, of all cores together: 0.25, 0.5, 1, 2 or 4 "
-        "(default 1; repeatable)",
+        help="billion instructions a second, of all cores together: 0.25, 0.5, 1, 1.5, 2, 2.5, 3 "
+        "or 4 (default 1; repeatable)",
     )
     speed.add_argument(
         "--cores", type=int, default=1, metavar="N", help="that take turns (default 1)"

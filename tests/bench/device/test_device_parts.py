@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -273,6 +274,9 @@ def test_the_files_that_the_suite_names_exist() -> None:
     named = [name for files in suite.TESTS.values() for name in files]
 
     assert [name for name in named if not (root / name).is_file()] == []
+    text = "".join((root / name).read_text() for name in named)
+    left_out = {name: re.search(rf"def test_\w*{name}", text) for name in suite.NOT_INSIDE}
+    assert all(left_out.values()), left_out
 
 
 @pytest.mark.parametrize(

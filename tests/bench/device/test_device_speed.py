@@ -107,17 +107,19 @@ def test_the_emulators_own_tree_is_changed_for_more_than_one_instruction_a_nanos
     assert virtual.timed(PI_4, 1.0, 1, tmp_path).tree is None
 
 
-@pytest.mark.parametrize("gips", [g for g in virtual.RATES if virtual.RATES[g][1] == 1])
+@pytest.mark.parametrize("gips", virtual.RATES)
 def test_a_speed_is_a_time_for_each_instruction_and_idle_time_passes(
-    gips: float, tmp_path: Path
+    gips: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(virtual, "_tree", lambda machine, cores, times, scratch: f"x{times}.dtb")
     start = virtual.timed(PI_4, gips, 2, tmp_path)
     drives = machines.Drives("k", "i", "r.img", "p.tar", "res.tar")
 
     line = machines.command(PI_4, drives, host_cores=1, now_s=5, start=start)
 
-    shift, _ = virtual.RATES[gips]
-    assert 2.0**shift == 1 / gips
+    shift, times = virtual.RATES[gips]
+    assert times / 2.0**shift == gips
+    assert (f"x{times}.dtb" in line) is (times > 1)
     assert f"shift={shift},sleep=off" in line and "tcg,thread=single" in line
     assert line[line.index("-smp") + 1] == "2"
 
@@ -125,7 +127,7 @@ def test_a_speed_is_a_time_for_each_instruction_and_idle_time_passes(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--gips", "3"], "expected --gips out of 0.25, 0.5, 1, 2, 4; got 3"),
+        (["--gips", "7"], "expected --gips out of 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4; got 7"),
         (["--cores", "0"], "expected --cores of 1 to 8; got 0"),
         (["--rate", "500"], "expected --rate of 5 to 60; got 500"),
         (["--runs", "0"], "expected --runs of 1 to 20; got 0"),
