@@ -1,7 +1,7 @@
 """The short suite on an emulated device: only where one was built before, by `make arm64`.
 
-`make long` runs it on every machine. `make test` runs it on one where FRAMEGATE_DEVICE is set, as in
-a job that restores the cache: it takes minutes, and its board has real-time limits.
+`make long` runs it on every machine. `make test` runs it on one where FRAMEGATE_DEVICE is set, as
+in a job that restores the cache: it takes minutes, and its board has real-time limits.
 """
 
 from __future__ import annotations
