@@ -83,8 +83,8 @@ def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
         rows.append(Row(Kind.REPLAY, f"replay {clip}", command, f"{out}/decisions.jsonl"))
     if tests:
         pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--tb=short")
-        marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800")
-        marks += ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
+        chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
+        marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800", *chosen)
         rows += [
             Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files))
             for name, files in TESTS.items()
