@@ -23,6 +23,7 @@ from edge.reasons import Reason
 
 _CLIENTS = 64  # at once
 _SILENCE_S = 10.0  # of a client, after which it is let go
+_SAY_S = 60.0  # the same of one log is said at most so often, however often it is sent
 _CONNECTED_S = 60.0  # and whatever it says: one that drips would keep its place for ever
 PATH = "/add-checkpoint"
 _HEAD = "/head/"
@@ -46,9 +47,17 @@ class WitnessServer(ThreadingHTTPServer):
         self.store, self.signer, self.say, self.now_s = store, signer, say, now_s
         self._room = threading.BoundedSemaphore(_CLIENTS)
         self._until: dict[socket.socket, float] = {}  # of each connection, by the monotonic clock
+        self._quiet: dict[tuple[str, str], float] = {}  # what was said of a log, and until when
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
+
+    def warn(self, word: str, origin: str, what: str) -> None:
+        """Say what a known log did, unless it was said a moment ago."""
+        now_s = time.monotonic()
+        if now_s >= self._quiet.get((word, origin), now_s):
+            self._quiet[word, origin] = now_s + _SAY_S
+            self.say(f"{word} {origin}: {what}")
 
     def process_request(self, request: object, client_address: object) -> None:
         while not self._room.acquire(timeout=1.0):
@@ -107,15 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
         store, signer = self.server.store, self.server.signer
         found = _asked(lambda: answer(body, store, signer, int(self.server.now_s())))
         if found.forked:
-            self.server.say(
-                f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories; "
-                "`framegate fleet evidence` shows both"
-            )
+            what = "it signed two histories; `framegate fleet evidence` shows both"
+            self.server.warn(Reason.LOG_FORKED.value, found.forked, what)
         if found.unproven:
-            self.server.say(
-                f"UNPROVEN {found.unproven}: a tree that it signed came without a proof that it "
-                "continues the one cosigned"
-            )
+            what = "a tree that it signed came without a proof that it continues the one cosigned"
+            self.server.warn("UNPROVEN", found.unproven, what)
         self._give(found)
 
     def do_GET(self) -> None:

@@ -136,6 +136,36 @@ def test_a_fault_of_the_witness_itself_is_said_and_the_next_client_is_served(
     ]
 
 
+def test_a_device_that_floods_is_answered_each_time_and_leaves_nothing_that_grows(
+    server: WitnessServer, client: http.client.HTTPConnection, heard: list[str]
+) -> None:
+    """Replays, forks, made-up proofs, unknown logs, large bodies; then the honest log goes on."""
+    assert post(client, HISTORY.request(0, 5))[0] == 200
+    strangers = [Signer.generate(f"framegate-{n:04}/log") for n in range(1000, 1005)]
+    flood = [
+        (HISTORY.request(0, 5), 409),
+        (HISTORY.request(5, 5), 200),
+        (forked(LOG, 9, 2).request(5, 9), 422),
+        (b"old 5\n\n" + HISTORY.note(9), 422),
+        (b"old 5\n" + (b"A" * 43 + b"=\n") * 64 + b"\n" + HISTORY.note(9), 400),
+        (b"old 0\n\n" + b"x" * (MAX_REQUEST_BYTES - 10), 400),
+        *((honest(one, 3).request(0, 3), 404) for one in strangers),
+    ]
+
+    def kept() -> tuple[int, int, int, int]:
+        rows = server.store.evidence()
+        return len(rows), sum(len(r.request) for r in rows), len(server.store.heads()), len(heard)
+
+    grown = []
+    for _ in range(20):
+        assert [post(client, body)[0] for body, _ in flood] == [status for _, status in flood]
+        grown.append(kept())
+    assert grown[-1] == grown[15]  # once so much evidence of a log is kept, no more is
+    assert grown[-1][0] == 16
+    assert grown[-1][2:] == (1, 2)  # one head; a line of the fork and one of the made-up proof
+    assert post(client, HISTORY.request(5, 9))[0] == 200
+
+
 @pytest.mark.parametrize("drips", [True, False])
 def test_clients_that_drip_do_not_keep_their_places(
     server: WitnessServer, monkeypatch: pytest.MonkeyPatch, drips: bool
