@@ -351,8 +351,33 @@ def test_a_store_by_url_holds_the_same_digests(
     store = Store("memory://archive")
     with pytest.raises(RecordError, match="holds something else"):
         store.keep(rows[0]["decisions"], b"other")
-    assert _archive("judge", extracted, "--store", "odd://archive", "--workers", 1) == 1
+    assert _archive("judge", extracted, "--store", "odd://archive", "--workers", 1) == 2
     assert "odd://archive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["fsspec.core", "s3fs"])
+@pytest.mark.parametrize("action", [("extract",), ("judge",), ("diff", "strict", "police")])
+def test_a_store_by_url_without_its_library_is_one_line(
+    missing: str,
+    action: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import sys
+
+    if missing == "s3fs":
+        pytest.importorskip("fsspec")
+        kept = sys.modules["fsspec.registry"]
+        monkeypatch.setattr(kept, "_registry", {})  # as in a new process
+    monkeypatch.setitem(sys.modules, missing, None)
+    line = {"clip": "a.mp4", "sha256": "0" * 64, "device": "D.toml", "session": "S.toml"}
+    (tmp_path / "archive.jsonl").write_text(json.dumps(line) + "\n")
+
+    assert _archive(*action, tmp_path / "archive.jsonl", "--store", "s3://bucket/archive") == 2
+    err = capsys.readouterr().err
+    assert "pip install 'framegate[store]'" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.long

@@ -29,6 +29,7 @@ examples:
   framegate archive export archive.jsonl --store tapes/ --parquet for-others/
   framegate archive bench archive.jsonl                      what all this costs here
   framegate archive extract archive.jsonl --store tapes/ --engine dask --scheduler tcp://host:8786
+  framegate archive judge archive.jsonl --store s3://bucket/archive    login by AWS_... variables
 
 A tape holds what was seen in each frame and no picture. Judging needs no video and no models,
 and decides what `framegate replay` would. Each task can be run again at any time, on any
@@ -131,7 +132,8 @@ def _extract(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Extract
 
     recordings, trust = _read(args), _signers.trust(args)
-    wanted = [Extract(one, _store(args), trust=trust) for one in recordings]
+    store = _store(args)
+    wanted = [Extract(one, store, trust=trust) for one in recordings]
     frames = size = failed = flawed = 0
     signed: list[Verdict | None] = []
     for done, what in _worked(args, recordings, wanted):
@@ -155,7 +157,8 @@ def _judge(args: argparse.Namespace) -> int:
     from edge.archive.tasks import Judge
 
     recordings, trust = _read(args), _signers.trust(args)
-    wanted = [Judge(one, _store(args), args.pack, trust=trust) for one in recordings]
+    store = _store(args)
+    wanted = [Judge(one, store, args.pack, trust=trust) for one in recordings]
     frames = passed = failed = 0
     signed: list[Verdict | None] = []
     for done, what in _worked(args, recordings, wanted):
@@ -269,9 +272,14 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _store(args: argparse.Namespace) -> str:
+    """Where the store is; one by URL is asked first whether it answers."""
+    from edge.archive import remote
     from edge.archive.store import is_url
 
-    return args.store if is_url(args.store) else str(Path(args.store).resolve())
+    if not is_url(args.store):
+        return str(Path(args.store).resolve())
+    remote.check(args.store)
+    return str(args.store)
 
 
 def _read(args: argparse.Namespace) -> list[Recording]:
