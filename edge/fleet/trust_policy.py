@@ -97,7 +97,7 @@ class _Draft:
                 if self.quorum:
                     raise ValueError("expected one quorum line, this is a second one")
                 if name != NONE and name not in self.names():
-                    raise ValueError(f"{name!r} is not defined above")
+                    raise ValueError(self._undefined(name))
                 self.quorum = name
             case _:
                 raise ValueError("expected log, witness, group or quorum with what belongs to it")
@@ -116,12 +116,16 @@ class _Draft:
             raise ValueError(f"expected an http or https URL of witness {name}, got {url[:60]!r}")
         self.witnesses.append(Named(name, witness, url.rstrip("/")))
 
+    def _undefined(self, name: str) -> str:
+        defined = ", ".join(sorted(self.names())) or "no witness or group"
+        return f"{name[:60]!r} is not defined above, where there is {defined[:160]}"
+
     def _group(self, name: str, needed: str, members: tuple[str, ...]) -> None:
         self._free(name)
         used = {member for group in self.groups.values() for member in group.members}
         for member in members:
             if member not in self.names():
-                raise ValueError(f"{member!r} is not defined above")
+                raise ValueError(self._undefined(member))
             if member in used or members.count(member) > 1:
                 raise ValueError(f"{member!r} is a member twice")
         count = {"all": str(len(members)), "any": "1"}.get(needed, needed)

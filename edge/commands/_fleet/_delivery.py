@@ -200,6 +200,7 @@ def _changed(args: argparse.Namespace, repository: Repository, policy_of: Policy
         if args.witnesses is not None:
             _cosigned(args.repository / "log", signer, policy_of(args.witnesses))
     warnings = repository.save()
+    _say(f"{args.repository}: metadata signed anew")
     _keep_fresh_keys(args.keys, args.replace)
     for release in added:
         print(f"{release.path}: {_whom(audience)}")
