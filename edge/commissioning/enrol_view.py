@@ -218,7 +218,7 @@ def _advice(codes: str, *, peopled: bool, refused: bool) -> str:
     """
     finding = f"the view does not look like a private interior ({codes})"
     if peopled:
-        finding += ", which the people in it may cause"
+        finding += ", which people, or what looks like them, may cause"
     if refused:
         return f"{finding}: that is asked again when the rest is mended"
     if peopled:

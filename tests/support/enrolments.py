@@ -154,6 +154,8 @@ def _stood(shares: np.ndarray) -> np.ndarray:
 def _true(message: str, case: Case, *, somebody: bool) -> bool:
     """Whether the first cause of a refusal is so."""
     first = message.partition(":")[0]
+    if "what looks like" in first:
+        return somebody or not case.people  # a curtain moves
     if any(word in first for word in SOMEBODY):
         return somebody
     if "lively" in first or "not steady" in first:
