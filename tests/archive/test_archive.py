@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge import cli
+from edge import cli, isolation
 from edge.archive.engines import run
 from edge.archive.manifest import read
 from edge.archive.store import Store
 from edge.archive.tape import Tape
-from edge.archive.tasks import Failed, Judge
+from edge.archive.tasks import Failed, Judge, tape_of
 from edge.cameras.recording_file import file_sha256
 from edge.errors import RecordError, UsageError
 from edge.evidence.faces import FaceBoxes
@@ -327,6 +327,74 @@ def test_a_full_disk_leaves_nothing_half_done_and_changes_no_digest(
     assert _archive(*judge) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["recording"]: Path(row["decisions"]).read_bytes() for row in rows} == wanted
+
+
+def _room_alone(extracted: Path, to: Path) -> tuple[Path, bytes]:
+    """A manifest of one recording, and the tape that it has."""
+    lines = extracted.read_text().splitlines(keepends=True)
+    (line,) = (one for one in lines if json.loads(one)["clip"].endswith("room.avi"))
+    (to / "room.jsonl").write_text(line)
+    digest = json.loads(line)["sha256"]
+    (recording,) = (one for one in read(extracted) if one.sha256 == digest)
+    return to / "room.jsonl", tape_of(recording, Store(str(extracted.parent / "store"))).to_bytes()
+
+
+def _left_in(store: Path) -> list[Path]:
+    return [path for path in store.rglob("*") if path.is_file() and path.suffix != ".board"]
+
+
+def test_a_full_disk_while_extracting_loses_nothing_and_changes_no_digest(
+    place: Path, extracted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+
+    manifest, wanted = _room_alone(extracted, tmp_path)
+    store = tmp_path / "store"
+    extract = ("extract", manifest, "--store", store, "--workers", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(wanted) - 1, hard))  # all but the tape fits
+    try:
+        assert _archive(*extract) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot write" in capsys.readouterr().err
+    assert not [path for path in _left_in(store) if "tapes" in path.parts]
+
+    assert _archive(*extract) == 0
+    (tape,) = (store / "tapes").rglob("*.tape")
+    assert tape.read_bytes() == wanted
+
+
+@pytest.mark.long
+def test_a_disk_that_is_really_full_loses_nothing(
+    place: Path, extracted: Path, tmp_path: Path
+) -> None:
+    """A tmpfs of 12 KiB in a namespace of its own; then it grows, and the same command runs."""
+    import shlex
+    import subprocess
+
+    own = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+    mounted = "mount -t tmpfs -o size=12k tmpfs"
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    if subprocess.run([*own, f"{mounted} {disk}"], check=False, capture_output=True).returncode:
+        pytest.skip("needs a mount namespace of one's own (unshare --user --mount)")
+    manifest, wanted = _room_alone(extracted, tmp_path)
+    words = ["archive", "extract", str(manifest), "--store", str(disk / "store"), "--workers", "1"]
+    command = shlex.join([*isolation.python("edge.cli"), *words])
+    steps = f"""
+        {mounted} {disk} || exit 90
+        {command}; test $? = 1 || exit 91
+        find {disk} -name '*.tape*' | grep . && exit 92
+        mount -o remount,size=10m {disk} || exit 93
+        {command} || exit 94
+        cp -r {disk} {out}
+    """
+    run = subprocess.run([*own, steps], check=False, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert "No space left on device" in run.stderr
+    (tape,) = out.rglob("*.tape")
+    assert tape.read_bytes() == wanted
 
 
 def test_a_store_by_url_holds_the_same_digests(

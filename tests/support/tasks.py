@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,4 +34,18 @@ def works_after_a_kill(tasks: Sequence[Judge]) -> list[Done | Failed]:
     from edge.archive.tasks import work
 
     killed_once([f"{tasks[0].store}.killed"])
+    return work(tasks)
+
+
+def works_behind_a_gate(tasks: Sequence[Judge]) -> list[Done | Failed]:
+    """Does archive tasks; all but the first call with a store wait for a file STORE.gate."""
+    from edge.archive.tasks import work
+
+    store = tasks[0].store
+    try:
+        os.close(os.open(f"{store}.first", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        Path(f"{store}.waits").touch()
+        while not Path(f"{store}.gate").exists():
+            time.sleep(0.02)
     return work(tasks)
