@@ -16,9 +16,8 @@ from edge.evaluation.trials import Footage
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
-from edge.evidence.residual import Unchanged
 from edge.evidence.scene import SceneModel
-from edge.evidence.vision import PEOPLE_NS, SCENE_NS, VIEW_NS
+from edge.evidence.vision import PEOPLE_NS, SCENE_NS, VIEW_NS, Observer
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
 
@@ -32,12 +31,10 @@ def slow_loop(footage: Footage, fingerprint: Fingerprint, face_model: Path) -> d
     freshness = Freshness()
     faces, scene = FaceBoxes(face_model), SceneModel.load()
     nobody = footage.detect(frames[0])
-    unchanged = Unchanged()
+    observer = Observer(None, faces)
 
     def people(at_ns: int, frame: np.ndarray) -> None:
-        if not unchanged.same(frame, at_ns):
-            faces.detect(frame)
-            unchanged.looked(at_ns)
+        observer.look_for_people(frame, at_ns)
 
     parts: dict[str, tuple[int, Callable[[int, np.ndarray], object]]] = {
         "view": (VIEW_NS, lambda at_ns, frame: check.read(frame, at_ns, nobody)),

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ModelError
+from edge.evidence.residual import WHOLE, Window
 from edge.files import MODEL_BYTES, read_named
 from edge.models import runtime
 from edge.models.onnx_inputs import resized
@@ -86,38 +87,58 @@ class FaceBoxes:
             ModelError: the detector failed, or its output cannot be true.
             MemoryError: it could get no memory.
         """
+        return self.detect_within(frame, WHOLE)
+
+    def detect_within(self, frame: np.ndarray, window: Window) -> tuple[Box, ...]:
+        """The faces in a part of a BGR frame, at the scale at which `detect` looks at all of it.
+
+        Args:
+            frame: all of it; a picture in portrait only as a whole.
+            window: the part.
+
+        Raises:
+            ModelError: the detector failed, or its output cannot be true.
+            MemoryError: it could get no memory.
+        """
         width, height = self._size
         if (frame.shape[0] > frame.shape[1]) is not (height > width):
             width, height = height, width  # a portrait picture must not be squashed
-        small = cv2.resize(frame, (width, height))
+        pixels = (frame.shape[1] / width, frame.shape[0] / height)
+        left, top, right, bottom = window.pixels(width, height)
+        small = cv2.resize(frame, (width, height))[top:bottom, left:right]
         planes = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1), np.float32)  # RGB
         answers = runtime.ask(self._session, list(_OUTPUTS), {_INPUT: planes[None]}, "face model")
-        cells = (height // _STRIDE, width // _STRIDE)
+        cells = ((bottom - top) // _STRIDE, (right - left) // _STRIDE)
         for output, (name, channels) in zip(answers, _OUTPUTS.values(), strict=True):
             if output.shape != (1, channels, *cells):
                 raise ModelError(f"face model gave {name} of shape {output.shape}")
             if not np.isfinite(output).all():
                 raise ModelError(f"face model gave a {name} that is not finite")
         heat, scale, offset = answers
-        sizes = (frame.shape[1] / width, frame.shape[0] / height)
-        return _decode(heat[0, 0], scale[0], offset[0], sizes, self._min_score)
+        return _decode(heat[0, 0], scale[0], offset[0], (left, top), pixels, self._min_score)
 
 
 def _decode(
     heat: np.ndarray,
     scale: np.ndarray,
     offset: np.ndarray,
+    corner: tuple[int, int],
     pixels: tuple[float, float],
     min_score: float,
 ) -> tuple[Box, ...]:
-    """Boxes from the output maps; `pixels` are frame pixels per input pixel, x and y."""
+    """Boxes from the output maps.
+
+    Args:
+        corner: where the maps begin, in input pixels, x and y.
+        pixels: frame pixels per input pixel, x and y.
+    """
     rows, columns = np.nonzero(heat > min_score)
     order = np.argsort(-heat[rows, columns], kind="stable")
     kept: list[Box] = []
     for row, column in zip(rows[order], columns[order], strict=True):
         high, wide = np.exp(np.clip(scale[:, row, column], -8, 8)) * _STRIDE
-        left = (column + offset[1, row, column] + 0.5) * _STRIDE - wide / 2
-        top = (row + offset[0, row, column] + 0.5) * _STRIDE - high / 2
+        left = corner[0] + (column + offset[1, row, column] + 0.5) * _STRIDE - wide / 2
+        top = corner[1] + (row + offset[0, row, column] + 0.5) * _STRIDE - high / 2
         box = Box(
             float(left * pixels[0]),
             float(top * pixels[1]),

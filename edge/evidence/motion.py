@@ -148,11 +148,13 @@ def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
 
 def _apart(found: list[tuple[float, int, int]]) -> Points:
     """The corners, strongest first, without those beside a stronger one."""
-    kept: list[tuple[int, int]] = []
-    for _, x, y in sorted(found, reverse=True):
-        if all((x - u) ** 2 + (y - v) ** 2 >= APART_PX**2 for u, v in kept):
-            kept.append((x, y))
-    return np.array(kept, np.float32).reshape(-1, 1, 2)
+    places = np.array(sorted(found, reverse=True), np.float32).reshape(-1, 3)[:, 1:]
+    apart = ((places[:, None] - places) ** 2).sum(axis=2) >= APART_PX**2
+    kept = np.ones(len(places), np.bool_)
+    for place, far in enumerate(apart):
+        if kept[place]:
+            kept[place + 1 :] &= far[place + 1 :]
+    return places[kept].reshape(-1, 1, 2)
 
 
 def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
@@ -168,8 +170,8 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
         return 0.0, len(moved), 0.0
     least = quantile(moved, TREMOR_SHARE)
     resting = float((moved < STILL).mean())
-    as_one = resting < NO_REST or _coherent(before.corners[kept], ahead[kept])
-    if resting >= STILL_SHARE or not as_one:
+    rests = resting >= STILL_SHARE  # the dear question is asked only where it decides
+    if rests or not (resting < NO_REST or _coherent(before.corners[kept], ahead[kept])):
         return float(min(quantile(moved, STILL_SHARE), STILL)), len(moved), least
     return median(moved), len(moved), least
 

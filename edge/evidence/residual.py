@@ -7,16 +7,24 @@ fitted by least squares to some of the pixels that follow it. What is left is mo
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.clock import S
+from edge.view.box import Box
 from edge.view.order import median
 
 SAME_NS = 1 * S  # a look is trusted so long at most
 SAME_LEVELS = 2.0  # mean change of a cell, in grey levels; the noise of a webcam leaves 0.6
 _SMALL_PX, _CELLS = (160, 96), (20, 12)  # width and height
+_LIGHT_GAIN, _LIGHT_OFFSET = 0.2, 20.0  # of light, more is looked at; offset in grey levels
+_MARGIN = 1.0  # steps of a window around what changed: a tenth of the width
+_WORTHWHILE = 0.85  # of the picture; what is nearly all of it is looked at as a whole
 Levels = NDArray[np.float32]
 _FITS = 2
 _FITTED = 1024  # pixels, evenly spread
@@ -57,33 +65,135 @@ def explained(before: Levels, now: Levels, across: Levels, down: Levels) -> tupl
     return (change - fit).reshape(now.shape), fit.reshape(now.shape)
 
 
-class Unchanged:
-    """Whether a picture still shows what a picture looked at before showed.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a picture in tenths of its width and sixths of its height, edges included."""
 
-    Compared with the one that was looked at, never with the last one, so that slow changes
-    add up. Noise is averaged away; the smallest face that the detector finds is four pixels
-    here, and one that stands out by so little that it changes no cell is not found either.
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in a picture of this size."""
+        across, down = width / STEPS[0], height / STEPS[1]
+        edges = self.left * across, self.top * down, self.right * across, self.bottom * down
+        left, top, right, bottom = map(round, edges)
+        return left, top, right, bottom
+
+    def touches(self, box: Box, width: int, height: int) -> bool:
+        """Whether a face in a picture of this size lies in it, if only by a part."""
+        left, top, right, bottom = self.pixels(width, height)
+        return left < box.right and box.left < right and top < box.bottom and box.top < bottom
+
+    def holds(self, box: Box, width: int, height: int) -> bool:
+        """Whether no edge of it but the picture's own cuts a face."""
+        left, top, right, bottom = self.pixels(width, height)
+        across = (left == 0 or box.left > left) and (right == width or box.right < right)
+        return across and (top == 0 or box.top > top) and (bottom == height or box.bottom < bottom)
+
+    @property
+    def share(self) -> float:
+        """Of the picture."""
+        return (self.right - self.left) * (self.bottom - self.top) / (STEPS[0] * STEPS[1])
+
+
+STEPS = (10, 6)  # of a window, across and down; a multiple of 32 pixels each in a detector's input
+WHOLE = Window(0, 0, *STEPS)
+
+
+class Changes:
+    """Where a picture shows something else than when it was looked at.
+
+    Each place is compared with the picture in which it was looked at, never with the last
+    one, so that slow changes add up. Noise is averaged away, and light that rises or falls over
+    the whole picture alike is no change; the smallest face that the
+    detector finds is four pixels here, and one that stands out by so little that it
+    changes no cell is not found either. What was looked at is trusted for a second.
     """
 
     def __init__(self) -> None:
-        self._kept: NDArray[np.uint8] | None = None
-        self._kept_ns = 0
-        self._now: NDArray[np.uint8] | None = None
+        self._kept: Levels | None = None  # each place as it was looked at
+        self._whole_ns = 0  # when all of the picture was
+        self._now: Levels | None = None
 
-    def same(self, frame: np.ndarray, captured_ns: int) -> bool:
-        """Whether a BGR frame shows the same; what was looked at is trusted for a second."""
+    def where(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> Window | None:
+        """The part of a BGR frame to look at; None where nothing changed.
+
+        Around what changed there is room for a face to be recognised by its surroundings, and
+        a known face that lies in the part lies in it wholly.
+
+        Args:
+            frame: BGR uint8.
+            captured_ns: when it was captured.
+            boxes: the faces that were found, in pixels of the frame.
+        """
         green = cv2.extractChannel(frame, 1)
         small = cv2.resize(green, _SMALL_PX, interpolation=cv2.INTER_AREA)
-        self._now = np.asarray(small, np.uint8)
-        if self._kept is None or captured_ns - self._kept_ns >= SAME_NS:
-            return False
-        cells = cv2.resize(
-            cv2.absdiff(self._now, self._kept).astype(np.float32),
-            _CELLS,
-            interpolation=cv2.INTER_AREA,
-        )
-        return float(cells.max()) < SAME_LEVELS
+        self._now = now = np.asarray(small, np.float32)
+        if self._kept is None or captured_ns - self._whole_ns >= SAME_NS:
+            return WHOLE
+        changed = _by_cell(np.abs(now - _in_the_light_of(now, self._kept))) >= SAME_LEVELS
+        if not changed.any():
+            return None
+        return _around(changed, boxes, frame.shape[1], frame.shape[0])
 
-    def looked(self, captured_ns: int) -> None:
-        """The frame last asked about was looked at."""
-        self._kept, self._kept_ns = self._now, captured_ns
+    def looked(self, window: Window, captured_ns: int) -> None:
+        """That part of the frame last asked about was looked at."""
+        assert self._now is not None
+        if self._kept is None or window == WHOLE:
+            self._kept, self._whole_ns = self._now, captured_ns
+            return
+        left, top, right, bottom = window.pixels(*_SMALL_PX)
+        self._kept = self._kept.copy()
+        self._kept[top:bottom, left:right] = self._now[top:bottom, left:right]
+
+
+def _in_the_light_of(now: Levels, kept: Levels) -> Levels:
+    """The picture `kept` under the light of `now`, as most of its cells tell; as it is if odd."""
+    before, after = _by_cell(kept).ravel(), _by_cell(now).ravel()
+    used = np.ones(before.size, np.bool_)
+    gain, offset = 1.0, 0.0
+    for _ in range(_FITS):
+        apart = before[used] - before[used].mean()
+        spread = float(apart @ apart)
+        gain = float(apart @ after[used]) / spread if spread > _RIDGE else 1.0
+        offset = float(after[used].mean()) - gain * float(before[used].mean())
+        off = np.abs(after - gain * before - offset)
+        used = off <= max(_LEAST[1], _KEPT * median(off))
+    if abs(gain - 1.0) > _LIGHT_GAIN or abs(offset) > _LIGHT_OFFSET:
+        return kept
+    return np.asarray(kept * np.float32(gain) + np.float32(offset), np.float32)
+
+
+def _by_cell(picture: Levels) -> Levels:
+    return np.asarray(cv2.resize(picture, _CELLS, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _around(changed: NDArray[np.bool_], boxes: Sequence[Box], width: int, height: int) -> Window:
+    """The window around cells that changed and around the faces that it touches."""
+    if width < height:  # the detector's input is turned then
+        return WHOLE
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    across, down = STEPS[0] / _CELLS[0], STEPS[1] / _CELLS[1]
+    edges = _with_room(
+        columns[0] * across, rows[0] * down, (columns[-1] + 1) * across, (rows[-1] + 1) * down
+    )
+    window = None
+    while window != (window := _whole_steps(*edges)):
+        for box in boxes:
+            if window.touches(box, width, height):
+                a, b = STEPS[0] / width, STEPS[1] / height
+                face = _with_room(box.left * a, box.top * b, box.right * a, box.bottom * b)
+                edges = (*map(min, edges[:2], face[:2]), *map(max, edges[2:], face[2:]))
+    return window if window.share <= _WORTHWHILE else WHOLE
+
+
+def _with_room(left: float, top: float, right: float, bottom: float) -> tuple[float, ...]:
+    return left - _MARGIN, top - _MARGIN, right + _MARGIN, bottom + _MARGIN
+
+
+def _whole_steps(left: float, top: float, right: float, bottom: float) -> Window:
+    across, down = STEPS
+    least = max(0, math.floor(left)), max(0, math.floor(top))
+    return Window(*least, min(across, math.ceil(right)), min(down, math.ceil(bottom)))

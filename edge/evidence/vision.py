@@ -5,7 +5,7 @@ nothing of what was decided. What it saw is a `Sighting`. `Vision` makes reading
 the record's rules and the judge's state; an archive keeps sightings and is judged without video.
 
 View, ego-motion and freshness are read in every evidence frame, people a little less
-often because the detector is dearer (and not again where nothing changed), and the
+often because the detector is dearer (and only where something changed since), and the
 scene once a second because it can only veto; the last frame of a stream gets a reading
 of every class. Of a frame only small grey copies stay in memory, until the next ones
 are compared with them.
@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules, PeopleWatch
 from edge.evidence.readings import Reading, Source
-from edge.evidence.residual import Unchanged
+from edge.evidence.residual import WHOLE, Changes, Window
 from edge.evidence.scene import SceneReading
 from edge.masking.people import Look
 from edge.reasons import Reason
@@ -93,6 +93,14 @@ class FaceFinder(Protocol):
 
     def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
         """The faces in a BGR frame."""
+
+
+@runtime_checkable
+class WindowFinder(FaceFinder, Protocol):
+    """Finds faces in a part of a frame, too, as well as in all of it."""
+
+    def detect_within(self, frame: np.ndarray, window: Window) -> tuple[Box, ...]:
+        """The faces in that part of a BGR frame, in pixels of the frame."""
 
 
 class SceneFinder(Protocol):
@@ -238,7 +246,7 @@ class Observer:
         self._faces = faces
         self._scene = scene
         self._often = often
-        self._unchanged = Unchanged()  # since people were looked for
+        self._changes = Changes()  # since people were looked for
         self._people_period_ns = 0 if often else PEOPLE_NS * 9 // 10
         self._scene_ns: int | None = None
         self._scene_doubted = False  # the last reading of the scene was a veto
@@ -262,7 +270,7 @@ class Observer:
         since_ns = None if self._people_ns is None else captured_ns - self._people_ns
         due = final or since_ns is None or since_ns >= self._people_period_ns
         if due:
-            self._look_for_people(frame, captured_ns)
+            self.look_for_people(frame, captured_ns)
         people, faceless = self._people_ns == captured_ns, self._hiding.faceless
         view_open: tuple[Reason, ...] = (Reason.NO_VIEW,)
         view_continue = view_open
@@ -313,8 +321,24 @@ class Observer:
         lasting, self._scene_doubted = doubted and self._scene_doubted, doubted
         return veto if lasting else ()
 
-    def _look_for_people(self, frame: np.ndarray, captured_ns: int) -> None:
-        if self._often or not self._unchanged.same(frame, captured_ns):
-            self._boxes = self._faces.detect(frame)
-            self._unchanged.looked(captured_ns)
+    def look_for_people(self, frame: np.ndarray, captured_ns: int) -> None:
+        """Look for faces, unless nothing changed; `see` does so when they are due."""
+        window: Window | None = WHOLE
+        if not self._often:
+            window = self._changes.where(frame, captured_ns, self._boxes)
+        if window is not None:
+            self._boxes, window = self._find(frame, window)
+            if not self._often:
+                self._changes.looked(window, captured_ns)
         self._people_ns = captured_ns
+
+    def _find(self, frame: np.ndarray, window: Window) -> tuple[tuple[Box, ...], Window]:
+        """The faces in a frame of which `window` changed, and the part that was looked at."""
+        if window != WHOLE and isinstance(self._faces, WindowFinder):
+            height, width = frame.shape[:2]
+            found = self._faces.detect_within(frame, window)
+            if all(window.holds(box, width, height) for box in found):
+                others = [box for box in self._boxes if not window.touches(box, width, height)]
+                best_first = sorted([*found, *others], key=lambda box: -box.score)
+                return tuple(best_first), window
+        return self._faces.detect(frame), WHOLE
