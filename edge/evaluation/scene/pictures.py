@@ -17,11 +17,13 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from edge import files
 from edge.evidence.scene import Scene
 
 CLASSES = tuple(scene.value for scene in Scene)
 PRIVATE, PUBLIC = 0, 1
 MIN_SIDE_PX = 32
+MOST_BYTES = 1 << 28  # of a picture file, or of a manifest
 OWN = "own"  # source of pictures whose name and folder give none
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -56,7 +58,7 @@ def gather(data: Path) -> list[Picture]:
 def read(picture: Picture) -> np.ndarray | None:
     """The pixels, or None if the file cannot be used."""
     try:
-        data = np.frombuffer(picture.path.read_bytes(), np.uint8)
+        data = np.frombuffer(files.read_named(picture.path, MOST_BYTES), np.uint8)
     except OSError:
         return None
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
@@ -76,8 +78,8 @@ def counts(pictures: Sequence[Picture]) -> Iterator[str]:
 def _origins(manifest: Path) -> dict[str, str]:
     if not manifest.is_file():
         return {}
-    with manifest.open(newline="", encoding="utf-8") as file:
-        return {row["file"]: row["source"].partition(":")[2] for row in csv.DictReader(file)}
+    text = files.read_named(manifest, MOST_BYTES).decode("utf-8").splitlines()
+    return {row["file"]: row["source"].partition(":")[2] for row in csv.DictReader(text)}
 
 
 def _group(source: str, origin: str) -> str:
