@@ -13,6 +13,7 @@ from typing import cast
 import cv2
 
 from edge.archive.signed.nal import Codec, is_stream, units
+from edge.cameras.decoder_log import decoder_log
 from edge.cameras.recording import only_recordings
 from edge.cameras.recording_file import RecordingFile
 from edge.errors import CameraError
@@ -39,6 +40,7 @@ class Packets:
         with only_recordings():
             stream = cast("cv2.IStreamReader", self._file)  # it takes any buffered reader
             self._capture = cv2.VideoCapture(stream, cv2.CAP_FFMPEG, _CODED)
+        decoder_log().attach()  # which opening undid; FFmpeg would write to our standard error
         if not self._capture.isOpened():
             self.close()
             raise CameraError(f"{path}: its container cannot be read")
