@@ -112,8 +112,8 @@ class Tape:
                 liveness=Coded(
                     tuple(_reasons(one) for one in facts["liveness"]), columns["liveness"]
                 ),
-                sightings=tuple(_sighting(one) for one in facts["sightings"]),
-                last=None if last is None else _sighting(last),
+                sightings=_sightings(facts["sightings"]),
+                last=None if last is None else _sighting(last, _boxes(last[4])),
             )
         except _NO_TAPE as err:
             raise RecordError(f"{name}: expected an evidence tape: {err}") from err
@@ -240,9 +240,26 @@ def _as_json(value: object) -> object:
     return value
 
 
-def _sighting(found: list[Any]) -> Sighting:
+def _sightings(found: list[list[Any]]) -> tuple[Sighting, ...]:
+    """What was seen, in order; faces that were not looked for anew are one object."""
+    made: list[Sighting] = []
+    last: list[Any] = []
+    boxes: tuple[Box, ...] = ()
+    for one in found:
+        if one[4] != last:
+            last = one[4]
+            boxes = _boxes(last)
+        made.append(_sighting(one, boxes))
+    return tuple(made)
+
+
+def _boxes(found: list[Any]) -> tuple[Box, ...]:
+    return tuple([Box(*map(float, box)) for box in found])
+
+
+def _sighting(found: list[Any], boxes: tuple[Box, ...]) -> Sighting:
     (
-        captured_ns, height, width, people, boxes, faceless, view_open, view_continue,
+        captured_ns, height, width, people, _, faceless, view_open, view_continue,
         seen_blocks, unsettled, moving, shift, freshness, scene,
     ) = found  # fmt: skip
     return Sighting(
@@ -250,7 +267,7 @@ def _sighting(found: list[Any]) -> Sighting:
         int(height),
         int(width),
         bool(people),
-        tuple(Box(*map(float, box)) for box in boxes),
+        boxes,
         int(faceless),
         _reasons(view_open),
         _reasons(view_continue),

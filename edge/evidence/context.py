@@ -93,19 +93,16 @@ class _Channel:
     silent: tuple[Reason, ...]  # the reason when there is none
     rested_ns: int  # how long a reading counts at least while the picture is rested
     waking_ns: int  # and just after that
-    last: Reading | None = None
+    reasons: tuple[Reason, ...] | None = None  # of the last reading; None: there was none
+    last_ns: int = -1  # when that was
     last_good_ns: int = -1
     ready_ns: int = FOREVER_NS
 
     def against(self, now_ns: int, valid_ns: int = 0) -> tuple[Reason, ...]:
         """What it holds against the context; a reading counts for `valid_ns` at least."""
-        last = self.last
-        if last is None:
-            return self.silent
-        age_ns = now_ns - last.captured_ns
-        if 0 <= age_ns <= self.valid_ns or 0 <= age_ns <= valid_ns:
-            return last.reasons
-        return self.silent
+        age_ns = now_ns - self.last_ns
+        counts = 0 <= age_ns <= self.valid_ns or 0 <= age_ns <= valid_ns
+        return self.silent if self.reasons is None or not counts else self.reasons
 
 
 class Context:
@@ -171,14 +168,13 @@ class Context:
         channel = self._required.get(reading.source)
         if channel is None:
             return
-        last = channel.last
-        if reading.good and last is not None and reading.captured_ns < last.captured_ns:
-            return
-        if reading.good:
+        if reading.reasons:
+            self._bad(reading.source, channel, reading.captured_ns, reading.reasons)
+        elif channel.reasons is None or reading.captured_ns >= channel.last_ns:
             self._good(reading, channel)
         else:
-            self._bad(reading, channel)
-        channel.last = reading
+            return
+        channel.reasons, channel.last_ns = reading.reasons, reading.captured_ns
 
     def state(self, now_ns: int) -> ContextState:
         """What holds at `now_ns`; a reading of a later time is none."""
@@ -222,17 +218,18 @@ class Context:
         """
         if source in VETO_NS:
             veto = self._vetoes[source]
-            self._vetoes[source] = Reading(source, captured_ns, veto.reasons)
-            self._account(source, captured_ns)
+            if not veto.good:  # nobody asks when a good one was read
+                self._vetoes[source] = Reading(source, captured_ns, veto.reasons)
+                self._account(source, captured_ns)
             return
         channel = self._required[source]
-        last = channel.last
-        assert last is not None and captured_ns >= last.captured_ns
-        channel.last = again = Reading(source, captured_ns, last.reasons)
-        if again.good:
-            channel.last_good_ns = captured_ns
+        reasons = channel.reasons
+        assert reasons is not None and captured_ns >= channel.last_ns
+        channel.last_ns = captured_ns
+        if reasons:
+            self._bad(source, channel, captured_ns, reasons)
         else:
-            self._bad(again, channel)
+            channel.last_good_ns = captured_ns
 
     def pass_time(self, now_ns: int) -> None:
         """`state` was asked up to this time, and said what it had said before."""
@@ -244,8 +241,8 @@ class Context:
         ends = [self._ready_ns - 1]
         for channel in self._required.values():
             ends.append(channel.ready_ns - 1)
-            if channel.last is not None:
-                last_ns = channel.last.captured_ns
+            if channel.reasons is not None:
+                last_ns = channel.last_ns
                 ends.append(last_ns + channel.valid_ns)
                 if channel.rested_ns > channel.valid_ns:
                     ends.append(last_ns + channel.rested_ns)
@@ -275,18 +272,17 @@ class Context:
 
     def _good(self, reading: Reading, channel: _Channel) -> None:
         now_ns = reading.captured_ns
-        last = channel.last
-        valid_ns = self._valid_ns[reading.source]
-        steady = last is not None and last.good and now_ns - last.captured_ns <= valid_ns
+        steady = channel.reasons == () and now_ns - channel.last_ns <= channel.valid_ns
         if not steady:
             dwell_ns = self._glitch_dwell_ns if self._forgive(reading) else self._dwell_ns
             channel.ready_ns = now_ns + dwell_ns
         channel.last_good_ns = now_ns
 
-    def _bad(self, reading: Reading, channel: _Channel) -> None:
-        now_ns = reading.captured_ns
-        span_ns = GLITCH_NS.get(reading.source)
-        grave = reading.source is Source.PEOPLE and reading.reasons != (Reason.PEOPLE_SMALL,)
+    def _bad(
+        self, source: Source, channel: _Channel, now_ns: int, reasons: tuple[Reason, ...]
+    ) -> None:
+        span_ns = GLITCH_NS.get(source)
+        grave = source is Source.PEOPLE and reasons != (Reason.PEOPLE_SMALL,)
         if span_ns is None or grave:
             self._glitch_ns = None
         elif self._glitch_ns is None or now_ns - self._glitch_ns > span_ns:

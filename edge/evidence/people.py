@@ -68,6 +68,7 @@ class PeopleWatch:
         self._found: deque[bool] = deque(maxlen=_SMALL_OF)  # a small face, in the last readings
         self._counts = False
         self._last_ns: int | None = None  # when a small face was last found
+        self._judged: tuple[Sequence[Box], int, int, tuple[Reason, ...]] | None = None  # the last
 
     def read(
         self,
@@ -81,7 +82,13 @@ class PeopleWatch:
 
         `faceless` are people who hide the view and show no face; they count like any other.
         """
-        judged = judge(boxes, frame_height, self._rules, frame_width=frame_width)
+        last = self._judged
+        if last is not None and last[0] is boxes and last[1:3] == (frame_height, frame_width):
+            judged = last[3]  # the same faces: nobody looked anew, as nothing had changed
+        else:
+            judged = judge(boxes, frame_height, self._rules, frame_width=frame_width)
+            if isinstance(boxes, tuple):  # which cannot change
+                self._judged = boxes, frame_height, frame_width, judged
         if faceless and len(boxes) + faceless > self._rules.max:
             judged = worst_first([*judged, Reason.PEOPLE_CROWD])
         small = Reason.PEOPLE_SMALL in judged

@@ -232,8 +232,9 @@ def _bench(args: argparse.Namespace) -> int:
             f"{length_s / spent.processor_s:8.1f} x real time, "
             f"{frames / spent.processor_s:8.0f} frames/s"
         )
-    clock = costs.replay.wall_s / costs.judge.wall_s
-    print(f"the same decisions; judge is {costs.faster:.0f} x as fast as replay ", end="")
+    clock, (least, most) = costs.replay.wall_s / costs.judge.wall_s, costs.spread
+    print(f"the same decisions; judge is {costs.faster:.0f} x as fast as replay, ", end="")
+    print(f"{least:.0f} to {most:.0f} x in {len(costs.rounds_s)} rounds ", end="")
     print(f"({clock:.0f} x on the clock)")
     print(f"tapes: {costs.tape_bytes / frames:.0f} bytes a frame")
     large = costs.of_archive()
