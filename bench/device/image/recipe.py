@@ -28,7 +28,7 @@ DISK_MIB = 2048
 ROOM_MIB = 2600  # of a cold build: downloads, unpacked tree and disk
 FORM = 2  # raise this when the layout of the disk changes
 _NEWEST_GLIBC = 41
-_TESTS = ("hypothesis", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist")
+_TESTS = ("hypothesis", "pymerkle", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist")
 _PROJECT = re.compile(r"[A-Za-z0-9._-]+")
 
 

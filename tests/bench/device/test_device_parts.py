@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import os
@@ -13,6 +14,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -369,6 +371,41 @@ def test_an_emulator_ends_with_the_program_that_started_it(tmp_path: Path) -> No
     if handle is not None:
         assert select.select([handle], [], [], 60)[0], "the emulator still runs"
         os.close(handle)
+
+
+def imported(file: Path, seen: set[Path]) -> set[str]:
+    """The packages that a test needs to be collected, with those of the tests' own modules."""
+    root = Path(__file__).resolve().parents[3]
+    if file in seen or not file.is_file():
+        return set()
+    seen.add(file)
+    named: set[str] = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Import):
+            named.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    found = {name.partition(".")[0] for name in named}
+    for name in named:
+        if name.startswith("tests."):
+            found |= imported(root.joinpath(*name.split(".")).with_suffix(".py"), seen)
+    return found
+
+
+def test_the_device_has_every_package_that_its_tests_import() -> None:
+    root = Path(__file__).resolve().parents[3]
+    inside = recipe.requirements(metadata.requires("framegate") or ())
+    there = {re.split(r"[^A-Za-z0-9._-]", wanted)[0].lower() for wanted in inside}
+    of_module = metadata.packages_distributions()
+
+    seen: set[Path] = set()
+    files = [root / name for files in suite.TESTS.values() for name in files]
+    modules = set().union(*(imported(file, seen) for file in [*files, root / "tests/conftest.py"]))
+
+    needed = {name for module in modules for name in of_module.get(module, ())}
+    assert {"numpy", "pytest", "pymerkle"} <= {name.lower() for name in needed}
+    ours = {"framegate", "framegate-client"}
+    assert [n for n in sorted(needed) if n.lower() not in there | ours] == []
 
 
 def test_an_unknown_machine_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
