@@ -6,6 +6,7 @@ started here and ends with the context.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -55,6 +56,7 @@ def dask(workers: int, scheduler: str, *, again: bool) -> Iterator[Cluster]:
         from dask import distributed
     except ImportError as err:
         raise _missing("Dask", "dask") from err
+    _hush("distributed")
     with ExitStack() as stack:
         if scheduler:
             with _answering("Dask", scheduler):
@@ -102,6 +104,13 @@ def ray(workers: int, scheduler: str, *, again: bool) -> Iterator[Cluster]:
         )
     finally:
         library.shutdown()
+
+
+def _hush(library: str) -> None:
+    """What a library logs of a lost connection are pages; here it is one line of ours."""
+    for name in [library, *logging.root.manager.loggerDict]:
+        if name == library or name.startswith(f"{library}."):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _missing(name: str, extra: str) -> UsageError:
