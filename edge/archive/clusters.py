@@ -7,6 +7,7 @@ started here and ends with the context.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -86,6 +87,7 @@ def ray(workers: int, scheduler: str, *, again: bool) -> Iterator[Cluster]:
     how: dict[str, Any] = {"address": scheduler} if scheduler else {"num_cpus": workers}
     quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
     with _answering("Ray", scheduler):
+        _heard(scheduler)
         library.init(**how, **({} if scheduler else quiet))
 
     def in_turn(calls: list[Any]) -> Iterator[Any]:
@@ -127,6 +129,17 @@ def _answering(name: str, scheduler: str) -> Iterator[None]:
             f"--scheduler {scheduler}: no {name} scheduler answers there: expected the address "
             f"of one that runs ({str(err).splitlines()[0] if str(err) else type(err).__name__})"
         ) from err
+
+
+def _heard(address: str) -> None:
+    """See that something listens there: Ray itself tries for minutes, and logs each attempt.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():  # and not "auto"
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
 
 
 def _back(connect: Callable[[], Any], again: bool) -> Any:

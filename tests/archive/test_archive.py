@@ -223,6 +223,25 @@ def test_every_engine_gives_the_same_results(engine: str, tmp_path: Path) -> Non
     assert found == {task: Path(task).name for task in tasks}
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(("engine", "at"), [("dask", "tcp://127.0.0.1:9"), ("ray", "127.0.0.1:9")])
+def test_a_scheduler_that_does_not_answer_is_one_line(
+    engine: str,
+    at: str,
+    place: Path,
+    extracted: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("distributed" if engine == "dask" else "ray")
+    capsys.readouterr()
+    where = ("--store", tmp_path / "store", "--engine", engine, "--scheduler", at)
+    assert _archive("judge", extracted, *where) == 2
+    err = capsys.readouterr().err
+    assert f"--scheduler {at}: no {engine.capitalize()} scheduler answers there" in err
+    assert err.count("\n") == 1
+
+
 def test_an_engine_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
