@@ -17,7 +17,8 @@ from edge.models import SCENE
 from tests.support import render
 from training.augment import SIZE, augment, plain
 from training.card import card
-from training.data import CLASSES, gather, read
+from training.customers import Data, customer
+from training.data import CLASSES, Picture, gather, read
 from training.judge import judge, operating_points, reliability, softmax, temperature
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,3 +159,26 @@ def test_a_model_trained_on_a_folder_loads_and_bad_files_are_named(tmp_path: Pat
     assert set(described["figures"]["across_sources"]) == {"first", "second"}
     assert described["figures"]["reliability"]
     assert "Not stated" in (tmp_path / "out" / "scene.card.md").read_text()
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_customers_own_pictures_help_where_the_place_is_unlike_the_others(turned: bool) -> None:
+    """At the customer another feature tells rooms apart; the twin is a customer like the rest."""
+    rng = np.random.default_rng(4)
+    labels = np.tile([0, 1], 240)
+    sources = np.repeat(["a", "b", "own"], 160)
+    features = rng.normal(0, 0.5, (480, LOOKS + 60, 16))
+    at = np.where((sources == "own") & turned, 1, 0)
+    features[np.arange(480), :, at] += np.where(labels == 0, 2, -2)[:, None]
+    pictures = [
+        Picture(Path(f"{i}.jpg"), int(label), str(source), f"g{i}")
+        for i, (label, source) in enumerate(zip(labels, sources, strict=True))
+    ]
+
+    found = customer(Data(features, labels, sources, pictures), ["own"])
+
+    kept, taken = found["trained, its own limit"]
+    assert kept > 0.8
+    assert taken < 0.1
+    without_kept, without_taken = found["without"]
+    assert (without_kept - without_taken > 0.7) is not turned

@@ -122,6 +122,31 @@ def test_a_folder_without_classes_is_named_with_what_was_expected(tmp_path, caps
     assert gather(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("manifest", "group"),
+    [
+        (b"file,source\nindoor_private/0.png,set:homes/12_bed.jpg\n", "own/12"),
+        (b"file,kind\nindoor_private/0.png,image\n", "own//0"),
+        (b"other\n1\n", "own//0"),
+    ],
+)
+def test_a_manifest_may_leave_the_source_out(tmp_path, manifest, group) -> None:
+    _picture(tmp_path / CLASSES[0], 120, 0)
+    (tmp_path / "MANIFEST.csv").write_bytes(manifest)
+
+    (picture,) = gather(tmp_path)
+
+    assert picture.group == group
+
+
+def test_a_manifest_that_is_no_text_is_named_in_one_line(tmp_path, capsys) -> None:
+    _picture(tmp_path / CLASSES[0], 120, 0)
+    (tmp_path / "MANIFEST.csv").write_bytes(b"\xff\xfe\x00")
+
+    assert main(["evaluate", str(tmp_path), "--scene"]) == 2
+    assert "expected a readable manifest" in capsys.readouterr().err
+
+
 def test_options_for_recordings_are_refused(tmp_path, capsys) -> None:
     assert main(["evaluate", str(tmp_path), "--scene", "--own"]) == 2
     assert "--own" in capsys.readouterr().err

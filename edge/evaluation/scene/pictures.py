@@ -10,6 +10,7 @@ from which groups are read. Training and evaluation read the same folders.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 
 from edge import files
+from edge.errors import RecordError
 from edge.evidence.scene import Scene
 
 CLASSES = tuple(scene.value for scene in Scene)
@@ -39,13 +41,17 @@ class Picture:
 
 
 def gather(data: Path) -> list[Picture]:
-    """Every picture file below the class folders, in order of name."""
+    """Every picture file below the class folders, in order of name.
+
+    Raises:
+        RecordError: the manifest cannot be read.
+    """
     root = data / "images" if (data / "images").is_dir() else data
     origins = _origins(data / "MANIFEST.csv")
     found = []
     for label, name in enumerate(CLASSES):
         for path in sorted((root / name).rglob("*")):
-            if path.suffix.lower() in _SUFFIXES:
+            if path.suffix.lower() in _SUFFIXES and path.is_file():
                 below = path.relative_to(root / name).parts
                 source = below[0] if len(below) > 1 else path.name.partition("_")[0]
                 if path.name == source:  # neither says where it comes from
@@ -78,8 +84,13 @@ def counts(pictures: Sequence[Picture]) -> Iterator[str]:
 def _origins(manifest: Path) -> dict[str, str]:
     if not manifest.is_file():
         return {}
-    text = files.read_named(manifest, MOST_BYTES).decode("utf-8").splitlines()
-    return {row["file"]: row["source"].partition(":")[2] for row in csv.DictReader(text)}
+    try:
+        text = files.read_named(manifest, MOST_BYTES).decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        raise RecordError(f"{manifest}: expected a readable manifest: {err}") from err
+    origins = {row.get("file") or "": (row.get("source") or "").partition(":")[2] for row in rows}
+    return {file: origin for file, origin in origins.items() if origin}
 
 
 def _group(source: str, origin: str) -> str:
