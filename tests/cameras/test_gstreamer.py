@@ -63,6 +63,20 @@ def test_nv12_and_i420_come_as_they_are(layout: str, size: tuple[int, int]) -> N
         assert blue < 50 and green < 50
 
 
+def test_what_is_not_wanted_is_read_and_let_go() -> None:
+    camera = open_camera(RED.format(320, 240), BootClock())
+    asked: list[int] = []
+
+    def wanted() -> bool:
+        asked.append(1)
+        return len(asked) % 3 == 0
+
+    shots = list(islice(camera.shots(wanted=wanted), 2))
+    camera.close()
+
+    assert len(shots) == 2 and len(asked) == 6
+
+
 def test_a_frame_is_written_where_it_was_asked_for() -> None:
     camera = open_camera(f"{RED.format(320, 240)},format=NV12", BootClock())
     place = np.zeros((360, 320), np.uint8)

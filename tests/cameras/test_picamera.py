@@ -220,3 +220,21 @@ def test_a_camera_that_falls_silent_ends_and_a_speaking_one_goes_on(installed: N
 
     assert list(silent.shots()) == []
     assert len(list(speaking.shots())) == 3
+
+
+def test_a_frame_that_is_not_wanted_is_given_back_at_once_and_never_copied(
+    installed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = []
+    make = Request.make_array
+    monkeypatch.setattr(
+        Request, "make_array", lambda self, name: (copied.append(name), make(self, name))[1]
+    )
+    camera = open_camera("picamera2:0", BootClock())
+    answers = iter([False, True, False])
+
+    shots = list(camera.shots(wanted=lambda: next(answers)))
+
+    opened = FakePicamera2.opened
+    assert opened is not None and opened.left == opened.outstanding == 0
+    assert len(shots) == len(copied) == 1
