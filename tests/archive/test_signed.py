@@ -5,14 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from edge.archive.signed import kept
+from edge.archive.manifest import Recording
+from edge.archive.signed import kept, step
 from edge.archive.signed import verify as verifying
 from edge.archive.signed.nal import SIGNING, Codec, units
 from edge.archive.signed.verdict import Refuse, Signed, Trust, Verdict
 from edge.archive.signed.verify import Finding, State, decoded, verify
+from edge.archive.store import Store
+from edge.archive.tape import Tape
 from edge.errors import RecordError
 from tests.archive.signer import CAMERA, OTHER, ROOT, Signer, pem, stream, synthetic
 
@@ -193,3 +199,19 @@ def test_a_finding_is_kept_as_it_is_and_a_damaged_one_is_none() -> None:
     ):
         with pytest.raises(RecordError, match=r"x: expected a finding on signatures"):
             kept.from_bytes(damage, "x")
+
+
+def test_a_tape_of_fewer_pictures_than_were_signed_keeps_no_verdict_of_them(tmp_path: Path) -> None:
+    store, found = Store(str(tmp_path)), verify(made(), Codec.H264)
+    for name, frames, lost, expected in (
+        ("a", 9, 0, Signed.VALID),
+        ("b", 8, 1, Signed.VALID),  # decoded, and left out by its time
+        ("c", 8, 0, Signed.UNKNOWN),
+    ):
+        recording = Recording(Path("clip"), name * 64, Path("D"), Path("S"))
+        tape = cast(Tape, SimpleNamespace(captured_ns=range(frames), not_judged=lost))
+        assert step.signed(recording, store, ROOTS, found, tape).signed is expected
+        kept_now = step.known(recording, store)
+        assert kept_now is not None and ROOTS.judge(kept_now).signed is expected
+    with pytest.raises(RecordError, match=r"refused by --refuse uncovered: .* 8 were decoded"):
+        step.signed(recording, store, Trust(pem(ROOT), Refuse.UNCOVERED), found, tape)
