@@ -81,6 +81,8 @@ class TapeReplay(Replay):
         self._seen_ns = -1  # of the last lease
         self._sent_ns = _NEVER
         self._kinds: dict[Kind, int] = {}
+        self._last_kind: Kind | None = None
+        self._last_row = -1
         self._rows = [-1] * len(examiner.captured_ns)
         self._alike: tuple[Outlook, Outlook, Reason, int] | None = None  # the last one blocked
 
@@ -100,7 +102,8 @@ class TapeReplay(Replay):
                         continue
                 self._heard(says[i], times[i])
                 i += 1
-            self._pass_time(at_ns)
+            if at_ns > self._clock.now_ns():
+                self._pass_time(at_ns)
             self._shot(number, at_ns)
         if at_ns >= 0:
             rest = list(map(BoardMoment, board.captured_ns[i:].tolist(), says[i:]))
@@ -190,7 +193,8 @@ class TapeReplay(Replay):
         """Take a reading; one that is as the last of its source is caught up later."""
         if latest.repeats(reasons, at_ns):
             latest.at_ns = at_ns
-            self._repeated(latest)
+            if not latest.again:
+                self._repeated(latest)
             return
         self._catch_up()
         self._engine.observe((Reading(latest.source, at_ns, reasons),))
@@ -321,5 +325,9 @@ class TapeReplay(Replay):
         reasons: tuple[Reason, ...],
         rules: tuple[str, ...],
     ) -> None:
-        kind = verdict, setting, reasons, rules
-        self._rows[sequence] = self._kinds.setdefault(kind, len(self._kinds))
+        last = self._last_kind
+        alike = last is not None and reasons is last[2] and rules is last[3] and setting is last[1]
+        if not alike:
+            kind = self._last_kind = verdict, setting, reasons, rules  # reasons tell the verdict
+            self._last_row = self._kinds.setdefault(kind, len(self._kinds))
+        self._rows[sequence] = self._last_row

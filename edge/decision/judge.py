@@ -255,7 +255,7 @@ class Judge:
         `step`, but every bracketing source has a good reading up to `seen_ns` now.
         """
         assert self._phase is _Phase.PERMITTED and not self._setup.interlocked
-        return self._renew(ContextState(True, (), self._ready_ns, seen_ns), now_ns)
+        return self._renew(self._ready_ns, seen_ns, now_ns)
 
     def stop(self, now_ns: int) -> list[Action]:
         """What must happen before the guard ends in good order; again until `ending` is over."""
@@ -271,7 +271,8 @@ class Judge:
                 self._enter(_Phase.RECORDING, now_ns)
                 self._epoch += 1
                 self._sent_reasons = None
-                epoch, start_ns, rules = self._epoch, self._from_ns(state), decision.rules
+                start_ns = self._from_ns(state.ready_ns)
+                epoch, rules = self._epoch, decision.rules
                 setting = self._setting(state)
                 good = tuple(source for source in REQUIRED if source in self._required)
                 return [
@@ -285,7 +286,7 @@ class Judge:
             case _Phase.ASKING:
                 if self._acknowledged():
                     self._enter(_Phase.PERMITTED, now_ns)
-                    return self._renew(state, now_ns)
+                    return self._renew(state.ready_ns, state.seen_ns, now_ns)
                 if now_ns - self._phase_ns > ACK_NS:
                     return self._fail(Reason.INTERLOCK_FAULT, now_ns)
                 if now_ns < self._ask_ns:
@@ -297,15 +298,16 @@ class Judge:
                     return self._fail(Reason.INTERLOCK_FAULT, now_ns)
                 if now_ns - self._sent[0] >= LIFE_NS and self._sent != _NEVER:
                     return self._revoke((Reason.DEADLINE_MISSED,), decision.rules, now_ns)
-                return self._renew(state, now_ns)
+                return self._renew(state.ready_ns, state.seen_ns, now_ns)
         raise AssertionError(self._phase)
 
-    def _renew(self, state: ContextState, now_ns: int) -> list[Action]:
+    def _renew(self, ready_ns: int, seen_ns: int, now_ns: int) -> list[Action]:
+        """A lease from `ready_ns` on, as far as the evidence up to `seen_ns` covers."""
         expires_ns = now_ns + LIFE_NS
         setup = self._setup
         bracketed = setup.release is Release.BRACKETED
-        to_ns = state.seen_ns + 1 if bracketed else expires_ns
-        from_ns = self._from_ns(state)
+        to_ns = seen_ns + 1 if bracketed else expires_ns
+        from_ns = self._from_ns(ready_ns)
         sent_ns, sent_to_ns = self._sent
         if self._hold_ns is not None and to_ns > self._hold_ns:
             if self._sent == _NEVER and self._hold_ns <= from_ns:
@@ -421,9 +423,9 @@ class Judge:
         self.context.observe(Reading(Source.INTEGRITY, now_ns, (reason,)))
         return self._revoke((reason,), (), now_ns)
 
-    def _from_ns(self, state: ContextState) -> int:
+    def _from_ns(self, ready_ns: int) -> int:
         """From when on stamps may be leased: frames stamped then were shot up to the lag before."""
-        return max(state.ready_ns, (self._allowed_ns or 0) + self._lag_ns)
+        return max(ready_ns, (self._allowed_ns or 0) + self._lag_ns)
 
     def _acknowledged(self) -> bool:
         status = self._status
