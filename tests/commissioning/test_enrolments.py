@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from edge.commissioning import enrol_view
+from edge.view import signs
 from edge.view.enrol import enrol
+from edge.view.enrolment import movement
 from tests.support import render
 from tests.support.enrolment_cases import CASES
 from tests.support.enrolments import Attempt, Footage, Result, Step, Trial
@@ -47,3 +51,18 @@ def test_what_a_refusal_advises_leads_to_a_view_with_nobody_in_it(
     data_dir, face_model, tmp_path, case, begin
 ):
     assert Trial(Footage(data_dir), tmp_path).run(case, set(begin)).right
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_somebody_in_a_view_is_noticed(data_dir, face_model, tmp_path, monkeypatch):
+    """The twin: without eyes for bodies and for movement, somebody is enrolled."""
+    nobody = np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
+    monkeypatch.setattr(enrol_view, "of_take", lambda bodies, frames: [nobody] * len(frames))
+    monkeypatch.setattr(movement, "moved", lambda motion: np.zeros(motion.shape, bool))
+    (case,) = (case for case in CASES if case.name == "bedroom-back-frozen")
+
+    result = Trial(Footage(data_dir), tmp_path).run(case, {Step.MASK})
+
+    assert result.peopled > 0
+    assert not result.right
