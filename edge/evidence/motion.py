@@ -43,6 +43,9 @@ MIN_CORNER = 2e-4  # least eigenvalue of a corner worth following, of 1
 APART_PX = 8.0  # of 320: what lies closer is one corner at the border of two cells. A person who
 # fills the picture leaves a few edges, and each counted for up to four cells; where compression
 # blurred them they slid along themselves together, and the camera seemed to move
+FARTHEST = 0.03  # widths that a camera may have moved between two pictures that both show the
+# enrolled view where it was enrolled: 8 px of 640 already turn two fifths of its signs, 19 px are
+# this. Somebody who fills the picture moves what is left to follow by more, as one
 NO_REST = 0.1  # fewer cells at rest: all moves, if not as one (things near and far)
 COHERENT = 0.5  # cells that one shift, roll and zoom explains, or it is not the camera
 COHERENT_PX = 1.5
@@ -70,6 +73,7 @@ class _Picture:
     captured_ns: int
     grey: NDArray[np.uint8]
     corners: Points  # (n, 1, 2), one a cell, away from people
+    known: bool  # it shows the enrolled view in its place
 
 
 class EgoMotion:
@@ -80,9 +84,14 @@ class EgoMotion:
         self._suspected = False  # the last reading seemed to move
         self._tremor: deque[tuple[int, float]] = deque()  # of the readings of a second
 
-    def read(self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> MotionReading:
-        """Compare a BGR frame with the reading before it and the one a second ago."""
-        now = _picture(frame, captured_ns, boxes)
+    def read(
+        self, frame: np.ndarray, captured_ns: int, boxes: Sequence[Box], *, known: bool = False
+    ) -> MotionReading:
+        """Compare a BGR frame with the reading before it and the one a second ago.
+
+        `known` says that the check of the view finds the enrolled one in this frame.
+        """
+        now = _picture(frame, captured_ns, boxes, known)
         while len(self._past) > 1 and self._past[1].captured_ns <= captured_ns - CARRY_NS:
             self._past.popleft()
         if self._past and self._past[-1].grey.shape != now.grey.shape:
@@ -122,12 +131,12 @@ class EgoMotion:
         return whole and len(self._tremor) >= _TREMOR_READINGS and middle > TREMOR_LIMIT
 
 
-def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box]) -> _Picture:
+def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box], known: bool) -> _Picture:
     height, width = frame.shape[:2]
     size = (WIDTH_PX, max(48, round(height * WIDTH_PX / width)))
     grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
     people = cv2.resize(silhouettes(boxes, width, height), size, interpolation=cv2.INTER_NEAREST)
-    return _Picture(captured_ns, np.asarray(grey, np.uint8), _corners(grey, people == 0))
+    return _Picture(captured_ns, np.asarray(grey, np.uint8), _corners(grey, people == 0), known)
 
 
 def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
@@ -173,7 +182,10 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
     rests = resting >= STILL_SHARE  # the dear question is asked only where it decides
     if rests or not (resting < NO_REST or _coherent(before.corners[kept], ahead[kept])):
         return float(min(quantile(moved, STILL_SHARE), STILL)), len(moved), least
-    return median(moved), len(moved), least
+    far = median(moved)
+    if far > FARTHEST and before.known and now.known:
+        return STILL, len(moved), least  # not the camera: something before it
+    return far, len(moved), least
 
 
 def _follow(

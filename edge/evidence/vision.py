@@ -35,7 +35,7 @@ from edge.view.body_watch import NOBODY, BodyFinder, BodyWatch
 from edge.view.box import Box
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
-from edge.view.signs import ALL_BLOCKS
+from edge.view.signs import ALL_BLOCKS, Pixels
 from edge.view.silhouette import silhouettes
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
@@ -119,7 +119,7 @@ class Sighting:
     width: int
     people: bool  # whether people were looked for in this very frame
     boxes: tuple[Box, ...]  # faces, of the last look
-    faceless: int  # people without a face, as far as was known when people were looked for
+    faceless: int  # people without a face, of the last frame in which people were looked for
     view_open: tuple[Reason, ...]  # why this is not the enrolled view, to begin a permit
     view_continue: tuple[Reason, ...]  # and to go on with one
     seen_blocks: int  # to compare the next frames over; all where the view is not recognised
@@ -242,7 +242,6 @@ class Observer:
         self._view = ViewCheck(fingerprint, fresh=fresh) if fingerprint is not None else None
         self._bodies = BodyWatch(bodies) if bodies is not None else None
         self._hiding = NOBODY
-        self._faceless_blocks = 0  # hidden, and no face explained them in the last reading
         self._faces = faces
         self._scene = scene
         self._often = often
@@ -271,23 +270,21 @@ class Observer:
         due = final or since_ns is None or since_ns >= self._people_period_ns
         if due:
             self.look_for_people(frame, captured_ns)
-        people, faceless = self._people_ns == captured_ns, self._hiding.faceless
+        people = self._people_ns == captured_ns
         view_open: tuple[Reason, ...] = (Reason.NO_VIEW,)
         view_continue = view_open
         seen_blocks, unsettled = ALL_BLOCKS, False
         if self._view is not None:
-            if self._bodies is not None:
-                hidden = self._faceless_blocks
-                self._hiding = self._bodies.read(frame, captured_ns, hidden, self._boxes)
-            view = self._view.read(frame, captured_ns, self._boxes, self._hiding.places)
-            self._faceless_blocks = view.faceless_blocks
+            who = None if self._bodies is None else partial(self._hides, frame, captured_ns)
+            view = self._view.read(frame, captured_ns, self._boxes, who)
             view_open, view_continue = view.reasons_open, view.reasons_continue
             gone = self._seen_blocks & ~view.seen_blocks
             self._seen_blocks = view.seen_blocks
             unsettled = gone.bit_count() >= UNSETTLED and not people
             if not UNKNOWN.intersection(view_continue):
                 seen_blocks = view.seen_blocks
-        motion = self._motion.read(frame, captured_ns, self._boxes)
+        known = self._view is not None and not UNKNOWN.intersection(view_continue)
+        motion = self._motion.read(frame, captured_ns, self._boxes, known=known)
         fresh = self._freshness.read(frame, captured_ns, self._boxes)
         veto = None
         due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
@@ -300,7 +297,7 @@ class Observer:
             width,
             people,
             self._boxes,
-            faceless,
+            self._hiding.faceless,
             view_open,
             view_continue,
             seen_blocks,
@@ -310,6 +307,15 @@ class Observer:
             fresh,
             veto,
         )
+
+    def _hides(self, frame: np.ndarray, captured_ns: int, hidden_blocks: int) -> Pixels | None:
+        """Where bodies are, in a frame in which no face explains what is hidden."""
+        assert self._bodies is not None
+        looked = self._people_ns == captured_ns
+        self._hiding = self._bodies.read(
+            frame, captured_ns, hidden_blocks, self._boxes, looked=looked
+        )
+        return self._hiding.places
 
     def _veto(self, scene: SceneFinder, frame: np.ndarray, captured_ns: int) -> tuple[Reason, ...]:
         """A veto that lasts for two readings, of pictures that show more than a person."""

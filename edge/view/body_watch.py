@@ -21,7 +21,7 @@ from edge.view.bodies import SURELY
 from edge.view.box import Box
 from edge.view.signs import Pixels
 
-LOOK_NS = 300 * MS  # between two looks, while something is hidden
+LOOK_NS = 180 * MS  # between two looks, while something is hidden
 GONE_NS = 1 * S  # nothing hidden for so long: the person has left
 MIN_HIDDEN = 2  # blocks that no face explains, from which it is worth a look
 MIN_BODY = 3  # hidden blocks of a body without a face, from which it is a person
@@ -51,28 +51,47 @@ class BodyWatch:
     def __init__(self, bodies: BodyFinder) -> None:
         self._bodies = bodies
         self._looked_ns: int | None = None
+        self._looked_at = 0, 0  # hidden blocks and number of faces of the last look
         self._hidden_ns: int | None = None  # when something was last hidden
         self._now = NOBODY
 
     def read(
-        self, frame: np.ndarray, captured_ns: int, hidden_blocks: int, boxes: Sequence[Box]
+        self,
+        frame: np.ndarray,
+        captured_ns: int,
+        hidden_blocks: int,
+        boxes: Sequence[Box],
+        *,
+        looked: bool = True,
     ) -> Hiding:
         """Who hides the view.
+
+        Somebody who turns round shows a face of a sudden, and is not two people: whenever there
+        are more faces or fewer, whoever had none is looked for again.
 
         Args:
             frame: BGR uint8.
             captured_ns: when it was captured.
-            hidden_blocks: that no face explained, in the reading before this one.
+            hidden_blocks: that no face explains.
             boxes: the faces of about this moment.
+            looked: they are of this very frame, so that each is where its body is;
+                otherwise nobody is counted.
 
         Raises:
             ModelError: the body model failed.
         """
-        if hidden_blocks.bit_count() >= MIN_HIDDEN:
+        hidden = hidden_blocks.bit_count() >= MIN_HIDDEN
+        before, faces = self._looked_at
+        turned = looked and self._now.faceless > 0 and len(boxes) != faces
+        due = self._looked_ns is None or captured_ns - self._looked_ns >= LOOK_NS
+        if hidden:
             self._hidden_ns = captured_ns
-            if self._looked_ns is None or captured_ns - self._looked_ns >= LOOK_NS:
-                self._now = _look(self._bodies.find(frame), hidden_blocks, boxes, frame.shape)
-                self._looked_ns = captured_ns
+        if turned or (hidden and due):
+            blocks = hidden_blocks | before if turned else hidden_blocks
+            found = _look(self._bodies.find(frame), blocks, boxes, frame.shape)
+            faceless = found.faceless if looked else self._now.faceless
+            self._now = Hiding(found.places, faceless)
+            self._looked_ns, self._looked_at = captured_ns, (blocks, len(boxes))
         elif self._hidden_ns is None or captured_ns - self._hidden_ns >= GONE_NS:
             self._now = NOBODY
         return self._now

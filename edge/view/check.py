@@ -14,7 +14,7 @@ live: whoever sees them can align a picture of the view.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,6 @@ class ViewReading:
     quadrants: int  # quarters of the picture with a seen block
     unexplained: float  # share of the enrolled blocks unseen and outside silhouettes
     hidden: float  # share of all blocks, unseen or no longer plain, where no person was lately
-    faceless_blocks: int  # bit i: enrolled block i is unseen and no face explains it
     recent: float  # share of the enrolled blocks seen within ten minutes
     level: float  # contrast of the middle block, of its level in the last two seconds
     reasons_open: tuple[Reason, ...]  # why it is not good enough to begin
@@ -101,7 +100,7 @@ class ViewCheck:
         frame: np.ndarray,
         captured_ns: int,
         boxes: Sequence[Box] | None,
-        bodies: Pixels | None = None,
+        bodies: Callable[[int], Pixels | None] | None = None,
     ) -> ViewReading:
         """Compare one frame with the enrolled view.
 
@@ -109,7 +108,8 @@ class ViewCheck:
             frame: BGR uint8, well formed.
             captured_ns: when it was captured; readings come in order.
             boxes: the faces of about this moment; None or none explain nothing.
-            bodies: thumbnail-shaped, 255 where a body is; explains what faces do not.
+            bodies: asked with the blocks (bit i: block i) that are hidden and that no face
+                explains; answers thumbnail-shaped, 255 where a body is, which explains them.
         """
         thumb = signs.thumbnail(frame)
         mask = self._fingerprint.mask != 0
@@ -124,8 +124,9 @@ class ViewCheck:
         gradient = self._gradients.agreement(frame, seen_blocks)
         explained = self._explained(boxes or (), frame)
         faceless = signs.as_bits(self._enrolled & ~seen & ~explained)
-        if bodies is not None:
-            explained = explained | signs.as_blocks(covered_blocks(bodies))
+        where = None if bodies is None else bodies(faceless)
+        if where is not None:
+            explained = explained | signs.as_blocks(covered_blocks(where))
         unexplained = float((self._enrolled & ~seen & ~explained).sum()) / self._total
         rough = _by_block(contrasts)
         strange = (self._enrolled & ~seen) | self._strange(rough)
@@ -165,7 +166,6 @@ class ViewCheck:
             quadrants=quadrants,
             unexplained=unexplained,
             hidden=hidden,
-            faceless_blocks=faceless,
             recent=recent,
             level=fall.level,
             reasons_open=worst_first(opening),

@@ -75,6 +75,37 @@ def test_a_hand_held_photograph_of_the_view_is_noticed(room):
     assert np.mean(_moving(_readings(held)[1:])) > 0.6
 
 
+@pytest.mark.parametrize(("known", "moves"), [(True, False), (False, True)])
+def test_whoever_fills_the_picture_moves_no_camera_that_shows_its_view(room, known, moves):
+    """All that can be followed goes 32 px as one; the check of the view alone can tell."""
+    coat = render.room(7)
+    frames = [room.copy() for _ in range(6)]
+    for i, frame in enumerate(frames):
+        frame[20:460, 20:620] = np.roll(coat, 32 * i, axis=1)[20:460, 20:620]
+    motion = EgoMotion()
+
+    readings = [
+        motion.read(render.with_noise(frame, i), i * STEP_NS, (), known=known)
+        for i, frame in enumerate(frames)
+    ]
+
+    assert readings[2].valid
+    assert any(_moving(readings)) is moves
+
+
+def test_a_camera_that_shakes_moves_though_it_shows_its_view(room):
+    """A photograph of the view in a hand: it stays near enough to be taken for the view."""
+    shaking = [np.roll(room, 6 * (-1) ** i, axis=1) for i in range(10)]
+    motion = EgoMotion()
+
+    readings = [
+        motion.read(render.with_noise(frame, i), i * STEP_NS, (), known=True)
+        for i, frame in enumerate(shaking)
+    ]
+
+    assert all(_moving(readings)[2:])
+
+
 def _trembling(view, count, px, seed=0):
     """A camera held as still as a hand can: it wanders about, and goes nowhere."""
     rng = np.random.default_rng(seed)

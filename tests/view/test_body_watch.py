@@ -70,7 +70,7 @@ def test_what_looks_like_a_body_and_hides_nothing_is_furniture():
     assert doubtful.read(FRAME, 0, _bits(LEFT), ()).places.max() == 0
 
 
-def test_nobody_is_looked_for_while_the_view_is_whole_and_then_three_times_a_second():
+def test_nobody_is_looked_for_while_the_view_is_whole_and_then_five_times_a_second():
     bodies = _Bodies(_mask(LEFT))
     watch = BodyWatch(bodies)
 
@@ -79,7 +79,31 @@ def test_nobody_is_looked_for_while_the_view_is_whole_and_then_three_times_a_sec
     assert bodies.looks == 0
     for number in range(10, 20):
         watch.read(FRAME, number * 100 * MS, _bits(LEFT), ())
-    assert bodies.looks == 4
+    assert bodies.looks == 5
+
+
+def test_whoever_turns_round_is_one_person_and_whoever_stands_beside_is_another():
+    alone, two = BodyWatch(_Bodies(_mask(LEFT))), BodyWatch(_Bodies(_mask(LEFT) | _mask(RIGHT)))
+    face, hidden = (_face(LEFT),), _bits(LEFT + RIGHT)
+    assert alone.read(FRAME, 0, hidden, ()).faceless == 1
+    assert two.read(FRAME, 0, hidden, ()).faceless == 2
+
+    shown = alone.read(FRAME, 100 * MS, 0, face), two.read(FRAME, 100 * MS, 0, face)
+
+    assert [hiding.faceless for hiding in shown] == [0, 1]
+    assert alone.read(FRAME, 300 * MS, hidden, ()).faceless == 1, "and turns away again"
+
+
+def test_bodies_are_counted_where_the_faces_are_of_the_same_frame():
+    """Whoever walks has left the place where their face was a moment ago."""
+    watch = BodyWatch(_Bodies(_mask(LEFT)))
+
+    before = watch.read(FRAME, 0, _bits(LEFT), (_face(RIGHT),), looked=False)
+    now = watch.read(FRAME, 200 * MS, _bits(LEFT), (_face(LEFT),))
+    away = watch.read(FRAME, 400 * MS, _bits(LEFT), (_face(RIGHT),))
+
+    assert before.places is not None, "they explain what is hidden all the same"
+    assert [one.faceless for one in (before, now, away)] == [0, 0, 1]
 
 
 def test_who_left_is_forgotten_after_a_second_and_not_before():
@@ -107,8 +131,7 @@ def test_a_body_explains_what_it_hides_and_a_board_does_not(room):
     body = _mask([(row, column) for row in (2, 3, 4, 5) for column in (4, 5)])
 
     alone = ViewCheck(fingerprint).read(render.with_noise(hidden, 1), 0, ())
-    explained = ViewCheck(fingerprint).read(render.with_noise(hidden, 1), 0, (), body)
+    explained = ViewCheck(fingerprint).read(render.with_noise(hidden, 1), 0, (), lambda _: body)
 
     assert alone.reasons_open == (Reason.VIEW_COVERED,)
     assert explained.reasons_open == ()
-    assert explained.faceless_blocks == alone.faceless_blocks != 0

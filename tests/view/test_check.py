@@ -454,7 +454,7 @@ def test_whoever_comes_near_takes_no_level_from_what_is_left(fingerprint, room):
         for check in (explained, unexplained):
             check.read(render.with_noise(room, i), i * 100 * MS, ())
 
-    assert explained.read(near, S, (), where).level > 0.9
+    assert explained.read(near, S, (), lambda _: where).level > 0.9
     assert unexplained.read(near, S, ()).level < 0.75
 
 
@@ -463,13 +463,13 @@ def test_a_fade_behind_somebody_near_is_noticed_all_the_same(fingerprint, room):
     other = render.street()
     check = ViewCheck(fingerprint)
     for i in range(10):
-        check.read(render.with_noise(near, i), i * 100 * MS, (), where)
+        check.read(render.with_noise(near, i), i * 100 * MS, (), lambda _: where)
 
     for step in range(1, 11):
         share = step / 10
         mixed = cv2.addWeighted(room, 1 - share, other, share, 0)
         mixed[:, 80:360] = near[:, 80:360]
-        if check.read(mixed, (10 + step) * 100 * MS, (), where).reasons_continue:
+        if check.read(mixed, (10 + step) * 100 * MS, (), lambda _: where).reasons_continue:
             break
 
     assert 0.1 <= share <= 0.5
