@@ -11,8 +11,9 @@ Pure; times are nanoseconds from the recording's first frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from edge.clock import S
 from edge.reasons import Family, Reason
@@ -67,7 +68,10 @@ class CauseRow:
 
 
 def account(
-    decisions: Sequence[FrameDecision], after_ns: int, true: frozenset[Reason] = frozenset()
+    decisions: Sequence[FrameDecision],
+    after_ns: int,
+    true: frozenset[Reason] = frozenset(),
+    true_at: Mapping[int, frozenset[Reason]] = MappingProxyType({}),
 ) -> Availability:
     """Account for every frame from `after_ns` on; each stands for the time to the next.
 
@@ -75,22 +79,25 @@ def account(
         decisions: of one recording, in order of capture.
         after_ns: the dwell and what it takes to settle.
         true: causes that are true of the recording; one of them is charged before a worse one.
+        true_at: by second, causes that are true then. Waiting for the dwell goes with its cause.
     """
     due_ns = passed_ns = 0
-    lost: dict[tuple[int, Reason], tuple[int, int, set[Reason]]] = {}
-    blame: Reason | None = None  # of the last frame that something spoke against
+    lost: dict[tuple[int, Reason, bool], tuple[int, int, set[Reason]]] = {}
+    blame: tuple[Reason, bool] | None = None  # of the last frame that something spoke against
     for decision, long_ns in _lengths(decisions):
         causes = [r for r in decision.reasons if r.family is not Family.WAITING]
-        causes.sort(key=lambda reason: reason not in true)
+        second = decision.captured_ns // S
+        known = true | true_at.get(second, frozenset())
+        causes.sort(key=lambda reason, known=known: reason not in known)  # type: ignore[misc]
         passed = decision.verdict is Outcome.PASS
-        blame = None if passed else causes[0] if causes else blame
+        blame = None if passed else (causes[0], causes[0] in known) if causes else blame
         if decision.captured_ns < after_ns:
             continue
         due_ns += long_ns
         if passed:
             passed_ns += long_ns
             continue
-        key = (decision.captured_ns // S, blame or decision.reasons[0])
+        key = (second, *(blame or (decision.reasons[0], decision.reasons[0] in known)))
         blocked_ns, waiting_ns, also = lost.get(key, (0, 0, set()))
         waited_ns = 0 if causes else long_ns
         lost[key] = (blocked_ns + long_ns, waiting_ns + waited_ns, also.union(causes[1:]))
@@ -104,9 +111,9 @@ def account(
                 blocked_ns,
                 waiting_ns,
                 tuple(sorted(also, key=lambda r: r.rank)),
-                cause in true,
+                rightly,
             )
-            for (second, cause), (blocked_ns, waiting_ns, also) in lost.items()
+            for (second, cause, rightly), (blocked_ns, waiting_ns, also) in lost.items()
         ),
     )
 

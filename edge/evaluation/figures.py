@@ -12,7 +12,7 @@ import cv2
 from edge.audit.schema import Release
 from edge.clock import S
 from edge.commissioning.records import DEFAULT_DWELL_S
-from edge.evaluation.availability import Availability, by_cause, summary
+from edge.evaluation.availability import Availability, CauseRow, by_cause, summary
 from edge.evaluation.bounds import lower, upper
 from edge.evaluation.day.play import Lived
 from edge.evaluation.report.figure import Figure, Question, asked, not_tried, reported
@@ -292,14 +292,16 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
         clear = sorted(some[0].causes, key=lambda reason: reason.rank)
         due_ns = sum(one.availability.due_ns for one in some)
         passed_ns = sum(one.availability.passed_ns for one in some)
+        served_ns = passed_ns + sum(one.availability.rightly_ns for one in some)
+        false = {lost.cause for one in some for lost in one.availability.lost if not lost.true}
         causes = by_cause(one.availability for one in some)
-        lost = ", ".join(f"{row.cause.value} {row.blocked_ns / S:.1f} s" for row in causes)
+        lost = ", ".join(_lost(row) for row in causes)
         name = f"time served: {change}"
         target = " or ".join([f">= {100 * MIN_KNOWN:g}", *(cause.value for cause in clear)])
         if not due_ns:
             rows.append(not_tried(Question.DAY, name, target, "%", _SHORT))
             continue
-        whole = passed_ns >= MIN_KNOWN * due_ns
+        whole = served_ns >= MIN_KNOWN * due_ns
         rows.append(
             asked(
                 Question.DAY,
@@ -307,11 +309,16 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
                 round(100 * passed_ns / due_ns, 2),
                 target,
                 "%",
-                holds=whole or (bool(clear) and {row.cause for row in causes} <= set(clear)),
+                holds=whole or (bool(clear) and false <= set(clear)),
                 note=_count(len(some), "place") + (f"; lost to {lost}" if lost else ""),
             )
         )
     return rows
+
+
+def _lost(row: CauseRow) -> str:
+    own = f" ({row.true_ns / S:.1f} s of it the recording's own)" if row.true_ns else ""
+    return f"{row.cause.value} {row.blocked_ns / S:.1f} s{own}"
 
 
 def _takes(trials: Sequence[Trial]) -> list[Figure]:

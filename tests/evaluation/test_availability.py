@@ -129,3 +129,18 @@ def test_the_manifest_names_what_rightly_blocks_a_recording(tmp_path):
     manifest.write_text(head + "two.mp4,video,stationary,controlled,CROWD\n")
     with pytest.raises(RecordError, match="'CROWD', expected codes such as PEOPLE_CROWD"):
         read_manifest(tmp_path)
+
+
+def test_a_cause_that_is_true_for_some_seconds_is_rightly_charged_in_those():
+    """With the dwell that follows; the twin, a second later, is charged as false."""
+    covered, waits = (Reason.VIEW_COVERED,), (Reason.DWELL,)
+    spans = _decisions(
+        (3, waits), (1, ()), (1, covered), (2, waits), (1, ()), (1, covered), (1, ())
+    )
+
+    found = account(spans, 3 * S, true_at={4: frozenset(covered)})
+
+    assert [(lost.second, lost.true) for lost in found.lost] == [
+        (4, True), (5, True), (6, True), (8, False),
+    ]  # fmt: skip
+    assert (found.rightly_ns, found.falsely_ns) == (3 * S, 1 * S)

@@ -13,7 +13,7 @@ from edge.cameras.opencv import Shot
 from edge.clock import MS, S
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.day.changes import CHANGES, sagging
-from edge.evaluation.day.play import LEAST_NS, Lived, day, lived
+from edge.evaluation.day.play import HIDES, LEAST_NS, Lived, day, hidden_anyway, lived
 from edge.evaluation.figures import day_figures
 from edge.evaluation.manifest import Clip, Mount
 from edge.evaluation.trials import Footage, View, decode, enrol_view
@@ -79,6 +79,7 @@ def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
 def test_what_a_day_found_can_leave_its_process(monkeypatch):
     """`evaluate` plays each place in a process of its own; a change has functions, which stay."""
     monkeypatch.setattr("edge.evaluation.day.play.lived", lambda *_: Availability(1, 1, ()))
+    monkeypatch.setattr("edge.evaluation.day.play.hidden_anyway", lambda *_: {})
     clip = Clip(Path("till"), "till", True, Mount.STATIONARY, "till")
     footage = Footage(clip, (Shot(render.room(), LEAST_NS),), {}, Bodies(both=False))
 
@@ -105,3 +106,48 @@ def test_a_real_room_stays_known_or_names_the_change(data_dir, face_model, name)
 
     assert figure.holds, figure
     assert found.passed_ns > 0
+
+
+class Nobody:
+    def find(self, frame):
+        return np.zeros((48, 64), np.uint8)
+
+
+def _played(frames: list[np.ndarray]) -> Footage:
+    shots = tuple(Shot(frame, i * 100 * MS) for i, frame in enumerate(frames))
+    clip = Clip(Path("till"), "till", True, Mount.STATIONARY, "till")
+    return Footage(clip, shots, {id(shot.frame): () for shot in shots}, Nobody())
+
+
+def test_what_hides_the_view_in_the_recording_itself_is_told_by_second(room):
+    """Shelves are put there in the third second; the twin has none."""
+    view = enrol(list(render.still(room, 12)), [()] * 12, camera=bytes(16), enforce=True)
+    plain = list(render.still(room, 40))
+    put = [
+        BY_NAME["furniture is moved"].apply(f, 5.0) if i >= 20 else f for i, f in enumerate(plain)
+    ]
+
+    own, twin = (
+        hidden_anyway(_played(frames), View(_played(frames).clip, view, "", ()))
+        for frames in (put, plain)
+    )
+
+    assert own == {0: frozenset(), 1: frozenset(), 2: HIDES - {Reason.VIEW_CHANGED}, 3: own[2]}
+    assert set(twin.values()) == {frozenset()}
+
+
+def test_a_change_is_not_charged_with_what_the_recording_hides_itself():
+    change, codes = BY_NAME["camera starts again, other exposure"], []
+    for true_at in ({}, dict.fromkeys(range(10), HIDES)):
+        decisions = [
+            FrameDecision(
+                i, i * 100 * MS, Outcome.BLOCK, Context.CONTROLLED,
+                (Reason.CAM_STALLED if i < 30 else Reason.VIEW_COVERED,),
+            )
+            for i in range(100)
+        ]  # fmt: skip
+        found = account(decisions, 0, true_at=true_at)
+        (figure,) = day_figures([Lived("till", change.name, change.causes, found)])
+        codes.append((figure.holds, "the recording's own" in figure.note))
+
+    assert codes == [(False, False), (True, True)]

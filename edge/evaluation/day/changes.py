@@ -134,13 +134,15 @@ def screen(frame: Frame, seconds: float) -> Frame:
 
 
 def shelves(frame: Frame, seconds: float) -> Frame:
-    """Shelves are put where they hide three tenths of the picture, and stay."""
+    """Shelves are pushed in within a second, hide three tenths of the picture, and stay."""
     rows, columns = frame.shape[:2]
     rng = np.random.default_rng(6)
     picture = rng.integers(30, 220, (9, 8, 3), np.uint8)
     high, wide = rows * 3 // 5, columns // 2
     out = np.array(frame, np.uint8)
-    out[rows - high :, :wide] = cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA)
+    shown = max(1, round(wide * min(1.0, seconds)))
+    whole = cv2.resize(picture, (wide, high), interpolation=cv2.INTER_AREA)
+    out[rows - high :, :shown] = whole[:, wide - shown :]
     return out
 
 

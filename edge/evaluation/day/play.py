@@ -2,14 +2,17 @@
 
 A view's own recording runs to `BEGINS_NS` as it is; then the change begins, or it was
 there from the first frame, at enrolment, too. All time after the dwell is accounted for.
+What hides the view in the recording as it is (a bottle is taken away that was enrolled) is
+the recording's own: a change that ends a permit meets it, and is not charged with it.
 The recording goes straight on: one that is played there and back is a loop to the guard,
 and a still with noise is a still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,7 +22,8 @@ from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.day.changes import CHANGES, Change
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
-from edge.evaluation.trials import SETTLE_NS, Footage, View, enrol_view
+from edge.evaluation.trials import SETTLE_NS, VIEW_NS, Footage, View, enrol_view
+from edge.evidence.vision import Observer
 from edge.policy.engine import Policy
 from edge.reasons import Reason
 from edge.replay.engine import Replay
@@ -28,6 +32,7 @@ from edge.view.box import Box
 
 BEGINS_NS = 5 * S
 LEAST_NS = 8 * S  # a shorter recording shows too little of a change
+HIDES = frozenset({Reason.VIEW_COVERED, Reason.VIEW_CHANGED})
 _APART_NS = 60 * MS  # between two frames: fifteen a second are enough
 
 
@@ -46,19 +51,40 @@ def day(footage: Footage, shown: View, bodies: Bodies, policy: Policy) -> list[L
     if footage.last_ns < LEAST_NS:
         return []
     name = shown.clip.name
+    own = hidden_anyway(footage, shown)
     return [
-        Lived(name, change.name, change.causes, lived(change, footage, shown, bodies, policy))
+        Lived(name, change.name, change.causes, lived(change, footage, shown, bodies, policy, own))
         for change in CHANGES
     ]
 
 
+def hidden_anyway(footage: Footage, shown: View) -> dict[int, frozenset[Reason]]:
+    """By second, what in the recording as it is hides the view from a guard that starts then."""
+    assert shown.fingerprint is not None
+    found: dict[int, frozenset[Reason]] = {}
+    observer = Observer(shown.fingerprint, footage, bodies=footage)
+    last_ns = -S
+    for shot in _thinned(footage.shots, footage.last_ns):
+        if shot.captured_ns - last_ns >= VIEW_NS:
+            last_ns = shot.captured_ns
+            hides = HIDES.intersection(observer.see(shot.frame, last_ns).view_open)
+            found[last_ns // S] = found.get(last_ns // S, frozenset()) | hides
+    return found
+
+
 def lived(
-    change: Change, footage: Footage, shown: View, bodies: Bodies, policy: Policy
+    change: Change,
+    footage: Footage,
+    shown: View,
+    bodies: Bodies,
+    policy: Policy,
+    own: Mapping[int, frozenset[Reason]] = MappingProxyType({}),
 ) -> Availability:
     """One change before one view, at the default dwell.
 
     Args:
         shown: the view as it is; what is always there is enrolled with the place.
+        own: by second, what hides the view in the recording as it is.
     """
     played = changed(footage, change)
     if change.always:
@@ -66,7 +92,8 @@ def lived(
     device = replace(PERFECT_DEVICE, dwell_s=DEFAULT_DWELL_S)
     guard = Replay(device, PERFECT_SESSION, policy, shown.fingerprint, played, bodies=played)
     decisions = guard.run(played.shots, still_board(played.last_ns)).decisions
-    return account(decisions, round(DEFAULT_DWELL_S * S) + SETTLE_NS)
+    after_ns, true = round(DEFAULT_DWELL_S * S) + SETTLE_NS, footage.clip.true_causes
+    return account(decisions, after_ns, true, own)
 
 
 def changed(footage: Footage, change: Change) -> Footage:
