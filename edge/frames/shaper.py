@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import cv2
 import numpy as np
 
 from edge.cameras.layout import Layout
 from edge.frames.output_format import OutputFormat, Part
-from edge.masking.blocks import Levels
+from edge.masking.blocks import BLOCK_PX, CLEAR, FILLED, Levels, Rect
 from edge.masking.mask import Mask
+
+_Slices = tuple[slice, slice]  # rows, columns
+_Part = tuple[_Slices, _Slices, _Slices]  # of the picture, of its halved colours, of the place
 
 _NONE_YET: Levels = np.zeros((0, 0), np.uint8)
 
@@ -26,7 +31,11 @@ class Shaper:
         self._whole, self._grey, self._shrink = form.whole, form.grey, form.shrink
         part = Part.of(form, height, width)
         self._top, self._left, self.shape, self.bytes = part.top, part.left, part.shape, part.bytes
-        self._masked: np.ndarray | None = None  # where a picture is masked before it is reduced
+        self._masked: np.ndarray | None = None  # where masks are drawn before they are converted
+        self._planned: tuple[Mask | None, bool] = None, False
+        self._clear: list[_Part] = []
+        self._hidden: list[_Part] = []  # those that are written
+        self._drawn: list[_Slices] = []  # where they are drawn
         self._fixed: Levels | None = _NONE_YET  # of the masks so far
         self._same = False  # whether all of them had the same one
 
@@ -44,12 +53,12 @@ class Shaper:
             self._write(picture, place)
         elif self._whole and not self._grey and not self._layout.planar:
             mask.copy(picture, place, self._layout, prepared=self._same)  # the form is the picture
-        else:  # masked before anything else is done with it, so that no edge is mixed
-            if self._masked is None:
-                self._masked = np.zeros_like(picture)
-            mask.copy(picture, self._masked, self._layout)
-            self._write(self._masked, place)
-            self._masked.fill(0)  # nothing of a withheld frame stays behind
+        elif self._shrink > 1 or not self._write_parts(picture, place, mask):
+            # masked before it is shrunk or its colours are spread, so that no edge is mixed
+            drawn = self._drawing(picture)
+            mask.copy(picture, drawn, self._layout)
+            self._write(drawn, place)
+            drawn.fill(0)  # nothing of a withheld frame stays behind
 
     def _note(self, fixed: Levels | None) -> None:
         """Take notice of another fixed mask.
@@ -59,6 +68,73 @@ class Shaper:
         """
         self._same = self._fixed is _NONE_YET
         self._fixed = fixed
+
+    def _drawing(self, picture: np.ndarray) -> np.ndarray:
+        """Memory of this process alone, as large as the picture."""
+        if self._masked is None:
+            self._masked = np.zeros_like(picture)
+        return self._masked
+
+    def _write_parts(self, picture: np.ndarray, place: np.ndarray, mask: Mask) -> bool:
+        """Convert what is clear from the picture, what is hidden from where it is drawn.
+
+        Masks consist of blocks of even sides, so no part takes anything from the one beside it.
+
+        Returns:
+            Whether that was done: not where colours have to be converted from I420, which OpenCV
+            does for whole pictures only, nor over hidden parts (it is slow at each one's edge).
+        """
+        black = mask.fills_more or not self._same  # there is more to fill than is black already
+        if self._planned[0] is not mask or self._planned[1] is not black:
+            self._plan(mask, black)
+        spread = self._layout.planar and not self._grey
+        if spread and (self._hidden or self._layout is Layout.I420):
+            return False
+        first, *others = self._layout.planes(picture)
+        for part in self._clear:
+            self._convert(first, others[0] if spread else None, place, part)
+        if self._hidden:
+            drawn = self._drawing(picture)
+            mask.copy(picture, drawn, self._layout, prepared=not black, clear=False)
+            first = self._layout.planes(drawn)[0]
+            for part in self._hidden:
+                self._convert(first, None, place, part)
+            for used in self._drawn:
+                first[used] = 0
+        return True
+
+    def _plan(self, mask: Mask, black: bool) -> None:
+        clear = [r for r in mask.rectangles if r.level == CLEAR]
+        hidden = [r for r in mask.rectangles if CLEAR < r.level < FILLED + black]
+        self._clear, self._hidden = list(self._cuts(clear)), list(self._cuts(hidden))
+        self._drawn = [_slices(r.top, r.bottom, r.left, r.right, BLOCK_PX) for r in hidden]
+        self._planned = mask, black
+
+    def _cuts(self, rects: Iterable[Rect]) -> Iterator[_Part]:
+        """What is released of each; of a planar picture all edges are even."""
+        above, aside = self._top, self._left
+        below, beside = above + self.shape[0], aside + self.shape[1]
+        for rect in rects:
+            top, bottom = max(rect.top * BLOCK_PX, above), min(rect.bottom * BLOCK_PX, below)
+            left, right = max(rect.left * BLOCK_PX, aside), min(rect.right * BLOCK_PX, beside)
+            if top < bottom and left < right:
+                yield (
+                    _slices(top, bottom, left, right),
+                    _slices(top // 2, bottom // 2, left // 2, right // 2),
+                    _slices(top - above, bottom - above, left - aside, right - aside),
+                )
+
+    def _convert(
+        self, first: np.ndarray, colours: np.ndarray | None, place: np.ndarray, part: _Part
+    ) -> None:
+        whole, half, target = part
+        if colours is not None:
+            code = cv2.COLOR_YUV2BGR_NV12
+            cv2.cvtColorTwoPlane(first[whole], colours[half], code, dst=place[target])
+        elif self._grey and not self._layout.planar:
+            cv2.cvtColor(first[whole], cv2.COLOR_BGR2GRAY, dst=place[target])
+        else:
+            place[target] = first[whole]
 
     def _write(self, picture: np.ndarray, place: np.ndarray) -> None:
         layout = self._layout
@@ -94,3 +170,7 @@ class Shaper:
         """The cropped pixels of `plane` that become a picture of `shape`."""
         top, left = self._top // coarse, self._left // coarse
         return plane[top : top + shape[0] * self._shrink, left : left + shape[1] * self._shrink]
+
+
+def _slices(top: int, bottom: int, left: int, right: int, unit: int = 1) -> _Slices:
+    return slice(top * unit, bottom * unit), slice(left * unit, right * unit)

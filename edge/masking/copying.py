@@ -247,18 +247,27 @@ class Copy:
         self._dark += [(run.bytes, one.dark) for one in colours for run in runs(flat, one)]
         self._fixed = [(run.bytes, one.dark) for one in found for run in runs(fixed, one)]
 
-    def __call__(self, picture: np.ndarray, place: np.ndarray, *, prepared: bool) -> None:
-        """Write `picture` to `place`; `prepared`: the `fixed` blocks are dark already."""
+    def __call__(
+        self, picture: np.ndarray, place: np.ndarray, *, prepared: bool, clear: bool
+    ) -> None:
+        """Write `picture` to `place`, the clear blocks only if `clear`.
+
+        `prepared`: the `fixed` blocks are dark already.
+        """
         if self._mosaic is not None:
             self._mosaic.draw(picture, place)
+        if clear:
+            self._copy_clear(picture, place)
+        for (shape, kind, offset, strides), dark in self._dark:
+            np.ndarray(shape, kind, place, offset, strides).fill(dark)
+        if not prepared:
+            for (shape, kind, offset, strides), dark in self._fixed:
+                np.ndarray(shape, kind, place, offset, strides).fill(dark)
+
+    def _copy_clear(self, picture: np.ndarray, place: np.ndarray) -> None:
         source, target = picture.data.cast("B"), place.data.cast("B")
         for whole in self._whole:  # a fourth of what a view of NumPy costs
             target[whole] = source[whole]
         for shape, kind, offset, strides in self._cut:
             cut = np.ndarray(shape, kind, source, offset, strides)
             np.ndarray(shape, kind, target, offset, strides)[...] = cut
-        for (shape, kind, offset, strides), dark in self._dark:
-            np.ndarray(shape, kind, place, offset, strides).fill(dark)
-        if not prepared:
-            for (shape, kind, offset, strides), dark in self._fixed:
-                np.ndarray(shape, kind, place, offset, strides).fill(dark)

@@ -40,6 +40,12 @@ class Mask:
         """Whether it masks nothing."""
         return not self.levels.any()
 
+    @cached_property
+    def fills_more(self) -> bool:
+        """Whether it fills blocks that the record's polygons do not."""
+        filled = self.levels == FILLED
+        return bool(filled.any() if self.fixed is None else (filled & (self.fixed != FILLED)).any())
+
     def over(self, fixed: Levels) -> Mask:
         """This mask and a `fixed` one, whose filled blocks take in every cell that they cut."""
         levels = np.maximum(self.levels, fixed)
@@ -58,7 +64,13 @@ class Mask:
         return made
 
     def copy(
-        self, picture: np.ndarray, place: np.ndarray, layout: Layout, *, prepared: bool = False
+        self,
+        picture: np.ndarray,
+        place: np.ndarray,
+        layout: Layout,
+        *,
+        prepared: bool = False,
+        clear: bool = True,
     ) -> None:
         """Write `picture` to `place` through the mask.
 
@@ -66,8 +78,9 @@ class Mask:
             picture: uint8 without gaps, of this size, in the layout's shape; only read.
             place: uint8, of the same shape; every byte of it is written.
             prepared: `place` is black already where `fixed` is filled; not written there.
+            clear: what is clear is written too, and not the masked places alone.
         """
-        self.plan(layout)(picture, place, prepared=prepared)
+        self.plan(layout)(picture, place, prepared=prepared, clear=clear)
 
     @cached_property
     def _plans(self) -> list[tuple[Layout, Copy]]:
