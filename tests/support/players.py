@@ -30,6 +30,30 @@ STEP_NS = 40_000_000  # 25 frames a second
 _SLOTS = 128
 
 
+class _SharedEndpoint(MatcherEndpoint):
+    """An endpoint that two threads use in turns: the player's and the test's."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.turn = threading.RLock()
+        super().__init__(*arguments, **options)
+
+    def serve(self, now_ns: int) -> None:
+        with self.turn:
+            super().serve(now_ns)
+
+    def tell(self, state: dict[str, Any]) -> None:
+        with self.turn:
+            super().tell(state)
+
+    def show_out(self) -> None:
+        with self.turn:
+            super().show_out()
+
+    def finish(self, why: str) -> None:
+        with self.turn:
+            super().finish(why)
+
+
 class Player:
     """Plays `frames` to one matcher; use as a context manager."""
 
@@ -53,7 +77,7 @@ class Player:
         shaper = Shaper(OutputFormat(), Layout.BGR, height, width)
         self.ring = Ring.create(shaper.bytes, _SLOTS)
         self.ring.seal()
-        self.endpoint = MatcherEndpoint(
+        self.endpoint = _SharedEndpoint(
             listener,
             self.ring,
             token=TOKEN,
@@ -116,6 +140,7 @@ class Player:
         self.begin.set()
 
     def show(self, frame: np.ndarray, captured_ns: int) -> None:
-        self.endpoint.publish(
-            self.endpoint.stage(frame, nothing(*frame.shape[:2])), frame, captured_ns, 1
-        )
+        with self.endpoint.turn:
+            if self.endpoint.listening:
+                slot = self.endpoint.stage(frame, nothing(*frame.shape[:2]))
+                self.endpoint.publish(slot, frame, captured_ns, 1)
