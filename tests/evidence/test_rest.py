@@ -10,6 +10,7 @@ from edge.decision.engine import Engine, Models
 from edge.evidence.board_link import BoardStatus, Fault, Link
 from edge.evidence.context import (
     IN_EVERY_FRAME,
+    INTEGRITY_ONLY,
     PICTURED,
     REQUIRED,
     REST_NS,
@@ -124,6 +125,26 @@ def test_after_a_rest_the_next_frame_is_waited_for_but_nothing_is_permitted_mean
     assert back.ready_ns >= back_ns + DWELL_NS > back_ns + WAKE_NS
     assert until < back_ns + WAKE_NS
     assert late.reasons == (Reason.CAM_STALLED,)
+
+
+def test_news_of_the_past_saves_nothing_of_the_dwell_after_a_rest():
+    """A session counts however old its reading is, and no frame has been read since the rest."""
+    context = Context(DWELL_NS, INTEGRITY_ONLY)
+    context.observe(Reading(Source.CAMERA, 0, ()))
+    context.observe(Reading(Source.SESSION, 0, (Reason.SESSION_MISSING,)))
+    back_ns = STANDING_NS + DWELL_NS + 5 * STEP_NS
+    for t in range(0, back_ns + 1, STEP_NS):
+        context.observe(Reading(Source.INTEGRITY, t, ()))
+        if t <= STANDING_NS:
+            context.observe(Reading(Source.LIVENESS, t, ()))
+        context.state(t)
+    assert context.resting
+
+    context.observe(Reading(Source.SESSION, STANDING_NS, ()))
+    back = context.state(back_ns)
+
+    assert back.controlled
+    assert back.ready_ns >= back_ns + DWELL_NS
 
 
 def test_a_picture_that_stops_is_told_even_while_it_is_rested():

@@ -195,6 +195,19 @@ def test_few_steps_copy_what_lies_beside_a_head() -> None:
     assert sum(run.length * run.count for run in found) == 3 * 256 * int(wanted.sum())
 
 
+@pytest.mark.parametrize("layout", Layout)
+def test_the_gate_keeps_no_sample_of_a_head_that_it_has_drawn(layout: Layout) -> None:
+    levels = np.full(blocks.grid(96, 96), 1, np.uint8)
+    plan = Mask(96, 96, levels, Noise(os.urandom(BYTES), 96, 96)).plan(layout)
+    source = picture(96, 96, layout)
+    place = np.zeros_like(source)
+
+    plan(source, place, prepared=False, clear=True)
+
+    assert place.any()
+    assert plan._mosaic is not None and not plan._mosaic._sampled.any()
+
+
 def test_the_mean_over_many_frames_keeps_the_noise() -> None:
     """Somebody who stands still gives nothing away by standing there for long."""
     still = np.full((64, 64, 3), 128, np.uint8)
