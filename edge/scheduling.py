@@ -23,6 +23,8 @@ _SMAPS = Path("/proc/self/smaps")
 _HEX = tuple("0123456789abcdef")  # a mapping begins with its addresses, a line about it does not
 _WRITTEN = ("Anonymous:", "Swap:")  # in this order, a line each
 _DONTNEED = 4  # MADV_DONTNEED
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of mallopt(3)
+_MOST_IN_HEAP = 32 << 20  # what glibc accepts of the latter
 FUSE_US = 500_000  # RLIMIT_RTTIME: a runaway loop at real-time priority is ended
 
 
@@ -51,6 +53,18 @@ def return_memory() -> None:
         if len(os.listdir("/proc/self/task")) == 1:
             for begin, end in unwritten(_SMAPS.read_text(errors="replace")):
                 libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)
+
+
+def keep_memory(size: int) -> None:
+    """The heap keeps up to `size` bytes that were let go, from now on, for what comes next.
+
+    Otherwise what a picture takes goes back to the kernel with each picture, and the kernel
+    clears every page of it for the next one (glibc; elsewhere nothing).
+    """
+    libc = ctypes.CDLL(None)
+    with contextlib.suppress(AttributeError):
+        libc.mallopt(_MMAP_THRESHOLD, min(size, _MOST_IN_HEAP))
+        libc.mallopt(_TRIM_THRESHOLD, size)
 
 
 class LateReturn:

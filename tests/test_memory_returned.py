@@ -120,3 +120,31 @@ def test_what_may_hold_something_of_its_own_is_kept(mode, path, sizes):
     smaps = library + MAPPING.format(n=2, mode=mode, path=path, sizes=sizes)
 
     assert unwritten(smaps) == [(0x7F001000, 0x7F001800)]
+
+
+FAULTS = """
+import resource
+from edge import scheduling
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        bytearray(1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+scheduling.keep_memory(1 << 17)  # less than one of them
+few = faults()
+scheduling.keep_memory(1 << 22)
+faults()  # the first one is new
+print(few, faults())
+"""
+
+
+def test_memory_that_is_kept_is_not_cleared_page_by_page_for_each_picture():
+    command = [sys.executable, "-c", FAULTS]
+    environment = {**isolation.environment(), "PYTHONPATH": isolation._ROOT}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    given_back, kept = (int(word) for word in done.stdout.split())
+
+    assert given_back >= 20 * 200, "of 256 pages each"
+    assert kept < 200

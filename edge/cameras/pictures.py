@@ -138,7 +138,12 @@ class JpegReader:
         self._size: tuple[int, int] | None = None  # height and width of the first picture
 
     def read(self, into: np.ndarray | None, wanted: Wanted = always) -> tuple[Read, np.ndarray]:
-        """Read once, as `PictureReader` does; `into` is not used."""
+        """Read once, as `PictureReader` does.
+
+        OpenCV decodes into memory of its own. That is copied and given back before the next
+        picture is decoded, so that each lies where the last one lay: two that live at once
+        make the heap grow and shrink with each frame.
+        """
         found, packet = self._capture.read()
         if not found:
             return Read.END, _NOTHING
@@ -153,7 +158,10 @@ class JpegReader:
         frame = cv2.imdecode(packet, _AS_STORED)
         if frame is None or frame.shape[:2] != size:
             return Read.STALE, _NOTHING
-        return Read.PICTURE, frame
+        if into is None or into.shape != frame.shape:
+            return Read.PICTURE, frame
+        into[:] = frame
+        return Read.PICTURE, into
 
 
 def size_of(packet: bytes | memoryview) -> tuple[int, int] | None:

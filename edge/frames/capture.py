@@ -35,6 +35,7 @@ from edge.heartbeat import Beats, Heart, Role
 from edge.sandbox.decoder import Needs, confine
 
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
+_KEPT_FRAMES = 3  # what decoding one takes, besides the frame
 REST_NS = 500 * MS  # between two frames while they decide nothing
 
 
@@ -205,6 +206,7 @@ def _serve(settings: CaptureSettings) -> int:
     pages = [Beats.attach(outlet.beats_fd) for outlet, _ in outlets]
     heart = Heart(pages, Role.CAPTURE, clock)
     scheduling.return_memory()  # before there is a second thread
+    scheduling.keep_memory(_KEPT_FRAMES * size.slot_bytes)
     heart.start()
     if not isinstance(_next_message(parent), Go):
         return 0

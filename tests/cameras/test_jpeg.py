@@ -81,6 +81,17 @@ def test_every_picture_is_what_opencv_decodes():
     assert reader.read(None)[0] is Read.END
 
 
+def test_a_picture_is_written_where_there_is_room_for_it_and_is_the_same():
+    reader, other = JpegReader(Packets(*PACKETS)), JpegReader(Packets(*PACKETS))
+    place, small = np.empty_like(ROOM[0]), np.empty((8, 8, 3), np.uint8)
+
+    for room in (place, small, None):
+        found, picture = reader.read(room)
+        assert found is Read.PICTURE
+        assert (picture is place) is (room is place)
+        assert np.array_equal(picture, other.read(None)[1])
+
+
 def test_what_is_not_wanted_is_not_decoded(monkeypatch):
     decoded = []
     decode = cv2.imdecode
