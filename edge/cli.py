@@ -23,7 +23,7 @@ import pkgutil
 import select
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # we report errors ourselves, in one line
 os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
@@ -44,8 +44,18 @@ examples:
 """
 
 
+class _Help(argparse.HelpFormatter):
+    """A text of several lines keeps them, as examples do; one of a single line is wrapped."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one line; its subparsers do so too."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **how})
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"framegate: {message} (see {self.prog} --help)\n")
@@ -57,7 +67,6 @@ def build_parser(only: str = "") -> argparse.ArgumentParser:
         prog="framegate",
         description="Blocks face matching outside a controlled capture context.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"framegate {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
+from edge.commands._options import add_number, add_path, add_text
 from edge.commissioning.keys import KeyStore
 from edge.errors import RecordError, UsageError
 from edge.lease import Lane
@@ -23,11 +23,11 @@ def register(actions: Any, store: argparse.ArgumentParser) -> None:
         description="Sign a receipt of consent with this store's record key. The guard takes it "
         "in its --desk folder if it trusts that key (framegate keys trust desk record.pub).",
     )
-    receipt.add_argument("--number", required=True, help="names this receipt, to withdraw it by")
+    add_text(receipt, "--number", "NUMBER", "names this receipt, to withdraw it by", required=True)
     receipt.add_argument(
         "--lane", required=True, choices=[lane.value for lane in Lane], help="what for"
     )
-    receipt.add_argument("--site", required=True, help="as in the device record")
+    add_text(receipt, "--site", "SITE", "as in the device record", required=True)
     receipt.set_defaults(handler=_receipt)
     leave = actions.add_parser(
         "authorise",
@@ -36,19 +36,15 @@ def register(actions: Any, store: argparse.ArgumentParser) -> None:
         description="Sign an authorisation with this store's record key. The guard takes it in "
         "its --desk folder if it trusts that key (framegate keys trust authority record.pub).",
     )
-    leave.add_argument("--kind", required=True, help="such as warrant or rt_rbi_valid")
-    leave.add_argument("--lifts", required=True, metavar="RULE", help="the one rule it lifts")
-    leave.add_argument("--purpose", required=True, help="in a few words, without names")
-    leave.add_argument("--area", required=True, help="the site of the device record")
+    add_text(leave, "--kind", "KIND", "such as warrant or rt_rbi_valid", required=True)
+    add_text(leave, "--lifts", "RULE", "the one rule it lifts", required=True)
+    add_text(leave, "--purpose", "PURPOSE", "in a few words, without names", required=True)
+    add_text(leave, "--area", "AREA", "the site of the device record", required=True)
     leave.set_defaults(handler=_authorise)
     for action in (receipt, leave):
-        action.add_argument(
-            "--person", required=True, metavar="DIGEST", help="64 hexadecimal digits, never a name"
-        )
-        action.add_argument("--days", type=int, required=True, help="how long it holds, from now")
-        action.add_argument(
-            "--out", type=Path, required=True, metavar="NAME.token", help="file to write"
-        )
+        add_text(action, "--person", "DIGEST", "64 hexadecimal digits, never a name", required=True)
+        add_number(action, "--days", "DAYS", "how long it holds, from now", required=True)
+        add_path(action, "--out", "NAME.token", "file to write", required=True)
 
 
 def _receipt(args: argparse.Namespace) -> int:

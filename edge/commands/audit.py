@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._audit import _month, _prune, _quote
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.errors import AuditError, GuardError, UsageError
 from edge.files import MODEL_BYTES, read_named, write_whole
 
@@ -39,44 +40,37 @@ examples:
 """
 
 
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(subparsers: Commands) -> None:
     parser = subparsers.add_parser(
         "audit",
         help="check, read and prove from an audit log",
         description="Check, read and prove from an audit log, with the public key alone.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     key = argparse.ArgumentParser(add_help=False)
-    key.add_argument("--key", type=Path, metavar="PUB", help="the device's public log key")
-    key.add_argument("--json", action="store_true", help="print data, not prose")
+    add_path(key, "--key", "PUB", "the device's public log key")
+    add_flag(key, "--json", "print data, not prose")
     log = argparse.ArgumentParser(add_help=False, parents=[key])
-    log.add_argument("log", type=Path, metavar="DIR", help="the log's directory")
+    add_path(log, "log", "DIR", "the log's directory")
 
     verify = actions.add_parser("verify", parents=[log], help="check every entry and signature")
-    verify.add_argument(
-        "--floor", type=int, default=0, metavar="N", help="fail if the log has fewer entries than N"
-    )
-    verify.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="fail if the log does not continue this one"
-    )
-    verify.add_argument(
+    add_number(verify, "--floor", "N", "fail if the log has fewer entries than N", 0)
+    add_path(verify, "--checkpoint", "FILE", "fail if the log does not continue this one")
+    add_path(
+        verify,
         "--witnesses",
-        type=Path,
-        metavar="POLICY",
-        help="ask for this quorum of witnesses (C2SP tlog-policy) under the cosigned checkpoint",
+        "POLICY",
+        "ask for this quorum of witnesses (C2SP tlog-policy) under the cosigned checkpoint",
     )
-    verify.add_argument(
-        "--cosigned", type=Path, metavar="FILE", help="where it is (DIR/checkpoint.cosigned)"
-    )
+    add_path(verify, "--cosigned", "FILE", "where it is (DIR/checkpoint.cosigned)")
     _quote.add_options(verify)
     verify.set_defaults(handler=_reading(_verify))
 
     show = actions.add_parser("show", parents=[log], help="print entries")
-    show.add_argument("--from", dest="since", metavar="TIME", help=f"not before ({_TIME})")
-    show.add_argument("--to", dest="until", metavar="TIME", help="not after")
-    show.add_argument("--kind", action="append", metavar="KIND", help="only this kind (repeatable)")
+    add_text(show, "--from", "TIME", f"not before ({_TIME})", dest="since")
+    add_text(show, "--to", "TIME", "not after", dest="until")
+    add_text(show, "--kind", "KIND", "only this kind (repeatable)", action="append")
     show.set_defaults(handler=_reading(_show))
 
     prove = actions.add_parser(
@@ -84,29 +78,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parents=[log],
         help="prove that no frame was released, that an entry is there, or that nothing changed",
     )
-    prove.add_argument("--from", dest="since", metavar="TIME", help=f"start of the span ({_TIME})")
-    prove.add_argument("--to", dest="until", metavar="TIME", help="end of the span")
-    prove.add_argument(
-        "--entry", type=int, metavar="N", help="prove instead that entry N is in the log"
-    )
-    prove.add_argument(
+    add_text(prove, "--from", "TIME", f"start of the span ({_TIME})", dest="since")
+    add_text(prove, "--to", "TIME", "end of the span", dest="until")
+    add_number(prove, "--entry", "N", "prove instead that entry N is in the log")
+    add_path(
+        prove,
         "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="prove instead that the log continues this older checkpoint of it (RFC 6962)",
+        "FILE",
+        "prove instead that the log continues this older checkpoint of it (RFC 6962)",
     )
-    prove.add_argument("--out", type=Path, metavar="FILE", help="write the proof here")
+    add_path(prove, "--out", "FILE", "write the proof here")
     prove.set_defaults(handler=_reading(_prove))
 
     check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
-    check.add_argument("proof", type=Path, metavar="FILE", help="what `prove` wrote")
-    check.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="the older checkpoint that it starts from"
-    )
+    add_path(check, "proof", "FILE", "what `prove` wrote")
+    add_path(check, "--checkpoint", "FILE", "the older checkpoint that it starts from")
     check.set_defaults(handler=_reading(_verify_proof))
 
     for parser in (verify, show, prove):
-        parser.add_argument("--archive", type=Path, metavar="FOLDER", help=_month.ARCHIVE)
+        add_path(parser, "--archive", "FOLDER", _month.ARCHIVE)
     report = _month.register(actions, log)
     report.set_defaults(handler=_reading(_report))
 
@@ -114,7 +104,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     quote.set_defaults(handler=_reading(lambda args: _quote.run(args, _log_key(args))))
 
     export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
-    export.add_argument("out", type=Path, metavar="OUT", help="a new directory")
+    add_path(export, "out", "OUT", "a new directory")
     export.set_defaults(handler=_reading(_export))
 
     prune = _prune.register(actions)

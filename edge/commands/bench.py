@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from edge.commands._options import Commands, add_flag, add_path
+
 EXAMPLES = """\
 examples:
   framegate bench                       the whole table, under two minutes
@@ -23,31 +25,27 @@ exit code: 1 if a target was missed or not tried, else 0.
 _PROFILES = ("pi-zero-2w", "pi-4", "pi-5", "jetson-orin-nano")
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate bench`."""
     parser = commands.add_parser(
-        "bench",
-        help="measure the guard on this device",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "bench", help="measure the guard on this device", description=__doc__, epilog=EXAMPLES
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument(
+    add_flag(parser, "--json", "print the figures as JSON")
+    add_flag(parser, "--quick", "fewer and shorter rounds")
+    add_flag(
+        parser,
         "--footprint",
-        action="store_true",
-        help="measure the whole guard instead: frames flowing, blocked, without a camera",
+        "measure the whole guard instead: frames flowing, blocked, without a camera",
     )
     parser.add_argument(
         "--profile", choices=_PROFILES, help="limit processor and memory to what this board has"
     )
-    parser.add_argument(
+    add_path(
+        parser,
         "--out",
-        type=Path,
+        "DIR",
+        "folder for bench.json, footprint.json and report.html (default out/bench)",
         default=Path("out/bench"),
-        metavar="DIR",
-        help="folder for bench.json, footprint.json and report.html (default out/bench)",
     )
     parser.set_defaults(handler=run, pictures=True)
 

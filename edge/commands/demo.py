@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge.commands._options import Commands, add_path
+
 EXAMPLES = """\
 examples:
   framegate demo                 six scenes, a table, and report.html
@@ -15,18 +17,15 @@ The exit code is 0 only if every scene ended as expected.
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate demo`."""
     parser = commands.add_parser(
         "demo",
         help="show the whole product on real footage",
         description="Play real clips through the real guard into a matcher that counts.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="folder for the results (out/demo)"
-    )
+    add_path(parser, "--out", "OUT", "folder for the results (out/demo)", default=Path("out/demo"))
     parser.set_defaults(handler=run, pictures=True)
 
 

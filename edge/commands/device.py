@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edge.commands._options import add_flag, add_number, add_path, add_text
+
 EXAMPLES = """\
 examples:
   framegate device test                                   doctor, replay, tests, board duties
@@ -32,52 +34,43 @@ def register(subparsers: Any) -> None:
         description="Run the guard on an emulated 64-bit ARM computer. `pi-4-class` has 4 KiB "
         "pages, `pi-5-class` 16 KiB pages, `zero-2w-class` 512 MiB of memory.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--machine", default="pi-4-class", metavar="NAME", help="class (default pi-4-class)"
+    add_text(common, "--machine", "NAME", "class (default pi-4-class)", default="pi-4-class")
+    add_path(
+        common, "--cache", "DIR", "folder for what is built (default ~/.cache/framegate/arm64)"
     )
-    common.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="folder for what is built (default ~/.cache/framegate/arm64)",
-    )
-    common.add_argument(
-        "--mirror", metavar="URL", help="Debian mirror (default: the one this machine's apt uses)"
-    )
+    add_text(common, "--mirror", "URL", "Debian mirror (default: the one this machine's apt uses)")
     out = argparse.ArgumentParser(add_help=False)
-    out.add_argument(
+    add_path(
+        out,
         "--out",
-        type=Path,
+        "DIR",
+        "folder for logs and results (default out/arm64)",
         default=Path("out/arm64"),
-        metavar="DIR",
-        help="folder for logs and results (default out/arm64)",
     )
 
     test = actions.add_parser(
         "test", parents=[common, out], help="run the suite inside, print a table"
     )
-    test.add_argument(
-        "--all", action="store_true", help="every demo clip and every chapter but systemd"
-    )
-    test.add_argument("--short", action="store_true", help="doctor, one replay, the board's duties")
-    test.add_argument(
+    add_flag(test, "--all", "every demo clip and every chapter but systemd")
+    add_flag(test, "--short", "doctor, one replay, the board's duties")
+    add_text(
+        test,
         "--only",
+        "CHAPTER",
+        "this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
         action="append",
         default=[],
-        metavar="CHAPTER",
-        help="this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
     )
-    test.add_argument("--json", action="store_true", help="print JSON")
+    add_flag(test, "--json", "print JSON")
     test.set_defaults(handler=_test)
 
     run = actions.add_parser(
         "run", parents=[common, out], help="run one framegate command inside, print its output"
     )
-    run.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="after `--`: the command")
+    add_text(run, "arguments", "ARGUMENT", "after `--`: the command", nargs="+")
     run.set_defaults(handler=_run)
 
     speed = actions.add_parser(
@@ -89,29 +82,27 @@ def register(subparsers: Any) -> None:
         "nothing.",
         epilog="example: framegate device speed --gips 1 --gips 2 --rate 15 --runs 5",
     )
-    speed.add_argument(
+    add_text(
+        speed,
         "--gips",
+        "N",
+        "billion instructions a second, of all cores together: 0.25, 0.5, 1, 1.5, 2, 2.5, 3 "
+        "or 4 (default 1; repeatable)",
         type=float,
         action="append",
-        metavar="N",
-        help="billion instructions a second, of all cores together: 0.25, 0.5, 1, 1.5, 2, 2.5, 3 "
-        "or 4 (default 1; repeatable)",
     )
-    speed.add_argument(
-        "--cores", type=int, default=1, metavar="N", help="that take turns (default 1)"
-    )
-    speed.add_argument(
+    add_number(speed, "--cores", "N", "that take turns (default 1)", 1)
+    add_text(
+        speed,
         "--rate",
+        "HZ",
+        "frames a second of the clip (default 15; repeatable)",
         type=int,
         action="append",
-        metavar="HZ",
-        help="frames a second of the clip (default 15; repeatable)",
     )
-    speed.add_argument(
-        "--seconds", type=int, default=10, metavar="S", help="length of the clip (default 10)"
-    )
-    speed.add_argument("--runs", type=int, default=1, metavar="N", help="of each (default 1)")
-    speed.add_argument("--json", action="store_true", help="print JSON")
+    add_number(speed, "--seconds", "S", "length of the clip (default 10)", 10)
+    add_number(speed, "--runs", "N", "of each (default 1)", 1)
+    add_flag(speed, "--json", "print JSON")
     speed.set_defaults(handler=_speed)
 
     shell = actions.add_parser("shell", parents=[common], help="work inside by hand")

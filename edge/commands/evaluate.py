@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.policy.shipped import names
 
 EXAMPLES = """\
@@ -37,64 +38,52 @@ not tried is no failure; the last line says so.
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate evaluate`."""
     parser = commands.add_parser(
         "evaluate",
         help="measure how well the picture alone protects",
         description=__doc__,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, help="folder with MANIFEST.csv")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write figures.json and report.html"
-    )
-    parser.add_argument(
+    add_path(parser, "--out", "DIR", "write figures.json and report.html")
+    add_text(
+        parser,
         "--only",
+        "WORD",
+        "only recordings whose name contains a WORD",
         nargs="+",
         default=[],
-        metavar="WORD",
-        help="only recordings whose name contains a WORD",
     )
     parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
-    parser.add_argument(
-        "--splices",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="number of splices to try (default 1000)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1, help="seed of the random choices (default 1)"
-    )
-    parser.add_argument(
+    add_number(parser, "--splices", "N", "number of splices to try (default 1000)", 1000)
+    add_number(parser, "--seed", "SEED", "seed of the random choices (default 1)", 1)
+    add_number(
+        parser,
         "--jobs",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="number of processes (default: one a core); the figures stay the same",
+        "N",
+        "number of processes (default: one a core); the figures stay the same",
+        os.cpu_count() or 1,
     )
-    parser.add_argument(
-        "--own",
-        action="store_true",
-        help="measure availability only: play each view's own recording, forge nothing",
+    add_flag(
+        parser, "--own", "measure availability only: play each view's own recording, forge nothing"
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--masked",
-        action="store_true",
-        help="play them through the lane view_masked instead: faces covered, by size, frames "
+        "play them through the lane view_masked instead: faces covered, by size, frames "
         "flowing, a recogniser's matches where dlib-bin and face_recognition_models are installed; "
         "--out gets masked.json, masked.html and pictures of what was missed",
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--scene",
-        action="store_true",
-        help="ask the scene model instead: of pictures, a folder a class, what it keeps and takes "
+        "ask the scene model instead: of pictures, a folder a class, what it keeps and takes "
         "of each source and how calibrated it is; of recordings, which are vetoed; --out gets "
         "scene.json",
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_flag(parser, "--json", "print the figures as JSON")
     parser.set_defaults(handler=run, pictures=True)
 
 

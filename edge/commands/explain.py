@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._glossary import WORDS, words_in
+from edge.commands._options import add_flag, add_number, add_path, add_text
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.reasons import Reason
@@ -41,30 +42,29 @@ def register(subparsers: Any) -> None:
         description="Explain a reason code, a rule, a word, a past decision, or what a policy "
         "decides in a case. A fact that a case leaves out gets its strictest value.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "target", nargs="?", metavar="CODE|RULE|WORD|FILE.yaml|AUDIT-DIR", help="what to explain"
-    )
-    parser.add_argument(
+    add_text(parser, "target", "CODE|RULE|WORD|FILE.yaml|AUDIT-DIR", "what to explain", nargs="?")
+    add_text(
+        parser,
         "--pack",
+        "PACK|DIR|BUNDLE",
+        "strict (default), police, a directory with a pack's files, or a bundle",
         default="strict",
-        metavar="PACK|DIR|BUNDLE",
-        help="strict (default), police, a directory with a pack's files, or a bundle",
     )
-    parser.add_argument("--as-of", metavar="DATE", help="decide under the rules of that day")
-    parser.add_argument(
+    add_text(parser, "--as-of", "DATE", "decide under the rules of that day")
+    add_text(
+        parser,
         "--set",
+        "KEY=VALUE",
+        "facts of one case; with a file they replace the file's",
         nargs="+",
         action="extend",
         default=[],
-        metavar="KEY=VALUE",
-        help="facts of one case; with a file they replace the file's",
     )
-    parser.add_argument("--id", metavar="ID", help="only this scenario of the file, in full")
-    parser.add_argument("--entry", type=int, metavar="N", help="which entry of an audit log")
-    parser.add_argument("--key", type=Path, metavar="PUB", help="the log's public key, if known")
-    parser.add_argument("--json", action="store_true", help="print data instead of text")
+    add_text(parser, "--id", "ID", "only this scenario of the file, in full")
+    add_number(parser, "--entry", "N", "which entry of an audit log")
+    add_path(parser, "--key", "PUB", "the log's public key, if known")
+    add_flag(parser, "--json", "print data instead of text")
     parser.set_defaults(handler=_explain)
 
 

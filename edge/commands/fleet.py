@@ -17,6 +17,7 @@ from edge.commands._fleet import _publish as publish
 from edge.commands._fleet import _results as results
 from edge.commands._fleet import _status as status
 from edge.commands._fleet._store import add_store, make_store, open_store
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -47,36 +48,33 @@ POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME`
 """
 
 
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(subparsers: Commands) -> None:
     parser = subparsers.add_parser(
         "fleet",
         help="witnesses of many devices' logs; delivery; results to a broker",
         description="Witness the logs of many devices, take a log to its witnesses, hand out "
         "policies and models, and publish a matcher's results to an MQTT broker.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     keygen = actions.add_parser("keygen", help="make a witness's key")
-    keygen.add_argument("name", metavar="NAME", help="like witness.example/w1")
-    keygen.add_argument("--out", type=Path, required=True, metavar="FILE", help="the secret key")
+    add_text(keygen, "name", "NAME", "like witness.example/w1")
+    add_path(keygen, "--out", "FILE", "the secret key", required=True)
     keygen.set_defaults(handler=_keygen)
 
     witness = actions.add_parser("witness", help="run a witness (C2SP tlog-witness, HTTP)")
     _policy(witness)
-    witness.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
+    add_path(witness, "--key", "FILE", "its secret key", required=True)
     add_store(witness)
-    witness.add_argument("--new", action="store_true", help="create state file or tables; once")
-    witness.add_argument(
-        "--listen", default="127.0.0.1:8330", metavar="HOST:PORT", help="default 127.0.0.1:8330"
-    )
+    add_flag(witness, "--new", "create state file or tables; once")
+    add_text(witness, "--listen", "HOST:PORT", "default 127.0.0.1:8330", default="127.0.0.1:8330")
     witness.set_defaults(handler=_witness)
 
     offline = actions.add_parser("answer", help="answer a request that came as a file")
-    offline.add_argument("folder", type=Path, metavar="DIR", help="with NAME.request in it")
-    offline.add_argument("--name", required=True, help="of this witness in the device's policy")
+    add_path(offline, "folder", "DIR", "with NAME.request in it")
+    add_text(offline, "--name", "NAME", "of this witness in the device's policy", required=True)
     _policy(offline)
-    offline.add_argument("--key", type=Path, required=True, metavar="FILE", help="its secret key")
+    add_path(offline, "--key", "FILE", "its secret key", required=True)
     add_store(offline)
     offline.set_defaults(handler=_answer)
 
@@ -87,17 +85,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     status.register(actions).set_defaults(handler=_status)
 
     courier = actions.add_parser("courier", help="take a log's checkpoint to its witnesses")
-    courier.add_argument("--log", type=Path, required=True, metavar="DIR", help="the audit log")
+    add_path(courier, "--log", "DIR", "the audit log", required=True)
     _policy(courier)
-    courier.add_argument("--key", type=Path, metavar="PUB", help="its public key (DIR/log.pub)")
-    courier.add_argument(
-        "--out", type=Path, metavar="DIR", help="for cosignatures (default: the log's)"
-    )
-    courier.add_argument("--every", type=float, default=3600.0, metavar="S", help="default 3600")
-    courier.add_argument(
-        "--by", type=Path, metavar="DIR", help="no network: requests and answers are files there"
-    )
-    courier.add_argument("--once", action="store_true", help="make one round and exit")
+    add_path(courier, "--key", "PUB", "its public key (DIR/log.pub)")
+    add_path(courier, "--out", "DIR", "for cosignatures (default: the log's)")
+    add_number(courier, "--every", "S", "default 3600", 3600.0)
+    add_path(courier, "--by", "DIR", "no network: requests and answers are files there")
+    add_flag(courier, "--once", "make one round and exit")
     courier.set_defaults(handler=_courier)
 
     page.register(actions).set_defaults(handler=_page)
@@ -108,9 +102,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _policy(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--policy", type=Path, required=True, metavar="FILE", help="logs and witnesses to trust"
-    )
+    add_path(parser, "--policy", "FILE", "logs and witnesses to trust", required=True)
 
 
 def read_policy(path: Path) -> TrustPolicy:

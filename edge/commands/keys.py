@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from edge.commands import _tokens as token_commands
+from edge.commands._options import Commands, add_path, add_text
 from edge.commissioning.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
 from edge.commissioning.token_uri import TokenUri
 
@@ -24,25 +24,23 @@ examples:
 """
 
 
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(subparsers: Commands) -> None:
     parser = subparsers.add_parser(
         "keys",
         help="make keys, sign and check record files",
         description="Make keys, sign records with them, and check signed records.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     store = argparse.ArgumentParser(add_help=False)
-    store.add_argument(
-        "--keys", type=Path, metavar="DIR", help=f"key directory (default {DEFAULT_DIR})"
-    )
+    add_path(store, "--keys", "DIR", f"key directory (default {DEFAULT_DIR})")
     init = actions.add_parser("init", parents=[store], help="make a new set of keys")
     for name, what in (("log", "sign the log"), ("record", "sign records")):
-        init.add_argument(
+        add_text(
+            init,
             f"--{name}-token",
-            metavar="URI",
-            help=f"make the key to {what} in this PKCS#11 token (RFC 7512), which it never leaves; "
+            "URI",
+            f"make the key to {what} in this PKCS#11 token (RFC 7512), which it never leaves; "
             "needs framegate[pkcs11]",
         )
     init.set_defaults(handler=_init)
@@ -59,7 +57,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     trust.add_argument(
         "office", choices=[office.value for office in Office], help="what its signatures count for"
     )
-    trust.add_argument("file", type=Path, metavar="FILE.pub", help="the public key")
+    add_path(trust, "file", "FILE.pub", "the public key")
     trust.set_defaults(handler=_trust)
     token_commands.register(actions, store)
     for name, handler, what in (
@@ -67,7 +65,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("verify", _verify, "check a record against FILE.sig"),
     ):
         action = actions.add_parser(name, parents=[store], help=what)
-        action.add_argument("file", type=Path, metavar="FILE", help="the record")
+        add_path(action, "file", "FILE", "the record")
         action.add_argument(
             "--kind", required=True, choices=[k.value for k in RecordKind], help="what FILE is"
         )

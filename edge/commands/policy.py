@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import add_flag, add_number, add_path, add_text
 from edge.errors import PolicyError, UsageError
 from edge.files import MODEL_BYTES, read_named, write_new
 
@@ -38,7 +39,6 @@ def register(subparsers: Any) -> None:
         help="build, sign, install and read policies",
         description="Build, sign, install and read policies.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     _keygen_options(actions.add_parser("keygen", help="make signing keys"))
@@ -51,10 +51,8 @@ def register(subparsers: Any) -> None:
         "lint", help="find faults in a pack: always-true rules, unknown words"
     )
     _source(lint)
-    lint.add_argument(
-        "--warnings",
-        action="store_true",
-        help="print only faults, and sources that nobody has checked for half a year",
+    add_flag(
+        lint, "--warnings", "print only faults, and sources that nobody has checked for half a year"
     )
     lint.set_defaults(handler=_lint)
     _book_options(actions.add_parser("book", help="write every rule as a page to read or print"))
@@ -62,34 +60,29 @@ def register(subparsers: Any) -> None:
 
 
 def _source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_text(
+        parser,
         "source",
+        "PACK|DIR|BUNDLE",
+        "strict (default), police, a directory with a pack's files, or a bundle",
         nargs="?",
         default="strict",
-        metavar="PACK|DIR|BUNDLE",
-        help="strict (default), police, a directory with a pack's files, or a bundle",
     )
 
 
 def _trust_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--key", type=Path, nargs="+", default=[], metavar="PUB", help="trusted public keys"
-    )
-    parser.add_argument("--threshold", type=int, default=2, help="how many must sign (default 2)")
-    parser.add_argument(
-        "--root-version", type=int, default=1, metavar="N", help="add one for each new set of keys"
-    )
+    add_path(parser, "--key", "PUB", "trusted public keys", nargs="+", default=[])
+    add_number(parser, "--threshold", "THRESHOLD", "how many must sign (default 2)", 2)
+    add_number(parser, "--root-version", "N", "add one for each new set of keys", 1)
 
 
 def _state_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--state", type=Path, metavar="DIR", help=f"the installed policy (default {_STATE_DIR})"
-    )
+    add_path(parser, "--state", "DIR", f"the installed policy (default {_STATE_DIR})")
 
 
 def _keygen_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", metavar="NAME", help="one key holder each")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to put them")
+    add_text(parser, "names", "NAME", "one key holder each", nargs="+")
+    add_path(parser, "--out", "DIR", "where to put them", required=True)
     parser.set_defaults(handler=_keygen)
 
 
@@ -102,20 +95,14 @@ def _keygen(args: argparse.Namespace) -> int:
 
 
 def _build_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--pack", default="strict", metavar="PACK|DIR", help="strict (default), police or a folder"
-    )
-    parser.add_argument("--version", type=int, required=True, help="higher for every new bundle")
-    parser.add_argument("--days", type=int, default=90, help="days until it expires (default 90)")
-    parser.add_argument("--issued", metavar="TIME", help="like 2026-01-31T12:00:00Z (default now)")
-    parser.add_argument(
-        "--minimum-guard", metavar="VERSION", default="0.1.0", help="oldest guard that may load it"
-    )
-    parser.add_argument("--model", type=Path, nargs="*", default=[], help="models to pin by digest")
-    parser.add_argument(
-        "--limit", nargs="*", default=[], metavar="NAME=NUMBER", help="e.g. min_view_score=0.85"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the bundle")
+    add_text(parser, "--pack", "PACK|DIR", "strict (default), police or a folder", default="strict")
+    add_number(parser, "--version", "VERSION", "higher for every new bundle", required=True)
+    add_number(parser, "--days", "DAYS", "days until it expires (default 90)", 90)
+    add_text(parser, "--issued", "TIME", "like 2026-01-31T12:00:00Z (default now)")
+    add_text(parser, "--minimum-guard", "VERSION", "oldest guard that may load it", default="0.1.0")
+    add_path(parser, "--model", "MODEL", "models to pin by digest", nargs="*", default=[])
+    add_text(parser, "--limit", "NAME=NUMBER", "e.g. min_view_score=0.85", nargs="*", default=[])
+    add_path(parser, "--out", "FILE", "the bundle", required=True)
     _trust_options(parser)
     parser.set_defaults(handler=_build)
 
@@ -154,15 +141,8 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _sign_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle file")
-    parser.add_argument(
-        "--with",
-        dest="secret",
-        type=Path,
-        required=True,
-        metavar="KEY",
-        help="secret key to sign with",
-    )
+    add_path(parser, "bundle", "BUNDLE", "a bundle file")
+    add_path(parser, "--with", "KEY", "secret key to sign with", dest="secret", required=True)
     parser.set_defaults(handler=_sign)
 
 
@@ -178,7 +158,7 @@ def _sign(args: argparse.Namespace) -> int:
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle file")
+    add_path(parser, "bundle", "BUNDLE", "a bundle file")
     _trust_options(parser)
     _state_option(parser)
     parser.set_defaults(handler=_verify)
@@ -210,7 +190,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _install_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle file")
+    add_path(parser, "bundle", "BUNDLE", "a bundle file")
     _trust_options(parser)
     _state_option(parser)
     parser.set_defaults(handler=_install)
@@ -235,19 +215,18 @@ def _install(args: argparse.Namespace) -> int:
 
 def _show_options(parser: argparse.ArgumentParser) -> None:
     _source(parser)
-    parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
-    parser.add_argument("--matrix", action="store_true", help="the verdict for every user and lane")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write the pack's files there, to edit them"
-    )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page")
-    parser.add_argument("--json", action="store_true", help="print data instead of text")
-    parser.add_argument(
+    add_text(parser, "--as-of", "DATE", "under the rules of that day")
+    add_flag(parser, "--matrix", "the verdict for every user and lane")
+    add_path(parser, "--out", "DIR", "write the pack's files there, to edit them")
+    add_path(parser, "--html", "FILE", "write the matrix as a page")
+    add_flag(parser, "--json", "print data instead of text")
+    add_text(
+        parser,
         "--set",
+        "KEY=VALUE",
+        "facts that hold in every cell of the matrix",
         nargs="*",
         default=[],
-        metavar="KEY=VALUE",
-        help="facts that hold in every cell of the matrix",
     )
     parser.set_defaults(handler=_show)
 
@@ -319,11 +298,9 @@ def _lint(args: argparse.Namespace) -> int:
 
 def _book_options(parser: argparse.ArgumentParser) -> None:
     _source(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page (HTML)")
-    parser.add_argument("--as-of", metavar="DATE", help="under the rules of that day")
-    parser.add_argument(
-        "--scenarios", type=Path, metavar="FILE.yaml", help="cases to list beside their rules"
-    )
+    add_path(parser, "--out", "FILE", "the page (HTML)", required=True)
+    add_text(parser, "--as-of", "DATE", "under the rules of that day")
+    add_path(parser, "--scenarios", "FILE.yaml", "cases to list beside their rules")
     parser.set_defaults(handler=_book)
 
 
@@ -343,10 +320,10 @@ def _book(args: argparse.Namespace) -> int:
 
 
 def _diff_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", metavar="PACK|DIR|BUNDLE", help="the policy as it was")
-    parser.add_argument("after", metavar="PACK|DIR|BUNDLE", help="the policy as it will be")
-    parser.add_argument("--cases", type=int, default=2000, help="cases to compare (default 2000)")
-    parser.add_argument("--json", action="store_true", help="print data instead of text")
+    add_text(parser, "before", "PACK|DIR|BUNDLE", "the policy as it was")
+    add_text(parser, "after", "PACK|DIR|BUNDLE", "the policy as it will be")
+    add_number(parser, "--cases", "CASES", "cases to compare (default 2000)", 2000)
+    add_flag(parser, "--json", "print data instead of text")
     parser.set_defaults(handler=_diff)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import Commands, add_path, add_text
 from edge.errors import AuditError, UsageError
 from edge.files import read_named, write_whole
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 ARCHIVE = "where `prune` moved entries to; they are read beside the log"
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], log: argparse.ArgumentParser
-) -> argparse.ArgumentParser:
+def register(actions: Commands, log: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "report",
@@ -31,9 +30,9 @@ def register(
         "(report.csv has the permits), and the proof of each row in proofs/. The log is verified "
         "first, as by `audit verify`.",
     )
-    parser.add_argument("--month", required=True, metavar="YYYY-MM", help="which month, in UTC")
-    parser.add_argument("--archive", type=Path, metavar="FOLDER", help=ARCHIVE)
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="a new folder")
+    add_text(parser, "--month", "YYYY-MM", "which month, in UTC", required=True)
+    add_path(parser, "--archive", "FOLDER", ARCHIVE)
+    add_path(parser, "--out", "OUT", "a new folder", required=True)
     return parser
 
 

@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import Commands, add_flag, add_path, add_text
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named
 
@@ -34,9 +34,7 @@ guard.toml says how much stays and who must have seen what goes:
 """
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "prune",
@@ -45,24 +43,17 @@ def register(
         "signed receipt stay, so that what is left proves what it proved before. Without --apply "
         "nothing is changed. The guard may go on running.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the guard's guard.toml"
-    )
-    parser.add_argument(
-        "--archive",
-        type=Path,
-        metavar="FOLDER",
-        help="copy the files there before they are removed",
-    )
-    parser.add_argument(
+    add_path(parser, "--config", "FILE", "the guard's guard.toml", required=True)
+    add_path(parser, "--archive", "FOLDER", "copy the files there before they are removed")
+    add_text(
+        parser,
         "--matcher",
-        metavar="NAME",
-        help="the log of this matcher, one of [[also]]; without it the first matcher's",
+        "NAME",
+        "the log of this matcher, one of [[also]]; without it the first matcher's",
     )
-    parser.add_argument("--apply", action="store_true", help="remove; without it, only list what")
-    parser.add_argument("--json", action="store_true", help="print data, not prose")
+    add_flag(parser, "--apply", "remove; without it, only list what")
+    add_flag(parser, "--json", "print data, not prose")
     return parser
 
 

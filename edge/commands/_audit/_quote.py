@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import add_number, add_path, add_text
 from edge.errors import UsageError
 from edge.files import read_named, write_whole
 
@@ -37,36 +38,25 @@ def register(actions: Any, log: argparse.ArgumentParser) -> argparse.ArgumentPar
         description="Has this machine's TPM 2.0 quote its registers (PCRs), with the newest "
         "checkpoint as nonce, and writes DIR/checkpoint.quote. Needs tpm2-tools.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--ak", required=True, metavar="KEY", help="the TPM's key: a handle or a context file"
-    )
-    parser.add_argument(
-        "--pcrs", default="sha256:0,1,2,3,4,5,7", metavar="LIST", help="registers (%(default)s)"
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="instead of DIR/checkpoint.quote")
+    add_text(parser, "--ak", "KEY", "the TPM's key: a handle or a context file", required=True)
+    add_text(parser, "--pcrs", "LIST", "registers (%(default)s)", default="sha256:0,1,2,3,4,5,7")
+    add_path(parser, "--out", "FILE", "instead of DIR/checkpoint.quote")
     return parser
 
 
 def add_options(verify: argparse.ArgumentParser) -> None:
     """Add the options of `verify` that are about a quote."""
-    verify.add_argument(
-        "--quote", type=Path, metavar="FILE", help="also check this TPM quote of a checkpoint"
-    )
-    verify.add_argument(
-        "--ak", type=Path, metavar="PEM", help="the TPM's attestation key, or its certificate"
-    )
-    verify.add_argument("--ak-ca", type=Path, metavar="PEM", help="who must have certified it")
-    verify.add_argument(
-        "--pcrs", type=Path, metavar="JSON", help="expected register values, or an earlier quote"
-    )
-    verify.add_argument(
+    add_path(verify, "--quote", "FILE", "also check this TPM quote of a checkpoint")
+    add_path(verify, "--ak", "PEM", "the TPM's attestation key, or its certificate")
+    add_path(verify, "--ak-ca", "PEM", "who must have certified it")
+    add_path(verify, "--pcrs", "JSON", "expected register values, or an earlier quote")
+    add_number(
+        verify,
         "--quote-behind",
-        type=int,
-        default=0,
-        metavar="N",
-        help="accept a quote up to N entries older than the checkpoint (default %(default)s)",
+        "N",
+        "accept a quote up to N entries older than the checkpoint (default %(default)s)",
+        0,
     )
 
 

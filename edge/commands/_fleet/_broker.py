@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import add_path, add_text
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 def add_broker(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add --broker, --ca, --cert, --key."""
-    parser.add_argument(
+    add_text(
+        parser,
         "--broker",
+        "URL",
+        "mqtts://HOST[:8883]; mqtt:// for localhost only",
         required=required,
-        metavar="URL",
-        help="mqtts://HOST[:8883]; mqtt:// for localhost only",
     )
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="who signs the broker (system's)")
-    parser.add_argument("--cert", type=Path, metavar="FILE", help="this client's certificate")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="and its key")
+    add_path(parser, "--ca", "FILE", "who signs the broker (system's)")
+    add_path(parser, "--cert", "FILE", "this client's certificate")
+    add_path(parser, "--key", "FILE", "and its key")
 
 
 def broker_of(args: argparse.Namespace) -> tuple[BrokerAddress, ssl.SSLContext | None]:

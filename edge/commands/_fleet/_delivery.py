@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.errors import AuditError, PolicyError, UsageError
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ not reached (what is there stays), 2 wrong use.
 _RELEASE_LOG_KEY = "release-log"
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser of `release`; the caller sets its handler."""
     release = actions.add_parser(
         "release",
@@ -61,46 +60,29 @@ def register(
         description="Make or update a TUF repository: static files that any web server serves. "
         "Each run also renews what expires. Needs framegate[tuf].",
         epilog=RELEASE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    release.add_argument("repository", type=Path, metavar="DIR", help="the folder that is served")
-    release.add_argument(
-        "--keys", type=Path, nargs="+", default=[], metavar="DIR", help="folders with NAME.key"
-    )
-    release.add_argument("--new", action="store_true", help="make repository and keys; only once")
-    release.add_argument("--origin", metavar="NAME", help="with --new: name of the release log")
+    add_path(release, "repository", "DIR", "the folder that is served")
+    add_path(release, "--keys", "DIR", "folders with NAME.key", nargs="+", default=[])
+    add_flag(release, "--new", "make repository and keys; only once")
+    add_text(release, "--origin", "NAME", "with --new: name of the release log")
     for kind, what in (
         ("policy", "signed bundles"),
         ("model", "models"),
         ("record", "signed records, and their .sig files"),
         ("guard", "builds of framegate"),
     ):
-        release.add_argument(
-            f"--{kind}", type=Path, nargs="+", default=[], metavar="FILE", help=what
-        )
-    release.add_argument(
-        "--to-device", nargs="+", default=[], metavar="ID", help="for these devices"
-    )
-    release.add_argument(
-        "--to-group", nargs="+", default=[], metavar="NAME", help="for these groups (default all)"
-    )
-    release.add_argument(
-        "--share", type=int, default=100, metavar="PERCENT", help="of them, 0 to 100 (100)"
-    )
-    release.add_argument(
-        "--withdraw", nargs="+", default=[], metavar="PATH", help="as --list prints it"
-    )
-    release.add_argument("--replace", nargs="+", default=[], metavar="KEY", help="by a new key")
-    release.add_argument(
-        "--witnesses", type=Path, metavar="FILE", help="policy: who must see the release log first"
-    )
-    release.add_argument("--list", action="store_true", help="print what is handed out, and exit")
+        add_path(release, f"--{kind}", "FILE", what, nargs="+", default=[])
+    add_text(release, "--to-device", "ID", "for these devices", nargs="+", default=[])
+    add_text(release, "--to-group", "NAME", "for these groups (default all)", nargs="+", default=[])
+    add_number(release, "--share", "PERCENT", "of them, 0 to 100 (100)", 100)
+    add_text(release, "--withdraw", "PATH", "as --list prints it", nargs="+", default=[])
+    add_text(release, "--replace", "KEY", "by a new key", nargs="+", default=[])
+    add_path(release, "--witnesses", "FILE", "policy: who must see the release log first")
+    add_flag(release, "--list", "print what is handed out, and exit")
     return release
 
 
-def register_fetch(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register_fetch(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser of `fetch`; the caller sets its handler."""
     fetch = actions.add_parser(
         "fetch",
@@ -109,30 +91,17 @@ def register_fetch(
         "expired, rolled back or mixed is refused, and so is a file that is not in the release "
         "log. A policy counts only by its own signatures and floors. Needs framegate[tuf].",
         epilog=FETCH_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    fetch.add_argument("source", metavar="URL|DIR", help="the repository")
-    fetch.add_argument(
-        "--root", type=Path, required=True, metavar="FILE", help="shipped with the device"
-    )
-    fetch.add_argument(
-        "--log", type=Path, required=True, metavar="PUB", help="key of the release log"
-    )
-    fetch.add_argument(
-        "--witnesses", type=Path, metavar="FILE", help="policy: who must have seen the log"
-    )
-    fetch.add_argument("--device", required=True, metavar="ID", help="this device")
-    fetch.add_argument("--group", nargs="+", default=[], metavar="NAME", help="its groups")
-    fetch.add_argument(
-        "--state", type=Path, required=True, metavar="DIR", help="what was seen; keep it"
-    )
-    fetch.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="on the same file system as --state"
-    )
-    fetch.add_argument(
-        "--policy", type=Path, metavar="DIR", help="install policies there, if it admits them"
-    )
-    fetch.add_argument("--every", type=float, metavar="S", help="stay, and fetch every S seconds")
+    add_text(fetch, "source", "URL|DIR", "the repository")
+    add_path(fetch, "--root", "FILE", "shipped with the device", required=True)
+    add_path(fetch, "--log", "PUB", "key of the release log", required=True)
+    add_path(fetch, "--witnesses", "FILE", "policy: who must have seen the log")
+    add_text(fetch, "--device", "ID", "this device", required=True)
+    add_text(fetch, "--group", "NAME", "its groups", nargs="+", default=[])
+    add_path(fetch, "--state", "DIR", "what was seen; keep it", required=True)
+    add_path(fetch, "--out", "DIR", "on the same file system as --state", required=True)
+    add_path(fetch, "--policy", "DIR", "install policies there, if it admits them")
+    add_number(fetch, "--every", "S", "stay, and fetch every S seconds", type=float)
     return fetch
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from edge.commands._fleet._broker import broker_of
 from edge.commands._fleet._status import add_sources, check_sources
 from edge.commands._fleet._store import has_store, open_store
+from edge.commands._options import Commands, add_path, add_text
 from edge.errors import UsageError
 from edge.status.web import loopback
 
@@ -39,9 +40,7 @@ examples:
 """
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "page",
@@ -49,13 +48,10 @@ def register(
         description="Serve a page of every device on loopback: a table with a filter, states over "
         "the last hour, and of each device what is wrong and the proofs.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_sources(parser)
-    parser.add_argument(
-        "--listen", default="127.0.0.1:8331", metavar="HOST:PORT", help="default 127.0.0.1:8331"
-    )
-    parser.add_argument("--pages", type=Path, metavar="FILE", help="lines `DEVICE URL` for links")
+    add_text(parser, "--listen", "HOST:PORT", "default 127.0.0.1:8331", default="127.0.0.1:8331")
+    add_path(parser, "--pages", "FILE", "lines `DEVICE URL` for links")
     return parser
 
 

@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
+from edge.commands._options import Commands, add_flag, add_number, add_path
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ mosquitto.acl lets that device write its own two topics, and read none.
 """
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "publish",
@@ -41,23 +39,14 @@ def register(
         "frames pass and why not, versions, digests, the signed checkpoint and its proof. It "
         "reads public files only and subscribes to nothing. Needs framegate[mqtt].",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--log", type=Path, required=True, metavar="DIR", help="the audit log")
-    parser.add_argument("--log-key", type=Path, metavar="PUB", help="its public key (DIR/log.pub)")
-    parser.add_argument(
-        "--courier", type=Path, metavar="DIR", help="the courier's --out (default: the log's)"
-    )
-    parser.add_argument(
-        "--status", type=Path, metavar="FILE", help="the daemon's status.json; without it: absent"
-    )
-    parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="device record, to publish its digest"
-    )
-    parser.add_argument(
-        "--every", type=int, default=30, metavar="S", help="publish every S seconds (30)"
-    )
-    parser.add_argument("--once", action="store_true", help="publish once and exit")
+    add_path(parser, "--log", "DIR", "the audit log", required=True)
+    add_path(parser, "--log-key", "PUB", "its public key (DIR/log.pub)")
+    add_path(parser, "--courier", "DIR", "the courier's --out (default: the log's)")
+    add_path(parser, "--status", "FILE", "the daemon's status.json; without it: absent")
+    add_path(parser, "--record", "FILE", "device record, to publish its digest")
+    add_number(parser, "--every", "S", "publish every S seconds (30)", 30)
+    add_flag(parser, "--once", "publish once and exit")
     add_broker(parser)
     return parser
 

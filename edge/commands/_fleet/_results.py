@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
+from edge.commands._options import Commands, add_path, add_text
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ and in guard.toml, under [matcher]:  results = "unix:/run/framegate/results"
 """
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "results",
@@ -40,10 +38,9 @@ def register(
         "it (QoS 1). Needs framegate[mqtt]. It is no part of the guard: if the broker is away, "
         "results wait, the oldest are dropped and counted, and the guard goes on.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="a Unix socket")
-    parser.add_argument("--topic", required=True, metavar="NAME", help="where to publish")
+    add_path(parser, "--socket", "PATH", "a Unix socket", required=True)
+    add_text(parser, "--topic", "NAME", "where to publish", required=True)
     add_broker(parser)
     return parser
 

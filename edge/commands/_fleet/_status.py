@@ -7,11 +7,11 @@ import json
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._store import add_store, has_store, open_store
+from edge.commands._options import Commands, add_flag, add_number, add_path
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ Exit code: 0 if every device is in order, 1 if one is not (silent, lost, not wit
 """
 
 
-def register(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse.ArgumentParser:
+def register(actions: Commands) -> argparse.ArgumentParser:
     """Add the parser; the caller sets its handler."""
     parser = actions.add_parser(
         "status",
@@ -43,26 +41,23 @@ def register(
         description="Show every log of the policy as its witness knows it, as its device "
         "publishes it to a broker, or both, and where they disagree.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_sources(parser)
-    parser.add_argument("--wait", type=float, default=10.0, metavar="S", help="for the broker (10)")
-    parser.add_argument("--json", action="store_true", help="print data, not prose")
+    add_number(parser, "--wait", "S", "for the broker (10)", 10.0)
+    add_flag(parser, "--json", "print data, not prose")
     return parser
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:
     """Add what both `status` and `page` read."""
-    parser.add_argument(
-        "--policy", type=Path, required=True, metavar="FILE", help="the logs of the fleet"
-    )
+    add_path(parser, "--policy", "FILE", "the logs of the fleet", required=True)
     add_store(parser, required=False)
-    parser.add_argument(
+    add_number(
+        parser,
         "--silent-after",
-        type=int,
-        default=SILENT_S,
-        metavar="S",
-        help=f"a log is overdue at its witness after S seconds ({SILENT_S})",
+        "S",
+        f"a log is overdue at its witness after S seconds ({SILENT_S})",
+        SILENT_S,
     )
     add_broker(parser, required=False)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import add_path, add_text
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 def add_store(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add both options; one of them at most may be given."""
     group = parser.add_mutually_exclusive_group(required=required)
-    group.add_argument(
-        "--state", type=Path, metavar="FILE", help="the witness's state file (SQLite)"
-    )
-    group.add_argument(
+    add_path(group, "--state", "FILE", "the witness's state file (SQLite)")
+    add_text(
+        group,
         "--store",
-        metavar="URL",
-        help="its database, for many replicas: postgresql://HOST/NAME (password in ~/.pgpass)",
+        "URL",
+        "its database, for many replicas: postgresql://HOST/NAME (password in ~/.pgpass)",
     )
 
 

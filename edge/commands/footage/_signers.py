@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import add_path
 from edge.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     from edge.archive.signed.verdict import Refuse
 
-    parser.add_argument(
+    add_path(
+        parser,
         "--signers",
-        type=Path,
-        metavar="FILE",
-        help="certificates in PEM, trusted to sign recordings (ONVIF Media Signing)",
+        "FILE",
+        "certificates in PEM, trusted to sign recordings (ONVIF Media Signing)",
     )
     parser.add_argument(
         "--refuse",

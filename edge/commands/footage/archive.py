@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.commands.footage import _signers
 from edge.errors import RecordError, UsageError
 
@@ -42,21 +43,20 @@ _MANIFEST = "JSON lines; see framegate archive list"
 _PACK = "strict, police, a directory with a pack's files, or a bundle"
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate archive`."""
     parser = commands.add_parser(
         "archive",
         help="judge many recordings again under another policy, without their video",
         description=__doc__,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     listed = actions.add_parser("list", help="print a manifest: one line for each recording")
     listed.add_argument("folder", type=Path, help="recordings, with CLIP.csv telemetry beside them")
-    listed.add_argument("--device", type=Path, required=True, help="commissioning record, TOML")
-    listed.add_argument("--session", type=Path, required=True, help="session claim, TOML")
+    add_path(listed, "--device", "DEVICE", "commissioning record, TOML", required=True)
+    add_path(listed, "--session", "SESSION", "session claim, TOML", required=True)
     listed.set_defaults(handler=_list)
 
     extract = actions.add_parser("extract", help="look at each recording once and keep a tape")
@@ -65,28 +65,28 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     judge = actions.add_parser("judge", help="decide every frame of the tapes under one policy")
     _tasks(judge)
-    judge.add_argument("--pack", default="strict", metavar="PACK", help=f"{_PACK} (default strict)")
-    judge.add_argument("--json", action="store_true", help="one JSON line for each recording")
+    add_text(judge, "--pack", "PACK", f"{_PACK} (default strict)", default="strict")
+    add_flag(judge, "--json", "one JSON line for each recording")
     judge.set_defaults(handler=_judge)
 
     diff = actions.add_parser("diff", help="what changes from one policy to another, by rule")
-    diff.add_argument("before", metavar="PACK", help=f"the policy as it is: {_PACK}")
-    diff.add_argument("after", metavar="PACK", help="the policy to compare it with")
+    add_text(diff, "before", "PACK", f"the policy as it is: {_PACK}")
+    add_text(diff, "after", "PACK", "the policy to compare it with")
     _tasks(diff)
-    diff.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    diff.add_argument("--page", type=Path, metavar="FILE", help="write it as an HTML page")
+    add_flag(diff, "--json", "print the comparison as JSON")
+    add_path(diff, "--page", "FILE", "write it as an HTML page")
     diff.set_defaults(handler=_diff)
 
     bench = actions.add_parser("bench", help="what replay, extract and judge cost here, compared")
     bench.add_argument("manifest", type=Path, help=_MANIFEST)
-    bench.add_argument("--pack", default="strict", metavar="PACK", help=f"{_PACK} (default strict)")
-    bench.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_text(bench, "--pack", "PACK", f"{_PACK} (default strict)", default="strict")
+    add_flag(bench, "--json", "print the figures as JSON")
     bench.set_defaults(handler=_bench, pictures=True)
 
     export = actions.add_parser("export", help="write tapes as Parquet, for other tools")
     export.add_argument("manifest", type=Path, help=_MANIFEST)
-    export.add_argument("--store", required=True, metavar="DIR", help=_STORE)
-    export.add_argument("--parquet", type=Path, required=True, metavar="DIR", help="for the files")
+    add_text(export, "--store", "DIR", _STORE, required=True)
+    add_path(export, "--parquet", "DIR", "for the files", required=True)
     export.set_defaults(handler=_export)
 
 
@@ -94,21 +94,19 @@ def _tasks(parser: argparse.ArgumentParser) -> None:
     from edge.archive.engines import NAMES
 
     parser.add_argument("manifest", type=Path, help=_MANIFEST)
-    parser.add_argument("--store", required=True, metavar="DIR", help=_STORE)
+    add_text(parser, "--store", "DIR", _STORE, required=True)
     _signers.options(parser)
-    parser.add_argument(
+    add_number(
+        parser,
         "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="recordings at a time (default: one for each processor)",
+        "N",
+        "recordings at a time (default: one for each processor)",
+        os.cpu_count() or 1,
     )
     parser.add_argument(
         "--engine", default="local", choices=NAMES, help="what spreads the work (default local)"
     )
-    parser.add_argument(
-        "--scheduler", default="", metavar="ADDRESS", help="of a running Dask or Ray cluster"
-    )
+    add_text(parser, "--scheduler", "ADDRESS", "of a running Dask or Ray cluster", default="")
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.policy.shipped import names
 
 if TYPE_CHECKING:
@@ -22,32 +23,33 @@ The records may be unsigned here, and the result says so. Nothing is ever releas
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate replay`."""
     parser = commands.add_parser(
         "replay",
         help="judge a recording offline, as if it were a live camera",
         description=__doc__,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("clip", type=Path, help="a video file")
-    parser.add_argument("--device", type=Path, required=True, help="commissioning record, TOML")
-    parser.add_argument("--session", type=Path, required=True, help="session claim, TOML")
-    parser.add_argument(
+    add_path(parser, "--device", "DEVICE", "commissioning record, TOML", required=True)
+    add_path(parser, "--session", "SESSION", "session claim, TOML", required=True)
+    add_path(
+        parser,
         "--telemetry",
-        type=Path,
+        "TELEMETRY",
+        "readings of the board's sensors, CSV; several files are merged by time",
         action="extend",
         nargs="+",
         default=[],
-        help="readings of the board's sensors, CSV; several files are merged by time",
     )
     parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
-    parser.add_argument("--dwell", type=float, metavar="S", help="dwell in seconds, 1 to 30")
-    parser.add_argument(
+    add_number(parser, "--dwell", "S", "dwell in seconds, 1 to 30", type=float)
+    add_text(
+        parser,
         "--enroll-view",
-        metavar="CLIP[:SECONDS]",
-        help="enrol the view from the first seconds (default 1) of a clip, with people masked",
+        "CLIP[:SECONDS]",
+        "enrol the view from the first seconds (default 1) of a clip, with people masked",
     )
     parser.add_argument(
         "--release",
@@ -55,8 +57,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         choices=("bracketed", "immediate"),
         help="release a frame after later evidence (default), or at once",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_path(parser, "--out", "DIR", "folder for the results")
+    add_flag(parser, "--json", "print the summary as JSON")
     parser.set_defaults(handler=run, pictures=True)
 
 

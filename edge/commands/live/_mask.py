@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edge.commands._options import add_path, add_text
+
 DESCRIPTION = """\
 Draw fixed masks by numbers on a still of the camera: prints the lines for the device record, and
 writes a picture of what every lane would show. Nothing is signed."""
@@ -25,29 +27,26 @@ _GRID = 10  # lines a side that help to find the numbers
 def register(actions: Any) -> None:
     """Add the parser of `framegate camera mask`."""
     parser = actions.add_parser(
-        "mask",
-        help="draw the places that no lane shows",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "mask", help="draw the places that no lane shows", description=DESCRIPTION, epilog=EXAMPLES
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--source", metavar="SRC", help="camera index, device, stream or file")
-    where.add_argument("--still", type=Path, metavar="FILE", help="a picture that was taken before")
-    parser.add_argument(
+    add_text(where, "--source", "SRC", "camera index, device, stream or file")
+    add_path(where, "--still", "FILE", "a picture that was taken before")
+    add_text(
+        parser,
         "--polygon",
+        "X,Y",
+        "the corners of one place; repeat for several",
         action="append",
         nargs="+",
         required=True,
-        metavar="X,Y",
-        help="the corners of one place; repeat for several",
     )
-    parser.add_argument(
+    add_path(
+        parser,
         "--out",
-        type=Path,
+        "FILE",
+        "the preview, a PNG (default mask-preview.png)",
         default=Path("mask-preview.png"),
-        metavar="FILE",
-        help="the preview, a PNG (default mask-preview.png)",
     )
     parser.set_defaults(handler=run)
 

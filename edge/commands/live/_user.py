@@ -8,14 +8,13 @@ import pwd
 import sys
 
 from edge import isolation
+from edge.commands._options import add_text
 from edge.errors import UsageError
 
 
 def add_user(parser: argparse.ArgumentParser) -> None:
     """Add `--user`."""
-    parser.add_argument(
-        "--user", metavar="NAME", help="check as this user, the service's; only root can"
-    )
+    add_text(parser, "--user", "NAME", "check as this user, the service's; only root can")
 
 
 def become(name: str | None) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import add_flag, add_number, add_path, add_text
 from edge.errors import BridgeError, UsageError
 
 if TYPE_CHECKING:
@@ -35,34 +36,31 @@ def register(subparsers: Any) -> None:
         help="look at, test and provision the companion board",
         description="Look at, test and provision the companion board and its interlock.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     keys = argparse.ArgumentParser(add_help=False)
-    keys.add_argument("--keys", type=Path, metavar="DIR", help="key store with board.key")
+    add_path(keys, "--keys", "DIR", "key store with board.key")
 
     status = actions.add_parser("status", parents=[keys], help="print the board's state")
-    status.add_argument("--port", required=True, help="serial port of the board")
-    status.add_argument("--json", action="store_true", help="print JSON")
+    add_text(status, "--port", "PORT", "serial port of the board", required=True)
+    add_flag(status, "--json", "print JSON")
     status.set_defaults(handler=_status)
 
     test = actions.add_parser(
         "test", parents=[keys], help="test everything the board must do, print a table"
     )
     where = test.add_mutually_exclusive_group(required=True)
-    where.add_argument("--port", help="serial port of a real board")
-    where.add_argument("--emulated", action="store_true", help="the ARM image in QEMU")
-    where.add_argument("--process", action="store_true", help="the firmware as a process")
-    test.add_argument(
-        "--rounds", type=int, default=0, metavar="N", help="measure each figure N times"
-    )
-    test.add_argument("--json", action="store_true", help="print JSON")
+    add_text(where, "--port", "PORT", "serial port of a real board")
+    add_flag(where, "--emulated", "the ARM image in QEMU")
+    add_flag(where, "--process", "the firmware as a process")
+    add_number(test, "--rounds", "N", "measure each figure N times", 0)
+    add_flag(test, "--json", "print JSON")
     test.set_defaults(handler=_test)
 
     cost = actions.add_parser(
         "cost", help="measure the firmware's instructions and bytes, and the bridge's time"
     )
-    cost.add_argument("--json", action="store_true", help="print JSON")
+    add_flag(cost, "--json", "print JSON")
     cost.set_defaults(handler=_cost)
 
     provision = actions.add_parser(
@@ -71,8 +69,8 @@ def register(subparsers: Any) -> None:
     provision.add_argument(
         "--platform", required=True, choices=("rp2040", "lm3s6965"), help="the kind of board"
     )
-    provision.add_argument("--out", type=Path, metavar="FILE", help="default board-key.uf2 or .bin")
-    provision.add_argument("--flash", action="store_true", help="run the flash tool as well")
+    add_path(provision, "--out", "FILE", "default board-key.uf2 or .bin")
+    add_flag(provision, "--flash", "run the flash tool as well")
     provision.set_defaults(handler=_provision)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.commands.live import _mask
 
 EXAMPLES = """\
@@ -25,7 +25,7 @@ first enrolment than one renewal may go. It keeps the old view as NAME.before.
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate camera`."""
     parser = commands.add_parser("camera", help="enrol the view of a fixed camera; draw masks")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
@@ -34,46 +34,38 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="record the empty view and sign its fingerprint",
         description="Record the empty view that a fixed camera sees every day, and sign it.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    enroll.add_argument(
+    add_text(
+        enroll,
         "--source",
+        "SRC",
+        "camera index, device, stream or file; repeat for several lights",
         action="append",
         required=True,
-        metavar="SRC",
-        help="camera index, device, stream or file; repeat for several lights",
     )
-    enroll.add_argument("--out", type=Path, required=True, metavar="FILE", help="the fingerprint")
-    enroll.add_argument(
-        "--seconds", type=float, default=8.0, help="seconds to record of each source (default 8)"
-    )
-    enroll.add_argument(
-        "--mask-people", action="store_true", help="leave people out instead of refusing the view"
-    )
-    enroll.add_argument(
-        "--unenforced",
-        action="store_true",
-        help="for a trial: apply the lower limits; the fingerprint says so",
-    )
-    enroll.add_argument(
+    add_path(enroll, "--out", "FILE", "the fingerprint", required=True)
+    add_number(enroll, "--seconds", "SECONDS", "seconds to record of each source (default 8)", 8.0)
+    add_flag(enroll, "--mask-people", "leave people out instead of refusing the view")
+    add_flag(enroll, "--unenforced", "for a trial: apply the lower limits; the fingerprint says so")
+    add_path(
+        enroll,
         "--override",
-        type=Path,
-        metavar="DIR",
-        help="key store of a second holder: sign although the view looks public; the log says so",
+        "DIR",
+        "key store of a second holder: sign although the view looks public; the log says so",
     )
-    enroll.add_argument(
+    add_path(
+        enroll,
         "--renew",
-        type=Path,
-        metavar="VIEW",
-        help="the signed view that this one replaces; another place is refused",
+        "VIEW",
+        "the signed view that this one replaces; another place is refused",
     )
-    enroll.add_argument(
+    add_path(
+        enroll,
         "--coverage",
-        type=Path,
-        metavar="PNG",
-        help="draw which blocks were enrolled and why others were not; shows no picture",
+        "PNG",
+        "draw which blocks were enrolled and why others were not; shows no picture",
     )
-    enroll.add_argument("--keys", type=Path, metavar="DIR", help="key store of the signer")
+    add_path(enroll, "--keys", "DIR", "key store of the signer")
     enroll.set_defaults(handler=run_enroll, pictures=True)
     _mask.register(actions)
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge.commands._options import Commands
 from edge.commands.live._user import add_user, become, current
 
 EXAMPLES = """\
@@ -17,14 +18,13 @@ examples:
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate config`."""
     parser = commands.add_parser(
         "config",
         help="check and show the daemon's configuration",
         description="Check and show guard.toml, the configuration of `framegate daemon`.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser("check", help="list everything that would stop a start")

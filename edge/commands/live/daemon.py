@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+
+from edge.commands._options import Commands, add_path
 
 EXAMPLES = """\
 examples:
@@ -18,16 +19,15 @@ service; edge/daemon/deploy has the units.
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate daemon`."""
     parser = commands.add_parser(
         "daemon",
         help="run the guard as a service",
         description="Run the guard as a service: it restarts lost processes, blocked, and reloads.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, required=True, help="guard.toml")
+    add_path(parser, "--config", "CONFIG", "guard.toml", required=True)
     parser.set_defaults(handler=run, pictures=True)
 
 

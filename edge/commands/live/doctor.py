@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import add_flag, add_path, add_text
 from edge.commands.live._user import add_user, become
 
 if TYPE_CHECKING:
@@ -40,28 +41,22 @@ def register(subparsers: Any) -> None:
         "enough. Exit code 1 if something is missing that no guard can run without; what only some "
         "uses need is reported, too.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--keys", type=Path, metavar="DIR", help="key directory")
-    parser.add_argument(
-        "--place",
-        type=Path,
-        default=Path("."),
-        metavar="DIR",
-        help="folder where the guard will write",
-    )
-    parser.add_argument("--audit", type=Path, metavar="DIR", help="also verify this audit log")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="also check this guard.toml")
-    parser.add_argument(
+    add_path(parser, "--keys", "DIR", "key directory")
+    add_path(parser, "--place", "DIR", "folder where the guard will write", default=Path("."))
+    add_path(parser, "--audit", "DIR", "also verify this audit log")
+    add_path(parser, "--config", "FILE", "also check this guard.toml")
+    add_text(
+        parser,
         "--size",
-        type=_size,
-        metavar="WxH",
-        help="of the camera's pictures, to measure with; by default that of the enrolled view of "
+        "WxH",
+        "of the camera's pictures, to measure with; by default that of the enrolled view of "
         f"--config, else {_USUAL[0]}x{_USUAL[1]}",
+        type=_size,
     )
-    parser.add_argument("--quick", action="store_true", help="leave the measurement out")
+    add_flag(parser, "--quick", "leave the measurement out")
     add_user(parser)
-    parser.add_argument("--json", action="store_true", help="print data, not prose")
+    add_flag(parser, "--json", "print data, not prose")
     parser.set_defaults(handler=_doctor)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import isolation
+from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.commands.live._ask import YES_NO, Asker
 from edge.errors import UsageError
 from edge.files import read_named
@@ -32,7 +33,7 @@ _DEFAULT_GALLERY = {"verify_1_1": "self_only", "detect": "none", "redact": "none
 _TRY_S = 12.0
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate init`."""
     parser = commands.add_parser(
         "init",
@@ -40,51 +41,42 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Make a folder with all that a daemon needs: keys, both signed records, the "
         "enrolled view and guard.toml; check a first run; say what to do next.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder to make; its name is the site"
-    )
-    parser.add_argument("--source", help="the camera: index, device, address, pipeline or file")
+    add_path(parser, "folder", "DIR", "folder to make; its name is the site")
+    add_text(parser, "--source", "SOURCE", "the camera: index, device, address, pipeline or file")
     for name, key, what in _WORDS:
         parser.add_argument(f"--{name}", choices=VOCABULARY[key], metavar="WORD", help=what)
-    parser.add_argument("--jurisdiction", metavar="PLACE", help="such as EU, FR, US-OR")
+    add_text(parser, "--jurisdiction", "PLACE", "such as EU, FR, US-OR")
     parser.add_argument("--public", choices=YES_NO, help="whether anybody may enter the place")
     parser.add_argument(
         "--taking-part", choices=YES_NO, help="whether people come to the camera on purpose"
     )
-    parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
-    parser.add_argument("--board", metavar="PORT", help="serial port of the board")
-    parser.add_argument(
-        "--dock", metavar="ID", default="D-0017", help="number of the dock (D-0017)"
+    add_text(parser, "--matcher", "CMD", "command that reads the released frames")
+    add_text(parser, "--board", "PORT", "serial port of the board")
+    add_text(parser, "--dock", "ID", "number of the dock (D-0017)", default="D-0017")
+    add_number(
+        parser, "--dwell-s", "DWELL_S", "the dwell: seconds before a permit, 1 to 30 (3)", 3.0
     )
-    parser.add_argument(
-        "--dwell-s",
-        type=float,
-        default=3.0,
-        help="the dwell: seconds before a permit, 1 to 30 (3)",
-    )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--trial",
-        action="store_true",
-        help="for a trial: enrol a recording by the lower limits, leave people in it out",
+        "for a trial: enrol a recording by the lower limits, leave people in it out",
     )
-    parser.add_argument(
+    add_flag(
+        parser,
         "--virtual-board",
-        action="store_true",
-        help="for a trial with a camera: no real board, so its sensors prove nothing",
+        "for a trial with a camera: no real board, so its sensors prove nothing",
     )
-    parser.add_argument(
+    add_text(
+        parser,
         "--without",
+        "LAYER",
+        "a layer of the sandbox that this machine lacks and you do without (repeatable)",
         action="append",
         default=[],
-        metavar="LAYER",
-        help="a layer of the sandbox that this machine lacks and you do without (repeatable)",
     )
-    parser.add_argument(
-        "--unkept-clock", action="store_true", help="no time service keeps this machine's clock"
-    )
-    parser.add_argument("--no-run", action="store_true", help="skip the first run")
+    add_flag(parser, "--unkept-clock", "no time service keeps this machine's clock")
+    add_flag(parser, "--no-run", "skip the first run")
     parser.set_defaults(handler=run, pictures=True)
 
 

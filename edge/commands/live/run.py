@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._options import Commands, add_number, add_path, add_text
 from edge.errors import UsageError
 from edge.files import write_whole
 from edge.policy.shipped import names
@@ -37,28 +38,31 @@ connect; after a matcher connected, it holds what the next one needs.
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate run`."""
     parser = commands.add_parser(
         "run",
         help="run the guard in the foreground",
         description="Run the guard in the foreground, with signed records, until ^C or the end.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    add_text(
+        parser,
         "--source",
+        "SOURCE",
+        "V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, or a video file",
         required=True,
-        help="V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, or a video file",
     )
-    parser.add_argument("--device", type=Path, required=True, help="signed commissioning record")
-    parser.add_argument("--session", type=Path, required=True, help="signed session claim")
-    parser.add_argument(
+    add_path(parser, "--device", "DEVICE", "signed commissioning record", required=True)
+    add_path(parser, "--session", "SESSION", "signed session claim", required=True)
+    add_text(
+        parser,
         "--board",
+        "BOARD",
+        "serial port; virtual (default) needs a recording or a signed record that allows it",
         default="virtual",
-        help="serial port; virtual (default) needs a recording or a signed record that allows it",
     )
-    parser.add_argument("--matcher", metavar="CMD", help="command that reads the released frames")
+    add_text(parser, "--matcher", "CMD", "command that reads the released frames")
     parser.add_argument(
         "--also",
         nargs=2,
@@ -69,42 +73,39 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "that does not identify; its results go to OUT/also/NAME, NAME being SESSION's without "
         "its ending (repeatable)",
     )
-    parser.add_argument(
+    add_path(
+        parser,
         "--matcher-read",
-        metavar="PATH",
-        type=Path,
+        "PATH",
+        "a file or folder the matcher may read besides its program (repeatable)",
         action="append",
         default=[],
-        help="a file or folder the matcher may read besides its program (repeatable)",
     )
-    parser.add_argument(
+    add_path(
+        parser,
         "--matcher-write",
-        metavar="DIR",
-        type=Path,
+        "DIR",
+        "a folder the matcher may write to; without it, none (repeatable)",
         action="append",
         default=[],
-        help="a folder the matcher may write to; without it, none (repeatable)",
     )
-    parser.add_argument(
-        "--matcher-cwd",
-        metavar="DIR",
-        type=Path,
-        help="the folder the matcher starts in (default: this one)",
-    )
-    parser.add_argument(
+    add_path(parser, "--matcher-cwd", "DIR", "the folder the matcher starts in (default: this one)")
+    add_text(
+        parser,
         "--matcher-env",
-        metavar="NAME=TEXT",
+        "NAME=TEXT",
+        "an environment variable for the matcher only (repeatable)",
         type=_variable,
         action="append",
         default=[],
-        help="an environment variable for the matcher only (repeatable)",
     )
-    parser.add_argument(
+    add_text(
+        parser,
         "--results",
+        "TARGET",
+        "where to send the matcher's results: stdout, or unix:PATH of a datagram socket",
         default="",
-        metavar="TARGET",
         type=_target,
-        help="where to send the matcher's results: stdout, or unix:PATH of a datagram socket",
     )
     parser.add_argument(
         "--sink",
@@ -112,32 +113,27 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="in the lane view_masked: show the frames in a browser on this machine, or write "
         "OUT/sink/masked.mp4, by a program in the sandbox",
     )
-    parser.add_argument(
-        "--sink-port",
-        type=int,
-        default=8377,
-        metavar="PORT",
-        help="of --sink mjpeg, on loopback (default 8377)",
-    )
-    parser.add_argument("--keys", type=Path, help="key store (default ~/.config/framegate)")
-    parser.add_argument(
+    add_number(parser, "--sink-port", "PORT", "of --sink mjpeg, on loopback (default 8377)", 8377)
+    add_path(parser, "--keys", "KEYS", "key store (default ~/.config/framegate)")
+    add_text(
+        parser,
         "--pack",
-        default="strict",
-        metavar="NAME|BUNDLE",
-        help=f"{', '.join(names())}, the name of the installed bundle's pack, or the path of a "
+        "NAME|BUNDLE",
+        f"{', '.join(names())}, the name of the installed bundle's pack, or the path of a "
         "bundle signed by the keys trusted in --policy (default strict)",
+        default="strict",
     )
-    parser.add_argument(
+    add_path(
+        parser,
         "--policy",
-        type=Path,
-        metavar="DIR",
-        help="where the policy bundle is installed (default ~/.local/state/framegate/policy)",
+        "DIR",
+        "where the policy bundle is installed (default ~/.local/state/framegate/policy)",
     )
-    parser.add_argument(
+    add_path(
+        parser,
         "--desk",
-        type=Path,
-        metavar="DIR",
-        help="consent inbox: a folder for receipts, authorisations, claims, withdrawals and "
+        "DIR",
+        "consent inbox: a folder for receipts, authorisations, claims, withdrawals and "
         "opt-outs; consent then needs a receipt",
     )
     parser.add_argument(
@@ -146,20 +142,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         choices=("bracketed", "immediate"),
         help="release a frame after later evidence (default), or at once",
     )
-    parser.add_argument(
+    add_text(
+        parser,
         "--start-limit",
+        "S",
+        "seconds that each process and the camera have to be ready (default 30, 10 to 600); "
+        "more on a slow device",
         type=_start_limit_s,
         default=START_LIMIT_S,
-        metavar="S",
-        help="seconds that each process and the camera have to be ready (default 30, 10 to 600); "
-        "more on a slow device",
     )
     parser.add_argument(
         "--pace", default="real", choices=("real",), help="how a file is played: in real time"
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("framegate-out"), help="folder for log and results"
-    )
+    add_path(parser, "--out", "OUT", "folder for log and results", default=Path("framegate-out"))
     parser.set_defaults(handler=run, pictures=True)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import isolation
+from edge.commands._options import Commands, add_flag, add_path, add_text
 from edge.errors import UsageError
 from edge.files import read_named, write_whole
 
@@ -38,67 +39,58 @@ The site is a folder that `framegate init` made. The key that signs records is n
 """
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate service`."""
     parser = commands.add_parser(
         "service",
         help="install, upgrade and remove guards as systemd services",
         description="Guards as systemd services: framegate@NAME.service, several on a machine.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--root", type=Path, default=Path("/"), metavar="PREFIX", help="write below this folder"
-    )
-    shared.add_argument(
-        "--dry-run", action="store_true", help="print what would be done; change nothing"
-    )
+    add_path(shared, "--root", "PREFIX", "write below this folder", default=Path("/"))
+    add_flag(shared, "--dry-run", "print what would be done; change nothing")
     program = argparse.ArgumentParser(add_help=False)
-    program.add_argument(
+    add_text(
+        program,
         "--program",
+        "PATH",
+        "the framegate command that the service runs (default: this one)",
         default=str(Path(sys.executable).with_name("framegate")),
-        metavar="PATH",
-        help="the framegate command that the service runs (default: this one)",
     )
     install = actions.add_parser(
         "install", parents=[shared, program], help="from a site to a running service"
     )
-    install.add_argument("name", metavar="NAME", help="of the guard")
-    install.add_argument(
-        "--site", type=Path, required=True, metavar="DIR", help="by framegate init"
-    )
-    install.add_argument(
-        "--own-user", action="store_true", help="the matcher gets a user of its own"
-    )
-    install.add_argument(
+    add_text(install, "name", "NAME", "of the guard")
+    add_path(install, "--site", "DIR", "by framegate init", required=True)
+    add_flag(install, "--own-user", "the matcher gets a user of its own")
+    add_path(
+        install,
         "--courier",
-        type=Path,
-        metavar="POLICY",
-        help="and a courier, as a user of its own, to the witnesses of this file",
+        "POLICY",
+        "and a courier, as a user of its own, to the witnesses of this file",
     )
-    install.add_argument(
+    add_text(
+        install,
         "--fetch",
-        metavar="URL",
-        help="and what takes releases from this TUF repository once an hour, as a user of its own",
+        "URL",
+        "and what takes releases from this TUF repository once an hour, as a user of its own",
     )
-    install.add_argument(
+    add_path(
+        install,
         "--fetch-trust",
-        type=Path,
-        metavar="DIR",
-        help="with --fetch: root.json and log.pub of the repository; witnesses, if there are any",
+        "DIR",
+        "with --fetch: root.json and log.pub of the repository; witnesses, if there are any",
     )
-    install.add_argument(
-        "--fetch-group", nargs="+", default=[], metavar="NAME", help="groups of this device"
-    )
+    add_text(install, "--fetch-group", "NAME", "groups of this device", nargs="+", default=[])
     install.set_defaults(handler=_install)
     upgrade = actions.add_parser(
         "upgrade", parents=[shared, program], help="units, udev rule and models of this version"
     )
     upgrade.set_defaults(handler=_upgrade)
     uninstall = actions.add_parser("uninstall", parents=[shared], help="stop and remove a guard")
-    uninstall.add_argument("name", metavar="NAME", help="of the guard")
+    add_text(uninstall, "name", "NAME", "of the guard")
     uninstall.set_defaults(handler=_uninstall)
 
 

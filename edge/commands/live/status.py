@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edge.commands._options import Commands, add_flag, add_path
+
 EXAMPLES = """\
 examples:
   framegate status --config guard.toml              once
@@ -21,18 +23,17 @@ _EVERY_S = 0.5
 _MAX_BYTES = 1 << 20
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def register(commands: Commands) -> None:
     """Add the parser of `framegate status`."""
     parser = commands.add_parser(
         "status",
         help="show what the daemon does now",
         description="Show what the daemon does now and why. It shows no picture and no view score.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, required=True, help="the daemon's guard.toml")
-    parser.add_argument("--json", action="store_true", help="print the snapshot as JSON")
-    parser.add_argument("--watch", action="store_true", help="repeat until ^C")
+    add_path(parser, "--config", "CONFIG", "the daemon's guard.toml", required=True)
+    add_flag(parser, "--json", "print the snapshot as JSON")
+    add_flag(parser, "--watch", "repeat until ^C")
     parser.set_defaults(handler=run)
 
 
