@@ -117,21 +117,39 @@ class Decider:
         Raises:
             ipc.PeerGone: the parent or the gate is gone.
         """
+        gap = self._begin()
+        now_ns = self._turn_ns
+        if self._intake.gate(self._between):
+            self._end_well()
+        self._act(gap=gap)
+        self._beats.rest(now_ns + REST_MARK_NS if self._engine.resting else 0)
+
+    def _between(self) -> None:
+        """A turn between two looks at one frame: all but the gate, which sent it, are heard."""
+        with contextlib.suppress(ipc.PeerGone):  # found again once the gate's words are all read
+            self._act(gap=self._begin())
+
+    def _begin(self) -> bool:
+        """Show that this process lives and hear the parent; whether there was a pause before."""
         now_ns = self._clock.now_ns()
         self._beats.beat(Role.DECIDER, now_ns)
         gap = now_ns - self._turn_ns > GAP_NS
         self._turn_ns = now_ns
         self._intake.parent()
-        if self._intake.gate():
-            self._end_well()
-        self._intake.bridge()  # after the gate: reading a frame takes its time
+        return gap
+
+    def _act(self, *, gap: bool) -> None:
+        """Hear the board and the inbox, then let the engine act on all that is known.
+
+        This follows the gate's messages: reading a frame takes its time.
+        """
+        self._intake.bridge()
         self._intake.people(self._day.moment.now_s)
         term = self._effects.ask_day(self._clock.now_ns())
         failed = self._engine.models_failed
         self._engine.silent(self._self_check.reasons(term, gap=gap, models_failed=failed))
         if not self._over:
             self._effects.act()
-        self._beats.rest(now_ns + REST_MARK_NS if self._engine.resting else 0)
 
     def _end_well(self) -> None:
         """The stream is over: the permit ends, but what was released may still be read."""

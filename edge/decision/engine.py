@@ -141,13 +141,21 @@ class Engine:
             self._too_little, self._view = too_little(*self._view), None
         return (self._too_little or Reason.VIEW_FOREIGN,)
 
-    def examine(self, picture: np.ndarray, captured_ns: int, *, final: bool = False) -> Examined:
+    def examine(
+        self,
+        picture: np.ndarray,
+        captured_ns: int,
+        *,
+        final: bool = False,
+        between: Callable[[], None] = lambda: None,
+    ) -> Examined:
         """Read one evidence frame.
 
         Args:
             picture: BGR uint8, shape (H, W, 3); only read.
             captured_ns: when it was captured; frames come in order.
             final: the last frame of the stream: every class reads it.
+            between: called between the looks; may let this engine act on what it knew before.
 
         Returns nothing read while the picture is rested; see `edge.evidence.context`.
         """
@@ -156,7 +164,7 @@ class Engine:
             return Examined(())
         self._examined_ns = captured_ns
         try:
-            seen = self._vision.see(picture, captured_ns, final=final)
+            seen = self._vision.see(picture, captured_ns, final=final, between=between)
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
             mask = self._mask(Look(captured_ns, None, None), picture.shape[0], picture.shape[1])

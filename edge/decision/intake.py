@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from edge import ipc
@@ -109,8 +110,11 @@ class Intake:
             elif isinstance(message, BoardSample):
                 self._monitor.readings(self._engine.board(message))
 
-    def gate(self) -> bool:
+    def gate(self, between: Callable[[], None]) -> bool:
         """Read the gate; returns whether the stream is over and all released frames are counted.
+
+        Args:
+            between: called between two looks at a frame.
 
         Raises:
             ipc.PeerGone: it is gone.
@@ -121,7 +125,7 @@ class Intake:
                 case Noted() as note:
                     self._note(note)
                 case Offered() as offer:
-                    self._examine(offer)
+                    self._examine(offer, between)
                 case Ended() as report:
                     self._ended(report)
                     drained = drained or report.drained
@@ -176,12 +180,12 @@ class Intake:
         )
         self._monitor.readings(self._engine.saw(look, note.captured_ns))
 
-    def _examine(self, offer: Offered) -> None:
+    def _examine(self, offer: Offered, between: Callable[[], None]) -> None:
         lent = self._pool.frame(offer.slot, offer.height, offer.width)
         picture = self._layout.bgr(lent)
         began_ns = self._clock.now_ns()
         self._beats.begin_model(began_ns)
-        found = self._engine.examine(picture, offer.captured_ns, final=offer.final)
+        found = self._engine.examine(picture, offer.captured_ns, final=offer.final, between=between)
         self._monitor.readings(found.readings)
         if found.failure:
             print(f"decider: {found.failure}", file=sys.stderr)

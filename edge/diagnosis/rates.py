@@ -1,7 +1,7 @@
 """What a measured pace means: which evidence will not keep up here, and how long a start takes.
 
 The decider reads one evidence frame after the other. In the longest round it looks at view and
-motion, for people, and at the scene; a reading that is older than its validity blocks, so the
+motion, and for people or at the scene; a reading that is older than its validity blocks, so the
 next reading must be there before the last one is too old: at the latest a round after the frame
 that was captured when the round before it ended. Pure.
 """
@@ -47,7 +47,7 @@ def rates(pace: Pace, *, bracketed: bool = True) -> Finding:
         ("scene", pace.scene_ns, SCENE_NS),
     )
     load = sum(spent_ns / period_ns for _, spent_ns, period_ns in parts)
-    round_ns = sum(spent_ns for _, spent_ns, _ in parts)
+    round_ns = pace.view_ns + pace.motion_ns + max(pace.people_ns, pace.scene_ns)
     found = f"at {pace.width}x{pace.height}: " + ", ".join(
         f"{name} {_rate(S / max(1, spent_ns))}/s of {S / period_ns:g} needed"
         for name, spent_ns, period_ns in parts

@@ -41,7 +41,8 @@ from edge.view.silhouette import silhouettes
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
 USUAL_HZ = 30.0  # what a camera that does not tell its rate is taken to have
-SCENE_NS = 1 * S  # evidence period of the scene: how late its veto can come
+SCENE_NS = 1 * S  # evidence period of the scene; its veto can come as late, and SPREAD_NS later
+SPREAD_NS = PEOPLE_NS  # the scene waits so long for a frame that is not looked through for people
 MOSTLY_PERSON = 0.35  # of the picture: what is left of the scene is no ground for a veto. A face
 # near the camera looks like somebody at the wheel to the scene model
 UNKNOWN = frozenset({Reason.VIEW_FOREIGN, Reason.VIEW_FADED, Reason.VIEW_PARTIAL})
@@ -162,11 +163,18 @@ class Vision:
         self._people_rules = PeopleWatch(rules)
         self._dimmed_ns: int | None = None  # when a lamp last seemed to go out
 
-    def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
+    def see(
+        self,
+        frame: np.ndarray,
+        captured_ns: int,
+        *,
+        final: bool = False,
+        between: Callable[[], None] = lambda: None,
+    ) -> Sighting:
         """Look at one frame; see `Observer.see`."""
         if self._observer is None:
             self._observer = self._made()
-        return self._observer.see(frame, captured_ns, final=final)
+        return self._observer.see(frame, captured_ns, final=final, between=between)
 
     def examine(
         self,
@@ -248,6 +256,7 @@ class Observer:
         self._changes = Changes()  # since people were looked for
         self._people_period_ns = 0 if often else PEOPLE_NS * 9 // 10
         self._scene_ns: int | None = None
+        self._before_ns = 0  # the evidence frame before
         self._scene_doubted = False  # the last reading of the scene was a veto
         self._motion = EgoMotion()
         self._freshness = Freshness()
@@ -255,21 +264,32 @@ class Observer:
         self._people_ns: int | None = None
         self._seen_blocks = 0  # of the last view reading
 
-    def see(self, frame: np.ndarray, captured_ns: int, *, final: bool = False) -> Sighting:
+    def see(
+        self,
+        frame: np.ndarray,
+        captured_ns: int,
+        *,
+        final: bool = False,
+        between: Callable[[], None] = lambda: None,
+    ) -> Sighting:
         """Look at one frame.
 
         Args:
             frame: BGR uint8, shape (H, W, 3).
             captured_ns: when it was captured; frames come in order.
             final: the last frame of the stream: everything is looked at.
+            between: called before and after each dear look; it sees nothing of this frame.
 
         Raises:
             ModelError: a model failed or answered what it cannot mean.
         """
         since_ns = None if self._people_ns is None else captured_ns - self._people_ns
         due = final or since_ns is None or since_ns >= self._people_period_ns
+        whole = False
         if due:
-            self.look_for_people(frame, captured_ns)
+            between()
+            whole = self.look_for_people(frame, captured_ns)
+            between()
         people = self._people_ns == captured_ns
         view_open: tuple[Reason, ...] = (Reason.NO_VIEW,)
         view_continue = view_open
@@ -287,8 +307,8 @@ class Observer:
         motion = self._motion.read(frame, captured_ns, self._boxes, known=known)
         fresh = self._freshness.read(frame, captured_ns, self._boxes)
         veto = None
-        due = self._scene_ns is None or captured_ns - self._scene_ns >= SCENE_NS
-        if self._scene is not None and due:
+        if self._scene is not None and self._scene_due(captured_ns, whole=whole):
+            between()
             veto = self._veto(self._scene, frame, captured_ns)
         height, width = frame.shape[:2]
         return Sighting(
@@ -307,6 +327,18 @@ class Observer:
             fresh,
             veto,
         )
+
+    def _scene_due(self, captured_ns: int, *, whole: bool) -> bool:
+        """Whether to ask for the scene; not where people were looked for in the whole picture.
+
+        Where the next frame does not come soon, that frame must do.
+        """
+        before_ns, self._before_ns = self._before_ns, captured_ns
+        if self._scene_ns is None:
+            return True
+        since_ns = captured_ns - self._scene_ns
+        soon = whole and captured_ns - before_ns <= SPREAD_NS
+        return since_ns >= SCENE_NS + (SPREAD_NS if soon else 0)
 
     def _hides(self, frame: np.ndarray, captured_ns: int, hidden_blocks: int) -> Pixels | None:
         """Where bodies are, in a frame in which no face explains what is hidden."""
@@ -327,8 +359,8 @@ class Observer:
         lasting, self._scene_doubted = doubted and self._scene_doubted, doubted
         return veto if lasting else ()
 
-    def look_for_people(self, frame: np.ndarray, captured_ns: int) -> None:
-        """Look for faces, unless nothing changed; `see` does so when they are due."""
+    def look_for_people(self, frame: np.ndarray, captured_ns: int) -> bool:
+        """Look for faces where something changed; whether that was all of the picture."""
         window: Window | None = WHOLE
         if not self._often:
             window = self._changes.where(frame, captured_ns, self._boxes)
@@ -337,6 +369,7 @@ class Observer:
             if not self._often:
                 self._changes.looked(window, captured_ns)
         self._people_ns = captured_ns
+        return window == WHOLE
 
     def _find(self, frame: np.ndarray, window: Window) -> tuple[tuple[Box, ...], Window]:
         """The faces in a frame of which `window` changed, and the part that was looked at."""

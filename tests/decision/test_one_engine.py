@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge import ipc
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import load_device, load_session
+from edge.decision.engine import Examined
+from edge.decision.monitor import Seen, parse
+from edge.evidence import board_link
 from edge.evidence.context import STANDING_NS
 from edge.evidence.faces import FaceBoxes
-from edge.evidence.readings import BoardSample
+from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.scene import SceneModel
 from edge.heartbeat import Role
 from edge.policy.engine import Policy
@@ -129,6 +133,44 @@ def test_capture_is_told_to_rest_while_another_dock_blocks_and_to_go_on_at_once_
     assert away[-1] and not away[0]
     assert not back
     rig.close()
+
+
+@pytest.mark.parametrize("looks", [2, 1], ids=["in two looks", "in one look"])
+def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
+    kiosk: Site, face_model: Path, tmp_path: Path, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Board and heartbeat do not wait for the end of a frame; a look of a lease's life is late."""
+    clock = VirtualClock(1_000 * MS)
+    camera = FileCamera(kiosk.clip).identity.digest
+    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
+    heard: list[tuple[int, bool]] = []
+
+    def examine(
+        picture: object, at_ns: int, *, final: bool, between: Callable[[], None]
+    ) -> Examined:
+        for _ in range(looks):
+            clock.advance(ms=300 // looks)
+            docked = _board(None if heard else 0)[0]
+            sample = replace(docked, captured_ns=clock.now_ns())
+            ipc.send(rig._bridge, board_link.encode(sample))
+            between()
+            told = [parse(data) for data in ipc.drain(rig._parent)]
+            docks = [r for r in told if isinstance(r, Reading) and r.source is Source.DOCK]
+            heard.append((rig._beats.age_ns(Role.DECIDER, clock.now_ns()), bool(docks)))
+            gaps.extend(m for m in told if isinstance(m, Seen) and _paused(m))
+        return Examined(())
+
+    gaps: list[Seen] = []
+    monkeypatch.setattr(rig._decider._engine, "examine", examine)
+    rig.examine(render.room(), clock.now_ns())
+
+    assert heard == [(0, True)] * looks
+    assert bool(gaps) is (looks == 1)
+    rig.close()
+
+
+def _paused(message: Seen) -> bool:
+    return Reason.TIME_GAP in message.outlook.reasons
 
 
 def test_a_silent_process_is_named(

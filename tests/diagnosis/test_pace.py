@@ -38,7 +38,8 @@ def test_what_will_not_keep_up_is_named_and_stops() -> None:
 
 
 def test_a_machine_with_no_room_left_is_called_so_before_it_fails() -> None:
-    busy = dataclasses.replace(QUICK, people_ns=100 * MS, view_ns=20 * MS, motion_ns=20 * MS)
+    costs = {"people_ns": 100 * MS, "view_ns": 20 * MS, "motion_ns": 20 * MS, "scene_ns": 100 * MS}
+    busy = dataclasses.replace(QUICK, **costs)  # people and scene are looked at in two frames
 
     found = rates.rates(busy)
 

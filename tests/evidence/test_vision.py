@@ -113,9 +113,46 @@ def test_the_scene_is_asked_once_a_second_and_vetoes_if_that_lasts(
 
     found = look(Vision(fingerprint, Nobody(), RULES, scene), room_frames[:25])
 
-    assert scene.asked == [S, 2 * S, 3 * S]
+    assert scene.asked == [S, S + 1100 * MS, S + 2100 * MS]  # not where all is looked through
     reasons = [reading.reasons for reading in found[Source.SCENE]]
     assert reasons == [(), (Reason.SCENE_OUTDOOR,), (Reason.SCENE_OUTDOOR,)]
+
+
+def test_a_scene_that_finds_no_frame_of_its_own_is_asked_all_the_same(
+    room_frames: list[np.ndarray],
+) -> None:
+    scene = Outdoors()
+    observer = Observer(None, Nobody(), scene)
+
+    for i in range(4):  # a slow device: every frame is looked through for people
+        observer.see(room_frames[i], S + i * S)
+
+    assert scene.asked == [S, 2 * S, 3 * S, 4 * S]
+
+
+def test_whoever_asks_is_called_between_two_dear_looks_and_not_in_a_cheap_frame(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """A lease lasts 200 ms: a slow device renews it after each look, not after each frame."""
+    done: list[str] = []
+
+    class People(Nobody):
+        def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
+            done.append("people")
+            return super().detect(frame)
+
+    class Places(Outdoors):
+        def read(self, frame: np.ndarray, captured_ns: int) -> SceneReading:
+            done.append("scene")
+            return super().read(frame, captured_ns)
+
+    observer = Observer(fingerprint, People(), Places())
+    observer.see(room_frames[0], S, between=lambda: done.append("turn"))
+    first = done[:]
+    observer.see(room_frames[1], S + 100 * MS, between=lambda: done.append("turn"))
+
+    assert first == ["turn", "people", "turn", "turn", "scene"]
+    assert done == first
 
 
 def test_a_face_near_the_camera_is_no_ground_for_a_veto_and_a_small_one_is(
