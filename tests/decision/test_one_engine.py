@@ -154,10 +154,10 @@ def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
             sample = replace(docked, captured_ns=clock.now_ns())
             ipc.send(rig._bridge, board_link.encode(sample))
             between()
-            told = [parse(data) for data in ipc.drain(rig._parent)]
-            docks = [r for r in told if isinstance(r, Reading) and r.source is Source.DOCK]
+            messages = [parse(data) for data in ipc.drain(rig._parent)]
+            docks = [r for r in messages if isinstance(r, Reading) and r.source is Source.DOCK]
             heard.append((rig._beats.age_ns(Role.DECIDER, clock.now_ns()), bool(docks)))
-            gaps.extend(m for m in told if isinstance(m, Seen) and _paused(m))
+            gaps.extend(m for m in messages if isinstance(m, Seen) and _paused(m))
         return Examined(())
 
     gaps: list[Seen] = []
