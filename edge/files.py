@@ -210,6 +210,39 @@ def temporary_place() -> Path:
 
 
 @contextlib.contextmanager
+def named_by_user(doing: str, path: Path) -> Iterator[None]:
+    """What fails within is the fault of a name that the user gave: `cannot read PATH: why`.
+
+    Raises:
+        UsageError: for an OSError.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise UsageError(f"cannot {doing} {path}: {err.strerror or err}") from err
+
+
+def read_given(path: Path, most_bytes: int) -> bytes:
+    """`read_named` of what the user named.
+
+    Raises:
+        UsageError: it cannot be read, or is no regular file.
+    """
+    with named_by_user("read", path):
+        return read_named(path, most_bytes)
+
+
+def write_given(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """`write_whole` where the user named.
+
+    Raises:
+        UsageError: it cannot be written; nothing is left behind.
+    """
+    with named_by_user("write", path):
+        write_whole(path, data, mode)
+
+
+@contextlib.contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
     """A new folder for temporary files, gone at the end.
 

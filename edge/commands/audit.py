@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.commands._audit import _month, _prune, _quote
 from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.errors import AuditError, GuardError, UsageError
-from edge.files import MODEL_BYTES, read_named, write_whole
+from edge.files import MODEL_BYTES, read_given, write_given
 
 if TYPE_CHECKING:
     from edge.audit.attestation.quote import Proven
@@ -266,7 +266,7 @@ def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
 
 def _cosigned(args: argparse.Namespace, key: Verifier) -> bytes:
     """The checkpoint with enough cosignatures under it, which the log must continue."""
-    from edge.commands.fleet import read_policy
+    from edge.commands._fleet._common import read_policy
     from edge.fleet.courier import COSIGNED, quorum
 
     policy = read_policy(args.witnesses)
@@ -295,7 +295,7 @@ def _give(args: argparse.Namespace, proof: str) -> int:
     if args.out is None:
         print(proof, end="")
     else:
-        _write(args.out, proof)
+        write_given(args.out, proof.encode())
         print(f"proof written to {args.out}; check it with `framegate audit verify-proof`")
     return 0
 
@@ -464,17 +464,7 @@ def _say_whose_key(args: argparse.Namespace) -> None:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return read_named(path, MODEL_BYTES)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text.encode())
-    except OSError as err:
-        raise UsageError(f"cannot write {path}: {err.strerror}") from err
+    return read_given(path, MODEL_BYTES)
 
 
 def _no(why: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge.commands._glossary import WORDS, words_in
 from edge.commands._options import add_flag, add_number, add_path, add_text
 from edge.errors import UsageError
-from edge.files import read_named
+from edge.files import read_given
 from edge.reasons import Reason
 
 if TYPE_CHECKING:
@@ -226,10 +226,9 @@ def _file(path: Path, args: argparse.Namespace) -> int:
     from edge.policy.facts import JURISDICTION
     from edge.policy.scenario import MAX_BYTES, read_scenarios, unknown_keys
 
+    text = read_given(path, MAX_BYTES + 1)
     try:
-        scenarios = read_scenarios(read_named(path, MAX_BYTES + 1))
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+        scenarios = read_scenarios(text)
     except UsageError as err:
         raise UsageError(f"{path}: {err}") from err
     terms = load_policy(args.pack, args.as_of).pack.vocabulary.terms

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._fleet import _delivery as delivery
-from edge.commands._fleet import _page as page
-from edge.commands._fleet import _publish as publish
-from edge.commands._fleet import _results as results
-from edge.commands._fleet import _status as status
+from edge.commands._fleet import _fetch, _page, _publish, _release, _results, _status
+from edge.commands._fleet._common import (
+    add_policy,
+    read_policy,
+    read_signer,
+    repeat,
+    say,
+    until_stopped,
+)
 from edge.commands._fleet._store import add_store, make_store, open_store
 from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
-    from edge.audit.note import Signer
     from edge.fleet.courier import Round
     from edge.fleet.trust_policy import TrustPolicy
 
@@ -63,7 +62,7 @@ def register(subparsers: Commands) -> None:
     keygen.set_defaults(handler=_keygen)
 
     witness = actions.add_parser("witness", help="run a witness (C2SP tlog-witness, HTTP)")
-    _policy(witness)
+    add_policy(witness)
     add_path(witness, "--key", "FILE", "its secret key", required=True)
     add_store(witness)
     add_flag(witness, "--new", "create state file or tables; once")
@@ -73,7 +72,7 @@ def register(subparsers: Commands) -> None:
     offline = actions.add_parser("answer", help="answer a request that came as a file")
     add_path(offline, "folder", "DIR", "with NAME.request in it")
     add_text(offline, "--name", "NAME", "of this witness in the device's policy", required=True)
-    _policy(offline)
+    add_policy(offline)
     add_path(offline, "--key", "FILE", "its secret key", required=True)
     add_store(offline)
     offline.set_defaults(handler=_answer)
@@ -82,11 +81,11 @@ def register(subparsers: Commands) -> None:
     add_store(evidence)
     evidence.set_defaults(handler=_evidence)
 
-    status.register(actions).set_defaults(handler=_status)
+    _status.register(actions)
 
     courier = actions.add_parser("courier", help="take a log's checkpoint to its witnesses")
     add_path(courier, "--log", "DIR", "the audit log", required=True)
-    _policy(courier)
+    add_policy(courier)
     add_path(courier, "--key", "PUB", "its public key (DIR/log.pub)")
     add_path(courier, "--out", "DIR", "for cosignatures (default: the log's)")
     add_number(courier, "--every", "S", "default 3600", 3600.0)
@@ -94,44 +93,22 @@ def register(subparsers: Commands) -> None:
     add_flag(courier, "--once", "make one round and exit")
     courier.set_defaults(handler=_courier)
 
-    page.register(actions).set_defaults(handler=_page)
-    publish.register(actions).set_defaults(handler=_publish)
-    results.register(actions).set_defaults(handler=_results)
-    delivery.register(actions).set_defaults(handler=_release)
-    delivery.register_fetch(actions).set_defaults(handler=_fetch)
-
-
-def _policy(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, "--policy", "FILE", "logs and witnesses to trust", required=True)
-
-
-def read_policy(path: Path) -> TrustPolicy:
-    """The policy in a file, named in what is wrong with it."""
-    from edge.files import read_named
-    from edge.fleet.trust_policy import MAX_BYTES, parse_policy
-
-    try:
-        return parse_policy(read_named(path, MAX_BYTES + 1))
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
-    except UsageError as err:
-        raise UsageError(f"{path}: {err}") from err
+    for action in (_page, _publish, _results, _release, _fetch):
+        action.register(actions)
 
 
 def _keygen(args: argparse.Namespace) -> int:
     from edge.audit.cosignature import witness_of
     from edge.audit.note import NoteError, Signer
-    from edge.files import write_whole
+    from edge.files import write_given
 
     if args.out.exists():
         raise UsageError(f"{args.out} exists already")
     try:
         signer = Signer.generate(args.name)
-        write_whole(args.out, signer.secret_text.encode() + b"\n", 0o600)
     except NoteError as err:
         raise UsageError(str(err)) from err
-    except OSError as err:
-        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    write_given(args.out, signer.secret_text.encode() + b"\n", 0o600)
     print(f"witness {args.name} {witness_of(signer).text}")
     return 0
 
@@ -140,7 +117,7 @@ def _witness(args: argparse.Namespace) -> int:
     from edge.audit.cosignature import witness_of
     from edge.fleet.witness_server import WitnessServer
 
-    policy, signer = read_policy(args.policy), _secret(args.key)
+    policy, signer = read_policy(args.policy), read_signer(args.key)
     if not policy.logs:
         raise UsageError(f"{args.policy}: expected the logs to witness as `log VKEY` lines")
     host, _, port = args.listen.rpartition(":")
@@ -150,11 +127,11 @@ def _witness(args: argparse.Namespace) -> int:
         make_store(args)
     store = open_store(args, policy.logs)
     try:
-        server = WitnessServer((host.strip("[]"), int(port)), store, signer, _say)
+        server = WitnessServer((host.strip("[]"), int(port)), store, signer, say)
     except OSError as err:
         raise UsageError(f"--listen: {args.listen} cannot be used: {err.strerror}") from err
-    _say(f"{witness_of(signer).text} cosigns {len(policy.logs)} logs on port {server.server_port}")
-    _until_told(server.shutdown)
+    say(f"{witness_of(signer).text} cosigns {len(policy.logs)} logs on port {server.server_port}")
+    until_stopped(server.shutdown)
     server.serve_forever(0.2)
     server.server_close()
     return 0
@@ -174,10 +151,6 @@ def _evidence(args: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _status(args: argparse.Namespace) -> int:
-    return status.run(args, read_policy(args.policy))
-
-
 def _courier(args: argparse.Namespace) -> int:
     from edge.commissioning.keys import read_verifier
     from edge.fleet.courier import Courier
@@ -192,35 +165,10 @@ def _courier(args: argparse.Namespace) -> int:
         raise UsageError(f"--every: expected 1 or more seconds, got {args.every:g}")
     key = read_verifier(args.key or args.log / "log.pub")
     courier = Courier(args.log, args.out or args.log, key, policy, post, get)
-    over = threading.Event()
-    _until_told(over.set)
-    code = 0
-    while not over.is_set():
-        code = _round(courier.round)
-        if args.once:
-            return code
-        over.wait(args.every)
-    return code
-
-
-def _results(args: argparse.Namespace) -> int:
-    return results.run(args, _until_told)
-
-
-def _page(args: argparse.Namespace) -> int:
-    return page.run(args, read_policy(args.policy), _until_told)
-
-
-def _publish(args: argparse.Namespace) -> int:
-    return publish.run(args, _until_told)
-
-
-def _release(args: argparse.Namespace) -> int:
-    return delivery.release(args, read_policy)
-
-
-def _fetch(args: argparse.Namespace) -> int:
-    return delivery.fetch(args, _until_told, read_policy)
+    if args.once:
+        until_stopped(lambda: None)  # a round that began is ended
+        return _round(courier.round)
+    return repeat(lambda: _round(courier.round), args.every)
 
 
 def _trip(args: argparse.Namespace, policy: TrustPolicy) -> int:
@@ -240,7 +188,7 @@ def _answer(args: argparse.Namespace) -> int:
     from edge.fleet.trip import answer_file
     from edge.reasons import Reason
 
-    policy, signer = read_policy(args.policy), _secret(args.key)
+    policy, signer = read_policy(args.policy), read_signer(args.key)
     store = open_store(args, policy.logs)
     try:
         found = answer_file(args.folder, args.name, store, signer, int(time.time()))
@@ -248,9 +196,9 @@ def _answer(args: argparse.Namespace) -> int:
         raise UsageError(f"cannot use {err.filename}: {err.strerror}") from err
     print(f"{args.name}: {int(found.status)}")
     if found.forked:
-        _say(f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories")
+        say(f"{Reason.LOG_FORKED.value} {found.forked}: it signed two histories")
     if found.unproven:
-        _say(f"UNPROVEN {found.unproven}: the proof in the request does not hold")
+        say(f"UNPROVEN {found.unproven}: the proof in the request does not hold")
     return 0 if found.status == 200 else 1
 
 
@@ -261,40 +209,14 @@ def _round(visit: Callable[[int], Round]) -> int:
     try:
         found = visit(int(time.time()))
     except (AuditError, OSError) as err:
-        _say(f"nothing was sent: {err}")
+        say(f"nothing was sent: {err}")
         return 1
     if found.forked:
-        _say(f"{Reason.LOG_FORKED.value}: {found.fork}")
+        say(f"{Reason.LOG_FORKED.value}: {found.fork}")
     for one in found.visits:
         code = {Outcome.FORKED: f"{Reason.LOG_FORKED.value}: ", Outcome.CLAIMED: "warning: "}.get(
             one.outcome, ""
         )
-        _say(f"{code}{one.witness}: {one.outcome.value}, {one.detail}")
-    _say(f"size {found.size}: the quorum {'stands' if found.enough else 'does not stand'}")
+        say(f"{code}{one.witness}: {one.outcome.value}, {one.detail}")
+    say(f"size {found.size}: the quorum {'stands' if found.enough else 'does not stand'}")
     return 0 if found.enough and not found.forked else 1
-
-
-def _secret(path: Path) -> Signer:
-    from edge.audit.note import NoteError, Signer
-    from edge.files import read_named
-
-    try:
-        return Signer.parse(read_named(path, 4096).decode(errors="replace"))
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
-    except NoteError as err:
-        raise UsageError(f"{path}: {err}") from err
-
-
-def _until_told(stop: Callable[[], None]) -> None:
-    """End in good order on SIGTERM and ^C; `stop` may wait for the loop, so it has a thread."""
-
-    def handle(number: int, frame: object) -> None:
-        threading.Thread(target=stop, daemon=True).start()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.commands._options import add_flag, add_number, add_path, add_text
 from edge.errors import PolicyError, UsageError
-from edge.files import MODEL_BYTES, read_named, write_new
+from edge.files import named_by_user, sha256_of, write_new
 
 if TYPE_CHECKING:
     from edge.policy.engine import Policy
@@ -108,8 +108,6 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(args: argparse.Namespace) -> int:
-    import hashlib
-
     from edge.policy.authoring.lint import lint
     from edge.policy.signed.bundle import Bundle, parse_payload, read_time, seal_bundle
     from edge.policy.signed.files import files_of, limit_of, root_of, write
@@ -127,7 +125,7 @@ def _build(args: argparse.Namespace) -> int:
         issued_s + args.days * _DAY_S,
         args.minimum_guard,
         root_of(args.key, args.threshold, args.root_version),
-        {path.name: hashlib.sha256(_whole(path)).hexdigest() for path in args.model},
+        {model.name: _digest(model) for model in args.model},
         dict(limit_of(text) for text in args.limit),
         files,
     )
@@ -267,14 +265,12 @@ def _columns() -> int:
 
 
 def _take_out(files: Mapping[str, bytes], folder: Path) -> int:
-    try:
+    if folder.exists():
+        raise UsageError(f"{folder} exists already")
+    with named_by_user("write", folder):
         folder.mkdir(parents=True)
         for name, text in files.items():
             write_new(folder / name, text)
-    except FileExistsError as err:
-        raise UsageError(f"{folder} exists already") from err
-    except OSError as err:
-        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     print(f"{folder}: {len(files)} files; pack.json says which rules the pack takes")
     return 0
 
@@ -346,8 +342,6 @@ def _describe(policy: Policy) -> None:
     print(f"  digest {policy.digest.hex()}")
 
 
-def _whole(path: Path) -> bytes:
-    try:
-        return read_named(path, MODEL_BYTES)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+def _digest(model: Path) -> str:
+    with named_by_user("read", model):
+        return sha256_of(model)

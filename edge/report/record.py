@@ -19,9 +19,9 @@ from typing import Any
 
 from edge.audit.schema import Context
 from edge.clock import S
-from edge.errors import RecordError, UsageError
+from edge.errors import RecordError
 from edge.evidence.readings import Reading
-from edge.files import read_named, write_whole
+from edge.files import named_by_user, read_named, write_whole
 from edge.reasons import Reason
 
 
@@ -280,11 +280,9 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
+    with named_by_user("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
-    except OSError as err:
-        raise UsageError(f"cannot write {path}: {err.strerror or err}") from err
 
 
 _KEYS = ["frame", "captured_ns", "verdict", "context", "reasons", "rules"]

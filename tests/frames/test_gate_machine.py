@@ -349,7 +349,7 @@ def test_frames_are_released_in_exactly_one_place():
 
     # the log publishes tiles, a broker results, the log of releases its entries; the evaluation
     # has a ring of its own behind the same releaser
-    delivery = ("commands/_fleet/_delivery.py", "fleet/delivery/release_log.py")
+    delivery = ("commands/_fleet/_release.py", "fleet/delivery/release_log.py")
     no_frames = ("fleet/mqtt.py", *delivery)
     elsewhere = ("audit/", "evaluation/splices.py", *no_frames)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.commands._options import Commands, add_path, add_text
 from edge.errors import AuditError, UsageError
-from edge.files import read_named, write_whole
+from edge.files import named_by_user, read_named, write_whole
 
 if TYPE_CHECKING:
     from edge.audit.note import Verifier
@@ -74,12 +74,10 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
     files = {proof_name(index): text for index, text in proofs.items()}
     files |= tables(report, notes, proofs)
     files["report.html"] = page(report, notes, checkpoint, covered)
-    try:
+    with named_by_user("write", args.out):
         (args.out / "proofs").mkdir(parents=True)
         for name, text in files.items():
             write_whole(args.out / name, text.encode())
-    except OSError as err:
-        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
     print(
         f"{report.month.name}: {len(report.flows)} permits, {report.seconds:.1f} s, "
         f"{report.released} frames released; {len(report.events)} unusual events; "

@@ -109,7 +109,7 @@ def _of_matcher(settings: Settings, args: argparse.Namespace) -> Settings:
 
 def _witnessed(settings: Settings, key: Verifier) -> bytes | None:
     """The checkpoint that enough witnesses cosigned; None if no witnesses are set for the log."""
-    from edge.commands.fleet import read_policy
+    from edge.commands._fleet._common import read_policy
     from edge.fleet.courier import COSIGNED, FORKED, quorum
 
     cosigned, forked = settings.audit / COSIGNED, settings.audit / FORKED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.commands._options import add_number, add_path, add_text
 from edge.errors import UsageError
-from edge.files import read_named, write_whole
+from edge.files import read_given, write_given
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -69,10 +69,7 @@ def run(args: argparse.Namespace, key: Verifier) -> int:
     note = _read(args.log / CHECKPOINT)
     quote = make_quote(note, key, args.ak, registers(args.pcrs))
     place = args.out or args.log / QUOTE
-    try:
-        write_whole(place, quote.to_bytes())
-    except OSError as err:
-        raise UsageError(f"cannot write {place}: {err.strerror}") from err
+    write_given(place, quote.to_bytes())
     size = int(note.split(b"\n")[1])
     print(json.dumps({"quote": str(place), "size": size}) if args.json else f"{place}: size {size}")
     return 0
@@ -206,7 +203,4 @@ def _see_issued(certificate: Certificate, issuer: Certificate, path: Path) -> No
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return read_named(path, _PEM_BYTES * 4 + 1)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    return read_given(path, _PEM_BYTES * 4 + 1)

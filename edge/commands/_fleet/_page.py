@@ -5,25 +5,24 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edge.commands._fleet._broker import broker_of
+from edge.commands._fleet._common import read_policy, say, until_stopped
 from edge.commands._fleet._status import add_sources, check_sources
 from edge.commands._fleet._store import has_store, open_store
 from edge.commands._options import Commands, add_path, add_text
 from edge.errors import UsageError
+from edge.files import read_given
 from edge.status.web import loopback
 
 if TYPE_CHECKING:
     from edge.fleet.state.fleet import Fleet
     from edge.fleet.state.watcher import Watcher
-    from edge.fleet.trust_policy import TrustPolicy
     from edge.fleet.witness_store import WitnessStore
     from edge.status.fleet.web import Look
 
@@ -40,8 +39,8 @@ examples:
 """
 
 
-def register(actions: Commands) -> argparse.ArgumentParser:
-    """Add the parser; the caller sets its handler."""
+def register(actions: Commands) -> None:
+    """Add the parser."""
     parser = actions.add_parser(
         "page",
         help="show the fleet in a browser on this machine",
@@ -52,14 +51,10 @@ def register(actions: Commands) -> argparse.ArgumentParser:
     add_sources(parser)
     add_text(parser, "--listen", "HOST:PORT", "default 127.0.0.1:8331", default="127.0.0.1:8331")
     add_path(parser, "--pages", "FILE", "lines `DEVICE URL` for links")
-    return parser
+    parser.set_defaults(handler=run)
 
 
-def run(
-    args: argparse.Namespace,
-    policy: TrustPolicy,
-    until_told: Callable[[Callable[[], None]], None],
-) -> int:
+def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
     from edge.fleet.state.fleet import Fleet, devices_of
     from edge.fleet.state.watcher import Watcher
@@ -67,6 +62,7 @@ def run(
     from edge.status.http import serve
 
     check_sources(args)
+    policy = read_policy(args.policy)
     fleet = Fleet(devices_of(policy.logs))
     pages = {} if args.pages is None else _pages(args.pages)
     store = open_store(args, policy.logs) if has_store(args) else None
@@ -77,7 +73,7 @@ def run(
     listener = _listener(args.listen)
     looker = _Looker(fleet, store, watcher, args.silent_after)
     over = threading.Event()
-    until_told(over.set)
+    until_stopped(over.set)
     if watcher is not None:
         watcher.start()
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # a flood must not fill the journal
@@ -133,12 +129,7 @@ def _listener(text: str) -> socket.socket:
 
 
 def _pages(path: Path) -> dict[str, str]:
-    from edge.files import read_named
-
-    try:
-        lines = read_named(path, _MAX_PAGES).decode(errors="replace").splitlines()
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    lines = read_given(path, _MAX_PAGES).decode(errors="replace").splitlines()
     found = {}
     for number, line in enumerate(lines, 1):
         words = line.split()
@@ -151,4 +142,4 @@ def _pages(path: Path) -> dict[str, str]:
 
 
 def _say(line: str) -> None:
-    print(f"page: {line}", file=sys.stderr, flush=True)
+    say(f"page: {line}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
+from edge.commands._fleet._common import say, until_stopped
 from edge.commands._options import Commands, add_flag, add_number, add_path
 from edge.errors import AuditError, UsageError
 
@@ -30,8 +29,8 @@ mosquitto.acl lets that device write its own two topics, and read none.
 """
 
 
-def register(actions: Commands) -> argparse.ArgumentParser:
-    """Add the parser; the caller sets its handler."""
+def register(actions: Commands) -> None:
+    """Add the parser."""
     parser = actions.add_parser(
         "publish",
         help="publish this device's state to an MQTT broker",
@@ -48,11 +47,11 @@ def register(actions: Commands) -> argparse.ArgumentParser:
     add_number(parser, "--every", "S", "publish every S seconds (30)", 30)
     add_flag(parser, "--once", "publish once and exit")
     add_broker(parser)
-    return parser
+    parser.set_defaults(handler=run)
 
 
-def run(args: argparse.Namespace, until_told: Callable[[Callable[[], None]], None]) -> int:
-    """Publish until SIGTERM; `until_told` arranges that its argument is called then."""
+def run(args: argparse.Namespace) -> int:
+    """Publish until SIGTERM."""
     from edge.commissioning.keys import read_verifier
     from edge.fleet.state.device import Places, gathered
     from edge.fleet.state.message import PERIODS_S, device_of
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace, until_told: Callable[[Callable[[], None]], Non
     address, tls = broker_of(args)
     publisher = StatePublisher(address, device_of(key.name), tls, _say)
     over = threading.Event()
-    until_told(over.set)
+    until_stopped(over.set)
     publisher.start()
     try:
         if args.once:
@@ -101,4 +100,4 @@ def _once(publisher: StatePublisher, state: DeviceState | None, over: threading.
 
 
 def _say(line: str) -> None:
-    print(f"publish: {line}", file=sys.stderr, flush=True)
+    say(f"publish: {line}")

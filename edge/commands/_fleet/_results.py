@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
+from edge.commands._fleet._common import say, until_stopped
 from edge.commands._options import Commands, add_path, add_text
 from edge.errors import UsageError
 
@@ -29,8 +29,8 @@ and in guard.toml, under [matcher]:  results = "unix:/run/framegate/results"
 """
 
 
-def register(actions: Commands) -> argparse.ArgumentParser:
-    """Add the parser; the caller sets its handler."""
+def register(actions: Commands) -> None:
+    """Add the parser."""
     parser = actions.add_parser(
         "results",
         help="publish the matcher's results to an MQTT broker",
@@ -42,11 +42,11 @@ def register(actions: Commands) -> argparse.ArgumentParser:
     add_path(parser, "--socket", "PATH", "a Unix socket", required=True)
     add_text(parser, "--topic", "NAME", "where to publish", required=True)
     add_broker(parser)
-    return parser
+    parser.set_defaults(handler=run)
 
 
-def run(args: argparse.Namespace, until_told: Callable[[Callable[[], None]], None]) -> int:
-    """Publish until SIGTERM; `until_told` arranges that its argument is called then."""
+def run(args: argparse.Namespace) -> int:
+    """Publish until SIGTERM."""
     from edge.fleet.mqtt import MqttBroker, checked_topic
     from edge.fleet.result_publisher import ResultPublisher
     from edge.fleet.result_socket import ResultSocket
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, until_told: Callable[[Callable[[], None]], Non
     publisher = ResultPublisher(broker)
     inlet = ResultSocket(args.socket)
     over = threading.Event()
-    until_told(over.set)
+    until_stopped(over.set)
     _say(f"listening at {args.socket}, publishing to {topic}")
     try:
         broker.start()
@@ -92,4 +92,4 @@ def _publish(
 
 
 def _say(line: str) -> None:
-    print(f"results: {line}", file=sys.stderr, flush=True)
+    say(f"results: {line}")

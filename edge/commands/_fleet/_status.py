@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._fleet._broker import add_broker, broker_of
+from edge.commands._fleet._common import add_policy, read_policy, say
 from edge.commands._fleet._store import add_store, has_store, open_store
-from edge.commands._options import Commands, add_flag, add_number, add_path
+from edge.commands._options import Commands, add_flag, add_number
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ Exit code: 0 if every device is in order, 1 if one is not (silent, lost, not wit
 """
 
 
-def register(actions: Commands) -> argparse.ArgumentParser:
-    """Add the parser; the caller sets its handler."""
+def register(actions: Commands) -> None:
+    """Add the parser."""
     parser = actions.add_parser(
         "status",
         help="show the state of every device",
@@ -45,12 +45,12 @@ def register(actions: Commands) -> argparse.ArgumentParser:
     add_sources(parser)
     add_number(parser, "--wait", "S", "for the broker (10)", 10.0)
     add_flag(parser, "--json", "print data, not prose")
-    return parser
+    parser.set_defaults(handler=run)
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:
     """Add what both `status` and `page` read."""
-    add_path(parser, "--policy", "FILE", "the logs of the fleet", required=True)
+    add_policy(parser, "the logs of the fleet")
     add_store(parser, required=False)
     add_number(
         parser,
@@ -74,9 +74,10 @@ def check_sources(args: argparse.Namespace) -> None:
         raise UsageError("expected --state or --store, --broker, or both")
 
 
-def run(args: argparse.Namespace, policy: TrustPolicy) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print the table or the data."""
     check_sources(args)
+    policy = read_policy(args.policy)
     store = open_store(args, policy.logs) if has_store(args) else None
     if args.broker is not None:
         return _of_both(args, policy, store)
@@ -152,4 +153,4 @@ def _print(rows: tuple[Row, ...]) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"status: {line}", file=sys.stderr, flush=True)
+    say(f"status: {line}")

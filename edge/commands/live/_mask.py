@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     import cv2
 
     from edge.errors import UsageError
-    from edge.files import write_whole
+    from edge.files import write_given
     from edge.masking import polygons
 
     try:
@@ -71,10 +71,7 @@ def run(args: argparse.Namespace) -> int:
     shown = preview(picture, filled)
     done, data = cv2.imencode(".png", shown)
     assert done
-    try:
-        write_whole(args.out, data.tobytes(), 0o600)
-    except OSError as err:
-        raise UsageError(f"cannot write {args.out}: {err.strerror}") from err
+    write_given(args.out, data.tobytes(), 0o600)
     corners = ", ".join(
         "[" + ", ".join(f"[{x:g}, {y:g}]" for x, y in polygon) + "]" for polygon in found
     )

@@ -200,16 +200,9 @@ def _models() -> dict[str, bytes]:
 
 def _policy(path: Path) -> bytes:
     """The bytes of a policy with a witness to visit."""
-    from edge.fleet.trust_policy import MAX_BYTES, parse_policy
+    from edge.commands._fleet._common import checked_policy
 
-    try:
-        data = read_named(path, MAX_BYTES + 1)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
-    try:
-        policy = parse_policy(data)
-    except UsageError as err:
-        raise UsageError(f"{path}: {err}") from err
+    data, policy = checked_policy(path)
     if not any(named.url for named in policy.witnesses):
         raise UsageError(f"{path}: expected a witness with its URL, to visit")
     return data

@@ -1,0 +1,85 @@
+"""What the actions of `framegate fleet` share: policy, key, lines for a journal, a good end."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.commands._options import add_path
+from edge.errors import UsageError
+from edge.files import named_by_user, read_given, read_named
+
+if TYPE_CHECKING:
+    from edge.audit.note import Signer
+    from edge.fleet.trust_policy import TrustPolicy
+
+
+def add_policy(parser: argparse.ArgumentParser, what: str = "logs and witnesses to trust") -> None:
+    """Add --policy."""
+    add_path(parser, "--policy", "FILE", what, required=True)
+
+
+def read_policy(path: Path) -> TrustPolicy:
+    """The policy in a file, named in what is wrong with it."""
+    return checked_policy(path)[1]
+
+
+def checked_policy(path: Path) -> tuple[bytes, TrustPolicy]:
+    """The bytes of the file too, as they were checked."""
+    from edge.fleet.trust_policy import MAX_BYTES, parse_policy
+
+    data = read_given(path, MAX_BYTES + 1)
+    try:
+        return data, parse_policy(data)
+    except UsageError as err:
+        raise UsageError(f"{path}: {err}") from err
+
+
+def read_signer(path: Path, way: Callable[[Path, int], bytes] = read_named) -> Signer:
+    """The secret key of a log or a witness; `way` may ask who else can read it."""
+    from edge.audit.note import NoteError, Signer
+
+    with named_by_user("read", path):
+        data = way(path, 4096)
+    try:
+        return Signer.parse(data.decode(errors="replace"))
+    except NoteError as err:
+        raise UsageError(f"{path}: {err}") from err
+
+
+def require_tuf() -> None:
+    """See that the library is there that delivery needs."""
+    if find_spec("tuf") is None:
+        raise UsageError("tuf is not installed: pip install 'framegate[tuf]'")
+
+
+def until_stopped(stop: Callable[[], None]) -> None:
+    """End in good order on SIGTERM and ^C; `stop` may wait for the loop, so it has a thread."""
+
+    def handle(number: int, frame: object) -> None:
+        threading.Thread(target=stop, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def repeat(turn: Callable[[], int], every_s: float) -> int:
+    """Take a turn every so often until SIGTERM; the exit code of the last one."""
+    over = threading.Event()
+    until_stopped(over.set)
+    code = 0
+    while not over.is_set():
+        code = turn()
+        over.wait(every_s)
+    return code
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, at once."""
+    print(line, file=sys.stderr, flush=True)
