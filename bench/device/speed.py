@@ -1,13 +1,17 @@
 """How fast a device must be: the whole guard in virtual time, at known speeds.
 
+    python -m bench.device.speed bench/device/speed.json    the table of docs/devices.md
+
 Each cell is one start of the device with a number of runs in it. The clip is a rendered room with
 one person, so every frame after the dwell may be released. What comes back are plain figures; the
-table says whether frames flowed, how often evidence was read, and what each process cost.
+table says whether frames flowed, how often evidence was read, and what each process cost. What
+`framegate device speed --json` printed is kept in `speed.json`.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +24,8 @@ from bench.device.image.build import Built
 from edge.errors import UsageError
 
 _MILLION = 1e6
-_MOST_CAUSES = 3
+_MOST_CAUSES = 6
+_DWELL = {"DWELL", "NO_LEASE"}  # after every cause, and at the start
 _LIMITS = {"cores": (1, 8), "rate": (5, 60), "runs": (1, 20), "seconds": (4, 60)}
 
 
@@ -149,9 +154,10 @@ def _spread(values: Sequence[float]) -> str:
     return mid if low == high else f"{mid} ({low} to {high})"
 
 
-def result(cell: Cell, runs: Sequence[Run]) -> dict[str, Any]:
+def result(machine: str, cell: Cell, runs: Sequence[Run]) -> dict[str, Any]:
     """The cell as JSON."""
     return {
+        "machine": machine,
         "gips": cell.gips,
         "cores": cell.cores,
         "rate_hz": cell.rate_hz,
@@ -168,3 +174,29 @@ def result(cell: Cell, runs: Sequence[Run]) -> dict[str, Any]:
             for run in runs
         ],
     }
+
+
+def document(kept: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line of the documentation for each cell that was kept as JSON.
+
+    Class, speed, cores, clip, runs, released share, evidence rate, instructions a frame and a
+    second of video, and causes but the dwell that blocked frames in any run.
+    """
+    lines = []
+    for cell in kept:
+        runs = cell["runs"]
+        share = _spread([100 * run["released"] / (run["frames"] or 1) for run in runs])
+        names = [cause.split()[0] for run in runs for cause in run["causes"]]
+        causes = ", ".join(f"`{name}`" for name in dict.fromkeys(names) if name not in _DWELL)
+        spent = [sum(run["million_instructions_per_frame"].values()) for run in runs]
+        known = all(spent) and any(run["frames"] for run in runs)
+        cost = _spread(spent) if known else "-"
+        second = _spread([one * cell["rate_hz"] / 1e3 for one in spent]) if known else "-"
+        columns = [cell["machine"], f"{cell['gips']:g}", cell["cores"], f"{cell['rate_hz']} Hz"]
+        columns += [len(runs), f"{share} %", _spread([run["evidence_hz"] for run in runs])]
+        lines.append("| " + " | ".join(map(str, [*columns, cost, second, causes])) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(document(json.loads(Path(sys.argv[1]).read_text()))))

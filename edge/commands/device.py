@@ -201,7 +201,7 @@ def _speed(args: argparse.Namespace) -> int:
     machine, built = _built(args)
     out = args.out / machine.name / "speed"
     measured = [(cell, speed.measure(machine, built, cell, out, _say)) for cell in wanted]
-    text = json.dumps([speed.result(cell, runs) for cell, runs in measured], indent=1)
+    text = json.dumps([speed.result(machine.name, cell, runs) for cell, runs in measured], indent=1)
     write_atomic(out / "result.json", text)
     print(text if args.json else speed.table(measured))
     return 0 if all(run.flows for _, runs in measured for run in runs) else 1

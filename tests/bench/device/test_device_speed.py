@@ -14,6 +14,7 @@ import pytest
 
 from bench.device import machines, site, speed, virtual
 from bench.device.devicetree import with_timer_hz
+from bench.device.image.payload import REPOSITORY
 from edge.cli import main
 from edge.errors import UsageError
 from edge.evidence.freshness import Freshness
@@ -181,6 +182,17 @@ def test_the_table_has_the_median_with_its_range_and_why_frames_were_blocked() -
     assert "2 | 1 | 15 | 85 (75 to 87.5) % | 7.5 | TIME_GAP 90, DWELL 15, NO_LEASE 3" in shown
     assert "million instructions a frame: gate 2" in shown
     assert "0.03 billion instructions a second of video" in shown
+
+
+def test_the_table_of_the_documentation_is_what_was_measured() -> None:
+    kept = json.loads((REPOSITORY / "bench/device/speed.json").read_text())
+    page = (REPOSITORY / "docs/devices.md").read_text()
+
+    shown = speed.document(kept)
+
+    assert shown and [line for line in shown if line not in page] == []
+    kept[0]["runs"][0]["evidence_hz"] += 1  # twin: another figure is another line
+    assert speed.document(kept)[0] not in page
 
 
 def found_in(folder: Path, frames: Iterator[np.ndarray], hz: int) -> set[Reason]:
