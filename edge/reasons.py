@@ -40,13 +40,13 @@ class Reason(Enum):
     family: Family
     rank: int  # 0 for the worst reason; rises towards the mildest
     happened: str  # what an operator reads: what happened,
-    stays_off: str  # what stays off,
-    next_step: str  # and what to do next
+    next_step: str  # what to do next,
+    stays_off: str  # and what stays off until then
 
     def __new__(
-        cls, code: str, family: Family, happened: str, stays_off: str, next_step: str
+        cls, code: str, family: Family, happened: str, next_step: str, stays_off: str = _ALL_OFF
     ) -> Reason:
-        """A row of the table."""
+        """A row of the table; nearly every reason keeps all face matching off."""
         self = object.__new__(cls)
         self._value_ = code
         self.family, self.rank = family, len(cls.__members__)
@@ -57,374 +57,321 @@ class Reason(Enum):
     # integrity: nothing the guard says can be trusted until this is fixed
     STATE_ROLLBACK = ("STATE_ROLLBACK", Family.INTEGRITY,
         "The stored log and policy are older than what the board has seen.",
-        _ROLLED_BACK,
-        "Keep the storage card unchanged and re-provision the device with another one.")
+        "Keep the storage card unchanged and re-provision the device with another one.",
+        _ROLLED_BACK)
     LOG_ROLLBACK = ("LOG_ROLLBACK", Family.INTEGRITY,
         "The audit log is shorter than the board or the last checkpoint says.",
-        _ROLLED_BACK,
-        "Keep the log unchanged; compare it with the last exported checkpoint.")
+        "Keep the log unchanged; compare it with the last exported checkpoint.",
+        _ROLLED_BACK)
     LOG_FORKED = ("LOG_FORKED", Family.INTEGRITY,
         "This log's key signed two histories, or the alarm's place cannot be read.",
-        "Where the signed record names the alarm's file, face matching, until the file is gone.",
-        "Keep the file, take the device out of service and find out who else holds its key.")
+        "Keep the file, take the device out of service and find out who else holds its key.",
+        "Where the signed record names the alarm's file, face matching, until the file is gone.")
     AUDIT_UNAVAILABLE = ("AUDIT_UNAVAILABLE", Family.INTEGRITY,
         "The audit log could not be written, so no permit may begin.",
-        _ALL_OFF,
         "Free space or replace the storage, then restart the guard.")
     UNCLEAN_STOP = ("UNCLEAN_STOP", Family.INTEGRITY,
         "The guard stopped last time without closing its log.",
-        _RESTART,
-        "Nothing, if it is rare. If it repeats, read the log from before the stop.")
+        "Nothing, if it is rare. If it repeats, read the log from before the stop.",
+        _RESTART)
     POLICY_UNSIGNED = ("POLICY_UNSIGNED", Family.INTEGRITY,
         "No trusted key has signed the policy.",
-        _LOADED,
-        "Sign it with `framegate policy sign` and install it again.")
+        "Sign it with `framegate policy sign` and install it again.",
+        _LOADED)
     POLICY_THRESHOLD = ("POLICY_THRESHOLD", Family.INTEGRITY,
         "Too few different trusted keys signed the policy.",
-        _LOADED,
-        "Have another key holder sign the same bundle.")
+        "Have another key holder sign the same bundle.",
+        _LOADED)
     POLICY_MALFORMED = ("POLICY_MALFORMED", Family.INTEGRITY,
         "The policy is damaged, or is not a policy bundle.",
-        _LOADED,
-        "Build the bundle again with `framegate policy build`.")
+        "Build the bundle again with `framegate policy build`.",
+        _LOADED)
     POLICY_ROLLBACK = ("POLICY_ROLLBACK", Family.INTEGRITY,
         "The policy is older than the newest one this device has seen.",
-        _LOADED,
-        "Install the current bundle.")
+        "Install the current bundle.",
+        _LOADED)
     POLICY_EXPIRED = ("POLICY_EXPIRED", Family.INTEGRITY,
         "The policy's last day has passed, by the latest time this device knows.",
-        _ALL_OFF,
         "Install a fresh bundle.")
     POLICY_LINT = ("POLICY_LINT", Family.INTEGRITY,
         "The policy holds a rule that is empty or always true.",
-        _LOADED,
-        "Run `framegate policy lint` and fix the rule it names.")
+        "Run `framegate policy lint` and fix the rule it names.",
+        _LOADED)
     MODEL_DIGEST = ("MODEL_DIGEST", Family.INTEGRITY,
         "A model file is missing or is not the one that was pinned.",
-        _ALL_OFF,
         "Run `framegate models pull`.")
     MODEL_LANE = ("MODEL_LANE", Family.INTEGRITY,
         "A model of the matcher can output what its lane does not allow, such as a face vector.",
-        "The matcher is not started.",
-        "Use a model made for the lane, or sign a record that allows the lane it needs.")
+        "Use a model made for the lane, or sign a record that allows the lane it needs.",
+        "The matcher is not started.")
     MODEL_OUTPUT = ("MODEL_OUTPUT", Family.INTEGRITY,
         "A model gave an answer that cannot be true (not finite, wrong shape).",
-        _ALL_OFF,
         "Restart the guard; if it repeats, pull the model again.")
     MODEL_TIMEOUT = ("MODEL_TIMEOUT", Family.INTEGRITY,
         "A model took too long to answer.",
-        _ALL_OFF,
         "Check the load of the device with `framegate doctor`.")
     TIME_UNTRUSTED = ("TIME_UNTRUSTED", Family.INTEGRITY,
         "Nothing proves the time, so the guard cannot tell which dated rules apply.",
-        "Face matching stays off; every rule is read as on its strictest day.",
-        "Let a time service set the clock; `framegate doctor` says whether one does.")
+        "Let a time service set the clock; `framegate doctor` says whether one does.",
+        "Face matching stays off; every rule is read as on its strictest day.")
     CLOCK_BACKWARDS = ("CLOCK_BACKWARDS", Family.INTEGRITY,
         "The wall clock shows a time before one that has surely passed.",
-        _ALL_OFF,
         "Set the clock. If the recorded time was wrong, correct it in a signed record, under "
         "[clock].")
     CLOCK_JUMP = ("CLOCK_JUMP", Family.INTEGRITY,
         "The wall clock jumped. Leases are not affected; the guard checks all dates again.",
-        "Nothing by itself.",
-        "Check the time source if it repeats.")
+        "Check the time source if it repeats.",
+        "Nothing by itself.")
     RESOURCE = ("RESOURCE", Family.INTEGRITY,
         "Memory or another resource ran out.",
-        _RESTART,
-        "Check memory and disk with `framegate doctor`.")
+        "Check memory and disk with `framegate doctor`.",
+        _RESTART)
     PROCESS_SILENT = ("PROCESS_SILENT", Family.INTEGRITY,
         "One of the guard's processes has stopped sending its heartbeat.",
-        _ALL_OFF,
         "The supervisor restarts it; check the load if it repeats.")
     TIME_GAP = ("TIME_GAP", Family.INTEGRITY,
         "The guard or the camera stood still for longer than a lease lasts.",
-        "Frames from before the gap are erased; the dwell begins again.",
-        "Look for suspend, overload or a stopped process.")
+        "Look for suspend, overload or a stopped process.",
+        "Frames from before the gap are erased; the dwell begins again.")
     DEADLINE_MISSED = ("DEADLINE_MISSED", Family.INTEGRITY,
         "The slow loop could not renew the lease in time.",
-        _ALL_OFF,
         "Lower the load, or allow real-time scheduling.")
     # the board
     TAMPER = ("TAMPER", Family.BOARD,
         "The board's tamper switch opened.",
-        "The interlock stays down until a new decision after the switch is closed.",
-        "Inspect the housing, then start a new session.")
+        "Inspect the housing, then start a new session.",
+        "The interlock stays down until a new decision after the switch is closed.")
     INTERLOCK_FAULT = ("INTERLOCK_FAULT", Family.BOARD,
         "The board holds the interlock down although the guard asked for a permit.",
-        _ALL_OFF,
         "Read the board's latched fault with `framegate board status`.")
     LINK_KEY = ("LINK_KEY", Family.BOARD,
         "Packets from the board do not authenticate with this device's key.",
-        _ALL_OFF,
         "Provision the board and the guard with the same key.")
     LINK_VERSION = ("LINK_VERSION", Family.BOARD,
         "The board and the guard have no protocol version in common.",
-        _ALL_OFF,
         "Update the older of the two.")
     BOARD_VIRTUAL = ("BOARD_VIRTUAL", Family.BOARD,
         "The board that answers is a simulated one, and no signed record allows that.",
-        _ALL_OFF,
         "Connect a real board; for a trial, sign a record with [board] virtual = true.")
     LINK_REPLAY = ("LINK_REPLAY", Family.BOARD,
         "A packet from the board came a second time.",
-        "The packet is ignored.",
-        "Check the wiring of the serial line; a repeat is either noise or an attack.")
+        "Check the wiring of the serial line; a repeat is either noise or an attack.",
+        "The packet is ignored.")
     LINK_LOST = ("LINK_LOST", Family.BOARD,
         "No valid packet has come from the board for longer than a lease lasts.",
-        _ALL_OFF,
         "Check cable, port and power of the board.")
     SENSOR_IMPLAUSIBLE = ("SENSOR_IMPLAUSIBLE", Family.BOARD,
         "A board sensor reports values that cannot be real.",
-        _ALL_OFF,
         "Check the sensor. The guard ignores flat lines and jumps.")
     SENSOR_SILENT = ("SENSOR_SILENT", Family.BOARD,
         "A required board sensor has sent nothing for too long.",
-        _ALL_OFF,
         "Check the board's sensors.")
     NOT_DOCKED = ("NOT_DOCKED", Family.BOARD,
         "The dock contact reports that the camera is not in its dock.",
-        _ALL_OFF,
         "Put the camera in its dock.")
     DOCK_SITE = ("DOCK_SITE", Family.BOARD,
         "The dock's id is not the one the signed record names.",
-        _ALL_OFF,
         "Use the commissioned dock, or commission this one.")
     DOCK_STUCK = ("DOCK_STUCK", Family.BOARD,
         "The dock contact says docked while the camera moves.",
-        _ALL_OFF,
         "Inspect the dock contact.")
     MOTION = ("MOTION", Family.BOARD,
         "The board's gyro or accelerometer reports that the camera moves.",
-        _ALL_OFF,
         "Fix the camera to its mount.")
     SPEED = ("SPEED", Family.BOARD,
         "The board reports that it travels.",
-        _ALL_OFF,
         "Nothing: a travelling camera is never a controlled setting.")
     LIGHT = ("LIGHT", Family.BOARD,
         "The board's light reading contradicts the enrolled site.",
-        _ALL_OFF,
         "Check the light sensor and the site.")
     # the signed records
     MOBILE_CLASS = ("MOBILE_CLASS", Family.RECORD,
         "The signed record says the camera is not of the fixed class.",
-        "Face matching stays off for this device.",
-        "Only a new signed device record can change the class.")
+        "Only a new signed device record can change the class.",
+        "Face matching stays off for this device.")
     MOUNT_UNSURVEYED = ("MOUNT_UNSURVEYED", Family.RECORD,
         "The signed record does not say that anybody checked the mount.",
-        _ALL_OFF,
         "Check the mount, enter it in the record and sign again.")
     NO_SITE = ("NO_SITE", Family.RECORD,
         "The signed record names no enrolled site or dock.",
-        _ALL_OFF,
         "Enrol the site and sign the record again.")
     NO_VIEW = ("NO_VIEW", Family.RECORD,
         "No usable view is enrolled for this camera.",
-        _ALL_OFF,
         "Run `framegate camera enroll` at the site.")
     LANE_NOT_COMMISSIONED = ("LANE_NOT_COMMISSIONED", Family.RECORD,
         "The session asks for a lane that the signed record does not list.",
-        "Nothing is released in that lane.",
-        "Use a commissioned lane.")
+        "Use a commissioned lane.",
+        "Nothing is released in that lane.")
     CAM_IDENTITY = ("CAM_IDENTITY", Family.RECORD,
         "The camera is not the one that was enrolled, or it is a loopback or a plain file.",
-        _ALL_OFF,
         "Reconnect the enrolled camera or enrol this one.")
     LAG_UNBOUNDED = ("LAG_UNBOUNDED", Family.RECORD,
         "Nothing limits how late the camera's frames come, or a frame came later than the limit. "
         "Such a frame may show another moment than the board's readings.",
-        _ALL_OFF,
         "Use a camera that dates its frames, or measure the delay and sign a record with "
         "[capture] max_lag_ms above it. If this comes and goes, look for a slow network.")
     # the picture
     SENSOR_VISION_DISAGREE = ("SENSOR_VISION_DISAGREE", Family.VISION,
         "The picture moves while the board reports no movement, or the other way round.",
-        _ALL_OFF,
         "Look for a replayed picture or a detached board.")
     VIEW_FOREIGN = ("VIEW_FOREIGN", Family.VISION,
         "The picture does not show the enrolled view.",
-        _ALL_OFF,
         "Point the camera at the enrolled view; enrol again if the room changed.")
     VIEW_FADED = ("VIEW_FADED", Family.VISION,
         "The enrolled view lost a quarter of its contrast at once: a lamp went out, the exposure "
         "changed, or another picture is being faded in.",
-        _ALL_OFF,
         "Wait a second. If it repeats, keep the light and the exposure steady.")
     VIEW_DIMMED = ("VIEW_DIMMED", Family.VISION,
         "The light on the enrolled view fell by a quarter at once, twice within ten seconds: lamps "
         "went out, or the exposure changed.",
-        _ALL_OFF,
         "Wait a second. If it repeats, keep the light and the exposure steady.")
     VIEW_PARTIAL = ("VIEW_PARTIAL", Family.VISION,
         "Too little of the enrolled view is visible to recognise it.",
-        _ALL_OFF,
         "Step back or clear the view.")
     VIEW_COVERED = ("VIEW_COVERED", Family.VISION,
         "Something that is no person hides parts of the view, or somebody moved furniture.",
-        _ALL_OFF,
         "Remove what hides the view; if furniture was moved for good, enrol the view again.")
     VIEW_CHANGED = ("VIEW_CHANGED", Family.VISION,
         "For half a minute parts of the picture have held still and shown something else than "
         "was enrolled: furniture was moved, or something stands before it.",
-        _ALL_OFF,
         "Put it back. If it stays, enrol the view again: with --renew while three quarters of it "
         "are as they were.")
     VIEW_UNSEEN = ("VIEW_UNSEEN", Family.VISION,
         "The camera has not seen parts of the enrolled view for ten minutes.",
-        _ALL_OFF,
         "Clear the view once, so that the camera sees all of it.")
     VIEW_SILENT = ("VIEW_SILENT", Family.VISION,
         "There is no recent reading of the enrolled view.",
-        _ALL_OFF,
         "Wait; if it lasts, the device is overloaded.")
     CAM_MOVING = ("CAM_MOVING", Family.VISION,
         "The picture shows that the camera moves.",
-        _ALL_OFF,
         "Fix the camera to its mount.")
     SCENE_OUTDOOR = ("SCENE_OUTDOOR", Family.VISION,
         "The picture looks like a place outdoors.",
-        _ALL_OFF,
         "Nothing: outdoors is never a controlled setting.")
     SCENE_VEHICLE = ("SCENE_VEHICLE", Family.VISION,
         "The picture looks like the view from a vehicle.",
-        _ALL_OFF,
         "Nothing: a vehicle is never a controlled setting.")
     SCENE_PUBLIC = ("SCENE_PUBLIC", Family.VISION,
         "The view looks like a public interior.",
-        _ALL_OFF,
         "Choose another view, or have a second key holder sign the enrolment.")
     PEOPLE_CROWD = ("PEOPLE_CROWD", Family.VISION,
         "More people are in the picture than the signed record allows.",
-        _ALL_OFF,
         "Wait until bystanders have left.")
     PEOPLE_SMALL = ("PEOPLE_SMALL", Family.VISION,
         "A face in the picture is too small: somebody is too far away to be taking part.",
-        _ALL_OFF,
         "Step closer, or wait until bystanders have left.")
     PEOPLE_ZONE = ("PEOPLE_ZONE", Family.VISION,
         "A person is outside the zone where the subject is meant to be.",
-        _ALL_OFF,
         "Step into the marked zone.")
     PEOPLE_UNSETTLED = ("PEOPLE_UNSETTLED", Family.VISION,
         "Something large came into the picture since the guard last looked for people.",
-        "Frames wait until the guard has looked again.",
-        "Wait.")
+        "Wait.",
+        "Frames wait until the guard has looked again.")
     PEOPLE_SILENT = ("PEOPLE_SILENT", Family.VISION,
         "There is no recent reading of the people in the picture.",
-        _ALL_OFF,
         "Wait; if it lasts, the device is overloaded.")
     CAM_COVERED = ("CAM_COVERED", Family.VISION,
         "The lens is covered or the picture is black.",
-        _ALL_OFF,
         "Uncover the lens.")
     SCENE_UNINFORMATIVE = ("SCENE_UNINFORMATIVE", Family.VISION,
         "The picture is white, flat or out of focus.",
-        _ALL_OFF,
         "Check light and focus.")
     CAM_FROZEN = ("CAM_FROZEN", Family.VISION,
         "The same picture comes again and again, or most of it does while a part changes.",
-        _ALL_OFF,
         "Restart the camera. A still picture in place of the camera looks like this, too.")
     CAM_LOOP = ("CAM_LOOP", Family.VISION,
         "Pictures or movements came again in the same order.",
-        _ALL_OFF,
         "Use a live camera; a looped recording looks like this.")
     LIVENESS_UNCERTAIN = ("LIVENESS_UNCERTAIN", Family.VISION,
         "The picture does not change as a live one does: its noise is too even, or a face never "
         "moves.",
-        _ALL_OFF,
         "Use a live camera and look at it for a moment. A still with noise added looks like this.")
     FRAME_MALFORMED = ("FRAME_MALFORMED", Family.VISION,
         "A frame had the wrong size, format or time.",
-        "The frame is dropped; ten in a second block everything.",
-        "Check the camera's driver.")
+        "Check the camera's driver.",
+        "The frame is dropped; ten in a second block everything.")
     CAM_LOST = ("CAM_LOST", Family.VISION,
         "The camera is gone.",
-        _ALL_OFF,
         "Reconnect the enrolled camera.")
     CAM_STALLED = ("CAM_STALLED", Family.VISION,
         "The camera delivers no frames.",
-        _ALL_OFF,
         "Check cable and driver of the camera.")
     # the session
     SESSION_MISSING = ("SESSION_MISSING", Family.SESSION,
         "There is no session claim.",
-        _ALL_OFF,
         "Start a session with a signed claim.")
     CONSENT_WITHDRAWN = ("CONSENT_WITHDRAWN", Family.SESSION,
         "The person withdrew consent or opted out.",
-        "Nothing more of this person is released.",
-        "Let the person use the way that needs no face.")
+        "Let the person use the way that needs no face.",
+        "Nothing more of this person is released.")
     DESK_UNREADABLE = ("DESK_UNREADABLE", Family.SESSION,
         "The consent inbox cannot be read, or new files come too fast.",
-        _ALL_OFF,
         "Check that the folder named with --desk is readable, that it holds fewer than 4,096 "
         "token, withdrawal and opt-out files, and that no program keeps writing new ones.")
     COMPARISONS_UNREPORTED = ("COMPARISONS_UNREPORTED", Family.SESSION,
         "A face was released for 3 s and the matcher reported no comparison.",
-        "Nothing more is released until it reports, or the picture has been empty for 2 s.",
-        "Have the matcher call `compared` of its connection for every comparison.")
+        "Have the matcher call `compared` of its connection for every comparison.",
+        "Nothing more is released until it reports, or the picture has been empty for 2 s.")
     GALLERY_UNREPORTED = ("GALLERY_UNREPORTED", Family.SESSION,
         "The lane compares every face with a gallery, and the matcher has not reported whose "
         "faces are in it.",
-        "Nothing is released: the guard cannot check anybody's consent.",
         "Have the matcher call `gallery([...])` of its connection or VideoCapture, with the "
-        "digest of each person, before it asks for frames and after each change.")
+        "digest of each person, before it asks for frames and after each change.",
+        "Nothing is released: the guard cannot check anybody's consent.")
     LANE_MISMATCH = ("LANE_MISMATCH", Family.SESSION,
         "The matcher's lane is not the one the session claims.",
-        "Nothing is released to it.",
-        "Connect with the lane of the session.")
+        "Connect with the lane of the session.",
+        "Nothing is released to it.")
     # the policy
     POLICY_DENY = ("POLICY_DENY", Family.POLICY,
         "The policy forbids this operation, or no permit covers it.",
-        "Face matching stays off for this session.",
-        "Read the named rules with `framegate explain RULE`.")
+        "Read the named rules with `framegate explain RULE`.",
+        "Face matching stays off for this session.")
     # the matcher
     PEER_UNKNOWN = ("PEER_UNKNOWN", Family.MATCHER,
         "A process without the session's token or user id asked for frames.",
-        "It gets nothing.",
-        "Start the matcher through the guard.")
+        "Start the matcher through the guard.",
+        "It gets nothing.")
     MATCHER_PROTOCOL = ("MATCHER_PROTOCOL", Family.MATCHER,
         "The matcher sent a message that is not part of the protocol.",
-        "The guard has closed its connection.",
-        "Use `edge.connect`, or fix the matcher.")
+        "Use `edge.connect`, or fix the matcher.",
+        "The guard has closed its connection.")
     MATCHER_ESCAPE_ATTEMPT = ("MATCHER_ESCAPE_ATTEMPT", Family.MATCHER,
         "The matcher tried to get out of its sandbox.",
-        "The matcher is stopped; nothing is released.",
-        "Examine the matcher before it runs again.")
+        "Examine the matcher before it runs again.",
+        "The matcher is stopped; nothing is released.")
     MATCHER_LOST = ("MATCHER_LOST", Family.MATCHER,
         "The matcher has ended or has lost its connection.",
-        "Frames are withheld until one connects.",
-        "Restart the matcher.")
+        "Restart the matcher.",
+        "Frames are withheld until one connects.")
     # no cause: the guard waits
     FRAME_STALE = ("FRAME_STALE", Family.WAITING,
         "The frame was captured before the permit began, or too long ago.",
-        "That frame is never released.",
-        "Nothing.")
+        "Nothing.",
+        "That frame is never released.")
     FIFO_FULL = ("FIFO_FULL", Family.WAITING,
         "The frame waited too long, or the waiting frames took too much memory.",
-        "That frame is never released.",
-        "Nothing, if it is rare. If it repeats, lower the frame rate or the frame size.")
+        "Nothing, if it is rare. If it repeats, lower the frame rate or the frame size.",
+        "That frame is never released.")
     LEASE_EXPIRED = ("LEASE_EXPIRED", Family.WAITING,
         "The lease ran out before it was renewed.",
-        "Waiting frames are erased.",
-        "Nothing, if it is rare. If it repeats, check the load.")
+        "Nothing, if it is rare. If it repeats, check the load.",
+        "Waiting frames are erased.")
     LEASE_MALFORMED = ("LEASE_MALFORMED", Family.WAITING,
         "A message on the lease channel was not a valid lease.",
-        _ALL_OFF,
         "Restart the guard.")
     BRACKET = ("BRACKET", Family.WAITING,
         "The frame waits for a good reading from after its capture.",
-        "It is released when one comes, and erased otherwise.",
-        "Nothing.")
+        "Nothing.",
+        "It is released when one comes, and erased otherwise.")
     DWELL = ("DWELL", Family.WAITING,
         "Everything looks right, but not yet for long enough.",
-        "Face matching stays off until the dwell has passed.",
-        "Wait.")
+        "Wait.",
+        "Face matching stays off until the dwell has passed.")
     NO_LEASE = ("NO_LEASE", Family.WAITING,
         "The guard has given no permit yet.",
-        "Face matching stays off.",
-        "Wait; every start begins blocked.")
+        "Wait; every start begins blocked.",
+        "Face matching stays off.")
     # fmt: on
 
 

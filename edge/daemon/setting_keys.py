@@ -106,22 +106,13 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(value.items())
 
 
-def _uid(value: Any) -> int:
-    if type(value) is not int or not 1 <= value <= MAX_UID:
-        raise ValueError
-    return value
+def _whole(least: float, most: float) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError
+        return value
 
-
-def _start_limit(value: Any) -> int:
-    if type(value) is not int or not MIN_START_LIMIT_S <= value <= MAX_START_LIMIT_S:
-        raise ValueError
-    return value
-
-
-def _months(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_MONTHS:
-        raise ValueError
-    return value
+    return read
 
 
 def _listen(value: Any) -> Listen | None:
@@ -148,155 +139,61 @@ def _command(value: Any) -> tuple[str, ...]:
 
 
 _A_PATH = "a path"
+# fmt: off
 KEYS = (
-    Key(
-        "",
-        "source",
-        None,
-        EXPECTED,
-        "the camera",
-        _source,
-    ),
+    Key("", "source", None, EXPECTED, "the camera", _source),
     Key("", "device", None, _A_PATH, "signed commissioning record", _path),
     Key("", "session", None, _A_PATH, "signed session claim", _path),
     Key("", "keys", '"~/.config/framegate"', "a folder", "key store", _path),
     Key("", "board", '"virtual"', 'a serial port, or "virtual"', "the interlock board", _text),
-    Key(
-        "",
-        "pack",
-        '"strict"',
-        ", ".join(f'"{name}"' for name in names())
+    Key("", "pack", '"strict"', ", ".join(f'"{name}"' for name in names())
         + ", the name of the installed bundle's pack, or the path of a signed bundle",
-        "policy pack",
-        _pack,
-    ),
-    Key(
-        "",
-        "policy",
-        '""',
-        'a folder, or ""',
-        "where the policy bundle is installed; empty for the usual place",
-        _path_or_none,
-    ),
-    Key(
-        "",
-        "release",
-        '"bracketed"',
-        '"bracketed" or "immediate"',
-        "wait for evidence from after each frame, or not",
-        _one_of("bracketed", "immediate"),
-    ),
-    Key(
-        "",
-        "start_limit_s",
-        f"{START_LIMIT_S:g}",
-        f"{MIN_START_LIMIT_S} to {MAX_START_LIMIT_S}",
+        "policy pack", _pack),
+    Key("", "policy", '""', 'a folder, or ""',
+        "where the policy bundle is installed; empty for the usual place", _path_or_none),
+    Key("", "release", '"bracketed"', '"bracketed" or "immediate"',
+        "wait for evidence from after each frame, or not", _one_of("bracketed", "immediate")),
+    Key("", "start_limit_s", f"{START_LIMIT_S:g}", f"{MIN_START_LIMIT_S} to {MAX_START_LIMIT_S}",
         "seconds that each process and the camera have to be ready; more on a slow device",
-        _start_limit,
-    ),
+        _whole(MIN_START_LIMIT_S, MAX_START_LIMIT_S)),
     Key("", "audit", '"audit"', "a folder", "the signed log", _path),
-    Key(
-        "",
-        "desk",
-        '""',
-        'a folder, or ""',
+    Key("", "desk", '""', 'a folder, or ""',
         "where consent is handed in and taken back; empty to go by the session record",
-        _path_or_none,
-    ),
-    Key(
-        "matcher",
-        "command",
-        "[]",
-        "a list of words",
-        "program that gets the released frames, run in the sandbox; [] for none",
-        _texts,
-    ),
-    Key("matcher", "uid", "65534", f"1 to {MAX_UID}", "user id the matcher runs as", _uid),
+        _path_or_none),
+    Key("matcher", "command", "[]", "a list of words",
+        "program that gets the released frames, run in the sandbox; [] for none", _texts),
+    Key("matcher", "uid", "65534", f"1 to {MAX_UID}", "user id the matcher runs as",
+        _whole(1, MAX_UID)),
     Key("matcher", "read", "[]", "a list of paths", "what it may read besides its program", _paths),
     Key("matcher", "write", "[]", "a list of folders", "where it may write", _paths),
     Key("matcher", "results", '""', ALLOWED, "where its results are passed on to", target_text),
-    Key(
-        "matcher",
-        "cwd",
-        '""',
-        'a folder, or ""',
-        "where it begins; empty for where the daemon was started",
-        _path_or_none,
-    ),
-    Key(
-        "matcher",
-        "env",
-        "{}",
-        "a table of texts, no name beginning with FRAMEGATE_",
-        "environment of its own, set when its program begins",
-        _variables,
-    ),
-    Key(
-        "status",
-        "listen",
-        '"127.0.0.1:8321"',
-        'a loopback address with a port, or ""',
-        "status page, metrics and health; empty for none",
-        _listen,
-    ),
-    Key(
-        "status",
-        "file",
-        '"status.json"',
-        _A_PATH,
-        "what `framegate status` reads; best on a file system in memory",
-        _path,
-    ),
-    Key(
-        "log",
-        "keep_months",
-        "0",
-        f"0 to {MAX_MONTHS}",
+    Key("matcher", "cwd", '""', 'a folder, or ""',
+        "where it begins; empty for where the daemon was started", _path_or_none),
+    Key("matcher", "env", "{}", "a table of texts, no name beginning with FRAMEGATE_",
+        "environment of its own, set when its program begins", _variables),
+    Key("status", "listen", '"127.0.0.1:8321"', 'a loopback address with a port, or ""',
+        "status page, metrics and health; empty for none", _listen),
+    Key("status", "file", '"status.json"', _A_PATH,
+        "what `framegate status` reads; best on a file system in memory", _path),
+    Key("log", "keep_months", "0", f"0 to {MAX_MONTHS}",
         "whole months of the log that `framegate audit prune` keeps, besides the one that runs; "
-        "0 keeps all",
-        _months,
-    ),
-    Key(
-        "log",
-        "witnesses",
-        '""',
-        'a path, or ""',
+        "0 keeps all", _whole(0, MAX_MONTHS)),
+    Key("log", "witnesses", '""', 'a path, or ""',
         "policy of the witnesses that must have cosigned what is pruned; empty where none visit",
-        _path_or_none,
-    ),
+        _path_or_none),
 )
+_ALSO_COMMAND = Key(ALSO, "command", None, "a list of words, at least one",
+    "program that gets the released frames, run in a sandbox of its own", _command)
 ALSO_KEYS = (
     Key(ALSO, "session", None, _A_PATH, "its signed session claim; no other matcher's", _path),
-    Key(
-        ALSO,
-        "name",
-        '""',
+    Key(ALSO, "name", '""',
         '1 to 32 of A-Z, a-z, 0-9, ".", "_" and "-", the first a letter or digit, or ""',
         "what status, metrics and messages call it; empty for its session's file without its "
-        "ending",
-        _matcher_name,
-    ),
-    Key(
-        ALSO,
-        "audit",
-        '""',
-        'a folder, or ""',
-        "its signed log; empty for also/NAME/audit beside the first matcher's",
-        _path_or_none,
-    ),
-    *(
-        replace(key, table=ALSO)
-        if key.name != "command"
-        else Key(
-            ALSO,
-            "command",
-            None,
-            "a list of words, at least one",
-            "program that gets the released frames, run in a sandbox of its own",
-            _command,
-        )
-        for key in KEYS
-        if key.table == "matcher"
-    ),
+        "ending", _matcher_name),
+    Key(ALSO, "audit", '""', 'a folder, or ""',
+        "its signed log; empty for also/NAME/audit beside the first matcher's", _path_or_none),
+    *(_ALSO_COMMAND if key.name == "command" else replace(key, table=ALSO)
+      for key in KEYS if key.table == "matcher"),
 )
+# fmt: on
 TABLES = tuple(dict.fromkeys(key.table for key in KEYS))
