@@ -39,7 +39,6 @@ class BoardWatch:
     def __init__(self, dock_id: str) -> None:
         self._dock_id = dock_id
         self._latest: dict[str, tuple[int, object]] = {}
-        self._accel: deque[tuple[int, Vector]] = deque()
         self._imu: deque[tuple[int, tuple[Vector, Vector]]] = deque()
         self._imu_varied = False
         self._fix: tuple[int, float, float] | None = None
@@ -87,15 +86,13 @@ class BoardWatch:
         accel = self._fresh("accel_m_s2", now_ns)
         if not isinstance(gyro, tuple) or not isinstance(accel, tuple):
             return Reading(Source.STILLNESS, now_ns, (Reason.SENSOR_SILENT,))
-        self._accel.append((now_ns, accel))
         self._imu.append((now_ns, (gyro, accel)))
-        for window in (self._accel, self._imu):
-            while window[0][0] < now_ns - _WINDOW_NS:
-                window.popleft()
+        while self._imu[0][0] < now_ns - _WINDOW_NS:
+            self._imu.popleft()
         reasons = []
         if self._flat() or max(abs(v) for v in gyro) > GYRO_LIMIT_RAD_S:
             reasons.append(Reason.SENSOR_IMPLAUSIBLE)
-        axes = zip(*(accel for _, accel in self._accel), strict=True)
+        axes = zip(*[accel for _, (_, accel) in self._imu], strict=True)
         mean = tuple(sum(axis) / len(axis) for axis in axes)
         low, high = GRAVITY_M_S2
         if math.hypot(*gyro) > GYRO_STILL_RAD_S or math.dist(accel, mean) > ACCEL_STILL_M_S2:
@@ -113,7 +110,7 @@ class BoardWatch:
         not called dead for that.
         """
         first = self._imu[0][1]
-        same = all(values == first for _, values in self._imu)  # most differ at once
+        same = self._imu[-1][1] == first and all(values == first for _, values in self._imu)
         self._imu_varied = self._imu_varied or not same
         spans = len(self._imu) >= _FLAT_SAMPLES and (
             self._imu[-1][0] - self._imu[0][0] >= _WINDOW_NS * 9 // 10

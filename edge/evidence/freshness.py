@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -185,6 +186,7 @@ def _samples(green: np.ndarray) -> tuple[Levels, Levels, Levels]:
     return at(0, 0), (at(0, 1) - at(0, -1)) * half, (at(1, 0) - at(-1, 0)) * half
 
 
+@lru_cache(8)  # both sides of a picture, for each reading
 def _every(length: int, count: int) -> NDArray[np.intp]:
     """`count` places of `length`, evenly spread, none at the edge; repeated where too few."""
     return np.linspace(1, length - 2, count).astype(np.intp)

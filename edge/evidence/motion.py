@@ -172,9 +172,9 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
         return 0.0, len(before.corners), 0.0
     ahead, ok = _follow(before.grey, now.grey, before.corners)
     back, again = _follow(now.grey, before.grey, ahead)
-    missed = np.linalg.norm(back - before.corners, axis=2).ravel()
+    missed = _lengths(back - before.corners)
     kept = ok & again & (missed < _BACK_AND_FORTH)
-    moved = np.linalg.norm(ahead - before.corners, axis=2).ravel()[kept] / WIDTH_PX
+    moved = _lengths(ahead - before.corners)[kept] / WIDTH_PX
     if len(moved) < MIN_CELLS:
         return 0.0, len(moved), 0.0
     least = quantile(moved, TREMOR_SHARE)
@@ -186,6 +186,11 @@ def _shift(before: _Picture, now: _Picture) -> tuple[float, int, float]:
     if far > FARTHEST and before.known and now.known:
         return STILL, len(moved), least  # not the camera: something before it
     return far, len(moved), least
+
+
+def _lengths(ways: Points) -> NDArray[np.float32]:
+    across, down = ways[:, 0, 0], ways[:, 0, 1]
+    return np.asarray(np.sqrt(across * across + down * down), np.float32)
 
 
 def _follow(

@@ -23,7 +23,8 @@ def median(values: ArrayLike) -> float:
     middle = given.size // 2
     if given.size % 2:
         return float(np.partition(given, middle)[middle])
-    return float(np.partition(given, (middle - 1, middle))[middle - 1 : middle + 1].mean())
+    ordered = np.partition(given, (middle - 1, middle))
+    return float((ordered[middle - 1] + ordered[middle]) / given.dtype.type(2))
 
 
 def quantile(values: ArrayLike, share: float) -> float:

@@ -52,7 +52,10 @@ class _Has(IntFlag):
     DOCK_ID = 512
 
 
-_PAIRED = ((_Has.DOCKED, _Has.DOCK), (_Has.TAMPERED, _Has.TAMPER))
+_DOCK, _DOCKED, _TAMPER, _TAMPERED, _GYRO, _ACCEL, _LUX, _SPEED, _POSITION, _DOCK_ID = (
+    flag.value for flag in _Has
+)  # fifty readings a second: an enum's own operators take ten times as long
+_PAIRED = ((_DOCKED, _DOCK), (_TAMPERED, _TAMPER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +106,17 @@ def unpack(payload: bytes) -> tuple[int, Sensors]:
     bits, t_ms, gx, gy, gz, ax, ay, az, lat, lon, speed, lux, dock_id = LAYOUT.unpack(payload)
     if bits >= 1024:
         raise BridgeError(f"evidence has unknown flags {bits:#x}")
-    has = _Has(bits)
-    if any(value in has and base not in has for value, base in _PAIRED):
+    if any(bits & value and not bits & base for value, base in _PAIRED):
         raise BridgeError(f"evidence flags {bits:#x} contradict each other")
     return t_ms, Sensors(
-        docked=_Has.DOCKED in has if _Has.DOCK in has else None,
-        dock_id=dock_id.rstrip(b"\0") if _Has.DOCK_ID in has else None,
-        tampered=_Has.TAMPERED in has if _Has.TAMPER in has else None,
-        gyro=(gx, gy, gz) if _Has.GYRO in has else None,
-        accel=(ax, ay, az) if _Has.ACCEL in has else None,
-        lux=lux if _Has.LUX in has else None,
-        speed=speed if _Has.SPEED in has else None,
-        position=(lat, lon) if _Has.POSITION in has else None,
+        docked=bool(bits & _DOCKED) if bits & _DOCK else None,
+        dock_id=dock_id.rstrip(b"\0") if bits & _DOCK_ID else None,
+        tampered=bool(bits & _TAMPERED) if bits & _TAMPER else None,
+        gyro=(gx, gy, gz) if bits & _GYRO else None,
+        accel=(ax, ay, az) if bits & _ACCEL else None,
+        lux=lux if bits & _LUX else None,
+        speed=speed if bits & _SPEED else None,
+        position=(lat, lon) if bits & _POSITION else None,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS
 from edge.evidence.faces import FaceBoxes
-from edge.evidence.residual import STEPS, WHOLE, Changes, Window
+from edge.evidence.residual import STEPS, WHOLE, Changes, Window, gradients
 from edge.evidence.vision import Observer
 from edge.view.box import Box
 from tests.support import render
@@ -183,3 +183,12 @@ def _near(one, other, width):
     limit = 2 * width / 320
     edges = ("left", "top", "right", "bottom")
     return all(abs(getattr(one, edge) - getattr(other, edge)) <= limit for edge in edges)
+
+
+def test_the_slope_of_a_picture_is_that_of_numpy_to_the_bit():
+    picture = np.random.default_rng(1).integers(0, 256, (48, 64)).astype(np.float32) / 3
+
+    down, across = np.gradient(picture)
+
+    assert np.array_equal(gradients(picture)[0], across)
+    assert np.array_equal(gradients(picture)[1], down)
