@@ -6,6 +6,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 
@@ -15,7 +16,15 @@ from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.evaluation.availability import Availability, CauseRow, by_cause, summary
 from edge.evaluation.bounds import lower, upper
 from edge.evaluation.day.play import Lived
-from edge.evaluation.report.figure import Figure, Question, asked, not_tried, reported
+from edge.evaluation.report.figure import (
+    Figure,
+    Question,
+    asked,
+    none_at_all,
+    not_tried,
+    reported,
+    share,
+)
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import FORBIDDEN, Kind
@@ -89,17 +98,10 @@ def _forged(what: str, against: str, trials: Sequence[Trial]) -> list[Figure]:
     nearest = max(trials, key=lambda t: t.margin)
     highest = max(trials, key=lambda t: max(t.scores, default=0.0))
     score = max(highest.scores, default=0.0)
+    some = f"{what} of which a frame passed, against {against}"
     return [
-        asked(of, first, passed, "0", "frames", holds=passed == 0, note=f"of {frames} frames"),
-        asked(
-            of,
-            f"{what} of which a frame passed, against {against}",
-            len(hit),
-            "0",
-            "recordings",
-            holds=not hit,
-            note=f"of {len(scenes)}",
-        ),
+        none_at_all(of, first, passed, "frames", note=f"of {frames} frames"),
+        none_at_all(of, some, len(hit), "recordings", note=f"of {len(scenes)}"),
         reported(
             of,
             f"{what} of which a frame may pass, at 95 % confidence, against {against}",
@@ -141,48 +143,38 @@ def _vision_alone(trials: Sequence[Trial]) -> Figure:
 
 def _honest(trials: Sequence[Trial]) -> Figure:
     name = "frames of uncontrolled recordings that passed with honest records"
-    if not trials:
-        return not_tried(Question.FORGED, name, "0", "frames", "no uncontrolled recording")
     passed, frames = sum(t.passed for t in trials), sum(t.frames for t in trials)
-    note = f"of {frames} frames"
-    return asked(Question.FORGED, name, passed, "0", "frames", holds=passed == 0, note=note)
+    why = "" if trials else "no uncontrolled recording"
+    return none_at_all(Question.FORGED, name, passed, "frames", note=f"of {frames} frames", why=why)
 
 
 def _twins(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
     found = []
     for trial in trials:
         name = f"frames of {trial.clip} that passed after the dwell"
-        if not trial.due:
-            found.append(not_tried(Question.OWN, name, ">= 95", "%", _SHORT))
-            continue
-        share = trial.due_passed / trial.due
         note = "although enrolment refuses this place" if trial.view in refused else ""
-        value, holds = round(100 * share, 2), share >= 0.95
-        found.append(asked(Question.OWN, name, value, ">= 95", "%", holds=holds, note=note))
+        found.append(_passed(name, trial.due_passed, trial.due, note, _SHORT))
     sound = [trial for trial in trials if trial.view not in refused]
     for of, some in (("every place", trials), (_SITE, sound)):
         found += _together(of, some)
     return found
 
 
+def _passed(name: str, passed: int, due: int, note: str, why: str) -> Figure:
+    return share(Question.OWN, name, passed, due, least=0.95, note=note, why=why)
+
+
 def _together(of: str, some: Sequence[Trial]) -> list[Figure]:
     due, passed = sum(t.due for t in some), sum(t.due_passed for t in some)
-    first = f"own frames that passed after the dwell, {of}"
+    name, why = f"own frames that passed after the dwell, {of}", _SHORT if some else _NO_VIEW
+    first = _passed(name, passed, due, f"of {due} frames", why)
     if not due:
-        return [not_tried(Question.OWN, first, ">= 95", "%", _SHORT if some else _NO_VIEW)]
+        return [first]
     tried = [t for t in some if t.due]
     whole = sum(t.due_passed >= 0.95 * t.due for t in tried)
     bound = round(100 * lower(whole, len(tried)), 1)
     return [
-        asked(
-            Question.OWN,
-            first,
-            round(100 * passed / due, 2),
-            ">= 95",
-            "%",
-            holds=passed >= 0.95 * due,
-            note=f"of {due} frames",
-        ),
+        first,
         asked(
             Question.OWN,
             f"places of which 95 % of the frames pass, {of}",
@@ -208,28 +200,18 @@ def _blocked(name: str, trials: Sequence[Trial]) -> Figure:
         if reason.family is not Family.WAITING
     )
     codes = ", ".join(f"{code} {count}" for code, count in causes.most_common()) or "no cause"
-    return asked(
-        Question.OWN,
-        name,
-        round(100 * blocked / due, 2),
-        "<= 1",
-        "%",
-        holds=blocked <= 0.01 * due,
-        note=codes if blocked else "",
-    )
+    return share(Question.OWN, name, blocked, due, most=0.01, note=codes if blocked else "")
 
 
 def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
     """What an honest user gets at the default dwell, recording by recording and together."""
     rows = []
     for trial in trials:
-        share = trial.availability.share
+        served = trial.availability
         name = f"time served, {trial.clip} on {trial.view}"
-        if share is None:
-            rows.append(not_tried(Question.AVAILABLE, name, "reported", "%", _SHORT))
-            continue
-        note = summary(trial.clip, trial.availability, DEFAULT_DWELL_S).partition("; ")[2]
-        rows.append(reported(Question.AVAILABLE, name, round(100 * share, 2), "%", note))
+        note = summary(trial.clip, served, DEFAULT_DWELL_S).partition("; ")[2]
+        passed = served.passed_ns
+        rows.append(share(Question.AVAILABLE, name, passed, served.due_ns, note=note, why=_SHORT))
     sound = [trial for trial in trials if trial.view not in refused]
     for some, of in ((trials, "every recording of a fixed place"), (sound, _SITE)):
         rows += _served(of, [trial.availability for trial in some])
@@ -238,39 +220,20 @@ def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
 
 def _served(of: str, some: Sequence[Availability]) -> list[Figure]:
     """The time served, and what was blocked for a cause that is true, and the rest."""
-    question, goal = Question.AVAILABLE, f">= {100 * MIN_AVAILABLE:g}"
     name = f"time served after the default dwell of {DEFAULT_DWELL_S:g} s, {of}"
     due_ns = sum(one.due_ns for one in some)
-    if not due_ns:
-        why = "every recording is over before the dwell" if some else _NO_VIEW
-        return [not_tried(question, name, goal, "%", why)]
     passed_ns = sum(a.passed_ns for a in some)
     rightly_ns, falsely_ns = sum(a.rightly_ns for a in some), sum(a.falsely_ns for a in some)
-    most = round(1 - MIN_AVAILABLE, 4)
+    part = partial(share, Question.AVAILABLE, whole=due_ns)
+    why = "every recording is over before the dwell" if some else _NO_VIEW
+    note = f"of {due_ns / S:.0f} s"
+    first = part(name, passed_ns, least=MIN_AVAILABLE, note=note, why=why)
+    if not due_ns:
+        return [first]
     return [
-        asked(
-            question,
-            name,
-            round(100 * passed_ns / due_ns, 2),
-            goal,
-            "%",
-            holds=passed_ns >= MIN_AVAILABLE * due_ns,
-            note=f"of {due_ns / S:.0f} s",
-        ),
-        reported(
-            question,
-            f"time blocked for a true cause, {of}",
-            round(100 * rightly_ns / due_ns, 2),
-            "%",
-        ),
-        asked(
-            question,
-            f"time falsely blocked, {of}",
-            round(100 * falsely_ns / due_ns, 2),
-            f"<= {100 * most:g}",
-            "%",
-            holds=falsely_ns <= most * due_ns,
-        ),
+        first,
+        part(f"time blocked for a true cause, {of}", rightly_ns),
+        part(f"time falsely blocked, {of}", falsely_ns, most=round(1 - MIN_AVAILABLE, 4)),
     ]
 
 
@@ -325,24 +288,13 @@ def _takes(trials: Sequence[Trial]) -> list[Figure]:
     due, passed = sum(t.due for t in trials), sum(t.due_passed for t in trials)
     if not due:
         return []
-    rows = [
-        reported(
-            Question.OWN,
-            "frames of later recordings of a place that passed after the dwell",
-            round(100 * passed / due, 2),
-            "%",
-            _count(len(trials), "recording"),
-        )
-    ]
+    name = "frames of later recordings of a place that passed after the dwell"
+    rows = [share(Question.OWN, name, passed, due, note=_count(len(trials), "recording"))]
     for trial in trials:
         name = f"frames of {trial.clip}, a later recording of {trial.view}, that passed"
-        if not trial.due:
-            rows.append(not_tried(Question.OWN, name, "reported", "%", _SHORT))
-            continue
-        own = round(100 * trial.due_passed / trial.due, 2)
         cause = max(trial.due_reasons, key=lambda r: trial.due_reasons[r], default=None)
-        why = f"most often {cause.value}" if cause and own != 100.0 else ""
-        rows.append(reported(Question.OWN, name, own, "%", why))
+        note = f"most often {cause.value}" if cause and trial.due_passed < trial.due else ""
+        rows.append(share(Question.OWN, name, trial.due_passed, trial.due, note=note, why=_SHORT))
     return rows
 
 
@@ -356,28 +308,16 @@ def _verified(found: Findings, refused: set[str]) -> list[Figure]:
     rows = []
     for (of, disturbance), (held, frames) in sorted(sums.items(), key=lambda item: item[0][0]):
         name = f"own frames that are recognised, {disturbance}, {of}"
-        if not frames:
-            rows.append(not_tried(question, name, ">= 99", "%", "no frame"))
-            continue
-        bound = round(100 * lower(held, frames), 2)
-        rows.append(
-            asked(
-                question,
-                name,
-                round(100 * held / frames, 2),
-                ">= 99",
-                "%",
-                holds=held >= 0.99 * frames,
-                note=f"of {frames} frames; at 95 % confidence at least {bound} %",
-            )
-        )
+        bound = round(100 * lower(held, frames), 2) if frames else 0
+        note = f"of {frames} frames; at 95 % confidence at least {bound} %"
+        rows.append(share(question, name, held, frames, least=0.99, note=note, why="no frame"))
     name = "own frames that are recognised"
     return rows or [not_tried(question, name, ">= 99", "%", _NO_VIEW)]
 
 
 def _no_splices(why: str) -> list[Figure]:
     name = "forbidden frames that a matcher received"
-    return [not_tried(Question.SPLICES, name, "0", "frames", why)]
+    return [none_at_all(Question.SPLICES, name, 0, "frames", why=why)]
 
 
 def splice_figures(splices: Sequence[Splice]) -> list[Figure]:
@@ -414,7 +354,7 @@ def _received(name: str, some: Sequence[Splice], note: str) -> Figure:
     count = sum(s.forbidden for s in some)
     if some[0].release is not Release.BRACKETED:
         return reported(Question.SPLICES, name, count, "frames", note)
-    return asked(Question.SPLICES, name, count, "0", "frames", holds=count == 0, note=note)
+    return none_at_all(Question.SPLICES, name, count, "frames", note=note)
 
 
 def _share(of: str, some: Sequence[Splice]) -> Figure:

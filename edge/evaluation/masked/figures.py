@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from edge.evaluation.bounds import upper
 from edge.evaluation.masked.cost import costs
 from edge.evaluation.masked.run import SIZES, Found
-from edge.evaluation.report.figure import Figure, Question, asked, not_tried, reported
+from edge.evaluation.report.figure import Figure, Question, none_at_all, reported, share
 
 _COVERED = {24: 0.995, 12: 0.97}  # of the faces of this height and more, in pixels
 _FLOWING = 0.99
@@ -27,38 +28,27 @@ def _covered(size: int, found: Sequence[Found]) -> list[Figure]:
     faces = sum(one.faces[at] for one in found for at in SIZES if at >= size)
     missed = sum(one.missed[at] for one in found for at in SIZES if at >= size)
     least = _COVERED.get(size)
-    target = f">= {100 * least:g}" if least is not None else "reported"
     name = f"faces of {size} px and more that were covered"
+    note, why = f"{faces} faces, {len(found)} recordings", "no face of this size was seen"
+    covered = share(question, name, faces - missed, faces, least=least, note=note, why=why)
     if not faces:
-        return [not_tried(question, name, target, "%", "no face of this size was seen")]
-    share = 1 - missed / faces
-    value, note = round(100 * share, 2), f"{faces} faces, {len(found)} recordings"
-    bound = reported(
-        question,
-        f"faces of {size} px and more that may be missed, at 95 % confidence",
-        round(100 * upper(missed, faces), 2),
-        "%",
-        f"at most; from {missed} of {faces} faces",
-    )
-    if least is None:
-        return [reported(question, name, value, "%", note), bound]
-    return [asked(question, name, value, target, "%", holds=share >= least, note=note), bound]
+        return [covered]
+    name = f"faces of {size} px and more that may be missed, at 95 % confidence"
+    note = f"at most; from {missed} of {faces} faces"
+    bound = round(100 * upper(missed, faces), 2)
+    return [covered, reported(question, name, bound, "%", note)]
 
 
 def _flowing(found: Sequence[Found]) -> list[Figure]:
     due, flowed = sum(one.due for one in found), sum(one.flowed for one in found)
-    name, target = "frames that flowed after the dwell", f">= {100 * _FLOWING:g}"
+    part = partial(share, Question.FLOWING)
+    name, why = "frames that flowed after the dwell", "every recording is over before the dwell"
+    first = part(name, flowed, due, least=_FLOWING, note=f"of {due} frames", why=why)
     if not due:
-        why = "every recording is over before the dwell"
-        return [not_tried(Question.FLOWING, name, target, "%", why)]
-    value, holds = round(100 * flowed / due, 2), flowed >= _FLOWING * due
-    note = f"of {due} frames"
-    rows = [asked(Question.FLOWING, name, value, target, "%", holds=holds, note=note)]
+        return [first]
     name = "flowing frames that were a coarse grid, because people were in doubt"
-    if not flowed:
-        return [*rows, not_tried(Question.FLOWING, name, "reported", "%", "no frame flowed")]
-    grids = round(100 * sum(one.grids for one in found) / flowed, 2)
-    return [*rows, reported(Question.FLOWING, name, grids, "%", f"of {flowed} frames")]
+    grids, note = sum(one.grids for one in found), f"of {flowed} frames"
+    return [first, part(name, grids, flowed, note=note, why="no frame flowed")]
 
 
 def _recognised(found: Sequence[Found], no_adversary: str) -> list[Figure]:
@@ -71,9 +61,9 @@ def _used(found: Sequence[Found], no_adversary: str) -> list[Figure]:
     used, again = sum(f.used for f in found), sum(f.masked_used for f in found)
     if no_adversary or not used:
         why = no_adversary or "it found and knew no face in the clear pictures"
-        return [not_tried(question, name, "0", "faces", why)]
+        return [none_at_all(question, name, 0, "faces", why=why)]
     note = f"of {used} that it found and knew in the clear, at its usual thresholds"
-    rows = [asked(question, name, again, "0", "faces", holds=again == 0, note=note)]
+    rows = [none_at_all(question, name, again, "faces", note=note)]
     large = sum(f.large for f in found)
     for where, seen in (
         ("clear", sum(f.detected for f in found)),
@@ -91,9 +81,9 @@ def _with_places(found: Sequence[Found], no_adversary: str) -> list[Figure]:
     bare = sum(f.bare for f in found)
     if no_adversary or not known:
         why = no_adversary or "it knew no face in the clear pictures"
-        return [not_tried(question, name, "0", "faces", why)]
+        return [none_at_all(question, name, 0, "faces", why=why)]
     note = f"of {known} that it tells from the others and from plain grey, in the clear"
-    rows = [asked(question, name, again, "0", "faces", holds=again == 0, note=note)]
+    rows = [none_at_all(question, name, again, "faces", note=note)]
     alone = sum(f.masked_alone for f in found)
     name = "masked faces that it knows again and takes for nobody else, told where they are"
     rows.append(reported(question, name, alone, "faces", note))

@@ -102,6 +102,43 @@ def not_tried(question: Question, name: str, target: str, unit: str, why: str) -
     return Figure(question, name, "not tried", target, unit, State.NOT_TRIED, why)
 
 
+def share(
+    question: Question,
+    name: str,
+    part: float,
+    whole: float,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    note: str = "",
+    why: str = "",
+) -> Figure:
+    """`part` of `whole` in per cent; not tried, for the reason `why`, if `whole` is nothing.
+
+    The goal is a share of at least `least` or at most `most`; without both there is none.
+    """
+    target = "reported"
+    if least is not None:
+        target, holds = f">= {100 * least:g}", part >= least * whole
+    elif most is not None:
+        target, holds = f"<= {100 * most:g}", part <= most * whole
+    if not whole:
+        return not_tried(question, name, target, "%", why)
+    value = round(100 * part / whole, 2)
+    if target == "reported":
+        return reported(question, name, value, "%", note)
+    return asked(question, name, value, target, "%", holds=holds, note=note)
+
+
+def none_at_all(
+    question: Question, name: str, count: int, unit: str, *, note: str = "", why: str = ""
+) -> Figure:
+    """A count whose goal is 0; not tried if `why` says so."""
+    if why:
+        return not_tried(question, name, "0", unit, why)
+    return asked(question, name, count, "0", unit, holds=count == 0, note=note)
+
+
 def exit_code(rows: Sequence[Figure], skipped: Sequence[str]) -> int:
     """1 if a goal was missed or a recording could not be used; what was not tried is no failure."""
     return 1 if skipped or any(row.state is State.MISSED for row in rows) else 0
