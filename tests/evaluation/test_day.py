@@ -14,8 +14,8 @@ from edge.clock import MS, S
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.day.changes import CHANGES, sagging
 from edge.evaluation.day.play import HIDES, LEAST_NS, Lived, day, hidden_anyway, lived
-from edge.evaluation.figures import day_figures
 from edge.evaluation.manifest import Clip, Mount
+from edge.evaluation.own_figures import day_figures
 from edge.evaluation.trials import Footage, View, decode, enrol_view
 from edge.evidence.faces import FaceBoxes
 from edge.policy.engine import Policy

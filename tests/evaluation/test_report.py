@@ -296,7 +296,7 @@ def test_a_day_in_which_nothing_was_due_is_no_success():
 def _lived(found: Availability) -> Figure:
     from edge.evaluation.day.changes import CHANGES
     from edge.evaluation.day.play import Lived
-    from edge.evaluation.figures import day_figures
+    from edge.evaluation.own_figures import day_figures
 
     change = next(change for change in CHANGES if change.causes)
     (row,) = day_figures([Lived("till", change.name, change.causes, found)])

@@ -139,6 +139,11 @@ def none_at_all(
     return asked(question, name, count, "0", unit, holds=count == 0, note=note)
 
 
+def counted(number: int, what: str) -> str:
+    """As `1 place` or `2 places`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def exit_code(rows: Sequence[Figure], skipped: Sequence[str]) -> int:
     """1 if a goal was missed or a recording could not be used; what was not tried is no failure."""
     return 1 if skipped or any(row.state is State.MISSED for row in rows) else 0

@@ -9,7 +9,7 @@ import cv2
 
 from edge.evaluation.figures import environment
 from edge.evaluation.masked.run import Found
-from edge.evaluation.report.figure import Figure
+from edge.evaluation.report.figure import Figure, counted
 from edge.evaluation.report.html import image, name_of, plain_facts, section, shell, table, tables
 from edge.evaluation.report.still import small
 from edge.evaluation.report.words import Head, verdict
@@ -20,12 +20,11 @@ _WIDTH = 320  # pixels, of a picture as it left
 def head_of(found: Sequence[Found], rows: Sequence[Figure], skipped: Sequence[str]) -> Head:
     """What was asked, on which recordings, and what was found."""
     frames, faces = sum(one.due for one in found), sum(sum(one.faces.values()) for one in found)
-    some = "recording" if len(found) == 1 else "recordings"
     return Head(
         "Asked: if a camera is worn and nobody is enrolled, does every face leave covered, and do "
         "the frames flow?",
-        f"Tried on {len(found)} {some} through the lane view_masked: {frames:,} frames after the "
-        f"dwell, {faces:,} faces looked at again.",
+        f"Tried on {counted(len(found), 'recording')} through the lane view_masked: "
+        f"{frames:,} frames after the dwell, {faces:,} faces looked at again.",
         f"Found: {verdict(rows, skipped)}",
     )
 

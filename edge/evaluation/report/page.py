@@ -7,7 +7,7 @@ from html import escape
 
 from edge.evaluation.figures import environment
 from edge.evaluation.report.details import details, scores, timeline
-from edge.evaluation.report.figure import Figure
+from edge.evaluation.report.figure import Figure, counted
 from edge.evaluation.report.html import image, name_of, plain_facts, section, shell, tables
 from edge.evaluation.report.words import Head, verdict
 from edge.evaluation.run import Findings
@@ -27,8 +27,8 @@ def head_of(found: Findings, rows: Sequence[Figure], *, own_only: bool = False) 
         "blocked, even if dock, sensors and session are forged?"
     )
     tried = (
-        f"Tried on {_count(len(fixed | others), 'recording')}: {len(fixed)} of fixed places, "
-        f"{len(others)} uncontrolled. {_count(places, 'place')} enrolled, "
+        f"Tried on {counted(len(fixed | others), 'recording')}: {len(fixed)} of fixed places, "
+        f"{len(others)} uncontrolled. {counted(places, 'place')} enrolled, "
         f"{sound} of which a site may enrol, too."
     )
     return Head(asked, tried, f"Found: {verdict(rows, found.skipped)}")
@@ -97,10 +97,6 @@ def _forged(trials: Sequence[Trial]) -> list[str]:
     if not trials:
         return []
     passed, worst = sum(t.passed for t in trials), max(trials, key=lambda t: t.passed)
-    tried = f"on {_count(len(trials), 'other place')}, all forged"
+    tried = f"on {counted(len(trials), 'other place')}, all forged"
     line = f"{tried}: {f'{passed} frames passed' if passed else 'no frame passed'}"
     return [line, timeline(worst.decisions)]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
