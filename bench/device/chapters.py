@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.device import boot, machines, power, site, suite
+from bench.device import boot, machines, power, site, suite, virtual
 from bench.device.image.build import GUEST, Built
 from edge.audit.note import Signer
 from edge.errors import UsageError
@@ -20,6 +20,7 @@ from edge.errors import UsageError
 _SMALL_MIB = 16  # filled in a moment
 _STATE_MIB = 256  # `doctor` wants 64 free
 _IN_1970_S = 600  # the kernel takes no time before its own start
+_SYSTEMD_GIPS = 4.0  # frames flow at 2.5
 _WITHIN = ("python", "-m")
 _MODULES = "bench.device.within"
 
@@ -73,9 +74,10 @@ def power_cut(rig: Rig) -> list[suite.Line]:
 
 
 def systemd(rig: Rig) -> list[suite.Line]:
-    """The shipped unit under systemd as PID 1."""
+    """The shipped unit under systemd as PID 1, in virtual time: a start takes the guard seconds."""
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as name:
-        start = machines.Start(words=("fgsystemd",))
+        start = virtual.timed(rig.machine, _SYSTEMD_GIPS, 1, Path(name))
+        start = replace(start, words=("fgsystemd",))
         unit = (GUEST / "plan.service").read_bytes()
         extra = {**site.files(Path(name), 15, 90), "etc/systemd/system/plan.service": unit}
         row = _checks("systemd", "service", f"/{site.SITE}")

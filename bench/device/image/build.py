@@ -102,7 +102,12 @@ class Builder:
         environment = {**cleaned(os.environ), "APT_CONFIG": str(folder / "apt.conf"), "LC_ALL": "C"}
 
         def apt(words: Sequence[str], cwd: Path | None = None) -> str:
-            return run(words, "fetch the device's packages", environment, cwd)
+            return run(
+                words,
+                "fetch packages (check the network, or name a --mirror)",
+                environment,
+                cwd,
+            )
 
         apt(["apt-get", "--error-on=any", "update"])
         return apt
@@ -122,7 +127,7 @@ class Builder:
         part.mkdir()
         run(
             [sys.executable, "-m", "pip", *arguments],
-            "fetch the device's wheels",
+            "fetch wheels (check the network)",
             cleaned(os.environ),
         )
 

@@ -331,7 +331,8 @@ def test_no_network_is_one_line_and_leaves_no_half_made_part(
     *progress, last = capsys.readouterr().err.splitlines()
     assert code == 2
     assert progress == ["packages: building"]
-    assert last == "framegate: cannot fetch the device's packages: E: Failed to fetch: no route"
+    remedy = "(check the network, or name a --mirror)"
+    assert last == f"framegate: cannot fetch packages {remedy}: E: Failed to fetch: no route"
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
 
 
