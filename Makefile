@@ -31,7 +31,7 @@ demo: $(READY) clips ## set up, run the whole product on real footage, write the
 fleet: $(FLEET) clips ## a broker, a witness, three guards, a page and a TUF repository; one log forks (ARGS=--once to end after the alarm)
 	@$(BIN)/python -m bench.fleet.demo $(ARGS)
 
-fast: check clips ## three minutes: every test but whole guards and slow ones
+fast: check clips ## about two minutes: every test but whole guards and slow ones
 	@$(TRY) -m "not guard and not slow and not long" $(ARGS) $(TRIED)
 
 test: check clips ## set up, check the style and run every test (ARGS='-k gate' for some)

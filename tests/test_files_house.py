@@ -65,6 +65,7 @@ def opens(source: str) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_files_are_opened_in_one_place() -> None:
     found = {
         file.relative_to(ROOT).as_posix(): lines
@@ -93,6 +94,7 @@ def test_each_way_to_open_a_file_is_seen() -> None:
     assert opens("read_named(p, 1)\nKeyStore.open(p)\ns.replace('a', 'b')\nos.close(f)") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -54,6 +54,7 @@ def test_it_beats_in_every_page_that_it_was_given(page):
     assert page.age_ns(Role.GATE, clock.now_ns()) == NEVER_NS
 
 
+@pytest.mark.slow
 def test_it_is_not_woken_while_frames_come_and_is_when_they_stop(page):
     heart = Heart([page], Role.CAPTURE, BootClock())
     heart.start()

@@ -102,6 +102,7 @@ def retired_names(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_identifier_is_a_retired_word() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -146,6 +147,7 @@ def test_every_place_that_the_guide_for_contributors_names_is_there() -> None:
     assert [name for name in named if not (ROOT / name).exists() and "NAME" not in name] == []
 
 
+@pytest.mark.slow
 def test_no_module_is_in_a_circle_and_no_folder_in_a_knot() -> None:
     graph = imports(sources(ROOT))
 

@@ -142,6 +142,7 @@ def test_the_installed_command_runs_nothing_of_its_callers(
     assert mark.exists()  # the twin: a Python started the usual way does
 
 
+@pytest.mark.slow
 def test_an_isolated_command_drops_what_loads_code_all_the_same(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +161,7 @@ def test_an_isolated_command_drops_what_loads_code_all_the_same(
     ).stderr
 
 
+@pytest.mark.slow
 def test_the_command_starts_anew_without_what_surrounds_it(mark: Path, tmp_path: Path) -> None:
     (mark.parent / "sitecustomize.py").unlink()  # runs before any line of ours can
     script = tmp_path / "framegate"
@@ -229,6 +231,7 @@ def spawns(source: str) -> list[ast.Call]:
     return [c for c in calls if ast.unparse(c.func) in ("subprocess.Popen", "subprocess.run")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["edge", "firmware_bridge"])
 def test_every_program_is_started_with_an_environment_of_its_own(package: str) -> None:
     bare, found = [], 0

@@ -135,6 +135,7 @@ def reasons_sent(world: Logged) -> set[Reason]:
     return {r for m in messages if not isinstance(m, Lease) for r in m.reasons}
 
 
+@pytest.mark.slow
 def test_a_permit_that_can_never_be_recorded_is_tried_again_without_filling_the_log() -> None:
     world = Logged()
     late_ns = 4_000_000_000 * S  # a clock that stood in the future for one moment

@@ -114,6 +114,7 @@ assert Gst.parse_launch('videotestsrc num-buffers=2 ! fakesink') is not None
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_much_used_library_is_no_attempt(library: str) -> None:
     try:
@@ -195,6 +196,7 @@ def test_a_matcher_has_children_shares_memory_with_them_and_ends_them(code: str)
         assert notifier.attempt == ""
 
 
+@pytest.mark.slow
 def test_numpy_opencv_and_onnxruntime_are_never_reported(face_model: Path) -> None:
     with watched(USEFUL, str(face_model), reads=(face_model,)) as notifier:
         assert notifier.attempt == ""

@@ -44,6 +44,7 @@ def behind(layer: Layer) -> tuple[Layer, ...]:
 READ = "tell({'read': tried(lambda: open(sys.argv[1], 'rb').read(1))})"
 
 
+@pytest.mark.slow
 def test_a_matcher_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -> None:
     own, other = tmp_path / "gallery", tmp_path / "secret"
     for path in (own, other):
@@ -329,6 +330,7 @@ tell({'uid': os.getuid()})
 """
 
 
+@pytest.mark.slow
 def test_a_matcher_with_numpy_opencv_and_onnxruntime_works_in_the_whole_sandbox(
     face_model: Path,
 ) -> None:

@@ -142,6 +142,7 @@ def _options() -> set[str]:
     return {action.option_strings[-1] for action in run._actions if action.option_strings}
 
 
+@pytest.mark.slow
 def test_every_variable_that_is_read_is_known() -> None:
     found = {name for name in _names() if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", name)}
     found |= {name for name in _names() if name in ("PYTHONPATH", "RP2040JS")}

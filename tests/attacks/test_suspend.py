@@ -128,6 +128,7 @@ def device(tmp_path: Path) -> Iterator[Device]:
     device.matcher.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["gate", "decider", "bridge"])
 def test_after_an_hour_of_sleep_nothing_from_before_is_released_and_frames_flow_again(
     device: Device, first: str

@@ -93,6 +93,7 @@ def test_paths_are_those_of_the_published_vectors() -> None:
         assert [found.hex() for found in path_of(leaves[:size], old)] == hashes
 
 
+@pytest.mark.slow
 def test_paths_are_those_of_the_standards_own_recursion_and_each_is_good() -> None:
     for size in range(1, 71):
         some = entries(size)
@@ -102,6 +103,7 @@ def test_paths_are_those_of_the_standards_own_recursion_and_each_is_good() -> No
             check_consistency(old, mth(some[:old]), size, mth(some), path)
 
 
+@pytest.mark.slow
 def test_a_path_proves_nothing_but_what_it_is_for() -> None:
     rng = random.Random(6962)
     for _ in range(300):

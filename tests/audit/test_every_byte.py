@@ -140,6 +140,7 @@ def test_times_that_run_back_within_a_boot_are_seen(where: Path, tmp_path: Path)
     walk.step(1, canonical(late))
 
 
+@pytest.mark.slow
 def test_a_changed_byte_of_a_proof_is_seen(where: Path) -> None:
     entries: list[bytes] = []
     verify_log(where, KEY.verifier, on_entry=lambda index, entry, fields: entries.append(entry))

@@ -119,6 +119,7 @@ def test_no_single_failed_call_loses_an_acknowledged_entry(fault, at):
         open_log(disk).close()
 
 
+@pytest.mark.slow
 def test_no_power_cut_loses_a_durable_entry():
     for call in calls():
         rng = random.Random(call)
@@ -142,6 +143,7 @@ def test_no_power_cut_loses_a_durable_entry():
         assert found[:kept] == [e for e, _, i in acknowledged if i < kept], f"call {call}"
 
 
+@pytest.mark.slow
 def test_no_killed_process_loses_an_acknowledged_entry():
     for call in calls(*CHANGES):
         disk = Disk(fault=power_cut_at(call))
@@ -160,6 +162,7 @@ def test_no_killed_process_loses_an_acknowledged_entry():
         assert stored(after)[: len(acknowledged)] == acknowledged, f"call {call}"
 
 
+@pytest.mark.slow
 def test_every_prefix_of_an_append_recovers_to_before_or_after_it():
     disk = Disk()
     log = open_log(disk)

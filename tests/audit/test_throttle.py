@@ -41,6 +41,7 @@ STATES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(steps=st.lists(st.tuples(st.integers(1, 3000), STATES), min_size=1, max_size=120))
 def test_the_last_word_is_the_last_state_and_no_reason_is_lost(steps) -> None:
     throttle = Throttle()
@@ -68,6 +69,7 @@ def test_the_last_word_is_the_last_state_and_no_reason_is_lost(steps) -> None:
     assert gaps + len([e for e in log if not isinstance(e, Gap)]) == len(states)
 
 
+@pytest.mark.slow
 @given(
     pauses_ms=st.lists(st.integers(1, 900), min_size=2, max_size=URGENT_BURST),
     reason=st.sampled_from([r for r in Reason if urgent(r)]),

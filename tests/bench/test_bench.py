@@ -99,6 +99,7 @@ def test_every_way_of_timing_calls_what_it_times():
     assert {name: times.size for name, times in taken.items()} == {"a": 5, "b": 5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_the_benchs_view_is_one_that_the_sentinel_knows(size):
     picture = view(*SIZES[size])
@@ -108,6 +109,7 @@ def test_the_benchs_view_is_one_that_the_sentinel_knows(size):
     assert sentinel.look(view(*SIZES[size], seed=8)).view_score < MIN_VIEW_SCORE
 
 
+@pytest.mark.slow
 def test_every_frame_that_enters_the_rig_is_accounted_for():
     with Rig(takes(view(240, 320), 4)) as rig:
         rig.play(30, 60.0)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench.fleet.witness import run
 
 
+@pytest.mark.slow
 def test_every_request_of_the_benchmark_is_cosigned_and_little_is_kept(tmp_path: Path) -> None:
     found = run(12, 2, 3, tmp_path)
 

@@ -93,6 +93,7 @@ def test_a_process_that_does_nothing_costs_nothing_but_memory():
     assert found.pss_mib > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel tells root alone which pages these are")
 def test_a_page_of_two_processes_is_counted_once_and_a_copy_of_it_twice():
     sizes = {copied: _resident_mib(FORKED, copied) for copied in ("0", "1")}

@@ -17,11 +17,13 @@ NAMED = ("dlib", "face_recognition", "uniface", "insightface", "OpenCV", "onnxru
 NAMED += ("ai-edge-litert", "requests", LARGE, OF_THE_SYSTEM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_a_library_of_the_products_own_works_in_the_sandbox(name: str) -> None:
     assert tried(sys.executable, TRIALS[name].program) == "works"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "expected"),
     [

@@ -74,6 +74,7 @@ def test_unreadable_and_tiny_pictures_cannot_be_used(tmp_path: Path) -> None:
     assert usable == {"text.jpg": False, "empty.png": False, "pixel.png": False, "good.png": True}
 
 
+@pytest.mark.slow
 def test_the_same_seed_alters_a_picture_the_same_way(room: np.ndarray) -> None:
     person = np.full((90, 40, 4), 200, np.uint8)
     one, same, other = (
@@ -161,6 +162,7 @@ def test_a_model_trained_on_a_folder_loads_and_bad_files_are_named(tmp_path: Pat
     assert "Not stated" in (tmp_path / "out" / "scene.card.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [True, False])
 def test_a_customers_own_pictures_help_where_the_place_is_unlike_the_others(turned: bool) -> None:
     """At the customer another feature tells rooms apart; the twin is a customer like the rest."""

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 RED = "gst:videotestsrc is-live=true pattern=red ! video/x-raw,width={},height={},framerate=30/1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(320, 240), (322, 240), (641, 3)], ids=["even", "padded", "odd"])
 def test_frames_come_in_colour_in_order_and_whole(size: tuple[int, int]) -> None:
     camera = open_camera(RED.format(*size), BootClock())
@@ -220,6 +221,7 @@ class Feeder(threading.Thread):
             self.quit.wait(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", [True, False])
 def test_a_pipeline_that_falls_silent_without_ending_has_ended_within_the_deadline(
     silent: bool, monkeypatch: pytest.MonkeyPatch

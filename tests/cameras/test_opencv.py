@@ -45,6 +45,7 @@ def test_a_file_has_its_own_times_from_zero(recording: Path) -> None:
     assert abs(times[-1] - 19 * S // 30) < 2 * MS
 
 
+@pytest.mark.slow
 def test_a_variable_rate_file_keeps_its_uneven_times(clip: Callable[[str], Path]) -> None:
     times = [shot.captured_ns for shot in FileCamera(clip("face_noface.mov")).shots()]
     steps = {round((b - a) / MS) for a, b in itertools.pairwise(times)}
@@ -64,6 +65,7 @@ def test_two_files_stand_in_for_the_same_camera_but_are_told_apart(
     assert one.sha256 != two.sha256
 
 
+@pytest.mark.slow
 def test_a_paced_file_plays_in_real_time(recording: Path) -> None:
     clock = BootClock()
     camera = PacedCamera(recording, clock)
@@ -74,6 +76,7 @@ def test_a_paced_file_plays_in_real_time(recording: Path) -> None:
     assert len(late) + camera.dropped == 20
 
 
+@pytest.mark.slow
 def test_a_paced_file_drops_what_comes_too_late_instead_of_queueing_it(recording: Path) -> None:
     camera = PacedCamera(recording, BootClock())
 

@@ -52,6 +52,7 @@ def test_pictures_of_one_size_all_come(codec: str, shop: Workshop) -> None:
     assert camera.tally.complete
 
 
+@pytest.mark.slow
 def test_video_whose_decoder_does_not_tell_is_refused_by_name(shop: Workshop) -> None:
     path = made(shop, sizes.SILENT["PNG"], sizes.SIZES)
 
@@ -59,6 +60,7 @@ def test_video_whose_decoder_does_not_tell_is_refused_by_name(shop: Workshop) ->
         FileCamera(path)
 
 
+@pytest.mark.slow
 def test_a_recording_turned_on_its_side_is_of_one_size(shop: Workshop) -> None:
     try:
         path = shop.convert("x.mp4", "-c:v", "mpeg4")

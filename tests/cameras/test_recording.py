@@ -52,6 +52,7 @@ def times(path: Path) -> list[int]:
         camera.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec"), [("x.mp4", "libx264"), ("x.mpg", "mpeg2video")], ids=["h264", "mpeg2"]
 )
@@ -62,6 +63,7 @@ def test_interlaced_video_is_refused_by_name(convert: Convert, name: str, codec:
         FileCamera(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
 def test_the_same_pictures_progressive_are_all_given(convert: Convert, codec: str) -> None:
     camera = FileCamera(convert("x.mkv", "-c:v", codec))
@@ -70,6 +72,7 @@ def test_the_same_pictures_progressive_are_all_given(convert: Convert, codec: st
     assert camera.tally.complete
 
 
+@pytest.mark.slow
 def test_a_stream_that_turns_interlaced_gives_no_old_picture_again(
     convert: Convert, tmp_path: Path
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
         FileCamera(tmp_path / "clip.mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [b"2024-05-01T12:30:00.avi", b"100%d.avi", b"-dash.avi", b"12345", b"\xff.avi", "ü".encode()],
@@ -171,6 +175,7 @@ def test_a_recording_may_have_any_name(name: bytes, source: Path, tmp_path: Path
     assert len(times(path)) == 40
 
 
+@pytest.mark.slow
 def test_a_stream_without_times_is_refused_by_name(convert: Convert) -> None:
     path = convert("raw.h264", "-c:v", "libx264", "-f", "h264")
 
@@ -179,6 +184,7 @@ def test_a_stream_without_times_is_refused_by_name(convert: Convert) -> None:
     assert len(times(convert("raw.mp4", "-c:v", "libx264"))) == 40
 
 
+@pytest.mark.slow
 def test_pictures_that_the_decoder_held_back_follow_the_others(convert: Convert) -> None:
     found = times(convert("b.avi", "-c:v", "mpeg4", "-bf", "2"))
 
@@ -187,6 +193,7 @@ def test_pictures_that_the_decoder_held_back_follow_the_others(convert: Convert)
     assert found[-1] - found[-2] == pytest.approx(1e9 / 30, rel=0.01)
 
 
+@pytest.mark.slow
 def test_pictures_whose_times_go_back_are_left_out_and_counted(convert: Convert) -> None:
     back = "setts=ts='if(between(N,20,24),TS-400,TS)'"
     camera = FileCamera(convert("back.mkv", "-c:v", "ffv1", "-bsf:v", back))
@@ -198,6 +205,7 @@ def test_pictures_whose_times_go_back_are_left_out_and_counted(convert: Convert)
     assert "times repeat or go back" in str(camera.tally)
 
 
+@pytest.mark.slow
 def test_a_cut_recording_says_what_it_lost(convert: Convert) -> None:
     whole = convert("x.mp4", "-c:v", "libx264", "-g", "5", "-movflags", "+faststart")
     cut = whole.with_name("cut.mp4")
@@ -211,6 +219,7 @@ def test_a_cut_recording_says_what_it_lost(convert: Convert) -> None:
     assert str(camera.tally).startswith(f"damaged: {seen} of 40 pictures decoded")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["32x24", "640x24", "56x480"])
 def test_a_picture_too_small_to_judge_is_refused_with_the_smallest_size(
     convert: Convert, size: str

@@ -66,6 +66,7 @@ def test_a_loop_of_asyncio_goes_on_while_nothing_is_released(tmp_path: Path) -> 
     assert turns > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("compiler", "source", "flags"), COMPILERS)
 def test_a_matcher_in_c_builds_without_a_warning_and_reads_every_frame(
     compiler: str, source: str, flags: list[str], tmp_path: Path

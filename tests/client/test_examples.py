@@ -193,6 +193,7 @@ def test_every_frame_goes_through_the_real_gst_launch(tmp_path: Path) -> None:
     assert out.read_bytes() == b"".join(frame.tobytes() for frame in frames)
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_cannot_run_is_one_line_and_its_code(tmp_path: Path) -> None:
     if shutil.which("gst-launch-1.0") is None:
         pytest.skip("no gst-launch-1.0 here")

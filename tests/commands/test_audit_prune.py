@@ -57,6 +57,7 @@ def files():
     return sorted(str(path) for path in Path("audit").rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_without_apply_nothing_changes(here, capsys):
     before = files()
 
@@ -69,6 +70,7 @@ def test_without_apply_nothing_changes(here, capsys):
     assert not Path("old").exists()
 
 
+@pytest.mark.slow
 def test_a_pruned_log_says_so_wherever_it_is_read(here, capsys):
     assert run(capsys, *PRUNE, "--archive", "old", "--apply")[0] == 0
 
@@ -90,6 +92,7 @@ def test_a_pruned_log_says_so_wherever_it_is_read(here, capsys):
     assert run(capsys, *again)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_report_of_a_pruned_month_says_what_is_missing_and_the_archive_has_it(here, capsys):
     assert run(capsys, *PRUNE, "--archive", "old", "--apply")[0] == 0
 

@@ -147,6 +147,7 @@ def test_a_bad_argument_is_named(
     assert expected in one_line(output)
 
 
+@pytest.mark.slow
 def test_a_plain_view_is_refused_with_its_counts(replay: Replay, tmp_path: Path) -> None:
     flat = np.full((360, 640, 3), 90, np.uint8)
     clip = render.write_clip(tmp_path / "flat.avi", [flat] * 40)
@@ -223,6 +224,7 @@ def test_a_file_in_the_place_of_the_results_is_named(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_report_that_no_replay_wrote_is_not_overwritten(
     short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], face_model: Path
 ) -> None:
@@ -270,6 +272,7 @@ def test_too_little_memory_for_pictures_is_one_line_before_any_library_fails(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_memory_enough_is_asked_no_further(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edge.cli", "replay", str(tmp_path / "c.mp4")]
     limited = ["sh", "-c", 'ulimit -v 2097152; exec "$@"', "sh", *command]

@@ -123,6 +123,7 @@ def test_a_port_that_is_busy_or_missing_is_one_line(keys, board, capsys):
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_table_of_duties_counts_what_passed_and_what_cannot_be_run(
     keys, board, capsys, monkeypatch
 ):
@@ -137,6 +138,7 @@ def test_the_table_of_duties_counts_what_passed_and_what_cannot_be_run(
     assert "needs sensors that can be played" in shown
 
 
+@pytest.mark.slow
 def test_a_failed_duty_is_exit_code_1_and_says_why(keys, board, capsys, monkeypatch):
     def fails(harness: object) -> None:
         raise checks.CheckFailed("the line went up by itself")
@@ -149,6 +151,7 @@ def test_a_failed_duty_is_exit_code_1_and_says_why(keys, board, capsys, monkeypa
     assert "FAILED   the line went up by itself" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_figures_are_measured_and_reported_in_the_common_form(keys, board, capsys, monkeypatch):
     monkeypatch.setattr(checks, "CHECKS", ())
 
@@ -188,6 +191,7 @@ def test_provisioning_without_its_flash_tool_says_so(keys, tmp_path, capsys, mon
     assert "cannot run picotool" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_firmware_accepts_the_provisioned_block_and_no_damaged_one(library, tmp_path):
     block = store.block(bytes(range(32)))
     ffi, _ = library

@@ -284,6 +284,7 @@ _KNOWN["jurisdiction"] = st.sampled_from(["EU", "FR", "US-WA", "US-TX", "NZ", "C
 _KNOWN["injected_fault"] = st.just("none")
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(facts=st.fixed_dictionaries(_KNOWN), kind=st.sampled_from(sorted(LIFTS)))
 def test_a_token_lifts_no_rule_but_the_one_it_names(facts, kind):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from edge.audit.schema import Handing
 from edge.clock import MS, S
 from edge.consent.consent import Consent
@@ -55,6 +57,7 @@ def test_a_file_written_again_and_again_counts_once(tmp_path: Path) -> None:
     assert len(taken) == 1
 
 
+@pytest.mark.slow
 def test_new_files_without_end_block_and_fill_no_log(tmp_path: Path) -> None:
     inbox = open_inbox(tmp_path)
     inbox.look(S)

@@ -37,6 +37,7 @@ def exposure(unit: Path) -> float:
     return float(found[1])
 
 
+@pytest.mark.slow
 @needs_systemd
 def test_the_unit_exposes_little(tmp_path: Path) -> None:
     unit = shutil.copy(DEPLOY / "framegate.service", tmp_path)
@@ -81,6 +82,7 @@ def test_what_fetches_releases_exposes_little_and_sees_nothing_of_the_guards() -
         assert f"-{place}" in " ".join(hidden).split()
 
 
+@pytest.mark.slow
 @needs_systemd
 def test_the_units_are_understood(tmp_path: Path) -> None:
     for name in (
@@ -163,6 +165,7 @@ def members(name: str) -> set[str]:
     return set().union(words - inner, *map(members, inner))
 
 
+@pytest.mark.slow
 @needs_systemd
 def test_the_unit_leaves_the_matchers_sandbox_what_it_is_built_with() -> None:
     unit, own_user = (

@@ -59,6 +59,7 @@ def service(action: str, *more: object) -> int:
     return main(["service", action, *map(str, more)])
 
 
+@pytest.mark.slow
 def test_a_site_becomes_a_service_with_all_that_it_reads(site: Path, tmp_path: Path) -> None:
     assert (
         service("install", "till-2", "--site", site, "--root", tmp_path, "--program", PROGRAM) == 0
@@ -87,6 +88,7 @@ def test_a_site_becomes_a_service_with_all_that_it_reads(site: Path, tmp_path: P
         assert (tmp_path / "var/cache/framegate" / name).read_bytes() == asset(name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 def test_systemd_understands_the_template(site: Path, tmp_path: Path) -> None:
     service("install", "till-2", "--site", site, "--root", tmp_path, "--program", "/bin/true")
@@ -139,6 +141,7 @@ def test_a_courier_is_installed_with_its_group_and_goes_with_the_guard(
     assert list((root / "etc/systemd/system").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_fetches_releases_is_installed_runs_as_its_unit_says_and_goes_with_the_guard(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,7 @@ def test_a_clock_that_is_set_every_second_is_told_once_a_minute_and_its_end_is_t
     assert sum(jumps) + sum(rest) == -YEAR_S  # every change is in the sum
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

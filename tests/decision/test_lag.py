@@ -114,6 +114,7 @@ few = settings(max_examples=25, deadline=None, suppress_health_check=list(Health
 SHOWN = set(range(100, 130))
 
 
+@pytest.mark.slow
 @few
 @given(lags(MOST_STEPS), pulled)
 @example([120] * STEPS, SHOWN)
@@ -125,6 +126,7 @@ def test_no_frame_shot_undocked_is_released_whatever_the_lag_within_the_accepted
     assert undocked.isdisjoint(out)
 
 
+@pytest.mark.slow
 @settings(few, max_examples=12)
 @given(
     st.integers(0, 25),
@@ -158,6 +160,7 @@ def test_no_frame_shot_undocked_is_released_of_a_camera_that_dates_its_frames(
     assert undocked.isdisjoint(Rig(0, late, undocked, dated=True).play())
 
 
+@pytest.mark.slow
 @few
 @given(lags(MOST_STEPS), pulled)
 def test_nothing_is_released_where_nothing_bounds_the_lag(

@@ -120,6 +120,7 @@ def test_the_command_names_every_part_with_its_state(tmp_path, capsys, monkeypat
     assert code == int(any(r["needed"] and r["state"] == "missing" for r in rows.values()))
 
 
+@pytest.mark.slow
 def test_the_command_fails_on_a_log_that_does_not_verify(tmp_path, capsys):
     where = tmp_path / "audit"
     log = AuditLog.create_or_open(where, Signer.generate("framegate-test/log"))
@@ -134,6 +135,7 @@ def test_the_command_fails_on_a_log_that_does_not_verify(tmp_path, capsys):
     assert "entry 0" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent_s", [0.2, 9.0])
 def test_a_running_guard_whose_camera_is_silent_is_told_with_its_time(
     silent_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]

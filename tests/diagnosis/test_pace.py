@@ -78,6 +78,7 @@ def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
     return {row["part"]: row for row in json.loads(capsys.readouterr().out)}
 
 
+@pytest.mark.slow
 def test_the_command_measures_this_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +91,7 @@ def test_the_command_measures_this_machine(
     assert "the limit is 30 s" in str(found["start time"]["found"])
 
 
+@pytest.mark.slow
 def test_the_command_fails_where_evidence_will_not_keep_up_unless_not_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def _played(frames: list[np.ndarray]) -> Footage:
     return Footage(clip, shots, {id(shot.frame): () for shot in shots}, Nobody())
 
 
+@pytest.mark.slow
 def test_what_hides_the_view_in_the_recording_itself_is_told_by_second(room):
     """Shelves are put there in the third second; the twin has none."""
     view = enrol(list(render.still(room, 12)), [()] * 12, camera=bytes(16), enforce=True)

@@ -46,6 +46,7 @@ USED = "masked faces that a face recogniser finds and knows"
 FLOWED = "frames that flowed after the dwell"
 
 
+@pytest.mark.slow
 def test_a_missed_face_counts_in_its_size_and_below() -> None:
     good = states(found())
     few = states(found(missed={12: 0, 24: 8, 48: 0}))
@@ -55,6 +56,7 @@ def test_a_missed_face_counts_in_its_size_and_below() -> None:
     assert few["faces of 12 px and more that were covered"] is State.HELD
 
 
+@pytest.mark.slow
 def test_without_an_adversary_nothing_is_claimed() -> None:
     rows = figures([found(known=30)], "not installed: dlib")
     (row,) = (row for row in rows if row.name == AGAIN)
@@ -79,6 +81,7 @@ def test_the_twin_one_that_knows_nobody_again_holds() -> None:
     assert states(found(due=0, flowed=0))[FLOWED] is State.NOT_TRIED
 
 
+@pytest.mark.slow
 def test_without_a_face_no_cover_is_claimed() -> None:
     none = dict.fromkeys((12, 24, 48), 0)
     rows = [row for row in figures([found(faces=none)], "") if row.question is Question.COVERED]

@@ -201,6 +201,7 @@ def test_honest_recordings_are_fresh(data_dir: object, face_model: object, name:
     assert not named(seen)
 
 
+@pytest.mark.slow
 def test_the_demo_clip_is_fresh_and_its_last_picture_under_a_clock_is_not(
     clip: Callable[[str], object], face_model: object
 ) -> None:

@@ -150,6 +150,7 @@ def _views(vision: Vision, frames: Sequence[np.ndarray], from_ns: int) -> list[o
     return found
 
 
+@pytest.mark.slow
 def test_a_second_lamp_within_ten_seconds_is_no_longer_waited_for(
     fingerprint: Fingerprint, room: np.ndarray
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_second_lamp_within_ten_seconds_is_no_longer_waited_for(
     assert (None in later, (Reason.VIEW_DIMMED,) in later) == (True, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", list(Release))
 def test_frames_flow_while_a_lamp_goes_out_and_none_while_a_picture_comes_in(
     fingerprint: Fingerprint, room: np.ndarray, release: Release

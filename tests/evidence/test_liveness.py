@@ -180,6 +180,7 @@ def test_ten_malformed_frames_in_a_second_block_the_good_ones_too():
     assert liveness.see(_look(digest=3), 1_600 * MS)[:1] != (Reason.FRAME_MALFORMED,)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded():
     liveness = Liveness()
     for i in range(18_000):
@@ -188,6 +189,7 @@ def test_memory_is_bounded():
     assert len(liveness._known) <= 16_384
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -136,6 +136,7 @@ def test_a_shelf_that_shakes_less_than_a_hand_is_fixed(room):
     assert not any(_moving(_readings(_trembling(room, 25, px=0.2))))
 
 
+@pytest.mark.slow
 def test_a_camera_on_the_road_moves():
     assert np.mean(_moving(_readings(render.drive(16, m_per_frame=1.5))[11:])) > 0.5
 
@@ -185,6 +186,7 @@ def _clip_readings(path, seconds=6.0):
     return readings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name,least,most",
     [

@@ -138,6 +138,7 @@ def _by_opencv(face_model, frame):
     return net.forward(("537", "538", "539", "540"))[:3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["webcam_single_man_study", "static_office_meeting_group", "static_station_stairs"]
 )
@@ -161,6 +162,7 @@ def test_another_engine_finds_the_same_faces_to_a_hundredth_of_a_pixel(
         assert a.score == pytest.approx(b.score, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name,least",
     [("webcam_single_man_study", 0.95), ("webcam_single_man_portrait", 0.95),

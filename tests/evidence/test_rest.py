@@ -189,6 +189,7 @@ def _looks(docked_at_ns: int, until_ns: int) -> tuple[list[int], list[int]]:
     return looked, came
 
 
+@pytest.mark.slow
 def test_on_another_dock_a_picture_is_read_every_ten_seconds():
     looked, came = _looks(docked_at_ns=90 * S, until_ns=60 * S)
     at_rest = [t for t in came if t > STANDING_NS + REST_NS]
@@ -197,6 +198,7 @@ def test_on_another_dock_a_picture_is_read_every_ten_seconds():
     assert len([t for t in looked if t < STANDING_NS]) >= 40, "until then as often as ever"
 
 
+@pytest.mark.slow
 def test_back_on_its_dock_the_next_frame_is_read():
     back_ns = STANDING_NS + REST_NS + 4 * S  # between two readings at rest
 

@@ -199,6 +199,7 @@ def test_the_same_picture_gets_the_same_answer(model, room):
     assert model.probabilities(room) == SceneModel.load().probabilities(room)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["single_face.mp4", "WolfgangLanger_Pexels.mp4"])
 def test_a_face_filling_the_picture_is_no_street(model, clip, name):
     camera = FileCamera(clip(name))
@@ -224,6 +225,7 @@ def test_streets_parks_and_roads_are_vetoed(data_dir, model, folder, least):
     assert np.mean(vetoed) >= least
 
 
+@pytest.mark.slow
 def test_interiors_are_hardly_ever_vetoed(data_dir, model):
     pictures = _images(data_dir, "indoor_private", 30) + _images(data_dir, "indoor_public", 30)
 
@@ -247,6 +249,7 @@ def _vetoes(data_dir, model, wanted, seconds=8):
     return found
 
 
+@pytest.mark.slow
 def test_controlled_recordings_are_never_vetoed(data_dir, model):
     found = _vetoes(data_dir, model, lambda row: row["setting"] == "controlled")
 

@@ -129,6 +129,7 @@ def test_real_recordings_load_and_show_what_they_show(path):
         assert 0.05 < peak < 20.0, "a carried or driven camera turns, in rad/s"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the evaluation telemetry is not on this machine")
 def test_a_real_drive_merges_its_imu_and_speed_in_order():
     samples = load(sorted(REAL.glob("comma2k19_drive_*.csv")))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 _SESSION = """
 import os
@@ -19,6 +21,7 @@ print(sum(link.startswith("socket:") for link in links), os.listdir(os.environ["
 """
 
 
+@pytest.mark.slow
 def test_the_scene_model_runs_without_telemetry(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "ORT_DISABLE_TELEMETRY": "0"}
     environment.pop("CI", None)  # where it is set, there is none either

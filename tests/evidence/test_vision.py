@@ -69,6 +69,7 @@ def look(vision: Vision, frames: list[np.ndarray], **changed: bool) -> dict[Sour
     return found
 
 
+@pytest.mark.slow
 def test_the_enrolled_room_is_good_in_every_class(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -
     assert vision.examine(street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
 
 
+@pytest.mark.slow
 def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Fingerprint) -> None:
     panning = list(render.pan(render.room(), 6, px_per_frame=12.0))
 

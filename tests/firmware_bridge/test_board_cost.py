@@ -12,6 +12,7 @@ from firmware_bridge.images.build import Target, build
 from firmware_bridge.process import TURN_MS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [Target.LM3S6965, Target.RP2040])
 def test_a_lease_is_counted_the_same_each_time_and_within_its_budget(target, tmp_path):
     image = build(target, tmp_path / "board.elf")
@@ -32,6 +33,7 @@ def test_the_command_prints_every_figure(capsys):
     assert 0 < figures["bridge, 20 leases and 50 evidence/s"]["value"] < 50
 
 
+@pytest.mark.slow
 def test_the_bridges_share_is_the_running_process_and_not_its_rule_alone():
     """Waking up and system calls are most of it: the rule alone took a quarter of this."""
     turns, seconds = 1000 / TURN_MS, 0.5

@@ -161,6 +161,7 @@ def test_a_dead_or_stopped_bridge_lets_the_line_drop(guard, name):
     assert shown == [True, False]
 
 
+@pytest.mark.slow
 def test_a_bridge_that_stood_still_tells_and_does_not_permit_by_itself(guard):
     guard.pump(guard.up)
     guard.claim(5)
@@ -206,6 +207,7 @@ def test_a_walking_board_says_so_and_inhibits():
         guard.close()
 
 
+@pytest.mark.slow
 def test_a_recording_is_played_from_the_first_hello(tmp_path):
     path = tmp_path / "t.csv"
     rows = [f"{i / 100},{int(i < 100)},D-0001,0,0,0,0,0,0,9.81" for i in range(200)]

@@ -5,6 +5,8 @@ The long run, 100,000 lives, is `tests/hil/test_differential.py`.
 
 from __future__ import annotations
 
+import pytest
+
 from firmware_bridge.virtual.board import VirtualBoard
 from tests.support import sequences
 from tests.support.boards import BOOT_ID, ROOT
@@ -23,6 +25,7 @@ def compare(make_c, seeds: range) -> dict[str, int]:
     return seen
 
 
+@pytest.mark.slow
 def test_two_thousand_random_lives_are_the_same_in_python_and_c(make_c):
     seen = compare(make_c, range(2000))
 

@@ -107,6 +107,7 @@ def readable(home: Path, path: Path) -> bool:
     return as_user(COURIER, [], lambda: 0 if os.access(path, os.R_OK) else 1) == 0
 
 
+@pytest.mark.slow
 def test_the_courier_reads_public_files_alone_and_does_its_work(home: Path, witness: str) -> None:
     audit = home / "audit"
     assert as_user(GUARD, [COURIER], lambda: grow(audit)) == 0

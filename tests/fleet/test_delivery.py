@@ -70,6 +70,7 @@ def test_only_devices_and_groups_that_a_release_is_for_take_it(
         assert set(device.holds()) == wanted
 
 
+@pytest.mark.slow
 def test_a_staged_roll_out_grows_and_takes_nobody_back() -> None:
     devices = [f"framegate-{n:05d}" for n in range(10_000)]
     stages = [
@@ -84,6 +85,7 @@ def test_a_staged_roll_out_grows_and_takes_nobody_back() -> None:
     assert len(other & stages[2]) < 200  # the next release begins with other devices
 
 
+@pytest.mark.slow
 def test_a_larger_share_needs_no_new_serial_and_an_older_release_never_comes_back(
     office: Office, device: Fetcher
 ) -> None:
@@ -262,6 +264,7 @@ def test_a_release_log_is_not_continued_from_files_that_do_not_fit(office: Offic
         ReleaseLog(office.folder / "log", LOG)
 
 
+@pytest.mark.slow
 def test_a_policy_counts_only_by_its_own_signers_and_floors(
     tmp_path: Path, office: Office, device: Fetcher
 ) -> None:
@@ -458,6 +461,7 @@ def test_odd_tickets_are_none(change: dict[str, object]) -> None:
     assert Ticket.parse({**good.data(), **change}) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["timestamp.json", "2.snapshot.json", "2.model.json", "1.targets.json", "1.policy.json"]
 )

@@ -66,6 +66,7 @@ def bundle(version: int) -> bytes:
     return sign(sign(seal_bundle(made), ANN), BOB)
 
 
+@pytest.mark.slow
 def test_a_policy_goes_from_the_office_into_force_and_an_older_one_does_not(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_policy_goes_from_the_office_into_force_and_an_older_one_does_not(
     assert store.floors().version == 4
 
 
+@pytest.mark.slow
 def test_a_device_that_asks_for_witnesses_takes_only_what_they_saw(
     place: Path, witness: WitnessServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,6 +62,7 @@ def witness(folder: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_log_is_witnessed_verified_and_its_fork_is_an_alarm_on_both_sides(
     folder: Path, witness: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]

@@ -106,6 +106,7 @@ def grow(log: Path, count: int, shift: float = 0.0) -> None:
     journal.close()
 
 
+@pytest.mark.slow
 def test_our_courier_takes_our_log_to_anothers_witness_and_our_verifier_accepts_the_quorum(
     tmp_path: Path, other: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_our_courier_takes_our_log_to_anothers_witness_and_our_verifier_accepts_
         assert (audit / FORKED).is_file()
 
 
+@pytest.mark.slow
 def test_anothers_client_submits_to_our_witness_and_accepts_its_cosignature(
     tmp_path: Path, other: Any
 ) -> None:

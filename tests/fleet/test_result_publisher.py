@@ -248,6 +248,7 @@ def test_the_guards_relay_reaches_the_socket_and_a_stale_one_is_replaced(tmp_pat
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line_and_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("paho.mqtt.client")
     (tmp_path / "no.pem").write_text("no certificate")

@@ -6,6 +6,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = (
     "cameras",
@@ -31,6 +33,7 @@ def imports(source: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_module_of_a_guard_listens_to_a_fleet() -> None:
     files = [path for part in GUARD for path in (ROOT / "edge" / part).rglob("*.py")]
     listening = [

@@ -52,6 +52,7 @@ def test_a_log_that_grows_meanwhile_is_cosigned_trip_by_trip(world: World) -> No
         assert (world.log / COSIGNED).read_bytes().split(b"\n")[1] == b"%d" % size
 
 
+@pytest.mark.slow
 def test_a_device_that_forgot_learns_the_size_on_one_more_trip(world: World) -> None:
     at_the_device(world)
     at_the_witnesses(world, 0, 1, 2)
@@ -68,6 +69,7 @@ def test_a_device_that_forgot_learns_the_size_on_one_more_trip(world: World) -> 
     assert at_the_device(world).enough
 
 
+@pytest.mark.slow
 def test_a_fork_is_an_alarm_when_the_answer_comes_back(world: World) -> None:
     at_the_device(world)
     at_the_witnesses(world, 0, 1, 2)
@@ -98,6 +100,7 @@ def test_an_answer_that_is_none_changes_nothing(world: World, data: bytes) -> No
     assert not found.enough
 
 
+@pytest.mark.slow
 def test_both_commands_do_it_with_files(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     folder = world.folder
     (folder / "policy").write_text(policy_text("quorum w1\n"))

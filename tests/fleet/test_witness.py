@@ -178,6 +178,7 @@ def test_lines_after_the_root_are_cosigned_too(store: SqliteStore) -> None:
     assert cosignatures(note + found.body, (witness_of(EYE),))
 
 
+@pytest.mark.slow
 def test_a_fork_is_kept_with_both_signed_heads_and_not_without_end(store: SqliteStore) -> None:
     ask(store, HISTORY.request(0, 5))
     twin, fork = forked(LOG, 5, 2).request(5, 5), forked(LOG, 9, 2).request(5, 9)
@@ -321,6 +322,7 @@ def test_a_root_is_the_one_of_its_leaves() -> None:
     assert HISTORY.root(6) != FORK.root(6)
 
 
+@pytest.mark.slow
 def test_silence_is_told_apart_from_a_fork_and_from_a_log_that_is_well(tmp_path: Path) -> None:
     store = opened(tmp_path / "w.db")
     ask(store, HISTORY.request(0, 5))

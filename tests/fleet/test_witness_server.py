@@ -166,6 +166,7 @@ def test_a_device_that_floods_is_answered_each_time_and_leaves_nothing_that_grow
     assert post(client, HISTORY.request(5, 9))[0] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drips", [True, False])
 def test_clients_that_drip_do_not_keep_their_places(
     server: WitnessServer, monkeypatch: pytest.MonkeyPatch, drips: bool

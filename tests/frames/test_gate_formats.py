@@ -30,6 +30,7 @@ def shaped(tmp_path, layout: Layout, form: OutputFormat) -> Iterator[Harness]:
         harness.matcher.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", list(Layout))
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_each_layout_is_released_in_each_form_and_wiped_by_a_foreign_frame(shaped):

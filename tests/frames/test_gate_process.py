@@ -63,6 +63,7 @@ def test_a_frame_read_where_it_lies_is_gone_after_a_revocation(harness):
     assert not frame.any()
 
 
+@pytest.mark.slow
 def test_a_frame_read_where_it_lies_tells_when_it_was_overwritten(harness):
     matcher = harness.connect()
     harness.grant(to_ns=harness.clock.now_ns() + 10_000 * MS, expires_ns=1 << 62)
@@ -79,6 +80,7 @@ def test_a_frame_read_where_it_lies_tells_when_it_was_overwritten(harness):
     assert not matcher.intact(frame)
 
 
+@pytest.mark.slow
 def test_a_matcher_that_never_waits_hears_of_the_end(harness):
     """`VideoCapture(on_block="return")`: nothing there yet is not the end, and the end is told."""
     matcher = harness.connect()

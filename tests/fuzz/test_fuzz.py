@@ -29,6 +29,7 @@ _REQUESTS = [
 ]
 
 
+@pytest.mark.slow
 def test_no_channel_lets_damage_escape_and_each_takes_what_is_sound(tmp_path: Path) -> None:
     made = channels(tmp_path)
 

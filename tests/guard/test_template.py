@@ -126,6 +126,7 @@ def test_a_template_that_takes_too_long_is_ended():
         spawn_from_template(LOAD, given, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "whole", "why"),
     [

@@ -39,6 +39,7 @@ looks = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.lists(looks, max_size=12))
 def test_under_any_sequence_of_looks_every_face_of_both_looks_is_masked_between_them(

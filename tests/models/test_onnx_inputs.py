@@ -46,6 +46,7 @@ def test_a_model_runs_at_the_size_it_is_given(shape):
     assert (_ask(resized(MODEL, shape), x) == x + 2).all()
 
 
+@pytest.mark.slow
 def test_the_file_as_it_is_refuses_that_size():
     with pytest.raises(ModelError, match="model failed"):
         _ask(MODEL, np.zeros((4, 5), np.float32))

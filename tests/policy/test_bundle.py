@@ -142,6 +142,7 @@ def test_a_malformed_root_is_refused(data):
     assert _refused(Root.parse, data) is Reason.POLICY_MALFORMED
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_one_changed_byte_anywhere_is_refused_or_changes_nothing(data):

@@ -73,6 +73,7 @@ def _evaluation_scenarios():
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pack", "suffix"), [("strict", ""), ("police", "_police_pack")], ids=PACKS
 )

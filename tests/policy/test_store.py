@@ -275,6 +275,7 @@ def test_the_first_bundle_needs_a_trusted_root_and_later_ones_cannot_bring_anoth
         _install(store, sign_all(make_bundle(root=NEW_ROOT), DAN, EVE), trust=NEW_ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -72,6 +72,7 @@ def test_the_order_goes_by_the_capability_and_not_by_being_root(
     assert set(ordered) == set(LAYERS)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="root's capabilities are taken from root")
 def test_root_without_cap_sys_admin_gets_every_layer() -> None:
     """A bounding set without CAP_SYS_ADMIN, as a container has it."""

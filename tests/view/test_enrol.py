@@ -76,6 +76,7 @@ def test_people_are_refused_unless_they_are_masked(room):
     assert not centre.any()
 
 
+@pytest.mark.slow
 def test_a_person_seen_in_one_frame_is_masked_in_all(room):
     boxes = [()] * 9 + [(FACE,)]
 
@@ -105,6 +106,7 @@ def test_frames_of_two_sizes_are_refused(room):
         _enrol([room] * 9 + [room[:470]])
 
 
+@pytest.mark.slow
 def test_what_only_one_light_shows_is_left_out(room):
     """Enrolled under two lights, the view verifies under both and in between."""
     lamp = np.clip(room * np.linspace(0.15, 1.3, 640)[None, :, None], 0, 255).astype(np.uint8)

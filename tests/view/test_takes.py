@@ -115,6 +115,7 @@ def test_a_doubtful_body_counts_only_where_something_moves(room):
     assert "somebody, or what looks like it, moves" in alive.causes[0]
 
 
+@pytest.mark.slow
 def test_a_second_take_adds_what_somebody_hid_in_the_first(room):
     left, right = (
         [(row, column) for row in range(6) for column in half] for half in ((0, 1, 2), (5, 6, 7))

@@ -393,6 +393,7 @@ def imported(file: Path, seen: set[Path]) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_device_has_every_package_that_its_tests_import() -> None:
     root = Path(__file__).resolve().parents[3]
     inside = recipe.requirements(metadata.requires("framegate") or ())

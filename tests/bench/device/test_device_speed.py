@@ -209,6 +209,7 @@ def found_in(folder: Path, frames: Iterator[np.ndarray], hz: int) -> set[Reason]
     return reasons
 
 
+@pytest.mark.slow
 def test_the_clip_of_the_emulated_device_does_not_come_again_and_a_swaying_one_does(
     tmp_path: Path,
 ) -> None:
