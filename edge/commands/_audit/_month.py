@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.commands._audit._log import log_key, refuse, say_whose_key
 from edge.commands._options import Commands, add_path, add_text
 from edge.errors import AuditError, UsageError
 from edge.files import named_by_user, read_named, write_whole
 
 if TYPE_CHECKING:
-    from edge.audit.note import Verifier
     from edge.report.record import RuleNote
 
 
 ARCHIVE = "where `prune` moved entries to; they are read beside the log"
 
 
-def register(actions: Commands, log: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Add the parser; the caller sets its handler."""
+def register(actions: Commands, log: argparse.ArgumentParser) -> None:
+    """Add the parser."""
     parser = actions.add_parser(
         "report",
         parents=[log],
@@ -33,10 +32,10 @@ def register(actions: Commands, log: argparse.ArgumentParser) -> argparse.Argume
     add_text(parser, "--month", "YYYY-MM", "which month, in UTC", required=True)
     add_path(parser, "--archive", "FOLDER", ARCHIVE)
     add_path(parser, "--out", "OUT", "a new folder", required=True)
-    return parser
+    parser.set_defaults(handler=run)
 
 
-def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> int:
+def run(args: argparse.Namespace) -> int:
     """Verify, add up, write; 1 if the log does not verify."""
     from edge.audit.proofs.tiled import prove_from_tiles, size_of
     from edge.audit.proofs.verify import verify_log
@@ -44,6 +43,8 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
     from edge.report.month_csv import tables
     from edge.report.month_page import page, proof_name, proven
 
+    key = log_key(args)
+    say_whose_key(args)
     counter = MonthCounter(Month.parse(args.month))
     if args.out.exists():
         raise UsageError(f"{args.out} is there already: nothing is overwritten")
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace, key: Verifier, fail: Callable[[str], int]) -> 
             for i in indices
         }
     except AuditError as err:
-        return fail(f"{args.log} does not verify, so nothing was reported: {err}")
+        return refuse(f"{args.log} does not verify, so nothing was reported: {err}")
     notes = _notes(rule for flow in report.flows for rule in flow.rules)
     files = {proof_name(index): text for index, text in proofs.items()}
     files |= tables(report, notes, proofs)

@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge.commands._audit._log import refuse
 from edge.commands._options import Commands, add_flag, add_path, add_text
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named
@@ -34,8 +34,8 @@ guard.toml says how much stays and who must have seen what goes:
 """
 
 
-def register(actions: Commands) -> argparse.ArgumentParser:
-    """Add the parser; the caller sets its handler."""
+def register(actions: Commands) -> None:
+    """Add the parser."""
     parser = actions.add_parser(
         "prune",
         help="remove the oldest months and keep every proof of the rest",
@@ -54,10 +54,10 @@ def register(actions: Commands) -> argparse.ArgumentParser:
     )
     add_flag(parser, "--apply", "remove; without it, only list what")
     add_flag(parser, "--json", "print data, not prose")
-    return parser
+    parser.set_defaults(handler=run)
 
 
-def run(args: argparse.Namespace, fail: Callable[[str], int]) -> int:
+def run(args: argparse.Namespace) -> int:
     """Plan, say, and with --apply do; 1 if the log does not verify."""
     from edge.audit.pruning.prune import plan_pruning, prune
     from edge.commissioning.keys import KeyStore
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace, fail: Callable[[str], int]) -> int:
         if plan is not None and args.apply:
             prune(log, device, plan, archive=args.archive)
     except AuditError as err:
-        return fail(f"nothing was pruned: {err}")
+        return refuse(f"nothing was pruned: {err}")
     _say(args, settings, plan)
     return 0
 

@@ -6,9 +6,10 @@ import argparse
 import datetime
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edge.commands._options import add_number, add_path, add_text
+from edge.commands._audit._log import log_key
+from edge.commands._options import Commands, add_number, add_path, add_text
 from edge.errors import UsageError
 from edge.files import read_given, write_given
 
@@ -29,9 +30,9 @@ and elsewhere:
 """
 
 
-def register(actions: Any, log: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def register(actions: Commands, log: argparse.ArgumentParser) -> None:
     """Add `quote`."""
-    parser: argparse.ArgumentParser = actions.add_parser(
+    parser = actions.add_parser(
         "quote",
         parents=[log],
         help="have the TPM sign the state of this machine for the newest checkpoint",
@@ -42,7 +43,7 @@ def register(actions: Any, log: argparse.ArgumentParser) -> argparse.ArgumentPar
     add_text(parser, "--ak", "KEY", "the TPM's key: a handle or a context file", required=True)
     add_text(parser, "--pcrs", "LIST", "registers (%(default)s)", default="sha256:0,1,2,3,4,5,7")
     add_path(parser, "--out", "FILE", "instead of DIR/checkpoint.quote")
-    return parser
+    parser.set_defaults(handler=run)
 
 
 def add_options(verify: argparse.ArgumentParser) -> None:
@@ -60,12 +61,13 @@ def add_options(verify: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace, key: Verifier) -> int:
+def run(args: argparse.Namespace) -> int:
     """Make a quote."""
     from edge.audit.attestation.quote import QUOTE
     from edge.audit.attestation.tpm import make_quote, registers
     from edge.audit.publish import CHECKPOINT
 
+    key = log_key(args)
     note = _read(args.log / CHECKPOINT)
     quote = make_quote(note, key, args.ak, registers(args.pcrs))
     place = args.out or args.log / QUOTE

@@ -1,0 +1,189 @@
+"""`framegate audit prove` and `verify-proof`: what a log proves to who does not have it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from edge.commands._audit._log import (
+    TIME,
+    line_of,
+    log_key,
+    old_checkpoint,
+    read,
+    refuse,
+    say_whose_key,
+    time_of,
+)
+from edge.commands._options import Commands, add_number, add_path, add_text
+from edge.errors import AuditError, UsageError
+from edge.files import write_given
+
+if TYPE_CHECKING:
+    from edge.audit.note import Verifier
+    from edge.audit.pruning.receipt import Receipt
+
+
+def register(
+    actions: Commands, log: argparse.ArgumentParser, key: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """Add the parsers of both; `prove` is given back."""
+    prove = actions.add_parser(
+        "prove",
+        parents=[log],
+        help="prove that no frame was released, that an entry is there, or that nothing changed",
+    )
+    add_text(prove, "--from", "TIME", f"start of the span ({TIME})", dest="since")
+    add_text(prove, "--to", "TIME", "end of the span", dest="until")
+    add_number(prove, "--entry", "N", "prove instead that entry N is in the log")
+    add_path(
+        prove,
+        "--checkpoint",
+        "FILE",
+        "prove instead that the log continues this older checkpoint of it (RFC 6962)",
+    )
+    add_path(prove, "--out", "FILE", "write the proof here")
+    prove.set_defaults(handler=run)
+
+    check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
+    add_path(check, "proof", "FILE", "what `prove` wrote")
+    add_path(check, "--checkpoint", "FILE", "the older checkpoint that it starts from")
+    check.set_defaults(handler=_check)
+    return prove
+
+
+def run(args: argparse.Namespace) -> int:
+    from edge.audit.proofs.proof import prove_entry, prove_span
+    from edge.audit.proofs.verify import verify_log
+
+    key = log_key(args)
+    span = args.since is not None and args.until is not None
+    asked = (span, args.entry is not None, args.checkpoint is not None)
+    if sum(asked) != 1 or (args.since is None) != (args.until is None):
+        raise UsageError(
+            "prove: expected --from TIME and --to TIME, or --entry N, or --checkpoint FILE"
+        )
+    if args.checkpoint is not None:
+        return _prove_consistency(args, key)
+    from_ns = time_of(args.since, "--from") if span else 0
+    to_ns = time_of(args.until, "--to") if span else 0
+    if span and from_ns >= to_ns:
+        raise UsageError("prove: --from must be before --to")
+    entries: dict[int, bytes] = {}
+    hashes: dict[int, bytes] = {}
+    receipt: Receipt | None = None
+    say_whose_key(args)
+    try:
+        note = read(args.log / "checkpoint")
+        found = verify_log(
+            args.log,
+            key,
+            on_entry=lambda index, entry, fields: entries.update({index: entry}),
+            on_hash=lambda index, leaf: hashes.update({index: leaf}),
+            archive=args.archive,
+        )
+        receipt = found.receipt if found.pruned else None
+        rest, pruned = _after_pruned(entries, hashes)
+        if span:
+            wrong = "" if receipt is None else receipt.carried.distrusted
+            proof = prove_span(rest, note, key, from_ns, to_ns, pruned=pruned, distrusted=wrong)
+        else:
+            proof = prove_entry(rest, note, key, args.entry, pruned=pruned)
+    except AuditError as err:
+        return refuse(f"not proven: {err}" + (f"; {receipt.words}" if receipt is not None else ""))
+    return _give(args, proof)
+
+
+def _after_pruned(
+    entries: dict[int, bytes], hashes: dict[int, bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    """The entries after the last that was pruned, and the leaf hashes of all before them."""
+    from edge.audit.proofs.merkle import leaf_hash
+
+    first = max(hashes, default=-1) + 1
+    before = [hashes[i] if i in hashes else leaf_hash(entries[i]) for i in range(first)]
+    return [entries[i] for i in range(first, len(entries) + len(hashes))], before
+
+
+def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
+    """From the published tiles alone, as a server of these files could."""
+    from edge.audit.proofs.consistency import prove_consistency
+    from edge.audit.proofs.tiled import roots_of, size_of
+
+    old = old_checkpoint(args, key)
+    note = read(args.log / "checkpoint")
+    say_whose_key(args)
+    try:
+        root = roots_of(args.log / "tile", size_of(note.decode(errors="replace")))
+        proof = prove_consistency(old, note, root, key)
+    except AuditError as err:
+        return refuse(f"not proven: {err}")
+    return _give(args, proof.decode())
+
+
+def _give(args: argparse.Namespace, proof: str) -> int:
+    if args.out is None:
+        print(proof, end="")
+    else:
+        write_given(args.out, proof.encode())
+        print(f"proof written to {args.out}; check it with `framegate audit verify-proof`")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from edge.audit.forms import wall_text
+    from edge.audit.proofs.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
+    from edge.commissioning.keys import read_verifier
+
+    if args.key is None:
+        raise UsageError("verify-proof: expected --key PUB, the device's public log key")
+    key = read_verifier(args.key)
+    data = read(args.proof)
+    if len(data) > MAX_PROOF_BYTES:
+        raise UsageError(f"{args.proof} is larger than {MAX_PROOF_BYTES} bytes")
+    if data.startswith(b"old ") or args.checkpoint is not None:
+        return _verify_consistency(args, data, key)
+    try:
+        found = verify_proof(data.decode(errors="replace"), key)
+    except AuditError as err:
+        if args.json:
+            print(json.dumps({"proven": False, "error": str(err)}))
+        return refuse(f"{args.proof} proves nothing: {err}")
+    answer: dict[str, Any] = {"proven": True, "origin": found.origin, "size": found.size}
+    if isinstance(found, ProvenSpan):
+        since, until = wall_text(found.span.from_ns), wall_text(found.span.to_ns)
+        answer |= {"claim": "no frame released", "from": since, "to": until}
+        answer |= {"first": found.first, "entries": found.entries, "permits": found.span.permits}
+        text = (
+            f"proven: no frame was released from {since} to {until}\n"
+            f"entries {found.first} to {found.first + found.entries - 1} "
+            f"of the {found.size} that {found.origin} signed"
+        )
+    else:
+        answer |= {"claim": "entry in the log", "index": found.index, "entry": found.fields}
+        text = (
+            f"proven: entry {found.index} of the {found.size} that {found.origin} signed is\n"
+            f"{line_of(found.index, found.fields)}"
+        )
+    print(json.dumps(answer) if args.json else text)
+    return 0
+
+
+def _verify_consistency(args: argparse.Namespace, data: bytes, key: Verifier) -> int:
+    from edge.audit.proofs.consistency import verify_consistency
+
+    if args.checkpoint is None:
+        raise UsageError("verify-proof: expected --checkpoint FILE, the older checkpoint")
+    try:
+        old, size = verify_consistency(data, old_checkpoint(args, key), key)
+    except AuditError as err:
+        if args.json:
+            print(json.dumps({"proven": False, "error": str(err)}))
+        return refuse(f"{args.proof} proves nothing: {err}")
+    answer = {"proven": True, "origin": key.name, "claim": "consistent", "old": old, "size": size}
+    text = (
+        f"proven: the {size} entries that {key.name} signed continue the {old} of {args.checkpoint}"
+    )
+    print(json.dumps(answer) if args.json else text)
+    return 0
