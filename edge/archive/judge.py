@@ -6,9 +6,7 @@ Pure: tapes, records and a policy come in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,14 +17,9 @@ from edge.archive.turns import TapeReplay
 from edge.audit.schema import Release
 from edge.commissioning.records import Device, Session
 from edge.errors import UsageError
-from edge.evidence.readings import BoardSample
 from edge.policy.outcome import Decides
-from edge.replay.engine import Replay
-from edge.report.record import FrameDecision
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
-
-Kind = TypeVar("Kind", bound=Replay)
 
 
 class _Nobody:
@@ -53,39 +46,6 @@ def judge(
     Raises:
         UsageError: the tape was made for another kind of lane.
     """
-    guard = _guard(TapeReplay, tape, device, session, policy, camera=camera, release=release)
-    return guard.play(board)
-
-
-def judge_all_turns(
-    tape: Tape,
-    device: Device,
-    session: Session,
-    policy: Decides,
-    samples: Sequence[BoardSample],
-    *,
-    camera: bytes,
-    release: Release = Release.BRACKETED,
-) -> list[FrameDecision]:
-    """The same with every turn of a replay, from the samples themselves: what `judge` must equal.
-
-    Raises:
-        UsageError: the tape was made for another kind of lane.
-    """
-    guard = _guard(Replay, tape, device, session, policy, camera=camera, release=release)
-    return guard.run(tape.moments(), samples).decisions
-
-
-def _guard(
-    kind: type[Kind],
-    tape: Tape,
-    device: Device,
-    session: Session,
-    policy: Decides,
-    *,
-    camera: bytes,
-    release: Release,
-) -> Kind:
     if tape.masked != session.operation.masked:
         made = "view_masked" if tape.masked else "another lane than view_masked"
         raise UsageError(
@@ -93,7 +53,7 @@ def _guard(
             "extract the recording again for this session"
         )
     fingerprint = _fingerprint(tape.view) if tape.view else None
-    return kind(
+    guard = TapeReplay(
         device,
         session,
         policy,
@@ -104,6 +64,7 @@ def _guard(
         examiner=TapeExaminer(tape, fingerprint),
         rests=False,
     )
+    return guard.play(board)
 
 
 @lru_cache(8)

@@ -27,21 +27,6 @@ def repeat() -> LineFault:
     return lambda chunk: [chunk, chunk]
 
 
-def reorder() -> LineFault:
-    """Chunks arrive in pairs, the later one first."""
-    held: list[bytes] = []
-
-    def swap(chunk: bytes) -> list[bytes]:
-        held.append(chunk)
-        if len(held) < 2:
-            return []
-        pair = held[::-1]
-        held.clear()
-        return pair
-
-    return swap
-
-
 def flip_one_bit() -> LineFault:
     """One bit of each chunk arrives wrong, another one each time."""
     rng = random.Random(7)
@@ -92,4 +77,3 @@ def replace_with_garbage() -> LineFault:
 
 HARMLESS = (none, one_byte_at_a_time, repeat)  # whole packets still arrive in order
 DEADLY = (drop, cut, flip_one_bit, replace_with_garbage)  # no whole packet arrives
-EVERY = (*HARMLESS, *DEADLY, reorder, delay, line_noise)

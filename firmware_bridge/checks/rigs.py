@@ -7,13 +7,10 @@ from its own reports, and its sensors cannot be simulated.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import select
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -43,9 +40,6 @@ class Rig(Protocol):
     def changes(self) -> list[Change]:
         """Every change of the line since the start."""
 
-    def wait_line(self, level: bool, timeout_s: float) -> bool:
-        """Wait until the line is at `level`."""
-
     def close(self) -> None:
         """Take the board away."""
 
@@ -60,7 +54,6 @@ class HostRig:
 
     def __init__(self, program: Path, root: bytes, kept: Path | None = None) -> None:
         """`kept` is a file for data that survives a power cut of the board."""
-        self._changed = threading.Condition()
         self._changes: list[Change] = []
         store_read, store_write = os.pipe()
         self._line_read, line_write = os.pipe()
@@ -95,11 +88,7 @@ class HostRig:
         self.bench("z")
 
     def changes(self) -> list[Change]:
-        with self._changed:
-            return list(self._changes)
-
-    def wait_line(self, level: bool, timeout_s: float) -> bool:
-        return _wait(self._changed, lambda: _level(self._changes) is level, timeout_s)
+        return list(self._changes)
 
     def close(self) -> None:
         self.process.kill()
@@ -109,9 +98,7 @@ class HostRig:
         with os.fdopen(self._line_read) as lines:
             for text in lines:
                 change = json.loads(text)
-                with self._changed:
-                    self._changes.append((change["t_ns"], change["permit"]))
-                    self._changed.notify_all()
+                self._changes.append((change["t_ns"], change["permit"]))
 
 
 class EmulatorRig:
@@ -135,9 +122,6 @@ class EmulatorRig:
 
     def changes(self) -> list[Change]:
         return list(self.emulator.changes)
-
-    def wait_line(self, level: bool, timeout_s: float) -> bool:
-        return self.emulator.wait_for(lambda: self.emulator.line is level, timeout_s)
 
     def close(self) -> None:
         self.emulator.close()
@@ -163,59 +147,5 @@ class PortRig:
     def changes(self) -> list[Change]:
         return []
 
-    def wait_line(self, level: bool, timeout_s: float) -> bool:
-        raise BridgeError("a real board's line cannot be read from here")
-
     def close(self) -> None:
         pass
-
-
-class Tap:
-    """A wire between a board's port and a new one, on which faults can be put.
-
-    The bridge or session uses `port`; every chunk passes through `to_board` or
-    `to_host`. Runs in a thread of its own; a few hundred microseconds a chunk.
-    """
-
-    def __init__(self, board_port: str) -> None:
-        import tty
-
-        self.to_board: Callable[[bytes], list[bytes]] = lambda chunk: [chunk]
-        self.to_host: Callable[[bytes], list[bytes]] = lambda chunk: [chunk]
-        self._board = os.open(board_port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._stopped = True
-        self._thread.join()
-        for fd in (self._board, self._master, self._slave):
-            os.close(fd)
-
-    def _run(self) -> None:
-        while not self._stopped:
-            ready, _, _ = select.select([self._board, self._master], [], [], 0.05)
-            for fd in ready:
-                with contextlib.suppress(OSError):
-                    self._pass(fd)
-
-    def _pass(self, fd: int) -> None:
-        chunk = os.read(fd, 4096)
-        inward = fd == self._master
-        for piece in (self.to_board if inward else self.to_host)(chunk):
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._board if inward else self._master, piece)
-
-
-def _level(changes: list[Change]) -> bool:
-    return changes[-1][1] if changes else False
-
-
-def _wait(changed: threading.Condition, met: Callable[[], bool], timeout_s: float) -> bool:
-    with changed:
-        return changed.wait_for(met, timeout_s)

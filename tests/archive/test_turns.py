@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edge.archive.boards import judged
 from edge.archive.decided import Decided
-from edge.archive.judge import judge, judge_all_turns
+from edge.archive.judge import judge
+from edge.archive.tape import TapeExaminer
 from edge.audit.schema import Release
 from edge.policy.signed.files import policy_in
 from edge.reasons import Reason
+from edge.replay.engine import Replay
 from edge.report.record import FrameDecision, decision_line
+from edge.view.box import Box
 from edge.view.enrol import enrol
+from edge.view.fingerprint import Fingerprint
 from tests.support import render
 from tests.support.tapes import random_case
 
 _SEEDS = 40
+
+
+class _NoFaces:
+    def detect(self, frame: np.ndarray) -> tuple[Box, ...]:
+        raise AssertionError("a tape has no picture to look at")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +41,19 @@ def _both(seed: int, view: bytes) -> tuple[Decided, list[FrameDecision]]:
     board = judged(case.samples, case.device.dock_id)
     common = (case.tape, case.device, case.session, policy)
     quick = judge(*common, board, camera=bytes(16), release=release)
-    return quick, judge_all_turns(*common, case.samples, camera=bytes(16), release=release)
+    fingerprint = Fingerprint.from_bytes(case.tape.view) if case.tape.view else None
+    every = Replay(
+        case.device,
+        case.session,
+        policy,
+        fingerprint,
+        _NoFaces(),
+        release=release,
+        camera=bytes(16),
+        examiner=TapeExaminer(case.tape, fingerprint),
+        rests=False,
+    )
+    return quick, every.run(case.tape.moments(), case.samples).decisions
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware_bridge.checks import faults
 from firmware_bridge.framing import MAX_BODY, MAX_CODED, Deframer, crc16, frame
-from tests.support import faults
 
 
 def test_the_crc_is_the_published_one():

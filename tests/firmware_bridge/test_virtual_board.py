@@ -10,12 +10,12 @@ import pytest
 from edge.evidence.board_link import Fault
 from firmware_bridge import packets
 from firmware_bridge.images.build import FIRMWARE
-from firmware_bridge.images.c_board import CBoard
 from firmware_bridge.packets import Keys, Kind, Refusal
 from firmware_bridge.payloads import FloorPayload, FloorsPayload
 from firmware_bridge.virtual.board import MAX_LIFE_MS, TX_ROOM
 from firmware_bridge.virtual.sensors import Sensors, Veto, unpack
 from tests.support.boards import KEYS, MS, ROOT, STILL, Host
+from tests.support.c_board import CBoard
 
 
 @pytest.fixture

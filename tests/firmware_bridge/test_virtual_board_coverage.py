@@ -17,11 +17,11 @@ import pytest
 
 from firmware_bridge import packets
 from firmware_bridge.images.build import FIRMWARE, RULE, STRICT
-from firmware_bridge.images.c_board import CBoard, load
 from firmware_bridge.virtual.board import VirtualBoard
 from tests.firmware_bridge.test_floors import RECORD, SIZE, Kept
 from tests.support import sequences
 from tests.support.boards import BOOT_ID, MS, ROOT, STILL, Host
+from tests.support.c_board import CBoard, load
 
 COUNTER = Path(__file__).parents[1] / "support" / "coverage.c"
 

@@ -13,6 +13,7 @@ import pytest
 
 from firmware_bridge.checks.rigs import EmulatorRig, HostRig
 from tests.support import kills
+from tests.support.wires import wait_line
 
 pytestmark = pytest.mark.hil
 
@@ -57,7 +58,7 @@ def test_a_board_that_was_reset_still_knows_how_long_the_log_was(request, site, 
             with kills.guard_on(rig, site):
                 end = time.monotonic() + kills.WAIT_S
                 while time.monotonic() < end and not (
-                    _rolled_back(log) or rig.wait_line(True, 0.1)
+                    _rolled_back(log) or wait_line(rig, True, 0.1)
                 ):
                     pass
                 time.sleep(1)

@@ -8,11 +8,11 @@ import pytest
 
 from edge.clock import MS
 from edge.evidence.board_link import Fault, Floors
-from firmware_bridge.emulated import rp2040 as pico
 from firmware_bridge.images.build import Target, build
 from firmware_bridge.packets import Keys
 from firmware_bridge.session import Session
 from firmware_bridge.virtual.sensors import Veto
+from tests.support import rp2040 as pico
 from tests.support.boards import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.hil, pytest.mark.timeout(600)]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from firmware_bridge.images.build import Target, build
-from firmware_bridge.images.c_board import CBoard, load
 from firmware_bridge.virtual.board import VirtualBoard
 from tests.support.boards import BOOT_ID, ROOT
+from tests.support.c_board import CBoard, load
 
 
 @pytest.fixture(scope="session")

@@ -40,13 +40,14 @@ from edge.models.pull import asset
 from edge.sandbox.spec import NOBODY
 from firmware_bridge import packets
 from firmware_bridge.checks import faults
-from firmware_bridge.checks.rigs import EmulatorRig, HostRig, Rig, Tap
+from firmware_bridge.checks.rigs import EmulatorRig, HostRig, Rig
 from firmware_bridge.framing import Deframer
 from firmware_bridge.images.build import Target, build
 from firmware_bridge.packets import Keys, Kind, Packet
 from firmware_bridge.payloads import LeaseRequest, Status
 from firmware_bridge.virtual.board import MAX_LIFE_MS
 from tests.support import guards, render
+from tests.support.wires import Tap, wait_line
 
 ROLES = ("capture", "gate", "decider", "bridge", "parent")
 BLOWS = (*((role, name) for name in ("SIGKILL", "SIGSTOP") for role in ROLES), ("link", "cut"))
@@ -173,13 +174,13 @@ def kill_once(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
         NotReady: the guard never reached a permit that lasted.
     """
     clock = BootClock()
-    if not rig.wait_line(False, 2):
+    if not wait_line(rig, False, 2):
         raise NotReady("the line was up before the guard began")
     with guard_on(rig, site) as (running, tap):
         wire = Wiretap(site.store.board_key())
         tap.to_board, tap.to_host = wire.to_board, wire.to_host
         log = site.folder / "guard.log"
-        if not rig.wait_line(True, WAIT_S):
+        if not wait_line(rig, True, WAIT_S):
             raise NotReady(f"no permit: {log.read_text()[-400:]}")
         _steady(rig)
         pid = None if target == "link" else running.pid(target)
@@ -190,9 +191,9 @@ def kill_once(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
             os.kill(pid, getattr(signal, how))
         time.sleep(1.0)  # far beyond the limit, to see whether the line rises again
         after = [change for change in rig.changes() if change[0] >= struck_ns]
-        if not after and not rig.wait_line(True, 0):
+        if not after and not wait_line(rig, True, 0):
             raise NotReady("the permit ended by itself just before the blow")
-        stays_down = bool(after) and not after[-1][1] and not rig.wait_line(True, 0.2)
+        stays_down = bool(after) and not after[-1][1] and not wait_line(rig, True, 0.2)
         falls = [t_ns for t_ns, level in after if not level]
         board_ns = wire.fallen_ns() or (falls[-1] if falls else None)  # reset: it reported nothing
         end_ns = wire.end_ns(falls[-1] if falls else clock.now_ns())
@@ -216,7 +217,7 @@ def _steady(rig: Rig) -> None:
     while time.monotonic() < end:
         count = len(rig.changes())
         time.sleep(0.3)
-        if len(rig.changes()) == count and rig.wait_line(True, 0):
+        if len(rig.changes()) == count and wait_line(rig, True, 0):
             return
     raise NotReady("the permit never lasted 0.3 s")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from firmware_bridge import packets
 from firmware_bridge.framing import MAX_CODED, frame
-from firmware_bridge.images.c_board import CBoard
 from firmware_bridge.packets import Kind
 from firmware_bridge.virtual.sensors import Sensors
 from tests.support import sequences
 from tests.support.boards import BOOT_ID, MS, ROOT, STILL, Host
+from tests.support.c_board import CBoard
 from tests.support.sequences import Step
 
 LIVES = 700

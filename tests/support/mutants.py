@@ -27,10 +27,10 @@ from typing import Any
 from pycparser import c_ast, c_generator, c_parser
 
 from firmware_bridge.images.build import RULE
-from firmware_bridge.images.c_board import CBoard, load
 from firmware_bridge.virtual.board import VirtualBoard
 from tests.firmware_bridge import test_floors
 from tests.support import mutant_traces
+from tests.support.c_board import CBoard, load
 
 LISTED = Path(__file__).parent / "mutants.json"
 TIMEOUT_S = 20

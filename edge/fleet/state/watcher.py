@@ -54,11 +54,6 @@ class Watcher(MqttConnection):
         wanted.MaximumPacketSize = MAX_BYTES + _TOPIC_BYTES
         super().start(wanted)
 
-    @property
-    def subscribed(self) -> bool:
-        """Whether the broker is connected and sends what it has."""
-        return self._subscribed.is_set()
-
     def wait(self, most_s: float) -> bool:
         """Wait until every device has a state or no more come; False if there is no broker."""
         end_s = time.monotonic() + most_s
