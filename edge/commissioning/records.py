@@ -130,7 +130,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         site=table.text("site", ""),
         dock_id=table.text("dock_id", ""),
         publicly_accessible=table.flag("publicly_accessible", True),
-        lanes=tuple(Lane(name) for name in table.words("lanes", "operation")),
+        lanes=tuple(Lane(name) for name in table.subset("lanes", VOCABULARY["operation"])),
         dwell_s=table.number("dwell_s", DEFAULT_DWELL_S, *DWELL_S),
         user=operator.word("user", "unknown"),
         by_or_for=operator.word("by_or_for", "unknown"),
@@ -165,10 +165,7 @@ def parse_device(data: bytes, path: Path) -> Device:
         fork_alarm=path.parent / alarm if alarm else None,
         max_lag_ms=capture.whole("max_lag_ms", 0, 0, MAX_LAG_MS),
     )
-    parts = (operator, people, view, identity, board, clock, capture, witness)
-    more = (models, picture, mask, matcher, consent, table)
-    for part in (*parts, *more):
-        part.finish()
+    table.finish()
     return device
 
 
@@ -212,18 +209,20 @@ def _parse(data: bytes, path: Path) -> Mapping[str, Any]:
 
 
 class _Table:
-    """One TOML table, read key by key; `finish` refuses whatever was not asked for."""
+    """One TOML table, read key by key; `finish` refuses what nobody asked for, inner tables too."""
 
     def __init__(self, values: Mapping[str, Any], where: str) -> None:
         self._values = values
         self._where = where
         self._known: list[str] = []
+        self._inner: list[_Table] = []
 
     def table(self, key: str) -> _Table:
         value = self._take(key, {})
         if not isinstance(value, dict):
             raise RecordError(f"{self._where}: {key} must be a table")
-        return _Table(value, f"{self._where} [{key}]")
+        self._inner.append(_Table(value, f"{self._where} [{key}]"))
+        return self._inner[-1]
 
     def word(self, key: str, default: str | None = None) -> str:
         value = self._take(key, default)
@@ -231,17 +230,8 @@ class _Table:
             return default
         return self._allowed(key, value, VOCABULARY[key])
 
-    def words(self, key: str, vocabulary: str) -> list[str]:
-        values = self._take(key, [])
-        if not isinstance(values, list):
-            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
-        return [self._allowed(key, value, VOCABULARY[vocabulary]) for value in values]
-
     def subset(self, key: str, words: tuple[str, ...]) -> tuple[str, ...]:
-        values = self._take(key, [])
-        if not isinstance(values, list):
-            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
-        return tuple(self._allowed(key, value, words) for value in values)
+        return tuple(self._allowed(key, value, words) for value in self._list(key))
 
     def text(self, key: str, default: str) -> str:
         value = self._take(key, default)
@@ -302,9 +292,7 @@ class _Table:
             raise RecordError(f"{self._where}: {key}: {err}") from err
 
     def digests(self, key: str) -> tuple[str, ...]:
-        values = self._take(key, [])
-        if not isinstance(values, list):
-            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        values = self._list(key)
         for value in values:
             if not isinstance(value, str) or not _SHA256.fullmatch(value):
                 raise RecordError(f"{self._where}: {key} must hold SHA-256 digests, got {value!r}")
@@ -322,11 +310,19 @@ class _Table:
         return tuple(self._values.items())
 
     def finish(self) -> None:
+        for inner in self._inner:
+            inner.finish()
         for key in self._values:
             if key not in self._known:
                 raise RecordError(
                     f"{self._where}: unknown key {key!r}; allowed: {', '.join(self._known)}"
                 )
+
+    def _list(self, key: str) -> list[Any]:
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
+        return values
 
     def _take(self, key: str, default: Any) -> Any:
         self._known.append(key)

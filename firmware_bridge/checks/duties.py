@@ -114,36 +114,32 @@ def silent_sensors_veto(harness: Harness) -> float:
     return _veto(harness, "q", "p")
 
 
-def _veto(harness: Harness, on: str, off: str) -> float:
+def tamper_latches(harness: Harness) -> float:
+    """The tamper switch drops the line; only a new decision ends it."""
+    return _veto(harness, "t", "s", Fault.TAMPER, "the tamper switch")
+
+
+def _veto(
+    harness: Harness,
+    on: str,
+    off: str,
+    fault: Fault = Fault.VETO,
+    what: str = "the sensors objected",
+) -> float:
+    """Bench letters `on` and `off` begin and end what drops the line and latches `fault`."""
     harness.link()
     decision = harness.permit()
     since_ns = harness.clock.now_ns()
     harness.rig.bench(on)
-    took_ms = harness.expect_down(SLACK_MS, "the sensors objected", since_ns)
-    harness.expect(lambda: harness.status.fault is Fault.VETO, "a latched veto")
+    took_ms = harness.expect_down(SLACK_MS, what, since_ns)
+    harness.expect(lambda: harness.status.fault is fault, f"a latched {fault.name.lower()}")
     harness.rig.bench(off)
     harness.keep(None)
     harness.pump(50)
     harness.keep(decision)
-    harness.expect_stays(False, SETTLE_MS, "the old decision after a veto")
-    harness.permit()
-    return took_ms
-
-
-def tamper_latches(harness: Harness) -> float:
-    """The tamper switch drops the line; only a new decision ends it."""
-    harness.link()
-    decision = harness.permit()
-    since_ns = harness.clock.now_ns()
-    harness.rig.bench("t")
-    took_ms = harness.expect_down(SLACK_MS, "the tamper switch", since_ns)
-    harness.rig.bench("s")
-    harness.keep(None)
-    harness.pump(50)
-    harness.keep(decision)
-    harness.expect_stays(False, SETTLE_MS, "the old decision after tampering")
-    if harness.status.fault is not Fault.TAMPER:
-        raise CheckFailed(f"expected a latched tamper, got {harness.status.fault}")
+    harness.expect_stays(False, SETTLE_MS, f"the old decision after a {fault.name.lower()}")
+    if harness.status.fault is not fault:
+        raise CheckFailed(f"expected a latched {fault.name.lower()}, got {harness.status.fault}")
     harness.permit()
     return took_ms
 
