@@ -150,4 +150,3 @@ CHAPTERS: dict[str, Chapter] = {
     "watchdog": watchdog,
     "systemd": systemd,
 }
-LONG = ("systemd",)  # on their own only: several starts of a whole guard, minutes each
