@@ -280,18 +280,22 @@ class Engine:
 
 
 def too_little(view: tuple[Reason, ...], seen: Sighting) -> Reason | None:
-    """What the sentinel says in place of "foreign", while too little is visible to say that.
+    """What the sentinel says in place of "foreign", while what is visible agrees or is too little.
+
+    It compares all of the view, so what hides a third of it is enough to fail. The reading
+    of the view compares what can be seen: if that agrees, the place is the enrolled one.
 
     Args:
         view: why the last reading of the view did not do, if it did not.
         seen: the frame of that reading.
     """
-    if Reason.VIEW_FOREIGN in view:
+    if Reason.VIEW_FOREIGN in view or Reason.VIEW_FOREIGN in seen.view_open:
         return None
-    if Reason.VIEW_PARTIAL in view:
-        return Reason.VIEW_PARTIAL
     near = bool(seen.boxes) and _fill_half(seen.boxes, seen.width, seen.height)
-    return Reason.VIEW_PARTIAL if near else None
+    if near or Reason.VIEW_PARTIAL in view:
+        return Reason.VIEW_PARTIAL
+    hides = (Reason.VIEW_CHANGED, Reason.VIEW_COVERED)
+    return next((reason for reason in hides if reason in seen.view_open), None)
 
 
 @lru_cache(4)  # people are looked for in every second evidence frame
