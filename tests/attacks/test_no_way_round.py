@@ -39,7 +39,6 @@ ENVIRONMENT = {
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "set, never read: how long a silent camera is waited for",
     "ORT_DISABLE_TELEMETRY": "set, never read",
     "PYTHONPATH": "what the matcher may read",
-    "RP2040JS": "where an emulator for tests lies",
     "WATCHDOG_USEC": "systemd's: how often it wants to hear",
     "XDG_CACHE_HOME": "where model files lie; each has a pinned digest",
 }
@@ -145,7 +144,7 @@ def _options() -> set[str]:
 @pytest.mark.slow
 def test_every_variable_that_is_read_is_known() -> None:
     found = {name for name in _names() if re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", name)}
-    found |= {name for name in _names() if name in ("PYTHONPATH", "RP2040JS")}
+    found |= {name for name in _names() if name in ("PYTHONPATH",)}
     codes = {name for name in found if name in _reasons()}
 
     assert found - codes - WEB - LIMITS == set(ENVIRONMENT)
