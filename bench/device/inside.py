@@ -4,8 +4,9 @@
 
 This module imports only the standard library, so that a broken wheel makes one row fail. Each
 row's own files and its output are kept under RESULTS for the host to compare. The output also
-goes to the console while the row runs, and the last lines of a row that failed once more, as
-lines of the device: so they are seen even if the device never ends.
+goes to the console line by line while the row runs, and the last lines of a row that failed once
+more, as lines of the device: so they are seen even if the device never ends. Rows that may run
+beside others run after all that may not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ _ROW_S = 5400
 _LOOK_S = 0.5
 _LAST_LINES = 12
 _LINE_CHARACTERS = 200
+_ROW_BYTES = 768 << 20  # of memory for each row that runs beside another
+_CONSOLE = threading.Lock()
 
 
 def work(plan: dict[str, Any], results: Path) -> dict[str, Any]:
@@ -37,15 +42,32 @@ def work(plan: dict[str, Any], results: Path) -> dict[str, Any]:
         "boot_s": round(float(Path("/proc/uptime").read_text().split()[0]), 1),
         "rows": [],
     }
-    for number, row in enumerate(plan["rows"]):
-        report["rows"].append(_row(number, row, results))
-        write(report, results)  # finished rows are kept even if the next row crashes the device
+    ended = threading.Lock()
+
+    def one(numbered: tuple[int, dict[str, Any]]) -> None:
+        found = _row(*numbered, results)
+        with ended:  # finished rows are kept even if the next row crashes the device
+            report["rows"].append(found)
+            write(report, results)
+
+    rows = list(enumerate(plan["rows"]))
+    for alone in (pair for pair in rows if not pair[1].get("beside")):
+        one(alone)
+    memory = os.sysconf("SC_PHYS_PAGES") * report["page_bytes"]
+    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, memory // _ROW_BYTES))) as pool:
+        list(pool.map(one, (pair for pair in rows if pair[1].get("beside"))))
     return report
+
+
+def _tell(*lines: str) -> None:
+    """Print whole lines: the host knows the device's own by how they begin."""
+    with _CONSOLE:
+        print(*lines, sep="\n", flush=True)
 
 
 def _row(number: int, row: dict[str, Any], results: Path) -> dict[str, Any]:
     name = row["name"]
-    print(f"device: {name}", flush=True)
+    _tell(f"device: {name}")
     log = results / f"{number:02}.log"
     started = time.monotonic()
     try:
@@ -57,9 +79,8 @@ def _row(number: int, row: dict[str, Any], results: Path) -> dict[str, Any]:
     found["log"] = log.name
     if "keeps" in row:
         found["kept"] = _keep(Path(row["keeps"]), results / f"{number:02}.kept")
-    for line in last_lines(log) if code != 0 else ():
-        print(f"device:   | {line}", flush=True)
-    print(f"device: {name}: exit code {code}, {took_s:.0f} s", flush=True)
+    last = [f"device:   | {line}" for line in last_lines(log)] if code != 0 else []
+    _tell(*last, f"device: {name}: exit code {code}, {took_s:.0f} s")
     return found
 
 
@@ -69,14 +90,16 @@ def _run(command: list[str], log: Path) -> int:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
-        end_s = time.monotonic() + _ROW_S
+        end_s, waiting = time.monotonic() + _ROW_S, ""
         while True:
             try:
                 code = process.wait(_LOOK_S)
             except subprocess.TimeoutExpired:
                 code = None
-            sys.stdout.buffer.write(written.read())
-            sys.stdout.flush()
+            *lines, waiting = (waiting + written.read().decode(errors="replace")).split("\n")
+            lines += [waiting] if waiting and code is not None else []
+            if lines:
+                _tell(*lines)
             if code is not None:
                 return code
             if time.monotonic() > end_s:

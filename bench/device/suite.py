@@ -12,25 +12,25 @@ from typing import Any
 ASSETS = "/root/.cache/framegate"
 PORT = "/dev/ttyS0"
 SHORT_CLIPS = ("single_face.mp4",)
-TESTS = {
-    "lease": ("tests/test_lease.py",),
-    "ipc": ("tests/test_ipc.py", "tests/test_isolation.py"),
+TESTS = {  # the longest first: two run side by side
     "gate": (
         *("tests/frames/test_gate.py", "tests/frames/test_gate_camera.py"),
         *("tests/frames/test_gate_decider.py", "tests/frames/test_gate_formats.py"),
         *("tests/frames/test_gate_machine.py", "tests/frames/test_gate_reports.py"),
         "tests/frames/test_output_format.py",
     ),
+    "seals": ("tests/attacks/test_matcher_escape.py", "tests/attacks/test_matcher_calls.py"),
     "sandbox": (
         *("tests/sandbox/test_paths.py", "tests/sandbox/test_probe.py"),
         *("tests/sandbox/test_decoder.py", "tests/attacks/test_matcher_sandbox.py"),
     ),
-    "seals": ("tests/attacks/test_matcher_escape.py", "tests/attacks/test_matcher_calls.py"),
+    "ipc": ("tests/test_ipc.py", "tests/test_isolation.py"),
     "audit": (
         *("tests/audit/test_audit.py", "tests/audit/test_note.py", "tests/audit/test_merkle.py"),
         *("tests/audit/test_cosignature.py", "tests/audit/test_proof.py"),
         *("tests/audit/test_consistency.py", "tests/audit/test_faults.py"),
     ),
+    "lease": ("tests/test_lease.py",),
     "board link": (
         *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
     ),
@@ -54,15 +54,20 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One command in the device; `keeps` is the file that the host compares with its own."""
+    """One command in the device; `keeps` is the file that the host compares with its own.
+
+    A row that is `beside` may run at the same time as others of this kind.
+    """
 
     kind: Kind
     name: str
     command: tuple[str, ...]
     keeps: str | None = None
+    beside: bool = False
 
     def to_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"name": self.name, "command": list(self.command)}
+        found |= {"beside": True} if self.beside else {}
         return found if self.keeps is None else {**found, "keeps": self.keeps}
 
 
@@ -86,7 +91,7 @@ def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
         marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800", *chosen)
         rows += [
-            Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files))
+            Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files), beside=True)
             for name, files in TESTS.items()
         ]
     return rows

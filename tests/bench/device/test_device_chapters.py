@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,22 @@ def test_a_row_that_fails_shows_its_last_lines_at_once_and_one_that_holds_does_n
         [suite.Row(suite.Kind.TESTS, "bad", ())], report, {"00.log": "1 failed\n"}, {}
     )[0]
     assert not line.holds and line.found == "exit code 3: 1 failed; see 00.log"
+
+
+def test_rows_that_may_run_beside_others_come_last_and_fail_alone(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    rows: list[dict[str, object]] = [
+        {"name": name, "command": ["sh", "-c", f"printf {name}; exit {code}"], "beside": True}
+        for name, code in (("a", 0), ("b", 3), ("c", 0))
+    ]
+
+    report = inside.work({"rows": [*rows, {"name": "alone", "command": ["true"]}]}, tmp_path)
+
+    printed = capfdbinary.readouterr().out.decode().splitlines()
+    assert report["rows"][0]["name"] == "alone"
+    codes = {row["name"]: row["code"] for row in report["rows"]}
+    assert codes == {"alone": 0, "a": 0, "b": 3, "c": 0}
+    ends = [line for line in printed if ": exit code " in line]
+    assert len(ends) == 4 and all(line.startswith("device: ") for line in ends), printed
+    assert json.loads((tmp_path / "report.json").read_text()) == report
