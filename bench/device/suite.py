@@ -89,7 +89,7 @@ def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
     if tests:
         pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--tb=short")
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
-        marks = ("-m", "not guard and not slow and not long", "-o", "timeout=1800", *chosen)
+        marks = ("-m", "not guard and not long", "-o", "timeout=1800", *chosen)
         rows += [
             Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files), beside=True)
             for name, files in TESTS.items()
