@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.environment import environment
 from bench.figures import Figure
-from bench.footprint import proc
+from bench.footprint import looks, proc
 from bench.footprint.proc import NOTHING, Cost
 from bench.soak.run import Soak
 from bench.soak.site import NOTIFY
@@ -56,6 +56,7 @@ class Measured:
     states: dict[str, dict[str, Cost]] = field(default_factory=dict)  # state -> process -> cost
     resident_mib: dict[str, float] = field(default_factory=dict)  # each page once
     energy_w: dict[str, float] = field(default_factory=dict)  # of the whole machine
+    looks: list[Figure] = field(default_factory=list)  # what the slow loop costs
     ready_s: float = 0.0  # from the start to what a service manager calls started
     decision_s: float = 0.0  # from the start
     again_s: float = 0.0  # from the loss of a process to the next decision
@@ -173,7 +174,7 @@ def _lose_a_process(found: Measured, soak: Soak) -> None:
 
 
 def _peer(found: Measured, seconds: float, say: Callable[[str], None]) -> None:
-    """Measure the plain process, if the detector is installed."""
+    """Measure the slow loop and the plain process, if the detector is installed."""
     from bench.soak.camera import NetworkCamera, Room
 
     try:
@@ -181,6 +182,7 @@ def _peer(found: Measured, seconds: float, say: Callable[[str], None]) -> None:
     except ModelError as err:
         say(f"{PEER}: {err}")
         return
+    found.looks = looks.figures(model)
     say(f"{PEER}: {seconds:g} s")
     camera = NetworkCamera(Room(1))
     camera.start()
@@ -220,6 +222,7 @@ def figures(found: Measured) -> list[Figure]:
             rows.append(Figure(name, once, "", "MiB", note=note))
             a_day = total(costs).written_kib_min * _MINUTES_A_DAY / 1024
             rows.append(Figure(f"{state}: written to disk a day", a_day, "", "MiB"))
+    rows += found.looks
     rows.append(Figure("start to first decision", found.decision_s, "<= 1.5", "s"))
     rows.append(Figure("start to a ready service", found.ready_s, "<= 3", "s"))
     rows.append(Figure("a process lost to the next decision", found.again_s, "<= 3", "s"))

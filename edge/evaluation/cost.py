@@ -6,7 +6,7 @@ Processor time, so that what else runs here does not count.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,30 @@ from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
 from edge.evidence.scene import SceneModel
 from edge.evidence.vision import PEOPLE_NS, SCENE_NS, VIEW_NS, Observer
+from edge.view.box import Box
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
 
 _ROUNDS = 30
 
 
-def slow_loop(footage: Footage, fingerprint: Fingerprint, face_model: Path) -> dict[str, float]:
-    """Milliseconds of one core a second, by part, at the rates of the running guard."""
-    frames = _apart(footage)
+def slow_loop(
+    frames: Sequence[np.ndarray],
+    nobody: Sequence[Box],
+    fingerprint: Fingerprint,
+    face_model: Path,
+) -> dict[str, float]:
+    """Milliseconds of one core a second, by part, at the rates of the running guard.
+
+    Args:
+        frames: BGR uint8, all of one size, as far apart as the running guard reads them.
+        nobody: the faces in them, as the view check is told.
+        fingerprint: of the place that they show.
+        face_model: the detector's file.
+    """
     check, motion = ViewCheck(fingerprint), EgoMotion()
     freshness = Freshness()
     faces, scene = FaceBoxes(face_model), SceneModel.load()
-    nobody = footage.detect(frames[0])
     observer = Observer(None, faces)
 
     def people(at_ns: int, frame: np.ndarray) -> None:
@@ -58,7 +69,7 @@ def slow_loop(footage: Footage, fingerprint: Fingerprint, face_model: Path) -> d
     }
 
 
-def _apart(footage: Footage) -> list[np.ndarray]:
+def apart(footage: Footage) -> list[np.ndarray]:
     """Frames as far apart as the running guard reads them."""
     found: list[np.ndarray] = []
     due_ns = 0

@@ -23,7 +23,7 @@ from edge.clock import S
 from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.errors import GuardError
 from edge.evaluation.availability import summary
-from edge.evaluation.cost import slow_loop
+from edge.evaluation.cost import apart, slow_loop
 from edge.evaluation.day.play import Lived, day
 from edge.evaluation.disturb import verified_under_disturbance
 from edge.evaluation.forge import PERFECT_DEVICE, honest_device, still_board
@@ -145,7 +145,9 @@ def evaluate(clips: Sequence[Clip], settings: Settings, say: Callable[[str], Non
         own = places[0].view
         assert own.fingerprint is not None
         footage = decode(own.clip, FaceBoxes(settings.face_model))
-        found.cost_ms = slow_loop(footage, own.fingerprint, settings.face_model)
+        frames = apart(footage)
+        nobody = footage.detect(frames[0])
+        found.cost_ms = slow_loop(frames, nobody, own.fingerprint, settings.face_model)
     return found
 
 

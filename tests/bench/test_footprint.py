@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import profiles
-from bench.footprint import proc
+from bench.footprint import looks, proc
 from bench.footprint.proc import Cost, Reading
 from bench.footprint.run import BLOCKED, FLOWING, IDLE, Measured, figures, table
 from bench.footprint.run import _begun as begun
@@ -191,3 +191,14 @@ def test_a_service_is_ready_when_it_says_so_and_not_when_it_only_lives(tmp_path)
     assert begun(found, decided, manager, began)
     assert found.ready_s >= found.decision_s
     manager.close()
+
+
+@pytest.mark.slow
+def test_the_slow_loops_cost_is_that_of_its_parts(face_model):
+    whole, *parts = looks.figures(face_model)
+
+    assert whole.value == pytest.approx(sum(part.value for part in parts))
+    assert {part.name.removeprefix("slow loop, ") for part in parts} == {
+        *("view", "ego-motion", "freshness", "people", "scene"),
+    }
+    assert all(part.value > 0 for part in parts) and whole.target and not parts[0].target
