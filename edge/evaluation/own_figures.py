@@ -106,13 +106,17 @@ def _availability(trials: Sequence[Trial], refused: set[str]) -> list[Figure]:
         passed = served.passed_ns
         rows.append(share(Question.AVAILABLE, name, passed, served.due_ns, note=note, why=_SHORT))
     sound = [trial for trial in trials if trial.view not in refused]
-    for some, of in ((trials, "every recording of a fixed place"), (sound, SITE)):
-        rows += _served(of, [trial.availability for trial in some])
-    return rows
+    every = [trial.availability for trial in trials]
+    rows += _served("every recording of a fixed place", every, None)
+    return rows + _served(SITE, [trial.availability for trial in sound], MIN_AVAILABLE)
 
 
-def _served(of: str, some: Sequence[Availability]) -> list[Figure]:
-    """The time served, and what was blocked for a cause that is true, and the rest."""
+def _served(of: str, some: Sequence[Availability], least: float | None) -> list[Figure]:
+    """The time served (`least`, its goal), what was blocked for a cause that is true, and the rest.
+
+    Time that is rightly blocked, as at a place that enrolment refuses, is no fault: over every
+    recording only the time falsely blocked has a goal.
+    """
     name = f"time served after the default dwell of {DEFAULT_DWELL_S:g} s, {of}"
     due_ns = sum(one.due_ns for one in some)
     passed_ns = sum(a.passed_ns for a in some)
@@ -120,7 +124,7 @@ def _served(of: str, some: Sequence[Availability]) -> list[Figure]:
     part = partial(share, Question.AVAILABLE, whole=due_ns)
     why = "every recording is over before the dwell" if some else NO_VIEW
     note = f"of {due_ns / S:.0f} s"
-    first = part(name, passed_ns, least=MIN_AVAILABLE, note=note, why=why)
+    first = part(name, passed_ns, least=least, note=note, why=why)
     if not due_ns:
         return [first]
     return [

@@ -250,6 +250,20 @@ def test_a_recording_that_is_over_before_the_dwell_blocked_nothing_and_served_no
     assert availability.table([Availability(9, 9, ())]) == ["nothing was blocked"]
 
 
+@pytest.mark.parametrize(("true", "state"), [(True, State.HELD), (False, State.MISSED)])
+def test_only_time_that_is_falsely_blocked_misses_the_goal_of_every_recording(found, true, state):
+    """A place that enrolment refuses is blocked for a true cause, and its time is no fault."""
+    half = Availability(10, 5, (Lost(3, Reason.VIEW_COVERED, 5, 0, (), true),))
+    found.daily = [replace(trial, availability=half) for trial in found.daily]
+
+    every = [
+        row for row in figures(found, 14) if row.name.endswith("every recording of a fixed place")
+    ]
+    served = [row for row in every if row.question is Question.AVAILABLE]
+
+    assert [row.state for row in served] == [State.REPORTED, State.REPORTED, state]
+
+
 def test_own_recordings_alone_claim_nothing_of_other_places(found):
     rows = figures(found, 14, own_only=True)
 
