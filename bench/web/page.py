@@ -10,7 +10,7 @@ import numpy as np
 from bench.figures import Figure, State
 from bench.gate.timing import histogram
 from bench.suite import Result
-from edge.report.style import CSS
+from edge.report.html import CSS
 
 _WIDTH, _HEIGHT, _LEFT, _FOOT = 720, 240, 44, 34
 _SHARES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)

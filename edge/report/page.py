@@ -1,13 +1,10 @@
 """`report.html`: what happened in each scene, as one file that needs nothing else.
 
-The page has no scripts, fonts or outside links, and its content policy forbids
-them. It follows the reader's light or dark setting and fits a phone. A table says
-in words what each picture shows.
+A table says in words what each picture shows.
 """
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -18,8 +15,8 @@ from pathlib import Path
 from edge.clock import S
 from edge.evidence.readings import Reading, Source
 from edge.reasons import Family
+from edge.report.html import Markup, facts, file_page, image, table
 from edge.report.record import FrameDecision, Outcome, SceneRecord, write_atomic
-from edge.report.style import CSS
 from edge.report.timeline import (
     DEFS,
     MARK_PX,
@@ -48,19 +45,13 @@ def render(scenes: Sequence[SceneRecord]) -> str:
     """The report as text of an HTML page."""
     body = "".join(_scene(i, scene) for i, scene in enumerate(scenes, 1))
     pictured = any(scene.pictures for scene in scenes)
-    images = "img-src data:; " if pictured else ""
     holds = _PICTURED if pictured else "This file holds no picture, face or position."
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        '<meta http-equiv="Content-Security-Policy" '
-        f"content=\"default-src 'none'; {images}style-src 'unsafe-inline'\">"
-        f"<title>{TITLE}</title><style>{CSS}</style></head><body>{DEFS}"
-        f"<header><h1>{TITLE}</h1><p>Which frames passed the gate, which did not, and why. "
+    return file_page(
+        TITLE,
+        f"{DEFS}<header><h1>{TITLE}</h1><p>Which frames passed the gate, which did not, and why. "
         f"framegate {escape(_version())}.</p></header><main>{_overview(scenes)}{body}</main>"
-        "<footer><p>Times are seconds from the first frame of a scene. "
-        f"{holds}</p></footer></body></html>\n"
+        f"<footer><p>Times are seconds from the first frame of a scene. {holds}</p></footer>",
+        images=pictured,
     )
 
 
@@ -69,8 +60,8 @@ def _overview(scenes: Sequence[SceneRecord]) -> str:
         return ""
     rows = [
         [
-            f'<a href="#scene-{i}">{escape(scene.name)}</a>',
-            escape(scene.must_happen),
+            Markup(f'<a href="#scene-{i}">{escape(scene.name)}</a>'),
+            scene.must_happen,
             str(scene.summary.frames),
             str(scene.summary.passed),
             "-" if scene.received is None else str(scene.received),
@@ -79,7 +70,7 @@ def _overview(scenes: Sequence[SceneRecord]) -> str:
         for i, scene in enumerate(scenes, 1)
     ]
     heads = ["Scene", "What must happen", "Frames", "Passed", "Received by the matcher", "Result"]
-    return _table("All scenes", heads, rows, numbers=(2, 3, 4))
+    return table(heads, rows, caption="All scenes", numbers=(2, 3, 4))
 
 
 def _scene(number: int, scene: SceneRecord) -> str:
@@ -97,7 +88,7 @@ def _scene(number: int, scene: SceneRecord) -> str:
 def _facts(scene: SceneRecord) -> str:
     summary = scene.summary
     times = summary.gate_us
-    facts = [
+    known = [
         ("Footage", scene.footage),
         ("Frames", f"{summary.frames}: {summary.passed} passed, {summary.blocked} blocked"),
         ("Received by the matcher", "no matcher" if scene.received is None else scene.received),
@@ -110,17 +101,15 @@ def _facts(scene: SceneRecord) -> str:
         ("Evidence", f"{summary.evidence_hz:.1f} a second" if summary.evidence_hz else "-"),
         ("Audit log", _AUDIT[summary.audit_verified]),
     ]
-    items = "".join(f"<div><dt>{k}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
-    return f"<dl>{items}</dl>"
+    return facts(known)
 
 
 def _pictures(scene: SceneRecord) -> str:
     """What the viewer got, where the scene kept some of it."""
     if not scene.pictures:
         return ""
-    shown = "".join(
-        f'<img width="320" alt="Frame {number} as the viewer got it" '
-        f'src="data:image/png;base64,{base64.b64encode(picture).decode()}"> '
+    shown = " ".join(
+        image(picture, "png", f"Frame {number} as the viewer got it", 320)
         for number, picture in enumerate(scene.pictures, 1)
     )
     return f"<figure>{shown}<figcaption>As the viewer got them</figcaption></figure>"
@@ -174,24 +163,16 @@ def _reasons(scene: SceneRecord) -> str:
     if not blocked:
         return "<p>No frame was blocked.</p>"
     rows = [
-        [
-            f"<code>{reason.value}</code>",
-            str(count),
-            escape(_FAMILY[reason.family]),
-            escape(reason.happened),
-            escape(reason.next_step),
-        ]
-        for reason, count in blocked.items()
+        [_code(r.value), str(count), _FAMILY[r.family], r.happened, r.next_step]
+        for r, count in blocked.items()
     ]
     heads = ["Reason", "Frames", "Found by", "What happened", "What to do next"]
-    return _table("Blocked frames by reason; one frame may have several", heads, rows, numbers=(1,))
+    caption = "Blocked frames by reason; one frame may have several"
+    return table(heads, rows, caption=caption, numbers=(1,))
 
 
 def _rules(scene: SceneRecord) -> str:
-    counted: dict[str, int] = {}
-    for decision in scene.decisions:
-        for rule in decision.rules:
-            counted[rule] = counted.get(rule, 0) + 1
+    counted = Counter(rule for decision in scene.decisions for rule in decision.rules)
     if not counted:
         return ""
     rows = []
@@ -201,8 +182,9 @@ def _rules(scene: SceneRecord) -> str:
         known = f", {note.status}" if note and note.status else ""
         source = f"<small>{escape(note.source + known)}</small>" if note else ""
         effect = f" {escape(note.effect)}s" if note else ""
-        rows.append([f"<code>{escape(rule)}</code>{effect}", str(frames), f"{says}{source}"])
-    return _table("Rules that decided", ["Rule", "Frames", "What it says"], rows, numbers=(1,))
+        rows.append([Markup(f"{_code(rule)}{effect}"), str(frames), Markup(f"{says}{source}")])
+    heads = ["Rule", "Frames", "What it says"]
+    return table(heads, rows, caption="Rules that decided", numbers=(1,))
 
 
 def _stretches(scene: SceneRecord) -> str:
@@ -218,44 +200,31 @@ def _stretches(scene: SceneRecord) -> str:
                 str(1 + len(others)),
                 "passed" if first.verdict is Outcome.PASS else "blocked",
                 first.context.value,
-                " ".join(f"<code>{r.value}</code>" for r in first.reasons) or "-",
-                escape(" ".join(first.rules)) or "-",
+                Markup(" ".join(_code(r.value) for r in first.reasons) or "-"),
+                " ".join(first.rules) or "-",
             ]
         )
     heads = ["From, s", "First frame", "Frames", "Verdict", "Context", "Reasons", "Rules"]
     more = len(rows) - _MAX_ROWS
     rest = f"<p>decisions.jsonl has {more} more rows.</p>" if more > 0 else ""
-    table = _table("Frames with equal decisions", heads, rows[:_MAX_ROWS], numbers=(0, 1, 2))
-    return f"<details><summary>The same in words, step by step</summary>{table}{rest}</details>"
+    caption = "Frames with equal decisions"
+    words = table(heads, rows[:_MAX_ROWS], caption=caption, numbers=(0, 1, 2))
+    return f"<details><summary>The same in words, step by step</summary>{words}{rest}</details>"
 
 
 def _said_of(decision: FrameDecision) -> tuple[object, ...]:
     return decision.verdict, decision.context, decision.reasons, decision.rules
 
 
-def _table(
-    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()
-) -> str:
-    """A table of cells that are already HTML; on a phone each cell carries its heading."""
-    head = "".join(f'<th scope="col" role="columnheader">{escape(h)}</th>' for h in heads)
-    lines = []
-    for row in rows:
-        cells = "".join(
-            f'<td role="cell" data-head="{escape(heads[i])}"{" class=num" if i in numbers else ""}>'
-            f"<div>{cell}</div></td>"
-            for i, cell in enumerate(row)
-        )
-        lines.append(f'<tr role="row">{cells}</tr>')
-    return (
-        f'<table role="table"><caption>{escape(caption)}</caption>'
-        f'<thead><tr role="row">{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    )
+def _code(word: str) -> Markup:
+    return Markup(f"<code>{escape(word)}</code>")
 
 
-def _ok(scene: SceneRecord) -> str:
+def _ok(scene: SceneRecord) -> Markup:
     if scene.ok is None:
-        return ""
-    return '<b class="ok">✓ as expected</b>' if scene.ok else '<b class="no">✗ unexpected</b>'
+        return Markup()
+    kind, words = ("ok", "✓ as expected") if scene.ok else ("no", "✗ unexpected")
+    return Markup(f'<b class="{kind}">{words}</b>')
 
 
 def _or_never(at_s: float | None) -> str:

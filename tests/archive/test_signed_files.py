@@ -157,7 +157,7 @@ def test_an_archive_keeps_the_verdict_and_says_it_without_the_video(
     page = tmp_path / "diff.html"
     assert cli.main(["archive", "diff", "strict", "police", *where, "--page", str(page)]) == 0
     assert "; signed and valid in part: 8 of 12 pictures" in capsys.readouterr().out
-    assert page.read_text().count("<td>not signed</td>") == 1
+    assert page.read_text().count("<div>not signed</div>") == 1
 
 
 @pytest.mark.parametrize(

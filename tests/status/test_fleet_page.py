@@ -103,7 +103,7 @@ def test_a_fork_is_the_first_thing_said_and_an_honest_fleet_is_in_order(rig: Rig
 def test_the_filter_lists_what_it_says(rig: Rig, query: str, listed: int) -> None:
     rig.fork()
 
-    assert rig.get(f"/{query}")[1].count('<td data-head="device">') == listed
+    assert rig.get(f"/{query}")[1].count('data-head="device">') == listed
 
 
 def test_a_device_gives_its_proofs_and_they_hold(rig: Rig) -> None:

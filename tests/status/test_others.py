@@ -104,7 +104,7 @@ def test_an_old_state_says_of_none_that_frames_pass(
     assert read is not None
     assert read["also"][0]["permitted"] is data["also"][0]["permitted"] is passes
     assert ("matcher counting, lane detect: frames pass" in status.lines(read)) is passes
-    assert ("frames pass</td>" in ask(found, age_s=age_s)[2]) is passes
+    assert ("frames pass</div></td>" in ask(found, age_s=age_s)[2]) is passes
     assert (" 1.0" in _metric(ask(found, "/metrics", age_s=age_s)[2])) is passes
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 
 from edge.policy.engine import Policy
+from edge.report.html import Markup, file_page, table
 from edge.report.record import FrameDecision, RuleNote
 from edge.report.record import Outcome as FrameOutcome
 from edge.report.rule_notes import notes_for
-from edge.report.style import CSS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,40 +80,26 @@ def in_words(change: Change) -> str:
 def page(packs: tuple[str, str], found: Sequence[Compared], policies: Sequence[Policy]) -> str:
     """The comparison as one HTML page, with what each rule says."""
     changed = [one for one in found if one.changes]
-    rows = "".join(
-        f"<tr><td>{escape(one.name)}</td><td class='num'>{one.frames}</td>"
-        f"<td class='num'>{one.passed[0]}</td><td class='num'>{one.passed[1]}</td>"
-        f"<td>{_cell(one.changes)}</td><td>{escape(one.signature)}</td></tr>"
+    rows = [
+        [one.name, *map(str, (one.frames, *one.passed)), _cell(one.changes), one.signature]
         for one in sorted(found, key=lambda one: -sum(c.frames for c in one.changes))
-    )
+    ]
+    passed = (f"pass, {pack}" for pack in packs)
+    heads = ["recording", "frames", *passed, "what changes", "camera's signature"]
     frames = sum(c.frames for one in found for c in one.changes)
     title = f"What changes from {packs[0]} to {packs[1]}"
-    head = "".join(
-        f"<th scope='col'>{escape(text)}</th>"
-        for text in (
-            "recording",
-            "frames",
-            f"pass, {packs[0]}",
-            f"pass, {packs[1]}",
-            "what changes",
-            "camera's signature",
-        )
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body>"
+    return file_page(
+        title,
         f"<header><h1>{escape(title)}</h1></header><main>"
         f"<p><strong>{frames} frames change, in {len(changed)} of {len(found)} recordings."
         "</strong> A frame passes if a face matcher would have received it. Nothing was released "
         "to anybody here: the recordings were judged again from what was seen of them.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"{_rules(found, policies)}</main></body></html>"
+        f"{table(heads, rows, numbers=(1, 2, 3))}{_rules(found, policies)}</main>",
     )
 
 
-def _cell(changes: Sequence[Change]) -> str:
-    return "<br>".join(escape(in_words(change)) for change in changes) or "nothing"
+def _cell(changes: Sequence[Change]) -> Markup:
+    return Markup("<br>".join(escape(in_words(change)) for change in changes) or "nothing")
 
 
 def _rules(found: Sequence[Compared], policies: Sequence[Policy]) -> str:

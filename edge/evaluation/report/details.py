@@ -14,13 +14,14 @@ from edge.audit.schema import Release
 from edge.clock import S
 from edge.evaluation.availability import by_cause
 from edge.evaluation.figures import reliability
-from edge.evaluation.report.html import name_of, plain_facts, section, table
+from edge.evaluation.report.html import name_of
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
 from edge.reasons import worst_first
+from edge.report.html import Markup, facts, section, table
 
 _BINS = 50
 _WIDE, _HIGH = 720, 150
@@ -55,8 +56,8 @@ def scores(found: Findings) -> str:
 def _codes(trials: Sequence[Trial]) -> str:
     """What each reason code of these trials says."""
     codes = worst_first({reason for trial in trials for reason in trial.reasons})
-    facts = [(reason.value, reason.happened) for reason in codes]
-    return section("Details: the causes that the tables name", plain_facts(facts)) if facts else ""
+    rows = [(reason.value, reason.happened) for reason in codes]
+    return section("Details: the causes that the tables name", facts(rows)) if rows else ""
 
 
 def _available(trials: Sequence[Trial]) -> str:
@@ -65,7 +66,7 @@ def _available(trials: Sequence[Trial]) -> str:
         return ""
     causes = [
         [
-            f"{escape(row.cause.happened)} <small>{row.cause.value}</small>",
+            Markup(f"{escape(row.cause.happened)} <small>{row.cause.value}</small>"),
             f"{row.blocked_ns / S:.1f} s",
             f"{row.waiting_ns / S:.1f} s",
             f"{row.true_ns / S:.1f} s",
@@ -147,7 +148,7 @@ def _splices(splices: Sequence[Splice]) -> str:
                     str(sum(s.altered for s in some)),
                     str(sum(s.forbidden for s in some)),
                     f"{shares[len(shares) // 2]:.0%} / {shares[-1]:.0%}",
-                    f"{name_of(worst.view)} to {name_of(worst.foreign)}",
+                    Markup(f"{name_of(worst.view)} to {name_of(worst.foreign)}"),
                 ]
             )
     if not rows:
@@ -223,10 +224,10 @@ def _trial(trial: Trial) -> list[str]:
     ]
 
 
-def timeline(passed: Sequence[bool]) -> str:
+def timeline(passed: Sequence[bool]) -> Markup:
     """A strip: green where frames passed."""
     if not passed:
-        return ""
+        return Markup()
     wide = 160 / len(passed)
     rects, start = [], None
     for number, ok in enumerate([*passed, False]):
@@ -238,7 +239,7 @@ def timeline(passed: Sequence[bool]) -> str:
                 'fill="#2a7d4f"/>'
             )
             start = None
-    return (
+    return Markup(
         '<svg viewBox="0 0 160 10" width="160" height="10" aria-hidden="true">'
         f'<rect width="160" height="10" fill="#b3372c55"/>{"".join(rects)}</svg>'
     )

@@ -10,9 +10,10 @@ import cv2
 from edge.evaluation.figures import environment
 from edge.evaluation.masked.run import Found
 from edge.evaluation.report.figure import Figure, counted
-from edge.evaluation.report.html import image, name_of, plain_facts, section, shell, table, tables
+from edge.evaluation.report.html import name_of, shell, tables
 from edge.evaluation.report.still import small
 from edge.evaluation.report.words import Head, verdict
+from edge.report.html import facts, image, section, table
 
 _WIDTH = 320  # pixels, of a picture as it left
 
@@ -42,7 +43,7 @@ def render(
         + tables(rows)
         + section("Details: every recording", _recordings(found))
         + (section("Recordings that could not be used", f"<ul>{lines}</ul>") if lines else "")
-        + section("Measured on", plain_facts(list(environment().items()))),
+        + section("Measured on", facts(environment().items())),
     )
 
 
@@ -87,7 +88,7 @@ def _recordings(found: Sequence[Found]) -> str:
         heads,
         [
             [
-                escape(one.name),
+                one.name,
                 str(one.due),
                 str(one.flowed),
                 str(one.grids),

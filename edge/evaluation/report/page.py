@@ -8,10 +8,11 @@ from html import escape
 from edge.evaluation.figures import environment
 from edge.evaluation.report.details import details, scores, timeline
 from edge.evaluation.report.figure import Figure, counted
-from edge.evaluation.report.html import image, name_of, plain_facts, section, shell, tables
+from edge.evaluation.report.html import name_of, shell, tables
 from edge.evaluation.report.words import Head, verdict
 from edge.evaluation.run import Findings
 from edge.evaluation.trials import Trial, View
+from edge.report.html import facts, image, section
 
 
 def head_of(found: Findings, rows: Sequence[Figure], *, own_only: bool = False) -> Head:
@@ -41,7 +42,7 @@ def render(found: Findings, rows: Sequence[Figure], head: Head) -> str:
         f'<p>Green is where frames passed. {_CAPTION}</p><div class="stills">{_stills(found)}</div>'
     )
     drawn = section("Scores of single frames", f"<p>{_SCORES}</p>{drawn}") if drawn else ""
-    machine = section("Measured on", plain_facts(list(environment().items())))
+    machine = section("Measured on", facts(environment().items()))
     body = section("The recordings", pictures) + drawn + tables(rows) + details(found) + machine
     return shell(head, body)
 

@@ -7,8 +7,6 @@ and shape only repeat it. Pure: rows and the time come in.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,49 +17,15 @@ from urllib.parse import quote, urlencode
 from edge.clock import S
 from edge.fleet.state.findings import Finding, moment
 from edge.fleet.state.fleet import Row
-from edge.report.style import CSS
+from edge.report.html import CSS, Markup, asset, content_policy, facts, section, served_page, table
 from edge.report.timeline import DEFS, Mark, Run, Span, strip
 
 ROWS = 100  # on one page
 SPAN_S = 3600  # of the timelines
 _BAD = frozenset(finding.value for finding in Finding)
-_STYLE = (
-    CSS
-    + """
-.alarm{border:2px dashed var(--bad);border-radius:.5rem;padding:.5rem 1rem;margin:1rem 0}
-.fine{border:2px solid var(--good);border-radius:.5rem;padding:.5rem 1rem;margin:1rem 0}
-form{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:end;margin:1rem 0}
-input,select,button{font:inherit;min-height:2.75rem;padding:0 .6rem;border:1px solid var(--soft);
-border-radius:.4rem;background:var(--rail);color:inherit}
-pre{overflow-x:auto;background:var(--rail);padding:.5rem}
-td svg{min-width:8rem}
-:focus-visible{outline:3px solid currentColor;outline-offset:2px}
-"""
-)
-_SCRIPT = """
-const main=document.querySelector("main");
-setInterval(async()=>{
-  if(document.hidden)return;
-  try{
-    const answer=await fetch(location.href,{cache:"no-store"});
-    const next=new DOMParser().parseFromString(await answer.text(),"text/html");
-    const fresh=next.querySelector("main");
-    if(fresh.innerHTML!==main.innerHTML)main.innerHTML=fresh.innerHTML;
-    document.title=next.title;
-  }catch(gone){document.getElementById("word").textContent="The fleet page does not answer.";}
-},2000);
-"""
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-CONTENT_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_digest(_STYLE)}'; "
-    f"script-src 'sha256-{_digest(_SCRIPT)}'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+_STYLE = CSS + asset("edge.status.fleet", "page.css")
+_SCRIPT = asset("edge.status.fleet", "page.js")
+CONTENT_POLICY = content_policy(_STYLE, _SCRIPT, forms="'self'")
 Changes = Sequence[tuple[int, str]]
 
 
@@ -119,12 +83,8 @@ def device_page(one: Shown, now_s: int, url: str) -> str:
     state = None if row.heard is None else row.heard.state
     name = quote(row.device.name)
     found = "".join(f"<li><b>{f.finding.value}</b> {escape(f.detail)}</li>" for f in row.found)
-    pairs = [(key, "" if value is None else f"{value}") for key, value in row.data().items()]
-    items = "".join(
-        f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
-        for key, value in pairs
-        if key != "findings"
-    )
+    data = row.data().items()
+    pairs = [(key, "" if value is None else value) for key, value in data if key != "findings"]
     proofs = "<p>The broker has no state of this device, and so no proofs.</p>"
     if state is not None:
         parts = [("checkpoint", state.checkpoint), ("cosigned", state.cosigned)]
@@ -150,24 +110,21 @@ def device_page(one: Shown, now_s: int, url: str) -> str:
     body = (
         f'<p><a href="/">all devices</a></p><div class="{kind}" role="status">'
         f'<strong id="word">{escape(row.shown)}</strong><ul>{found}</ul></div>'
-        f"<section><h2>The last hour</h2>{_strip(one, now_s)}</section>"
-        f"<section><h2>What is known</h2><dl>{items}</dl></section>"
-        f"<section><h2>Proofs</h2>{proofs}</section>"
+        + section("The last hour", _strip(one, now_s))
+        + section("What is known", facts(pairs))
+        + section("Proofs", proofs)
     )
     return _page(row.device.name, body, now_s, "")
 
 
 def _page(title: str, body: str, now_s: int, head: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        '<noscript><meta http-equiv="refresh" content="5"></noscript>'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+    return served_page(
+        title,
         f"<header><h1>framegate: {escape(title)}</h1></header>{head}<main>{DEFS}{body}"
         f"<p><small>As of {moment(now_s)}.</small></p></main>"
-        '<footer><p><a href="/fleet.json">JSON</a></p></footer>'
-        f"<script>{_SCRIPT}</script></body></html>"
+        '<footer><p><a href="/fleet.json">JSON</a></p></footer>',
+        _STYLE,
+        _SCRIPT,
     )
 
 
@@ -195,7 +152,6 @@ def _more(only: Filter, matching: int) -> str:
 
 def _table(listed: Sequence[Shown], now_s: int) -> str:
     heads = ("device", "state", "says", "witnessed", "why", "the last hour")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = []
     for one in listed:
         row = one.row
@@ -205,22 +161,15 @@ def _table(listed: Sequence[Shown], now_s: int) -> str:
             why = ", ".join(reason.value for reason in state.reasons)
         name = row.device.name
         cells = (
-            f'<a href="/device/{quote(name)}">{escape(name)}</a>',
-            f'<span class="{"no" if row.found else "ok"}">{escape(row.shown)}</span>',
+            Markup(f'<a href="/device/{quote(name)}">{escape(name)}</a>'),
+            Markup(f'<span class="{"no" if row.found else "ok"}">{escape(row.shown)}</span>'),
             "-" if state is None else f"{state.size}",
             "-" if row.witnessed is None else f"{row.witnessed.head.size}",
-            escape(why),
-            _strip(one, now_s),
+            why,
+            Markup(_strip(one, now_s)),
         )
-        rows.append(
-            "<tr>"
-            + "".join(
-                f'<td data-head="{name}">{cell}</td>'
-                for name, cell in zip(heads, cells, strict=True)
-            )
-            + "</tr>"
-        )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        rows.append(cells)
+    return table(heads, rows)
 
 
 def _strip(one: Shown, now_s: int) -> str:
