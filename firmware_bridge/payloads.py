@@ -7,8 +7,9 @@ of its range raises `BridgeError`. Units on the wire are in the field names.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
 
 from edge.errors import BridgeError
 from edge.evidence.board_link import Fault
@@ -18,15 +19,51 @@ WORD = 0xFFFF_FFFF
 BOARDS = {1: "virtual", 2: "process", 3: "lm3s6965", 4: "rp2040"}
 REAL_BOARDS = frozenset({4})  # the sensors of any other kind are made up
 
+P = TypeVar("P", bound="_Payload")
 
-def _fields(layout: struct.Struct, payload: bytes, name: str) -> tuple[int, ...]:
-    if len(payload) != layout.size:
-        raise BridgeError(f"{name} has {layout.size} bytes, got {len(payload)}")
-    return layout.unpack(payload)
+
+def _flag(value: int) -> bool:
+    if value > 1:
+        raise ValueError(f"expected 0 or 1, got {value}")
+    return bool(value)
+
+
+_MEANINGS = {"permitted": _flag, "releasing": _flag, "fault": Fault, "refusal": Refusal}
+
+
+class _Payload:
+    """The fields of a dataclass in their order; flags and codes travel as numbers."""
+
+    __slots__ = ()
+    LAYOUT: ClassVar[struct.Struct]
+
+    def pack(self) -> bytes:
+        values = [getattr(self, name) for name in _names(type(self))]
+        return self.LAYOUT.pack(*(v.value if isinstance(v, Enum) else v for v in values))
+
+    @classmethod
+    def unpack(cls: type[P], payload: bytes) -> P:
+        """The inverse of `pack`.
+
+        Raises:
+            BridgeError: another length, or a flag or code that has no meaning.
+        """
+        if len(payload) != cls.LAYOUT.size:
+            raise BridgeError(f"{cls.__name__} has {cls.LAYOUT.size} bytes, got {len(payload)}")
+        found = dict(zip(_names(cls), cls.LAYOUT.unpack(payload), strict=True))
+        try:
+            found |= {name: read(found[name]) for name, read in _MEANINGS.items() if name in found}
+        except ValueError as err:
+            raise BridgeError(f"{cls.__name__}: {err}") from err
+        return cls(**found)
+
+
+def _names(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(_Payload):
     """Host: the versions it speaks, and a nonce that the greeting must echo."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBQ")
@@ -34,16 +71,9 @@ class Hello:
     max_version: int
     nonce: int
 
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(self.min_version, self.max_version, self.nonce)
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Hello:
-        return cls(*_fields(cls.LAYOUT, payload, "hello"))
-
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(_Payload):
     """Board: answers a hello, whatever its versions."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBB8sQQIQ")
@@ -56,27 +86,9 @@ class Greeting:
     host_sequence: int  # the last one accepted: go on above it
     t_us: int
 
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(
-            self.min_version,
-            self.max_version,
-            self.board,
-            self.firmware,
-            self.nonce,
-            self.challenge,
-            self.host_sequence,
-            self.t_us,
-        )
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Greeting:
-        if len(payload) != cls.LAYOUT.size:
-            raise BridgeError(f"greeting has {cls.LAYOUT.size} bytes, got {len(payload)}")
-        return cls(*cls.LAYOUT.unpack(payload))
-
 
 @dataclass(frozen=True, slots=True)
-class LeaseRequest:
+class LeaseRequest(_Payload):
     """Host: permit for `life_ms` from receipt; 0 revokes."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<QIIHB")
@@ -86,21 +98,9 @@ class LeaseRequest:
     life_ms: int
     releasing: bool  # False asks for a permit, True says it is in use
 
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(
-            self.challenge, self.echo_ms, self.decision, self.life_ms, int(self.releasing)
-        )
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> LeaseRequest:
-        challenge, echo_ms, decision, life_ms, claim = _fields(cls.LAYOUT, payload, "lease")
-        if claim > 1:
-            raise BridgeError(f"lease claims {claim}, expected 0 or 1")
-        return cls(challenge, echo_ms, decision, life_ms, bool(claim))
-
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(_Payload):
     """Board: what it permits and why not, and proof that it has heard the host lately."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIQQIIHHHB")
@@ -118,100 +118,29 @@ class Status:
     noise: int  # modulo 2**16
     refusal: Refusal  # the last one
 
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(
-            int(self.permitted),
-            self.fault.value,
-            self.veto,
-            self.mismatches,
-            self.decision,
-            self.challenge,
-            self.t_us,
-            self.host_sequence,
-            self.host_age_us,
-            self.life_left_ms,
-            self.refused,
-            self.noise,
-            self.refusal.value,
-        )
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Status:
-        fields = _fields(cls.LAYOUT, payload, "status")
-        permitted, fault, refusal = fields[0], fields[1], fields[-1]
-        if permitted > 1:
-            raise BridgeError(f"status says permitted {permitted}, expected 0 or 1")
-        try:
-            names = (bool(permitted), Fault(fault), Refusal(refusal))
-        except ValueError as err:
-            raise BridgeError(f"status holds an unknown code: {err}") from err
-        veto, mismatches, decision, challenge, t_us, host, host_us, left_ms, refused, noise = (
-            fields[2:-1]
-        )
-        return cls(
-            names[0],
-            names[1],
-            veto,
-            mismatches,
-            decision,
-            challenge,
-            t_us,
-            host,
-            host_us,
-            left_ms,
-            refused,
-            noise,
-            names[2],
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class FloorPayload:
+class FloorPayload(_Payload):
     """Host: raise a floor to `value`; 0 only asks. Board: answers with `FloorsPayload`."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<Q")
     value: int
 
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(self.value)
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> FloorPayload:
-        return cls(*_fields(cls.LAYOUT, payload, "floor"))
-
 
 @dataclass(frozen=True, slots=True)
-class FloorsPayload:
+class FloorsPayload(_Payload):
     """Board: the largest audit log size and policy version it knows."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<QQ")
     log_size: int
     policy_version: int
 
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(self.log_size, self.policy_version)
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> FloorsPayload:
-        return cls(*_fields(cls.LAYOUT, payload, "floors"))
-
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(_Payload):
     """Board: this packet was not acted on, and why."""
 
     LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBI")
     kind: int
     refusal: Refusal
     sequence: int
-
-    def pack(self) -> bytes:
-        return self.LAYOUT.pack(self.kind, self.refusal.value, self.sequence)
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Refused:
-        kind, refusal, sequence = _fields(cls.LAYOUT, payload, "refused")
-        try:
-            return cls(kind, Refusal(refusal), sequence)
-        except ValueError as err:
-            raise BridgeError(f"refusal {refusal} is unknown") from err

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.errors import UsageError
-from edge.files import write_new
+from edge.files import named_by_user, write_new
 from firmware_bridge import store
 from firmware_bridge.images import memory_map
 from firmware_bridge.images.uf2 import UF2_PAYLOAD, uf2
@@ -57,9 +57,7 @@ def write(platform: Platform, root: bytes, out: Path) -> tuple[Path, list[str]]:
         content = uf2(content.ljust(UF2_PAYLOAD, b"\xff"), place.address)
     if out.exists():
         raise UsageError(f"{out} exists already; a key is never overwritten")
-    try:
+    with named_by_user("write", out):
         write_new(out, content, 0o600)
-    except OSError as err:
-        raise UsageError(f"cannot write {out}: {err.strerror}") from err
     words = {"file": str(out), "address": f"{place.address:#x}"}
     return out, [part.format(**words) for part in place.tool]

@@ -41,6 +41,13 @@ class Trouble(Enum):
     SIMULATED = "simulated"
 
 
+_BLAMED = {
+    Refusal.TAG: Trouble.KEY,
+    Refusal.KEY_ID: Trouble.KEY,
+    Refusal.VERSION: Trouble.VERSION,
+}
+
+
 @dataclass(slots=True)
 class Counters:
     """Counts of received and sent packets; for status and logs only."""
@@ -103,7 +110,7 @@ class Session:
             self.status is not None
             and fresh_ns is not None
             and now_ns - fresh_ns <= LINK_LIFE_NS
-            and self._tx_sequence < packets.MAX_SEQUENCE
+            and not self.exhausted
         )
 
     def troubles(self, now_ns: int) -> tuple[Trouble, ...]:
@@ -192,7 +199,8 @@ class Session:
                 content, self._keys.from_board, from_board=True, key_id=self._key_id
             )
             if isinstance(packet, Refusal):
-                self._doubt(packet, now_ns)
+                self.counters.bad_tag += 1
+                self._blame(packet, now_ns)
                 continue
             self.counters.received += 1
             try:
@@ -205,19 +213,19 @@ class Session:
         self.counters.noise = self._deframer.noise
         return heard
 
-    def _doubt(self, refusal: Refusal, now_ns: int) -> None:
-        self.counters.bad_tag += 1
-        if refusal in (Refusal.TAG, Refusal.KEY_ID):
-            self._trouble_ns[Trouble.KEY] = now_ns
-        if refusal is Refusal.VERSION:
-            self._trouble_ns[Trouble.VERSION] = now_ns
+    def _blame(self, refusal: Refusal, now_ns: int) -> None:
+        """Note what a refusal, by us or by the board, says of key and version."""
+        if refusal in _BLAMED:
+            self._trouble_ns[_BLAMED[refusal]] = now_ns
 
     def _packet(self, packet: Packet, now_ns: int) -> BoardSample | Floors | None:
         if packet.kind == Kind.GREETING.value:
             self._greeted(packet, now_ns)
             return None
-        if self.greeting is None:
-            self._ungreeted(packet, now_ns)
+        if self.greeting is None:  # no packet counts, but a refusal may say why no greeting comes
+            if packet.kind == Kind.REFUSED.value:
+                self.last_refused = payloads.Refused.unpack(packet.payload)
+                self._blame(self.last_refused.refusal, now_ns)
             return None
         if packet.boot_id != self._boot_id:
             self.counters.foreign_boot += 1
@@ -246,15 +254,6 @@ class Session:
             self.counters.refused += 1
             self.last_refused = payloads.Refused.unpack(packet.payload)
         return None
-
-    def _ungreeted(self, packet: Packet, now_ns: int) -> None:
-        """Before a greeting no packet counts, but a refusal may give the reason why none comes."""
-        if packet.kind == Kind.REFUSED.value:
-            self.last_refused = payloads.Refused.unpack(packet.payload)
-            if self.last_refused.refusal is Refusal.VERSION:
-                self._trouble_ns[Trouble.VERSION] = now_ns
-            if self.last_refused.refusal in (Refusal.TAG, Refusal.KEY_ID):
-                self._trouble_ns[Trouble.KEY] = now_ns
 
     def _greeted(self, packet: Packet, now_ns: int) -> None:
         greeting = payloads.Greeting.unpack(packet.payload)

@@ -227,15 +227,14 @@ def measure(folder: Path, seconds: float = 5.0) -> list[Figure]:
         limit = LEASE_LIMIT if target is Target.LM3S6965 else None
         fits = limit is None or counts["lease"] <= limit
         found.append(Figure(f"{name}, a lease", counts["lease"], limit, "instructions", fits))
-        found += [
-            Figure(f"{name}, a tick with evidence", counts["evidence"], None, "instructions", True),
-            Figure(f"{name}, a reading", counts["reading"], None, "instructions", True),
-        ]
         flash, ram = sizes(image)
-        found += [
-            Figure(f"{name}, flash", flash, None, "bytes", True),
-            Figure(f"{name}, RAM less stack", ram, None, "bytes", True),
-        ]
+        for what, value, unit in (
+            ("a tick with evidence", counts["evidence"], "instructions"),
+            ("a reading", counts["reading"], "instructions"),
+            ("flash", flash, "bytes"),
+            ("RAM less stack", ram, "bytes"),
+        ):
+            found.append(Figure(f"{name}, {what}", value, None, unit, True))
     share = round(bridge_share(seconds), 2)
     found.append(Figure("bridge, 20 leases and 50 evidence/s", share, None, "% of a core", True))
     return found

@@ -57,8 +57,7 @@ def boots_silent(harness: Harness) -> None:
     time.sleep(SETTLE_MS / 1000)  # what it was telling a host before is out by then
     harness.rig.reset()
     harness.port.flush_input()
-    end_ns = harness.clock.now_ns() + SETTLE_MS * 1_000_000
-    while harness.clock.now_ns() < end_ns:
+    for _ in harness.during(SETTLE_MS):
         if harness.port.read():
             raise CheckFailed("the board spoke before it was greeted")
         if harness.line():
@@ -67,81 +66,56 @@ def boots_silent(harness: Harness) -> None:
 
 def permits_while_renewed(harness: Harness) -> None:
     """A fresh lease raises the line, and renewal keeps it up."""
-    harness.link()
     harness.permit()
     harness.expect_stays(True, 1000, "leases renewed")
 
 
 def lease_ends_by_itself(harness: Harness) -> float:
     """The line drops when no lease comes any more."""
-    harness.link()
-    harness.permit()
-    harness.keep(None)
+    harness.permit(renewed=False)
     return harness.expect_down(harness.life_ms + SLACK_MS, "the last lease")
 
 
 def longest_lease_is_half_a_second(harness: Harness) -> float:
     """A lease that asks for a minute gets 500 ms."""
-    harness.link()
     harness.life_ms = 60_000
-    harness.permit()
-    harness.keep(None)
+    harness.permit(renewed=False)
     return harness.expect_down(500 + SLACK_MS, "a lease that asked for a minute")
 
 
 def revocation_drops_the_line(harness: Harness) -> float:
     """A revocation drops the line at once."""
-    harness.link()
-    harness.permit()
-    harness.keep(None)
+    harness.permit(renewed=False)
     since_ns = harness.clock.now_ns()
     harness.write(harness.lease(0, life_ms=0))
     return harness.expect_down(SLACK_MS // 2, "a revocation", since_ns)
 
 
-def undocking_vetoes(harness: Harness) -> float:
-    """Leaving the dock drops the line with no help from the host, and latches."""
-    return _veto(harness, "u", "d")
+def latches(on: str, off: str, fault: Fault, what: str) -> Check:
+    """The line drops with no help from the host, and `fault` stays until a new decision.
 
+    Args:
+        on: the bench letter that begins `what`; `off` ends it.
+    """
 
-def motion_vetoes(harness: Harness) -> float:
-    """Turning the board drops the line with no help from the host, and latches."""
-    return _veto(harness, "m", "r")
+    def check(harness: Harness) -> float:
+        named = fault.name.lower()
+        decision = harness.permit()
+        since_ns = harness.clock.now_ns()
+        harness.rig.bench(on)
+        took_ms = harness.expect_down(SLACK_MS, what, since_ns)
+        harness.expect(lambda: harness.status.fault is fault, f"a latched {named}")
+        harness.rig.bench(off)
+        harness.keep(None)
+        harness.pump(50)
+        harness.keep(decision)
+        harness.expect_stays(False, SETTLE_MS, f"the old decision after a {named}")
+        if harness.status.fault is not fault:
+            raise CheckFailed(f"expected a latched {named}, got {harness.status.fault}")
+        harness.permit()
+        return took_ms
 
-
-def silent_sensors_veto(harness: Harness) -> float:
-    """Sensors that say nothing for 100 ms drop the line."""
-    return _veto(harness, "q", "p")
-
-
-def tamper_latches(harness: Harness) -> float:
-    """The tamper switch drops the line; only a new decision ends it."""
-    return _veto(harness, "t", "s", Fault.TAMPER, "the tamper switch")
-
-
-def _veto(
-    harness: Harness,
-    on: str,
-    off: str,
-    fault: Fault = Fault.VETO,
-    what: str = "the sensors objected",
-) -> float:
-    """Bench letters `on` and `off` begin and end what drops the line and latches `fault`."""
-    harness.link()
-    decision = harness.permit()
-    since_ns = harness.clock.now_ns()
-    harness.rig.bench(on)
-    took_ms = harness.expect_down(SLACK_MS, what, since_ns)
-    harness.expect(lambda: harness.status.fault is fault, f"a latched {fault.name.lower()}")
-    harness.rig.bench(off)
-    harness.keep(None)
-    harness.pump(50)
-    harness.keep(decision)
-    harness.expect_stays(False, SETTLE_MS, f"the old decision after a {fault.name.lower()}")
-    if harness.status.fault is not fault:
-        raise CheckFailed(f"expected a latched {fault.name.lower()}, got {harness.status.fault}")
-    harness.permit()
-    return took_ms
+    return check
 
 
 def false_claims_latch(harness: Harness) -> None:
@@ -159,13 +133,11 @@ def false_claims_latch(harness: Harness) -> None:
 
 def replayed_lease_is_refused(harness: Harness) -> None:
     """A recorded lease, sent again and again, renews nothing."""
-    harness.link()
     decision = harness.permit()
     recorded = harness.lease(decision, releasing=True)
     harness.keep(None)
     harness.write(recorded)
-    start_ns = harness.clock.now_ns()
-    while harness.clock.now_ns() - start_ns < (harness.life_ms + SLACK_MS) * 1_000_000:
+    for _ in harness.during(harness.life_ms + SLACK_MS):
         harness.write(recorded)
         harness.pump(20)
     if harness.line():
@@ -191,21 +163,18 @@ def damaged_lease_is_refused(harness: Harness) -> None:
 
 def garbage_at_line_rate(harness: Harness) -> float:
     """Random bytes as fast as the line takes them drop the line; after them it recovers."""
-    harness.link()
     harness.permit()
     harness.to_board = faults.replace_with_garbage()
     rng = random.Random(2)
     took_ms = None
-    start_ns = harness.clock.now_ns()
-    while harness.clock.now_ns() - start_ns < 1_000_000_000:
+    for gone_ms in harness.during(1000):
+        if took_ms is None and not harness.line():
+            took_ms = gone_ms
         harness.port.write(rng.randbytes(115))  # ten milliseconds at 115200 baud
         harness.pump(10)
-        if took_ms is None and not harness.line():
-            took_ms = (harness.clock.now_ns() - start_ns) / 1e6
     if took_ms is None or harness.line():
         raise CheckFailed("the line stayed up through garbage")
     harness.to_board = lambda chunk: [b"\0" + chunk]
-    harness.link()
     harness.permit()
     return took_ms
 
@@ -235,7 +204,6 @@ def _refused(harness: Harness, kind: int) -> bool:
 
 def reset_in_the_middle(harness: Harness) -> float:
     """A reset during a permit drops the line; leases for the old boot do nothing."""
-    harness.link()
     decision = harness.permit()
     old = harness.session
     since_ns = harness.clock.now_ns()
@@ -246,7 +214,6 @@ def reset_in_the_middle(harness: Harness) -> float:
     harness.write(old.lease(decision, 500, releasing=False, now_ns=now_ns))
     harness.expect_stays(False, SETTLE_MS, "a lease for the boot before")
     harness.new_session()
-    harness.link()
     harness.permit()
     return took_ms
 
@@ -281,7 +248,6 @@ def _floors(harness: Harness, raised: Floors) -> Floors:
 
 def unplugged(harness: Harness) -> float:
     """With the line cut the board inhibits and the host says the link is lost."""
-    harness.link()
     harness.permit()
     harness.to_board = faults.drop()
     harness.to_host = faults.drop()
@@ -290,7 +256,6 @@ def unplugged(harness: Harness) -> float:
     if harness.session.up(harness.clock.now_ns()):
         raise CheckFailed("the host still believes in a board it cannot hear")
     harness.to_board = harness.to_host = faults.none()
-    harness.link()
     harness.permit()
     return took_ms
 
@@ -307,32 +272,28 @@ def sequence_used_up(harness: Harness) -> None:
     harness.keep(None)
     harness.new_session()
     harness.pump(100)
-    harness.link()
     harness.permit()
 
 
 def other_version(harness: Harness) -> None:
     """A host of another version gets no link and the reason."""
     harness.new_session(versions=(2, 9))
-    harness.expect(
-        lambda: Trouble.VERSION in harness.session.troubles(harness.clock.now_ns()),
-        "word of another version",
-        3000,
-    )
-    if harness.session.up(harness.clock.now_ns()) or harness.line():
-        raise CheckFailed("a host of another version got a link")
+    _expect_no_link(harness, Trouble.VERSION, "another version")
 
 
 def wrong_key(harness: Harness) -> None:
     """A host with another key gets no link and the reason."""
     harness.new_session(root=bytes(byte ^ 0x55 for byte in harness.root))
-    harness.expect(
-        lambda: Trouble.KEY in harness.session.troubles(harness.clock.now_ns()),
-        "word of a wrong key",
-        3000,
-    )
+    _expect_no_link(harness, Trouble.KEY, "the wrong key")
+
+
+def _expect_no_link(harness: Harness, trouble: Trouble, what: str) -> None:
+    def reported() -> bool:
+        return trouble in harness.session.troubles(harness.clock.now_ns())
+
+    harness.expect(reported, f"word of {what}", 3000)
     if harness.session.up(harness.clock.now_ns()) or harness.line():
-        raise CheckFailed("a host with the wrong key got a link")
+        raise CheckFailed(f"a host with {what} got a link")
 
 
 def held_back_lease_is_refused(harness: Harness) -> None:
@@ -341,8 +302,7 @@ def held_back_lease_is_refused(harness: Harness) -> None:
     late = harness.lease(harness.new_decision())
     harness.pump(20)
     late = harness.lease(harness.new_decision())
-    start_ns = harness.clock.now_ns()
-    while harness.clock.now_ns() - start_ns < 330_000_000:
+    for _ in harness.during(330):
         harness.port.read()
         harness.pump(0)
     harness.write(late)
@@ -353,14 +313,12 @@ def bad_line_drops(fault: Callable[[], faults.LineFault]) -> Check:
     """With this fault on the line to the board, the line drops within one lease."""
 
     def check(harness: Harness) -> float:
-        harness.link()
         harness.permit()
         harness.to_board = fault()
         took_ms = harness.expect_down(harness.life_ms + SLACK_MS, f"{fault.__name__} began")
         harness.expect_stays(False, SETTLE_MS, fault.__name__)
         return took_ms
 
-    check.__doc__ = f"With '{fault.__name__}' on the line, the interlock drops."
     return check
 
 
@@ -373,7 +331,6 @@ def bad_line_holds(fault: Callable[[], faults.LineFault]) -> Check:
         harness.permit()
         harness.expect_stays(True, 500, fault.__name__)
 
-    check.__doc__ = f"With '{fault.__name__}' on the line, whole packets still permit."
     return check
 
 
@@ -381,7 +338,6 @@ def watchdog_bites(command: str, what: str) -> Check:
     """A hung main loop drops the line, and the board comes back inhibited."""
 
     def check(harness: Harness) -> float:
-        harness.link()
         harness.permit()
         harness.rig.bench(command)
         took_ms = harness.expect_down(1000 + SLACK_MS, what)
@@ -394,7 +350,6 @@ def watchdog_bites(command: str, what: str) -> Check:
         harness.permit()
         return took_ms
 
-    check.__doc__ = f"With {what}, the line drops and the watchdog resets the board."
     return check
 
 
@@ -404,10 +359,10 @@ CHECKS: tuple[tuple[str, Check, tuple[Needs, ...]], ...] = (
     ("lease ends by itself", lease_ends_by_itself, ()),
     ("longest lease is 500 ms", longest_lease_is_half_a_second, ()),
     ("revocation", revocation_drops_the_line, ()),
-    ("undocking vetoes", undocking_vetoes, (Needs.SENSORS,)),
-    ("motion vetoes", motion_vetoes, (Needs.SENSORS,)),
-    ("silent sensors veto", silent_sensors_veto, (Needs.SENSORS,)),
-    ("tamper latches", tamper_latches, (Needs.SENSORS,)),
+    ("undocking vetoes", latches("u", "d", Fault.VETO, "undocking"), (Needs.SENSORS,)),
+    ("motion vetoes", latches("m", "r", Fault.VETO, "a turn"), (Needs.SENSORS,)),
+    ("silent sensors veto", latches("q", "p", Fault.VETO, "100 ms of silence"), (Needs.SENSORS,)),
+    ("tamper latches", latches("t", "s", Fault.TAMPER, "the tamper switch"), (Needs.SENSORS,)),
     ("false claims latch", false_claims_latch, ()),
     ("replayed lease", replayed_lease_is_refused, ()),
     ("held back lease", held_back_lease_is_refused, ()),
@@ -431,8 +386,9 @@ CHECKS: tuple[tuple[str, Check, tuple[Needs, ...]], ...] = (
 
 def _settle(harness: Harness) -> None:
     """Let the lease of the check before come to its end."""
-    end_ns = harness.clock.now_ns() + 600_000_000
-    while harness.clock.now_ns() < end_ns and (harness.line() or not harness.rig.watches_line):
+    for _ in harness.during(600):
+        if harness.rig.watches_line and not harness.line():
+            return
         harness.port.flush_input()
         time.sleep(0.01)
 

@@ -8,6 +8,7 @@ count, and holds every limit against the worst.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import statistics
 from dataclasses import asdict, dataclass
@@ -35,17 +36,12 @@ class Figure:
 
 def measure(rig: Rig, root: bytes, rounds: int) -> list[Figure]:
     """Revocation, local veto and lost link, `rounds` times each."""
-    harness = Harness(rig, root)
-    try:
-        harness.link()
+    with contextlib.closing(Harness(rig, root)) as harness:
         found = _spread("revoke to line", [_revoke(harness) for _ in range(rounds)], 15)
         if rig.plays_sensors:
             found += _spread("local veto to line", [_veto(harness) for _ in range(rounds)], 5)
         lost = [_lost(harness) for _ in range(rounds)]
-        found += _spread("last lease to line", lost, 250, worst=True)
-        return found
-    finally:
-        harness.close()
+        return found + _spread("last lease to line", lost, 250, worst=True)
 
 
 def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
@@ -55,12 +51,10 @@ def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
     A round in which this machine held the emulator up is told apart by the board's
     own timer, and made again; at most twice as often as there are rounds.
     """
-    harness = Harness(rig, root)
     revoked: list[float] = []
     vetoed: list[float] = []
     stalled = 0
-    try:
-        harness.link()
+    with contextlib.closing(Harness(rig, root)) as harness:
         while min(len(revoked), len(vetoed)) < rounds and stalled < 4 * rounds:
             for measure, found in ((_board_revoke, revoked), (_board_veto, vetoed)):
                 delay_ms = measure(harness, rig.emulator)
@@ -68,8 +62,6 @@ def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
                     stalled += 1
                 else:
                     found.append(delay_ms)
-    finally:
-        harness.close()
     if not revoked or not vetoed:
         raise BridgeError("this machine is too busy to measure the emulated board")
     return [
@@ -80,8 +72,7 @@ def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
 
 
 def _board_revoke(harness: Harness, emulator: Emulator) -> float | None:
-    harness.permit()
-    harness.keep(None)
+    harness.permit(renewed=False)
     emulator.ask_delay()
     harness.pump(5)
     packet = harness.lease(0, life_ms=0)
@@ -104,8 +95,7 @@ def _board_veto(harness: Harness, emulator: Emulator) -> float | None:
 
 
 def _revoke(harness: Harness) -> float:
-    harness.permit()
-    harness.keep(None)
+    harness.permit(renewed=False)
     since_ns = harness.clock.now_ns()
     harness.write(harness.lease(0, life_ms=0))
     return harness.expect_down(1000, "a revocation", since_ns)
@@ -123,8 +113,7 @@ def _veto(harness: Harness) -> float:
 
 
 def _lost(harness: Harness) -> float:
-    decision = harness.permit()
-    harness.keep(None)
+    decision = harness.permit(renewed=False)
     since_ns = harness.clock.now_ns()
     harness.write(harness.lease(decision, releasing=True))
     return harness.expect_down(1000, "the last lease", since_ns)

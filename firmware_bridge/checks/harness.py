@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from edge.clock import MS, BootClock
 from edge.evidence.board_link import Floors
 from edge.evidence.readings import BoardSample
 from firmware_bridge import packets
+from firmware_bridge.checks import faults
+from firmware_bridge.checks.faults import LineFault
 from firmware_bridge.checks.rigs import Rig
 from firmware_bridge.packets import Keys
 from firmware_bridge.payloads import Status
 from firmware_bridge.port import Port
 from firmware_bridge.session import Session
 
-LineFault = Callable[[bytes], list[bytes]]
 _TURN_S = 0.002
 _RENEW_NS = 50 * MS
-
-
-def _clean(chunk: bytes) -> list[bytes]:
-    return [chunk]
 
 
 class CheckFailed(AssertionError):
@@ -47,8 +44,8 @@ class Harness:
         self.clock = BootClock()
         self.port = Port(rig.port)
         self.session = Session(Keys.derive(root))
-        self.to_board: LineFault = _clean
-        self.to_host: LineFault = _clean
+        self.to_board: LineFault = faults.none()
+        self.to_host: LineFault = faults.none()
         self.samples: list[BoardSample] = []
         self.floors: list[Floors] = []  # as the board reported them
         self.life_ms = 200
@@ -145,13 +142,22 @@ class Harness:
         if not up:
             raise NotInTime(f"no link within {timeout_ms:g} ms: {self.session.counters}")
 
-    def permit(self) -> int:
-        """Get a permit under a new decision, which is then renewed."""
+    def permit(self, *, renewed: bool = True) -> int:
+        """Link if need be, and get a permit under a new decision, which is then `renewed`."""
+        self.link()
         decision = self.new_decision()
         self.keep(decision)
         if not self.pump(1000, lambda: self.line() and self.status.decision == decision):
             raise NotInTime(f"a fresh lease did not raise the line: {self.session.status}")
+        if not renewed:
+            self.keep(None)
         return decision
+
+    def during(self, ms: float) -> Iterator[float]:
+        """The milliseconds gone by, each time it is asked, until `ms` have."""
+        start_ns = self.clock.now_ns()
+        while (gone_ms := (self.clock.now_ns() - start_ns) / MS) < ms:
+            yield gone_ms
 
     def expect_down(self, within_ms: float, why: str, since_ns: int | None = None) -> float:
         """Wait for the line to drop; how long that took, in milliseconds."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 
 from edge.errors import BridgeError
 from edge.evidence.board_link import Fault
@@ -33,12 +32,6 @@ MAX_MISMATCHES = 3
 TX_ROOM = 1024  # bytes waiting to go out; a packet that does not fit is not sent
 VIRTUAL = 1
 FIRMWARE = hashlib.sha256(b"framegate virtual board 1").digest()[:8]
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    kind: int
-    sequence: int
 
 
 class VirtualBoard:
@@ -162,14 +155,14 @@ class VirtualBoard:
             if may_say and (since is None or now_us - since >= COMPLAIN_US):
                 self._complained_us = now_us
                 _, kind, _, _, _, sequence = packets.HEADER.unpack_from(content)
-                self._report(_Header(kind, sequence), packet, now_us)
+                self._report(kind, sequence, packet, now_us)
             return
         refusal = self._fresh(packet)
         if refusal is Refusal.NONE:
             refusal = self._act(packet, now_us)
         if refusal is not Refusal.NONE:
             self._refuse(refusal)
-            self._report(_Header(packet.kind, packet.sequence), refusal, now_us)
+            self._report(packet.kind, packet.sequence, refusal, now_us)
         else:
             self._send_status(now_us)
 
@@ -183,31 +176,33 @@ class VirtualBoard:
         return Refusal.NONE
 
     def _act(self, packet: Packet, now_us: int) -> Refusal:
+        payload = packet.payload
         if packet.kind != Kind.HELLO.value:
             self._rx_sequence = packet.sequence
             self._rx_us = now_us
         try:
-            if packet.kind == Kind.HELLO.value:
-                return self._hello(payloads.Hello.unpack(packet.payload), now_us)
-            if packet.kind == Kind.LEASE.value:
-                if len(packet.payload) == payloads.LeaseRequest.LAYOUT.size and (
-                    packet.payload[-1] > 1
-                ):
-                    return Refusal.FIELD
-                return self._lease(payloads.LeaseRequest.unpack(packet.payload), now_us)
-            if packet.kind == Kind.PING.value:
-                return Refusal.LENGTH if packet.payload else Refusal.NONE
-            if packet.kind == Kind.LOG_FLOOR.value:
-                value = payloads.FloorPayload.unpack(packet.payload).value
-                self._log_floor = max(self._log_floor, value)
-                return self._send_floors(now_us)
-            if packet.kind == Kind.POLICY_FLOOR.value:
-                value = payloads.FloorPayload.unpack(packet.payload).value
-                self._policy_floor = max(self._policy_floor, value)
-                return self._send_floors(now_us)
+            match packet.kind:
+                case Kind.HELLO.value:
+                    return self._hello(payloads.Hello.unpack(payload), now_us)
+                case Kind.LEASE.value:
+                    if len(payload) == payloads.LeaseRequest.LAYOUT.size and payload[-1] > 1:
+                        return Refusal.FIELD
+                    return self._lease(payloads.LeaseRequest.unpack(payload), now_us)
+                case Kind.PING.value:
+                    return Refusal.LENGTH if payload else Refusal.NONE
+                case Kind.LOG_FLOOR.value:
+                    floor = payloads.FloorPayload.unpack(payload).value
+                    self._log_floor = max(self._log_floor, floor)
+                case Kind.POLICY_FLOOR.value:
+                    floor = payloads.FloorPayload.unpack(payload).value
+                    self._policy_floor = max(self._policy_floor, floor)
+                case _:
+                    return Refusal.KIND
         except BridgeError:
             return Refusal.LENGTH
-        return Refusal.KIND
+        floors = payloads.FloorsPayload(self._log_floor, self._policy_floor)
+        self._send(Kind.FLOORS, floors.pack(), now_us)
+        return Refusal.NONE
 
     def _hello(self, hello: payloads.Hello, now_us: int) -> Refusal:
         speaks = hello.min_version <= packets.VERSION <= hello.max_version
@@ -225,11 +220,6 @@ class VirtualBoard:
         if not speaks:
             return Refusal.VERSION
         self._streaming = True
-        return Refusal.NONE
-
-    def _send_floors(self, now_us: int) -> Refusal:
-        floors = payloads.FloorsPayload(self._log_floor, self._policy_floor)
-        self._send(Kind.FLOORS, floors.pack(), now_us)
         return Refusal.NONE
 
     # the interlock
@@ -306,8 +296,8 @@ class VirtualBoard:
         self._refused = (self._refused + 1) & 0xFFFF
         self._refusal = refusal
 
-    def _report(self, header: _Header, refusal: Refusal, now_us: int) -> None:
-        refused = payloads.Refused(header.kind, refusal, header.sequence)
+    def _report(self, kind: int, sequence: int, refusal: Refusal, now_us: int) -> None:
+        refused = payloads.Refused(kind, refusal, sequence)
         self._send(Kind.REFUSED, refused.pack(), now_us)
 
     def _send_status(self, now_us: int) -> None:

@@ -108,7 +108,7 @@ def test_a_status_with_a_code_nobody_knows_is_refused(offset, value):
 def test_a_claim_that_is_neither_yes_nor_no_is_refused():
     packed = payloads.LeaseRequest(1, 2, 3, 4, True).pack()[:-1] + b"\x02"
 
-    with pytest.raises(BridgeError, match="claims 2"):
+    with pytest.raises(BridgeError, match="0 or 1, got 2"):
         payloads.LeaseRequest.unpack(packed)
 
 
