@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from edge.audit.note import Verifier
 from edge.errors import UsageError
-from edge.fleet.witness import Head, NotKept
-from edge.fleet.witness_store import Evidence, WitnessStore
+from edge.fleet.witness import NotKept
+from edge.fleet.witness_store import WitnessStore
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -36,11 +36,15 @@ create table witness_evidence (
 );
 create index witness_evidence_origin on witness_evidence (origin);
 """
-_Found = TypeVar("_Found")
 
 
 class PostgresStore(WitnessStore):
     """The memory of one witness, however many replicas of it run."""
+
+    _HEADS = "witness_heads"
+    _EVIDENCE = "witness_evidence"
+    _ARG = "%s"
+    _LATER = "greatest"
 
     def __init__(self, url: str, keys: Sequence[Verifier]) -> None:
         """Open the memory.
@@ -77,47 +81,6 @@ class PostgresStore(WitnessStore):
         except psycopg.Error as err:
             raise UsageError(f"--store: cannot make the tables: {_line(err)}") from err
 
-    def head(self, origin: str) -> Head:
-        rows = self._rows("select size, root, note from witness_heads where origin = %s", (origin,))
-        return Head(*rows[0]) if rows else Head()
-
-    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool:
-        def change(db: Connection) -> bool:
-            if seen == Head():
-                done = db.execute(
-                    "insert into witness_heads values (%s, %s, %s, %s, %s) on conflict do nothing",
-                    (origin, head.size, head.root, head.note, time_s),
-                )
-                if done.rowcount == 1:
-                    return True
-            done = db.execute(
-                "update witness_heads set size = %s, root = %s, note = %s, "
-                "time_s = greatest(time_s, %s) where origin = %s and size = %s and root = %s",
-                (head.size, head.root, head.note, time_s, origin, seen.size, seen.root),
-            )
-            return bool(done.rowcount == 1)
-
-        return self._do(change)
-
-    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int, most: int) -> None:
-        def change(db: Connection) -> None:
-            db.execute(
-                "insert into witness_evidence (origin, time_s, head, request) "
-                "select %s, %s, %s, %s "
-                "where (select count(*) from witness_evidence where origin = %s) < %s",
-                (origin, time_s, head.note, body, origin, most),
-            )
-
-        self._do(change)
-
-    def evidence(self) -> tuple[Evidence, ...]:
-        rows = self._rows("select origin, time_s, head, request from witness_evidence order by id")
-        return tuple(Evidence(*row) for row in rows)
-
-    def heads(self) -> dict[str, Head]:
-        rows = self._rows("select origin, size, root, note from witness_heads order by origin")
-        return {row[0]: Head(*row[1:]) for row in rows}
-
     def close(self) -> None:
         """Give this thread's connection back, for the next one."""
         db = getattr(self._own, "db", None)
@@ -128,15 +91,13 @@ class PostgresStore(WitnessStore):
             except queue.Full:
                 db.close()
 
-    def _seen(self) -> dict[str, tuple[int, int]]:
-        rows = self._rows("select origin, size, time_s from witness_heads")
-        return {origin: (size, time_s) for origin, size, time_s in rows}
-
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
-        return self._do(lambda db: list(db.execute(query, values).fetchall()))
+        with self._change() as db:
+            return list(db.execute(query, values).fetchall())
 
-    def _do(self, what: Callable[[Connection], _Found]) -> _Found:
-        """Run it in one transaction.
+    @contextmanager
+    def _change(self) -> Iterator[Connection]:
+        """One transaction.
 
         Raises:
             NotKept: it was not done, or nobody knows whether it was.
@@ -145,7 +106,7 @@ class PostgresStore(WitnessStore):
         try:
             db = self._connection()
             with db.transaction():
-                return what(db)
+                yield db
         except psycopg.Error as err:
             self._drop()
             raise NotKept(_line(err)) from err

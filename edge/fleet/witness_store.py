@@ -14,9 +14,11 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from edge.audit.note import Verifier
 from edge.errors import UsageError
@@ -73,7 +75,12 @@ class LogState:
 
 
 class WitnessStore(ABC):
-    """What every memory of a witness has in common: the logs that are known."""
+    """What every memory of a witness has in common: the logs that are known, and the statements."""
+
+    _HEADS = "heads"  # the table's name
+    _EVIDENCE = "evidence"
+    _ARG = "?"  # how a statement names an argument
+    _LATER = "max"  # the function that gives the larger of two
 
     def __init__(self, keys: Sequence[Verifier]) -> None:
         self._keys = by_origin(keys)
@@ -86,32 +93,62 @@ class WitnessStore(ABC):
     def origin(self, digest: str) -> str:
         return self._digests.get(digest, "")
 
-    @abstractmethod
-    def head(self, origin: str) -> Head: ...
+    def head(self, origin: str) -> Head:
+        rows = self._rows(
+            f"select size, root, note from {self._HEADS} where origin = {self._ARG}", (origin,)
+        )
+        return Head(*rows[0]) if rows else Head()
 
-    @abstractmethod
-    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool: ...
+    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool:
+        arg = self._ARG
+        with self._change() as db:
+            if seen == Head():
+                done = db.execute(
+                    f"insert into {self._HEADS} values ({arg}, {arg}, {arg}, {arg}, {arg}) "
+                    "on conflict do nothing",
+                    (origin, head.size, head.root, head.note, time_s),
+                )
+                if done.rowcount == 1:
+                    return True
+            done = db.execute(
+                f"update {self._HEADS} set size = {arg}, root = {arg}, note = {arg}, "
+                f"time_s = {self._LATER}(time_s, {arg}) "
+                f"where origin = {arg} and size = {arg} and root = {arg}",
+                (head.size, head.root, head.note, time_s, origin, seen.size, seen.root),
+            )
+            return bool(done.rowcount == 1)
 
-    @abstractmethod
-    def keep_evidence(
-        self, origin: str, head: Head, body: bytes, time_s: int, most: int
-    ) -> None: ...
+    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int, most: int) -> None:
+        arg = self._ARG
+        with self._change() as db:
+            db.execute(
+                f"insert into {self._EVIDENCE} (origin, time_s, head, request) "
+                f"select {arg}, {arg}, {arg}, {arg} "
+                f"where (select count(*) from {self._EVIDENCE} where origin = {arg}) < {arg}",
+                (origin, time_s, head.note, body, origin, most),
+            )
 
-    @abstractmethod
     def evidence(self) -> tuple[Evidence, ...]:
         """Every piece, the oldest first."""
+        rows = self._rows(f"select origin, time_s, head, request from {self._EVIDENCE} order by id")
+        return tuple(Evidence(*row) for row in rows)
 
-    @abstractmethod
     def heads(self) -> dict[str, Head]:
         """The newest tree of every log that was cosigned."""
+        rows = self._rows(f"select origin, size, root, note from {self._HEADS} order by origin")
+        return {row[0]: Head(*row[1:]) for row in rows}
 
     @abstractmethod
     def close(self) -> None:
         """Let go of this thread's connection."""
 
     @abstractmethod
-    def _seen(self) -> dict[str, tuple[int, int]]:
-        """Size and time of the newest tree of every log."""
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """What a query finds."""
+
+    @abstractmethod
+    def _change(self) -> AbstractContextManager[Any]:
+        """This thread's connection in one transaction, on the disk when the context ends."""
 
     def states(self, now_s: int, silent_s: int) -> tuple[LogState, ...]:
         """Every log that is known here, by name: what is kept of it, and whether that is in order.
@@ -119,7 +156,9 @@ class WitnessStore(ABC):
         Args:
             silent_s: how long a log may bring nothing.
         """
-        seen, pieces = self._seen(), self.evidence()
+        rows = self._rows(f"select origin, size, time_s from {self._HEADS}")
+        seen = {origin: (size, time_s) for origin, size, time_s in rows}
+        pieces = self.evidence()
         forked = {piece.origin for piece in pieces if piece.proof}
         doubted = {piece.origin: piece.time_s for piece in pieces}  # the newest of each
         found = []
@@ -153,7 +192,7 @@ class SqliteStore(WitnessStore):
         if not path.is_file():
             raise UsageError(f"{path}: expected a witness's state file; create it once with --new")
         try:
-            self._db().execute("select time_s from heads limit 1")
+            self._rows(f"select time_s from {self._HEADS} limit 1")
         except sqlite3.Error as err:
             raise UsageError(f"{path}: expected a witness's state file: {err}") from err
 
@@ -176,51 +215,8 @@ class SqliteStore(WitnessStore):
         except (OSError, sqlite3.Error) as err:
             raise UsageError(f"cannot make {path}: {err}") from err
 
-    def head(self, origin: str) -> Head:
-        row = (
-            self._db()
-            .execute("select size, root, note from heads where origin = ?", (origin,))
-            .fetchone()
-        )
-        return Head() if row is None else Head(*row)
-
-    def advance(self, origin: str, seen: Head, head: Head, time_s: int) -> bool:
-        with self._change() as db:
-            if seen == Head():
-                done = db.execute(
-                    "insert into heads values (?, ?, ?, ?, ?) on conflict do nothing",
-                    (origin, head.size, head.root, head.note, time_s),
-                )
-                if done.rowcount == 1:
-                    return True
-            done = db.execute(
-                "update heads set size = ?, root = ?, note = ?, time_s = max(time_s, ?) "
-                "where origin = ? and size = ? and root = ?",
-                (head.size, head.root, head.note, time_s, origin, seen.size, seen.root),
-            )
-            return done.rowcount == 1
-
-    def keep_evidence(self, origin: str, head: Head, body: bytes, time_s: int, most: int) -> None:
-        with self._change() as db:
-            db.execute(
-                "insert into evidence (origin, time_s, head, request) select ?, ?, ?, ? "
-                "where (select count(*) from evidence where origin = ?) < ?",
-                (origin, time_s, head.note, body, origin, most),
-            )
-
-    def evidence(self) -> tuple[Evidence, ...]:
-        """Every piece, the oldest first."""
-        rows = self._db().execute("select origin, time_s, head, request from evidence order by id")
-        return tuple(Evidence(*row) for row in rows)
-
-    def heads(self) -> dict[str, Head]:
-        """The newest tree of every log that was cosigned."""
-        rows = self._db().execute("select origin, size, root, note from heads order by origin")
-        return {row[0]: Head(*row[1:]) for row in rows}
-
-    def _seen(self) -> dict[str, tuple[int, int]]:
-        rows = self._db().execute("select origin, size, time_s from heads")
-        return {origin: (size, time_s) for origin, size, time_s in rows}
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
+        return self._db().execute(query, values).fetchall()
 
     def close(self) -> None:
         """Close this thread's connection; each thread has one of its own."""
