@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_every_reason_is_said_somewhere(reason: Reason) -> None:
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.value)
 def test_every_reason_says_what_happened_what_stays_off_and_what_to_do(reason: Reason) -> None:
     assert all((reason.happened, reason.stays_off, reason.next_step))
+
+
+def test_no_help_text_is_of_a_reason_that_there_is_not() -> None:
+    texts = json.loads(Path(edge.reasons.__file__).with_suffix(".json").read_bytes())
+
+    assert list(texts) == [reason.value for reason in Reason]
+    assert all(set(rows) <= {"happened", "next_step", "stays_off"} for rows in texts.values())
 
 
 def test_every_family_has_a_reason_and_no_cause_is_named_after_one_that_waits() -> None:
