@@ -29,6 +29,7 @@ os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # we report errors ourselves, in on
 os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
 
 import edge.commands
+from edge.commands._options import Actions
 from edge.errors import GuardError, spent
 from edge.scheduling import require_memory
 from edge.version import VERSION
@@ -69,7 +70,7 @@ def build_parser(only: str = "") -> argparse.ArgumentParser:
         epilog=EXAMPLES,
     )
     parser.add_argument("--version", action="version", version=f"framegate {VERSION}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = Actions(parser.add_subparsers(metavar="COMMAND", required=True))
     for module in _command_modules():
         if only in ("", module.rpartition(".")[2]):
             importlib.import_module(module).register(commands)

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from edge.commands._options import add_number, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.commissioning.keys import KeyStore
 from edge.errors import RecordError, UsageError
 from edge.lease import Lane
@@ -14,37 +14,35 @@ from edge.lease import Lane
 _DAY_S = 86_400
 
 
-def register(actions: Any, store: argparse.ArgumentParser) -> None:
+def register(actions: Actions, store: Options) -> None:
     """Add both actions; `store` is the parser of the options about the key store."""
-    receipt = actions.add_parser(
+    receipt = actions.add(
         "receipt",
+        "sign that a person agreed to one lane at one site",
+        _receipt,
         parents=[store],
-        help="sign that a person agreed to one lane at one site",
         description="Sign a receipt of consent with this store's record key. The guard takes it "
         "in its --desk folder if it trusts that key (framegate keys trust desk record.pub).",
     )
-    add_text(receipt, "--number", "NUMBER", "names this receipt, to withdraw it by", required=True)
-    receipt.add_argument(
-        "--lane", required=True, choices=[lane.value for lane in Lane], help="what for"
-    )
-    add_text(receipt, "--site", "SITE", "as in the device record", required=True)
-    receipt.set_defaults(handler=_receipt)
-    leave = actions.add_parser(
+    receipt.text("--number NUMBER", "names this receipt, to withdraw it by", required=True)
+    receipt.choice("--lane", "what for", [lane.value for lane in Lane], required=True)
+    receipt.text("--site SITE", "as in the device record", required=True)
+    leave = actions.add(
         "authorise",
+        "sign an authorisation by a court or an authority",
+        _authorise,
         parents=[store],
-        help="sign an authorisation by a court or an authority",
         description="Sign an authorisation with this store's record key. The guard takes it in "
         "its --desk folder if it trusts that key (framegate keys trust authority record.pub).",
     )
-    add_text(leave, "--kind", "KIND", "such as warrant or rt_rbi_valid", required=True)
-    add_text(leave, "--lifts", "RULE", "the one rule it lifts", required=True)
-    add_text(leave, "--purpose", "PURPOSE", "in a few words, without names", required=True)
-    add_text(leave, "--area", "AREA", "the site of the device record", required=True)
-    leave.set_defaults(handler=_authorise)
+    leave.text("--kind KIND", "such as warrant or rt_rbi_valid", required=True)
+    leave.text("--lifts RULE", "the one rule it lifts", required=True)
+    leave.text("--purpose PURPOSE", "in a few words, without names", required=True)
+    leave.text("--area AREA", "the site of the device record", required=True)
     for action in (receipt, leave):
-        add_text(action, "--person", "DIGEST", "64 hexadecimal digits, never a name", required=True)
-        add_number(action, "--days", "DAYS", "how long it holds, from now", required=True)
-        add_path(action, "--out", "NAME.token", "file to write", required=True)
+        action.text("--person DIGEST", "64 hexadecimal digits, never a name", required=True)
+        action.number("--days DAYS", "how long it holds, from now", required=True)
+        action.path("--out NAME.token", "file to write", required=True)
 
 
 def _receipt(args: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from edge.commands._audit._log import (
     say_whose_key,
     time_of,
 )
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.errors import AuditError, GuardError, UsageError
 
 if TYPE_CHECKING:
@@ -46,51 +46,45 @@ examples:
 """
 
 
-def register(subparsers: Commands) -> None:
-    parser = subparsers.add_parser(
+def register(subparsers: Actions) -> None:
+    actions = subparsers.add_group(
         "audit",
-        help="check, read and prove from an audit log",
+        "check, read and prove from an audit log",
         description="Check, read and prove from an audit log, with the public key alone.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    key = argparse.ArgumentParser(add_help=False)
-    add_path(key, "--key", "PUB", "the device's public log key")
-    add_flag(key, "--json", "print data, not prose")
-    log = argparse.ArgumentParser(add_help=False, parents=[key])
-    add_path(log, "log", "DIR", "the log's directory")
+    key = Options.shared()
+    key.path("--key PUB", "the device's public log key")
+    key.flag("--json", "print data, not prose")
+    log = Options.shared(key)
+    log.path("log DIR", "the log's directory")
 
-    verify = actions.add_parser("verify", parents=[log], help="check every entry and signature")
-    add_number(verify, "--floor", "N", "fail if the log has fewer entries than N", 0)
-    add_path(verify, "--checkpoint", "FILE", "fail if the log does not continue this one")
-    add_path(
-        verify,
-        "--witnesses",
-        "POLICY",
+    verify = actions.add("verify", "check every entry and signature", _verify, parents=[log])
+    verify.number("--floor N", "fail if the log has fewer entries than N", 0)
+    verify.path("--checkpoint FILE", "fail if the log does not continue this one")
+    verify.path(
+        "--witnesses POLICY",
         "ask for this quorum of witnesses (C2SP tlog-policy) under the cosigned checkpoint",
     )
-    add_path(verify, "--cosigned", "FILE", "where it is (DIR/checkpoint.cosigned)")
+    verify.path("--cosigned FILE", "where it is (DIR/checkpoint.cosigned)")
     _quote.add_options(verify)
-    verify.set_defaults(handler=_verify)
 
-    show = actions.add_parser("show", parents=[log], help="print entries")
-    add_text(show, "--from", "TIME", f"not before ({TIME})", dest="since")
-    add_text(show, "--to", "TIME", "not after", dest="until")
-    add_text(show, "--kind", "KIND", "only this kind (repeatable)", action="append")
-    show.set_defaults(handler=_show)
+    show = actions.add("show", "print entries", _show, parents=[log])
+    show.text("--from TIME", f"not before ({TIME})", dest="since")
+    show.text("--to TIME", "not after", dest="until")
+    show.text("--kind KIND", "only this kind (repeatable)", action="append")
 
     prove = _prove.register(actions, log, key)
     for parser in (verify, show, prove):
-        add_path(parser, "--archive", "FOLDER", _month.ARCHIVE)
+        parser.path("--archive FOLDER", _month.ARCHIVE)
     _month.register(actions, log)
     _quote.register(actions, log)
 
-    export = actions.add_parser("export", parents=[log], help="copy a log, without secrets")
-    add_path(export, "out", "OUT", "a new directory")
-    export.set_defaults(handler=_export)
+    export = actions.add("export", "copy a log, without secrets", _export, parents=[log])
+    export.path("out OUT", "a new directory")
 
     _prune.register(actions)
-    for action in actions.choices.values():
+    for action in actions.group.choices.values():
         action.set_defaults(handler=_reading(action.get_default("handler")))
 
 

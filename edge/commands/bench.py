@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from edge.commands._options import Commands, add_flag, add_path
+from edge.commands._options import Actions
 
 EXAMPLES = """\
 examples:
@@ -25,29 +25,27 @@ exit code: 1 if a target was missed or not tried, else 0.
 _PROFILES = ("pi-zero-2w", "pi-4", "pi-5", "jetson-orin-nano")
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate bench`."""
-    parser = commands.add_parser(
-        "bench", help="measure the guard on this device", description=__doc__, epilog=EXAMPLES
+    parser = commands.add(
+        "bench",
+        "measure the guard on this device",
+        run,
+        description=__doc__,
+        epilog=EXAMPLES,
+        pictures=True,
     )
-    add_flag(parser, "--json", "print the figures as JSON")
-    add_flag(parser, "--quick", "fewer and shorter rounds")
-    add_flag(
-        parser,
-        "--footprint",
-        "measure the whole guard instead: frames flowing, blocked, without a camera",
+    parser.flag("--json", "print the figures as JSON")
+    parser.flag("--quick", "fewer and shorter rounds")
+    parser.flag(
+        "--footprint", "measure the whole guard instead: frames flowing, blocked, without a camera"
     )
-    parser.add_argument(
-        "--profile", choices=_PROFILES, help="limit processor and memory to what this board has"
-    )
-    add_path(
-        parser,
-        "--out",
-        "DIR",
+    parser.choice("--profile", "limit processor and memory to what this board has", _PROFILES)
+    parser.path(
+        "--out DIR",
         "folder for bench.json, footprint.json and report.html (default out/bench)",
         default=Path("out/bench"),
     )
-    parser.set_defaults(handler=run, pictures=True)
 
 
 def run(args: argparse.Namespace) -> int:

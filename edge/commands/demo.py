@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.commands._options import Commands, add_path
+from edge.commands._options import Actions
 
 EXAMPLES = """\
 examples:
@@ -17,16 +17,17 @@ The exit code is 0 only if every scene ended as expected.
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate demo`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "demo",
-        help="show the whole product on real footage",
+        "show the whole product on real footage",
+        run,
         description="Play real clips through the real guard into a matcher that counts.",
         epilog=EXAMPLES,
+        pictures=True,
     )
-    add_path(parser, "--out", "OUT", "folder for the results (out/demo)", default=Path("out/demo"))
-    parser.set_defaults(handler=run, pictures=True)
+    parser.path("--out OUT", "folder for the results (out/demo)", default=Path("out/demo"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge.commands._options import add_flag, add_number, add_path, add_text
+from edge.commands._options import REPEATABLE, Actions, Options
 
 EXAMPLES = """\
 examples:
@@ -26,87 +26,68 @@ instead, and takes minutes for each speed.
 """
 
 
-def register(subparsers: Any) -> None:
+def register(subparsers: Actions) -> None:
     """Add `device` to the command line."""
-    parser = subparsers.add_parser(
+    actions = subparsers.add_group(
         "device",
-        help="run the guard on an emulated ARM computer",
+        "run the guard on an emulated ARM computer",
         description="Run the guard on an emulated 64-bit ARM computer. `pi-4-class` has 4 KiB "
         "pages, `pi-5-class` 16 KiB pages, `zero-2w-class` 512 MiB of memory.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    common = argparse.ArgumentParser(add_help=False)
-    add_text(common, "--machine", "NAME", "class (default pi-4-class)", default="pi-4-class")
-    add_path(
-        common, "--cache", "DIR", "folder for what is built (default ~/.cache/framegate/arm64)"
-    )
-    add_text(common, "--mirror", "URL", "Debian mirror (default: the one this machine's apt uses)")
-    out = argparse.ArgumentParser(add_help=False)
-    add_path(
-        out,
-        "--out",
-        "DIR",
-        "folder for logs and results (default out/arm64)",
-        default=Path("out/arm64"),
+    common = Options.shared()
+    common.text("--machine NAME", "class (default pi-4-class)", default="pi-4-class")
+    common.path("--cache DIR", "folder for what is built (default ~/.cache/framegate/arm64)")
+    common.text("--mirror URL", "Debian mirror (default: the one this machine's apt uses)")
+    out = Options.shared()
+    out.path(
+        "--out DIR", "folder for logs and results (default out/arm64)", default=Path("out/arm64")
     )
 
-    test = actions.add_parser(
-        "test", parents=[common, out], help="run the suite inside, print a table"
-    )
-    add_flag(test, "--all", "every demo clip and every chapter")
-    add_flag(test, "--short", "doctor, one replay, the board's duties")
-    add_text(
-        test,
-        "--only",
-        "CHAPTER",
+    test = actions.add("test", "run the suite inside, print a table", _test, parents=[common, out])
+    test.flag("--all", "every demo clip and every chapter")
+    test.flag("--short", "doctor, one replay, the board's duties")
+    test.text(
+        "--only CHAPTER",
         "this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
-        action="append",
-        default=[],
+        **REPEATABLE,
     )
-    add_flag(test, "--json", "print JSON")
-    test.set_defaults(handler=_test)
+    test.flag("--json", "print JSON")
 
-    run = actions.add_parser(
-        "run", parents=[common, out], help="run one framegate command inside, print its output"
+    run = actions.add(
+        "run", "run one framegate command inside, print its output", _run, parents=[common, out]
     )
-    add_text(run, "arguments", "ARGUMENT", "after `--`: the command", nargs="+")
-    run.set_defaults(handler=_run)
+    run.text("arguments ARGUMENT", "after `--`: the command", nargs="+")
 
-    speed = actions.add_parser(
+    speed = actions.add(
         "speed",
+        "run the whole guard at known speeds, say whether frames flow",
+        _speed,
         parents=[common, out],
-        help="run the whole guard at known speeds, say whether frames flow",
         description="Run the whole guard in virtual time: the device executes a known number of "
         "instructions a second, however slow this host is. It has no caches, and its memory costs "
         "nothing.",
         epilog="example: framegate device speed --gips 1 --gips 2 --rate 15 --runs 5",
     )
-    add_text(
-        speed,
-        "--gips",
-        "N",
+    speed.text(
+        "--gips N",
         "billion instructions a second, of all cores together: 0.25, 0.5, 1, 1.5, 2, 2.5, 3 "
         "or 4 (default 1; repeatable)",
         type=float,
         action="append",
     )
-    add_number(speed, "--cores", "N", "that take turns (default 1)", 1)
-    add_text(
-        speed,
-        "--rate",
-        "HZ",
+    speed.number("--cores N", "that take turns (default 1)", 1)
+    speed.text(
+        "--rate HZ",
         "frames a second of the clip (default 15; repeatable)",
         type=int,
         action="append",
     )
-    add_number(speed, "--seconds", "S", "length of the clip (default 10)", 10)
-    add_number(speed, "--runs", "N", "of each (default 1)", 1)
-    add_flag(speed, "--json", "print JSON")
-    speed.set_defaults(handler=_speed)
+    speed.number("--seconds S", "length of the clip (default 10)", 10)
+    speed.number("--runs N", "of each (default 1)", 1)
+    speed.flag("--json", "print JSON")
 
-    shell = actions.add_parser("shell", parents=[common], help="work inside by hand")
-    shell.set_defaults(handler=_shell)
+    actions.add("shell", "work inside by hand", _shell, parents=[common])
 
 
 def _say(line: str) -> None:

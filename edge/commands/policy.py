@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edge.commands._options import add_flag, add_number, add_path, add_text
+from edge.commands._options import SEVERAL, Actions, Options
 from edge.errors import PolicyError, UsageError
 from edge.files import named_by_user, sha256_of, write_new
 
@@ -33,57 +33,53 @@ _DAY_S = 86_400
 _STATE_DIR = "~/.local/state/framegate/policy"  # policy_store.DEFAULT_DIR, too heavy for help
 
 
-def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
-        "policy",
-        help="build, sign, install and read policies",
-        description="Build, sign, install and read policies.",
-        epilog=EXAMPLES,
+def register(commands: Actions) -> None:
+    actions = commands.add_group(
+        "policy", "build, sign, install and read policies", epilog=EXAMPLES
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    _keygen_options(actions.add_parser("keygen", help="make signing keys"))
-    _build_options(actions.add_parser("build", help="make an unsigned bundle of a pack"))
-    _sign_options(actions.add_parser("sign", help="add one signature to a bundle"))
-    _verify_options(actions.add_parser("verify", help="check a bundle; nothing is installed"))
-    _install_options(actions.add_parser("install", help="put a signed bundle in force"))
-    _show_options(actions.add_parser("show", help="print a policy's rules or its whole table"))
-    lint = actions.add_parser(
-        "lint", help="find faults in a pack: always-true rules, unknown words"
-    )
-    _source(lint)
-    add_flag(
-        lint, "--warnings", "print only faults, and sources that nobody has checked for half a year"
-    )
-    lint.set_defaults(handler=_lint)
-    _book_options(actions.add_parser("book", help="write every rule as a page to read or print"))
-    _diff_options(actions.add_parser("diff", help="print what changes between two policies"))
+    keygen = actions.add("keygen", "make signing keys", _keygen)
+    keygen.text("names NAME", "one key holder each", nargs="+")
+    keygen.path("--out DIR", "where to put them", required=True)
 
-
-def _source(parser: argparse.ArgumentParser) -> None:
-    add_text(
-        parser,
-        "source",
-        "PACK|DIR|BUNDLE",
-        "strict (default), police, a directory with a pack's files, or a bundle",
-        nargs="?",
-        default="strict",
+    trust = Options.shared()
+    trust.path("--key PUB", "trusted public keys", **SEVERAL)
+    trust.number("--threshold THRESHOLD", "how many must sign (default 2)", 2)
+    trust.number("--root-version N", "add one for each new set of keys", 1)
+    _build_options(
+        actions.add("build", "make an unsigned bundle of a pack", _build, parents=[trust])
     )
 
+    bundle = Options.shared()
+    bundle.path("bundle BUNDLE", "a bundle file")
+    sign = actions.add("sign", "add one signature to a bundle", _sign, parents=[bundle])
+    sign.path("--with KEY", "secret key to sign with", dest="secret", required=True)
+    checked = Options.shared(bundle, trust)
+    checked.path("--state DIR", f"the installed policy (default {_STATE_DIR})")
+    actions.add("verify", "check a bundle; nothing is installed", _verify, parents=[checked])
+    actions.add("install", "put a signed bundle in force", _install, parents=[checked])
 
-def _trust_options(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, "--key", "PUB", "trusted public keys", nargs="+", default=[])
-    add_number(parser, "--threshold", "THRESHOLD", "how many must sign (default 2)", 2)
-    add_number(parser, "--root-version", "N", "add one for each new set of keys", 1)
-
-
-def _state_option(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, "--state", "DIR", f"the installed policy (default {_STATE_DIR})")
-
-
-def _keygen_options(parser: argparse.ArgumentParser) -> None:
-    add_text(parser, "names", "NAME", "one key holder each", nargs="+")
-    add_path(parser, "--out", "DIR", "where to put them", required=True)
-    parser.set_defaults(handler=_keygen)
+    source = Options.shared()
+    what = "strict (default), police, a directory with a pack's files, or a bundle"
+    source.text("source PACK|DIR|BUNDLE", what, nargs="?", default="strict")
+    dated = Options.shared(source)
+    dated.text("--as-of DATE", "under the rules of that day")
+    what = "print a policy's rules or its whole table"
+    _show_options(actions.add("show", what, _show, parents=[dated]))
+    what = "find faults in a pack: always-true rules, unknown words"
+    lint = actions.add("lint", what, _lint, parents=[source])
+    lint.flag(
+        "--warnings", "print only faults, and sources that nobody has checked for half a year"
+    )
+    book = actions.add(
+        "book", "write every rule as a page to read or print", _book, parents=[dated]
+    )
+    book.path("--out FILE", "the page (HTML)", required=True)
+    book.path("--scenarios FILE.yaml", "cases to list beside their rules")
+    diff = actions.add("diff", "print what changes between two policies", _diff)
+    diff.text("before PACK|DIR|BUNDLE", "the policy as it was")
+    diff.text("after PACK|DIR|BUNDLE", "the policy as it will be")
+    diff.number("--cases CASES", "cases to compare (default 2000)", 2000)
+    diff.flag("--json", "print data instead of text")
 
 
 def _keygen(args: argparse.Namespace) -> int:
@@ -94,17 +90,15 @@ def _keygen(args: argparse.Namespace) -> int:
     return 0
 
 
-def _build_options(parser: argparse.ArgumentParser) -> None:
-    add_text(parser, "--pack", "PACK|DIR", "strict (default), police or a folder", default="strict")
-    add_number(parser, "--version", "VERSION", "higher for every new bundle", required=True)
-    add_number(parser, "--days", "DAYS", "days until it expires (default 90)", 90)
-    add_text(parser, "--issued", "TIME", "like 2026-01-31T12:00:00Z (default now)")
-    add_text(parser, "--minimum-guard", "VERSION", "oldest guard that may load it", default="0.1.0")
-    add_path(parser, "--model", "MODEL", "models to pin by digest", nargs="*", default=[])
-    add_text(parser, "--limit", "NAME=NUMBER", "e.g. min_view_score=0.85", nargs="*", default=[])
-    add_path(parser, "--out", "FILE", "the bundle", required=True)
-    _trust_options(parser)
-    parser.set_defaults(handler=_build)
+def _build_options(parser: Options) -> None:
+    parser.text("--pack PACK|DIR", "strict (default), police or a folder", default="strict")
+    parser.number("--version VERSION", "higher for every new bundle", required=True)
+    parser.number("--days DAYS", "days until it expires (default 90)", 90)
+    parser.text("--issued TIME", "like 2026-01-31T12:00:00Z (default now)")
+    parser.text("--minimum-guard VERSION", "oldest guard that may load it", default="0.1.0")
+    parser.path("--model MODEL", "models to pin by digest", nargs="*", default=[])
+    parser.text("--limit NAME=NUMBER", "e.g. min_view_score=0.85", nargs="*", default=[])
+    parser.path("--out FILE", "the bundle", required=True)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -138,12 +132,6 @@ def _build(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sign_options(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, "bundle", "BUNDLE", "a bundle file")
-    add_path(parser, "--with", "KEY", "secret key to sign with", dest="secret", required=True)
-    parser.set_defaults(handler=_sign)
-
-
 def _sign(args: argparse.Namespace) -> int:
     from edge.policy.signed import keys as policy_keys
     from edge.policy.signed.files import read, write
@@ -153,13 +141,6 @@ def _sign(args: argparse.Namespace) -> int:
     write(args.bundle, signed)
     print(f"{args.bundle}: signed with {args.secret}")
     return 0
-
-
-def _verify_options(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, "bundle", "BUNDLE", "a bundle file")
-    _trust_options(parser)
-    _state_option(parser)
-    parser.set_defaults(handler=_verify)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -187,13 +168,6 @@ def _verify(args: argparse.Namespace) -> int:
     return 0
 
 
-def _install_options(parser: argparse.ArgumentParser) -> None:
-    add_path(parser, "bundle", "BUNDLE", "a bundle file")
-    _trust_options(parser)
-    _state_option(parser)
-    parser.set_defaults(handler=_install)
-
-
 def _install(args: argparse.Namespace) -> int:
     from edge.policy.signed.files import read, root_of
     from edge.policy.signed.store import PolicyStore
@@ -211,22 +185,14 @@ def _install(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show_options(parser: argparse.ArgumentParser) -> None:
-    _source(parser)
-    add_text(parser, "--as-of", "DATE", "under the rules of that day")
-    add_flag(parser, "--matrix", "the verdict for every user and lane")
-    add_path(parser, "--out", "DIR", "write the pack's files there, to edit them")
-    add_path(parser, "--html", "FILE", "write the matrix as a page")
-    add_flag(parser, "--json", "print data instead of text")
-    add_text(
-        parser,
-        "--set",
-        "KEY=VALUE",
-        "facts that hold in every cell of the matrix",
-        nargs="*",
-        default=[],
+def _show_options(parser: Options) -> None:
+    parser.flag("--matrix", "the verdict for every user and lane")
+    parser.path("--out DIR", "write the pack's files there, to edit them")
+    parser.path("--html FILE", "write the matrix as a page")
+    parser.flag("--json", "print data instead of text")
+    parser.text(
+        "--set KEY=VALUE", "facts that hold in every cell of the matrix", nargs="*", default=[]
     )
-    parser.set_defaults(handler=_show)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -292,14 +258,6 @@ def _lint(args: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _book_options(parser: argparse.ArgumentParser) -> None:
-    _source(parser)
-    add_path(parser, "--out", "FILE", "the page (HTML)", required=True)
-    add_text(parser, "--as-of", "DATE", "under the rules of that day")
-    add_path(parser, "--scenarios", "FILE.yaml", "cases to list beside their rules")
-    parser.set_defaults(handler=_book)
-
-
 def _book(args: argparse.Namespace) -> int:
     from edge.policy.authoring.book import book
     from edge.policy.scenario import read_scenarios
@@ -313,14 +271,6 @@ def _book(args: argparse.Namespace) -> int:
     write(args.out, book(policy, cases).encode())
     print(f"{args.out}: {len(policy.pack.rules)} rules")
     return 0
-
-
-def _diff_options(parser: argparse.ArgumentParser) -> None:
-    add_text(parser, "before", "PACK|DIR|BUNDLE", "the policy as it was")
-    add_text(parser, "after", "PACK|DIR|BUNDLE", "the policy as it will be")
-    add_number(parser, "--cases", "CASES", "cases to compare (default 2000)", 2000)
-    add_flag(parser, "--json", "print data instead of text")
-    parser.set_defaults(handler=_diff)
 
 
 def _diff(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._audit._log import log_key, refuse, say_whose_key
-from edge.commands._options import Commands, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.errors import AuditError, UsageError
 from edge.files import named_by_user, read_named, write_whole
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 ARCHIVE = "where `prune` moved entries to; they are read beside the log"
 
 
-def register(actions: Commands, log: argparse.ArgumentParser) -> None:
+def register(actions: Actions, log: Options) -> None:
     """Add the parser."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "report",
+        "a month as a page and a table, with a proof of each row",
+        run,
         parents=[log],
-        help="a month as a page and a table, with a proof of each row",
         description="Write a month of the log to OUT: report.html, its tables as CSV "
         "(report.csv has the permits), and the proof of each row in proofs/. The log is verified "
         "first, as by `audit verify`.",
     )
-    add_text(parser, "--month", "YYYY-MM", "which month, in UTC", required=True)
-    add_path(parser, "--archive", "FOLDER", ARCHIVE)
-    add_path(parser, "--out", "OUT", "a new folder", required=True)
-    parser.set_defaults(handler=run)
+    parser.text("--month YYYY-MM", "which month, in UTC", required=True)
+    parser.path("--archive FOLDER", ARCHIVE)
+    parser.path("--out OUT", "a new folder", required=True)
 
 
 def run(args: argparse.Namespace) -> int:

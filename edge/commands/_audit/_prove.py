@@ -16,7 +16,7 @@ from edge.commands._audit._log import (
     say_whose_key,
     time_of,
 )
-from edge.commands._options import Commands, add_number, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.errors import AuditError, UsageError
 from edge.files import write_given
 
@@ -25,31 +25,26 @@ if TYPE_CHECKING:
     from edge.audit.pruning.receipt import Receipt
 
 
-def register(
-    actions: Commands, log: argparse.ArgumentParser, key: argparse.ArgumentParser
-) -> argparse.ArgumentParser:
+def register(actions: Actions, log: Options, key: Options) -> Options:
     """Add the parsers of both; `prove` is given back."""
-    prove = actions.add_parser(
+    prove = actions.add(
         "prove",
+        "prove that no frame was released, that an entry is there, or that nothing changed",
+        run,
         parents=[log],
-        help="prove that no frame was released, that an entry is there, or that nothing changed",
     )
-    add_text(prove, "--from", "TIME", f"start of the span ({TIME})", dest="since")
-    add_text(prove, "--to", "TIME", "end of the span", dest="until")
-    add_number(prove, "--entry", "N", "prove instead that entry N is in the log")
-    add_path(
-        prove,
-        "--checkpoint",
-        "FILE",
+    prove.text("--from TIME", f"start of the span ({TIME})", dest="since")
+    prove.text("--to TIME", "end of the span", dest="until")
+    prove.number("--entry N", "prove instead that entry N is in the log")
+    prove.path(
+        "--checkpoint FILE",
         "prove instead that the log continues this older checkpoint of it (RFC 6962)",
     )
-    add_path(prove, "--out", "FILE", "write the proof here")
-    prove.set_defaults(handler=run)
+    prove.path("--out FILE", "write the proof here")
 
-    check = actions.add_parser("verify-proof", parents=[key], help="check a proof without the log")
-    add_path(check, "proof", "FILE", "what `prove` wrote")
-    add_path(check, "--checkpoint", "FILE", "the older checkpoint that it starts from")
-    check.set_defaults(handler=_check)
+    check = actions.add("verify-proof", "check a proof without the log", _check, parents=[key])
+    check.path("proof FILE", "what `prove` wrote")
+    check.path("--checkpoint FILE", "the older checkpoint that it starts from")
     return prove
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.commands._audit._log import refuse
-from edge.commands._options import Commands, add_flag, add_path, add_text
+from edge.commands._options import Actions
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named
 
@@ -34,27 +34,24 @@ guard.toml says how much stays and who must have seen what goes:
 """
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "prune",
-        help="remove the oldest months and keep every proof of the rest",
+        "remove the oldest months and keep every proof of the rest",
+        run,
         description="Remove the oldest whole segments of a guard's log. Hashes, certificates and a "
         "signed receipt stay, so that what is left proves what it proved before. Without --apply "
         "nothing is changed. The guard may go on running.",
         epilog=EXAMPLES,
     )
-    add_path(parser, "--config", "FILE", "the guard's guard.toml", required=True)
-    add_path(parser, "--archive", "FOLDER", "copy the files there before they are removed")
-    add_text(
-        parser,
-        "--matcher",
-        "NAME",
-        "the log of this matcher, one of [[also]]; without it the first matcher's",
+    parser.path("--config FILE", "the guard's guard.toml", required=True)
+    parser.path("--archive FOLDER", "copy the files there before they are removed")
+    parser.text(
+        "--matcher NAME", "the log of this matcher, one of [[also]]; without it the first matcher's"
     )
-    add_flag(parser, "--apply", "remove; without it, only list what")
-    add_flag(parser, "--json", "print data, not prose")
-    parser.set_defaults(handler=run)
+    parser.flag("--apply", "remove; without it, only list what")
+    parser.flag("--json", "print data, not prose")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._audit._log import log_key
-from edge.commands._options import Commands, add_number, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.errors import UsageError
 from edge.files import read_given, write_given
 
@@ -30,32 +30,30 @@ and elsewhere:
 """
 
 
-def register(actions: Commands, log: argparse.ArgumentParser) -> None:
+def register(actions: Actions, log: Options) -> None:
     """Add `quote`."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "quote",
+        "have the TPM sign the state of this machine for the newest checkpoint",
+        run,
         parents=[log],
-        help="have the TPM sign the state of this machine for the newest checkpoint",
         description="Has this machine's TPM 2.0 quote its registers (PCRs), with the newest "
         "checkpoint as nonce, and writes DIR/checkpoint.quote. Needs tpm2-tools.",
         epilog=_EXAMPLE,
     )
-    add_text(parser, "--ak", "KEY", "the TPM's key: a handle or a context file", required=True)
-    add_text(parser, "--pcrs", "LIST", "registers (%(default)s)", default="sha256:0,1,2,3,4,5,7")
-    add_path(parser, "--out", "FILE", "instead of DIR/checkpoint.quote")
-    parser.set_defaults(handler=run)
+    parser.text("--ak KEY", "the TPM's key: a handle or a context file", required=True)
+    parser.text("--pcrs LIST", "registers (%(default)s)", default="sha256:0,1,2,3,4,5,7")
+    parser.path("--out FILE", "instead of DIR/checkpoint.quote")
 
 
-def add_options(verify: argparse.ArgumentParser) -> None:
+def add_options(verify: Options) -> None:
     """Add the options of `verify` that are about a quote."""
-    add_path(verify, "--quote", "FILE", "also check this TPM quote of a checkpoint")
-    add_path(verify, "--ak", "PEM", "the TPM's attestation key, or its certificate")
-    add_path(verify, "--ak-ca", "PEM", "who must have certified it")
-    add_path(verify, "--pcrs", "JSON", "expected register values, or an earlier quote")
-    add_number(
-        verify,
-        "--quote-behind",
-        "N",
+    verify.path("--quote FILE", "also check this TPM quote of a checkpoint")
+    verify.path("--ak PEM", "the TPM's attestation key, or its certificate")
+    verify.path("--ak-ca PEM", "who must have certified it")
+    verify.path("--pcrs JSON", "expected register values, or an earlier quote")
+    verify.number(
+        "--quote-behind N",
         "accept a quote up to N entries older than the checkpoint (default %(default)s)",
         0,
     )

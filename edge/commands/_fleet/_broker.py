@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edge.commands._options import add_path, add_text
+from edge.commands._options import Options
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from edge.fleet.mqtt import BrokerAddress
 
 
-def add_broker(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_broker(parser: Options, *, required: bool = True) -> None:
     """Add --broker, --ca, --cert, --key."""
-    add_text(
-        parser,
-        "--broker",
-        "URL",
-        "mqtts://HOST[:8883]; mqtt:// for localhost only",
-        required=required,
+    parser.text(
+        "--broker URL", "mqtts://HOST[:8883]; mqtt:// for localhost only", required=required
     )
-    add_path(parser, "--ca", "FILE", "who signs the broker (system's)")
-    add_path(parser, "--cert", "FILE", "this client's certificate")
-    add_path(parser, "--key", "FILE", "and its key")
+    parser.path("--ca FILE", "who signs the broker (system's)")
+    parser.path("--cert FILE", "this client's certificate")
+    parser.path("--key FILE", "and its key")
 
 
 def broker_of(args: argparse.Namespace) -> tuple[BrokerAddress, ssl.SSLContext | None]:

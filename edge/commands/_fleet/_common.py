@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import threading
@@ -11,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._options import add_path
+from edge.commands._options import Options
 from edge.errors import UsageError
 from edge.files import named_by_user, read_given, read_named
 
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from edge.fleet.trust_policy import TrustPolicy
 
 
-def add_policy(parser: argparse.ArgumentParser, what: str = "logs and witnesses to trust") -> None:
+def add_policy(parser: Options, what: str = "logs and witnesses to trust") -> None:
     """Add --policy."""
-    add_path(parser, "--policy", "FILE", what, required=True)
+    parser.path("--policy FILE", what, required=True)
 
 
 def read_policy(path: Path) -> TrustPolicy:

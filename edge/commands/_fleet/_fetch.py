@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._common import read_policy, repeat, require_tuf, say
-from edge.commands._options import Commands, add_number, add_path, add_text
+from edge.commands._options import SEVERAL, Actions
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,27 +30,27 @@ not reached (what is there stays), 2 wrong use.
 """
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    fetch = actions.add_parser(
+    fetch = actions.add(
         "fetch",
-        help="take what is handed out to this device",
+        "take what is handed out to this device",
+        run,
         description="Take what is new for this device from a TUF repository. Metadata that is "
         "expired, rolled back or mixed is refused, and so is a file that is not in the release "
         "log. A policy counts only by its own signatures and floors. Needs framegate[tuf].",
         epilog=EXAMPLES,
     )
-    add_text(fetch, "source", "URL|DIR", "the repository")
-    add_path(fetch, "--root", "FILE", "shipped with the device", required=True)
-    add_path(fetch, "--log", "PUB", "key of the release log", required=True)
-    add_path(fetch, "--witnesses", "FILE", "policy: who must have seen the log")
-    add_text(fetch, "--device", "ID", "this device", required=True)
-    add_text(fetch, "--group", "NAME", "its groups", nargs="+", default=[])
-    add_path(fetch, "--state", "DIR", "what was seen; keep it", required=True)
-    add_path(fetch, "--out", "DIR", "on the same file system as --state", required=True)
-    add_path(fetch, "--policy", "DIR", "install policies there, if it admits them")
-    add_number(fetch, "--every", "S", "stay, and fetch every S seconds", type=float)
-    fetch.set_defaults(handler=run)
+    fetch.text("source URL|DIR", "the repository")
+    fetch.path("--root FILE", "shipped with the device", required=True)
+    fetch.path("--log PUB", "key of the release log", required=True)
+    fetch.path("--witnesses FILE", "policy: who must have seen the log")
+    fetch.text("--device ID", "this device", required=True)
+    fetch.text("--group NAME", "its groups", **SEVERAL)
+    fetch.path("--state DIR", "what was seen; keep it", required=True)
+    fetch.path("--out DIR", "on the same file system as --state", required=True)
+    fetch.path("--policy DIR", "install policies there, if it admits them")
+    fetch.number("--every S", "stay, and fetch every S seconds", type=float)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from edge.commands._fleet._broker import broker_of
 from edge.commands._fleet._common import read_policy, say, until_stopped
 from edge.commands._fleet._status import add_sources, check_sources
 from edge.commands._fleet._store import has_store, open_store
-from edge.commands._options import Commands, add_path, add_text
+from edge.commands._options import Actions
 from edge.errors import UsageError
 from edge.files import read_given
 from edge.status.web import loopback
@@ -39,19 +39,19 @@ examples:
 """
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "page",
-        help="show the fleet in a browser on this machine",
+        "show the fleet in a browser on this machine",
+        run,
         description="Serve a page of every device on loopback: a table with a filter, states over "
         "the last hour, and of each device what is wrong and the proofs.",
         epilog=EXAMPLES,
     )
     add_sources(parser)
-    add_text(parser, "--listen", "HOST:PORT", "default 127.0.0.1:8331", default="127.0.0.1:8331")
-    add_path(parser, "--pages", "FILE", "lines `DEVICE URL` for links")
-    parser.set_defaults(handler=run)
+    parser.text("--listen HOST:PORT", "default 127.0.0.1:8331", default="127.0.0.1:8331")
+    parser.path("--pages FILE", "lines `DEVICE URL` for links")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._common import say, until_stopped
-from edge.commands._options import Commands, add_flag, add_number, add_path
+from edge.commands._options import Actions
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -29,25 +29,25 @@ mosquitto.acl lets that device write its own two topics, and read none.
 """
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "publish",
-        help="publish this device's state to an MQTT broker",
+        "publish this device's state to an MQTT broker",
+        run,
         description="Publish the device's state (MQTT 5, retained, with a last will): whether "
         "frames pass and why not, versions, digests, the signed checkpoint and its proof. It "
         "reads public files only and subscribes to nothing. Needs framegate[mqtt].",
         epilog=EXAMPLES,
     )
-    add_path(parser, "--log", "DIR", "the audit log", required=True)
-    add_path(parser, "--log-key", "PUB", "its public key (DIR/log.pub)")
-    add_path(parser, "--courier", "DIR", "the courier's --out (default: the log's)")
-    add_path(parser, "--status", "FILE", "the daemon's status.json; without it: absent")
-    add_path(parser, "--record", "FILE", "device record, to publish its digest")
-    add_number(parser, "--every", "S", "publish every S seconds (30)", 30)
-    add_flag(parser, "--once", "publish once and exit")
+    parser.path("--log DIR", "the audit log", required=True)
+    parser.path("--log-key PUB", "its public key (DIR/log.pub)")
+    parser.path("--courier DIR", "the courier's --out (default: the log's)")
+    parser.path("--status FILE", "the daemon's status.json; without it: absent")
+    parser.path("--record FILE", "device record, to publish its digest")
+    parser.number("--every S", "publish every S seconds (30)", 30)
+    parser.flag("--once", "publish once and exit")
     add_broker(parser)
-    parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:

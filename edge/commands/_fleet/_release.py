@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._common import read_policy, read_signer, require_tuf, say
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import SEVERAL, Actions
 from edge.errors import AuditError, PolicyError, UsageError
 
 if TYPE_CHECKING:
@@ -35,34 +35,34 @@ Serve the folder repo with any web server. Keep root-*.key and targets.key off t
 _RELEASE_LOG_KEY = "release-log"
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    release = actions.add_parser(
+    release = actions.add(
         "release",
-        help="hand out policies, models and records to devices (TUF)",
+        "hand out policies, models and records to devices (TUF)",
+        run,
         description="Make or update a TUF repository: static files that any web server serves. "
         "Each run also renews what expires. Needs framegate[tuf].",
         epilog=EXAMPLES,
     )
-    add_path(release, "repository", "DIR", "the folder that is served")
-    add_path(release, "--keys", "DIR", "folders with NAME.key", nargs="+", default=[])
-    add_flag(release, "--new", "make repository and keys; only once")
-    add_text(release, "--origin", "NAME", "with --new: name of the release log")
+    release.path("repository DIR", "the folder that is served")
+    release.path("--keys DIR", "folders with NAME.key", **SEVERAL)
+    release.flag("--new", "make repository and keys; only once")
+    release.text("--origin NAME", "with --new: name of the release log")
     for kind, what in (
         ("policy", "signed bundles"),
         ("model", "models"),
         ("record", "signed records, and their .sig files"),
         ("guard", "builds of framegate"),
     ):
-        add_path(release, f"--{kind}", "FILE", what, nargs="+", default=[])
-    add_text(release, "--to-device", "ID", "for these devices", nargs="+", default=[])
-    add_text(release, "--to-group", "NAME", "for these groups (default all)", nargs="+", default=[])
-    add_number(release, "--share", "PERCENT", "of them, 0 to 100 (100)", 100)
-    add_text(release, "--withdraw", "PATH", "as --list prints it", nargs="+", default=[])
-    add_text(release, "--replace", "KEY", "by a new key", nargs="+", default=[])
-    add_path(release, "--witnesses", "FILE", "policy: who must see the release log first")
-    add_flag(release, "--list", "print what is handed out, and exit")
-    release.set_defaults(handler=run)
+        release.path(f"--{kind} FILE", what, **SEVERAL)
+    release.text("--to-device ID", "for these devices", **SEVERAL)
+    release.text("--to-group NAME", "for these groups (default all)", **SEVERAL)
+    release.number("--share PERCENT", "of them, 0 to 100 (100)", 100)
+    release.text("--withdraw PATH", "as --list prints it", **SEVERAL)
+    release.text("--replace KEY", "by a new key", **SEVERAL)
+    release.path("--witnesses FILE", "policy: who must see the release log first")
+    release.flag("--list", "print what is handed out, and exit")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._common import say, until_stopped
-from edge.commands._options import Commands, add_path, add_text
+from edge.commands._options import Actions
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ and in guard.toml, under [matcher]:  results = "unix:/run/framegate/results"
 """
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "results",
-        help="publish the matcher's results to an MQTT broker",
+        "publish the matcher's results to an MQTT broker",
+        run,
         description="Listen where the guard hands on results, check each one again, and publish "
         "it (QoS 1). Needs framegate[mqtt]. It is no part of the guard: if the broker is away, "
         "results wait, the oldest are dropped and counted, and the guard goes on.",
         epilog=EXAMPLES,
     )
-    add_path(parser, "--socket", "PATH", "a Unix socket", required=True)
-    add_text(parser, "--topic", "NAME", "where to publish", required=True)
+    parser.path("--socket PATH", "a Unix socket", required=True)
+    parser.text("--topic NAME", "where to publish", required=True)
     add_broker(parser)
-    parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:

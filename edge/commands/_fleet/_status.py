@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._common import add_policy, read_policy, say
 from edge.commands._fleet._store import add_store, has_store, open_store
-from edge.commands._options import Commands, add_flag, add_number
+from edge.commands._options import Actions, Options
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,29 +33,27 @@ Exit code: 0 if every device is in order, 1 if one is not (silent, lost, not wit
 """
 
 
-def register(actions: Commands) -> None:
+def register(actions: Actions) -> None:
     """Add the parser."""
-    parser = actions.add_parser(
+    parser = actions.add(
         "status",
-        help="show the state of every device",
+        "show the state of every device",
+        run,
         description="Show every log of the policy as its witness knows it, as its device "
         "publishes it to a broker, or both, and where they disagree.",
         epilog=EXAMPLES,
     )
     add_sources(parser)
-    add_number(parser, "--wait", "S", "for the broker (10)", 10.0)
-    add_flag(parser, "--json", "print data, not prose")
-    parser.set_defaults(handler=run)
+    parser.number("--wait S", "for the broker (10)", 10.0)
+    parser.flag("--json", "print data, not prose")
 
 
-def add_sources(parser: argparse.ArgumentParser) -> None:
+def add_sources(parser: Options) -> None:
     """Add what both `status` and `page` read."""
     add_policy(parser, "the logs of the fleet")
     add_store(parser, required=False)
-    add_number(
-        parser,
-        "--silent-after",
-        "S",
+    parser.number(
+        "--silent-after S",
         f"a log is overdue at its witness after S seconds ({SILENT_S})",
         SILENT_S,
     )

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edge.commands._options import add_path, add_text
+from edge.commands._options import Options
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from edge.fleet.witness_store import WitnessStore
 
 
-def add_store(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_store(parser: Options, *, required: bool = True) -> None:
     """Add both options; one of them at most may be given."""
-    group = parser.add_mutually_exclusive_group(required=required)
-    add_path(group, "--state", "FILE", "the witness's state file (SQLite)")
-    add_text(
-        group,
-        "--store",
-        "URL",
+    group = parser.one_of(required=required)
+    group.path("--state FILE", "the witness's state file (SQLite)")
+    group.text(
+        "--store URL",
         "its database, for many replicas: postgresql://HOST/NAME (password in ~/.pgpass)",
     )
 

@@ -6,29 +6,26 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edge.commands._options import add_path
+from edge.commands._options import Options
 from edge.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from edge.archive.signed.verdict import Trust, Verdict
 
 
-def options(parser: argparse.ArgumentParser) -> None:
+def options(parser: Options) -> None:
     """Add them."""
     from edge.archive.signed.verdict import Refuse
 
-    add_path(
-        parser,
-        "--signers",
-        "FILE",
-        "certificates in PEM, trusted to sign recordings (ONVIF Media Signing)",
+    parser.path(
+        "--signers FILE", "certificates in PEM, trusted to sign recordings (ONVIF Media Signing)"
     )
-    parser.add_argument(
+    parser.choice(
         "--refuse",
-        choices=[one.value for one in Refuse],
-        default=Refuse.NOTHING.value,
-        help="recordings with a signature that does not hold (invalid), those that no trusted key "
+        "recordings with a signature that does not hold (invalid), those that no trusted key "
         "signed (unsigned), or those with pictures that no signature covers (uncovered)",
+        [one.value for one in Refuse],
+        default=Refuse.NOTHING.value,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.commands.footage import _signers
 from edge.errors import RecordError, UsageError
 
@@ -43,70 +43,61 @@ _MANIFEST = "JSON lines; see framegate archive list"
 _PACK = "strict, police, a directory with a pack's files, or a bundle"
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate archive`."""
-    parser = commands.add_parser(
+    actions = commands.add_group(
         "archive",
-        help="judge many recordings again under another policy, without their video",
+        "judge many recordings again under another policy, without their video",
         description=__doc__,
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
 
-    listed = actions.add_parser("list", help="print a manifest: one line for each recording")
-    listed.add_argument("folder", type=Path, help="recordings, with CLIP.csv telemetry beside them")
-    add_path(listed, "--device", "DEVICE", "commissioning record, TOML", required=True)
-    add_path(listed, "--session", "SESSION", "session claim, TOML", required=True)
-    listed.set_defaults(handler=_list)
+    listed = actions.add("list", "print a manifest: one line for each recording", _list)
+    listed.path("folder", "recordings, with CLIP.csv telemetry beside them")
+    listed.path("--device DEVICE", "commissioning record, TOML", required=True)
+    listed.path("--session SESSION", "session claim, TOML", required=True)
 
-    extract = actions.add_parser("extract", help="look at each recording once and keep a tape")
+    extract = actions.add(
+        "extract", "look at each recording once and keep a tape", _extract, pictures=True
+    )
     _tasks(extract)
-    extract.set_defaults(handler=_extract, pictures=True)
 
-    judge = actions.add_parser("judge", help="decide every frame of the tapes under one policy")
+    judge = actions.add("judge", "decide every frame of the tapes under one policy", _judge)
     _tasks(judge)
-    add_text(judge, "--pack", "PACK", f"{_PACK} (default strict)", default="strict")
-    add_flag(judge, "--json", "one JSON line for each recording")
-    judge.set_defaults(handler=_judge)
+    judge.text("--pack PACK", f"{_PACK} (default strict)", default="strict")
+    judge.flag("--json", "one JSON line for each recording")
 
-    diff = actions.add_parser("diff", help="what changes from one policy to another, by rule")
-    add_text(diff, "before", "PACK", f"the policy as it is: {_PACK}")
-    add_text(diff, "after", "PACK", "the policy to compare it with")
+    diff = actions.add("diff", "what changes from one policy to another, by rule", _diff)
+    diff.text("before PACK", f"the policy as it is: {_PACK}")
+    diff.text("after PACK", "the policy to compare it with")
     _tasks(diff)
-    add_flag(diff, "--json", "print the comparison as JSON")
-    add_path(diff, "--page", "FILE", "write it as an HTML page")
-    diff.set_defaults(handler=_diff)
+    diff.flag("--json", "print the comparison as JSON")
+    diff.path("--page FILE", "write it as an HTML page")
 
-    bench = actions.add_parser("bench", help="what replay, extract and judge cost here, compared")
-    bench.add_argument("manifest", type=Path, help=_MANIFEST)
-    add_text(bench, "--pack", "PACK", f"{_PACK} (default strict)", default="strict")
-    add_flag(bench, "--json", "print the figures as JSON")
-    bench.set_defaults(handler=_bench, pictures=True)
+    bench = actions.add(
+        "bench", "what replay, extract and judge cost here, compared", _bench, pictures=True
+    )
+    bench.path("manifest", _MANIFEST)
+    bench.text("--pack PACK", f"{_PACK} (default strict)", default="strict")
+    bench.flag("--json", "print the figures as JSON")
 
-    export = actions.add_parser("export", help="write tapes as Parquet, for other tools")
-    export.add_argument("manifest", type=Path, help=_MANIFEST)
-    add_text(export, "--store", "DIR", _STORE, required=True)
-    add_path(export, "--parquet", "DIR", "for the files", required=True)
-    export.set_defaults(handler=_export)
+    export = actions.add("export", "write tapes as Parquet, for other tools", _export)
+    export.path("manifest", _MANIFEST)
+    export.text("--store DIR", _STORE, required=True)
+    export.path("--parquet DIR", "for the files", required=True)
 
 
-def _tasks(parser: argparse.ArgumentParser) -> None:
+def _tasks(parser: Options) -> None:
     from edge.archive.engines import NAMES
 
-    parser.add_argument("manifest", type=Path, help=_MANIFEST)
-    add_text(parser, "--store", "DIR", _STORE, required=True)
+    parser.path("manifest", _MANIFEST)
+    parser.text("--store DIR", _STORE, required=True)
     _signers.options(parser)
-    add_number(
-        parser,
-        "--workers",
-        "N",
-        "recordings at a time (default: one for each processor)",
-        os.cpu_count() or 1,
+    parser.number(
+        "--workers N", "recordings at a time (default: one for each processor)", os.cpu_count() or 1
     )
-    parser.add_argument(
-        "--engine", default="local", choices=NAMES, help="what spreads the work (default local)"
-    )
-    add_text(parser, "--scheduler", "ADDRESS", "of a running Dask or Ray cluster", default="")
+    parser.choice("--engine", "what spreads the work (default local)", NAMES, default="local")
+    parser.text("--scheduler ADDRESS", "of a running Dask or Ray cluster", default="")
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import SEVERAL, Actions
 from edge.policy.shipped import names
 
 if TYPE_CHECKING:
@@ -23,43 +22,39 @@ The records may be unsigned here, and the result says so. Nothing is ever releas
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate replay`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "replay",
-        help="judge a recording offline, as if it were a live camera",
+        "judge a recording offline, as if it were a live camera",
+        run,
         description=__doc__,
         epilog=EXAMPLES,
+        pictures=True,
     )
-    parser.add_argument("clip", type=Path, help="a video file")
-    add_path(parser, "--device", "DEVICE", "commissioning record, TOML", required=True)
-    add_path(parser, "--session", "SESSION", "session claim, TOML", required=True)
-    add_path(
-        parser,
-        "--telemetry",
-        "TELEMETRY",
+    parser.path("clip", "a video file")
+    parser.path("--device DEVICE", "commissioning record, TOML", required=True)
+    parser.path("--session SESSION", "session claim, TOML", required=True)
+    parser.path(
+        "--telemetry TELEMETRY",
         "readings of the board's sensors, CSV; several files are merged by time",
         action="extend",
-        nargs="+",
-        default=[],
+        **SEVERAL,
     )
-    parser.add_argument("--pack", default="strict", choices=names(), help="policy (default strict)")
-    add_number(parser, "--dwell", "S", "dwell in seconds, 1 to 30", type=float)
-    add_text(
-        parser,
-        "--enroll-view",
-        "CLIP[:SECONDS]",
+    parser.choice("--pack", "policy (default strict)", names(), default="strict")
+    parser.number("--dwell S", "dwell in seconds, 1 to 30", type=float)
+    parser.text(
+        "--enroll-view CLIP[:SECONDS]",
         "enrol the view from the first seconds (default 1) of a clip, with people masked",
     )
-    parser.add_argument(
+    parser.choice(
         "--release",
+        "release a frame after later evidence (default), or at once",
+        ("bracketed", "immediate"),
         default="bracketed",
-        choices=("bracketed", "immediate"),
-        help="release a frame after later evidence (default), or at once",
     )
-    add_path(parser, "--out", "DIR", "folder for the results")
-    add_flag(parser, "--json", "print the summary as JSON")
-    parser.set_defaults(handler=run, pictures=True)
+    parser.path("--out DIR", "folder for the results")
+    parser.flag("--json", "print the summary as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

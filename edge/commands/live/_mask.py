@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge.commands._options import add_path, add_text
+from edge.commands._options import Actions
 
 DESCRIPTION = """\
 Draw fixed masks by numbers on a still of the camera: prints the lines for the device record, and
@@ -24,31 +24,26 @@ as private as the camera's picture.
 _GRID = 10  # lines a side that help to find the numbers
 
 
-def register(actions: Any) -> None:
+def register(actions: Actions) -> None:
     """Add the parser of `framegate camera mask`."""
-    parser = actions.add_parser(
-        "mask", help="draw the places that no lane shows", description=DESCRIPTION, epilog=EXAMPLES
+    parser = actions.add(
+        "mask", "draw the places that no lane shows", run, description=DESCRIPTION, epilog=EXAMPLES
     )
-    where = parser.add_mutually_exclusive_group(required=True)
-    add_text(where, "--source", "SRC", "camera index, device, stream or file")
-    add_path(where, "--still", "FILE", "a picture that was taken before")
-    add_text(
-        parser,
-        "--polygon",
-        "X,Y",
+    where = parser.one_of()
+    where.text("--source SRC", "camera index, device, stream or file")
+    where.path("--still FILE", "a picture that was taken before")
+    parser.text(
+        "--polygon X,Y",
         "the corners of one place; repeat for several",
         action="append",
         nargs="+",
         required=True,
     )
-    add_path(
-        parser,
-        "--out",
-        "FILE",
+    parser.path(
+        "--out FILE",
         "the preview, a PNG (default mask-preview.png)",
         default=Path("mask-preview.png"),
     )
-    parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import pwd
 import sys
 
 from edge import isolation
-from edge.commands._options import add_text
+from edge.commands._options import Options
 from edge.errors import UsageError
 
 
-def add_user(parser: argparse.ArgumentParser) -> None:
+def add_user(parser: Options) -> None:
     """Add `--user`."""
-    add_text(parser, "--user", "NAME", "check as this user, the service's; only root can")
+    parser.text("--user NAME", "check as this user, the service's; only root can")
 
 
 def become(name: str | None) -> None:

@@ -7,9 +7,9 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edge.commands._options import add_flag, add_number, add_path, add_text
+from edge.commands._options import Actions, Options
 from edge.errors import BridgeError, UsageError
 
 if TYPE_CHECKING:
@@ -29,49 +29,42 @@ examples:
 ANSWER_MS = 3000
 
 
-def register(subparsers: Any) -> None:
+def register(subparsers: Actions) -> None:
     """Add `board` to the command line."""
-    parser = subparsers.add_parser(
+    actions = subparsers.add_group(
         "board",
-        help="look at, test and provision the companion board",
+        "look at, test and provision the companion board",
         description="Look at, test and provision the companion board and its interlock.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    keys = argparse.ArgumentParser(add_help=False)
-    add_path(keys, "--keys", "DIR", "key store with board.key")
+    keys = Options.shared()
+    keys.path("--keys DIR", "key store with board.key")
 
-    status = actions.add_parser("status", parents=[keys], help="print the board's state")
-    add_text(status, "--port", "PORT", "serial port of the board", required=True)
-    add_flag(status, "--json", "print JSON")
-    status.set_defaults(handler=_status)
+    status = actions.add("status", "print the board's state", _status, parents=[keys])
+    status.text("--port PORT", "serial port of the board", required=True)
+    status.flag("--json", "print JSON")
 
-    test = actions.add_parser(
-        "test", parents=[keys], help="test everything the board must do, print a table"
+    test = actions.add(
+        "test", "test everything the board must do, print a table", _test, parents=[keys]
     )
-    where = test.add_mutually_exclusive_group(required=True)
-    add_text(where, "--port", "PORT", "serial port of a real board")
-    add_flag(where, "--emulated", "the ARM image in QEMU")
-    add_flag(where, "--process", "the firmware as a process")
-    add_number(test, "--rounds", "N", "measure each figure N times", 0)
-    add_flag(test, "--json", "print JSON")
-    test.set_defaults(handler=_test)
+    where = test.one_of()
+    where.text("--port PORT", "serial port of a real board")
+    where.flag("--emulated", "the ARM image in QEMU")
+    where.flag("--process", "the firmware as a process")
+    test.number("--rounds N", "measure each figure N times", 0)
+    test.flag("--json", "print JSON")
 
-    cost = actions.add_parser(
-        "cost", help="measure the firmware's instructions and bytes, and the bridge's time"
+    cost = actions.add(
+        "cost", "measure the firmware's instructions and bytes, and the bridge's time", _cost
     )
-    add_flag(cost, "--json", "print JSON")
-    cost.set_defaults(handler=_cost)
+    cost.flag("--json", "print JSON")
 
-    provision = actions.add_parser(
-        "provision", parents=[keys], help="write the key file for the board's own flash tool"
+    provision = actions.add(
+        "provision", "write the key file for the board's own flash tool", _provision, parents=[keys]
     )
-    provision.add_argument(
-        "--platform", required=True, choices=("rp2040", "lm3s6965"), help="the kind of board"
-    )
-    add_path(provision, "--out", "FILE", "default board-key.uf2 or .bin")
-    add_flag(provision, "--flash", "run the flash tool as well")
-    provision.set_defaults(handler=_provision)
+    provision.choice("--platform", "the kind of board", ("rp2040", "lm3s6965"), required=True)
+    provision.path("--out FILE", "default board-key.uf2 or .bin")
+    provision.flag("--flash", "run the flash tool as well")
 
 
 def _root(args: argparse.Namespace) -> bytes:

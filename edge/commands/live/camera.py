@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import Actions
 from edge.commands.live import _mask
 
 EXAMPLES = """\
@@ -25,48 +25,37 @@ first enrolment than one renewal may go. It keeps the old view as NAME.before.
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate camera`."""
-    parser = commands.add_parser("camera", help="enrol the view of a fixed camera; draw masks")
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    enroll = actions.add_parser(
+    actions = commands.add_group("camera", "enrol the view of a fixed camera; draw masks")
+    enroll = actions.add(
         "enroll",
-        help="record the empty view and sign its fingerprint",
+        "record the empty view and sign its fingerprint",
+        run_enroll,
         description="Record the empty view that a fixed camera sees every day, and sign it.",
         epilog=EXAMPLES,
+        pictures=True,
     )
-    add_text(
-        enroll,
-        "--source",
-        "SRC",
+    enroll.text(
+        "--source SRC",
         "camera index, device, stream or file; repeat for several lights",
         action="append",
         required=True,
     )
-    add_path(enroll, "--out", "FILE", "the fingerprint", required=True)
-    add_number(enroll, "--seconds", "SECONDS", "seconds to record of each source (default 8)", 8.0)
-    add_flag(enroll, "--mask-people", "leave people out instead of refusing the view")
-    add_flag(enroll, "--unenforced", "for a trial: apply the lower limits; the fingerprint says so")
-    add_path(
-        enroll,
-        "--override",
-        "DIR",
+    enroll.path("--out FILE", "the fingerprint", required=True)
+    enroll.number("--seconds SECONDS", "seconds to record of each source (default 8)", 8.0)
+    enroll.flag("--mask-people", "leave people out instead of refusing the view")
+    enroll.flag("--unenforced", "for a trial: apply the lower limits; the fingerprint says so")
+    enroll.path(
+        "--override DIR",
         "key store of a second holder: sign although the view looks public; the log says so",
     )
-    add_path(
-        enroll,
-        "--renew",
-        "VIEW",
-        "the signed view that this one replaces; another place is refused",
-    )
-    add_path(
-        enroll,
-        "--coverage",
-        "PNG",
+    enroll.path("--renew VIEW", "the signed view that this one replaces; another place is refused")
+    enroll.path(
+        "--coverage PNG",
         "draw which blocks were enrolled and why others were not; shows no picture",
     )
-    add_path(enroll, "--keys", "DIR", "key store of the signer")
-    enroll.set_defaults(handler=run_enroll, pictures=True)
+    enroll.path("--keys DIR", "key store of the signer")
     _mask.register(actions)
 
 

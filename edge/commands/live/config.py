@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from edge.commands._options import Commands
+from edge.commands._options import Actions
 from edge.commands.live._user import add_user, become, current
 
 EXAMPLES = """\
@@ -18,22 +17,19 @@ examples:
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate config`."""
-    parser = commands.add_parser(
+    actions = commands.add_group(
         "config",
-        help="check and show the daemon's configuration",
+        "check and show the daemon's configuration",
         description="Check and show guard.toml, the configuration of `framegate daemon`.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="list everything that would stop a start")
+    check = actions.add("check", "list everything that would stop a start", run_check)
     add_user(check)
-    check.add_argument("file", type=Path, help="guard.toml")
-    check.set_defaults(handler=run_check)
-    show = actions.add_parser("show", help="print every key, what is allowed, and its value")
-    show.add_argument("file", type=Path, nargs="?", help="guard.toml; the defaults without one")
-    show.set_defaults(handler=run_show)
+    check.path("file", "guard.toml")
+    show = actions.add("show", "print every key, what is allowed, and its value", run_show)
+    show.path("file", "guard.toml; the defaults without one", nargs="?")
 
 
 def run_check(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from edge.commands._options import Commands, add_path
+from edge.commands._options import Actions
 
 EXAMPLES = """\
 examples:
@@ -19,16 +19,17 @@ service; edge/daemon/deploy has the units.
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate daemon`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "daemon",
-        help="run the guard as a service",
+        "run the guard as a service",
+        run,
         description="Run the guard as a service: it restarts lost processes, blocked, and reloads.",
         epilog=EXAMPLES,
+        pictures=True,
     )
-    add_path(parser, "--config", "CONFIG", "guard.toml", required=True)
-    parser.set_defaults(handler=run, pictures=True)
+    parser.path("--config CONFIG", "guard.toml", required=True)
 
 
 def run(args: argparse.Namespace) -> int:

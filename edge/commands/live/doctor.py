@@ -8,9 +8,9 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edge.commands._options import add_flag, add_path, add_text
+from edge.commands._options import Actions
 from edge.commands.live._user import add_user, become
 
 if TYPE_CHECKING:
@@ -31,33 +31,31 @@ _LARGEST_PX = 8192
 _VIEW_BYTES = 1 << 20
 
 
-def register(subparsers: Any) -> None:
+def register(subparsers: Actions) -> None:
     """Add `doctor` to the command line."""
-    parser = subparsers.add_parser(
+    parser = subparsers.add(
         "doctor",
-        help="check whether this machine can run the guard",
+        "check whether this machine can run the guard",
+        _doctor,
         description="Checks kernel, clocks, scheduling, disk, keys, models, policy, camera and "
         "board, and measures in some seconds whether this machine starts and reads evidence fast "
         "enough. Exit code 1 if something is missing that no guard can run without; what only some "
         "uses need is reported, too.",
         epilog=EXAMPLES,
     )
-    add_path(parser, "--keys", "DIR", "key directory")
-    add_path(parser, "--place", "DIR", "folder where the guard will write", default=Path("."))
-    add_path(parser, "--audit", "DIR", "also verify this audit log")
-    add_path(parser, "--config", "FILE", "also check this guard.toml")
-    add_text(
-        parser,
-        "--size",
-        "WxH",
+    parser.path("--keys DIR", "key directory")
+    parser.path("--place DIR", "folder where the guard will write", default=Path("."))
+    parser.path("--audit DIR", "also verify this audit log")
+    parser.path("--config FILE", "also check this guard.toml")
+    parser.text(
+        "--size WxH",
         "of the camera's pictures, to measure with; by default that of the enrolled view of "
         f"--config, else {_USUAL[0]}x{_USUAL[1]}",
         type=_size,
     )
-    add_flag(parser, "--quick", "leave the measurement out")
+    parser.flag("--quick", "leave the measurement out")
     add_user(parser)
-    add_flag(parser, "--json", "print data, not prose")
-    parser.set_defaults(handler=_doctor)
+    parser.flag("--json", "print data, not prose")
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import isolation
-from edge.commands._options import Commands, add_flag, add_number, add_path, add_text
+from edge.commands._options import REPEATABLE, Actions
 from edge.commands.live._ask import YES_NO, Asker
 from edge.errors import UsageError
 from edge.files import read_named
@@ -33,51 +33,41 @@ _DEFAULT_GALLERY = {"verify_1_1": "self_only", "detect": "none", "redact": "none
 _TRY_S = 12.0
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate init`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "init",
-        help="set up a new site: keys, records, view and configuration",
+        "set up a new site: keys, records, view and configuration",
+        run,
         description="Make a folder with all that a daemon needs: keys, both signed records, the "
         "enrolled view and guard.toml; check a first run; say what to do next.",
         epilog=EXAMPLES,
+        pictures=True,
     )
-    add_path(parser, "folder", "DIR", "folder to make; its name is the site")
-    add_text(parser, "--source", "SOURCE", "the camera: index, device, address, pipeline or file")
+    parser.path("folder DIR", "folder to make; its name is the site")
+    parser.text("--source SOURCE", "the camera: index, device, address, pipeline or file")
     for name, key, what in _WORDS:
-        parser.add_argument(f"--{name}", choices=VOCABULARY[key], metavar="WORD", help=what)
-    add_text(parser, "--jurisdiction", "PLACE", "such as EU, FR, US-OR")
-    parser.add_argument("--public", choices=YES_NO, help="whether anybody may enter the place")
-    parser.add_argument(
-        "--taking-part", choices=YES_NO, help="whether people come to the camera on purpose"
+        parser.choice(f"--{name}", what, VOCABULARY[key], metavar="WORD")
+    parser.text("--jurisdiction PLACE", "such as EU, FR, US-OR")
+    parser.choice("--public", "whether anybody may enter the place", YES_NO)
+    parser.choice("--taking-part", "whether people come to the camera on purpose", YES_NO)
+    parser.text("--matcher CMD", "command that reads the released frames")
+    parser.text("--board PORT", "serial port of the board")
+    parser.text("--dock ID", "number of the dock (D-0017)", default="D-0017")
+    parser.number("--dwell-s DWELL_S", "the dwell: seconds before a permit, 1 to 30 (3)", 3.0)
+    parser.flag(
+        "--trial", "for a trial: enrol a recording by the lower limits, leave people in it out"
     )
-    add_text(parser, "--matcher", "CMD", "command that reads the released frames")
-    add_text(parser, "--board", "PORT", "serial port of the board")
-    add_text(parser, "--dock", "ID", "number of the dock (D-0017)", default="D-0017")
-    add_number(
-        parser, "--dwell-s", "DWELL_S", "the dwell: seconds before a permit, 1 to 30 (3)", 3.0
+    parser.flag(
+        "--virtual-board", "for a trial with a camera: no real board, so its sensors prove nothing"
     )
-    add_flag(
-        parser,
-        "--trial",
-        "for a trial: enrol a recording by the lower limits, leave people in it out",
-    )
-    add_flag(
-        parser,
-        "--virtual-board",
-        "for a trial with a camera: no real board, so its sensors prove nothing",
-    )
-    add_text(
-        parser,
-        "--without",
-        "LAYER",
+    parser.text(
+        "--without LAYER",
         "a layer of the sandbox that this machine lacks and you do without (repeatable)",
-        action="append",
-        default=[],
+        **REPEATABLE,
     )
-    add_flag(parser, "--unkept-clock", "no time service keeps this machine's clock")
-    add_flag(parser, "--no-run", "skip the first run")
-    parser.set_defaults(handler=run, pictures=True)
+    parser.flag("--unkept-clock", "no time service keeps this machine's clock")
+    parser.flag("--no-run", "skip the first run")
 
 
 _WORDS = (

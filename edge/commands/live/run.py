@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands._options import Commands, add_number, add_path, add_text
+from edge.commands._options import REPEATABLE, Actions
 from edge.errors import UsageError
 from edge.files import write_whole
 from edge.policy.shipped import names
@@ -38,124 +38,99 @@ connect; after a matcher connected, it holds what the next one needs.
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate run`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "run",
-        help="run the guard in the foreground",
+        "run the guard in the foreground",
+        run,
         description="Run the guard in the foreground, with signed records, until ^C or the end.",
         epilog=EXAMPLES,
+        pictures=True,
     )
-    add_text(
-        parser,
-        "--source",
-        "SOURCE",
+    parser.text(
+        "--source SOURCE",
         "V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, or a video file",
         required=True,
     )
-    add_path(parser, "--device", "DEVICE", "signed commissioning record", required=True)
-    add_path(parser, "--session", "SESSION", "signed session claim", required=True)
-    add_text(
-        parser,
-        "--board",
-        "BOARD",
+    parser.path("--device DEVICE", "signed commissioning record", required=True)
+    parser.path("--session SESSION", "signed session claim", required=True)
+    parser.text(
+        "--board BOARD",
         "serial port; virtual (default) needs a recording or a signed record that allows it",
         default="virtual",
     )
-    add_text(parser, "--matcher", "CMD", "command that reads the released frames")
-    parser.add_argument(
+    parser.text("--matcher CMD", "command that reads the released frames")
+    parser.text(
         "--also",
-        nargs=2,
-        metavar=("SESSION", "CMD"),
-        action="append",
-        default=[],
-        help="one more matcher on this camera, with a signed session claim of its own in a lane "
+        "one more matcher on this camera, with a signed session claim of its own in a lane "
         "that does not identify; its results go to OUT/also/NAME, NAME being SESSION's without "
         "its ending (repeatable)",
+        nargs=2,
+        metavar=("SESSION", "CMD"),
+        **REPEATABLE,
     )
-    add_path(
-        parser,
-        "--matcher-read",
-        "PATH",
+    parser.path(
+        "--matcher-read PATH",
         "a file or folder the matcher may read besides its program (repeatable)",
-        action="append",
-        default=[],
+        **REPEATABLE,
     )
-    add_path(
-        parser,
-        "--matcher-write",
-        "DIR",
+    parser.path(
+        "--matcher-write DIR",
         "a folder the matcher may write to; without it, none (repeatable)",
-        action="append",
-        default=[],
+        **REPEATABLE,
     )
-    add_path(parser, "--matcher-cwd", "DIR", "the folder the matcher starts in (default: this one)")
-    add_text(
-        parser,
-        "--matcher-env",
-        "NAME=TEXT",
+    parser.path("--matcher-cwd DIR", "the folder the matcher starts in (default: this one)")
+    parser.text(
+        "--matcher-env NAME=TEXT",
         "an environment variable for the matcher only (repeatable)",
         type=_variable,
-        action="append",
-        default=[],
+        **REPEATABLE,
     )
-    add_text(
-        parser,
-        "--results",
-        "TARGET",
+    parser.text(
+        "--results TARGET",
         "where to send the matcher's results: stdout, or unix:PATH of a datagram socket",
         default="",
         type=_target,
     )
-    parser.add_argument(
+    parser.choice(
         "--sink",
-        choices=("mjpeg", "mp4"),
-        help="in the lane view_masked: show the frames in a browser on this machine, or write "
+        "in the lane view_masked: show the frames in a browser on this machine, or write "
         "OUT/sink/masked.mp4, by a program in the sandbox",
+        ("mjpeg", "mp4"),
     )
-    add_number(parser, "--sink-port", "PORT", "of --sink mjpeg, on loopback (default 8377)", 8377)
-    add_path(parser, "--keys", "KEYS", "key store (default ~/.config/framegate)")
-    add_text(
-        parser,
-        "--pack",
-        "NAME|BUNDLE",
+    parser.number("--sink-port PORT", "of --sink mjpeg, on loopback (default 8377)", 8377)
+    parser.path("--keys KEYS", "key store (default ~/.config/framegate)")
+    parser.text(
+        "--pack NAME|BUNDLE",
         f"{', '.join(names())}, the name of the installed bundle's pack, or the path of a "
         "bundle signed by the keys trusted in --policy (default strict)",
         default="strict",
     )
-    add_path(
-        parser,
-        "--policy",
-        "DIR",
+    parser.path(
+        "--policy DIR",
         "where the policy bundle is installed (default ~/.local/state/framegate/policy)",
     )
-    add_path(
-        parser,
-        "--desk",
-        "DIR",
+    parser.path(
+        "--desk DIR",
         "consent inbox: a folder for receipts, authorisations, claims, withdrawals and "
         "opt-outs; consent then needs a receipt",
     )
-    parser.add_argument(
+    parser.choice(
         "--release",
+        "release a frame after later evidence (default), or at once",
+        ("bracketed", "immediate"),
         default="bracketed",
-        choices=("bracketed", "immediate"),
-        help="release a frame after later evidence (default), or at once",
     )
-    add_text(
-        parser,
-        "--start-limit",
-        "S",
+    parser.text(
+        "--start-limit S",
         "seconds that each process and the camera have to be ready (default 30, 10 to 600); "
         "more on a slow device",
         type=_start_limit_s,
         default=START_LIMIT_S,
     )
-    parser.add_argument(
-        "--pace", default="real", choices=("real",), help="how a file is played: in real time"
-    )
-    add_path(parser, "--out", "OUT", "folder for log and results", default=Path("framegate-out"))
-    parser.set_defaults(handler=run, pictures=True)
+    parser.choice("--pace", "how a file is played: in real time", ("real",), default="real")
+    parser.path("--out OUT", "folder for log and results", default=Path("framegate-out"))
 
 
 def _start_limit_s(text: str) -> float:

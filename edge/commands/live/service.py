@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import isolation
-from edge.commands._options import Commands, add_flag, add_path, add_text
+from edge.commands._options import SEVERAL, Actions, Options
 from edge.errors import UsageError
 from edge.files import read_named, write_whole
 
@@ -39,59 +39,49 @@ The site is a folder that `framegate init` made. The key that signs records is n
 """
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate service`."""
-    parser = commands.add_parser(
+    actions = commands.add_group(
         "service",
-        help="install, upgrade and remove guards as systemd services",
+        "install, upgrade and remove guards as systemd services",
         description="Guards as systemd services: framegate@NAME.service, several on a machine.",
         epilog=EXAMPLES,
     )
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
-    add_path(shared, "--root", "PREFIX", "write below this folder", default=Path("/"))
-    add_flag(shared, "--dry-run", "print what would be done; change nothing")
-    program = argparse.ArgumentParser(add_help=False)
-    add_text(
-        program,
-        "--program",
-        "PATH",
+    shared = Options.shared()
+    shared.path("--root PREFIX", "write below this folder", default=Path("/"))
+    shared.flag("--dry-run", "print what would be done; change nothing")
+    program = Options.shared()
+    program.text(
+        "--program PATH",
         "the framegate command that the service runs (default: this one)",
         default=str(Path(sys.executable).with_name("framegate")),
     )
-    install = actions.add_parser(
-        "install", parents=[shared, program], help="from a site to a running service"
+    install = actions.add(
+        "install", "from a site to a running service", _install, parents=[shared, program]
     )
-    add_text(install, "name", "NAME", "of the guard")
-    add_path(install, "--site", "DIR", "by framegate init", required=True)
-    add_flag(install, "--own-user", "the matcher gets a user of its own")
-    add_path(
-        install,
-        "--courier",
-        "POLICY",
-        "and a courier, as a user of its own, to the witnesses of this file",
+    install.text("name NAME", "of the guard")
+    install.path("--site DIR", "by framegate init", required=True)
+    install.flag("--own-user", "the matcher gets a user of its own")
+    install.path(
+        "--courier POLICY", "and a courier, as a user of its own, to the witnesses of this file"
     )
-    add_text(
-        install,
-        "--fetch",
-        "URL",
+    install.text(
+        "--fetch URL",
         "and what takes releases from this TUF repository once an hour, as a user of its own",
     )
-    add_path(
-        install,
-        "--fetch-trust",
-        "DIR",
+    install.path(
+        "--fetch-trust DIR",
         "with --fetch: root.json and log.pub of the repository; witnesses, if there are any",
     )
-    add_text(install, "--fetch-group", "NAME", "groups of this device", nargs="+", default=[])
-    install.set_defaults(handler=_install)
-    upgrade = actions.add_parser(
-        "upgrade", parents=[shared, program], help="units, udev rule and models of this version"
+    install.text("--fetch-group NAME", "groups of this device", **SEVERAL)
+    actions.add(
+        "upgrade",
+        "units, udev rule and models of this version",
+        _upgrade,
+        parents=[shared, program],
     )
-    upgrade.set_defaults(handler=_upgrade)
-    uninstall = actions.add_parser("uninstall", parents=[shared], help="stop and remove a guard")
-    add_text(uninstall, "name", "NAME", "of the guard")
-    uninstall.set_defaults(handler=_uninstall)
+    uninstall = actions.add("uninstall", "stop and remove a guard", _uninstall, parents=[shared])
+    uninstall.text("name NAME", "of the guard")
 
 
 def _install(args: argparse.Namespace) -> int:

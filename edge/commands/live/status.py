@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.commands._options import Commands, add_flag, add_path
+from edge.commands._options import Actions
 
 EXAMPLES = """\
 examples:
@@ -23,18 +23,18 @@ _EVERY_S = 0.5
 _MAX_BYTES = 1 << 20
 
 
-def register(commands: Commands) -> None:
+def register(commands: Actions) -> None:
     """Add the parser of `framegate status`."""
-    parser = commands.add_parser(
+    parser = commands.add(
         "status",
-        help="show what the daemon does now",
+        "show what the daemon does now",
+        run,
         description="Show what the daemon does now and why. It shows no picture and no view score.",
         epilog=EXAMPLES,
     )
-    add_path(parser, "--config", "CONFIG", "the daemon's guard.toml", required=True)
-    add_flag(parser, "--json", "print the snapshot as JSON")
-    add_flag(parser, "--watch", "repeat until ^C")
-    parser.set_defaults(handler=run)
+    parser.path("--config CONFIG", "the daemon's guard.toml", required=True)
+    parser.flag("--json", "print the snapshot as JSON")
+    parser.flag("--watch", "repeat until ^C")
 
 
 def run(args: argparse.Namespace) -> int:
