@@ -21,6 +21,7 @@ from edge.cameras.layout import Layout
 from edge.cameras.opencv import (
     SILENT_S,
     Camera,
+    FileCamera,
     PacedCamera,
     Room,
     Shot,
@@ -31,7 +32,7 @@ from edge.cameras.opencv import (
 from edge.cameras.pictures import RAW, JpegReader, PictureReader, Read, Wanted, always
 from edge.cameras.source import CameraSource, SourceKind, parse_source
 from edge.cameras.v4l2 import asleep_ns, sensor_time, v4l2_identity
-from edge.clock import MS, Clock
+from edge.clock import MS, BootClock, Clock
 from edge.errors import CameraError
 from edge.scheduling import START_LIMIT_S
 
@@ -147,6 +148,16 @@ class StreamCamera:
 
     def close(self) -> None:
         self._capture.release()
+
+
+def open_source(text: str) -> Camera:
+    """The camera that `text` names, or a recording, read as fast as it is asked.
+
+    Raises:
+        CameraError: it names nothing that can be read.
+    """
+    source = parse_source(text)
+    return open_camera(text, BootClock()) if source.live else FileCamera(Path(source.target))
 
 
 def open_camera(text: str, clock: Clock, start_limit_s: float = START_LIMIT_S) -> Camera:

@@ -15,16 +15,23 @@ from pathlib import Path
 import numpy as np
 
 from edge.cameras.identity import CameraIdentity
-from edge.cameras.live import open_camera
+from edge.cameras.live import open_source
 from edge.cameras.opencv import Camera, FileCamera, opening_frames
 from edge.cameras.source import parse_source
-from edge.clock import BootClock
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import CameraError, EnrolmentError, UsageError
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.scene import SceneModel, without_people
 from edge.evidence.vision import MOSTLY_PERSON
-from edge.files import MODEL_BYTES, move_over, read_named, write_new, write_whole
+from edge.files import (
+    MODEL_BYTES,
+    move_over,
+    named_by_user,
+    read_named,
+    write_given,
+    write_new,
+    write_whole,
+)
 from edge.models.pull import asset
 from edge.view.bodies import Bodies, of_take
 from edge.view.box import Box
@@ -120,7 +127,7 @@ def _fingerprint(
         bodies=taken.bodies,
     )
     if request.coverage is not None:
-        _write_drawing(request.coverage, as_png(found.coverage))
+        write_given(request.coverage, as_png(found.coverage))
     scene, objection = SceneCheck.UNCHECKED, ""
     try:
         scene = _judge_scene(taken, found, request, keys)
@@ -161,7 +168,7 @@ def _look(request: Request) -> tuple[CameraIdentity, _Taken]:
     faces, bodies = FaceBoxes(asset("centerface.onnx")), Bodies()
     taken = _Taken([], [], [], [])
     for light, source in enumerate(request.sources):
-        camera = _open(source)
+        camera = open_source(source)
         identity = identity or camera.identity
         if camera.identity.digest != identity.digest:
             camera.close()
@@ -226,11 +233,6 @@ def _advice(codes: str, *, peopled: bool, refused: bool) -> str:
     return f"{finding}: a second key holder may override that with --override DIR"
 
 
-def _open(source: str) -> Camera:
-    parsed = parse_source(source)
-    return open_camera(source, BootClock()) if parsed.live else FileCamera(Path(parsed.target))
-
-
 def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
     """Frames spread evenly over the first seconds of a source."""
     try:
@@ -242,36 +244,27 @@ def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
     return frames
 
 
-def _write_drawing(path: Path, png: bytes) -> None:
-    try:
-        write_whole(path, png)
-    except OSError as err:
-        raise UsageError(f"cannot write {path}: {err.strerror}") from err
-
-
 def _keep(out: Path) -> None:
     """Keep the view that is about to be replaced, with its signatures: the way back."""
     kept = out.with_name(f"{out.name}.before")
-    try:
+    with named_by_user("write", kept):
         for ending in ("", ".sig", ".override.sig"):
             if (old := Path(f"{out}{ending}")).exists():
                 write_whole(Path(f"{kept}{ending}"), read_named(old, MODEL_BYTES))
-    except OSError as err:
-        raise UsageError(f"cannot write {kept}: {err.strerror}") from err
 
 
 def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore, overrider: KeyStore | None) -> Path:
-    try:
-        with tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch:
-            staged = Path(scratch) / out.name
-            write_new(staged, fingerprint.to_bytes())
-            if overrider is not None:
-                second = overrider.sign_file(staged, RecordKind.VIEW)
-                move_over(second, out.with_name(f"{out.name}.override.sig"))
-            signature = keys.sign_file(staged, RecordKind.VIEW)
-            final = out.with_name(signature.name)
-            move_over(signature, final)
-            move_over(staged, out)
-    except OSError as err:
-        raise UsageError(f"cannot write {out}: {err.strerror}") from err
+    with (
+        named_by_user("write", out),
+        tempfile.TemporaryDirectory(prefix=".enrol-", dir=out.parent) as scratch,
+    ):
+        staged = Path(scratch) / out.name
+        write_new(staged, fingerprint.to_bytes())
+        if overrider is not None:
+            second = overrider.sign_file(staged, RecordKind.VIEW)
+            move_over(second, out.with_name(f"{out.name}.override.sig"))
+        signature = keys.sign_file(staged, RecordKind.VIEW)
+        final = out.with_name(signature.name)
+        move_over(signature, final)
+        move_over(staged, out)
     return final

@@ -31,7 +31,15 @@ from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
 from edge.commissioning import token
 from edge.commissioning.token_uri import TokenUri, is_token
 from edge.errors import SignatureError, UsageError
-from edge.files import read_named, read_secret, read_trusted, sync_directory, write_new, write_whole
+from edge.files import (
+    named_by_user,
+    read_named,
+    read_secret,
+    read_trusted,
+    sync_directory,
+    write_given,
+    write_new,
+)
 
 DEFAULT_DIR = Path("~/.config/framegate")
 BOARD_KEY_BYTES = 32
@@ -80,7 +88,7 @@ class KeyStore:
         """
         where = store_folder(directory)
         device = f"framegate-{secrets.token_hex(4)}"
-        try:
+        with named_by_user("make keys in", where):
             where.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in _NAMES:
                 if (where / name).exists():
@@ -99,8 +107,6 @@ class KeyStore:
                 for name in _NAMES:
                     os.link(Path(staging) / name, where / name)  # never overwrites
             sync_directory(where)
-        except OSError as err:
-            raise UsageError(f"cannot make keys in {where}: {err.strerror}") from err
         return cls(where)
 
     @classmethod
@@ -121,12 +127,10 @@ class KeyStore:
         """
         key = read_verifier(public)
         place = self.directory / "trust" / role.value / f"{key.name.replace('/', '-')}.pub"
-        try:
+        with named_by_user("write", place):
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not place.exists():
                 write_new(place, f"{key.text}\n".encode())
-        except OSError as err:
-            raise UsageError(f"cannot write {place}: {err.strerror}") from err
         if read_verifier(place).text != key.text:
             raise UsageError(f"{place} holds another key; remove it to stop trusting that one")
         return place
@@ -203,10 +207,7 @@ class KeyStore:
             check(data, path)
         note = sign_note(_statement(data, kind), [self.record_signer()])
         target = path.with_name(path.name + ".sig")
-        try:
-            write_whole(target, note)
-        except OSError as err:
-            raise UsageError(f"cannot write {target}: {err.strerror}") from err
+        write_given(target, note)
         return target
 
     def verify_file(self, path: Path, kind: RecordKind) -> None:
@@ -276,12 +277,11 @@ def _is_file(path: Path) -> bool:
     Raises:
         UsageError: this user may not know.
     """
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
+    with named_by_user("read", path):
+        try:
+            return stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def _trusted(path: Path) -> Verifier:
@@ -308,10 +308,8 @@ def _made(name: str, place: TokenUri | None) -> tuple[str, Verifier]:
 
 
 def _read(path: Path, way: Callable[[Path, int], bytes] = read_named) -> bytes:
-    try:
+    with named_by_user("read", path):
         data = way(path, _MAX_RECORD_BYTES + 1)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
     if len(data) > _MAX_RECORD_BYTES:
         raise UsageError(f"{path} is larger than {_MAX_RECORD_BYTES} bytes")
     return data

@@ -8,6 +8,7 @@ guessed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -15,16 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cameras.identity import CameraIdentity
-from edge.cameras.live import open_camera
-from edge.cameras.opencv import FileCamera
+from edge.cameras.live import open_source
 from edge.cameras.source import parse_source
-from edge.clock import BootClock
 from edge.commissioning.enrol_view import DEFAULT_SECONDS, Request, enroll
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.commissioning.records import parse_device, parse_session
 from edge.commissioning.toml_text import toml_value
 from edge.errors import UsageError
-from edge.files import move_over, write_new
+from edge.files import move_over, named_by_user, write_new
 from edge.view.fingerprint import Fingerprint
 
 VIEW_NAME = "camera.view"
@@ -77,18 +76,15 @@ def make_site(folder: Path, answers: Answers) -> Site:
     """
     refuse_existing(folder)
     parent = folder.absolute().parent
-    try:
+    with named_by_user("write in", parent):
         parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".init-", dir=parent))
-    except OSError as err:
-        raise UsageError(f"cannot write in {parent}: {err.strerror}") from err
     try:
-        view = _fill(staging, answers)
-        if folder.is_dir():
-            folder.rmdir()  # it is empty
-        move_over(staging, folder)
-    except OSError as err:
-        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
+        with named_by_user("write", folder):
+            view = _fill(staging, answers)
+            if folder.is_dir():
+                folder.rmdir()  # it is empty
+            move_over(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Site(folder, view)
@@ -132,12 +128,8 @@ def _fill(folder: Path, answers: Answers) -> Fingerprint:
 
 def _identity(source: str) -> CameraIdentity:
     """Which camera it is, pinned in the record; a recording by its digest."""
-    parsed = parse_source(source)
-    camera = open_camera(source, BootClock()) if parsed.live else FileCamera(Path(parsed.target))
-    try:
+    with contextlib.closing(open_source(source)) as camera:
         return camera.identity
-    finally:
-        camera.close()
 
 
 def device_text(answers: Answers, camera: CameraIdentity) -> str:
@@ -149,7 +141,7 @@ def device_text(answers: Answers, camera: CameraIdentity) -> str:
         'mount = "fixed_surveyed"',
         f"site = {toml_value(answers.site)}",
         f"dock_id = {toml_value(answers.dock_id)}",
-        f"publicly_accessible = {_flag(answers.public)}",
+        f"publicly_accessible = {toml_value(answers.public)}",
         f"lanes = {toml_value([answers.lane])}",
         f"dwell_s = {answers.dwell_s:g}",
         "[operator]",
@@ -186,7 +178,7 @@ def session_text(answers: Answers) -> str:
             f"operation = {toml_value(answers.lane)}",
             f"gallery = {toml_value(answers.gallery)}",
             f"consent = {toml_value(answers.consent)}",
-            f"active_involvement = {_flag(answers.taking_part)}",
+            f"active_involvement = {toml_value(answers.taking_part)}",
             "",
         )
     )
@@ -213,7 +205,3 @@ def coverage(view: Fingerprint) -> list[str]:
     """The view's 48 blocks as they lie in the picture: `#` has lasting contrasts, `.` has none."""
     marks = ["#" if count else "." for count in view.counts]
     return [" ".join(marks[at : at + _COLUMNS]) for at in range(0, len(marks), _COLUMNS)]
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"

@@ -218,9 +218,7 @@ class _Table:
         self._inner: list[_Table] = []
 
     def table(self, key: str) -> _Table:
-        value = self._take(key, {})
-        if not isinstance(value, dict):
-            raise RecordError(f"{self._where}: {key} must be a table")
+        value = self._take(key, {}, dict, "a table")
         self._inner.append(_Table(value, f"{self._where} [{key}]"))
         return self._inner[-1]
 
@@ -234,16 +232,10 @@ class _Table:
         return tuple(self._allowed(key, value, words) for value in self._list(key))
 
     def text(self, key: str, default: str) -> str:
-        value = self._take(key, default)
-        if not isinstance(value, str):
-            raise RecordError(f"{self._where}: {key} must be a text, got {value!r}")
-        return value
+        return str(self._take(key, default, str, "a text"))
 
     def flag(self, key: str, default: bool) -> bool:
-        value = self._take(key, default)
-        if not isinstance(value, bool):
-            raise RecordError(f"{self._where}: {key} must be true or false, got {value!r}")
-        return value
+        return bool(self._take(key, default, bool, "true or false"))
 
     def time(self, key: str) -> int | None:
         """A moment in UTC as a text, in whole seconds since 1970; None where it is not given."""
@@ -251,22 +243,20 @@ class _Table:
         try:
             return None if value == "" else read_time(value)
         except ValueError as err:
-            raise RecordError(f"{self._where}: {key}: {err}") from err
+            raise self._wrong(f"{key}: {err}") from err
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
         value = self._take(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise RecordError(f"{self._where}: {key} must be a number, got {value!r}")
+            raise self._wrong(f"{key} must be a number, got {value!r}")
         if not low <= value <= high:
-            raise RecordError(f"{self._where}: {key} must be {low:g} to {high:g}, got {value!r}")
+            raise self._wrong(f"{key} must be {low:g} to {high:g}, got {value!r}")
         return float(value)
 
     def whole(self, key: str, default: int, low: int, high: int) -> int:
         value = self._take(key, default)
         if type(value) is not int or not low <= value <= high:
-            raise RecordError(
-                f"{self._where}: {key} must be a whole number, {low} to {high}, got {value!r}"
-            )
+            raise self._wrong(f"{key} must be a whole number, {low} to {high}, got {value!r}")
         return value
 
     def rectangle(self, key: str) -> tuple[float, float, float, float] | None:
@@ -278,9 +268,7 @@ class _Table:
             isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1 for v in value
         )
         if not numbers or len(value) != 4 or value[0] >= value[2] or value[1] >= value[3]:
-            raise RecordError(
-                f"{self._where}: {key} must be [left, top, right, bottom] in 0 to 1, got {value!r}"
-            )
+            raise self._wrong(f"{key} must be [left, top, right, bottom] in 0 to 1, got {value!r}")
         left, top, right, bottom = (float(v) for v in value)
         return left, top, right, bottom
 
@@ -289,13 +277,13 @@ class _Table:
         try:
             return read_polygons(self._take(key, []))
         except ValueError as err:
-            raise RecordError(f"{self._where}: {key}: {err}") from err
+            raise self._wrong(f"{key}: {err}") from err
 
     def digests(self, key: str) -> tuple[str, ...]:
         values = self._list(key)
         for value in values:
             if not isinstance(value, str) or not _SHA256.fullmatch(value):
-                raise RecordError(f"{self._where}: {key} must hold SHA-256 digests, got {value!r}")
+                raise self._wrong(f"{key} must hold SHA-256 digests, got {value!r}")
         return tuple(values)
 
     def every_digest(self) -> tuple[tuple[str, str], ...]:
@@ -303,9 +291,8 @@ class _Table:
         self._known.extend(self._values)
         for key, value in self._values.items():
             if not isinstance(value, str) or not _SHA256.fullmatch(value):
-                raise RecordError(
-                    f"{self._where}: {key} must be a SHA-256 digest of 64 hexadecimal digits, "
-                    f"got {value!r}"
+                raise self._wrong(
+                    f"{key} must be a SHA-256 digest of 64 hexadecimal digits, got {value!r}"
                 )
         return tuple(self._values.items())
 
@@ -314,26 +301,25 @@ class _Table:
             inner.finish()
         for key in self._values:
             if key not in self._known:
-                raise RecordError(
-                    f"{self._where}: unknown key {key!r}; allowed: {', '.join(self._known)}"
-                )
+                raise self._wrong(f"unknown key {key!r}; allowed: {', '.join(self._known)}")
 
     def _list(self, key: str) -> list[Any]:
-        values = self._take(key, [])
-        if not isinstance(values, list):
-            raise RecordError(f"{self._where}: {key} must be a list, got {values!r}")
-        return values
+        return list(self._take(key, [], list, "a list"))
 
-    def _take(self, key: str, default: Any) -> Any:
+    def _take(self, key: str, default: Any, kind: type = object, named: str = "") -> Any:
+        """The value of `key`, of this kind, whose name is for the message."""
         self._known.append(key)
         value = self._values.get(key, default)
         if value is None:
-            raise RecordError(f"{self._where}: {key} is missing")
+            raise self._wrong(f"{key} is missing")
+        if not isinstance(value, kind):
+            raise self._wrong(f"{key} must be {named}, got {value!r}")
         return value
+
+    def _wrong(self, what: str) -> RecordError:
+        return RecordError(f"{self._where}: {what}")
 
     def _allowed(self, key: str, value: Any, words: tuple[str, ...]) -> str:
         if not isinstance(value, str) or value not in words:
-            raise RecordError(
-                f"{self._where}: {key} = {value!r} is not known; allowed: {', '.join(words)}"
-            )
+            raise self._wrong(f"{key} = {value!r} is not known; allowed: {', '.join(words)}")
         return value

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edge.audit.note import NoteError, Signer, Verifier
 from edge.commissioning.token_uri import TokenUri
 from edge.errors import GuardError, UsageError
-from edge.files import read_secret
+from edge.files import named_by_user, read_secret
 
 _ED25519 = bytes.fromhex("06032b6570")  # DER of the curve's object identifier (RFC 8410)
 _OCTETS = b"\x04\x20"  # DER header of 32 bytes, which some tokens put before the point
@@ -218,10 +218,8 @@ def _pin(uri: TokenUri) -> str:
         raise UsageError(
             f"key {uri.object} in token {uri.token}: expected pin-source=file:/PIN to sign with it"
         )
-    try:
+    with named_by_user("read", uri.pin_file):
         return read_secret(uri.pin_file, _PIN_BYTES).decode(errors="replace").strip("\r\n")
-    except OSError as err:
-        raise UsageError(f"cannot read {uri.pin_file}: {err.strerror}") from err
 
 
 def _why(err: Exception) -> str:

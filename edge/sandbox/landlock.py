@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge.errors import SandboxError
+from edge.sandbox.privileges import failure, libc
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # one number on every machine
 _VERSION = 1
@@ -42,7 +43,7 @@ _SCOPES = 0b11  # abstract sockets and signals, from version 6
 
 def version() -> int:
     """The kernel's version of the interface; 0 where it has none."""
-    found = int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION))
+    found = int(libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION))
     return max(found, 0)
 
 
@@ -74,23 +75,22 @@ def restrict(
         attributes += struct.pack("Q", _TCP)
     if abi >= 6:
         attributes += struct.pack("Q", _SCOPES)
-    libc = _libc()
-    ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    call = libc().syscall
+    ruleset = call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if ruleset < 0:
-        raise SandboxError(f"landlock: no rules could be made: {_why()}")
+        raise failure("landlock: no rules could be made")
     try:
-        for path in reads:
-            _allow(ruleset, path, (_EXECUTE | _READ_FILE | _READ_DIR) & handled)
-        for path in writes:
-            _allow(ruleset, path, (_READ_FILE | _READ_DIR | _CHANGES) & handled)
-        for path in devices:
-            _allow(ruleset, path, (_READ_FILE | _WRITE_FILE) & handled)
-        for path in nodes:
-            _allow(ruleset, path, (_READ_FILE | _WRITE_FILE | _REQUESTS) & handled)
-        for path in lists:
-            _allow(ruleset, path, _READ_DIR & handled)
-        if libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0:
-            raise SandboxError(f"landlock: the kernel refused: {_why()}")
+        for paths, rights in (
+            (reads, _EXECUTE | _READ_FILE | _READ_DIR),
+            (writes, _READ_FILE | _READ_DIR | _CHANGES),
+            (devices, _READ_FILE | _WRITE_FILE),
+            (nodes, _READ_FILE | _WRITE_FILE | _REQUESTS),
+            (lists, _READ_DIR),
+        ):
+            for path in paths:
+                _allow(ruleset, path, rights & handled)
+        if call(_RESTRICT_SELF, ruleset, 0) != 0:
+            raise failure("landlock: the kernel refused")
     finally:
         os.close(ruleset)
 
@@ -102,15 +102,7 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
             if not stat.S_ISDIR(os.fstat(fd).st_mode):
                 rights &= _FILE_RIGHTS
             rule = struct.pack("=Qi", rights, fd)
-            if _libc().syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0) != 0:
-                raise SandboxError(f"landlock: {path}: the rule was refused: {_why()}")
+            if libc().syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0) != 0:
+                raise failure(f"landlock: {path}: the rule was refused")
         finally:
             os.close(fd)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _why() -> str:
-    return os.strerror(ctypes.get_errno())

@@ -10,7 +10,6 @@ process before the matcher's first instruction. This process has one thread.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -124,11 +123,10 @@ def _hand_over(listener: int | None, report: int) -> None:
 
 def _own_network() -> None:
     """Move into a network with nothing in it; without rights, in a user namespace of its own."""
-    if _unshare(_CLONE_NEWNET) != 0:
+    if privileges.libc().unshare(_CLONE_NEWNET) != 0:
         _own_users("network_namespace")
-        if _unshare(_CLONE_NEWNET) != 0:
-            why = os.strerror(ctypes.get_errno())
-            raise SandboxError(f"network_namespace: the kernel refused a network of its own: {why}")
+        if privileges.libc().unshare(_CLONE_NEWNET) != 0:
+            raise privileges.failure("network_namespace: the kernel refused a network of its own")
 
 
 def _own_mounts(order: Order) -> None:
@@ -149,10 +147,10 @@ def _shown(order: Order) -> tuple[str, ...]:
 def _own_users(layer: str) -> None:
     """Move into a user namespace that knows this process's user alone, who may do more in it."""
     uid, gid = os.getuid(), os.getgid()
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self is root's after setuid
-    if _unshare(_CLONE_NEWUSER) != 0:
-        why = os.strerror(ctypes.get_errno())
-        raise SandboxError(f"{layer}: the kernel refused a user namespace: {why}")
+    libc = privileges.libc()
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self is root's after setuid
+    if libc.unshare(_CLONE_NEWUSER) != 0:
+        raise privileges.failure(f"{layer}: the kernel refused a user namespace")
     try:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
@@ -184,9 +182,9 @@ def _no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     except (OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = privileges.libc()
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise SandboxError(f"no_core: {os.strerror(ctypes.get_errno())}")
+        raise privileges.failure("no_core")
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -220,7 +218,8 @@ def _in_child(work: Callable[[], None]) -> str:
         status = _NOT_DONE
         try:
             os.dup2(write_fd, 2)  # the one descriptor that stays when all others are closed
-            _no_new_privs_for_probe()
+            # what Landlock and seccomp ask for before they let themselves be put on
+            privileges.libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             work()
             status = _DONE
         except SandboxError as err:
@@ -238,15 +237,6 @@ def _in_child(work: Callable[[], None]) -> str:
     if code == _DONE:
         return ""
     return output or (f"ended by signal {-code}" if code < 0 else f"ended with code {code}")
-
-
-def _no_new_privs_for_probe() -> None:
-    """What Landlock and seccomp ask for before they let themselves be put on."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
-def _unshare(flags: int) -> int:
-    return int(ctypes.CDLL(None, use_errno=True).unshare(flags))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,15 @@ anyone else.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.errors import SandboxError
+from edge.files import sha256_of
+from edge.sandbox.privileges import failure, libc
 
 PRIVATE = ("/tmp", "/dev/shm")
 PRIVATE_BYTES = 64 * 1024 * 1024  # of each
@@ -51,8 +53,8 @@ def own_namespace() -> None:
     Raises:
         SandboxError: that takes rights this process does not have.
     """
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS) != 0:
-        raise SandboxError(f"mount_namespace: the kernel refused one: {_why()}")
+    if libc().unshare(_CLONE_NEWNS) != 0:
+        raise failure("mount_namespace: the kernel refused one")
     _mount(None, "/", None, _RECURSIVE | _PRIVATE)
 
 
@@ -222,11 +224,7 @@ def _copied(fd: int, copy: str) -> str:
         while chunk := source.read(_CHUNK):
             target.write(chunk)
     os.chmod(copy, 0o444)
-    digest = hashlib.sha256()
-    with open(copy, "rb") as held:
-        while chunk := held.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return sha256_of(Path(copy))
 
 
 def _opened(path: str) -> int:
@@ -249,13 +247,8 @@ def _bind(handle: int, path: str) -> None:
 def _mount(
     source: str | None, target: str, kind: str | None, flags: int, options: str | None = None
 ) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
     texts = [
         None if text is None else os.fsencode(text) for text in (source, target, kind, options)
     ]
-    if libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]) != 0:
-        raise SandboxError(f"mount_namespace: {target} could not be mounted: {_why()}")
-
-
-def _why() -> str:
-    return os.strerror(ctypes.get_errno())
+    if libc().mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]) != 0:
+        raise failure(f"mount_namespace: {target} could not be mounted")

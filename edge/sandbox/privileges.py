@@ -1,4 +1,4 @@
-"""Giving up what a process may do beyond its user's own rights, for good."""
+"""Giving up what a process may do beyond its user's own rights, for good; calls of libc."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN = 2, 21
 _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION_3 = 0x20080522
+
+
+def libc() -> ctypes.CDLL:
+    """The C library, whose calls leave their error for `failure`."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def failure(what: str) -> SandboxError:
+    """That the call just made failed, and why by the kernel's word."""
+    return SandboxError(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
 def has(capability: int) -> bool:
@@ -33,15 +43,15 @@ def give_up(keep: Collection[int] = ()) -> None:
     Raises:
         SandboxError: the kernel refused.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        raise SandboxError(f"no_new_privs: {os.strerror(ctypes.get_errno())}")
-    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    kernel = libc()
+    if kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise failure("no_new_privs")
+    kernel.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     for capability in range(_LAST_CAPABILITY + 1):
-        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        kernel.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     left = sum(1 << number for number in keep if has(number))
     # effective, permitted, inheritable of the low half, then of the high one
     sets = (ctypes.c_uint32 * 6)(left, left, 0, 0, 0, 0)
-    if libc.capset(header, sets) != 0:
-        raise SandboxError(f"no_new_privs: rights stay: {os.strerror(ctypes.get_errno())}")
+    if kernel.capset(header, sets) != 0:
+        raise failure("no_new_privs: rights stay")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
-import os
 import platform
 import struct
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import SandboxError
+from edge.sandbox.privileges import failure, libc
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
@@ -94,23 +94,11 @@ def program(
     Raises:
         SandboxError: there is no table for this machine.
     """
-    machine = MACHINES.get(machine_name)
-    if machine is None:
-        known = ", ".join(MACHINES)
-        raise SandboxError(f"seccomp: no table for {machine_name}; expected one of {known}")
+    machine = _machine(machine_name)
     attempt = _NOTIFY if report else _REFUSE
     judged = machine.judged
-    code = [
-        _op(_LOAD, _MACHINE_AT),
-        _op(_EQUAL, machine.audit, 1, 0),
-        _op(_RETURN, _KILL),
-        _op(_LOAD, _NUMBER_AT),
-        _op(_NOT_BELOW, _X32, 0, 1),
-        _op(_RETURN, _REFUSE),
-    ]
-    code += _case(
-        judged["clone3"], [_op(_RETURN, _ERRNO | errno.ENOSYS)]
-    )  # libc falls back to clone
+    code = _load_number(machine)
+    code += _answer([judged["clone3"]], _ERRNO | errno.ENOSYS)  # libc falls back to clone
     code += _case(
         judged["clone"], [_argument(0), _op(_ANY_BIT, _NEW_NAMESPACE, 1, 0), *_verdict(attempt)]
     )
@@ -128,16 +116,14 @@ def program(
     )
     code += _case(judged["prlimit64"], [_argument(0), _op(_EQUAL, 0, 0, 1), *_verdict()])
     code += _case(judged["tgkill"], [_argument(0), _op(_EQUAL, pid, 0, 1), *_verdict()])
-    code += _case(judged["kill"], [_op(_RETURN, _NOTIFY if report else _REFUSE)])
+    code += _answer([judged["kill"]], attempt)
     code += _case(judged["socketpair"], _pair())
     code += _case(judged["sendto"], _no_address(attempt))
     code += _case(judged["socket"], _socket(_NOTIFY if report else _NO_FAMILY))
     if report:
         code += _reports(machine)
-    for number in machine.allowed.values():
-        code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ALLOW)]
-    code.append(_op(_RETURN, _REFUSE))
-    return b"".join(code)
+    code += _answer(machine.allowed.values(), _ALLOW)
+    return b"".join([*code, _op(_RETURN, _REFUSE)])
 
 
 def without(machine_name: str, names: Iterable[str]) -> bytes:
@@ -146,12 +132,23 @@ def without(machine_name: str, names: Iterable[str]) -> bytes:
     Raises:
         SandboxError: there is no table for this machine.
     """
-    machine = MACHINES.get(machine_name)
-    if machine is None:
-        known = ", ".join(MACHINES)
-        raise SandboxError(f"seccomp: no table for {machine_name}; expected one of {known}")
+    machine = _machine(machine_name)
     numbers = {**machine.reported, **machine.decoder}
-    code = [
+    there = [numbers[name] for name in names if name in numbers]  # not each processor has all
+    code = _load_number(machine) + _answer(there, _REFUSE)
+    return b"".join([*code, _op(_RETURN, _ALLOW)])
+
+
+def _machine(name: str) -> Machine:
+    if name not in MACHINES:
+        known = ", ".join(MACHINES)
+        raise SandboxError(f"seccomp: no table for {name}; expected one of {known}")
+    return MACHINES[name]
+
+
+def _load_number(machine: Machine) -> list[bytes]:
+    """Load the call's number; under another machine's numbers, or x32's, no call is judged."""
+    return [
         _op(_LOAD, _MACHINE_AT),
         _op(_EQUAL, machine.audit, 1, 0),
         _op(_RETURN, _KILL),
@@ -159,10 +156,6 @@ def without(machine_name: str, names: Iterable[str]) -> bytes:
         _op(_NOT_BELOW, _X32, 0, 1),
         _op(_RETURN, _REFUSE),
     ]
-    for name in names:
-        if name in numbers:  # another processor may not have it
-            code += [_op(_EQUAL, numbers[name], 0, 1), _op(_RETURN, _REFUSE)]
-    return b"".join([*code, _op(_RETURN, _ALLOW)])
 
 
 def opens(machine: Machine) -> dict[int, int]:
@@ -173,13 +166,13 @@ def opens(machine: Machine) -> dict[int, int]:
 
 def _ioctl(requests: Iterable[int]) -> list[bytes]:
     """The few of terminals and descriptors by number, those of accelerators by type."""
-    code = [_argument(1)]
-    for number in _IOCTLS:
-        code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _ALLOW)]
-    code.append(_op(_AND, _REQUEST_TYPE))
-    for kind in requests:
-        code += [_op(_EQUAL, kind << 8, 0, 1), _op(_RETURN, _ALLOW)]
-    return [*code, _op(_RETURN, _REFUSE)]
+    return [
+        _argument(1),
+        *_answer(_IOCTLS, _ALLOW),
+        _op(_AND, _REQUEST_TYPE),
+        *_answer([kind << 8 for kind in requests], _ALLOW),
+        _op(_RETURN, _REFUSE),
+    ]
 
 
 def _pair() -> list[bytes]:
@@ -227,9 +220,7 @@ def _reports(machine: Machine) -> list[bytes]:
         code += _case(
             number, [_argument(at + 1), mask, _op(_EQUAL, _O_RDWR, 1, 0), *_verdict(_NOTIFY)]
         )
-    for number in machine.reported.values():
-        code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _NOTIFY)]
-    return code
+    return code + _answer(machine.reported.values(), _NOTIFY)
 
 
 def apply(pid: int, *, report: bool = False, requests: Iterable[int] = ()) -> int | None:
@@ -242,12 +233,14 @@ def apply(pid: int, *, report: bool = False, requests: Iterable[int] = ()) -> in
     Raises:
         SandboxError: the kernel refused, or there is no table for this machine.
     """
+    name = platform.machine()
     if report and can_report():
-        listener = _put(pid, report=True, requests=requests)
+        code = program(name, pid, report=True, requests=requests)
+        listener = _load(code, _FILTER_FLAG_NEW_LISTENER)
         if listener >= 0:
             return listener
-    if _put(pid, report=False, requests=requests) != 0:
-        raise SandboxError(f"seccomp: the kernel refused: {os.strerror(ctypes.get_errno())}")
+    if _load(program(name, pid, requests=requests), 0) != 0:
+        raise failure("seccomp: the kernel refused")
     return None
 
 
@@ -257,10 +250,8 @@ def can_report() -> bool:
     sizes = (ctypes.c_uint16 * 3)()
     if machine is None:
         return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    return libc.syscall(machine.judged["seccomp"], _SECCOMP_GET_NOTIF_SIZES, 0, sizes) == 0 and (
-        tuple(sizes) == NOTICE_SIZES
-    )
+    known = libc().syscall(machine.judged["seccomp"], _SECCOMP_GET_NOTIF_SIZES, 0, sizes) == 0
+    return known and tuple(sizes) == NOTICE_SIZES
 
 
 def refuse(names: Iterable[str]) -> None:
@@ -270,23 +261,15 @@ def refuse(names: Iterable[str]) -> None:
         SandboxError: the kernel refused, or there is no table for this machine.
     """
     if _load(without(platform.machine(), names), _FILTER_FLAG_ALL_THREADS) != 0:
-        raise SandboxError(f"seccomp: the kernel refused: {os.strerror(ctypes.get_errno())}")
-
-
-def _put(pid: int, *, report: bool, requests: Iterable[int]) -> int:
-    code = program(platform.machine(), pid, report=report, requests=requests)
-    return _load(code, _FILTER_FLAG_NEW_LISTENER if report else 0)
+        raise failure("seccomp: the kernel refused")
 
 
 def _load(code: bytes, flags: int) -> int:
-    name = platform.machine()
+    call = MACHINES[platform.machine()].judged["seccomp"]
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer))
     flags |= _FILTER_FLAG_LOG
-    libc = ctypes.CDLL(None, use_errno=True)
-    return int(
-        libc.syscall(MACHINES[name].judged["seccomp"], _SECCOMP_SET_MODE_FILTER, flags, header)
-    )
+    return int(libc().syscall(call, _SECCOMP_SET_MODE_FILTER, flags, header))
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -308,6 +291,11 @@ def _one_of(values: tuple[int, ...]) -> list[bytes]:
     count = len(values)
     tests = [_op(_EQUAL, value, count - i, 0) for i, value in enumerate(values)]
     return [*tests, _op(_RETURN, _REFUSE), _op(_RETURN, _ALLOW)]
+
+
+def _answer(values: Iterable[int], verdict: int) -> list[bytes]:
+    """Return `verdict` for each of the values, if it is what is loaded."""
+    return [op for value in values for op in _case(value, [_op(_RETURN, verdict)])]
 
 
 def _case(number: int, body: list[bytes]) -> list[bytes]:

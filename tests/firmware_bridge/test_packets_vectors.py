@@ -6,17 +6,18 @@ import json
 
 import pytest
 
-from firmware_bridge import packets, vectors
+from firmware_bridge import packets
 from firmware_bridge.framing import Deframer
 from firmware_bridge.packets import FROM_BOARD, Keys, Kind, Packet
+from tests.support import board_vectors
 
-VECTORS = json.loads(vectors.PATH.read_text())
+VECTORS = json.loads(board_vectors.PATH.read_text())
 ROWS = VECTORS["packets"]
 IDS = [f"{row['kind']}: {row['meaning']}" for row in ROWS]
 
 
 def test_the_file_is_what_the_code_says():
-    assert vectors.vectors() == VECTORS
+    assert board_vectors.vectors() == VECTORS
 
 
 def test_every_kind_of_packet_has_an_example():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,7 @@ def _picture(args: argparse.Namespace) -> Any:
     import cv2
     import numpy as np
 
-    from edge.cameras.live import open_camera
-    from edge.cameras.opencv import FileCamera
-    from edge.cameras.source import parse_source
-    from edge.clock import BootClock
+    from edge.cameras.live import open_source
     from edge.errors import CameraError, UsageError
     from edge.files import read_named
 
@@ -121,14 +119,8 @@ def _picture(args: argparse.Namespace) -> Any:
         if picture is None:
             raise UsageError(f"--still {args.still}: expected a picture, PNG or JPEG")
         return picture
-    source = parse_source(args.source)
-    camera = (
-        open_camera(args.source, BootClock()) if source.live else FileCamera(Path(source.target))
-    )
-    try:
+    with contextlib.closing(open_source(args.source)) as camera:
         shot = next(iter(camera.shots()), None)
         if shot is None:
             raise CameraError("the camera delivered no frame")
         return camera.layout.bgr(shot.frame).copy()
-    finally:
-        camera.close()

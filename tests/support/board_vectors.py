@@ -1,6 +1,6 @@
 """Makes `vectors.json`: examples of the protocol that both sides are tested with.
 
-python -m firmware_bridge.vectors > firmware_bridge/vectors.json
+python -m tests.support.board_vectors > firmware_bridge/vectors.json
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from firmware_bridge.framing import crc16, frame
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
 from firmware_bridge.virtual.sensors import Sensors
 
-PATH = Path(__file__).parent / "vectors.json"
+PATH = Path(packets.__file__).parent / "vectors.json"
 ROOT = bytes(range(32))
 BOOT_ID = 0x1122_3344_5566_7788
 SEED = bytes(range(200, 208))
