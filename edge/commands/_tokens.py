@@ -68,7 +68,7 @@ def _period(args: argparse.Namespace) -> tuple[int, int]:
 
 def _sign(args: argparse.Namespace, token: Any) -> int:
     from edge.consent.tokens import Receipt, read_authorisation, read_receipt, sign_token
-    from edge.policy.signed.files import write
+    from edge.files import write_given
 
     if args.out.suffix != ".token":
         raise UsageError(f"--out expects a name that ends in .token, got {args.out}")
@@ -79,6 +79,6 @@ def _sign(args: argparse.Namespace, token: Any) -> int:
         read(note, [signer.verifier])
     except RecordError as err:
         raise UsageError(f"nothing was signed: {err}") from err
-    write(args.out, note)
+    write_given(args.out, note)
     print(args.out)
     return 0

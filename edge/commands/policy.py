@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands._options import SEVERAL, Actions, Options
 from edge.errors import PolicyError, UsageError
-from edge.files import named_by_user, sha256_of, write_new
+from edge.files import named_by_user, sha256_of, write_given, write_new
 
 if TYPE_CHECKING:
     from edge.policy.engine import Policy
@@ -104,7 +104,7 @@ def _build_options(parser: Options) -> None:
 def _build(args: argparse.Namespace) -> int:
     from edge.policy.authoring.lint import lint
     from edge.policy.signed.bundle import Bundle, parse_payload, read_time, seal_bundle
-    from edge.policy.signed.files import files_of, limit_of, root_of, write
+    from edge.policy.signed.files import files_of, limit_of, root_of
 
     try:
         issued_s = int(time.time()) if args.issued is None else read_time(args.issued)
@@ -127,18 +127,18 @@ def _build(args: argparse.Namespace) -> int:
     wrong = lint(checked.pack())
     if wrong:
         raise PolicyError(f"POLICY_LINT: {wrong[0]}")
-    write(args.out, seal_bundle(checked))
+    write_given(args.out, seal_bundle(checked))
     print(f"{args.out}: version {args.version}, unsigned; {args.threshold} signatures needed")
     return 0
 
 
 def _sign(args: argparse.Namespace) -> int:
     from edge.policy.signed import keys as policy_keys
-    from edge.policy.signed.files import read, write
+    from edge.policy.signed.files import read
     from edge.policy.signed.trust import sign
 
     signed = sign(read(args.bundle), policy_keys.read_secret(args.secret))
-    write(args.bundle, signed)
+    write_given(args.bundle, signed)
     print(f"{args.bundle}: signed with {args.secret}")
     return 0
 
@@ -199,7 +199,7 @@ def _show(args: argparse.Namespace) -> int:
     from edge.commands.explain import print_json, rule_data
     from edge.policy.authoring.matrix import matrix
     from edge.policy.authoring.table import page, table
-    from edge.policy.signed.files import facts_of, files_of, policy_in, write
+    from edge.policy.signed.files import facts_of, files_of, policy_in
 
     policy = policy_in(args.source, args.as_of)
     if args.out:
@@ -208,7 +208,7 @@ def _show(args: argparse.Namespace) -> int:
         changes = facts_of(args.set)
         rows = matrix(policy, changes)
         if args.html:
-            write(args.html, page(policy, changes, rows).encode())
+            write_given(args.html, page(policy, changes, rows).encode())
             print(args.html)
         else:
             print(table(policy, changes, rows, _columns()))
@@ -261,14 +261,14 @@ def _lint(args: argparse.Namespace) -> int:
 def _book(args: argparse.Namespace) -> int:
     from edge.policy.authoring.book import book
     from edge.policy.scenario import read_scenarios
-    from edge.policy.signed.files import policy_in, read, write
+    from edge.policy.signed.files import policy_in, read
 
     try:
         cases = read_scenarios(read(args.scenarios)) if args.scenarios else ()
     except UsageError as err:
         raise UsageError(f"{args.scenarios}: {err}") from err
     policy = policy_in(args.source, args.as_of)
-    write(args.out, book(policy, cases).encode())
+    write_given(args.out, book(policy, cases).encode())
     print(f"{args.out}: {len(policy.pack.rules)} rules")
     return 0
 

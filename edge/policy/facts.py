@@ -153,6 +153,11 @@ class Vocabulary:
         return found
 
 
+def written(value: object) -> str:
+    """A value as a command line has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _entity(kind: str, name: str, parents: list[tuple[str, str]]) -> dict[str, Any]:
     return {
         "uid": {"type": kind, "id": name},

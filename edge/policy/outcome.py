@@ -31,6 +31,11 @@ class Decision:
     outcome: Outcome = Outcome.FORBIDDEN
     rules: tuple[str, ...] = ("GD-02",)  # sorted ids of every rule that decided
 
+    def data(self) -> dict[str, object]:
+        """The answer as JSON has it."""
+        outcome = {"verdict": self.verdict.value, "outcome": self.outcome.value}
+        return {**outcome, "rules": list(self.rules)}
+
 
 NO_DECISION = Decision()  # the engine erred, knew no permit, or could not be asked
 

@@ -88,17 +88,8 @@ class Rule:
 
 
 _REQUIRED = frozenset(
-    {
-        "id",
-        "source",
-        "version",
-        "effective_from",
-        "effective_to",
-        "status",
-        "says",
-    }
+    {"id", "source", "version", "effective_from", "effective_to", "status", "says"}
 )
-
 _OPTIONAL = frozenset({"adopted_from", "checked"})  # by the law's own date, and date not recorded
 
 

@@ -6,7 +6,9 @@ Needs nothing else: no script, nothing fetched; it prints on paper as it stands.
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 
 from edge.policy.authoring.reach import holding, turning
 from edge.policy.catalogue import catalogue
@@ -16,35 +18,10 @@ from edge.policy.outcome import Decision, Outcome, Verdict
 from edge.policy.rules import Effect, Rule, named
 from edge.policy.scenario import Scenario
 
-_FAMILIES = {
-    "azure_face": "Microsoft: Azure AI Face, Limited Access",
-    "canada": "Law of the Canadian provinces",
-    "eu_ai_act": "European Union",
-    "guard": "The guard's own rules",
-    "microsoft": "Microsoft: code of conduct",
-    "permits": "What is permitted when nothing forbids it",
-    "united_states": "United States: federal memoranda, state and city law",
-}
-_QUESTIONS = {
-    "user": "who operates the camera",
-    "by_or_for": "whether it is done by or for police",
-    JURISDICTION: "where",
-    "camera": "what kind of camera",
-    "mount": "how it is mounted",
-    "setting": "whether the place is controlled",
-    "publicly_accessible": "whether anybody may come there",
-    "operation": "what is done with faces",
-    "gallery": "whom faces are compared with",
-    "source": "live or recorded",
-    "session_open": "whether the recording still runs",
-    "active_involvement": "whether the person takes part",
-    "consent": "what the person agreed to",
-    "authorisation": "which order or leave is shown",
-    "inference_backend": "where the comparison runs",
-    "result_sink": "where the result goes",
-    "injected_fault": "what is wrong with the evidence",
-    "unread": "what could not be read",
-}
+_HERE = files("edge.policy.authoring")
+_STYLE = _HERE.joinpath("book.css").read_text()
+# plain English for families of rules, the facts that are asked for, and their values
+_WORDS: dict[str, dict[str, str]] = json.loads(_HERE.joinpath("book_words.json").read_bytes())
 _TURNED = 8  # cases from which each fact is turned, to see what it must be
 _SHOWN = 12  # values listed for one question
 _ANSWER = {
@@ -52,41 +29,6 @@ _ANSWER = {
     Outcome.NOT_COVERED: "allowed, because no rule covers it",
     Outcome.FORBIDDEN: "forbidden",
 }
-_STYLE = """
-body { font: 16px/1.5 Georgia, serif; margin: 2rem auto; max-width: 52rem; padding: 0 1rem;
-  color: #1c1c1c; background: #fff; }
-h1, h2, h3, nav, dt, .badge, footer { font-family: system-ui, sans-serif; line-height: 1.25; }
-h2 { margin-top: 3rem; border-bottom: 2px solid #1c1c1c; padding-bottom: .25rem; }
-h3 { margin: 0 0 .5rem; font-size: 1.15rem; }
-nav p { margin: .4rem 0; } nav a { margin-right: .5rem; white-space: nowrap; }
-a { color: #1b4f8f; }
-article { border: 1px solid #c8c8c8; border-radius: 4px; padding: 1rem 1.25rem; margin: 1rem 0; }
-article.off { border-style: dashed; color: #4a4a4a; }
-.says { font-size: 1.05rem; margin: .25rem 0 .75rem; }
-dl { display: grid; grid-template-columns: 9.5rem 1fr; gap: .3rem 1rem; margin: 0; }
-dt { font-size: .85rem; color: #4a4a4a; padding-top: .15rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
-dd ul { margin: 0; padding-left: 1.1rem; }
-.badge { font-size: .8rem; font-weight: 600; border-radius: 3px; padding: .15rem .45rem;
-  margin-left: .5rem; border: 1px solid; white-space: nowrap; }
-.forbid { background: #f7dedc; } .permit { background: #dcefde; } .none { background: #eee; }
-.warn { background: #fbf1cf; }
-@media (max-width: 36rem) {
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-}
-footer { overflow-wrap: anywhere; font-size: .85rem; }
-@page { margin: 15mm; }
-@media print {
-  body { font-size: 9.5pt; line-height: 1.35; margin: 0; padding: 0; max-width: none; }
-  h1 { margin-top: 0; } h2 { margin-top: 1.5rem; }
-  h2, h3, .says { break-after: avoid; } dd > ul > li { break-inside: avoid; }
-  article { padding: .5rem .75rem; margin: .5rem 0; box-decoration-break: clone; orphans: 4; }
-  ul.cases { padding: 0; } ul.cases li { display: inline; }
-  ul.cases li + li::before { content: "; "; }
-  a { color: inherit; text-decoration: none; }
-  .badge { background: none; }
-}
-"""
 
 
 def book(policy: Policy, scenarios: Sequence[Scenario] = ()) -> str:
@@ -128,7 +70,7 @@ def _jumps(policy: Policy, family: str) -> str:
 
 
 def _family_name(family: str) -> str:
-    return _FAMILIES.get(family, family.replace("_", " ").capitalize())
+    return _WORDS["families"].get(family, family.replace("_", " ").capitalize())
 
 
 def _decided(policy: Policy, scenarios: Iterable[Scenario]) -> Mapping[str, list[str]]:
@@ -207,7 +149,7 @@ def _device(policy: Policy, rule: Rule, cases: Sequence[Facts]) -> str:
     """What each fact that the rule looks at must be, where that fact decides."""
     items = []
     for key, values in turning(policy.pack, rule, cases).items():
-        question = _QUESTIONS.get(key, key.replace("_", " "))
+        question = _WORDS["facts"].get(key, key.replace("_", " "))
         words = [_word(value) for value in values]
         if key == JURISDICTION and values:
             own = _places(rule)
@@ -287,28 +229,11 @@ def _sentence(text: str) -> str:
 
 
 def _word(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else _plain(str(value))
-
-
-def _plain(word: str) -> str:
-    return {
-        "us_state_local_police": "US state or local police",
-        "us_federal_law_enforcement": "US federal law enforcement",
-        "us_federal_non_police": "another US federal agency",
-        "non_us_police": "police outside the US",
-        "private_business": "a private business",
-        "individual": "a private person",
-        "for": "for police",
-        "by": "by the operator itself",
-        "identify_1_n": "search among many (1:N)",
-        "reidentify": "follow somebody unknown",
-        "redact_selective": "blur all but one",
-        "verify_1_1": "check one claim (1:1)",
-        "rt_rbi_valid": "real-time leave, valid",
-        "rt_rbi_expired": "real-time leave, expired",
-        "post_rbi_valid": "leave for recordings, valid",
-        "na": "not asked",
-    }.get(word, word if word.isupper() or "-" in word else word.replace("_", " "))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    word = str(value)
+    plain = word if word.isupper() or "-" in word else word.replace("_", " ")
+    return _WORDS["values"].get(word, plain)
 
 
 def _text(text: str) -> str:

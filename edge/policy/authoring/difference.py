@@ -14,7 +14,7 @@ from enum import Enum
 from edge.policy.authoring.lint import spread
 from edge.policy.authoring.reach import holding
 from edge.policy.engine import Policy
-from edge.policy.facts import Value
+from edge.policy.facts import Value, written
 from edge.policy.outcome import Decision
 from edge.policy.rules import Rule
 
@@ -141,33 +141,15 @@ def _as_json(edited: tuple[Clause, ...], changes: tuple[Change, ...], count: int
 
 
 def _example(change: Change) -> list[str]:
-    facts = ", ".join(f"{key}={_word(value)}" for key, value in change.facts.items())
-    return [
-        f"  {facts}",
-        f"    before: {_line(change.before)}",
-        f"    after:  {_line(change.after)}",
-    ]
+    facts = ", ".join(f"{key}={written(value)}" for key, value in change.facts.items())
+    before, after = _line(change.before), _line(change.after)
+    return [f"  {facts}", f"    before: {before}", f"    after:  {after}"]
 
 
 def _case(change: Change) -> dict[str, object]:
-    return {
-        "facts": dict(change.facts),
-        "before": _data(change.before),
-        "after": _data(change.after),
-    }
-
-
-def _data(decision: Decision) -> dict[str, object]:
-    return {
-        "verdict": decision.verdict.value,
-        "outcome": decision.outcome.value,
-        "rules": list(decision.rules),
-    }
+    answers = {"before": change.before.data(), "after": change.after.data()}
+    return {"facts": dict(change.facts), **answers}
 
 
 def _line(decision: Decision) -> str:
     return f"{decision.verdict.value} {decision.outcome.value} {' '.join(decision.rules)}"
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

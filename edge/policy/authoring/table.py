@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 from edge.policy.authoring.matrix import LANES, PLACINGS, USUAL, Row
 from edge.policy.engine import Policy
-from edge.policy.facts import JURISDICTION
+from edge.policy.facts import JURISDICTION, written
 from edge.policy.outcome import Decision, Outcome
 from edge.policy.rules import Rule
 
@@ -19,20 +20,7 @@ _PLACE = (
 )
 _LEGEND = "+ permitted by a rule   o allowed, no rule covers it   # forbidden"
 
-_STYLE = """
-body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1c1c1c; background: #fff; }
-table { border-collapse: collapse; margin: 1.5rem 0; }
-th, td { border: 1px solid #bbb; padding: .3rem .5rem; text-align: left; vertical-align: top; }
-.wide { overflow: auto; max-height: 85vh; margin: 1.5rem 0; }
-.wide table { margin: 0; border-collapse: separate; border-spacing: 0; }
-thead th { position: sticky; top: 0; background: #f2f2f2; }
-td { min-width: 5.5rem; font-size: 12px; }
-.permitted { background: #d8efdb; }
-.not_covered { background: #fbf1cf; }
-.forbidden { background: #f4d9d7; }
-.note { max-width: 60rem; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { body { margin: 1rem; } }
-"""
+_STYLE = files("edge.policy.authoring").joinpath("table.css").read_text()
 
 
 def table(
@@ -93,13 +81,9 @@ def _folded(text: str, columns: int, indent: int = 0) -> list[str]:
 
 def _heading(policy: Policy, changes: Mapping[str, object]) -> str:
     given = {key: value for key, value in USUAL.items() if key not in changes} | dict(changes)
-    facts = ", ".join(f"{key}={_word(value)}" for key, value in given.items())
+    facts = ", ".join(f"{key}={written(value)}" for key, value in given.items())
     place = "" if JURISDICTION in changes else f". {_PLACE}"
     return f"Pack {policy.pack.name} on {policy.day}: {facts}{place}"
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def page(policy: Policy, changes: Mapping[str, object], rows: Sequence[Row]) -> str:

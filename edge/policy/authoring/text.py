@@ -8,7 +8,7 @@ from typing import Any
 from edge.policy.authoring.matrix import Flip, flips
 from edge.policy.authoring.reach import Alone
 from edge.policy.engine import Policy
-from edge.policy.facts import JURISDICTION, Facts
+from edge.policy.facts import JURISDICTION, Facts, written
 from edge.policy.outcome import NO_DECISION, Decision, Outcome, Verdict
 from edge.policy.rules import Effect
 from edge.reasons import Reason
@@ -28,7 +28,8 @@ def case_text(policy: Policy, name: str, facts: Mapping[str, object], decision: 
     ]
     read = policy.read(facts)
     taken = {
-        key: "any place" if key == JURISDICTION else _word(read.values[key]) for key in read.unread
+        key: "any place" if key == JURISDICTION else written(read.values[key])
+        for key in read.unread
     }
     for key in read.unread:
         if key in facts:
@@ -40,7 +41,7 @@ def case_text(policy: Policy, name: str, facts: Mapping[str, object], decision: 
     lines += _rules(policy, decision.rules, (effect,), read)
     if decision == NO_DECISION and not read.unread:
         lines.append("  Nothing permits this case, or its evidence is not healthy.")
-    used = ", ".join(f"{key}={_word(value)}" for key, value in read.values.items())
+    used = ", ".join(f"{key}={written(value)}" for key, value in read.values.items())
     lines.append(f"  Decided on: {used}")
     lines += [
         f"  {key}: not given; taken as {taken[key]}, the strictest"
@@ -61,9 +62,7 @@ def case_data(policy: Policy, facts: Mapping[str, object]) -> dict[str, Any]:
             {
                 "key": flip.key,
                 "value": flip.value,
-                "verdict": flip.decision.verdict.value,
-                "outcome": flip.decision.outcome.value,
-                "rules": list(flip.decision.rules),
+                **flip.decision.data(),
             }
             for flip in flips(policy, facts)
         ],
@@ -75,13 +74,13 @@ def _flip_lines(found: tuple[Flip, ...]) -> list[str]:
         return ["  No single change would turn the verdict round."]
     first = found[0]
     lines = [
-        f"  Nearest change that turns it round: {first.key}={_word(first.value)} -> "
+        f"  Nearest change that turns it round: {first.key}={written(first.value)} -> "
         f"{first.decision.verdict.value} {first.decision.outcome.value} "
         f"({' '.join(first.decision.rules)})"
     ]
     by_key: dict[str, list[str]] = {}
     for flip in found[1:]:
-        by_key.setdefault(flip.key, []).append(_word(flip.value))
+        by_key.setdefault(flip.key, []).append(written(flip.value))
     for key, values in by_key.items():
         more = f" and {len(values) - 8} more" if len(values) > 8 else ""
         lines.append(f"    also {key} = {', '.join(values[:8])}{more}")
@@ -127,8 +126,4 @@ def _rules(
 def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "none"
-    return _word(value)
-
-
-def _word(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return written(value)

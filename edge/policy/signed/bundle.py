@@ -21,7 +21,15 @@ import rfc8785
 from edge.errors import PolicyError
 from edge.policy.pack import Pack, read_pack
 from edge.policy.signed import strict_json
-from edge.policy.signed.trust import BundleError, Root, malformed, open_envelope, seal, signers
+from edge.policy.signed.trust import (
+    BundleError,
+    Root,
+    malformed,
+    open_envelope,
+    seal,
+    signers,
+    too_few,
+)
 from edge.reasons import Reason
 
 FORMAT = "framegate.policy.1"
@@ -120,22 +128,17 @@ def open_bundle(envelope: bytes, trusted: Root) -> Bundle:
     if bundle.root == trusted:
         return bundle
     if bundle.root.version < trusted.version:
-        raise BundleError(
-            Reason.POLICY_ROLLBACK,
-            f"its root is version {bundle.root.version}, version {trusted.version} is trusted",
+        raise _older(
+            f"its root is version {bundle.root.version}, version {trusted.version} is trusted"
         )
     if bundle.root.version != trusted.version + 1:
-        raise BundleError(
-            Reason.POLICY_THRESHOLD,
+        raise too_few(
             f"expected root version {trusted.version + 1}, or the trusted root unchanged, "
-            f"got version {bundle.root.version}",
+            f"got version {bundle.root.version}"
         )
-    agreed = len(signers(envelope, bundle.root))
-    if agreed < bundle.root.threshold:
-        raise BundleError(
-            Reason.POLICY_THRESHOLD,
-            f"{agreed} of {bundle.root.threshold} needed new keys signed the change of keys",
-        )
+    agreed, needed = len(signers(envelope, bundle.root)), bundle.root.threshold
+    if agreed < needed:
+        raise too_few(f"{agreed} of {needed} needed new keys signed the change of keys")
     return bundle
 
 
@@ -149,20 +152,11 @@ def admit(bundle: Bundle, floors: Floors, *, wall_s: int, guard: str) -> Floors:
             meant for a newer guard.
     """
     if bundle.root.version < floors.root_version:
-        raise BundleError(
-            Reason.POLICY_ROLLBACK,
-            f"its root is version {bundle.root.version}, {floors.root_version} was seen",
-        )
+        raise _older(f"its root is version {bundle.root.version}, {floors.root_version} was seen")
     if bundle.version < floors.version:
-        raise BundleError(
-            Reason.POLICY_ROLLBACK,
-            f"it is version {bundle.version}, version {floors.version} was seen",
-        )
+        raise _older(f"it is version {bundle.version}, version {floors.version} was seen")
     if bundle.version == floors.version and floors.digest not in (b"", bundle.digest):
-        raise BundleError(
-            Reason.POLICY_ROLLBACK,
-            f"version {bundle.version} was seen before with other content",
-        )
+        raise _older(f"version {bundle.version} was seen before with other content")
     if _numbers(bundle.minimum_guard) > _numbers(guard):
         raise malformed(f"it needs framegate {bundle.minimum_guard} or newer, this is {guard}")
     if expired(bundle, floors, wall_s):
@@ -243,6 +237,10 @@ def parse_payload(payload: bytes) -> Bundle:
     if bundle.payload != payload:
         raise malformed("the payload is not in its one canonical form")
     return bundle
+
+
+def _older(message: str) -> BundleError:
+    return BundleError(Reason.POLICY_ROLLBACK, message)
 
 
 def _named(found: object, what: str) -> Mapping[str, Any]:

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge.errors import UsageError
-from edge.files import write_whole
+from edge.files import read_given
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
 from edge.policy.pack import read_pack
 from edge.policy.shipped import completed, shipped_files
 from edge.policy.signed import keys as policy_keys
 from edge.policy.signed.bundle import parse_payload
-from edge.policy.signed.store import read_bounded
-from edge.policy.signed.trust import Root, peek
+from edge.policy.signed.trust import MAX_BYTES, Root, peek
 from edge.policy.vocabulary import VOCABULARY
 
 _FLAGS = ("publicly_accessible", "session_open", "active_involvement")
@@ -82,15 +81,4 @@ def limit_of(text: str) -> tuple[str, float]:
 
 def read(path: Path) -> bytes:
     """A file's bytes, of which no more are read than a bundle may have."""
-    try:
-        return read_bounded(path)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    try:
-        write_whole(path, data)
-    except OSError as err:
-        raise UsageError(f"cannot write {path}: {err.strerror}") from err
+    return read_given(path, MAX_BYTES + 1)

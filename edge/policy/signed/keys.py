@@ -6,7 +6,7 @@ device's own keys and never need to be on the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -55,7 +55,8 @@ def make(names: Sequence[str], directory: Path) -> list[Path]:
 
 def read_secret(path: Path) -> Ed25519PrivateKey:
     """The signing key in `path`, which only its owner may read."""
-    data = _read(path, files.read_secret)
+    with files.named_by_user("read", path):
+        data = files.read_secret(path, _MAX_BYTES)
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as err:
@@ -68,16 +69,9 @@ def read_secret(path: Path) -> Ed25519PrivateKey:
 def read_public(path: Path) -> bytes:
     """The public key in `path`, 32 bytes."""
     try:
-        key = bytes.fromhex(_read(path).decode().strip())
+        key = bytes.fromhex(files.read_given(path, _MAX_BYTES).decode().strip())
     except ValueError:
         key = b""
     if len(key) != 32:
         raise UsageError(f"{path}: expected a public key of 64 hexadecimal digits")
     return key
-
-
-def _read(path: Path, way: Callable[[Path, int], bytes] = files.read_named) -> bytes:
-    try:
-        return way(path, _MAX_BYTES)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror}") from err

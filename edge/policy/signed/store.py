@@ -12,15 +12,16 @@ Floors from the audit log and the board are passed in and count as well.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.errors import PolicyError, UsageError
-from edge.files import read_named, write_whole
+from edge.files import named_by_user, read_given, read_named, write_whole
 from edge.policy.authoring.lint import lint
 from edge.policy.engine import Policy
 from edge.policy.naming import bundle_file
@@ -99,12 +100,8 @@ class PolicyStore:
             return Floors()
         found = _json(text, _FLOORS)
         try:
-            floors = Floors(
-                found["version"],
-                bytes.fromhex(found["digest"]),
-                found["root_version"],
-                found["time_s"],
-            )
+            digest = bytes.fromhex(found["digest"])
+            floors = Floors(found["version"], digest, found["root_version"], found["time_s"])
         except (KeyError, TypeError, ValueError) as err:
             raise malformed(f"{_FLOORS}: {err}") from err
         if any(type(n) is not int for n in (floors.version, floors.root_version, floors.time_s)):
@@ -174,36 +171,23 @@ class PolicyStore:
         floors = newest([self.floors(), *known])
         installed = judge(envelope, trusted, floors, wall_s=wall_s, guard=guard)
         _require_clean(installed.policy)
-        after = installed.floors
+        floors_text = {**asdict(installed.floors), "digest": installed.floors.digest.hex()}
         self._write(_BUNDLE, envelope)
         self._write(_ROOT, _text(installed.bundle.root.data()))
-        self._write(
-            _FLOORS,
-            _text(
-                {
-                    "version": after.version,
-                    "digest": after.digest.hex(),
-                    "root_version": after.root_version,
-                    "time_s": after.time_s,
-                }
-            ),
-        )
+        self._write(_FLOORS, _text(floors_text))
         return installed
 
     def _read(self, name: str) -> bytes | None:
-        try:
-            return read_bounded(self.directory / name)
-        except FileNotFoundError:
-            return None
-        except OSError as err:
-            raise UsageError(f"cannot read {self.directory / name}: {err.strerror}") from err
+        path = self.directory / name
+        with named_by_user("read", path), contextlib.suppress(FileNotFoundError):
+            return read_bounded(path)
+        return None
 
     def _write(self, name: str, data: bytes) -> None:
-        try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(self.directory / name, data)
-        except OSError as err:
-            raise UsageError(f"cannot write {self.directory / name}: {err.strerror}") from err
+        path = self.directory / name
+        with named_by_user("write", path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(path, data)
 
 
 def in_force(
@@ -270,10 +254,7 @@ def _envelope(bundle: Path) -> bytes:
             f"{bundle}: expected a signed bundle, got a folder; `framegate policy build --pack "
             f"{bundle}` makes a bundle of it, to be signed"
         )
-    try:
-        return read_bounded(bundle)
-    except OSError as err:
-        raise UsageError(f"cannot read {bundle}: {err.strerror}") from err
+    return read_given(bundle, MAX_BYTES + 1)
 
 
 def _require_clean(policy: Policy) -> None:

@@ -69,18 +69,22 @@ class Root:
             raise malformed(f"root: expected at most {MAX_KEYS} keys by name")
         public = {name: _public(name, text) for name, text in keys.items()}
         if len(set(public.values())) != len(public):
-            raise BundleError(Reason.POLICY_THRESHOLD, "root: one key is listed twice")
+            raise too_few("root: one key is listed twice")
         if type(threshold) is not int or not MIN_THRESHOLD <= threshold <= len(public):
-            raise BundleError(
-                Reason.POLICY_THRESHOLD,
+            raise too_few(
                 f"root: expected a threshold of {MIN_THRESHOLD} to {len(public)} of the "
-                f"{len(public)} keys, got {threshold!r}",
+                f"{len(public)} keys, got {threshold!r}"
             )
         return cls(version, threshold, public)
 
 
 def malformed(message: str) -> BundleError:
     return BundleError(Reason.POLICY_MALFORMED, message)
+
+
+def too_few(message: str) -> BundleError:
+    """Of the keys that must sign."""
+    return BundleError(Reason.POLICY_THRESHOLD, message)
 
 
 def _public(name: str, text: object) -> bytes:
@@ -126,10 +130,7 @@ def open_envelope(envelope: bytes, root: Root) -> bytes:
     if not good:
         raise BundleError(Reason.POLICY_UNSIGNED, "no trusted key signed it")
     if len(good) < root.threshold:
-        raise BundleError(
-            Reason.POLICY_THRESHOLD,
-            f"{len(good)} of {root.threshold} needed keys signed it",
-        )
+        raise too_few(f"{len(good)} of {root.threshold} needed keys signed it")
     return bytes(opened.payload)
 
 
