@@ -8,21 +8,20 @@ connects the two.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.device import machines, suite
+from bench.device.busy import Busy, waited
 from bench.device.console import Console
 from bench.device.image import payload
 from bench.device.image.build import Built
@@ -30,6 +29,9 @@ from bench.device.image.cache import writing
 from edge.commissioning.keys import KeyStore
 from edge.errors import UsageError
 from edge.isolation import environment
+
+if TYPE_CHECKING:
+    from firmware_bridge.emulated.lm3s6965 import Emulator
 
 _RESULTS_MIB = 64
 _LIMIT_S = 7200
@@ -43,6 +45,7 @@ class Ended:
 
     report: dict[str, Any]
     folder: Path  # report.json, a log a row, the files kept, console.log
+    late_ms: float = 0.0  # the longest that this host kept an emulator waiting during a board row
 
     def logs(self) -> dict[str, str]:
         """The text of each log by its name."""
@@ -57,8 +60,13 @@ def run(
     say: Say,
     start: machines.Start = machines.USUAL,
     extra: Mapping[str, bytes] | None = None,
+    clips: Mapping[str, Path] | None = None,
 ) -> Ended:
     """Start the device, let it run all rows, and return what it wrote.
+
+    Args:
+        extra: more files by their path in the device.
+        clips: clips by the name that a replay's row has for them; None: those of the demo.
 
     Raises:
         UsageError: it ended without a report, or not in time.
@@ -67,11 +75,12 @@ def run(
     with_board = any(row.kind is suite.Kind.BOARD for row in rows)
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
         keys = KeyStore.init(Path(scratch) / "keys")
-        drives = packed(built, Path(scratch), keys, rows, extra or {})
-        with _board(Path(scratch), keys, wanted=with_board) as terminal:
-            command = command_of(machine, drives, terminal, start=start)
-            _watch(command, out / "console.log", say)
-        return Ended(_report(Path(drives.results), out), out)
+        drives = packed(built, Path(scratch), keys, rows, extra or {}, assets(clips))
+        with _board(Path(scratch), keys, wanted=with_board) as board:
+            command = command_of(machine, drives, _port(board), start=start)
+            pids = [board.pid] if board else []
+            late_ms = _watch(command, out / "console.log", say, rows, pids)
+        return Ended(_report(Path(drives.results), out), out, late_ms)
 
 
 def emptied(out: Path) -> None:
@@ -90,41 +99,24 @@ def shell(machine: machines.Machine, built: Built) -> int:
     """Start the device with a shell on this terminal; `exit` turns it off."""
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as scratch:
         keys = KeyStore.init(Path(scratch) / "keys")
-        drives = packed(built, Path(scratch), keys, None, {})
-        with _board(Path(scratch), keys, wanted=True) as terminal:
-            command = command_of(machine, drives, terminal, interactive=True)
+        drives = packed(built, Path(scratch), keys, None, {}, assets(None))
+        with _board(Path(scratch), keys, wanted=True) as board:
+            command = command_of(machine, drives, _port(board), interactive=True)
             return subprocess.run(command, env=environment(), check=False).returncode
 
 
-def host_decisions(rows: Sequence[suite.Row], out: Path, say: Say) -> dict[str, str]:
-    """Replay the same clips here; SHA-256 of each `decisions.jsonl` by the row's name.
+def assets(clips: Mapping[str, Path] | None) -> dict[str, Path]:
+    """The models, and these clips or those of the demo, by name; fetches what is missing.
 
     Raises:
-        UsageError: a replay failed here.
+        UsageError: something cannot be fetched.
     """
+    from edge.models.catalogue import WHEELS, Kind
     from edge.models.pull import asset
 
-    found = {}
-    for row in rows:
-        if row.kind is not suite.Kind.REPLAY:
-            continue
-        clip = row.name.partition(" ")[2]
-        place = (out / "host" / clip).resolve()
-        arguments = suite.replay_arguments(str(asset(clip)), str(place))
-        say(f"host: {row.name}")
-        done = subprocess.run(
-            [sys.executable, "-I", "-m", "edge.entry", *arguments],
-            cwd=payload.REPOSITORY,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise UsageError(f"the replay of {clip} fails on this host: {last}")
-        found[row.name] = hashlib.sha256((place / "decisions.jsonl").read_bytes()).hexdigest()
-    return found
+    known = [a for wheel in WHEELS for a in wheel.assets]
+    wanted = [a.name for a in known if clips is None or a.kind is Kind.MODEL]
+    return {**{name: asset(name) for name in wanted}, **(clips or {})}
 
 
 def packed(
@@ -133,14 +125,14 @@ def packed(
     keys: KeyStore,
     rows: Sequence[suite.Row] | None,
     more: Mapping[str, bytes],
-    *,
-    clips: bool = True,
+    files: Mapping[str, Path],
 ) -> machines.Drives:
-    """The drives of one start, with the work to do; `more` files by their path in the device."""
-    from edge.models.catalogue import WHEELS
-    from edge.models.pull import asset
+    """The drives of one start, with the work to do.
 
-    files = {a.name: asset(a.name) for wheel in WHEELS for a in wheel.assets} if clips else {}
+    Args:
+        more: files by their path in the device.
+        files: models and clips by the name that they have in its model cache.
+    """
     extra = {f"{_KEYS}/{path.name}": path.read_bytes() for path in keys.directory.iterdir()}
     extra |= {f"srv/modules/{path.name}": path.read_bytes() for path in built.modules.iterdir()}
     if rows is None:
@@ -149,7 +141,7 @@ def packed(
         extra["srv/plan.json"] = suite.plan(rows).encode()
     tar, results = scratch / "payload.tar", scratch / "results.tar"
     with writing(str(scratch)):
-        payload.pack(tar, clips=files, extra={**extra, **more})
+        payload.pack(tar, assets=files, extra={**extra, **more})
         with results.open("wb") as blank:
             blank.truncate(_RESULTS_MIB << 20)
     places = (built.kernel, built.initrd, built.root, tar, results)
@@ -177,8 +169,8 @@ def command_of(
 
 
 @contextlib.contextmanager
-def _board(scratch: Path, keys: KeyStore, *, wanted: bool) -> Iterator[str | None]:
-    """A running emulated board; yields its terminal."""
+def _board(scratch: Path, keys: KeyStore, *, wanted: bool) -> Iterator[Emulator | None]:
+    """A running emulated board, with the device's key."""
     if not wanted:
         yield None
         return
@@ -187,19 +179,36 @@ def _board(scratch: Path, keys: KeyStore, *, wanted: bool) -> Iterator[str | Non
 
     board = Emulator(build(Target.LM3S6965, scratch / "board.elf"), keys.board_key())
     try:
-        yield board.port
+        yield board
     finally:
         board.close()
 
 
-def _watch(command: Sequence[str], log: Path, say: Say) -> None:
-    """Run QEMU to its end; the console goes to `log`, the device's own lines to `say`."""
+def _port(board: Emulator | None) -> str | None:
+    return None if board is None else board.port
+
+
+def _watch(
+    command: Sequence[str], log: Path, say: Say, rows: Sequence[suite.Row], board: Sequence[int]
+) -> float:
+    """Run QEMU to its end; the console goes to `log`, the device's own lines to `say`.
+
+    Returns:
+        How long this host kept it or the process `board` waiting, at most, during a board row.
+    """
     end_s = time.monotonic() + _LIMIT_S
+    timed = {row.name for row in rows if row.kind is suite.Kind.BOARD}
     with Console(command, log) as console:
+        busy = Busy(lambda: waited((console.pid, *board)))
         while (line := console.line(end_s - time.monotonic())) is not None:
             say(line)
+            name, _, ended = line.removeprefix("device: ").partition(": ")
+            if name in timed:
+                (busy.end if ended else busy.begin)()
+        busy.end()
         if not console.ended:
             raise UsageError(f"the device did not end within {_LIMIT_S} s; see {log}")
+    return busy.late_ms
 
 
 def _report(results: Path, out: Path) -> dict[str, Any]:

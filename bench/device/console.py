@@ -42,6 +42,10 @@ class Console:
             stderr=subprocess.STDOUT,
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> Console:
         return self
 

@@ -104,7 +104,7 @@ class _Device:
         words = (*module, f"/{_KEY}", _LOG, str(durable), *more)
         row = suite.Row(suite.Kind.COMMAND, "power", words)
         secret = {_KEY: self.key.secret_text.encode()}
-        drives = boot.packed(self.built, self.scratch, self.keys, [row], secret, clips=False)
+        drives = boot.packed(self.built, self.scratch, self.keys, [row], secret, {})
         return Console(boot.command_of(self.machine, drives, start=self.start), self.log)
 
 

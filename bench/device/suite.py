@@ -85,7 +85,8 @@ def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
         out = f"/srv/replay/{clip}"
         arguments = replay_arguments(f"{ASSETS}/{clip}", out)
         command = ("framegate", *arguments)
-        rows.append(Row(Kind.REPLAY, f"replay {clip}", command, f"{out}/decisions.jsonl"))
+        kept = f"{out}/decisions.jsonl"
+        rows.append(Row(Kind.REPLAY, f"replay {clip}", command, kept, beside=True))
     if tests:
         pytest = ("python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "--tb=short")
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))

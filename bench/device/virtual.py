@@ -13,7 +13,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from bench.device import devicetree, machines
+from bench.device import machines
+from bench.device.image import devicetree
 from edge.errors import UsageError
 from edge.isolation import environment
 

@@ -15,6 +15,7 @@ examples:
   framegate device test                                   doctor, replay, tests, board duties
   framegate device test --machine pi-5-class --all        16 KiB pages; every demo clip
   framegate device test --only power-cut                  one chapter (repeatable)
+  framegate device test --short --clips site/recordings   replay clips of your own, too
   framegate device run --machine zero-2w-class -- doctor  any framegate command, inside
   framegate device shell                                  a shell inside; `exit` turns it off
   framegate device speed --gips 1 --gips 2 --rate 15      how fast a device must be (minutes each)
@@ -47,6 +48,7 @@ def register(subparsers: Actions) -> None:
     test = actions.add("test", "run the suite inside, print a table", _test, parents=[common, out])
     test.flag("--all", "every demo clip and every chapter")
     test.flag("--short", "doctor, one replay, the board's duties")
+    test.path("--clips DIR", "replay also the clips of this folder (a second a frame)")
     test.text(
         "--only CHAPTER",
         "this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
@@ -123,15 +125,18 @@ def _test(args: argparse.Namespace) -> int:
     if args.only:
         return _chapters(args)
     machine, built = _built(args)
-    from bench.device import boot, chapters, suite
+    from bench.device import boot, chapters, replays, suite
 
-    rows = suite.suite(_clips(args), tests=not args.short, board=True)
     out = args.out / machine.name
     boot.emptied(out)
+    more = replays.clips_in(args.clips) if args.clips else {}
+    clips = {**boot.assets(None), **more}
+    demo = replays.demo_clips() if args.all else suite.SHORT_CLIPS
+    rows = suite.suite([*demo, *more], tests=not args.short, board=True)
     # first: who edits the working copy meanwhile would have the host run other code
-    ours = boot.host_decisions(rows, args.out, _say)
+    ours = replays.host_decisions(rows, clips, args.out, _say)
     _say(f"{machine.name}: starting")
-    ended = boot.run(machine, built, rows, out, _say)
+    ended = boot.run(machine, built, rows, out, _say, clips=clips)
     lines = suite.judge(rows, ended.report, ended.logs(), ours)
     if args.all:
         rig = chapters.Rig(machine, built, out / "chapters", _say)
@@ -185,14 +190,6 @@ def _speed(args: argparse.Namespace) -> int:
     write_atomic(out / "result.json", text)
     print(text if args.json else speed.table(measured))
     return 0 if all(run.flows for _, runs in measured for run in runs) else 1
-
-
-def _clips(args: argparse.Namespace) -> tuple[str, ...]:
-    from bench.device import suite
-    from edge.models.catalogue import WHEELS, Kind
-
-    every = tuple(a.name for w in WHEELS for a in w.assets if a.kind is Kind.CLIP)
-    return every if args.all else suite.SHORT_CLIPS
 
 
 def _result(name: str, lines: Any, device: Any) -> dict[str, Any]:

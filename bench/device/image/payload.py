@@ -16,12 +16,12 @@ from edge.isolation import environment
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def pack(into: Path, *, clips: Mapping[str, Path], extra: Mapping[str, bytes]) -> None:
+def pack(into: Path, *, assets: Mapping[str, Path], extra: Mapping[str, bytes]) -> None:
     """Write the tar.
 
     Args:
         into: the file to write, a multiple of 512 bytes long as every tar is.
-        clips: files of the model cache by the name they have there.
+        assets: files of the model cache by the name they have there.
         extra: further files by their path in the device, with mode 600.
     """
     version = metadata.version("framegate")
@@ -30,7 +30,7 @@ def pack(into: Path, *, clips: Mapping[str, Path], extra: Mapping[str, bytes]) -
         for name in sources():
             _add(tar, f"srv/framegate/{name}", REPOSITORY / name)
         _put(tar, f"srv/framegate/framegate-{version}.dist-info/METADATA", described, 0o644)
-        for name, path in clips.items():
+        for name, path in assets.items():
             _add(tar, f"root/.cache/framegate/{name}", path)
         for name, data in extra.items():
             _put(tar, name, data, 0o600)

@@ -199,7 +199,7 @@ def test_the_archive_is_one_that_cpio_reads(tmp_path: Path) -> None:
 def test_the_device_gets_every_file_of_the_checkout_and_links_to_folders_of_it(
     tmp_path: Path,
 ) -> None:
-    payload.pack(tmp_path / "p.tar", clips={}, extra={"srv/mine": b"text"})
+    payload.pack(tmp_path / "p.tar", assets={}, extra={"srv/mine": b"text"})
 
     with tarfile.open(tmp_path / "p.tar") as tar:
         names = set(tar.getnames())

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench.device import machines, site, speed, virtual
-from bench.device.devicetree import with_timer_hz
+from bench.device.image.devicetree import with_timer_hz
 from bench.device.image.payload import REPOSITORY
 from edge.cli import main
 from edge.errors import UsageError
