@@ -144,16 +144,18 @@ def _day(found: Sequence[Lived]) -> list[Figure]:
 def day_figures(found: Sequence[Lived]) -> list[Figure]:
     """What each change of a day costs the views a site may enrol, and for which causes.
 
-    It holds if nearly all passed, or if all that was blocked has a cause that names the change.
+    It holds if nearly all passed, or if a cause that names the change was told of all that was blocked.
     """
     rows = []
     for change in dict.fromkeys(one.change for one in found):
         some = [one for one in found if one.change == change]
-        clear = sorted(some[0].causes, key=lambda reason: reason.rank)
+        told = some[0].causes
+        clear = sorted(told, key=lambda reason: reason.rank)
         due_ns = sum(one.availability.due_ns for one in some)
         passed_ns = sum(one.availability.passed_ns for one in some)
         served_ns = passed_ns + sum(one.availability.rightly_ns for one in some)
-        false = {lost.cause for one in some for lost in one.availability.lost if not lost.true}
+        false = [lost for one in some for lost in one.availability.lost if not lost.true]
+        unclear = [lost for lost in false if told.isdisjoint((lost.cause, *lost.also))]
         causes = by_cause(one.availability for one in some)
         lost = ", ".join(_lost(row) for row in causes)
         name = f"time served: {change}"
@@ -169,7 +171,7 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
                 round(100 * passed_ns / due_ns, 2),
                 target,
                 "%",
-                holds=whole or (bool(clear) and false <= set(clear)),
+                holds=whole or not unclear,
                 note=counted(len(some), "place") + (f"; lost to {lost}" if lost else ""),
             )
         )

@@ -48,7 +48,7 @@ def test_a_mount_that_sags_is_known_for_a_few_pixels_and_not_for_many(room):
         assert (reading.reasons_open == ()) is known, pixels
 
 
-def _blocked(seconds: float, reason: Reason) -> Lived:
+def _blocked(seconds: float, *reasons: Reason) -> Lived:
     """Ten seconds, of which so many are blocked."""
     decisions = [
         FrameDecision(
@@ -56,7 +56,7 @@ def _blocked(seconds: float, reason: Reason) -> Lived:
             number * 100 * MS,
             Outcome.BLOCK if number < seconds * 10 else Outcome.PASS,
             Context.CONTROLLED,
-            (reason,) if number < seconds * 10 else (),
+            reasons if number < seconds * 10 else (),
         )
         for number in range(100)
     ]
@@ -68,12 +68,14 @@ def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
     (clear,) = day_figures([_blocked(2, Reason.VIEW_FADED)])
     (wrong,) = day_figures([_blocked(2, Reason.VIEW_FOREIGN)])
     (little,) = day_figures([_blocked(0.1, Reason.VIEW_FOREIGN)])
+    (both,) = day_figures([_blocked(2, Reason.PEOPLE_UNSETTLED, Reason.VIEW_FADED)])
 
     assert (clear.value, clear.holds) == (80.0, True)
     assert (wrong.value, wrong.holds) == (80.0, False)
+    assert both.holds, "the cause was told, beside another"
     assert (little.value, little.holds) == (99.0, True)
     assert clear.note == "1 place; lost to VIEW_FADED 2.0 s"
-    assert clear.target == ">= 99 or VIEW_FADED"
+    assert clear.target == ">= 99 or VIEW_FADED or VIEW_DIMMED"
 
 
 def test_what_a_day_found_can_leave_its_process(monkeypatch):

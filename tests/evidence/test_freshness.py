@@ -10,6 +10,7 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, S
+from edge.evaluation.day.changes import night
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.freshness import Freshness
 from edge.reasons import Reason
@@ -229,3 +230,17 @@ def _recording(path: object, face_model: object) -> Iterator[tuple[Reason, ...]]
         last_ns, number = shot.captured_ns, number + 1
         yield freshness.read(shot.frame, shot.captured_ns, boxes)
     camera.close()
+
+
+@pytest.mark.parametrize("overlay", [lambda f, i: f, with_clock], ids=["plain", "clock"])
+def test_an_infrared_night_is_fresh_and_one_of_its_pictures_again_and_again_is_frozen(
+    room: np.ndarray, overlay: Callable[[np.ndarray, int], np.ndarray]
+) -> None:
+    """Amplified noise, compressed, and nobody there; no moment is the same as another."""
+    frames = [night(room, i * STEP_NS / S) for i in range(45)]
+
+    alive = readings_of(overlay(frame, i) for i, frame in enumerate(frames))
+    still = readings_of(overlay(frames[0], i) for i in range(45))
+
+    assert not named(alive)
+    assert Reason.CAM_FROZEN in still[29]

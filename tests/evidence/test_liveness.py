@@ -8,6 +8,7 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, S
+from edge.evaluation.day.changes import night
 from edge.evidence.liveness import Liveness
 from edge.frames.sentinel import Sentinel
 from edge.reasons import Reason
@@ -221,3 +222,12 @@ def test_the_demo_clip_is_live(clip):
     camera.close()
     assert seen
     assert not any(seen)
+
+
+def test_an_infrared_night_at_ten_hertz_is_live_and_its_repeated_picture_is_frozen(room):
+    frames = [night(room, i / 10) for i in range(40)]
+
+    alive, still = (_see(shown, 100 * MS) for shown in (frames, [frames[0]] * 40))
+
+    assert _first(alive, Reason.CAM_FROZEN) is None and _first(alive, Reason.CAM_LOOP) is None
+    assert _first(still, Reason.CAM_FROZEN) <= 5

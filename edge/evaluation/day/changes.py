@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from edge.reasons import Reason
 
 Frame = np.ndarray
 _REFERENCE_WIDTH = 640
+_GRAIN_LEVELS = 3.0  # standard deviation of an infrared sensor's noise
+_KEY_S = 0.1  # of each second, in which a frame is a key frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,19 @@ def settling(frame: Frame, seconds: float) -> Frame:
 
 
 def night(frame: Frame, seconds: float) -> Frame:
-    """The camera goes over to infrared: grey, lit from the lens."""
+    """The camera goes over to infrared: grey, lit from the lens.
+
+    Little light is amplified, and the sensor's noise with it; a key frame a second is coded
+    better than those between. A recording that is only dimmed has less noise than by day.
+    """
     rows, columns = frame.shape[:2]
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
     grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    lit = grey * (1.3 - 0.7 * np.sqrt((x * x + y * y) / 2))
-    return np.asarray(cv2.merge([np.clip(lit, 0, 255).astype(np.uint8)] * 3), np.uint8)
+    rng = np.random.default_rng(round(1000 * seconds))
+    grain = np.roll(_grain(rows, columns), rng.integers(rows * columns))
+    lit = grey * (1.3 - 0.7 * np.sqrt((x * x + y * y) / 2)) + grain
+    taken = np.asarray(cv2.merge([np.clip(lit, 0, 255).astype(np.uint8)] * 3), np.uint8)
+    return _coded(taken, 75 if seconds % 1 < _KEY_S else 50)
 
 
 def restarted(frame: Frame, seconds: float) -> Frame:
@@ -91,8 +101,7 @@ def compression(frame: Frame, seconds: float) -> Frame:
     """The stream falls to a low rate for three seconds."""
     if not 1 <= seconds < 4:
         return frame
-    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 15])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return _coded(frame, 15)
 
 
 def dust(frame: Frame, seconds: float) -> Frame:
@@ -146,6 +155,17 @@ def shelves(frame: Frame, seconds: float) -> Frame:
     return out
 
 
+def _coded(frame: Frame, quality: int) -> Frame:
+    _, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+
+
+@lru_cache(4)
+def _grain(rows: int, columns: int) -> Frame:
+    """A sensor's noise at a high gain, in grey levels."""
+    return np.random.default_rng(7).normal(0, _GRAIN_LEVELS, (rows, columns)).astype(np.float32)
+
+
 def _moved(frame: Frame, right_px: float, down_px: float, zoom: float = 1.0) -> Frame:
     height, width = frame.shape[:2]
     scale = width / _REFERENCE_WIDTH
@@ -157,7 +177,7 @@ def _moved(frame: Frame, right_px: float, down_px: float, zoom: float = 1.0) -> 
 
 _OTHER_LIGHT = frozenset({Reason.VIEW_FOREIGN, Reason.VIEW_FADED, Reason.VIEW_COVERED})
 _GAP = frozenset({Reason.CAM_STALLED})
-_STEP = frozenset({Reason.VIEW_FADED})
+_STEP = frozenset({Reason.VIEW_FADED, Reason.VIEW_DIMMED})
 _HIDDEN = frozenset({Reason.VIEW_COVERED})
 
 CHANGES = (
