@@ -144,18 +144,18 @@ def _day(found: Sequence[Lived]) -> list[Figure]:
 def day_figures(found: Sequence[Lived]) -> list[Figure]:
     """What each change of a day costs the views a site may enrol, and for which causes.
 
-    It holds if nearly all passed, or if a cause that names the change was told of all that was blocked.
+    It holds if nearly all passed, or if all that was blocked has a cause that names the change.
     """
     rows = []
     for change in dict.fromkeys(one.change for one in found):
         some = [one for one in found if one.change == change]
-        told = some[0].causes
-        clear = sorted(told, key=lambda reason: reason.rank)
+        named = some[0].causes
+        clear = sorted(named, key=lambda reason: reason.rank)
         due_ns = sum(one.availability.due_ns for one in some)
         passed_ns = sum(one.availability.passed_ns for one in some)
         served_ns = passed_ns + sum(one.availability.rightly_ns for one in some)
         false = [lost for one in some for lost in one.availability.lost if not lost.true]
-        unclear = [lost for lost in false if told.isdisjoint((lost.cause, *lost.also))]
+        unclear = [lost for lost in false if named.isdisjoint((lost.cause, *lost.also))]
         causes = by_cause(one.availability for one in some)
         lost = ", ".join(_lost(row) for row in causes)
         name = f"time served: {change}"
