@@ -18,10 +18,11 @@ from edge.policy.outcome import Decision, Outcome, Verdict
 from edge.policy.rules import Effect, Rule, named
 from edge.policy.scenario import Scenario
 
-_HERE = files("edge.policy.authoring")
-_STYLE = _HERE.joinpath("book.css").read_text()
+_STYLE = files("edge.policy.authoring").joinpath("book.css").read_text()
 # plain English for families of rules, the facts that are asked for, and their values
-_WORDS: dict[str, dict[str, str]] = json.loads(_HERE.joinpath("book_words.json").read_bytes())
+_WORDS: dict[str, dict[str, str]] = json.loads(
+    files("edge.policy.authoring").joinpath("book_words.json").read_bytes()
+)
 _TURNED = 8  # cases from which each fact is turned, to see what it must be
 _SHOWN = 12  # values listed for one question
 _ANSWER = {
