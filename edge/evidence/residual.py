@@ -30,6 +30,7 @@ _FITS = 2
 _FITTED = 1024  # pixels, evenly spread
 _RIDGE = 1e-3
 _KEPT = 2.0  # times the middle residual: pixels further off do not follow the whole
+_AROUND = 7  # pixels, of what is compared around a place
 _LEAST = (2.0, 1.0)  # grey levels that are always near enough: first fit, later fits
 
 
@@ -70,6 +71,45 @@ def explained(before: Levels, now: Levels, across: Levels, down: Levels) -> tupl
         kept = off <= max(_LEAST[1], _KEPT * median(off))
     fit = terms @ weights
     return (change - fit).reshape(now.shape), fit.reshape(now.shape)
+
+
+def drift(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], places: Levels
+) -> tuple[Levels, Levels]:
+    """By how many pixels the surroundings of some places moved: as it seems, and at most.
+
+    The former is one step along the gradients, an offset of the light taken out; it is true
+    within a pixel. The latter is the shift that would change the surroundings by as much as
+    they changed, along the way on which a shift changes them least. Noise raises it.
+
+    Args:
+        before: grey levels.
+        now: of the same shape.
+        places: x and y, pixels, shape (n, 2).
+    """
+    across, down = np.asarray(places, np.intp).T
+    was, new = _surroundings(before, across, down, _AROUND + 1), _surroundings(now, across, down)
+    sideways = (was[:, 1:-1, 2:] - was[:, 1:-1, :-2]) / np.float32(2.0)
+    upright = (was[:, 2:, 1:-1] - was[:, :-2, 1:-1]) / np.float32(2.0)
+    terms = np.stack([sideways, upright, was[:, 1:-1, 1:-1] - new], axis=1)
+    terms = terms.reshape(len(terms), 3, -1)
+    terms -= terms.mean(axis=2, keepdims=True)
+    products = terms @ terms.transpose(0, 2, 1)
+    xx, xy, x = products[:, 0].T
+    _, yy, y = products[:, 1].T
+    area = np.maximum(xx * yy - xy * xy, _RIDGE)
+    least = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
+    moved = np.hypot(yy * x - xy * y, xx * y - xy * x) / area
+    return moved, np.sqrt(products[:, 2, 2] / np.maximum(least, _RIDGE))
+
+
+def _surroundings(
+    picture: NDArray[np.uint8], across: NDArray[np.intp], down: NDArray[np.intp], far: int = _AROUND
+) -> Levels:
+    """The pixels up to `far` from each place, shape (n, 2 far + 1, 2 far + 1)."""
+    padded = cv2.copyMakeBorder(picture, far, far, far, far, cv2.BORDER_REFLECT_101)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * far + 1, 2 * far + 1))
+    return windows[down, across].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

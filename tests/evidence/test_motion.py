@@ -12,6 +12,7 @@ import pytest
 
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS
+from edge.evidence import motion
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.motion import EgoMotion
 from edge.evidence.people import PeopleRules
@@ -62,6 +63,27 @@ def test_a_slowly_carried_camera_is_noticed_within_two_seconds(room):
 
     assert not any(_moving(readings[:6]))
     assert all(_moving(readings[12:]))
+
+
+def test_in_a_room_at_rest_no_corner_is_followed(room, monkeypatch):
+    followed = []
+    monkeypatch.setattr(motion, "_follow", lambda *given: followed.append(given))
+
+    readings = _readings([render.with_noise(room, i, 1.5) for i in range(13)])
+
+    assert not followed
+    assert all(r.valid and not r.reasons for r in readings[1:])
+
+
+@pytest.mark.parametrize("px", [1.0, 1.6, 2.5, 4.0, 9.0])
+def test_what_moves_is_followed(room, px):
+    before, now = (
+        motion._picture(render.with_noise(render.panned(room, x, x / 3), i), i, (), known=False)
+        for i, x in enumerate((0.0, px))
+    )
+
+    assert motion._rest(before, now, motion.REST_STEP) is None
+    assert motion._shift(before, now)[0] > motion.REST_STEP
 
 
 def test_a_hand_held_photograph_of_the_view_is_noticed(room):
