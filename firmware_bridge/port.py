@@ -15,8 +15,8 @@ from pathlib import Path
 import serial
 
 from edge.errors import BridgeError
+from firmware_bridge.settings import BAUD
 
-BAUD = 115_200
 MAX_READ = 4096  # bytes taken at a time
 
 

@@ -1,25 +1,22 @@
 """The bridge process: the one process of the guard that talks to the board.
 
-    python -m firmware_bridge.process --port PATH --key-fd K --beats-fd B --decider-fd D
+    python -m firmware_bridge.process < settings.json
 
 Its loop runs every 25 ms, and every 50 ms while something has blocked for long: it
 writes its heartbeat, reads port and decider without waiting, and sends what is due. A
 message from the decider starts the next turn at once. Bytes from the port wait for the
 next turn; the board sends 50 readings a second. When the decider's socket closes, the
 process sends a last revocation and ends. If the port disappears later, the process
-looks for it twice a second; meanwhile the link is down. With --simulated it also accepts
-a board with simulated sensors.
+looks for it twice a second; meanwhile the link is down.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import select
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
@@ -28,9 +25,9 @@ from edge.evidence import board_link as messages
 from edge.heartbeat import Beats, Role
 from firmware_bridge.bridge import GAP_NS, Bridge
 from firmware_bridge.packets import Keys
-from firmware_bridge.port import BAUD, Port
+from firmware_bridge.port import Port
 from firmware_bridge.session import Session
-from firmware_bridge.store import read_key
+from firmware_bridge.settings import BridgeSettings
 
 TURN_MS = 25  # half of what a lease and a ping are renewed by
 REST_TURN_MS = 50  # while the decider needs little: no lease to renew, and a ping each turn
@@ -122,25 +119,17 @@ class Loop:
         self._bridge.port_went()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run until the decider disconnects; 2 if the port or key cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m firmware_bridge.process")
-    parser.add_argument("--port", required=True)
-    parser.add_argument("--baud", type=int, default=BAUD)
-    parser.add_argument("--key-fd", type=int, required=True)
-    parser.add_argument("--beats-fd", type=int, required=True)
-    parser.add_argument("--decider-fd", type=int, required=True)
-    parser.add_argument("--simulated", action="store_true", help="a simulated board may answer")
-    args = parser.parse_args(argv)
+def main() -> int:
+    """Run until the decider disconnects; 2 if the port cannot be used."""
     ipc.die_with_parent()
-    scheduling.real_time(RT_PRIORITY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C in a terminal is the parent's to act on
+    settings = ipc.await_order(BridgeSettings)
+    scheduling.real_time(RT_PRIORITY)
     clock = BootClock()
     try:
-        keys = Keys.derive(read_key(args.key_fd))
-        session = Session(keys, simulated=args.simulated)
-        beats = Beats.attach(args.beats_fd)
-        loop = Loop(args.port, args.baud, session, beats, ipc.attach(args.decider_fd))
+        session = Session(Keys.derive(settings.key), simulated=settings.simulated)
+        beats, decider = Beats.attach(settings.beats_fd), ipc.attach(settings.decider_fd)
+        loop = Loop(settings.port, settings.baud, session, beats, decider)
     except BridgeError as err:
         print(f"bridge: {err}", file=sys.stderr)
         return 2

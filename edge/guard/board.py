@@ -1,40 +1,14 @@
-"""The board's side of a start: the bridge to its port, and a virtual board where one may be."""
+"""A virtual board, where one may stand in."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterable
 
 from edge import isolation
 from edge.errors import GuardError
 from edge.guard.processes import Child, key_pipe
-
-
-def start_bridge(
-    port: str, key: bytes, beats_fd: int, decider: socket.socket, *, simulated: bool
-) -> Child:
-    """Start the bridge between `port` and the decider.
-
-    Args:
-        decider: the bridge's end of the channel to it.
-        simulated: a virtual board may answer; otherwise only a real one counts.
-    """
-    key_fd = key_pipe(key)
-    numbers = ["--key-fd", key_fd, "--beats-fd", beats_fd]
-    numbers += ["--decider-fd", decider.fileno()]
-    if simulated:
-        numbers.append("--simulated")
-    process = subprocess.Popen(
-        isolation.python("firmware_bridge.process", "--port", port, *(str(n) for n in numbers)),
-        env=isolation.environment(),
-        pass_fds=(key_fd, beats_fd, decider.fileno()),
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,  # ^C is the parent's to act on, also while it still loads
-    )
-    os.close(key_fd)
-    return Child("bridge", process)
 
 
 def start_virtual_board(key: bytes, arguments: Iterable[str], line_fd: int) -> Child:

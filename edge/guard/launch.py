@@ -26,13 +26,14 @@ from edge.frames.output_format import Part
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
 from edge.frames.settings import CaptureSettings, GateSettings, Outlet, PoolSize
-from edge.guard.board import port_of, start_bridge, start_virtual_board
+from edge.guard.board import port_of, start_virtual_board
 from edge.guard.plan import VIRTUAL, CheckedPlan
-from edge.guard.processes import Child, spawn_from_template
+from edge.guard.processes import Child, spawn_from_template, spawn_unconfigured
 from edge.heartbeat import Beats
 from edge.lease import Binding
 from edge.masking.polygons import covers_all
 from edge.view.view_file import ViewFile
+from firmware_bridge.settings import BridgeSettings
 
 _TURN_S = 0.015
 _MODULES = {
@@ -40,6 +41,7 @@ _MODULES = {
     "gate": "edge.frames.gate_process",
     "decider": "edge.decision.decider",
 }
+_BRIDGE = "firmware_bridge.process"
 _SHARED = ("edge.frames.capture", "edge.frames.gate_process")  # loaded before they are forked
 
 
@@ -60,7 +62,6 @@ class Launch:
         self.board_kind = Board.NONE  # what the log's start says, known when the camera is
         self.gate: socket.socket | None = None
         self.decider: socket.socket | None = None
-        self._bridge_end: socket.socket | None = None
         self._numbers: dict[str, dict[str, int]] = {}  # the descriptors of each child
         self.outlet: Outlet | None = None  # of one that gets another's camera
         self._outlet_end: socket.socket | None = None
@@ -113,8 +114,8 @@ class Launch:
         self.sockets += [self.gate, self.decider]
         decider = {"gate_fd": decider_gate, "parent_fd": decider_parent}
         if self._checked.interlocked:
-            decider["bridge_fd"], self._bridge_end = ipc.pair()
-            self.sockets.append(self._bridge_end)
+            decider["bridge_fd"], bridge_decider = ipc.pair()
+            self._plan("bridge", {"decider_fd": bridge_decider}, {"beats_fd": self._beats.fd})
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(str(socket_path))
         listener.listen(4)
@@ -156,7 +157,7 @@ class Launch:
         for other, shown in zip(self._others, tokens, strict=True):
             other._configure_matcher(hello, shown)  # its pool has this size as well
         ipc.tell(self._camera, lifecycle.encode(size))
-        self._start_bridge()
+        self._configure_bridge()
 
     def _configure_matcher(self, hello: CameraHello, token: str) -> PoolSize:
         """Make pool and ring for this camera's picture, and tell gate and decider."""
@@ -281,6 +282,9 @@ class Launch:
             more = [fd for o in taken for fd in (o.gate_fd, o.pool_fd, o.beats_fd)]
             parts["capture"] = (module, (*fds, *more))
         try:
+            if "bridge" in self._numbers:  # it holds a key, so it shares no memory with them
+                given = self._numbers["bridge"].values()
+                self.children["bridge"] = spawn_unconfigured("bridge", _BRIDGE, given)
             self.children.update(spawn_from_template(_SHARED, parts, self._start_limit_s))
         finally:
             for end in self._theirs:
@@ -288,7 +292,9 @@ class Launch:
             self._theirs.clear()
 
     def _configure(
-        self, name: str, settings: CaptureSettings | DeciderSettings | GateSettings
+        self,
+        name: str,
+        settings: CaptureSettings | DeciderSettings | GateSettings | BridgeSettings,
     ) -> None:
         self.children[name].configure(settings)
 
@@ -342,22 +348,20 @@ class Launch:
         self._say("virtual board: a simulated board is in use; its sensors prove nothing")
         return Board.VIRTUAL
 
-    def _start_bridge(self) -> None:
-        """Start the bridge to the board, the virtual one's port being known by now."""
-        if self._bridge_end is None:
+    def _configure_bridge(self) -> None:
+        """Send the bridge to the board, the virtual one's port being known by now."""
+        if not self._checked.interlocked:
             return
         port = self._checked.plan.board
         if port == VIRTUAL:
             port = port_of(self.children["board"])
-        simulated = self.board_kind is Board.VIRTUAL
-        self.children["bridge"] = start_bridge(
+        settings = BridgeSettings(
             port,
             self._checked.store.board_key(),
-            self._beats.fd,
-            self._bridge_end,
-            simulated=simulated,
+            **self._numbers["bridge"],
+            simulated=self.board_kind is Board.VIRTUAL,
         )
-        self._bridge_end.close()
+        self._configure("bridge", settings)
 
 
 def hello_of(channel: socket.socket) -> CameraHello:

@@ -23,11 +23,13 @@ from edge.clock import MS, BootClock
 from edge.errors import UsageError
 from edge.evidence.board_link import BoardStatus, Claim, decode, encode
 from edge.heartbeat import LEASED, Beats
+from edge.wire import to_json
 from firmware_bridge.checks.figures import Figure
 from firmware_bridge.images.build import CHIPS, Target, build
 from firmware_bridge.images.elf import segments, symbols
 from firmware_bridge.packets import Keys
 from firmware_bridge.session import Session
+from firmware_bridge.settings import BridgeSettings
 from firmware_bridge.virtual.board import TX_ROOM
 from firmware_bridge.virtual.sensors import LAYOUT, Sensors
 
@@ -159,12 +161,15 @@ def bridge_share(seconds: float) -> float:
     beats = Beats.create()
     ours, theirs = ipc.pair()
     with ours, theirs, contextlib.ExitStack() as stack:
-        board = _spawn(stack, "virtual.process", ["--still"], ())
+        key_fd, write_fd = os.pipe()
+        os.write(write_fd, ROOT)
+        os.close(write_fd)
+        stack.callback(os.close, key_fd)
+        board = _spawn(stack, "virtual.process", ["--still", "--key-fd", str(key_fd)], (key_fd,))
         assert board.stdout is not None
         port = board.stdout.readline().decode().strip()
-        numbers = ["--beats-fd", str(beats.fd), "--decider-fd", str(theirs.fileno())]
-        fds = (beats.fd, theirs.fileno())
-        bridge = _spawn(stack, "process", ["--simulated", "--port", port, *numbers], fds)
+        settings = BridgeSettings(port, ROOT, beats.fd, theirs.fileno(), simulated=True)
+        bridge = _spawn(stack, "process", [], (beats.fd, theirs.fileno()), to_json(settings))
         if not _play_guard(beats, ours, START_S, until_permitted=True):
             raise UsageError("the virtual board did not permit")
         before_ns, began = _spent_ns(bridge.pid), time.monotonic()
@@ -176,21 +181,26 @@ def bridge_share(seconds: float) -> float:
 
 
 def _spawn(
-    stack: contextlib.ExitStack, module: str, options: list[str], fds: tuple[int, ...]
+    stack: contextlib.ExitStack,
+    module: str,
+    options: list[str],
+    fds: tuple[int, ...],
+    order: str = "",
 ) -> subprocess.Popen[bytes]:
-    """A process of the bridge's package with the key; ended with the stack."""
-    key_fd, write_fd = os.pipe()
-    os.write(write_fd, ROOT)
-    os.close(write_fd)
+    """A process of the bridge's package, told `order`; ended with the stack."""
     process = subprocess.Popen(
-        isolation.python(f"firmware_bridge.{module}", "--key-fd", str(key_fd), *options),
+        isolation.python(f"firmware_bridge.{module}", *options),
         env=isolation.environment(),
-        pass_fds=(key_fd, *fds),
+        pass_fds=fds,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    os.close(key_fd)
     stack.callback(process.communicate)
     stack.callback(process.kill)
+    assert process.stdin is not None
+    process.stdin.write(order.encode())
+    process.stdin.close()
+    process.stdin = None  # `communicate` would write to it
     return process
 
 

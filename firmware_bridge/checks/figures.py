@@ -18,7 +18,7 @@ from edge.errors import BridgeError
 from firmware_bridge.checks.harness import Harness
 from firmware_bridge.checks.rigs import EmulatorRig, Rig
 from firmware_bridge.emulated.lm3s6965 import Emulator
-from firmware_bridge.port import BAUD
+from firmware_bridge.settings import BAUD
 
 _BITS = 10  # a byte on the wire: start, eight, stop
 

@@ -16,8 +16,11 @@ from edge.clock import BootClock
 from edge.evidence import board_link as messages
 from edge.evidence.board_link import BoardStatus, Claim, Link
 from edge.evidence.readings import BoardSample
+from edge.guard.processes import key_pipe
 from edge.heartbeat import LEASED, Beats, Role
 from edge.reasons import Reason
+from edge.wire import to_json
+from firmware_bridge.settings import BridgeSettings
 from tests.support.boards import ROOT
 
 
@@ -29,28 +32,26 @@ class Guard:
         self.beats = Beats.create()
         self.line_read, line_write = os.pipe()
         os.set_blocking(self.line_read, False)
-        self.board = self._start(
-            "virtual.process", [*board_options, "--line-fd", str(line_write)], [line_write]
-        )
+        key_fd = key_pipe(ROOT)
+        options = [*board_options, "--line-fd", str(line_write), "--key-fd", str(key_fd)]
+        self.board = self._start("virtual.process", options, [line_write, key_fd])
         os.close(line_write)
+        os.close(key_fd)
         self.port = self.board.stdout.readline().decode().strip()
         self.decider, theirs = ipc.pair()
         fds = [self.beats.fd, theirs.fileno()]
-        options = ["--port", self.port, "--beats-fd", str(fds[0]), "--decider-fd", str(fds[1])]
-        self.bridge = self._start("process", [*options, "--simulated"], fds)
+        settings = BridgeSettings(self.port, ROOT, *fds, simulated=True)
+        self.bridge = self._start("process", [], fds)
+        self.bridge.stdin.write(to_json(settings).encode())
+        self.bridge.stdin.close()
+        self.bridge.stdin = None
         theirs.close()
         self.messages_up: list[messages.Message] = []
 
     def _start(self, name: str, options: list[str], fds: list[int]) -> subprocess.Popen[bytes]:
-        read, write = os.pipe()
-        os.write(write, ROOT)
-        os.close(write)
-        command = [sys.executable, "-m", f"firmware_bridge.{name}", "--key-fd", str(read)]
-        process = subprocess.Popen(
-            command + options, pass_fds=[read, *fds], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        os.close(read)
-        return process
+        command = [sys.executable, "-m", f"firmware_bridge.{name}", *options]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, pass_fds=fds, stdin=pipe, stdout=pipe, stderr=pipe)
 
     def pump(self, until, timeout_s: float = 10.0, beating: tuple[Role, ...] = LEASED) -> bool:
         end = time.monotonic() + timeout_s

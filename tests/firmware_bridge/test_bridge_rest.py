@@ -12,9 +12,9 @@ from edge.heartbeat import LEASED, REST_MARK_NS, Beats
 from firmware_bridge import process
 from firmware_bridge.bridge import GAP_NS
 from firmware_bridge.packets import Keys
-from firmware_bridge.port import BAUD
 from firmware_bridge.process import REST_TURN_MS, TURN_MS, Loop
 from firmware_bridge.session import LINK_LIFE_NS, PING_NS, Session
+from firmware_bridge.settings import BAUD
 from tests.support.boards import ROOT
 
 

@@ -14,7 +14,9 @@ import pytest
 from edge import ipc
 from edge.errors import BridgeError
 from edge.heartbeat import Beats
+from edge.wire import to_json
 from firmware_bridge.port import Port
+from firmware_bridge.settings import BridgeSettings
 from tests.support.boards import ROOT
 
 
@@ -28,19 +30,15 @@ from tests.support.boards import ROOT
     ids=["missing", "a folder", "a file"],
 )
 def test_a_port_that_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, make_port, says):
-    read, write = os.pipe()
-    os.write(write, ROOT)
-    os.close(write)
     beats, (ours, theirs) = Beats.create(), ipc.pair()
-    command = [sys.executable, "-m", "firmware_bridge.process", "--port", make_port(tmp_path)]
-    for name, fd in (("key", read), ("beats", beats.fd), ("decider", theirs.fileno())):
-        command += [f"--{name}-fd", str(fd)]
+    settings = BridgeSettings(make_port(tmp_path), ROOT, beats.fd, theirs.fileno())
+    command = [sys.executable, "-m", "firmware_bridge.process"]
+    fds = (settings.beats_fd, settings.decider_fd)
 
     done = subprocess.run(
-        command, pass_fds=(read, beats.fd, theirs.fileno()), capture_output=True, text=True
+        command, input=to_json(settings), pass_fds=fds, capture_output=True, text=True
     )
 
-    os.close(read)
     ours.close()
     theirs.close()
     assert done.returncode == 2
