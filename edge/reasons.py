@@ -157,6 +157,28 @@ def worst_first(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     return _worst_first(tuple(reasons))
 
 
+def with_gates(told: Iterable[Reason], gate: Reason) -> tuple[Reason, ...]:
+    """What the decider told of a blocked frame and what the gate did, worst first.
+
+    The gate knows how well a frame agrees, not why: its "foreign" gives way to a name for what
+    is wrong with a view that the decider knows.
+    """
+    reasons = tuple(told)
+    known = gate is Reason.VIEW_FOREIGN and not _KNOWN_VIEW.isdisjoint(reasons)
+    return worst_first(reasons if known else (*reasons, gate))
+
+
+_KNOWN_VIEW = frozenset(
+    {
+        Reason.VIEW_FADED,
+        Reason.VIEW_DIMMED,
+        Reason.VIEW_PARTIAL,
+        Reason.VIEW_COVERED,
+        Reason.VIEW_CHANGED,
+    }
+)
+
+
 @lru_cache(1024)  # the same few come again and again
 def _worst_first(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     ordered = sorted(set(reasons), key=lambda reason: reason.rank)

@@ -10,7 +10,7 @@ import pytest
 
 import edge
 import firmware_bridge
-from edge.reasons import Family, Reason, worst_first
+from edge.reasons import Family, Reason, with_gates, worst_first
 
 PRODUCT = "".join(
     path.read_text()
@@ -46,3 +46,21 @@ def test_every_family_has_a_reason_and_no_cause_is_named_after_one_that_waits() 
         Reason.STATE_ROLLBACK,
         Reason.MOTION,
     )
+
+
+@pytest.mark.parametrize(
+    "told,said",
+    [
+        ([Reason.VIEW_PARTIAL], [Reason.VIEW_PARTIAL]),  # somebody near, who hides the view
+        ([Reason.VIEW_COVERED, Reason.DWELL], [Reason.VIEW_COVERED]),
+        ([Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL], [Reason.VIEW_FOREIGN, Reason.VIEW_PARTIAL]),
+        ([Reason.MOTION], [Reason.MOTION, Reason.VIEW_FOREIGN]),
+        ([Reason.VIEW_UNSEEN], [Reason.VIEW_FOREIGN, Reason.VIEW_UNSEEN]),
+        ([Reason.DWELL, Reason.NO_LEASE], [Reason.VIEW_FOREIGN]),
+        ([], [Reason.VIEW_FOREIGN]),
+    ],
+)
+def test_the_gates_foreign_gives_way_to_a_known_cause_of_the_view_alone(told, said) -> None:
+    assert list(with_gates(told, Reason.VIEW_FOREIGN)) == sorted(said, key=lambda r: r.rank)
+    assert Reason.FRAME_STALE not in with_gates([Reason.MOTION], Reason.FRAME_STALE)
+    assert Reason.CAM_FROZEN in with_gates([Reason.VIEW_PARTIAL], Reason.CAM_FROZEN)

@@ -14,7 +14,7 @@ from edge.decision.judge import Outlook
 from edge.decision.monitor import Account, Seen, Signed, Wrote, parse
 from edge.evidence.readings import Reading, Source
 from edge.frames.messages import Resolved
-from edge.reasons import Reason, worst_first
+from edge.reasons import Reason, with_gates
 from edge.report.record import ContextChange, FrameDecision, Outcome
 
 PASS_NS = 1 * S  # frames pass while one of at most this age did
@@ -191,7 +191,7 @@ class Recorder:
                 self.rules,
             )
         account = self._accounts.get(word.epoch, _NO_ACCOUNT)
-        reasons: tuple[Reason, ...] = worst_first((*account.reasons, word.reason))
+        reasons = with_gates(account.reasons, word.reason)
         context = account.setting
         return FrameDecision(
             word.sequence, word.captured_ns, Outcome.BLOCK, context, reasons, account.rules

@@ -34,7 +34,7 @@ from edge.masking.history import MaskHistory
 from edge.masking.mask import Mask
 from edge.masking.noise import BYTES as NOISE_BYTES
 from edge.policy.outcome import Decides
-from edge.reasons import Reason, worst_first
+from edge.reasons import Reason, with_gates
 from edge.replay.examiner import Examiner, Moment, Pixels, Sample
 from edge.report.record import ContextChange, FrameDecision
 from edge.report.record import Outcome as FrameOutcome
@@ -295,7 +295,7 @@ class Replay:
         sequence = blocked.frame.sequence
         self._pictures.pop(sequence, None)
         then, now = self._outlooks[sequence], self._engine.outlook
-        reasons = worst_first((*then.reasons, *now.reasons, blocked.reason))
+        reasons = with_gates((*then.reasons, *now.reasons), blocked.reason)
         setting = then.setting if then.reasons else now.setting
         self._decided(sequence, FrameOutcome.BLOCK, setting, reasons, then.rules or now.rules)
 
