@@ -49,7 +49,7 @@ def test_every_family_has_a_reason_and_no_cause_is_named_after_one_that_waits() 
 
 
 @pytest.mark.parametrize(
-    "told,said",
+    "decider,named",
     [
         ([Reason.VIEW_PARTIAL], [Reason.VIEW_PARTIAL]),  # somebody near, who hides the view
         ([Reason.VIEW_COVERED, Reason.DWELL], [Reason.VIEW_COVERED]),
@@ -60,7 +60,7 @@ def test_every_family_has_a_reason_and_no_cause_is_named_after_one_that_waits() 
         ([], [Reason.VIEW_FOREIGN]),
     ],
 )
-def test_the_gates_foreign_gives_way_to_a_known_cause_of_the_view_alone(told, said) -> None:
-    assert list(with_gates(told, Reason.VIEW_FOREIGN)) == sorted(said, key=lambda r: r.rank)
+def test_the_gates_foreign_gives_way_to_a_known_cause_of_the_view_alone(decider, named) -> None:
+    assert list(with_gates(decider, Reason.VIEW_FOREIGN)) == sorted(named, key=lambda r: r.rank)
     assert Reason.FRAME_STALE not in with_gates([Reason.MOTION], Reason.FRAME_STALE)
     assert Reason.CAM_FROZEN in with_gates([Reason.VIEW_PARTIAL], Reason.CAM_FROZEN)
