@@ -7,39 +7,23 @@ taken for the log's. Pure: the time comes in.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PublicKey,
-)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge.audit.note import NoteError, Signer, decoded
+from edge.audit.note import DASH, NamedKey, NoteError, Signer, decoded, signature_line
 
 _TYPE = b"\x04"
 _BYTES = 4 + 8 + 64  # key id, POSIX seconds, signature
-_DASH = "— "
 MAX_TIME_S = 253_402_300_799  # the last second of the year 9999; the format allows 2^63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedKey):
     """A witness's name and public key."""
 
-    name: str
-    public: bytes  # 32 bytes
-
-    @property
-    def key_id(self) -> bytes:
-        named = self.name.encode() + b"\n" + _TYPE + self.public
-        return hashlib.sha256(named).digest()[:4]
-
-    @property
-    def text(self) -> str:
-        """The key as one line (vkey): name, id and key."""
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(_TYPE + self.public).decode()}"
+    kind = _TYPE
 
     @classmethod
     def parse(cls, text: str) -> Witness:
@@ -75,8 +59,7 @@ def witness_of(signer: Signer) -> Witness:
 def cosign(text: bytes, signer: Signer, time_s: int) -> bytes:
     """The signature line under the checkpoint whose text is `text`."""
     signature = signer.sign(_signed(text, time_s))
-    raw = witness_of(signer).key_id + time_s.to_bytes(8, "big") + signature
-    return f"{_DASH}{signer.name} {base64.b64encode(raw).decode()}\n".encode()
+    return signature_line(witness_of(signer), time_s.to_bytes(8, "big") + signature)
 
 
 def read_cosignature(line: bytes, text: bytes, witness: Witness) -> Cosignature | None:
@@ -86,7 +69,7 @@ def read_cosignature(line: bytes, text: bytes, witness: Witness) -> Cosignature 
         NoteError: it says it is, and does not hold.
     """
     try:
-        name, _, body = line.decode().removesuffix("\n").removeprefix(_DASH).partition(" ")
+        name, _, body = line.decode().removesuffix("\n").removeprefix(DASH).partition(" ")
     except UnicodeDecodeError as err:
         raise NoteError("a signature line must be UTF-8") from err
     raw = decoded(body, "a cosignature")

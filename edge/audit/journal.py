@@ -88,9 +88,7 @@ def read_certificates(files: Files, directory: Path, device: Verifier) -> list[C
 
 def _refuse_strays(files: Files, folder: Path, there: list[str], segments: int) -> None:
     """No file beside certificates and journals, but what a crash leaves of the next segment."""
-    known = {certificate_name(n) for n in range(segments)} | {
-        journal_name(n) for n in range(segments)
-    }
+    known = {of(n) for n in range(segments) for of in (certificate_name, journal_name)}
     begun = {journal_name(segments), certificate_name(segments) + ".new"}
     for name in there:
         # a writer may have finished the next segment since the names were read

@@ -18,13 +18,13 @@ from typing import Any
 from edge.audit.files import Files
 from edge.audit.forms import wall_ns
 from edge.audit.journal import SEGMENTS, Journal, read_journal
-from edge.audit.note import NoteError, Signer, Verifier, read_note
+from edge.audit.note import NoteError, Signer, Verifier
 from edge.audit.proofs.merkle import Frontier, leaf_hash
 from edge.audit.pruning.carried import Carried
 from edge.audit.pruning.receipt import Receipt
 from edge.audit.publish import CHECKPOINT, Publisher
 from edge.audit.schema import Entry, Incident, Kind, canonical, validate
-from edge.audit.segment import checkpoint_text, line, parse_checkpoint
+from edge.audit.segment import checkpoint_text, line, signed_head
 from edge.audit.store import SegmentStore
 from edge.errors import AuditError, RollbackError
 
@@ -187,8 +187,7 @@ class AuditLog:
             except AuditError:
                 self._forget_last()
                 raise
-        self._newest_wall = fields["wall"]
-        self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
+        self._note_newest(fields)
         self._carried = self._carried.raised(fields)
         return index
 
@@ -270,20 +269,15 @@ class AuditLog:
         )
         self._unclean = self._carried.unclean
         self._tree, self._synced = journal.frontier, journal.frontier.copy()
+        holds = f"the audit log holds {self._tree.size} entries"
         if self._tree.size < floor:
-            raise RollbackError(
-                f"the audit log holds {self._tree.size} entries, {floor} are known to exist"
-            )
+            raise RollbackError(f"{holds}, {floor} are known to exist")
         if published is not None and self._tree.size < published[0]:
-            raise RollbackError(
-                f"the audit log holds {self._tree.size} entries, its checkpoint says {published[0]}"
-            )
+            raise RollbackError(f"{holds}, its checkpoint says {published[0]}")
         if published is not None and published[0] and root_then != published[1]:
             raise AuditError("the audit log's checkpoint belongs to another tree")
         if newest:
-            fields = json.loads(newest)
-            self._newest_wall = fields["wall"]
-            self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
+            self._note_newest(json.loads(newest))
         self._take_over(journal)
 
     def _take_over(self, journal: Journal) -> None:
@@ -298,12 +292,15 @@ class AuditLog:
         """Size and root of the checkpoint on disk; None if a crash spoilt it."""
         note = self._store.files.read(self._store.directory / CHECKPOINT)
         try:
-            text, _ = read_note(note or b"", [self.verifier])
-            return parse_checkpoint(text, self._device.name)
+            return signed_head(note or b"", self.verifier)
         except NoteError:
             return None
 
     # writing ----------------------------------------------------------------------
+
+    def _note_newest(self, fields: Mapping[str, Any]) -> None:
+        self._newest_wall = fields["wall"]
+        self._newest_boot = (fields["boot_id"], int(fields["mono_ns"]))
 
     def _settle_wall(self, fields: dict[str, Any], permit: bool) -> None:
         """Wall times never go back in the log; a permit dated well before is refused."""
@@ -363,9 +360,12 @@ class AuditLog:
 
     def _forget_last(self) -> None:
         """Remove the entry whose sync failed; it has had no effect."""
-        self._tail.pop()
-        self._tree = self._synced.copy()
-        for data in self._tail:
+        self._hold_unsynced(self._tail[:-1])
+
+    def _hold_unsynced(self, tail: list[bytes]) -> None:
+        """These are all that is written beyond the last sync."""
+        self._tail, self._tree = tail, self._synced.copy()
+        for data in tail:
             self._tree.append(leaf_hash(data))
 
     def _mend(self) -> None:
@@ -379,10 +379,7 @@ class AuditLog:
             self.sync()
         except (OSError, AuditError) as err:
             self._store.failed = True
-            self._tail = again
-            self._tree = self._synced.copy()
-            for data in again:
-                self._tree.append(leaf_hash(data))
+            self._hold_unsynced(again)
             raise AuditError(f"cannot continue the audit log in a new segment: {err}") from err
         self._incidents.append((Incident.SYNC_FAILED, len(again)))
 

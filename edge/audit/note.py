@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from edge.errors import AuditError
 
@@ -24,17 +24,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _ED25519 = b"\x01"  # algorithm byte of the note format
-_DASH = "— "  # em dash and space open a signature line
+DASH = "— "  # em dash and space open a signature line
 _NAME = re.compile(r"[^\s+]{1,128}")
 _MAX_BYTES = 64 * 1024
 
 
 class NoteError(AuditError):
     """The bytes are not a signed note, or no trusted key signed it."""
-
-
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
 def _checked_name(name: str) -> str:
@@ -60,21 +56,30 @@ def decoded(text: str, what: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Verifier:
-    """A named public key; two keys of one name differ in their id."""
+class NamedKey:
+    """A named public key of some kind; two keys of one name differ in their id."""
 
+    kind: ClassVar[bytes]  # the note format's byte for what it signs, and how
     name: str
     public: bytes  # 32 bytes
 
     @property
     def key_id(self) -> bytes:
-        return _key_id(self.name, self.public)
+        named = self.name.encode() + b"\n" + self.kind + self.public
+        return hashlib.sha256(named).digest()[:4]
 
     @property
     def text(self) -> str:
-        """The key as one line: name, id and key."""
-        key = base64.b64encode(_ED25519 + self.public).decode()
+        """The key as one line (vkey): name, id and key."""
+        key = base64.b64encode(self.kind + self.public).decode()
         return f"{self.name}+{self.key_id.hex()}+{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier(NamedKey):
+    """A key that signs notes, such as a log's."""
+
+    kind = _ED25519
 
     @classmethod
     def parse(cls, text: str) -> Verifier:
@@ -176,10 +181,10 @@ class Signer:
         return self.key.sign(text)
 
 
-def signature_line(key: Verifier, signature: bytes) -> bytes:
+def signature_line(key: NamedKey, signature: bytes) -> bytes:
     """The line that carries `signature`."""
     body = base64.b64encode(key.key_id + signature).decode()
-    return f"{_DASH}{key.name} {body}\n".encode()
+    return f"{DASH}{key.name} {body}\n".encode()
 
 
 def sign_note(text: bytes, signers: Iterable[Signer]) -> bytes:
@@ -220,9 +225,9 @@ def read_note(
     signed: list[Verifier] = []
     strange = False
     for line in lines:
-        name, _, body = line.removeprefix(_DASH).partition(" ")
+        name, _, body = line.removeprefix(DASH).partition(" ")
         raw = decoded(body, "signature")
-        if not line.startswith(_DASH) or not _NAME.fullmatch(name) or len(raw) < 5:
+        if not line.startswith(DASH) or not _NAME.fullmatch(name) or len(raw) < 5:
             raise NoteError("malformed signature line in a signed note")
         key = keys.get((name, raw[:4]))
         if key is None:

@@ -45,6 +45,16 @@ def parse_checkpoint(text: bytes, origin: str) -> tuple[int, bytes]:
     return int(lines[1]), root
 
 
+def signed_head(note: bytes, key: Verifier) -> tuple[int, bytes]:
+    """Size and root of a checkpoint that the log's key signed.
+
+    Raises:
+        NoteError: not a checkpoint of this log, or not by this key.
+    """
+    text, _ = read_note(note, [key])
+    return parse_checkpoint(text, key.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """Who may sign a segment's lines, and the tree it continues."""

@@ -21,12 +21,12 @@ from enum import Enum
 from pathlib import Path
 
 from edge.audit.cosignature import Cosignature, cosignatures
-from edge.audit.note import NoteError, Verifier, first_signature_alone, read_note
+from edge.audit.note import NoteError, Verifier, first_signature_alone
 from edge.audit.paths import Root
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES, Request, consistency_path, written
 from edge.audit.proofs.fork import contradiction
 from edge.audit.proofs.tiled import roots_of
-from edge.audit.segment import is_count, parse_checkpoint
+from edge.audit.segment import is_count, signed_head
 from edge.errors import AuditError, UsageError
 from edge.files import read_named, write_whole
 from edge.fleet.trust_policy import Named, TrustPolicy
@@ -236,8 +236,7 @@ class Courier:
         return self._read(_whole(self._log / CHECKPOINT))
 
     def _read(self, note: bytes) -> _Head:
-        text, _ = read_note(note, [self._key])
-        size, root = parse_checkpoint(text, self._key.name)
+        size, root = signed_head(note, self._key)
         return _Head(first_signature_alone(note.decode()).encode(), size, root)
 
     def _keep(self, head: _Head, found: list[Cosignature]) -> None:
@@ -276,8 +275,7 @@ def quorum(cosigned: bytes, policy: TrustPolicy, key: Verifier) -> tuple[Cosigna
     """
     if policy.logs and key not in policy.logs:
         raise UsageError(f"the policy lists logs, but not {key.name} with this key")
-    text, _ = read_note(cosigned, [key])
-    size, _root = parse_checkpoint(text, key.name)
+    size, _ = signed_head(cosigned, key)
     found = policy.found(cosigned)
     if not policy.satisfied({one.witness for one in found}):
         names = ", ".join(one.witness.name for one in found) or "none"

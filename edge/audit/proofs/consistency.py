@@ -11,10 +11,10 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.audit.note import Verifier, decoded, first_signature_alone, read_note
+from edge.audit.note import Verifier, decoded, first_signature_alone
 from edge.audit.paths import Root
 from edge.audit.proofs.merkle import EMPTY_ROOT, HASH_BYTES, node_hash
-from edge.audit.segment import is_count, parse_checkpoint
+from edge.audit.segment import is_count, signed_head
 from edge.errors import AuditError
 
 MAX_HASHES = 63  # as the witness protocol says: enough for any tree
@@ -158,7 +158,7 @@ def prove_consistency(old_note: bytes, note: bytes, root: Root, key: Verifier) -
         Inconsistent: it does not.
         AuditError: one of them is no checkpoint by this key.
     """
-    (old, old_root), (size, size_root) = (_signed(text, key) for text in (old_note, note))
+    (old, old_root), (size, size_root) = (signed_head(one, key) for one in (old_note, note))
     path = consistency_path(old, size, root) if old <= size else []
     check_consistency(old, old_root, size, size_root, path)
     alone = first_signature_alone(note.decode()).encode()
@@ -172,13 +172,8 @@ def verify_consistency(proof: bytes, old_note: bytes, key: Verifier) -> tuple[in
         AuditError: it does not, and why.
     """
     request = read_request(proof)
-    (old, old_root), (size, size_root) = (_signed(text, key) for text in (old_note, request.note))
+    (old, old_root), (size, size_root) = (signed_head(one, key) for one in (old_note, request.note))
     if request.old != old:
         raise AuditError(f"the proof is from size {request.old}, the older checkpoint has {old}")
     check_consistency(old, old_root, size, size_root, request.path)
     return old, size
-
-
-def _signed(note: bytes, key: Verifier) -> tuple[int, bytes]:
-    text, _ = read_note(note, [key])
-    return parse_checkpoint(text, key.name)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from edge.audit.files import Files
 from edge.audit.journal import SEGMENTS, read_certificates, read_journal
-from edge.audit.note import Verifier, read_note
+from edge.audit.note import Verifier
 from edge.audit.proofs.merkle import TILE_WIDTH, tile_path
 from edge.audit.proofs.verify import Verified, verify_log
 from edge.audit.pruning.receipt import RECEIPTS, Receipt, newest_receipt
 from edge.audit.publish import CHECKPOINT
-from edge.audit.segment import certificate_name, journal_name, parse_checkpoint
+from edge.audit.segment import certificate_name, journal_name, signed_head
 from edge.audit.store import PUBLIC_KEY
 from edge.errors import AuditError, UsageError
 from edge.files import move_over, write_new
@@ -54,7 +54,7 @@ def _parts(directory: Path, device: Verifier) -> Iterator[tuple[str, bytes]]:
     files = Files()
     note = files.read(directory / CHECKPOINT)
     receipt = newest_receipt(files, directory, device)
-    for path in () if note is None else tile_paths(_size(note, device)):
+    for path in () if note is None else tile_paths(signed_head(note, device)[0]):
         data = files.read(directory / path)
         if data is None and _was_pruned(path, receipt):
             continue
@@ -91,10 +91,6 @@ def _was_pruned(path: str, receipt: Receipt | None) -> bool:
 def bundles_below(entries: int) -> list[str]:
     """The bundles that hold nothing but the first `entries` entries."""
     return [tile_path("entries", number, TILE_WIDTH) for number in range(entries // TILE_WIDTH)]
-
-
-def _size(note: bytes, device: Verifier) -> int:
-    return parse_checkpoint(read_note(note, [device])[0], device.name)[0]
 
 
 def tile_paths(size: int) -> Iterator[str]:

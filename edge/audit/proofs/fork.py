@@ -6,9 +6,9 @@ signed by the log's own key, anybody could raise the alarm. Pure: notes and root
 
 from __future__ import annotations
 
-from edge.audit.note import NoteError, Verifier, read_note
+from edge.audit.note import NoteError, Verifier
 from edge.audit.paths import Root
-from edge.audit.segment import parse_checkpoint
+from edge.audit.segment import signed_head
 from edge.errors import AuditError
 
 
@@ -25,8 +25,7 @@ def contradiction(other: bytes, size: int, root: bytes, roots: Root, key: Verifi
         AuditError: the tree that `roots` reads is not that of the newest head.
     """
     try:
-        text, _ = read_note(other, [key])
-        seen_size, seen_root = parse_checkpoint(text, key.name)
+        seen_size, seen_root = signed_head(other, key)
     except NoteError:
         return ""  # no head by this key
     if seen_size > size:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.audit.forms import wall_ns, wall_text
-from edge.audit.note import NoteError, Verifier, decoded, first_signature_alone, read_note
+from edge.audit.note import NoteError, Verifier, decoded, first_signature_alone
 from edge.audit.paths import inclusion_path, root_from_inclusion, root_from_run, root_of, run_path
 from edge.audit.proofs.merkle import leaf_hash
 from edge.audit.proofs.span import Span, find_run, judge_run
 from edge.audit.schema import canonical
-from edge.audit.segment import is_count, parse_checkpoint
+from edge.audit.segment import is_count, signed_head
 from edge.errors import AuditError
 
 SPAN_FORMAT = "framegate/no-release/v1"
@@ -139,7 +139,7 @@ def _covered(
     entries: Sequence[bytes], note: bytes, key: Verifier, pruned: Sequence[bytes]
 ) -> tuple[Sequence[bytes], list[bytes]]:
     """The entries that the checkpoint covers, and all leaf hashes of its tree."""
-    size, root = _checkpoint(note.decode(errors="replace"), key)
+    size, root = signed_head(note, key)
     covered = entries[: max(size - len(pruned), 0)]
     leaves = [*pruned, *(leaf_hash(entry) for entry in covered)]
     if len(leaves) != size or root_of(leaves) != root:
@@ -159,7 +159,7 @@ def _verify_span(proof: dict[str, Any], key: Verifier) -> ProvenSpan:
         or not all(isinstance(proof[name], str) for name in ("from", "to", "checkpoint"))
     ):
         raise AuditError(f"the proof does not have the fields of {SPAN_FORMAT}")
-    size, root = _checkpoint(proof["checkpoint"], key)
+    size, root = signed_head(proof["checkpoint"].encode(), key)
     leaves = [leaf_hash(canonical(fields)) for fields in run]
     if root_from_run(leaves, first, size, [_hash(h) for h in path]) != root:
         raise AuditError("the proof's entries are not those the log's checkpoint signs")
@@ -188,16 +188,11 @@ def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
     index = int(lines[2][6:])
     if lines[2] != f"index {index}":
         raise AuditError("the proof's index is not in its canonical form")
-    size, root = _checkpoint(note, key)
+    size, root = signed_head(note.encode(), key)
     path = [_hash(line) for line in lines[3:]]
     if root_from_inclusion(leaf_hash(entry), index, size, path) != root:
         raise AuditError("the proof's entry is not one that the log's checkpoint signs")
     return ProvenEntry(fields, key.name, index, size)
-
-
-def _checkpoint(note: str, key: Verifier) -> tuple[int, bytes]:
-    text, _ = read_note(note.encode(), [key])
-    return parse_checkpoint(text, key.name)
 
 
 def _hash(text: Any) -> bytes:

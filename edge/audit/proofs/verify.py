@@ -23,7 +23,7 @@ from edge.audit.pruning.carried import Carried
 from edge.audit.pruning.receipt import Receipt, newest_receipt
 from edge.audit.publish import CHECKPOINT
 from edge.audit.schema import canonical
-from edge.audit.segment import is_count, parse_checkpoint
+from edge.audit.segment import is_count, parse_checkpoint, signed_head
 from edge.audit.store import PUBLIC_KEY
 from edge.errors import AuditError
 
@@ -171,8 +171,7 @@ class _Kept:
     """A checkpoint kept elsewhere: the log must have had this root at that size."""
 
     def __init__(self, note: bytes, device: Verifier) -> None:
-        text, _ = read_note(note, [device])
-        self._size, self._root = parse_checkpoint(text, device.name)
+        self._size, self._root = signed_head(note, device)
 
     def step(self, tree: Frontier) -> None:
         if tree.size == self._size and tree.root() != self._root:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.audit.files import Files
-from edge.audit.note import NoteError, Signer, Verifier, read_note
+from edge.audit.note import NoteError, Signer, Verifier
 from edge.audit.paths import Root, inclusion_path_of, root_from_inclusion
 from edge.audit.proofs.fork import contradiction
 from edge.audit.proofs.merkle import Frontier, leaf_hash
 from edge.audit.proofs.tiled import Tile, entries_of, roots_from
 from edge.audit.publish import CHECKPOINT, Publisher
-from edge.audit.segment import parse_checkpoint
+from edge.audit.segment import signed_head
 from edge.errors import AuditError
 from edge.files import read_named
 from edge.fleet.courier import quorum
@@ -48,8 +48,7 @@ class ReleaseLog:
             note = read_named(folder / CHECKPOINT, _MAX_NOTE)
         except FileNotFoundError:
             return
-        text, _ = read_note(note, [signer.verifier])
-        size, root = parse_checkpoint(text, signer.name)
+        size, root = signed_head(note, signer.verifier)
         for entry in entries_of(folder / "tile", size):
             self._take(entry)
         if self._tree.root() != root:
@@ -122,8 +121,7 @@ def release_head(
     Raises:
         AuditError: it is not, and why.
     """
-    text, _ = read_note(note, [key])
-    size, root = parse_checkpoint(text, key.name)
+    size, root = signed_head(note, key)
     if witnesses is not None:
         quorum(note, witnesses, key)
     roots = roots_from(tile, size)

@@ -15,6 +15,7 @@ from typing import Any
 from edge.audit.note import Verifier, first_signature_alone
 from edge.audit.proofs.consistency import consistency_path
 from edge.audit.proofs.tiled import roots_of
+from edge.audit.segment import signed_head
 from edge.errors import AuditError
 from edge.files import read_named
 from edge.fleet.courier import CHECKPOINT, COSIGNED, FORKED
@@ -24,7 +25,6 @@ from edge.fleet.state.message import (
     MAX_REASONS,
     DeviceState,
     State,
-    checked_head,
     device_of,
 )
 from edge.reasons import Reason
@@ -94,7 +94,7 @@ def gathered(places: Places, key: Verifier, period_s: int, now_s: float) -> Devi
         OSError: a file cannot be read.
     """
     checkpoint = first_signature_alone(_text(places.log / CHECKPOINT))
-    size, root = checked_head(checkpoint, key)
+    size, root = signed_head(checkpoint.encode(), key)
     cosigned, old, old_root = _cosigned(places.courier / COSIGNED, key)
     now = doing(None if places.status is None else _status(places.status), now_s)
     return DeviceState(
@@ -124,7 +124,7 @@ def _cosigned(place: Path, key: Verifier) -> tuple[str, int, bytes]:
     if not note or len(note) > MAX_NOTE:
         return "", 0, b""
     try:
-        return note, *checked_head(note, key)
+        return note, *signed_head(note.encode(), key)
     except AuditError:
         return "", 0, b""
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from edge.audit.note import NoteError, Verifier, decoded, read_note
+from edge.audit.note import NoteError, Verifier, decoded
 from edge.audit.proofs.consistency import MAX_HASHES
 from edge.audit.proofs.merkle import HASH_BYTES
-from edge.audit.segment import parse_checkpoint
+from edge.audit.segment import signed_head
 from edge.errors import UsageError
 from edge.reasons import Reason
 
@@ -105,25 +105,15 @@ def link_topic(device: str) -> str:
 
 def written(state: DeviceState) -> bytes:
     """The message."""
-    fields = {
+    stored = {
         "schema": SCHEMA,
-        "device": state.device,
-        "time_s": state.time_s,
-        "period_s": state.period_s,
         "state": state.state.value,
         "reasons": [reason.value for reason in state.reasons],
-        "version": state.version,
-        "pack": state.pack,
-        "policy": state.policy,
-        "record": state.record,
-        "size": state.size,
         "root": _text_of(state.root),
-        "checkpoint": state.checkpoint,
-        "cosigned": state.cosigned,
-        "old": state.old,
         "path": [_text_of(step) for step in state.path],
-        "forked": state.forked,
     }
+    facts = {**stored, **{name: getattr(state, name) for name in _AS_IT_IS}}
+    fields = {name: facts[name] for name in _CHECKS}  # in the schema's order
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
@@ -145,10 +135,11 @@ def read_state(message: bytes, device: str, key: Verifier) -> DeviceState:
             raise UsageError(f"{name}: not as the schema says")
     if found["device"] != device:
         raise UsageError("device: it is not the topic's")
-    size, root = checked_head(found["checkpoint"], key)
+    size, root = signed_head(found["checkpoint"].encode(), key)
     if (size, _text_of(root)) != (found["size"], found["root"]):
         raise NoteError("size and root are not those of the signed checkpoint")
-    old, old_root = checked_head(found["cosigned"], key) if found["cosigned"] else (0, b"")
+    cosigned = found["cosigned"].encode()
+    old, old_root = signed_head(cosigned, key) if cosigned else (0, b"")
     if found["old"] != old:
         raise NoteError("old is not the size of the cosigned checkpoint")
     return DeviceState(
@@ -175,16 +166,6 @@ def read_link(message: bytes) -> Link:
     if set(found) != {"link"} or not _is_one_of(_LINKS)(found["link"]):
         raise UsageError("expected the field link: up, lost or ended")
     return Link(found["link"])
-
-
-def checked_head(note: str, key: Verifier) -> tuple[int, bytes]:
-    """Size and root of a checkpoint.
-
-    Raises:
-        NoteError: it is none, or not by this key.
-    """
-    text, _ = read_note(note.encode(), [key])
-    return parse_checkpoint(text, key.name)
 
 
 def _object(message: bytes) -> dict[str, Any]:
