@@ -157,13 +157,13 @@ def worst_first(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     return _worst_first(tuple(reasons))
 
 
-def with_gates(said: Iterable[Reason], gate: Reason) -> tuple[Reason, ...]:
+def with_gates(decider: Iterable[Reason], gate: Reason) -> tuple[Reason, ...]:
     """What the decider said of a blocked frame and what the gate did, worst first.
 
     The gate knows how well a frame agrees, not why: its "foreign" gives way to a name for what
     is wrong with a view that the decider knows.
     """
-    reasons = tuple(said)
+    reasons = tuple(decider)
     known = gate is Reason.VIEW_FOREIGN and not _KNOWN_VIEW.isdisjoint(reasons)
     return worst_first(reasons if known else (*reasons, gate))
 
