@@ -6,7 +6,9 @@ it only in its loop, after the lease has been revoked. A matcher knows the first
 the client library has.
 """
 
+import contextlib
 import errno
+from collections.abc import Iterator
 
 from framegate_client.errors import GuardError, MatcherError, RingError, UsageError
 
@@ -27,6 +29,7 @@ __all__ = [
     "SignatureError",
     "UsageError",
     "spent",
+    "wrong_in",
 ]
 
 
@@ -79,6 +82,19 @@ class SandboxError(MatcherError):
 
 class BridgeError(GuardError):
     """The board cannot be trusted; treat the interlock as inhibited."""
+
+
+@contextlib.contextmanager
+def wrong_in(what: object, *kinds: type[Exception]) -> Iterator[None]:
+    """An error of these kinds within is what the user gave: `WHAT: why`.
+
+    Raises:
+        UsageError: for each of them.
+    """
+    try:
+        yield
+    except kinds as err:
+        raise UsageError(f"{what}: {err}") from err
 
 
 _SPENT = {

@@ -10,7 +10,7 @@ import pytest
 from edge.cli import main
 from edge.commissioning.records import load_device, load_session
 from edge.reasons import Family
-from edge.report.record import Outcome, read_decisions
+from edge.report.record import Outcome, decisions_in
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def replay(clip, out: Path, name: str, *, telemetry: bool = True) -> int:
 def test_the_person_at_the_till_passes_after_the_dwell(clip, tmp_path, capsys):
     assert replay(clip, tmp_path, "single_face.mp4") == 0
 
-    decisions = read_decisions(tmp_path / "decisions.jsonl")
+    decisions = decisions_in((tmp_path / "decisions.jsonl").read_bytes(), "decisions.jsonl")
     after_ns = (load_device(EXAMPLES / "device.toml").dwell_s + WAITED_S) * 1e9
     late = [d.verdict for d in decisions if d.captured_ns >= after_ns]
     assert late.count(Outcome.PASS) >= 0.95 * len(late) > 0
@@ -44,7 +44,7 @@ def test_the_person_at_the_till_passes_after_the_dwell(clip, tmp_path, capsys):
 def test_the_moving_car_passes_nothing_and_only_the_picture_says_why(clip, tmp_path):
     assert replay(clip, tmp_path, "carphone_pristine.mp4") == 0
 
-    decisions = read_decisions(tmp_path / "decisions.jsonl")
+    decisions = decisions_in((tmp_path / "decisions.jsonl").read_bytes(), "decisions.jsonl")
     assert {d.verdict for d in decisions} == {Outcome.BLOCK}
     assert {r.family for d in decisions for r in d.reasons} == {Family.VISION}
 
@@ -53,7 +53,7 @@ def test_the_moving_car_passes_nothing_and_only_the_picture_says_why(clip, tmp_p
 def test_without_telemetry_nothing_passes(clip, tmp_path):
     assert replay(clip, tmp_path, "single_face.mp4", telemetry=False) == 0
 
-    decisions = read_decisions(tmp_path / "decisions.jsonl")
+    decisions = decisions_in((tmp_path / "decisions.jsonl").read_bytes(), "decisions.jsonl")
     assert {d.verdict for d in decisions} == {Outcome.BLOCK}
     assert Family.BOARD in {r.family for d in decisions for r in d.reasons}
 

@@ -33,7 +33,7 @@ SHIPPED = (
     + [("edge/models", suffix) for suffix in ("*.onnx", "*.json", "*.md")]
     + [("edge/daemon/deploy", "*")]
     + [("edge/sandbox/syscalls", "*.json")]
-    + [("edge", suffix) for suffix in ("**/*.css", "**/*.js")]
+    + [("edge", suffix) for suffix in ("**/*.css", "**/*.js", "**/*.json", "**/*.toml")]
     + [("firmware_bridge", suffix) for suffix in ("*.md", "*.json")]
     + [("firmware_bridge/firmware", suffix) for suffix in ("*.c", "*.h", "*/*.c", "*.ld.in")]
 )

@@ -18,6 +18,7 @@ from edge import isolation
 from edge.cameras.recording_file import file_sha256
 from edge.clock import S
 from edge.commissioning.keys import KeyStore, RecordKind
+from edge.commissioning.toml_text import parse_toml
 from edge.errors import CameraError
 from edge.evidence.faces import FaceBoxes
 from edge.files import read_named, write_new
@@ -36,86 +37,40 @@ DWELL_S = 1.0
 SETTLE_NS = 600_000_000  # "after the dwell" begins this long after it, see docs/design.md
 _MOST = 0.95
 
-_DEVICE = """\
-camera = "{camera}"
-mount = "{mount}"
-site = "{site}"
-dock_id = "{dock}"
-publicly_accessible = {public}
-lanes = [{lanes}]
-dwell_s = 1
-[operator]
-user = "{user}"
-by_or_for = "{by_or_for}"
-jurisdiction = "{jurisdiction}"
-[people]
-max = 1
-min_height = 0.1
-[identity]
-virtual_sha256 = ["{sha256}"]
-"""
+_TABLE = parse_toml(Path(__file__).with_name("demo.toml").read_bytes(), 1 << 16)
 _VIEW = '[view]\nfingerprint = "kiosk.view"\n'
-_SESSION = """\
-operation = "{lane}"
-gallery = "{gallery}"
-consent = "{consent}"
-active_involvement = {active}
-authorisation = "none"
-inference_backend = "on_device"
-result_sink = "local"
-"""
-_KIOSK = {
-    "camera": "fixed",
-    "mount": "fixed_surveyed",
-    "site": "till-2",
-    "dock": "D-0017",
-    "public": "false",
-    "lane": "verify_1_1",
-    "user": "private_business",
-    "by_or_for": "neither",
-    "jurisdiction": "EU",
-    "gallery": "self_only",
-    "consent": "valid",
-    "active": "true",
-}
-_POLICE = {
-    **_KIOSK,
-    "lane": "identify_1_n",
-    "user": "us_state_local_police",
-    "by_or_for": "by",
-    "jurisdiction": "US-TX",
-    "gallery": "suspects_or_inmates",
-    "consent": "none",
-}
-_STREET = {
-    **_POLICE,
-    "camera": "body_worn",
-    "mount": "worn_moving",
-    "site": "",
-    "dock": "",
-    "public": "true",
-    "active": "false",
-}
-
-
-_VIEWER = {**_STREET, "lane": "view_masked", "gallery": "none"}  # of the session
+_RECORDS: dict[str, dict[str, str]] = _TABLE["records"]
+_VIEWER = {**_RECORDS["street"], "lane": "view_masked", "gallery": "none"}  # of the session
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One row of the table."""
+    """One row of the table, as `demo.toml` has it."""
 
     name: str
     clip: str
-    words: dict[str, str]  # of the two records
-    board: tuple[str, ...]
-    enrolled: bool  # the kiosk's view is in the record
+    records: str  # whose words stand in the two records
     must_happen: str
-    holds: Callable[[SceneRecord, list[int]], str | None]  # what is wrong, or None
+    holds: str  # the check in `_CHECKS`
+    rule: str = ""  # what it needs to be named
     viewer: bool = False  # a sink that keeps some of what it gets is on the camera as well
 
+    @property
+    def words(self) -> dict[str, str]:
+        """Of the two records."""
+        return _RECORDS[self.records]
 
-def _flows(record: SceneRecord, received: list[int]) -> str | None:
+    @property
+    def worn(self) -> bool:
+        """Whether nobody enrolled the view, and the board walks."""
+        return self.words["camera"] == "body_worn"
+
+    def wrong(self, record: SceneRecord, received: list[int]) -> str | None:
+        """What did not happen as it must, or None; `received`: times of the frames, ns."""
+        return _CHECKS[self.holds](record, received, self.rule)
+
+
+def _flows(record: SceneRecord, received: list[int], _: str) -> str | None:
     after_ns = round(DWELL_S * S) + SETTLE_NS
     due = [d for d in record.decisions if d.captured_ns >= after_ns]
     passed = [d for d in due if d.verdict is Outcome.PASS]
@@ -134,17 +89,14 @@ def _none(record: SceneRecord, received: list[int]) -> str | None:
     return None if record.decisions else "no frame was seen"
 
 
-def _names(rule: str) -> Callable[[SceneRecord, list[int]], str | None]:
-    def holds(record: SceneRecord, received: list[int]) -> str | None:
-        if (wrong := _none(record, received)) is not None:
-            return wrong
-        named = any(rule in d.rules for d in record.decisions)
-        return None if named else f"{rule} was not named"
-
-    return holds
+def _names(record: SceneRecord, received: list[int], rule: str) -> str | None:
+    if (wrong := _none(record, received)) is not None:
+        return wrong
+    named = any(rule in d.rules for d in record.decisions)
+    return None if named else f"{rule} was not named"
 
 
-def _only_vision(record: SceneRecord, received: list[int]) -> str | None:
+def _only_vision(record: SceneRecord, received: list[int], _: str) -> str | None:
     if (wrong := _none(record, received)) is not None:
         return wrong
     causes = {r for d in record.decisions for r in d.reasons}
@@ -154,14 +106,14 @@ def _only_vision(record: SceneRecord, received: list[int]) -> str | None:
     return None if Reason.VIEW_FOREIGN in causes else "the foreign view was not noticed"
 
 
-def _controlled_but_denied(record: SceneRecord, received: list[int]) -> str | None:
-    if (wrong := _names("MS-01")(record, received)) is not None:
+def _controlled_but_denied(record: SceneRecord, received: list[int], rule: str) -> str | None:
+    if (wrong := _names(record, received, rule)) is not None:
         return wrong
     controlled = any(d.context.value == "controlled" for d in record.decisions)
     return None if controlled else "the context was never controlled"
 
 
-def _cut(record: SceneRecord, received: list[int]) -> str | None:
+def _cut(record: SceneRecord, received: list[int], _: str) -> str | None:
     """Frames pass first, and none captured after the first foreign one ever arrives."""
     foreign = [d for d in record.decisions if Reason.VIEW_FOREIGN in d.reasons]
     passed = [d for d in record.decisions if d.verdict is Outcome.PASS]
@@ -175,55 +127,13 @@ def _cut(record: SceneRecord, received: list[int]) -> str | None:
     return None
 
 
-SCENES = (
-    Scene("kiosk", "single_face.mp4", _KIOSK, ("--still",), True, "frames flow", _flows),
-    Scene(
-        "cut away",
-        "face_noface.mov",
-        _KIOSK,
-        ("--still",),
-        True,
-        "frames flow, then none captured after the cut",
-        _cut,
-    ),
-    Scene(
-        "street",
-        "bikes.mp4",
-        _STREET,
-        ("--walking",),
-        False,
-        "none arrives; MS-02 is named",
-        _names("MS-02"),
-    ),
-    Scene(
-        "forged",
-        "carphone_pristine.mp4",
-        _KIOSK,
-        ("--still",),
-        True,
-        "none arrives; only vision blocks",
-        _only_vision,
-    ),
-    Scene(
-        "policy",
-        "single_face.mp4",
-        _POLICE,
-        ("--still",),
-        True,
-        "none arrives; MS-01, although controlled",
-        _controlled_but_denied,
-    ),
-    Scene(
-        "masked view",
-        "bikes.mp4",
-        _STREET,
-        ("--walking",),
-        False,
-        "one camera: the viewer's frames flow masked, the matcher gets none (MS-02)",
-        _flows,
-        viewer=True,
-    ),
-)
+_CHECKS: dict[str, Callable[[SceneRecord, list[int], str], str | None]] = {
+    "flows": _flows,
+    "cut": _cut,
+    "names": _names,
+    "only_vision": _only_vision,
+    "controlled_but_denied": _controlled_but_denied,
+}
 
 
 def run_demo(out: Path, live: Live, say: Callable[[str], None]) -> list[SceneRecord]:
@@ -239,7 +149,8 @@ def run_demo(out: Path, live: Live, say: Callable[[str], None]) -> list[SceneRec
     for why in lacking.values():
         say(f"sandbox: {why}; the demo goes without, as its signed records say")
     without = json.dumps([layer.value for layer in lacking])
-    return [_play(scene, out, store, without, live, say) for scene in SCENES]
+    scenes = (Scene(**row) for row in _TABLE["scenes"])
+    return [_play(scene, out, store, without, live, say) for scene in scenes]
 
 
 def _play(
@@ -257,13 +168,13 @@ def _play(
     lanes = ", ".join(f'"{words["lane"]}"' for words in sessions.values())
     words = {**scene.words, "sha256": file_sha256(clip), "lanes": lanes}
     device = out / f"{folder.name}.device.toml"
-    text = _DEVICE.format(**words) + (_VIEW if scene.enrolled else "")
+    text = _TABLE["device"].format(**words) + ("" if scene.worn else _VIEW)
     write_atomic(device, f"{text}[matcher]\nwithout = {without}\n")
     store.sign_file(device, RecordKind.DEVICE)
     plans = []
     for name, claim in sessions.items():
         session, room = out / f"{folder.name}.{name}.toml", folder / name
-        write_atomic(session, _SESSION.format(**claim))
+        write_atomic(session, _TABLE["session"].format(**claim))
         store.sign_file(session, RecordKind.SESSION)
         room.mkdir()
         if os.geteuid() == 0:
@@ -278,7 +189,7 @@ def _play(
                 device=device,
                 session=session,
                 keys=store.directory,
-                board_arguments=scene.board,
+                board_arguments=("--walking",) if scene.worn else ("--still",),
                 matcher=tuple(isolation.python(*command[name])),
                 confinement=sandbox.Confinement(writes=(room,)),
                 audit=folder / f"{name}.audit",
@@ -295,14 +206,14 @@ def _play(
     shown = guard.others[0] if scene.viewer else guard
     record = scene_record(shown, name=scene.name, footage=scene.clip, must_happen=scene.must_happen)
     received = _received(folder / (shown.plan.name or "matcher") / "received.json")
-    wrong = scene.holds(record, received)
+    wrong = scene.wrong(record, received)
     if wrong is None and not record.summary.audit_verified:
         wrong = "the audit log does not verify"
     notes: tuple[str, ...] = ()
     if scene.viewer:
         beside = scene_record(guard, name=scene.name, footage=scene.clip)
         got = _received(folder / "matcher" / "received.json")
-        why = _names("MS-02")(beside, got)
+        why = _names(beside, got, scene.rule)
         wrong = wrong or (why and f"the matcher beside it: {why}")
         notes = (
             f"On the same camera, in the same guard, the matcher (lane {scene.words['lane']}) "

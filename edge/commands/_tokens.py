@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.commands._options import Actions, Options
 from edge.commissioning.keys import KeyStore
-from edge.errors import RecordError, UsageError
+from edge.errors import RecordError, UsageError, wrong_in
 from edge.lease import Lane
 
 _DAY_S = 86_400
@@ -75,10 +75,8 @@ def _sign(args: argparse.Namespace, token: Any) -> int:
     signer = KeyStore.open(args.keys).record_signer()
     note = sign_token(token, signer)
     read = read_receipt if isinstance(token, Receipt) else read_authorisation
-    try:
+    with wrong_in("nothing was signed", RecordError):
         read(note, [signer.verifier])
-    except RecordError as err:
-        raise UsageError(f"nothing was signed: {err}") from err
     write_given(args.out, note)
     print(args.out)
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,11 @@ from edge.commands._audit._log import (
     log_key,
     old_checkpoint,
     read,
-    refuse,
     say_whose_key,
     time_of,
 )
 from edge.commands._options import Actions, Options
+from edge.commands._output import complain, say
 from edge.errors import AuditError, GuardError, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def _verify(args: argparse.Namespace) -> int:
         try:
             seen = _cosigned(args, key)
         except AuditError as err:
-            return refuse(f"{args.log} is not witnessed: {err}")
+            return complain(f"{args.log} is not witnessed: {err}")
     say_whose_key(args)
     quoted = None
     try:
@@ -132,12 +131,12 @@ def _verify(args: argparse.Namespace) -> int:
     except QuoteError as err:
         if args.json:
             print(json.dumps({"verified": False, "error": str(err)}))
-        return refuse(f"{args.quote} does not hold: {err}")
+        return complain(f"{args.quote} does not hold: {err}")
     except AuditError as err:
         index = err.index if isinstance(err, BadEntry) else None
         if args.json:
             print(json.dumps({"verified": False, "first_bad": index, "error": str(err)}))
-        return refuse(f"{args.log} does not verify: {err}")
+        return complain(f"{args.log} does not verify: {err}")
     _print_verified(args, args.log, found, key, quoted)
     return 0
 
@@ -167,7 +166,7 @@ def _show(args: argparse.Namespace) -> int:
     try:
         found = verify_log(args.log, key, on_entry=on_entry, archive=args.archive)
     except AuditError as err:
-        return refuse(f"{args.log} does not verify: {err}")
+        return complain(f"{args.log} does not verify: {err}")
     _say_pruned(found)
     return 0
 
@@ -184,7 +183,7 @@ def _cosigned(args: argparse.Namespace, key: Verifier) -> bytes:
     note = read(place)
     for found in quorum(note, policy, key):
         moment = datetime.datetime.fromtimestamp(found.time_s, datetime.timezone.utc)
-        print(f"cosigned by {found.witness.name} at {moment:%Y-%m-%dT%H:%M:%SZ}", file=sys.stderr)
+        say(f"cosigned by {found.witness.name} at {moment:%Y-%m-%dT%H:%M:%SZ}")
     return note
 
 
@@ -195,7 +194,7 @@ def _export(args: argparse.Namespace) -> int:
     try:
         found = export_log(args.log, args.out, key)
     except AuditError as err:
-        return refuse(f"{args.log} does not verify, so nothing was exported: {err}")
+        return complain(f"{args.log} does not verify, so nothing was exported: {err}")
     say_whose_key(args)
     _print_verified(args, args.out, found, key)
     return 0
@@ -239,4 +238,4 @@ def _print_verified(
 
 def _say_pruned(found: Verified) -> None:
     if found.receipt is not None and found.pruned:
-        print(f"note: {found.receipt.words}", file=sys.stderr)
+        say(f"note: {found.receipt.words}")

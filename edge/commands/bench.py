@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from edge.commands._options import Actions
+from edge.commands._output import say
 
 EXAMPLES = """\
 examples:
@@ -63,9 +63,6 @@ def run(args: argparse.Namespace) -> int:
             f"bench: expected what framegate[test,bench] installs, missing {err.name}"
         ) from err
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
-
     confinement = None
     if args.profile is not None and not args.footprint:
         confinement = profiles.confine(args.profile)
@@ -81,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
         result = suite.run(suite.QUICK if args.quick else suite.FULL, say, confinement)
     name = "footprint" if args.footprint else "bench"
     text = json.dumps(result.as_json(), indent=2)
-    args.out.mkdir(parents=True, exist_ok=True)
     write_atomic(args.out / f"{name}.json", text + "\n")
     if args.json:
         print(text)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from edge.commands._options import Actions
+from edge.commands._output import complain
 
 EXAMPLES = """\
 examples:
@@ -44,10 +44,9 @@ def run(args: argparse.Namespace) -> int:
         with Live(console) as live:
             records = run_demo(scratch, live, say=lambda line: None)
         console.print(result_table(records))
-        args.out.mkdir(parents=True, exist_ok=True)
         write_report(args.out / "report.html", records)
     console.print(f"report: {args.out / 'report.html'}")
     wrong = [record for record in records if not record.ok]
     for record in wrong:
-        print(f"framegate: {record.name}: {' '.join(record.notes)}", file=sys.stderr)
+        complain(f"{record.name}: {' '.join(record.notes)}")
     return 1 if wrong else 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edge.commands._options import REPEATABLE, Actions, Options
+from edge.commands._output import say
+from edge.errors import UsageError
 
 EXAMPLES = """\
 examples:
@@ -92,27 +96,28 @@ def register(subparsers: Actions) -> None:
     actions.add("shell", "work inside by hand", _shell, parents=[common])
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+@contextlib.contextmanager
+def _checkout() -> Iterator[None]:
+    """What is imported within is in a checkout, and not in what is installed."""
+    try:
+        yield
+    except ImportError as err:
+        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
 
 
 def _built(args: argparse.Namespace) -> Any:
     """The machine and what it starts from; builds what is missing."""
-    from edge.errors import UsageError
-
-    try:
+    with _checkout():
         from bench.device import host, machines
         from bench.device.image import recipe
         from bench.device.image.build import Builder
         from bench.device.image.cache import Cache
-    except ImportError as err:
-        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
     from edge.models.pull import assets_dir
 
     machine = machines.machine(args.machine)
     folder = args.cache or assets_dir() / "arm64"
     mirror = None if args.mirror is None else recipe.checked_mirror(args.mirror)
-    builder = Builder(Cache(folder, _say), mirror)
+    builder = Builder(Cache(folder, say), mirror)
     found = host.look(folder)
     if lack := host.lacking(found, machine, built=builder.built(machine.pages)):
         raise UsageError(lack)
@@ -120,8 +125,6 @@ def _built(args: argparse.Namespace) -> Any:
 
 
 def _test(args: argparse.Namespace) -> int:
-    from edge.report.record import write_atomic
-
     if args.only:
         return _chapters(args)
     machine, built = _built(args)
@@ -134,61 +137,55 @@ def _test(args: argparse.Namespace) -> int:
     demo = replays.demo_clips() if args.all else suite.SHORT_CLIPS
     rows = suite.suite([*demo, *more], tests=not args.short, board=True)
     # first: who edits the working copy meanwhile would have the host run other code
-    ours = replays.host_decisions(rows, clips, args.out, _say)
-    _say(f"{machine.name}: starting")
-    ended = boot.run(machine, built, rows, out, _say, clips=clips)
+    ours = replays.host_decisions(rows, clips, args.out, say)
+    say(f"{machine.name}: starting")
+    ended = boot.run(machine, built, rows, out, say, clips=clips)
     lines = suite.judge(rows, ended.report, ended.logs(), ours)
     if args.all:
-        rig = chapters.Rig(machine, built, out / "chapters", _say)
+        rig = chapters.Rig(machine, built, out / "chapters", say)
         lines += [line for work in chapters.CHAPTERS.values() for line in work(rig)]
-    text = json.dumps(_result(machine.name, lines, ended.report), indent=1)
-    write_atomic(out / "result.json", text)
     seen = ended.report
     title = (
         f"{machine.name}: {machine.cpu}, {seen['cores']} cores, {machine.memory_mib} MiB, "
         f"{seen['page_bytes'] // 1024} KiB pages, Linux {seen['kernel']}, "
         f"Python {seen['python']}, up after {seen['boot_s']:g} s"
     )
-    print(text if args.json else suite.table(title, lines))
+    _tell(args, out, _result(machine.name, lines, seen), lambda: suite.table(title, lines))
     return 0 if all(line.holds for line in lines) else 1
+
+
+def _tell(args: argparse.Namespace, out: Path, data: object, table: Callable[[], str]) -> None:
+    """Keep the result, and print it as data or as a table."""
+    from edge.report.record import write_atomic
+
+    text = json.dumps(data, indent=1)
+    write_atomic(out / "result.json", text)
+    print(text if args.json else table())
 
 
 def _chapters(args: argparse.Namespace) -> int:
     """Run single chapters; one table of all their lines."""
-    from edge.errors import UsageError
-    from edge.report.record import write_atomic
-
-    try:
+    with _checkout():
         from bench.device import chapters, suite
-    except ImportError as err:
-        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
     names = chapters.chosen(args.only)
     machine, built = _built(args)
-    rig = chapters.Rig(machine, built, args.out / machine.name / "chapters", _say)
+    rig = chapters.Rig(machine, built, args.out / machine.name / "chapters", say)
     lines = [line for name in names for line in chapters.CHAPTERS[name](rig)]
-    text = json.dumps(_result(machine.name, lines, {}), indent=1)
-    write_atomic(rig.out / "result.json", text)
     title = f"{machine.name}: {machine.cpu}, {machine.memory_mib} MiB, {', '.join(names)}"
-    print(text if args.json else suite.table(title, lines))
+    _tell(args, rig.out, _result(machine.name, lines, {}), lambda: suite.table(title, lines))
     return 0 if all(line.holds for line in lines) else 1
 
 
 def _speed(args: argparse.Namespace) -> int:
     """Run each speed; exit code 0 if frames flowed in every run."""
-    from edge.errors import UsageError
-    from edge.report.record import write_atomic
-
-    try:
+    with _checkout():
         from bench.device import speed
-    except ImportError as err:
-        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
     wanted = speed.cells(args.gips or [1.0], args.cores, args.rate or [15], args.seconds, args.runs)
     machine, built = _built(args)
     out = args.out / machine.name / "speed"
-    measured = [(cell, speed.measure(machine, built, cell, out, _say)) for cell in wanted]
-    text = json.dumps([speed.result(machine.name, cell, runs) for cell, runs in measured], indent=1)
-    write_atomic(out / "result.json", text)
-    print(text if args.json else speed.table(measured))
+    measured = [(cell, speed.measure(machine, built, cell, out, say)) for cell in wanted]
+    data = [speed.result(machine.name, cell, runs) for cell, runs in measured]
+    _tell(args, out, data, lambda: speed.table(measured))
     return 0 if all(run.flows for _, runs in measured for run in runs) else 1
 
 
@@ -204,19 +201,17 @@ def _run(args: argparse.Namespace) -> int:
     from bench.device import boot, suite
 
     row = suite.Row(suite.Kind.COMMAND, "command", ("framegate", *args.arguments))
-    ended = boot.run(machine, built, [row], args.out / machine.name, _say)
+    ended = boot.run(machine, built, [row], args.out / machine.name, say)
     came = ended.report["rows"][0]
     print(ended.logs()[came["log"]], end="")
     return came["code"] if isinstance(came["code"], int) else 1
 
 
 def _shell(args: argparse.Namespace) -> int:
-    from edge.errors import UsageError
-
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("expected a terminal; use `framegate device run -- COMMAND` without one")
     machine, built = _built(args)
     from bench.device import boot
 
-    _say(f"{machine.name}: starting; the board is at /dev/ttyS0, `exit` turns the device off")
+    say(f"{machine.name}: starting; the board is at /dev/ttyS0, `exit` turns the device off")
     return boot.shell(machine, built)

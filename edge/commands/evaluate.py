@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge.commands._options import SEVERAL, Actions
+from edge.commands._output import answer, say
+from edge.errors import UsageError
 from edge.policy.shipped import names
 
 EXAMPLES = """\
@@ -77,10 +80,7 @@ def register(commands: Actions) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; 1 if a goal was missed or a recording had to be skipped."""
-    import json
-
     from edge.commissioning.records import DEFAULT_DWELL_S
-    from edge.errors import UsageError
     from edge.evaluation.availability import as_json, table
     from edge.evaluation.figures import environment, figures
     from edge.evaluation.manifest import read_manifest
@@ -110,44 +110,47 @@ def run(args: argparse.Namespace) -> int:
         min(args.jobs, len(clips)),
         args.own,
     )
-    found = evaluate(clips, settings, lambda line: print(line, file=sys.stderr, flush=True))
+    found = evaluate(clips, settings, say)
     rows = figures(found, settings.splices, own_only=args.own)
     head = head_of(found, rows, own_only=args.own)
     daily = [(trial.clip, trial.view, trial.availability) for trial in found.daily]
-    answer = {
+    data = {
         "figures": [row.as_json() for row in rows],
         "availability": as_json(daily, DEFAULT_DWELL_S),
         "environment": environment(),
     }
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_atomic(args.out / "figures.json", json.dumps(answer, indent=1) + "\n")
         write_atomic(args.out / "report.html", render(found, rows, head))
-    if args.json:
-        print(json.dumps(answer, indent=1))
-    else:
-        print("\n".join(lines(head, rows)))
-        print(f"\nWhat blocked an honest user, after a dwell of {DEFAULT_DWELL_S:g} s")
-        print("\n".join(table([one for _, _, one in daily])))
-        print(f"\n{head.found}")
-    for line in found.skipped:
-        print(f"skipped: {line}", file=sys.stderr)
+    why = f"\nWhat blocked an honest user, after a dwell of {DEFAULT_DWELL_S:g} s"
+    shown = [*lines(head, rows), why, *table([one for _, _, one in daily]), f"\n{head.found}"]
+    _tell(args, "figures", data, shown, found.skipped)
     return exit_code(rows, found.skipped)
+
+
+def _tell(
+    args: argparse.Namespace, name: str, data: object, lines: Iterable[str], skipped: Iterable[str]
+) -> None:
+    """Print the figures, and what was skipped; they are kept, too, where a folder is named."""
+    from edge.report.record import write_atomic
+
+    if args.out is not None:
+        write_atomic(args.out / f"{name}.json", json.dumps(data, indent=1) + "\n")
+    answer(args, data, lines, indent=1)
+    for line in skipped:
+        say(f"skipped: {line}")
 
 
 def _scene(args: argparse.Namespace) -> int:
     """The scene model on pictures and recordings; 1 if a goal was missed or one was unusable."""
-    import json
     from dataclasses import asdict
 
-    from edge.errors import CameraError, UsageError
+    from edge.errors import CameraError
     from edge.evaluation.manifest import read_manifest
     from edge.evaluation.scene import recordings, run
     from edge.evaluation.scene.pictures import CLASSES, gather
     from edge.evidence.faces import FaceBoxes
     from edge.evidence.scene import SceneModel
     from edge.models.pull import asset
-    from edge.report.record import write_atomic
 
     if args.own or args.masked:
         raise UsageError("--scene cannot be joined with --own or --masked")
@@ -162,42 +165,30 @@ def _scene(args: argparse.Namespace) -> int:
             "MANIFEST.csv of recordings, found neither"
         )
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
     model, played, unusable = SceneModel.load(), [], []
     faces = FaceBoxes(asset("centerface.onnx")) if clips else None
     for number, clip in enumerate(clips, 1):
-        tell(f"[{number}/{len(clips)}] {clip.name}")
+        say(f"[{number}/{len(clips)}] {clip.name}")
         assert faces is not None
         try:
             played.append(recordings.vetoes(clip, faces, model))
         except CameraError as err:
             unusable.append(f"{clip.name}: {err}")
-    found = run.evaluate(pictures, model, tell)
+    found = run.evaluate(pictures, model, say)
     unusable += found.skipped if found is not None else [str(p.path) for p in pictures]
-    answer = {
+    data = {
         "pictures": None if found is None else found.as_json(),
         "recordings": [asdict(row) for row in played],
     }
-    if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_atomic(args.out / "scene.json", json.dumps(answer, indent=1) + "\n")
-    if args.json:
-        print(json.dumps(answer, indent=1))
-    else:
-        shown = [] if found is None else [*run.lines(found)]
-        print("\n".join([*recordings.lines(played), *([""] if played and shown else []), *shown]))
-    for line in unusable:
-        print(f"skipped: {line}", file=sys.stderr)
+    shown = [] if found is None else [*run.lines(found)]
+    between = [""] if played and shown else []
+    _tell(args, "scene", data, [*recordings.lines(played), *between, *shown], unusable)
     falsely = any(row.controlled and row.vetoed for row in played)
     return 1 if unusable or falsely else 0
 
 
 def _masked(args: argparse.Namespace, clips: list[Path]) -> int:
     """The masked lane; 1 if a goal was missed or a recording had to be skipped."""
-    import json
-
     import cv2
 
     from edge.evaluation.figures import environment
@@ -207,36 +198,23 @@ def _masked(args: argparse.Namespace, clips: list[Path]) -> int:
     from edge.evaluation.report.figure import exit_code
     from edge.evaluation.report.masked_page import head_of, render
     from edge.evaluation.report.text import lines
-    from edge.files import write_whole
+    from edge.files import write_given
     from edge.models.pull import asset
     from edge.policy.engine import Policy
     from edge.report.record import write_atomic
 
     missing = available()
     recogniser = None if missing else Recogniser()
-    found, skipped = measure(
-        clips,
-        asset("centerface.onnx"),
-        Policy.load(args.pack),
-        recogniser,
-        lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    policy = Policy.load(args.pack)
+    found, skipped = measure(clips, asset("centerface.onnx"), policy, recogniser, say)
     rows = figures(found, missing)
     head = head_of(found, rows, skipped)
-    answer = {"figures": [row.as_json() for row in rows], "environment": environment()}
+    data = {"figures": [row.as_json() for row in rows], "environment": environment()}
     if args.out is not None:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_atomic(args.out / "masked.json", json.dumps(answer, indent=1) + "\n")
         write_atomic(args.out / "masked.html", render(found, rows, skipped, head))
         for one in found:
             for number, picture in enumerate(one.misses, 1):
-                data = cv2.imencode(".png", picture)[1].tobytes()
-                write_whole(args.out / f"missed-{Path(one.name).stem}-{number}.png", data)
-    if args.json:
-        print(json.dumps(answer))
-    else:
-        print("\n".join(lines(head, rows)))
-        print(f"\n{head.found}")
-    for line in skipped:
-        print(f"skipped: {line}", file=sys.stderr)
+                png = cv2.imencode(".png", picture)[1].tobytes()
+                write_given(args.out / f"missed-{Path(one.name).stem}-{number}.png", png)
+    _tell(args, "masked", data, [*lines(head, rows), f"\n{head.found}"], skipped)
     return exit_code(rows, skipped)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands._glossary import WORDS, words_in
 from edge.commands._options import SEVERAL, Actions
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 from edge.files import read_given
 from edge.reasons import Reason
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from edge.policy.engine import Policy
     from edge.policy.rules import Rule
 
+# what words mean that reason texts use in a narrow sense; docs/glossary.md has the same, and more
+WORDS: dict[str, str] = json.loads(Path(__file__).with_name("words.json").read_bytes())
+_FORMS = {word: re.compile(rf"\b{word}(?:s|es)?\b", re.IGNORECASE) for word in WORDS}
 EXAMPLES = """\
 examples:
   framegate explain VIEW_FOREIGN                        a reason code
@@ -68,11 +71,10 @@ def _explain(args: argparse.Namespace) -> int:
         if not args.set:
             raise UsageError("expected a reason code, a rule id, a .yaml file, or --set KEY=VALUE")
         return _cases([("facts", {})], args, in_full=True)
-    reason = next((r for r in Reason if r.value == args.target), None)
-    if reason is not None:
+    if args.target in Reason.__members__:
         _plain_only(args)
         _rule_book(args)  # a pack that is none is a mistake here too
-        return _reason(reason, args.json)
+        return _reason(Reason[args.target], args.json)
     if args.target.lower() in WORDS:
         _plain_only(args)
         return _word(args.target.lower(), args.json)
@@ -117,15 +119,8 @@ def _plain_only(args: argparse.Namespace) -> None:
 
 def _reason(reason: Reason, as_json: bool) -> int:
     if as_json:
-        print_json(
-            {
-                "code": reason.value,
-                "family": reason.family.value,
-                "happened": reason.happened,
-                "stays_off": reason.stays_off,
-                "next_step": reason.next_step,
-            }
-        )
+        texts = {key: getattr(reason, key) for key in ("happened", "stays_off", "next_step")}
+        print_json({"code": reason.value, "family": reason.family.value, **texts})
         return 0
     print(f"{reason.value} ({reason.family.value})")
     print(f"  What happened    {reason.happened}")
@@ -137,6 +132,12 @@ def _reason(reason: Reason, as_json: bool) -> int:
     for word, meaning in used.items():
         print(f"  {word:15}  {meaning}")
     return 0
+
+
+def words_in(*texts: str) -> dict[str, str]:
+    """The words of the glossary that `texts` use, with their meaning, in alphabetical order."""
+    text = " ".join(texts)
+    return {word: WORDS[word] for word in WORDS if _FORMS[word].search(text)}
 
 
 def _word(word: str, as_json: bool) -> int:
@@ -199,17 +200,15 @@ def _stale(rule: Rule) -> str:
 
 def rule_data(rule: Rule, day: datetime.date) -> dict[str, Any]:
     """A rule as data: everything but its Cedar body."""
-    begins, ends = rule.effective_from, rule.effective_to
-    adopted = rule.adopted_from
     return {
         "id": rule.id,
         "effect": rule.effect.value,
         "source": rule.source,
         "version": rule.version,
-        "effective_from": begins.isoformat() if begins else "always",
-        "adopted_from": adopted.isoformat() if adopted else "always",
+        "effective_from": str(rule.effective_from or "always"),
+        "adopted_from": str(rule.adopted_from or "always"),
         "checked": str(rule.checked or "never"),
-        "effective_to": ends.isoformat() if ends else "none",
+        "effective_to": str(rule.effective_to or "none"),
         "in_force": rule.in_force(day),
         "status": rule.status.value,
         "says": rule.says,
@@ -222,10 +221,8 @@ def _file(path: Path, args: argparse.Namespace) -> int:
     from edge.policy.scenario import MAX_BYTES, read_scenarios, unknown_keys
 
     text = read_given(path, MAX_BYTES + 1)
-    try:
+    with wrong_in(path, UsageError):
         scenarios = read_scenarios(text)
-    except UsageError as err:
-        raise UsageError(f"{path}: {err}") from err
     terms = load_policy(args.pack, args.as_of).pack.vocabulary.terms
     known = [*(term.key for term in terms), JURISDICTION]
     for scenario in scenarios:
@@ -291,12 +288,8 @@ def _entry(path: Path, args: argparse.Namespace) -> int:
         if index == args.entry:
             found[index] = fields
 
-    try:
+    with wrong_in(f"{path} does not verify, so its entries cannot be explained", AuditError):
         verified = verify_log(path, read_verifier(args.key or path / "log.pub"), on_entry=keep)
-    except AuditError as err:
-        raise UsageError(
-            f"{path} does not verify, so its entries cannot be explained: {err}"
-        ) from err
     if not found:
         raise UsageError(f"expected an entry of 0 to {verified.entries - 1}, got {args.entry}")
     if args.json:

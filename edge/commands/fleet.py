@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from edge.commands._fleet import _fetch, _page, _publish, _release, _results, _status
 from edge.commands._fleet._common import (
     add_policy,
+    listen_address,
+    listening,
     read_policy,
     read_signer,
     repeat,
-    say,
+    require_seconds,
     until_stopped,
 )
 from edge.commands._fleet._store import add_store, make_store, open_store
 from edge.commands._options import Actions
+from edge.commands._output import say
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -114,16 +117,12 @@ def _witness(args: argparse.Namespace) -> int:
     policy, signer = read_policy(args.policy), read_signer(args.key)
     if not policy.logs:
         raise UsageError(f"{args.policy}: expected the logs to witness as `log VKEY` lines")
-    host, _, port = args.listen.rpartition(":")
-    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
-        raise UsageError(f"--listen: expected HOST:PORT, got {args.listen!r}")
+    address = listen_address(args.listen)
     if args.new:
         make_store(args)
     store = open_store(args, policy.logs)
-    try:
-        server = WitnessServer((host.strip("[]"), int(port)), store, signer, say)
-    except OSError as err:
-        raise UsageError(f"--listen: {args.listen} cannot be used: {err.strerror}") from err
+    with listening(args.listen):
+        server = WitnessServer(address, store, signer, say)
     say(f"{witness_of(signer).text} cosigns {len(policy.logs)} logs on port {server.server_port}")
     until_stopped(server.shutdown)
     server.serve_forever(0.2)
@@ -155,8 +154,7 @@ def _courier(args: argparse.Namespace) -> int:
         return _trip(args, policy)
     if not any(named.url for named in policy.witnesses):
         raise UsageError(f"{args.policy}: expected a witness with its URL, to visit")
-    if args.every < 1:
-        raise UsageError(f"--every: expected 1 or more seconds, got {args.every:g}")
+    require_seconds(args.every)
     key = read_verifier(args.key or args.log / "log.pub")
     courier = Courier(args.log, args.out or args.log, key, policy, post, get)
     if args.once:

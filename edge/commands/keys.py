@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from edge.commands import _tokens as token_commands
 from edge.commands._options import Actions, Options
+from edge.commands._output import complain
 from edge.commissioning.keys import DEFAULT_DIR, KeyStore, Office, RecordKind
 from edge.commissioning.token_uri import TokenUri
 
@@ -104,7 +104,6 @@ def _verify(args: argparse.Namespace) -> int:
     try:
         store.verify_file(args.file, RecordKind(args.kind))
     except SignatureError as err:
-        print(f"framegate: {err}", file=sys.stderr)
-        return 1
+        return complain(str(err))
     print(f"{args.file}: good {args.kind} signature by {store.record_verifier().name}")
     return 0

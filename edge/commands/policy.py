@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import SEVERAL, Actions, Options
-from edge.errors import PolicyError, UsageError
+from edge.commands._output import complain
+from edge.errors import PolicyError, UsageError, wrong_in
 from edge.files import named_by_user, sha256_of, write_given, write_new
 
 if TYPE_CHECKING:
@@ -106,10 +107,8 @@ def _build(args: argparse.Namespace) -> int:
     from edge.policy.signed.bundle import Bundle, parse_payload, read_time, seal_bundle
     from edge.policy.signed.files import files_of, limit_of, root_of
 
-    try:
+    with wrong_in("--issued", ValueError):
         issued_s = int(time.time()) if args.issued is None else read_time(args.issued)
-    except ValueError as err:
-        raise UsageError(f"--issued: {err}") from err
     if args.days < 1:
         raise UsageError(f"--days: expected 1 or more, got {args.days}")
     files = files_of(args.pack)
@@ -161,8 +160,7 @@ def _verify(args: argparse.Namespace) -> int:
         if wrong:
             raise PolicyError(f"POLICY_LINT: {wrong[0]}")
     except PolicyError as err:
-        print(f"framegate: {args.bundle} is refused: {err}", file=sys.stderr)
-        return 1
+        return complain(f"{args.bundle} is refused: {err}")
     print(f"{args.bundle}: good, signed by {', '.join(signers(envelope, root))}")
     _describe(found.policy)
     return 0
@@ -263,10 +261,8 @@ def _book(args: argparse.Namespace) -> int:
     from edge.policy.scenario import read_scenarios
     from edge.policy.signed.files import policy_in, read
 
-    try:
+    with wrong_in(args.scenarios, UsageError):
         cases = read_scenarios(read(args.scenarios)) if args.scenarios else ()
-    except UsageError as err:
-        raise UsageError(f"{args.scenarios}: {err}") from err
     policy = policy_in(args.source, args.as_of)
     write_given(args.out, book(policy, cases).encode())
     print(f"{args.out}: {len(policy.pack.rules)} rules")

@@ -21,7 +21,7 @@ from edge.audit.schema import Context
 from edge.clock import S
 from edge.errors import RecordError
 from edge.evidence.readings import Reading
-from edge.files import named_by_user, read_named, write_whole
+from edge.files import named_by_user, write_whole
 from edge.reasons import Reason
 
 
@@ -30,9 +30,6 @@ class Outcome(Enum):
 
     PASS = "pass"
     BLOCK = "block"
-
-
-_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,19 +243,6 @@ def decision_lines(decisions: Iterable[FrameDecision]) -> str:
         lines.append(f'{{"frame": {one.frame}, "captured_ns": {one.captured_ns}{rest}\n')
         last = one
     return "".join(lines)
-
-
-def read_decisions(path: Path) -> list[FrameDecision]:
-    """The decisions in a `decisions.jsonl`.
-
-    Raises:
-        RecordError: the file cannot be read, or a line is not a decision.
-    """
-    try:
-        data = read_named(path, _MAX_BYTES)
-    except OSError as err:
-        raise RecordError(f"cannot read decisions from {path}: {err}") from err
-    return decisions_in(data, str(path))
 
 
 def decisions_in(data: bytes, name: str) -> list[FrameDecision]:

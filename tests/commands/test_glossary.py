@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.commands._glossary import WORDS, words_in
+from edge.commands.explain import WORDS, words_in
 from edge.reasons import Reason
 
 pytestmark = pytest.mark.slow

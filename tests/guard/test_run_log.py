@@ -13,7 +13,7 @@ from edge.frames.messages import Resolved
 from edge.guard.recorder import Recorder
 from edge.guard.run_log import BATCH, RunLog
 from edge.reasons import Reason
-from edge.report.record import Outcome, read_decisions, summarise
+from edge.report.record import Outcome, decisions_in, summarise
 
 F = 33_000_000  # a frame's time, ns
 
@@ -34,7 +34,7 @@ def played(frames: int, log: RunLog | None) -> Recorder:
 def whole(recorder: Recorder, log: RunLog) -> tuple[object, list[object]]:
     decisions, _, _ = recorder.finish()
     summary = log.finish(decisions, summarise(decisions, dwell_s=1.0))
-    return summary, read_decisions(log._out / "decisions.jsonl")
+    return summary, decisions_in((log._out / "decisions.jsonl").read_bytes(), "decisions.jsonl")
 
 
 def test_a_long_run_counts_and_writes_what_a_short_memory_would(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from edge.cli import main
 from edge.errors import RecordError
 from edge.reasons import Family, Reason
-from edge.report.record import FrameDecision, Outcome, SceneRecord, read_decisions
+from edge.report.record import FrameDecision, Outcome, SceneRecord, decisions_in
 from tests.support import render
 from tests.support.guards import DEVICE, SESSION
 
@@ -180,7 +180,7 @@ def test_two_replays_write_the_same_decisions(play: Play, room_use: Path, tmp_pa
 
     one = (tmp_path / "one" / "decisions.jsonl").read_bytes()
     assert one == (tmp_path / "two" / "decisions.jsonl").read_bytes()
-    assert len(read_decisions(tmp_path / "one" / "decisions.jsonl")) == 60
+    assert len(decisions_in(one, "decisions.jsonl")) == 60
 
 
 def test_a_replay_leaves_a_summary_a_report_and_a_log_that_verifies(

@@ -19,7 +19,7 @@ from edge.report.record import (
     GateTimes,
     Outcome,
     decision_line,
-    read_decisions,
+    decisions_in,
     summarise,
     write_atomic,
     write_decisions,
@@ -68,7 +68,7 @@ def test_what_was_written_is_what_is_read(tmp_path_factory, written):
 
     write_decisions(path, written)
 
-    assert read_decisions(path) == written
+    assert decisions_in(path.read_bytes(), "decisions.jsonl") == written
 
 
 @pytest.mark.parametrize("reasons", [(), (Reason.DWELL,)])
@@ -104,12 +104,7 @@ def test_a_line_that_is_no_decision_is_named_and_refused(tmp_path, line):
     path.write_text(decision_line(passed(0)) + "\n" + line + "\n")
 
     with pytest.raises(RecordError, match=r"decisions\.jsonl, line 2: not a decision"):
-        read_decisions(path)
-
-
-def test_a_missing_file_is_one_clear_error(tmp_path):
-    with pytest.raises(RecordError, match="cannot read decisions from"):
-        read_decisions(tmp_path / "none.jsonl")
+        decisions_in(path.read_bytes(), "decisions.jsonl")
 
 
 def test_the_summary_counts_every_cause_of_every_frame():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import AuditError, UsageError
+from edge.commands._output import say
+from edge.errors import AuditError, UsageError, wrong_in
 from edge.files import MODEL_BYTES, read_given
 
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ def log_key(args: argparse.Namespace) -> Verifier:
 def say_whose_key(args: argparse.Namespace) -> None:
     """Say that the log's own key is trusted; once the command line is known to be good."""
     if args.key is None:
-        print(
+        say(
             f"note: trusting {args.log / 'log.pub'}, which came with the log; "
-            "give --key for proof of who wrote it",
-            file=sys.stderr,
+            "give --key for proof of who wrote it"
         )
 
 
@@ -72,14 +71,6 @@ def old_checkpoint(args: argparse.Namespace, key: Verifier) -> bytes:
     from edge.audit.note import NoteError, read_note
 
     old = read(args.checkpoint)
-    try:
+    with wrong_in(args.checkpoint, NoteError):
         read_note(old, [key])
-    except NoteError as err:
-        raise UsageError(f"{args.checkpoint}: {err}") from err
     return old
-
-
-def refuse(why: str) -> int:
-    """Say what does not hold; the exit code."""
-    print(f"framegate: {why}", file=sys.stderr)
-    return 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands._audit._log import log_key, refuse, say_whose_key
+from edge.commands._audit._log import log_key, say_whose_key
 from edge.commands._options import Actions, Options
+from edge.commands._output import complain
 from edge.errors import AuditError, UsageError
 from edge.files import named_by_user, read_named, write_whole
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             for i in indices
         }
     except AuditError as err:
-        return refuse(f"{args.log} does not verify, so nothing was reported: {err}")
+        return complain(f"{args.log} does not verify, so nothing was reported: {err}")
     notes = _notes(rule for flow in report.flows for rule in flow.rules)
     files = {proof_name(index): text for index, text in proofs.items()}
     files |= tables(report, notes, proofs)
@@ -85,13 +85,12 @@ def run(args: argparse.Namespace) -> int:
         f"{args.out / 'report.html'}"
     )
     if report.pruned:
-        print(
-            f"framegate: the report is not whole: {report.pruned}; --archive FOLDER reads them "
-            "where they were moved to",
-            file=sys.stderr,
+        complain(
+            f"the report is not whole: {report.pruned}; --archive FOLDER reads them where they "
+            "were moved to"
         )
     if not report.entries:
-        print(f"framegate: the log has no entry of {report.month.name}", file=sys.stderr)
+        complain(f"the log has no entry of {report.month.name}")
     return 0
 
 

@@ -12,11 +12,11 @@ from edge.commands._audit._log import (
     log_key,
     old_checkpoint,
     read,
-    refuse,
     say_whose_key,
     time_of,
 )
 from edge.commands._options import Actions, Options
+from edge.commands._output import complain
 from edge.errors import AuditError, UsageError
 from edge.files import write_given
 
@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             proof = prove_entry(rest, note, key, args.entry, pruned=pruned)
     except AuditError as err:
-        return refuse(f"not proven: {err}" + (f"; {receipt.words}" if receipt is not None else ""))
+        return complain(
+            f"not proven: {err}" + (f"; {receipt.words}" if receipt is not None else "")
+        )
     return _give(args, proof)
 
 
@@ -113,7 +115,7 @@ def _prove_consistency(args: argparse.Namespace, key: Verifier) -> int:
         root = roots_of(args.log / "tile", size_of(note.decode(errors="replace")))
         proof = prove_consistency(old, note, root, key)
     except AuditError as err:
-        return refuse(f"not proven: {err}")
+        return complain(f"not proven: {err}")
     return _give(args, proof.decode())
 
 
@@ -144,7 +146,7 @@ def _check(args: argparse.Namespace) -> int:
     except AuditError as err:
         if args.json:
             print(json.dumps({"proven": False, "error": str(err)}))
-        return refuse(f"{args.proof} proves nothing: {err}")
+        return complain(f"{args.proof} proves nothing: {err}")
     answer: dict[str, Any] = {"proven": True, "origin": found.origin, "size": found.size}
     if isinstance(found, ProvenSpan):
         since, until = wall_text(found.span.from_ns), wall_text(found.span.to_ns)
@@ -175,7 +177,7 @@ def _verify_consistency(args: argparse.Namespace, data: bytes, key: Verifier) ->
     except AuditError as err:
         if args.json:
             print(json.dumps({"proven": False, "error": str(err)}))
-        return refuse(f"{args.proof} proves nothing: {err}")
+        return complain(f"{args.proof} proves nothing: {err}")
     answer = {"proven": True, "origin": key.name, "claim": "consistent", "old": old, "size": size}
     text = (
         f"proven: the {size} entries that {key.name} signed continue the {old} of {args.checkpoint}"

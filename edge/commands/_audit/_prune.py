@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.commands._audit._log import refuse
 from edge.commands._options import Actions
+from edge.commands._output import complain, say
 from edge.errors import AuditError, UsageError
 from edge.files import MODEL_BYTES, read_named
 
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     device = KeyStore.open(settings.keys).log_key()
     try:
         witnessed = _witnessed(settings, device.verifier)
-        print(f"verifying {log}", file=sys.stderr)
+        say(f"verifying {log}")
         plan = plan_pruning(
             log,
             device.verifier,
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         if plan is not None and args.apply:
             prune(log, device, plan, archive=args.archive)
     except AuditError as err:
-        return refuse(f"nothing was pruned: {err}")
+        return complain(f"nothing was pruned: {err}")
     _say(args, settings, plan)
     return 0
 

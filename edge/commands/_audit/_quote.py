@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands._audit._log import log_key
 from edge.commands._options import Actions, Options
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 from edge.files import read_given, write_given
 
 if TYPE_CHECKING:
@@ -105,10 +105,8 @@ def check(args: argparse.Namespace, key: Verifier) -> tuple[Proven, bytes]:
     from edge.audit.attestation.quote import Quote, check_expected, expected_pcrs, verify_quote
 
     ak = _key(args.ak, args.ak_ca)
-    try:
+    with wrong_in(args.pcrs, QuoteError):
         expected = None if args.pcrs is None else expected_pcrs(_read(args.pcrs))
-    except QuoteError as err:
-        raise UsageError(f"{args.pcrs}: {err}") from err
     quote = Quote.parse(_read(args.quote))
     proven = verify_quote(quote, ak, key)
     if expected is not None:

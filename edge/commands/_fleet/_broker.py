@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Options
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 
 if TYPE_CHECKING:
     import ssl
@@ -32,10 +32,8 @@ def broker_of(args: argparse.Namespace) -> tuple[BrokerAddress, ssl.SSLContext |
     """
     from edge.fleet.mqtt import parse_broker, tls_context
 
-    try:
+    with wrong_in("--broker", UsageError):
         address = parse_broker(args.broker)
-    except UsageError as err:
-        raise UsageError(f"--broker: {err}") from err
     given = [f"--{name}" for name in ("ca", "cert", "key") if getattr(args, name) is not None]
     if given and not address.tls:
         raise UsageError(f"{given[0]}: expected --broker mqtts://..., got {args.broker!r}")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Options
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 from edge.files import named_by_user, read_given, read_named
 
 if TYPE_CHECKING:
@@ -34,10 +34,8 @@ def checked_policy(path: Path) -> tuple[bytes, TrustPolicy]:
     from edge.fleet.trust_policy import MAX_BYTES, parse_policy
 
     data = read_given(path, MAX_BYTES + 1)
-    try:
+    with wrong_in(path, UsageError):
         return data, parse_policy(data)
-    except UsageError as err:
-        raise UsageError(f"{path}: {err}") from err
 
 
 def read_signer(path: Path, way: Callable[[Path, int], bytes] = read_named) -> Signer:
@@ -46,10 +44,31 @@ def read_signer(path: Path, way: Callable[[Path, int], bytes] = read_named) -> S
 
     with named_by_user("read", path):
         data = way(path, 4096)
-    try:
+    with wrong_in(path, NoteError):
         return Signer.parse(data.decode(errors="replace"))
-    except NoteError as err:
-        raise UsageError(f"{path}: {err}") from err
+
+
+def require_seconds(every_s: float | None) -> None:
+    """See that --every, where it is given, is a second or more."""
+    if every_s is not None and every_s < 1:
+        raise UsageError(f"--every: expected 1 or more seconds, got {every_s:g}")
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host, without brackets, and port of --listen."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise UsageError(f"--listen: expected HOST:PORT, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+@contextlib.contextmanager
+def listening(text: str) -> Iterator[None]:
+    """What cannot be opened within is the address of --listen."""
+    try:
+        yield
+    except OSError as err:
+        raise UsageError(f"--listen: {text} cannot be used: {err.strerror}") from err
 
 
 def require_tuf() -> None:
@@ -77,8 +96,3 @@ def repeat(turn: Callable[[], int], every_s: float) -> int:
         code = turn()
         over.wait(every_s)
     return code
-
-
-def say(line: str) -> None:
-    """Write a line to standard error, at once."""
-    print(line, file=sys.stderr, flush=True)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._fleet._common import read_policy, repeat, require_tuf, say
+from edge.commands._fleet._common import read_policy, repeat, require_seconds, require_tuf
 from edge.commands._options import SEVERAL, Actions
+from edge.commands._output import say
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.fleet.delivery.client import Device
     from edge.fleet.delivery.release import checked_name
 
-    if args.every is not None and args.every < 1:
-        raise UsageError(f"--every: expected 1 or more seconds, got {args.every:g}")
+    require_seconds(args.every)
     device = Device(
         checked_name(args.device, "--device"),
         tuple(checked_name(name, "--group") for name in args.group),

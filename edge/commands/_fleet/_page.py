@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edge.commands._fleet._broker import broker_of
-from edge.commands._fleet._common import read_policy, say, until_stopped
+from edge.commands._fleet._common import listen_address, listening, read_policy, until_stopped
 from edge.commands._fleet._status import add_sources, check_sources
 from edge.commands._fleet._store import has_store, open_store
 from edge.commands._options import Actions
+from edge.commands._output import say
 from edge.errors import UsageError
 from edge.files import read_given
 from edge.status.web import loopback
@@ -116,16 +117,12 @@ class _Looker:
 
 
 def _listener(text: str) -> socket.socket:
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 <= int(port) <= 65535 or not host or not loopback(host):
+    host, port = listen_address(text)
+    if not loopback(host):
         raise UsageError(f"--listen: expected a loopback HOST:PORT, got {text!r}")
-    name = host.strip("[]")
-    try:
-        return socket.create_server(
-            (name, int(port)), family=socket.AF_INET6 if ":" in name else socket.AF_INET
-        )
-    except OSError as err:
-        raise UsageError(f"--listen: {text} cannot be used: {err.strerror}") from err
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with listening(text):
+        return socket.create_server((host, port), family=family)
 
 
 def _pages(path: Path) -> dict[str, str]:

@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
-from edge.commands._fleet._common import say, until_stopped
+from edge.commands._fleet._common import until_stopped
 from edge.commands._options import Actions
+from edge.commands._output import say
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:

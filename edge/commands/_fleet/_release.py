@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands._fleet._common import read_policy, read_signer, require_tuf, say
+from edge.commands._fleet._common import read_policy, read_signer, require_tuf
 from edge.commands._options import SEVERAL, Actions
-from edge.errors import AuditError, PolicyError, UsageError
+from edge.commands._output import say
+from edge.errors import AuditError, PolicyError, UsageError, wrong_in
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -82,10 +83,8 @@ def run(args: argparse.Namespace) -> int:
     keys = _keys(args.keys)
     kind = Repository.create if args.new else Repository
     repository = kind(args.repository, keys, now_s)
-    try:
+    with wrong_in("nothing was handed out", OSError, AuditError):
         return _changed(args, repository)
-    except (OSError, AuditError) as err:
-        raise UsageError(f"nothing was handed out: {err}") from err
 
 
 def _changed(args: argparse.Namespace, repository: Repository) -> int:
@@ -186,10 +185,8 @@ def _files(kind: str, paths: list[Path]) -> dict[str, bytes]:
         if name in found:
             raise UsageError(f"--{kind}: two files are named {name}")
         if kind == Kind.POLICY.value:
-            try:
+            with wrong_in(f"{path}: expected a signed bundle", PolicyError):
                 open_envelope(data, parse_payload(peek(data)).root)
-            except PolicyError as err:
-                raise UsageError(f"{path}: expected a signed bundle: {err}") from err
         found[name] = data
     return found
 
@@ -202,10 +199,8 @@ def _make_keys(folder: Path, origin: str | None) -> None:
 
     if origin is None:
         raise UsageError("--new: expected --origin NAME, like fleet.example/releases")
-    try:
+    with wrong_in("--origin", NoteError):
         signer = Signer.generate(origin)
-    except NoteError as err:
-        raise UsageError(f"--origin: {err}") from err
     there = [path.stem for path in folder.glob("*.key")]
     policy_keys.make(lacking(there), folder)
     if _RELEASE_LOG_KEY not in there:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge.commands._fleet._broker import add_broker, broker_of
-from edge.commands._fleet._common import say, until_stopped
+from edge.commands._fleet._common import until_stopped
 from edge.commands._options import Actions
-from edge.errors import UsageError
+from edge.commands._output import say
+from edge.errors import UsageError, wrong_in
 
 if TYPE_CHECKING:
     from edge.fleet.result_publisher import ResultPublisher
@@ -51,10 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from edge.fleet.result_publisher import ResultPublisher
     from edge.fleet.result_socket import ResultSocket
 
-    try:
+    with wrong_in("--topic", UsageError):
         topic = checked_topic(args.topic)
-    except UsageError as err:
-        raise UsageError(f"--topic: {err}") from err
     address, tls = broker_of(args)
     broker = MqttBroker(address, topic, tls, _say)
     publisher = ResultPublisher(broker)

@@ -9,9 +9,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._fleet._broker import add_broker, broker_of
-from edge.commands._fleet._common import add_policy, read_policy, say
+from edge.commands._fleet._common import add_policy, read_policy
 from edge.commands._fleet._store import add_store, has_store, open_store
 from edge.commands._options import Actions, Options
+from edge.commands._output import say
 from edge.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Options
-from edge.errors import RecordError, UsageError
+from edge.errors import RecordError, UsageError, wrong_in
 
 if TYPE_CHECKING:
     from edge.archive.signed.verdict import Trust, Verdict
@@ -36,17 +36,13 @@ def trust(args: argparse.Namespace) -> Trust:
         UsageError: --signers is no file of certificates, or --refuse needs one.
     """
     from edge.archive.signed.verdict import Refuse, Trust, roots_in
-    from edge.files import read_named
+    from edge.files import read_given
 
     pem, refuse = b"", Refuse(args.refuse)
-    try:
-        if args.signers is not None:
-            pem = read_named(args.signers, 1 << 20)
+    if args.signers is not None:
+        pem = read_given(args.signers, 1 << 20)
+        with wrong_in(args.signers, RecordError):
             roots_in(pem)
-    except OSError as err:
-        raise UsageError(f"cannot read {args.signers}: {err.strerror or err}") from err
-    except RecordError as err:
-        raise UsageError(f"{args.signers}: {err}") from err
     if refuse in (Refuse.UNSIGNED, Refuse.UNCOVERED) and not pem:
         raise UsageError(f"--refuse {refuse.value}: whose signatures count is --signers FILE")
     return Trust(pem, refuse)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Actions, Options
+from edge.commands._output import complain, say
 from edge.commands.footage import _signers
 from edge.errors import RecordError, UsageError
 
@@ -134,7 +134,7 @@ def _extract(args: argparse.Namespace) -> int:
         how = f"{done.bytes / 1000:.0f} kB" if done.fresh else "was there"
         note = f"; not all of it: {done.note}" if done.note else ""
         signed.append(done.signed)
-        print(f"{what}: {done.frames} frames, {how}{note}; {done.signed}", file=sys.stderr)
+        say(f"{what}: {done.frames} frames, {how}{note}; {done.signed}")
     print(
         f"{len(recordings) - failed} of {len(recordings)} recordings have a tape: {frames} frames"
     )
@@ -162,7 +162,7 @@ def _judge(args: argparse.Namespace) -> int:
             print(json.dumps({**row, "signature": done.signed and done.signed.as_json()}))
         else:
             counts = f"{done.passed} of {done.frames} frames pass"
-            print(f"{what}: {counts}; {done.signed}", file=sys.stderr)
+            say(f"{what}: {counts}; {done.signed}")
     if not args.json:
         print(f"{frames} frames under {args.pack}: {passed} passed, {frames - passed} blocked")
         print(_signers.summary(signed))
@@ -250,8 +250,7 @@ def _export(args: argparse.Namespace) -> int:
             tape = tape_of(recording, store)
             signed = NOBODY.judge(known(recording, store))
         except RecordError as err:
-            print(f"framegate: {err}", file=sys.stderr)
-            failed += 1
+            failed += complain(str(err))
             continue
         about = {"clip": recording.clip.name, "sha256": recording.sha256}
         about["signature"] = str(signed)
@@ -308,9 +307,9 @@ def _results(
         scheduler=args.scheduler,
         at_once=_AT_ONCE if isinstance(wanted[0], Judge) else 1,
         lost=Failed,
-        tell=lambda what: print(f"framegate: {what}", file=sys.stderr),
+        tell=lambda what: say(f"framegate: {what}"),
     )
     for task, done in results:
         if isinstance(done, Failed):
-            print(f"framegate: {task.recording.clip}: {done.why}", file=sys.stderr)
+            complain(f"{task.recording.clip}: {done.why}")
         yield task, None if isinstance(done, Failed) else done

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from edge.commands._options import SEVERAL, Actions
+from edge.commands._output import say
 from edge.policy.shipped import names
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             release=args.release,
             out=args.out,
         ),
-        say=lambda line: print(line, file=sys.stderr),
+        say=say,
     )
     print_summary(record.summary, as_json=args.json)
     return 1 if record.summary.recording else 0

@@ -51,14 +51,12 @@ def run(args: argparse.Namespace) -> int:
     """Check, draw and print."""
     import cv2
 
-    from edge.errors import UsageError
+    from edge.errors import UsageError, wrong_in
     from edge.files import write_given
     from edge.masking import polygons
 
-    try:
+    with wrong_in("--polygon", ValueError):
         found = polygons.read_polygons([[_corner(text) for text in one] for one in args.polygon])
-    except ValueError as err:
-        raise UsageError(f"--polygon: {err}") from err
     picture = _picture(args)
     height, width = picture.shape[:2]
     filled = polygons.levels(found, height, width)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from edge.commands._options import Actions
+from edge.commands._output import say
 from edge.commands.live._user import add_user, become, current
 
 EXAMPLES = """\
@@ -37,8 +37,8 @@ def run_check(args: argparse.Namespace) -> int:
     from edge.daemon.check import problems
 
     become(args.user)
-    if found := problems(args.file, say=lambda line: print(f"note: {line}", file=sys.stderr)):
-        print("\n".join(found), file=sys.stderr)
+    if found := problems(args.file, say=lambda line: say(f"note: {line}")):
+        say("\n".join(found))
         return 1
     print(f"{args.file}: ok, a start by the user {current()} would pass")
     return 0

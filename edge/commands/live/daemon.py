@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from edge.commands._options import Actions
+from edge.commands._output import say
 
 EXAMPLES = """\
 examples:
@@ -36,8 +36,4 @@ def run(args: argparse.Namespace) -> int:
     """Until SIGTERM; 2 if configuration, records or keys do not hold at the start."""
     from edge.daemon.service import Service
 
-    return Service(args.config, _say).run()
-
-
-def _say(line: str) -> None:
-    print(f"framegate: {line}", file=sys.stderr, flush=True)
+    return Service(args.config, lambda line: say(f"framegate: {line}")).run()

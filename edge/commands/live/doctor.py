@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Actions
+from edge.commands._output import say
 from edge.commands.live._user import add_user, become
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _speed(args: argparse.Namespace) -> list[Finding]:
 
     size, limit_s, bracketed, masked = _site(args.config)
     width, height = args.size or size
-    print(f"measuring at {width}x{height}, some seconds (--quick: not)", file=sys.stderr)
+    say(f"measuring at {width}x{height}, some seconds (--quick: not)")
     found = pace.measure(width, height, masked=masked)
     if isinstance(found, str):
         return [rates.unmeasured(found)]

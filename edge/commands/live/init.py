@@ -12,6 +12,7 @@ from typing import Any
 
 from edge import isolation
 from edge.commands._options import REPEATABLE, Actions
+from edge.commands._output import complain
 from edge.commands.live._ask import YES_NO, Asker
 from edge.errors import UsageError
 from edge.files import read_named
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"made keys, device.toml, session.toml, camera.view and guard.toml in {site.folder}")
     found = problems(site.config)
     for line in found:
-        print(f"framegate: {line}", file=sys.stderr)
+        complain(line)
     if not found and not args.no_run:
         print(_first_run(site.config), flush=True)
     print(f"next: framegate daemon --config {shlex.quote(str(site.config))}")

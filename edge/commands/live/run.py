@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import shlex
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._options import REPEATABLE, Actions
+from edge.commands._output import complain, say
 from edge.errors import UsageError
 from edge.files import write_whole
 from edge.policy.shipped import names
@@ -183,14 +183,14 @@ def run(args: argparse.Namespace) -> int:
     if args.sink:
         plan = with_sink(plan, args.sink, load_session(args.session), args.out / "sink")
     plan = share(plan, [_another(plan, args.out, *given) for given in args.also])
-    guard = Guard(plan, say=_say)
+    guard = Guard(plan, say=say)
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     with Live() as live, guard, _shown(args, guard.session.operation):
         live.scene(f"{parse_source(args.source).shown}, lane {guard.session.operation.value}")
         token = guard.token
         if not plan.matcher:
-            _say(f"a matcher connects with the values in {_environment_file(args.out, guard)}")
+            say(f"a matcher connects with the values in {_environment_file(args.out, guard)}")
         feed = Feed(live)
         log = RunLog(args.out)
         others = [(other, RunLog(args.out / "also" / other.plan.name)) for other in guard.others]
@@ -215,27 +215,21 @@ def run(args: argparse.Namespace) -> int:
         named = f"matcher {other.plan.name}, lane {other.session.operation.value}"
         print(f"{named}: {its.frames} frames: {its.passed} released, {its.blocked} blocked")
     if guard.failure is not None:
-        print(f"framegate: {guard.failure}; everything is blocked", file=sys.stderr)
-        return 1
+        return complain(f"{guard.failure}; everything is blocked")
     escaped = [one for one in (guard, *guard.others) if one.matcher.escaped]
     for one in escaped:
         named = f"matcher {one.plan.name}" if one.plan.name else "matcher"
-        print(
-            f"framegate: {Reason.MATCHER_ESCAPE_ATTEMPT.value}: the {named} tried: "
+        complain(
+            f"{Reason.MATCHER_ESCAPE_ATTEMPT.value}: the {named} tried: "
             f"{one.matcher.attempt}; it was ended and everything was blocked"
-            + (" for it" if guard.others else ""),
-            file=sys.stderr,
+            + (" for it" if guard.others else "")
         )
     if escaped:
         return 1
     if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
-        print("framegate: the matcher was never connected while frames passed", file=sys.stderr)
-        return 1
+        return complain("the matcher was never connected while frames passed")
     if summary.recording:
-        print(
-            f"framegate: not all of the recording was judged: {summary.recording}", file=sys.stderr
-        )
-        return 1
+        return complain(f"not all of the recording was judged: {summary.recording}")
     return 0
 
 
@@ -268,7 +262,7 @@ def _shown(args: argparse.Namespace, lane: Lane) -> Iterator[None]:
     from edge.sink.server import start
 
     server = start(args.out / "sink", args.sink_port)
-    _say(f"sink: http://127.0.0.1:{args.sink_port}/ shows the masked view")
+    say(f"sink: http://127.0.0.1:{args.sink_port}/ shows the masked view")
     try:
         yield
     finally:
@@ -293,10 +287,6 @@ def _target(value: str) -> str:
         return result_target(value, Path.cwd())
     except ValueError as err:
         raise argparse.ArgumentTypeError(f"expected {ALLOWED}, got {value[:60]!r}") from err
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _environment_file(out: Path, guard: Any) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from edge.commands._options import Actions
+from edge.commands._output import complain
 
 EXAMPLES = """\
 examples:
@@ -46,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
         return _watch(file)
     snapshot = read(file, time.time())
     if snapshot is None:
-        print(f"framegate: the daemon is not running: nothing new in {file}", file=sys.stderr)
-        return 1
+        return complain(f"the daemon is not running: nothing new in {file}")
     print(json.dumps(snapshot) if args.json else "\n".join(lines(snapshot)))
     return 0
 

@@ -1,13 +1,16 @@
 """How figures are put: what was found, the goal, the verdict, and each special word.
 
-The page and the terminal say the same words.
+The page and the terminal say the same words. `words.json` has how each question was
+tried, and what the special words mean.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.evaluation.report.figure import Figure, Question, State
 from edge.reasons import Reason
@@ -16,53 +19,9 @@ _SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 _COUNTED = ("frames", "recordings", "places", "faces")  # the unit stands beside what was found
 _CODE = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 
-HOW = {
-    Question.FORGED: "Each recording of another place is played against each enrolled place. "
-    "Dock, sensors and session are forged and say that all is well: the picture alone must block.",
-    Question.SPLICES: "A recording of an enrolled place turns into one of another place. What "
-    "counts is what a matcher would have received.",
-    Question.OWN: "Each enrolled place sees its own recording again, and later ones of it.",
-    Question.AVAILABLE: "Recordings of fixed places, with the settings that a guard comes with. "
-    "Each blocked second has a cause; some causes are true, such as two people before the camera.",
-    Question.DISTURBED: "Light, exposure, compression and vibration are changed frame by frame.",
-    Question.DAY: "A change begins after five seconds, or is there from the start. It is fine if "
-    "the frames still pass, and if they are blocked for a cause that names the change.",
-    Question.SCENE: "What the scene model says of a frame, beside what the manifest says.",
-    Question.COST: "Processor time for one second of video, on the machine named below.",
-    Question.COVERED: "Faces are looked for again in the pictures before masking, at twice as many "
-    "pixels a side, and compared with the masks. What neither search finds is not counted.",
-    Question.RECOGNISED: "A face recogniser is told where each face is, in the clear picture "
-    "and in the masked one.",
-    Question.FLOWING: "A mask that blocks everything would be safe and useless.",
-    Question.COPY: "A frame is masked while it is copied to the matcher. Both copies are made by "
-    "turns on the machine named below.",
-}
-
-_WORDS = {
-    "95 % confidence": "what the number of trials allows to say: with so many trials, a worse "
-    "share would show with a chance of 95 in 100",
-    "bracketed release": "a frame leaves when the picture was good before it and after it",
-    "calibration error": "how far the model's own probability is from how often it is right",
-    "coarse grid": "the whole picture in at most 8 x 8 cells",
-    "dwell": "how long everything must be good before frames flow",
-    "ego-motion": "movement of the camera itself",
-    "enrol": "to enrol a place is to record and sign its picture once; a site may not enrol a "
-    "place whose picture tells too little, or that is not empty",
-    "falsely blocked": "blocked, and no cause is known to be true",
-    "forbidden": "a frame is forbidden if at least half of it shows the other place",
-    "foreign share": "the part of a frame that shows the other place",
-    "freshness": "whether the picture is live, no still and no loop",
-    "immediate release": "a frame leaves at once; the guard's stricter setting is bracketed",
-    "margin": "by how much a reading fell short of the nearest limit",
-    "p99": "the time that 99 of 100 copies do not exceed",
-    "px": "pixels",
-    "reading": "what the check of the picture says at one moment",
-    "score": "the part of the enrolled place that a frame agrees with; the limit is 80 %",
-    "slow loop": "the part of the guard that reads the picture a few times a second",
-    "splice": "one recording that turns into another",
-    "true cause": "a cause that the manifest names, or a place that enrolment refuses",
-    "uncontrolled": "with a camera that moves, or of a place that is open to anybody",
-}
+_TEXTS = json.loads(Path(__file__).with_suffix(".json").read_bytes())
+HOW: dict[Question, str] = {Question[name]: text for name, text in _TEXTS["how"].items()}
+_WORDS: dict[str, str] = _TEXTS["words"]
 
 
 @dataclass(frozen=True, slots=True)
