@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 
 from edge import isolation
@@ -37,7 +38,7 @@ DWELL_S = 1.0
 SETTLE_NS = 600_000_000  # "after the dwell" begins this long after it, see docs/design.md
 _MOST = 0.95
 
-_TABLE = parse_toml(Path(__file__).with_name("demo.toml").read_bytes(), 1 << 16)
+_TABLE = parse_toml(files("edge.commands").joinpath("demo.toml").read_bytes(), 1 << 16)
 _VIEW = '[view]\nfingerprint = "kiosk.view"\n'
 _RECORDS: dict[str, dict[str, str]] = _TABLE["records"]
 _VIEWER = {**_RECORDS["street"], "lane": "view_masked", "gallery": "none"}  # of the session

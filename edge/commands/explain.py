@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edge.policy.rules import Rule
 
 # what words mean that reason texts use in a narrow sense; docs/glossary.md has the same, and more
-WORDS: dict[str, str] = json.loads(Path(__file__).with_name("words.json").read_bytes())
+WORDS: dict[str, str] = json.loads(files("edge.commands").joinpath("words.json").read_bytes())
 _FORMS = {word: re.compile(rf"\b{word}(?:s|es)?\b", re.IGNORECASE) for word in WORDS}
 EXAMPLES = """\
 examples:

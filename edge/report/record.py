@@ -80,6 +80,9 @@ class GateTimes:
         )
         return cls(p50, p99, p999)
 
+    def as_json(self) -> dict[str, float]:
+        return {"p50": self.p50, "p99": self.p99, "p999": self.p999}
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -103,25 +106,13 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         times = self.gate_us
-        return {
-            "frames": self.frames,
-            "passed": self.passed,
-            "blocked": self.blocked,
+        return {name: getattr(self, name) for name in self.__slots__} | {
             "blocked_by_reason": {r.value: n for r, n in self.blocked_by_reason.items()},
             "context_changes": [
                 {"t_s": c.t_s, "to": c.to.value, "reasons": [r.value for r in c.reasons]}
                 for c in self.context_changes
             ],
-            "first_pass_s": self.first_pass_s,
-            "dwell_s": self.dwell_s,
-            "gate_us": times and {"p50": times.p50, "p99": times.p99, "p999": times.p999},
-            "evidence_hz": self.evidence_hz,
-            "audit_verified": self.audit_verified,
-            "release": self.release,
-            "enrolment": self.enrolment,
-            "board": self.board,
-            "not_judged": self.not_judged,
-            "recording": self.recording,
+            "gate_us": times and times.as_json(),
         }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from edge.status.scales import BUCKETS_US
 
+_Values: TypeAlias = "Mapping[Any, float]"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -32,115 +34,75 @@ class _Of(Collector):
         self._age_s = age_s
 
     def collect(self) -> Iterator[Metric]:
-        snapshot = self._snapshot
-        frames = CounterMetricFamily(
-            "framegate_frames", "Frames with a final word", labels=["verdict"]
-        )
-        for verdict, count in snapshot["frames"].items():
-            frames.add_metric([verdict], count)
-        yield frames
-        reasons = CounterMetricFamily(
-            "framegate_blocked",
-            "Blocked frames by reason; one frame may count under several",
-            labels=["reason"],
-        )
-        for reason, count in snapshot["by_reason"].items():
-            reasons.add_metric([reason], count)
-        yield reasons
-        yield _gauge("framegate_permitted", "1 while frames pass", snapshot["permitted"])
-        yield _gauge(
-            "framegate_verified", "1 while decisions and board are fresh", snapshot["verified"]
-        )
-        yield _gauge("framegate_running", "1 while a guard runs", snapshot["phase"] == "running")
-        yield _gauge("framegate_snapshot_age_seconds", "Age of all of this", self._age_s)
-        silent_s = snapshot["camera_silent_s"]
-        if silent_s is not None:
-            yield _gauge(
-                "framegate_camera_silent_seconds", "Since the camera's last frame", silent_s
-            )
-        restarts = CounterMetricFamily("framegate_restarts", "Guards lost and started again")
-        restarts.add_metric([], snapshot["health"]["restarts"])
-        yield restarts
-        lost = CounterMetricFamily("framegate_matcher_lost", "Matchers that ended by themselves")
-        lost.add_metric([], snapshot["health"]["matcher_lost"])
-        yield lost
-        lines = CounterMetricFamily(
-            "framegate_matcher_lines_left_out", "Lines that a matcher printed beyond its rate"
-        )
-        lines.add_metric([], snapshot["health"]["matcher_lines_left_out"])
-        yield lines
-        yield from self._evidence()
-        yield from self._gate()
-        if self._snapshot["also"]:
+        found, health = self._snapshot, self._snapshot["health"]
+        yield _counter("frames", "Frames with a final word", found["frames"], "verdict")
+        meaning = "Blocked frames by reason; one frame may count under several"
+        yield _counter("blocked", meaning, found["by_reason"], "reason")
+        yield _gauge("permitted", "1 while frames pass", found["permitted"])
+        yield _gauge("verified", "1 while decisions and board are fresh", found["verified"])
+        yield _gauge("running", "1 while a guard runs", found["phase"] == "running")
+        yield _gauge("snapshot_age_seconds", "Age of all of this", self._age_s)
+        if (silent_s := found["camera_silent_s"]) is not None:
+            yield _gauge("camera_silent_seconds", "Since the camera's last frame", silent_s)
+        for key, meaning in (
+            ("restarts", "Guards lost and started again"),
+            ("matcher_lost", "Matchers that ended by themselves"),
+            ("matcher_lines_left_out", "Lines that a matcher printed beyond its rate"),
+        ):
+            yield _counter(key, meaning, {(): health[key]})
+        readings = found["evidence"]
+        ages = {reading["source"]: reading["age_s"] for reading in readings}
+        yield _gauges("evidence_age_seconds", "Age of the newest reading", ages, "source")
+        good = {reading["source"]: reading["good"] for reading in readings}
+        yield _gauges("evidence_good", "1 if the newest reading is good", good, "source")
+        beats = {name: age_s for name, age_s in health["beats_s"].items() if age_s is not None}
+        meaning = "Age of a process's heartbeat"
+        yield _gauges("heartbeat_age_seconds", meaning, beats, "process")
+        yield self._gate()
+        if found["also"]:
             yield from self._others()
 
     def _others(self) -> Iterator[Metric]:
         """Of each matcher beside the first, by its name."""
-        passing = GaugeMetricFamily(
-            "framegate_also_permitted",
-            "1 while frames pass to a matcher beside the first",
-            labels=["matcher", "lane"],
-        )
-        frames = CounterMetricFamily(
-            "framegate_also_frames",
-            "Frames with a final word for a matcher beside the first",
-            labels=["matcher", "verdict"],
-        )
-        reasons = CounterMetricFamily(
-            "framegate_also_blocked",
-            "Frames blocked for a matcher beside the first, by reason",
-            labels=["matcher", "reason"],
-        )
-        lost = CounterMetricFamily(
-            "framegate_also_matcher_lost",
-            "Times that a matcher beside the first ended by itself",
-            labels=["matcher"],
-        )
-        for other in self._snapshot["also"]:
-            name = other["name"]
-            passing.add_metric([name, other["lane"]], float(other["permitted"]))
-            for verdict, count in other["frames"].items():
-                frames.add_metric([name, verdict], count)
-            for reason, count in other["by_reason"].items():
-                reasons.add_metric([name, reason], count)
-            lost.add_metric([name], other["matcher_lost"])
-        yield from (passing, frames, reasons, lost)
+        also, beside = self._snapshot["also"], "a matcher beside the first"
+        passing = {(other["name"], other["lane"]): other["permitted"] for other in also}
+        meaning = f"1 while frames pass to {beside}"
+        yield _gauges("also_permitted", meaning, passing, "matcher", "lane")
+        for name, meaning, key, label in (
+            ("also_frames", f"Frames with a final word for {beside}", "frames", "verdict"),
+            ("also_blocked", f"Frames blocked for {beside}, by reason", "by_reason", "reason"),
+        ):
+            counts = {(o["name"], what): count for o in also for what, count in o[key].items()}
+            yield _counter(name, meaning, counts, "matcher", label)
+        lost = {other["name"]: other["matcher_lost"] for other in also}
+        meaning = f"Times that {beside} ended by itself"
+        yield _counter("also_matcher_lost", meaning, lost, "matcher")
 
-    def _evidence(self) -> Iterator[Metric]:
-        ages = GaugeMetricFamily(
-            "framegate_evidence_age_seconds", "Age of the newest reading", labels=["source"]
-        )
-        good = GaugeMetricFamily(
-            "framegate_evidence_good", "1 if the newest reading is good", labels=["source"]
-        )
-        for reading in self._snapshot["evidence"]:
-            ages.add_metric([reading["source"]], reading["age_s"])
-            good.add_metric([reading["source"]], float(reading["good"]))
-        yield ages
-        yield good
-        beats = GaugeMetricFamily(
-            "framegate_heartbeat_age_seconds", "Age of a process's heartbeat", labels=["process"]
-        )
-        for process, age_s in self._snapshot["health"]["beats_s"].items():
-            if age_s is not None:
-                beats.add_metric([process], age_s)
-        yield beats
-
-    def _gate(self) -> Iterator[Metric]:
-        counts = self._snapshot["gate_buckets"]
-        total = 0
-        buckets = []
+    def _gate(self) -> Metric:
         tops = [f"{top / 1e6:g}" for top in BUCKETS_US] + ["+Inf"]
-        for top, count in zip(tops, counts, strict=True):
-            total += count
-            buckets.append((top, total))
-        yield HistogramMetricFamily(
+        totals = accumulate(self._snapshot["gate_buckets"])
+        return HistogramMetricFamily(
             "framegate_gate_seconds",
             "Time the gate spent on a frame",
-            buckets=buckets,
+            buckets=list(zip(tops, totals, strict=True)),
             sum_value=self._snapshot["gate_sum_s"],
         )
 
 
-def _gauge(name: str, meaning: str, value: float | bool) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, meaning, value=float(value))
+def _gauge(name: str, meaning: str, value: float | bool) -> Metric:
+    return _gauges(name, meaning, {(): value})
+
+
+def _gauges(name: str, meaning: str, values: _Values, *labels: str) -> Metric:
+    """`values` by what each label is; a single label may stand alone."""
+    return _filled(GaugeMetricFamily(f"framegate_{name}", meaning, labels=labels), values)
+
+
+def _counter(name: str, meaning: str, values: _Values, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(f"framegate_{name}", meaning, labels=labels), values)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: _Values) -> Metric:
+    for labels, value in values.items():
+        family.add_metric([labels] if isinstance(labels, str) else list(labels), float(value))
+    return family

@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
-from edge.status.snapshot import Ledger
+from edge.status.snapshot import Ledger, explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +90,11 @@ def _shown(name: str, ledger: Ledger, other: Other | None, now_ns: int) -> dict[
         "lane": "" if other is None else other.lane,
         "permitted": recorder is not None and recorder.passes(now_ns),
         "context": "uncontrolled" if outlook is None else outlook.setting.value,
-        "reasons": [
-            {"code": r.value, "happened": r.happened, "next": r.next_step} for r in reasons
-        ],
+        "reasons": explained(reasons),
         "rules": [] if outlook is None else list(outlook.rules),
         "escape": "" if other is None else other.escape,
         "strip": ledger.strip(now_ns),
-        "frames": {
-            "released": ledger.released,
-            "blocked": ledger.blocked,
-            "dropped": ledger.dropped + (0 if recorder is None else recorder.dropped),
-        },
+        "frames": ledger.frames(recorder),
         "by_reason": dict(ledger.by_reason.most_common()),
         "checkpoint": ledger.checkpoint,
         "matcher_lost": ledger.matcher_lost + (0 if other is None else other.lost),

@@ -16,6 +16,7 @@ from edge.clock import S
 from edge.decision.monitor import Wrote
 from edge.guard.recorder import Recorder
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
+from edge.reasons import Reason
 from edge.report.record import FrameDecision, GateTimes, Outcome, RuleNote
 from edge.report.timeline import Mark, mark_of
 from edge.status.scales import BUCKETS_US, EMPTY_SECOND, STRIP_S
@@ -114,15 +115,9 @@ class Ledger:
     def lost(self, why: str, wall_s: float) -> None:
         """Note that a guard ended."""
         self._last = None
+        nothing: dict[str, Any] = {"context": "uncontrolled", "reasons": [], "rules": []}
         self._transitions.append(
-            {
-                "at_s": round(wall_s, 3),
-                "permitted": False,
-                "context": "uncontrolled",
-                "reasons": [],
-                "rules": [],
-                "what": why,
-            }
+            {"at_s": round(wall_s, 3), "permitted": False, **nothing, "what": why}
         )
 
     def strip(self, now_ns: int) -> str:
@@ -143,7 +138,12 @@ class Ledger:
     @property
     def gate_us(self) -> dict[str, float] | None:
         times = GateTimes.of(list(self._times_ns))
-        return None if times is None else {"p50": times.p50, "p99": times.p99, "p999": times.p999}
+        return None if times is None else times.as_json()
+
+    def frames(self, recorder: Recorder | None) -> dict[str, int]:
+        """Frames by what became of them, those of the guard that runs with them."""
+        dropped = self.dropped + (recorder.dropped if recorder is not None else 0)
+        return {"released": self.released, "blocked": self.blocked, "dropped": dropped}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,18 +206,12 @@ def snapshot(
         "verified": verified,
         "trouble": trouble,
         "escape": escape,
-        "reasons": [
-            {"code": r.value, "happened": r.happened, "next": r.next_step} for r in reasons
-        ],
+        "reasons": explained(reasons),
         "rules": [_rule(rule, notes or {}) for rule in rules],
         "evidence": _evidence(recorder, now_ns) if recorder is not None else [],
         "camera_silent_s": _silent_s(recorder, now_ns) if running else None,
         "strip": ledger.strip(now_ns),
-        "frames": {
-            "released": ledger.released,
-            "blocked": ledger.blocked,
-            "dropped": ledger.dropped + (recorder.dropped if recorder is not None else 0),
-        },
+        "frames": ledger.frames(recorder),
         "by_reason": dict(ledger.by_reason.most_common()),
         "gate_us": ledger.gate_us,
         "gate_buckets": list(ledger.by_bucket),
@@ -234,6 +228,11 @@ def snapshot(
         "facts": _facts(facts),
         "also": list(also),
     }
+
+
+def explained(reasons: Iterable[Reason]) -> list[dict[str, str]]:
+    """What an operator reads of each."""
+    return [{"code": r.value, "happened": r.happened, "next": r.next_step} for r in reasons]
 
 
 def _silent_s(recorder: Recorder | None, now_ns: int) -> float | None:
@@ -271,7 +270,4 @@ def _beats(beats: Beats | None, facts: Facts | None, now_ns: int) -> dict[str, f
 
 
 def _facts(facts: Facts | None) -> dict[str, Any]:
-    if facts is None:
-        return {}
-    names = Facts.__slots__
-    return {name: getattr(facts, name) for name in names}
+    return {} if facts is None else {name: getattr(facts, name) for name in Facts.__slots__}

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Actions, Options
-from edge.commands._output import complain, say
+from edge.commands._output import answer, complain, say
 from edge.commands.footage import _signers
 from edge.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from edge.archive.manifest import Recording
-    from edge.archive.signed.verdict import Verdict
     from edge.archive.tasks import Done, Extract, Judge
 
 EXAMPLES = """\
@@ -123,23 +122,16 @@ def _extract(args: argparse.Namespace) -> int:
     recordings, trust = _read(args), _signers.trust(args)
     store = _store(args)
     wanted = [Extract(one, store, trust=trust) for one in recordings]
-    frames = size = failed = flawed = 0
-    signed: list[Verdict | None] = []
+    kept = []
     for done, what in _worked(args, recordings, wanted):
-        if done is None:
-            failed += 1
-            continue
-        frames, size = frames + done.frames, size + done.bytes
-        flawed += bool(done.note)
+        kept.append(done)
         how = f"{done.bytes / 1000:.0f} kB" if done.fresh else "was there"
         note = f"; not all of it: {done.note}" if done.note else ""
-        signed.append(done.signed)
         say(f"{what}: {done.frames} frames, {how}{note}; {done.signed}")
-    print(
-        f"{len(recordings) - failed} of {len(recordings)} recordings have a tape: {frames} frames"
-    )
-    print(_signers.summary(signed))
-    return 1 if failed or flawed else 0
+    frames = sum(done.frames for done in kept)
+    print(f"{len(kept)} of {len(recordings)} recordings have a tape: {frames} frames")
+    print(_signers.summary([done.signed for done in kept]))
+    return 1 if len(kept) < len(wanted) or any(done.note for done in kept) else 0
 
 
 def _judge(args: argparse.Namespace) -> int:
@@ -148,25 +140,20 @@ def _judge(args: argparse.Namespace) -> int:
     recordings, trust = _read(args), _signers.trust(args)
     store = _store(args)
     wanted = [Judge(one, store, args.pack, trust=trust) for one in recordings]
-    frames = passed = failed = 0
-    signed: list[Verdict | None] = []
+    judged = []
     for done, what in _worked(args, recordings, wanted):
-        if done is None:
-            failed += 1
-            continue
-        frames, passed = frames + done.frames, passed + done.passed
-        signed.append(done.signed)
+        judged.append(done)
         if args.json:
             row = {"recording": what.partition(": ")[2], "pack": args.pack, "frames": done.frames}
             row |= {"passed": done.passed, "decisions": str(done.place)}
             print(json.dumps({**row, "signature": done.signed and done.signed.as_json()}))
         else:
-            counts = f"{done.passed} of {done.frames} frames pass"
-            say(f"{what}: {counts}; {done.signed}")
+            say(f"{what}: {done.passed} of {done.frames} frames pass; {done.signed}")
     if not args.json:
+        frames, passed = (sum(getattr(one, of) for one in judged) for of in ("frames", "passed"))
         print(f"{frames} frames under {args.pack}: {passed} passed, {frames - passed} blocked")
-        print(_signers.summary(signed))
-    return 1 if failed else 0
+        print(_signers.summary([done.signed for done in judged]))
+    return 1 if len(judged) < len(wanted) else 0
 
 
 def _diff(args: argparse.Namespace) -> int:
@@ -189,14 +176,14 @@ def _diff(args: argparse.Namespace) -> int:
             found.append(compare(name, before, after, signed[one]))
     if args.page is not None:
         write_atomic(args.page, page(packs, found, [policy_in(pack, None) for pack in packs]))
-    if args.json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
-    else:
-        for both in found:
-            print(f"{both.name}: {both.passed[0]} frames pass under {args.before}, ", end="")
-            print(f"{both.passed[1]} under {args.after}, of {both.frames}; {both.signature}")
-            for change in both.changes:
-                print(f"  {in_words(change)}")
+    lines = []
+    for both in found:
+        lines.append(
+            f"{both.name}: {both.passed[0]} frames pass under {args.before}, {both.passed[1]} "
+            f"under {args.after}, of {both.frames}; {both.signature}"
+        )
+        lines += [f"  {in_words(change)}" for change in both.changes]
+    answer(args, [asdict(one) for one in found], lines, indent=2)
     return 1 if failed else 0
 
 
@@ -283,13 +270,14 @@ def _worked(
     args: argparse.Namespace,
     recordings: Sequence[Recording],
     wanted: Sequence[Extract | Judge],
-) -> Iterator[tuple[Done | None, str]]:
-    """The result of each task when it is done, with `3 of 20: clip.mp4`; None if it failed."""
+) -> Iterator[tuple[Done, str]]:
+    """The result of each task that did not fail, when it is done, with `3 of 20: clip.mp4`."""
     from edge.archive.manifest import names as names_of
 
     shown = dict(zip(recordings, names_of(recordings), strict=True))
     for number, (task, done) in enumerate(_results(args, wanted), 1):
-        yield done, f"{number} of {len(wanted)}: {shown[task.recording]}"
+        if done is not None:
+            yield done, f"{number} of {len(wanted)}: {shown[task.recording]}"
 
 
 def _results(
