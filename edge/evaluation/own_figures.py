@@ -144,18 +144,15 @@ def _day(found: Sequence[Lived]) -> list[Figure]:
 def day_figures(found: Sequence[Lived]) -> list[Figure]:
     """What each change of a day costs the views a site may enrol, and for which causes.
 
-    It holds if nearly all passed, or if all that was blocked has a cause that names the change.
+    It holds if nearly all passed, or was blocked for a cause that names the change.
     """
     rows = []
     for change in dict.fromkeys(one.change for one in found):
         some = [one for one in found if one.change == change]
-        named = some[0].causes
-        clear = sorted(named, key=lambda reason: reason.rank)
+        clear = sorted(some[0].causes, key=lambda reason: reason.rank)
         due_ns = sum(one.availability.due_ns for one in some)
         passed_ns = sum(one.availability.passed_ns for one in some)
-        served_ns = passed_ns + sum(one.availability.rightly_ns for one in some)
-        false = [lost for one in some for lost in one.availability.lost if not lost.true]
-        unclear = [lost for lost in false if named.isdisjoint((lost.cause, *lost.also))]
+        unclear_ns = sum(_unclear_ns(one) for one in some)
         causes = by_cause(one.availability for one in some)
         lost = ", ".join(_lost(row) for row in causes)
         name = f"time served: {change}"
@@ -163,7 +160,6 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
         if not due_ns:
             rows.append(not_tried(Question.DAY, name, target, "%", _SHORT))
             continue
-        whole = served_ns >= MIN_KNOWN * due_ns
         rows.append(
             asked(
                 Question.DAY,
@@ -171,11 +167,20 @@ def day_figures(found: Sequence[Lived]) -> list[Figure]:
                 round(100 * passed_ns / due_ns, 2),
                 target,
                 "%",
-                holds=whole or not unclear,
+                holds=unclear_ns <= (1 - MIN_KNOWN) * due_ns,
                 note=counted(len(some), "place") + (f"; lost to {lost}" if lost else ""),
             )
         )
     return rows
+
+
+def _unclear_ns(one: Lived) -> int:
+    """What was blocked and neither the change nor the recording itself explains."""
+    return sum(
+        lost.blocked_ns
+        for lost in one.availability.lost
+        if not lost.true and one.causes.isdisjoint((lost.cause, *lost.also))
+    )
 
 
 def _lost(row: CauseRow) -> str:
