@@ -20,6 +20,7 @@ _TOOLS = {
 }
 _TO_RUN = ("qemu-system-aarch64",)
 _MARGIN_MIB = 256  # QEMU's own
+_MEMORY = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def lacking(host: Host, machine: Machine, *, built: bool) -> str | None:
 
 
 def _available_mib() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    if not _MEMORY.exists():  # not Linux, which is said first
+        return 0
+    for line in _MEMORY.read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) >> 10
     return 0

@@ -57,6 +57,7 @@ class Cache:
         try:
             with writing(f"{name} in {self.folder}"):
                 make(part)
+                os.sync()  # on the disk before it has its name: also after a power cut it is whole
                 os.rename(part, done)
             for old in self.folder.iterdir():
                 if old != done and re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", old.name):

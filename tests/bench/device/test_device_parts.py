@@ -336,6 +336,18 @@ def test_no_network_is_one_line_and_leaves_no_half_made_part(
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
 
 
+def test_another_system_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.device.host._MEMORY", tmp_path / "no such file")
+    monkeypatch.setattr("sys.platform", "darwin")
+
+    code = main(["device", "test", "--short", "--cache", str(tmp_path)])
+
+    assert code == 2
+    assert capsys.readouterr().err == "framegate: expected a Linux host; this is darwin\n"
+
+
 def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_made_part(tmp_path: Path) -> None:
     cache = Cache(tmp_path, ignore)
 
