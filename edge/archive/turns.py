@@ -77,7 +77,7 @@ class TapeReplay(Replay):
         self._turned_ns = START_NS  # the last turn, taken or left out
         self._acted = False  # something was done in this turn
         self._holding = False
-        self._outlook = self._engine.outlook
+        self._outlook = self._engine.judge.outlook
         self._seen_ns = -1  # of the last lease
         self._sent_ns = _NEVER
         self._kinds: dict[Kind, int] = {}

@@ -62,7 +62,7 @@ class Decider:
             setup, chosen.policy, loaded.fingerprint, loaded.models, now_ns, reload=loaded.reload
         )
         monitor = Monitor(channels.parent)
-        self._effects = effects = Effects(loaded, engine, day, channels, monitor, clock)
+        self._effects = effects = Effects(loaded, engine.judge, day, channels, monitor, clock)
         consent_state = loaded.consent_state
         self._self_check = SelfCheck(
             loaded.clerk,
@@ -99,14 +99,14 @@ class Decider:
         begun = scheduling.LateReturn(self._turn_ns + BEGUN_NS)
         try:
             while True:
-                time.sleep(REST_S if self._engine.resting else PAUSE_S)
+                time.sleep(REST_S if self._engine.judge.resting else PAUSE_S)
                 _wait(channels.gate, channels.bridge, channels.parent)
                 self.turn()
                 begun.turn(self._turn_ns)
         except ipc.PeerGone:
             self._stop()
         except MemoryError:
-            self._engine.silent((Reason.RESOURCE,))
+            self._engine.judge.silent((Reason.RESOURCE,))
             self._effects.act()  # the gate first, then the board; the log says why
             self._stop()
             raise
@@ -122,7 +122,7 @@ class Decider:
         if self._intake.gate(self._between):
             self._end_well()
         self._act(gap=gap)
-        self._beats.rest(now_ns + REST_MARK_NS if self._engine.resting else 0)
+        self._beats.rest(now_ns + REST_MARK_NS if self._engine.judge.resting else 0)
 
     def _between(self) -> None:
         """A turn between two looks at one frame: all but the gate, which sent it, are heard."""
@@ -147,14 +147,14 @@ class Decider:
         self._intake.people(self._day.moment.now_s)
         term = self._effects.ask_day(self._clock.now_ns())
         failed = self._engine.models_failed
-        self._engine.silent(self._self_check.reasons(term, gap=gap, models_failed=failed))
+        self._engine.judge.silent(self._self_check.reasons(term, gap=gap, models_failed=failed))
         if not self._over:
             self._effects.act()
 
     def _end_well(self) -> None:
         """The stream is over: the permit ends, but what was released may still be read."""
         self._over = True
-        while actions := self._engine.stop(self._clock.now_ns()):
+        while actions := self._engine.judge.stop(self._clock.now_ns()):
             for action in actions:
                 if not isinstance(action, Tell):
                     self._effects.do(action)
@@ -167,9 +167,9 @@ class Decider:
         while True:
             now_ns = self._clock.now_ns()
             late_ns = REPORT_NS if gone else 0  # no process is left to wait for
-            for action in self._engine.stop(now_ns + late_ns):
+            for action in self._engine.judge.stop(now_ns + late_ns):
                 self._effects.do(action)
-            if not self._engine.ending and (gone or now_ns > until_ns):
+            if not self._engine.judge.ending and (gone or now_ns > until_ns):
                 break
             try:
                 _wait(self._channels.gate)
@@ -183,7 +183,7 @@ class Decider:
         with contextlib.suppress(ipc.PeerGone):
             self._intake.parent()
         if self._self_check.escaped and not self._over:
-            self._engine.silent((Reason.MATCHER_ESCAPE_ATTEMPT,))
+            self._engine.judge.silent((Reason.MATCHER_ESCAPE_ATTEMPT,))
             self._effects.act()
 
 

@@ -17,8 +17,7 @@ from edge import ipc
 from edge.audit.clerk import Clerk
 from edge.audit.schema import ClockJump, ClockReset, Entry, Floor, Kind, Stamp, Start, Stop
 from edge.clock import Clock, S
-from edge.decision.engine import Engine
-from edge.decision.judge import Action, Ask, Tell, Write
+from edge.decision.judge import Action, Ask, Judge, Tell, Write
 from edge.decision.loading import Loaded
 from edge.decision.monitor import Monitor
 from edge.decision.policy_day import PolicyDay
@@ -59,7 +58,7 @@ class Effects:
     def __init__(
         self,
         loaded: Loaded,
-        engine: Engine,
+        judge: Judge,
         day: PolicyDay,
         channels: Channels,
         monitor: Monitor,
@@ -69,7 +68,7 @@ class Effects:
         self.policy_version = loaded.chosen.version
         self._loaded = loaded
         self._binding = loaded.setup.binding
-        self._engine = engine
+        self._judge = judge
         self._day = day
         self._channels = channels
         self._monitor = monitor
@@ -105,10 +104,10 @@ class Effects:
 
     def act(self) -> None:
         """Let the judge act until it has nothing more to do."""
-        while actions := self._engine.step(self._clock.now_ns()):
+        while actions := self._judge.step(self._clock.now_ns()):
             for action in actions:
                 self.do(action)
-        self._monitor.outlook(self._engine.outlook, self._clock.now_ns())
+        self._monitor.outlook(self._judge.outlook, self._clock.now_ns())
         self._monitor.checkpoint(self.clerk.checkpoint)
 
     def do(self, action: Action) -> None:
@@ -117,7 +116,7 @@ class Effects:
             case Tell(message):
                 ipc.send(self._channels.gate, encode_lease(message))
                 if isinstance(message, Revocation):
-                    self._monitor.revoked(message, self._engine.outlook)
+                    self._monitor.revoked(message, self._judge.outlook)
             case Ask(claim):
                 if self._channels.bridge is not None:
                     ipc.send(self._channels.bridge, board.encode(claim))
@@ -138,7 +137,7 @@ class Effects:
             self._monitor.wrote(index, permitted=made.kind is Kind.PERMIT)
         if durable:
             self._mirror_floor()
-            self._engine.recorded(index, self._clock.now_ns())
+            self._judge.recorded(index, self._clock.now_ns())
 
     def ask_day(self, now_ns: int) -> tuple[Reason, ...]:
         """What is wrong with the time and with the policy's dates, asked once a second.
@@ -155,7 +154,7 @@ class Effects:
                 except AuditError as err:  # the next durable entry blocks on the same cause
                     print(f"decider: {err}", file=sys.stderr)
             if self._day.turn():
-                self._engine.rule_by(self._day.policy)
+                self._judge.rule_by(self._day.policy)
         return self._day.reasons
 
     def close(self, frames: int, results: tuple[int, int]) -> None:
@@ -165,7 +164,7 @@ class Effects:
             frames: that were captured, in the whole run.
             results: the matcher's, handed on and dropped.
         """
-        stop = Stop(self._stamp(self._clock.now_ns()), self._engine.released, frames, *results)
+        stop = Stop(self._stamp(self._clock.now_ns()), self._judge.released, frames, *results)
         try:
             self.clerk.close(stop)
         except AuditError as err:

@@ -1,29 +1,27 @@
 """The decision engine: evidence in, actions out.
 
 The running decider and replay drive the same engine, so a replay decides what
-the guard would have decided. Pure wiring: looks, pictures, board messages and
-times come in, the judge's actions come out; the caller carries them out.
+the guard would have decided. Pure wiring: looks, pictures and board samples come in and
+become readings for the judge. The caller tells `judge` the rest, and carries its actions out.
 All times are nanoseconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from edge.decision.judge import Action, Judge, Outlook
+from edge.decision.judge import Judge
 from edge.decision.model_failures import CircuitBreaker, Consequence
 from edge.decision.session_facts import Setup
 from edge.errors import ModelError
-from edge.evidence.board_link import BoardStatus
 from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.vision import FaceFinder, SceneFinder, Sighting, Vision, VisionResult
-from edge.frames.messages import Ended
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.outcome import Decides
 from edge.reasons import Reason
@@ -83,7 +81,7 @@ class Engine:
         self._reload = reload or (lambda: models)
         self._identifying = setup.binding.lane.identifying
         self._rests = rests
-        self._judge = Judge(setup, policy, now_ns)
+        self.judge = Judge(setup, policy, now_ns)
         self._masked = setup.binding.lane.masked
         self._masker: PeopleMasker | None = None  # made for the size of the first picture
         self._vision = self._open(models)
@@ -95,34 +93,9 @@ class Engine:
         self._examined_ns = -REST_NS  # capture of the last evidence frame that was read
 
     @property
-    def outlook(self) -> Outlook:
-        """What the judge thinks now."""
-        return self._judge.outlook
-
-    @property
-    def judge(self) -> Judge:
-        """The judge, for a replay that knows what comes and takes only the turns that matter."""
-        return self._judge
-
-    @property
-    def resting(self) -> bool:
-        """Whether something that needs no picture has blocked for long."""
-        return self._judge.resting
-
-    @property
     def models_failed(self) -> bool:
         """Whether the models failed too often; stays so."""
         return self._failures.out
-
-    @property
-    def released(self) -> int | None:
-        """Frames released under all permits; None if the gate did not say."""
-        return self._judge.released
-
-    @property
-    def ending(self) -> bool:
-        """Whether the gate still owes its report on a permit that ended."""
-        return self._judge.ending
 
     def saw(self, look: Glance, captured_ns: int) -> tuple[Reading, ...]:
         """Take the sentinel's result for one frame."""
@@ -159,7 +132,7 @@ class Engine:
 
         Returns nothing read while the picture is rested; see `edge.evidence.context`.
         """
-        rested = self._rests and self.resting and not final
+        rested = self._rests and self.judge.resting and not final
         if rested and captured_ns - self._examined_ns < REST_NS:
             return Examined(())
         self._examined_ns = captured_ns
@@ -178,7 +151,7 @@ class Engine:
 
     def read(self, seen: Sighting) -> VisionResult:
         """The readings of one evidence frame, for `take`."""
-        result = self._vision.read(seen, opening=self._judge.opening, still=self._still)
+        result = self._vision.read(seen, opening=self.judge.opening, still=self._still)
         for reading in result.readings:
             if reading.source is Source.VIEW:
                 self._view = reading.reasons, seen
@@ -188,7 +161,7 @@ class Engine:
         """Take what was read; `observed`: the context has the readings already."""
         unsettled_ns = seen.captured_ns if result.unsettled else None
         readings = () if observed else result.readings
-        self._judge.observe(readings, result.seen_blocks, unsettled_ns=unsettled_ns)
+        self.judge.observe(readings, result.seen_blocks, unsettled_ns=unsettled_ns)
         faces = len(seen.boxes) if seen.people else None
         mask = None if result.look is None else self._mask(result.look, seen.height, seen.width)
         return Examined(result.readings, result.seen_blocks, faces, mask=mask)
@@ -196,47 +169,15 @@ class Engine:
     def observe(self, readings: Iterable[Reading]) -> tuple[Reading, ...]:
         """Take other readings as they are."""
         taken = tuple(readings)
-        self._judge.observe(taken)
+        self.judge.observe(taken)
         self._note_stillness(taken)
         return taken
 
     def board(self, sample: BoardSample) -> tuple[Reading, ...]:
         """Take a reading of the board's sensors."""
-        readings = self._judge.board(sample)
+        readings = self.judge.board(sample)
         self._note_stillness(readings)
         return readings
-
-    def board_status(self, status: BoardStatus) -> None:
-        """Take the state of board and link."""
-        self._judge.board_status(status)
-
-    def people(self, facts: Mapping[str, object]) -> None:
-        """Take the consent state of the people in the session; it overrides the record."""
-        self._judge.people(facts)
-
-    def silent(self, reasons: tuple[Reason, ...]) -> None:
-        """Take what is wrong with the guard itself; replaces the list before."""
-        self._judge.silent(reasons)
-
-    def rule_by(self, policy: Decides) -> None:
-        """Go on under another day's rules."""
-        self._judge.rule_by(policy)
-
-    def ended(self, report: Ended) -> None:
-        """Take the gate's report on an epoch."""
-        self._judge.ended(report)
-
-    def recorded(self, index: int, now_ns: int) -> None:
-        """Note that a durable entry is on disk."""
-        self._judge.recorded(index, now_ns)
-
-    def step(self, now_ns: int) -> list[Action]:
-        """What must be done now, in order; ask again until there is nothing."""
-        return self._judge.step(now_ns)
-
-    def stop(self, now_ns: int) -> list[Action]:
-        """What must be done to end well."""
-        return self._judge.stop(now_ns)
 
     def _note_stillness(self, readings: tuple[Reading, ...]) -> None:
         for reading in readings:

@@ -104,7 +104,7 @@ class Intake:
         for data in ipc.drain(self._channels.bridge):
             message = board.decode(data)
             if isinstance(message, board.BoardStatus):
-                self._engine.board_status(message)
+                self._engine.judge.board_status(message)
             elif isinstance(message, board.Floors):
                 self._self_check.board_floors(message)
             elif isinstance(message, BoardSample):
@@ -160,10 +160,10 @@ class Intake:
         for handed in self._consent_state.look(self._clock.now_ns()):
             print(f"consent inbox: {handed.message}", file=sys.stderr)
             self._effects.write(handed.entry, durable=False)
-        self._engine.people(self._consent_state.facts(now_s))
+        self._engine.judge.people(self._consent_state.facts(now_s))
 
     def _ended(self, report: Ended) -> None:
-        self._engine.ended(report)
+        self._engine.judge.ended(report)
         self._judged = max(self._judged, report.judged)
         self.results = (report.results, report.refused)
 
@@ -190,7 +190,7 @@ class Intake:
         if found.failure:
             print(f"decider: {found.failure}", file=sys.stderr)
         if found.faces is not None:
-            permitted = self._engine.outlook.permitted
+            permitted = self._engine.judge.outlook.permitted
             self._consent_state.faces(found.faces, offer.captured_ns, permitted=permitted)
         if found.seen_blocks is not None:
             ipc.send(self._channels.gate, encode(Anchor(found.seen_blocks)))

@@ -220,12 +220,12 @@ class Replay:
         stopped = self._gate.admit(pending, self._clock.now_ns())
         self.outcome.gate_ns.append(time.perf_counter_ns() - began)
         self._captured_ns.append(at_ns - START_NS)
-        self._outlooks.append(self._engine.outlook)
+        self._outlooks.append(self._engine.judge.outlook)
         self.outcome.readings.extend(self._engine.saw(look, at_ns))
         if evidence_due(self._evidence_ns, at_ns) and not look.malformed:
             self._examine(frame, at_ns, final=False)
         self._turn()
-        self._outlooks[sequence] = self._engine.outlook  # now its own evidence has been heard
+        self._outlooks[sequence] = self._engine.judge.outlook  # now its own evidence has been heard
         for blocked in stopped:
             self._blocked(blocked)
         for blocked in self._gate.tick(self._clock.now_ns()):
@@ -247,7 +247,7 @@ class Replay:
     def _turn(self) -> None:
         """Let the judge act until it has nothing more to do, then release what passes."""
         now_ns = self._clock.now_ns()
-        while actions := self._engine.step(now_ns):
+        while actions := self._engine.judge.step(now_ns):
             for action in actions:
                 self._act(action, now_ns)
         self._note_change(now_ns)
@@ -262,12 +262,12 @@ class Replay:
                 for blocked in self._gate.revoke(revocation):
                     self._blocked(blocked)
                 report = Ended(revocation.epoch, *self._released, None, False, True)
-                self._engine.ended(report)
+                self._engine.judge.ended(report)
                 self._released = (0, -1)
             case Write(entry, durable):
                 index = self._record(entry, durable, now_ns)
                 if durable:
-                    self._engine.recorded(index, now_ns)
+                    self._engine.judge.recorded(index, now_ns)
             case Ask():
                 raise AssertionError("a replay has no board to ask")
 
@@ -288,13 +288,13 @@ class Replay:
         sequence = frame.sequence
         self._pictures.pop(sequence, None)
         self._released = (self._released[0] + 1, frame.captured_ns)
-        setting, rules = self._outlooks[sequence].setting, self._engine.outlook.rules
+        setting, rules = self._outlooks[sequence].setting, self._engine.judge.outlook.rules
         self._decided(sequence, FrameOutcome.PASS, setting, (), rules)
 
     def _blocked(self, blocked: Blocked) -> None:
         sequence = blocked.frame.sequence
         self._pictures.pop(sequence, None)
-        then, now = self._outlooks[sequence], self._engine.outlook
+        then, now = self._outlooks[sequence], self._engine.judge.outlook
         reasons = with_gates((*then.reasons, *now.reasons), blocked.reason)
         setting = then.setting if then.reasons else now.setting
         self._decided(sequence, FrameOutcome.BLOCK, setting, reasons, then.rules or now.rules)
@@ -313,7 +313,7 @@ class Replay:
         )
 
     def _note_change(self, now_ns: int) -> None:
-        outlook = self._engine.outlook
+        outlook = self._engine.judge.outlook
         changes = self.outcome.changes
         if not changes or changes[-1].to.value != outlook.setting.value:
             at_s = max(0, now_ns - START_NS) / 1e9

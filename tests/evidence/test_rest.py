@@ -178,14 +178,14 @@ def _looks(docked_at_ns: int, until_ns: int) -> tuple[list[int], list[int]]:
         gyro, accel = world.imu(t)
         name = "D-0017" if here else None
         engine.board(BoardSample(t, here, name, tampered=False, gyro_rad_s=gyro, accel_m_s2=accel))
-        engine.board_status(BoardStatus(t, Link.UP, False, 0, Fault.NONE))
+        engine.judge.board_status(BoardStatus(t, Link.UP, False, 0, Fault.NONE))
         before = faces.looks
         picture = noise.integers(0, 255, (120, 160, 3), np.uint8)
         if engine.examine(picture, t).readings:
             came.append(t)
         if faces.looks > before:
             looked.append(t)
-        engine.step(t)
+        engine.judge.step(t)
     return looked, came
 
 

@@ -49,6 +49,7 @@ class DeciderRig:
         clock: VirtualClock,
         audit: Path,
     ) -> None:
+        self.judge = self  # whoever drives it asks the judge of its engine
         self._clock = clock
         self._beats = Beats.create()
         self._gate, gate = ipc.pair()
