@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge.view.enrol import enrol
+from edge.view.enrol import survey
 from edge.view.fingerprint import Fingerprint
 
 CAMERA = bytes(range(16))
@@ -31,4 +31,4 @@ def takes(picture: np.ndarray, count: int, seed: int = 2) -> list[np.ndarray]:
 def fingerprint(picture: np.ndarray) -> Fingerprint:
     """The enrolled view of the picture."""
     frames = takes(picture, 12, seed=3)
-    return enrol(frames, [()] * len(frames), camera=CAMERA, enforce=False)
+    return survey(frames, [()] * len(frames), camera=CAMERA, enforce=False).enrolled()

@@ -102,7 +102,7 @@ def _verify(args: argparse.Namespace) -> int:
 
     store = KeyStore.open(args.keys)
     try:
-        store.verify_file(args.file, RecordKind(args.kind))
+        store.read_verified(args.file, RecordKind(args.kind))
     except SignatureError as err:
         return complain(str(err))
     print(f"{args.file}: good {args.kind} signature by {store.record_verifier().name}")

@@ -167,14 +167,14 @@ class KeyStore:
         return self._signer("record.key")
 
     def record_verifier(self) -> Verifier:
-        return self._verifier("record.pub")
+        return _trusted(self.directory / "record.pub")
 
     def log_key(self) -> Signer:
         """The device's log key; its name is the log's origin."""
         return self._signer("log.key")
 
     def log_verifier(self) -> Verifier:
-        return self._verifier("log.pub")
+        return _trusted(self.directory / "log.pub")
 
     def token_of(self, name: str) -> TokenUri | None:
         """Where the secret of the file `name` is, if that is a token; None for a file or none."""
@@ -210,16 +210,12 @@ class KeyStore:
         write_given(target, note)
         return target
 
-    def verify_file(self, path: Path, kind: RecordKind) -> None:
-        """Check `path` against PATH.sig.
+    def read_verified(self, path: Path, kind: RecordKind) -> bytes:
+        """The bytes of `path`, read once and verified against PATH.sig: do not read again.
 
         Raises:
             SignatureError: unsigned, changed, of another kind, or by another key.
         """
-        self.read_verified(path, kind)
-
-    def read_verified(self, path: Path, kind: RecordKind) -> bytes:
-        """The bytes of `path`, read once and verified: use these, do not read again."""
         data = _read(path)
         beside = path.with_name(path.name + ".sig")
         if not _is_file(beside):
@@ -249,9 +245,6 @@ class KeyStore:
             return Signer.parse(text)
         except (NoteError, UsageError) as err:
             raise UsageError(f"{self.directory / name}: {err}") from err
-
-    def _verifier(self, name: str) -> Verifier:
-        return _trusted(self.directory / name)
 
     def _secret(self, name: str) -> str:
         return _read(self.directory / name, read_secret).decode(errors="replace")

@@ -95,13 +95,14 @@ def _looks(width: int, height: int, *, masking: bool) -> dict[str, Callable[[int
     from edge.evidence.scene import SceneModel
     from edge.models.pull import asset
     from edge.view.check import ViewCheck
-    from edge.view.enrol import enrol
+    from edge.view.enrol import survey
 
     del edge
     faces, scene = face_finder(asset("centerface.onnx"), masking=masking), SceneModel.load()
     picture = _picture(width, height)
     small = cv2.resize(picture, (320, 240), interpolation=cv2.INTER_AREA)
-    view = ViewCheck(enrol([small] * 12, [()] * 12, camera=bytes(16), enforce=False))
+    found = survey([small] * 12, [()] * 12, camera=bytes(16), enforce=False)
+    view = ViewCheck(found.enrolled())
     motion, freshness = EgoMotion(), Freshness()
 
     def move(at_ns: int) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from edge.decision.engine import Engine, Examined
 from edge.frames.sentinel import Sentinel
-from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look
 
 
@@ -46,18 +45,8 @@ class Examiner(Protocol):
         """Let the engine read one evidence frame."""
 
 
-class Pixels:
+class Pixels(Sentinel):
     """Looks at the pictures themselves."""
-
-    def __init__(self, fingerprint: Fingerprint | None) -> None:
-        self._sentinel = Sentinel(fingerprint)
-
-    @property
-    def repeat(self) -> bool:
-        return self._sentinel.repeat
-
-    def look(self, picture: np.ndarray, seen_blocks: int) -> Look:
-        return self._sentinel.look(picture, seen_blocks)
 
     def examine(
         self, engine: Engine, picture: np.ndarray, captured_ns: int, *, final: bool

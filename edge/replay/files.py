@@ -34,7 +34,7 @@ from edge.report.page import write_report
 from edge.report.rule_notes import notes_for
 from edge.version import VERSION
 from edge.view.bodies import Bodies, of_take
-from edge.view.enrol import enrol
+from edge.view.enrol import survey
 from edge.view.fingerprint import Fingerprint
 
 _ENROL_FRAMES = 30  # spread over the opening seconds
@@ -169,7 +169,8 @@ def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
     frames, digest = opening(clip, seconds)
     boxes = [faces.detect(frame) for frame in frames]
     bodies = of_take(Bodies(), frames)
-    return enrol(frames, boxes, camera=digest, enforce=False, bodies=bodies)
+    found = survey(frames, boxes, camera=digest, enforce=False, bodies=bodies)
+    return found.enrolled()
 
 
 def _enrolled_view(job: Job, faces: FaceBoxes) -> Fingerprint | None:

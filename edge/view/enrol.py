@@ -51,38 +51,15 @@ class Survey:
     maskable: bool  # refused for the people alone: enough is left without them
     away: tuple[Places, ...]  # for each frame, the places certainly without people
 
+    def enrolled(self) -> Fingerprint:
+        """The fingerprint.
 
-def enrol(
-    frames: Sequence[np.ndarray],
-    boxes: Sequence[Sequence[Box]],
-    *,
-    camera: bytes,
-    enforce: bool,
-    mask_people: bool = True,
-    scene: SceneCheck = SceneCheck.UNCHECKED,
-    lights: Sequence[int] | None = None,
-    enrolled_s: int = 0,
-    bodies: Sequence[Pixels] | None = None,
-) -> Fingerprint:
-    """Make the fingerprint of the view these frames show; see `survey`.
-
-    Raises:
-        EnrolmentError: the view cannot be enrolled; says everything that speaks against it.
-    """
-    found = survey(
-        frames,
-        boxes,
-        camera=camera,
-        enforce=enforce,
-        mask_people=mask_people,
-        scene=scene,
-        lights=lights,
-        enrolled_s=enrolled_s,
-        bodies=bodies,
-    )
-    if found.fingerprint is None:
-        raise EnrolmentError("; ".join(found.causes))
-    return found.fingerprint
+        Raises:
+            EnrolmentError: there is none; says everything that speaks against the view.
+        """
+        if self.fingerprint is None:
+            raise EnrolmentError("; ".join(self.causes))
+        return self.fingerprint
 
 
 def survey(

@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.errors import BridgeError
 from firmware_bridge.checks.harness import Harness
-from firmware_bridge.checks.rigs import EmulatorRig, Rig
+from firmware_bridge.checks.rigs import Rig
 from firmware_bridge.emulated.lm3s6965 import Emulator
 from firmware_bridge.settings import BAUD
 
@@ -44,7 +44,7 @@ def measure(rig: Rig, root: bytes, rounds: int) -> list[Figure]:
         return found + _spread("last lease to line", lost, 250, worst=True)
 
 
-def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
+def measure_board(rig: Emulator, root: bytes, rounds: int) -> list[Figure]:
     """Revocation and local veto in board time; `rig` runs paced, so that its time is honest.
 
     The emulator passes bytes at once, so what a packet takes on the wire is added.
@@ -57,7 +57,7 @@ def measure_board(rig: EmulatorRig, root: bytes, rounds: int) -> list[Figure]:
     with contextlib.closing(Harness(rig, root)) as harness:
         while min(len(revoked), len(vetoed)) < rounds and stalled < 4 * rounds:
             for measure, found in ((_board_revoke, revoked), (_board_veto, vetoed)):
-                delay_ms = measure(harness, rig.emulator)
+                delay_ms = measure(harness, rig)
                 if delay_ms is None:
                     stalled += 1
                 else:

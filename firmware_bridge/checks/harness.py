@@ -78,8 +78,7 @@ class Harness:
     def line(self) -> bool:
         """The level of the line if it can be measured, else the board's report of it."""
         if self.rig.watches_line:
-            changes = self.rig.changes()
-            return changes[-1][1] if changes else False
+            return self.rig.changes[-1][1] if self.rig.changes else False
         return self.session.status is not None and self.session.status.permitted
 
     def write(self, data: bytes) -> None:
@@ -164,8 +163,7 @@ class Harness:
         start_ns = self.clock.now_ns() if since_ns is None else since_ns
         if not self.pump(within_ms, lambda: not self.line()):
             raise CheckFailed(f"the line was still up {within_ms:g} ms after {why}")
-        changes = self.rig.changes()
-        end_ns = changes[-1][0] if changes else self.clock.now_ns()
+        end_ns = self.rig.changes[-1][0] if self.rig.changes else self.clock.now_ns()
         return max(end_ns - start_ns, 0) / MS
 
     def expect_stays(self, level: bool, for_ms: float, what: str) -> None:

@@ -1,7 +1,7 @@
 """Test rigs: three kinds of board that a test can power, watch and disturb.
 
-`HostRig` runs the rule as a process on a pseudo-terminal. `EmulatorRig` runs the ARM
-image in QEMU and watches its pin. `PortRig` is a real board: its line is known only
+`HostRig` runs the rule as a process on a pseudo-terminal. `emulated.lm3s6965.Emulator` runs
+the ARM image in QEMU and watches its pin. `PortRig` is a real board: its line is known only
 from its own reports, and its sensors cannot be simulated.
 """
 
@@ -17,7 +17,6 @@ from typing import Protocol
 from edge.errors import BridgeError
 from edge.isolation import environment
 from firmware_bridge import store
-from firmware_bridge.emulated.lm3s6965 import Emulator
 
 Change = tuple[int, bool]  # CLOCK_BOOTTIME ns, level of the line
 
@@ -30,15 +29,13 @@ class Rig(Protocol):
     plays_sensors: bool  # whether `bench` reaches it
     watches_line: bool  # whether `changes` are read off the line itself
     has_watchdog: bool
+    changes: list[Change]  # every one of the line since the start
 
     def bench(self, command: str) -> None:
         """Letters of `firmware/fault_injection.h`."""
 
     def reset(self) -> None:
         """Reset the board."""
-
-    def changes(self) -> list[Change]:
-        """Every change of the line since the start."""
 
     def close(self) -> None:
         """Take the board away."""
@@ -54,7 +51,7 @@ class HostRig:
 
     def __init__(self, program: Path, root: bytes, kept: Path | None = None) -> None:
         """`kept` is a file for data that survives a power cut of the board."""
-        self._changes: list[Change] = []
+        self.changes: list[Change] = []
         store_read, store_write = os.pipe()
         self._line_read, line_write = os.pipe()
         os.write(store_write, store.block(root))
@@ -87,9 +84,6 @@ class HostRig:
     def reset(self) -> None:
         self.bench("z")
 
-    def changes(self) -> list[Change]:
-        return list(self._changes)
-
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
@@ -98,33 +92,7 @@ class HostRig:
         with os.fdopen(self._line_read) as lines:
             for text in lines:
                 change = json.loads(text)
-                self._changes.append((change["t_ns"], change["permit"]))
-
-
-class EmulatorRig:
-    """The ARM image in QEMU; the line is the pin of the emulated GPIO block."""
-
-    name = "qemu"
-    plays_sensors = True
-    watches_line = True
-    has_watchdog = True
-
-    def __init__(self, image: Path, root: bytes, *, paced: bool = False) -> None:
-        self.image = image
-        self.emulator = Emulator(image, root, paced=paced)
-        self.port = self.emulator.port
-
-    def bench(self, command: str) -> None:
-        self.emulator.bench(command)
-
-    def reset(self) -> None:
-        self.emulator.reset()
-
-    def changes(self) -> list[Change]:
-        return list(self.emulator.changes)
-
-    def close(self) -> None:
-        self.emulator.close()
+                self.changes.append((change["t_ns"], change["permit"]))
 
 
 class PortRig:
@@ -137,15 +105,13 @@ class PortRig:
 
     def __init__(self, port: str) -> None:
         self.port = port
+        self.changes: list[Change] = []
 
     def bench(self, command: str) -> None:
         raise BridgeError("a real board's sensors cannot be played from here")
 
     def reset(self) -> None:
         raise BridgeError("a real board's reset pin cannot be reached from here")
-
-    def changes(self) -> list[Change]:
-        return []
 
     def close(self) -> None:
         pass

@@ -62,12 +62,18 @@ class BoardDelay:
 
 
 class Emulator:
-    """One powered board; `close` takes the power away."""
+    """One powered board; `close` takes the power away. A rig of `firmware_bridge.checks`."""
+
+    name = "qemu"
+    plays_sensors = True
+    watches_line = True
+    has_watchdog = True
 
     def __init__(self, image: Path, root: bytes, *, paced: bool = False) -> None:
         """`paced`: an instruction takes 64 ns of board time, however slow this machine is."""
         if not available():
             raise BridgeError(f"{QEMU} is not installed: apt-get install qemu-system-arm")
+        self.image = image
         self.line = False
         self.changes: list[tuple[int, bool]] = []  # CLOCK_BOOTTIME ns, level
         self.events: list[dict[str, Any]] = []

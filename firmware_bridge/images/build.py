@@ -27,17 +27,13 @@ FIRMWARE = Path(__file__).parents[1] / "firmware"
 RULE = (FIRMWARE / "interlock.c", FIRMWARE / "protocol.c", FIRMWARE / "rollback_counters.c")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 _BARE = (
-    *(
-        "-mfloat-abi=soft",
-        "-Os",
-        "-g",
-        "-ffreestanding",
-        "-nostdlib",
-        "-lcompiler_rt",
-        "-ffunction-sections",
-    ),
-    *("-fno-sanitize=undefined", "-Wl,--gc-sections", "-Wl,-e,reset", f"-I{FIRMWARE}"),
+    *("-mfloat-abi=soft", "-Os", "-g", "-ffreestanding", "-nostdlib", "-lcompiler_rt"),
+    *("-ffunction-sections", "-fno-sanitize=undefined", "-Wl,--gc-sections", "-Wl,-e,reset"),
+    f"-I{FIRMWARE}",
 )
+_TRAPPED = ["-fsanitize=undefined", "-fsanitize-trap=all", "-fno-sanitize=function"]
+_PLAYED = str(FIRMWARE / "fault_injection.c")  # where sensors can be played
+_STORE = str(FIRMWARE / "store.c")
 
 
 class Target(Enum):
@@ -52,40 +48,26 @@ class Target(Enum):
 CHIPS = {Target.LM3S6965: memory_map.LM3S6965, Target.RP2040: memory_map.RP2040}
 
 
-def _cortex(name: str, triple: str, cpu: str) -> tuple[str, ...]:
-    folder = FIRMWARE / name
+def _cortex(target: Target, cpu: str) -> tuple[str, ...]:
+    folder = FIRMWARE / target.value
     return (
-        *("-target", triple, f"-mcpu={cpu}", *_BARE, *CHIPS[Target(name)].macros()),
+        *("-target", "thumb-freestanding-eabi", f"-mcpu={cpu}", *_BARE, *CHIPS[target].macros()),
         *(str(path) for path in (*sorted(folder.glob("*.c")), *sorted(folder.glob("*.S")))),
-        *(f"-I{folder}", str(FIRMWARE / "main_loop.c"), str(FIRMWARE / "store.c")),
+        *(f"-I{folder}", str(FIRMWARE / "main_loop.c"), _STORE),
     )
 
 
 def _flags(target: Target) -> tuple[str, ...]:
-    if target is Target.LIBRARY:
-        return (
-            "-shared",
-            "-fPIC",
-            "-O1",
-            "-fsanitize=undefined",
-            "-fsanitize-trap=all",
-            "-fno-sanitize=function",
-        )
-    if target is Target.HOST:
-        return (
-            "-O1",
-            "-D_GNU_SOURCE",
-            f"-I{FIRMWARE}",
-            str(FIRMWARE / "host" / "main.c"),
-            str(FIRMWARE / "fault_injection.c"),
-            str(FIRMWARE / "store.c"),
-        )
-    if target is Target.LM3S6965:
-        return (
-            *_cortex("lm3s6965", "thumb-freestanding-eabi", "cortex_m3"),
-            str(FIRMWARE / "fault_injection.c"),
-        )
-    return _cortex("rp2040", "thumb-freestanding-eabi", "cortex_m0plus")
+    match target:
+        case Target.LIBRARY:
+            return ("-shared", "-fPIC", "-O1", *_TRAPPED)
+        case Target.HOST:
+            program = str(FIRMWARE / "host" / "main.c")
+            return ("-O1", "-D_GNU_SOURCE", f"-I{FIRMWARE}", program, _PLAYED, _STORE)
+        case Target.LM3S6965:
+            return (*_cortex(target, "cortex_m3"), _PLAYED)
+        case Target.RP2040:
+            return _cortex(target, "cortex_m0plus")
 
 
 def build(target: Target, out: Path, *, extra: Sequence[str] = ()) -> Path:

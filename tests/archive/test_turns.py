@@ -15,9 +15,9 @@ from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import FrameDecision, decision_line
 from edge.view.box import Box
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from tests.support import render
+from tests.support.enrol import enrol
 from tests.support.tapes import random_case
 
 _SEEDS = 40

@@ -25,8 +25,8 @@ from edge.policy.engine import Policy
 from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import Outcome
-from edge.view.enrol import enrol
 from tests.support import render
+from tests.support.enrol import enrol
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import pytest
 
 from edge.commissioning import enrol_view
 from edge.view import signs
-from edge.view.enrol import enrol
 from edge.view.enrolment import movement
 from tests.support import render
+from tests.support.enrol import enrol
 from tests.support.enrolment_cases import CASES
 from tests.support.enrolments import Attempt, Footage, Result, Step, Trial
 

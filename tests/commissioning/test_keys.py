@@ -64,7 +64,7 @@ def test_a_signed_record_verifies_with_the_public_key_alone(store, record):
     for name in ("record.key", "log.key", "log.pub", "board.key"):
         (store.directory / name).unlink()
 
-    KeyStore.open(store.directory).verify_file(record, RecordKind.DEVICE)
+    KeyStore.open(store.directory).read_verified(record, RecordKind.DEVICE)
 
     assert store.read_verified(record, RecordKind.DEVICE) == record.read_bytes()
 
@@ -105,7 +105,7 @@ def test_a_record_that_is_not_what_was_signed_is_refused(store, record, spoil, s
     spoil(record, store)
 
     with pytest.raises(SignatureError, match=says) as refusal:
-        store.verify_file(record, RecordKind.DEVICE)
+        store.read_verified(record, RecordKind.DEVICE)
 
     assert str(record) in str(refusal.value)
 

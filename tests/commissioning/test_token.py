@@ -62,11 +62,11 @@ def test_records_are_signed_and_verified_through_a_token(store: KeyStore, tmp_pa
     (store.directory / "record.pub").write_text(secret.read_text())  # read from the token, too
     store.sign_file(record, RecordKind.DEVICE)
 
-    store.verify_file(record, RecordKind.DEVICE)
+    store.read_verified(record, RecordKind.DEVICE)
 
     record.write_text('camera = "carried"\n')
     with pytest.raises(SignatureError, match="was changed"):
-        store.verify_file(record, RecordKind.DEVICE)
+        store.read_verified(record, RecordKind.DEVICE)
 
 
 def test_while_the_token_is_away_no_permit_is_recorded_and_then_it_goes_on(

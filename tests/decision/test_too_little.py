@@ -20,8 +20,8 @@ from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import Outcome
 from edge.view.box import Box
-from edge.view.enrol import enrol
 from tests.support import render
+from tests.support.enrol import enrol
 from tests.support.judging import POLICY, SETUP, STEP_NS, World, leases
 
 FAR, NEAR = Box(300, 200, 340, 250, 0.9), Box(120, 60, 460, 400, 0.9)

@@ -23,8 +23,8 @@ from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
 from edge.view.bodies import Bodies
 from edge.view.check import ViewCheck
-from edge.view.enrol import enrol
 from tests.support import render
+from tests.support.enrol import enrol
 
 BY_NAME = {change.name: change for change in CHANGES}
 

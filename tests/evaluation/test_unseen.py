@@ -19,7 +19,7 @@ from edge.evidence.faces import FaceBoxes
 from edge.policy.engine import Policy
 from edge.replay.engine import Replay
 from edge.report.record import Outcome
-from edge.view.enrol import enrol
+from tests.support.enrol import enrol
 
 pytestmark = pytest.mark.slow
 

@@ -21,9 +21,9 @@ from edge.replay.engine import Replay
 from edge.report.record import Outcome
 from edge.view.box import Box
 from edge.view.check import ViewCheck
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from tests.support import render
+from tests.support.enrol import enrol
 
 STEP_NS = 100 * MS
 ACROSS = np.linspace(0.45, 0.75, 640)[None, :, None]  # a lamp to one side

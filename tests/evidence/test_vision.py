@@ -17,10 +17,10 @@ from edge.evidence.vision import Observer, Vision, check_rate, check_room
 from edge.frames.gate import Limits
 from edge.reasons import Reason
 from edge.view.box import Box
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 from tests.support import render
+from tests.support.enrol import enrol
 
 RULES = PeopleRules(max=1, min_height=0.1)
 

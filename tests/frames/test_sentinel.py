@@ -14,10 +14,10 @@ from edge.frames.sentinel import Sentinel
 from edge.lease import MIN_VIEW_SCORE
 from edge.replay.files import enrol_opening
 from edge.view import signs
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 from tests.support import render
+from tests.support.enrol import enrol
 
 CAMERA = bytes(range(16))
 

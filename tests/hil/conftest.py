@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.checks.rigs import EmulatorRig, HostRig, PortRig, Rig
+from firmware_bridge.checks.rigs import HostRig, PortRig, Rig
 from firmware_bridge.emulated import lm3s6965 as emulator
+from firmware_bridge.emulated.lm3s6965 import Emulator
 from firmware_bridge.images.build import Target, build
 from tests.support.boards import ROOT
 
@@ -45,7 +46,7 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     if request.param == "pty":
         made = HostRig(request.getfixturevalue("host_program"), ROOT)
     elif request.param == "qemu":
-        made = EmulatorRig(request.getfixturevalue("image"), ROOT)
+        made = Emulator(request.getfixturevalue("image"), ROOT)
     else:
         port = request.config.getoption("--board")
         if port is None:

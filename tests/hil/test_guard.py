@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.checks.rigs import EmulatorRig, HostRig
+from firmware_bridge.checks.rigs import HostRig
+from firmware_bridge.emulated.lm3s6965 import Emulator
 from tests.support import kills
 from tests.support.wires import wait_line
 
@@ -32,7 +33,7 @@ def powered(request, site):
     if request.param == "pty":
         rig = HostRig(request.getfixturevalue("host_program"), root)
     else:
-        rig = EmulatorRig(request.getfixturevalue("image"), root)
+        rig = Emulator(request.getfixturevalue("image"), root)
     yield rig
     rig.close()
 
@@ -63,7 +64,7 @@ def test_a_board_that_was_reset_still_knows_how_long_the_log_was(request, site, 
                     pass
                 time.sleep(1)
                 refused.append(_rolled_back(log))
-                permits.append(any(level for _, level in rig.changes()))
+                permits.append(any(level for _, level in rig.changes))
         finally:
             rig.close()
 

@@ -40,7 +40,8 @@ from edge.models.pull import asset
 from edge.sandbox.spec import NOBODY
 from firmware_bridge import packets
 from firmware_bridge.checks import faults
-from firmware_bridge.checks.rigs import EmulatorRig, HostRig, Rig
+from firmware_bridge.checks.rigs import HostRig, Rig
+from firmware_bridge.emulated.lm3s6965 import Emulator
 from firmware_bridge.framing import Deframer
 from firmware_bridge.images.build import Target, build
 from firmware_bridge.packets import Keys, Kind, Packet
@@ -190,7 +191,7 @@ def kill_once(rig: Rig, site: guards.Site, target: str, how: str) -> Blow:
         else:
             os.kill(pid, getattr(signal, how))
         time.sleep(1.0)  # far beyond the limit, to see whether the line rises again
-        after = [change for change in rig.changes() if change[0] >= struck_ns]
+        after = [change for change in rig.changes if change[0] >= struck_ns]
         if not after and not wait_line(rig, True, 0):
             raise NotReady("the permit ended by itself just before the blow")
         stays_down = bool(after) and not after[-1][1] and not wait_line(rig, True, 0.2)
@@ -215,9 +216,9 @@ def _steady(rig: Rig) -> None:
     """Wait until the permit has lasted, so that the fault ends a stable permit."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
-        count = len(rig.changes())
+        count = len(rig.changes)
         time.sleep(0.3)
-        if len(rig.changes()) == count and wait_line(rig, True, 0):
+        if len(rig.changes) == count and wait_line(rig, True, 0):
             return
     raise NotReady("the permit never lasted 0.3 s")
 
@@ -285,7 +286,7 @@ def _kill_all(log: Log, folder: Path, args: argparse.Namespace) -> None:
     if args.process:
         rig: Rig = HostRig(build(Target.HOST, folder / "board"), root)
     else:
-        rig = EmulatorRig(build(Target.LM3S6965, folder / "board.elf"), root)
+        rig = Emulator(build(Target.LM3S6965, folder / "board.elf"), root)
     began = time.monotonic()
     try:
         for done, (target, how) in enumerate(due):

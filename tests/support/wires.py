@@ -16,7 +16,7 @@ def wait_line(rig: Rig, level: bool, timeout_s: float) -> bool:
     """Wait until the line of `rig` is at `level`; it is down until it first changes."""
     end = time.monotonic() + timeout_s
     while True:
-        changes = rig.changes()
+        changes = rig.changes
         if (bool(changes) and changes[-1][1]) is level:
             return True
         if time.monotonic() >= end:

@@ -13,8 +13,8 @@ from edge.view.bodies import MAYBE, SURELY
 from edge.view.body_watch import BodyWatch
 from edge.view.box import Box
 from edge.view.check import ViewCheck
-from edge.view.enrol import enrol
 from tests.support import render
+from tests.support.enrol import enrol
 
 FRAME = np.zeros((480, 640, 3), np.uint8)
 LEFT = [(row, column) for row in (2, 3, 4, 5) for column in (0, 1)]

@@ -16,10 +16,10 @@ from edge.replay.files import enrol_opening
 from edge.view import signs
 from edge.view.box import Box
 from edge.view.check import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from edge.view.silhouette import covered_blocks, silhouettes
 from tests.support import render
+from tests.support.enrol import enrol
 
 CAMERA = bytes(16)
 

@@ -12,10 +12,11 @@ from edge.frames.sentinel import Sentinel
 from edge.view import signs
 from edge.view.box import Box
 from edge.view.check import ViewCheck
-from edge.view.enrol import MIN_BLOCKS, MIN_PAIRS, PER_BLOCK, enrol
+from edge.view.enrol import MIN_BLOCKS, MIN_PAIRS, PER_BLOCK
 from edge.view.silhouette import covered_blocks, silhouettes
 from edge.view.view_file import Enrolment
 from tests.support import render
+from tests.support.enrol import enrol
 
 CAMERA = bytes(16)
 NOBODY = [()] * 10

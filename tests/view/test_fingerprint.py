@@ -11,9 +11,9 @@ import rfc8785
 
 from edge.errors import RecordError
 from edge.view import signs
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from tests.support import render
+from tests.support.enrol import enrol
 
 CAMERA = bytes(range(16))
 

@@ -10,16 +10,17 @@ import cv2
 import pytest
 import rfc8785
 
+from edge.cameras import live
 from edge.cameras.identity import CameraIdentity
 from edge.cameras.opencv import FileCamera
 from edge.cli import main
 from edge.commissioning import enrol_view as enrolling
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.errors import EnrolmentError, RecordError
-from edge.view.enrol import enrol
 from edge.view.fingerprint import Fingerprint
 from edge.view.renewal import APART_S, MAX_TOTAL_PX, check_due, check_like, likeness, renewed
 from tests.support import render
+from tests.support.enrol import enrol
 
 pytestmark = pytest.mark.slow
 
@@ -252,7 +253,9 @@ def test_a_trial_does_not_renew_as_a_full_enrolment(site, room_clip, capsys):
 def test_a_device_that_cannot_sign_does_not_look(site, room, capsys, monkeypatch):
     """The guard's own device holds no secret: its pictures become nobody's view."""
     (site.keys / "record.key").unlink()
-    monkeypatch.setattr(enrolling, "_open", lambda source: pytest.fail("the camera was opened"))
+    monkeypatch.setattr(
+        enrolling, "open_source", lambda source: pytest.fail("the camera was opened")
+    )
     site.day = 1
 
     assert site.renew(render.still(room, 30)) == 2
@@ -277,7 +280,7 @@ def test_another_camera_does_not_renew(site, room, capsys, monkeypatch):
             super().__init__(path)
             self.identity = CameraIdentity("v4l2", driver="uvcvideo")
 
-    monkeypatch.setattr(enrolling, "FileCamera", Other)
+    monkeypatch.setattr(live, "FileCamera", Other)
     site.day = 1
 
     assert site.renew(render.still(room, 30)) == 2

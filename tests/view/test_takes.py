@@ -9,10 +9,11 @@ from edge.cameras.opencv import FileCamera
 from edge.errors import EnrolmentError
 from edge.view import signs
 from edge.view.bodies import MAYBE, SURELY, Bodies, of_take
-from edge.view.enrol import enrol, survey
+from edge.view.enrol import survey
 from edge.view.enrolment import movement
 from edge.view.enrolment.coverage import Cover, as_png, count, draw
 from tests.support import render
+from tests.support.enrol import enrol
 
 CAMERA = bytes(16)
 FRAMES = 12

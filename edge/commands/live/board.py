@@ -194,12 +194,12 @@ def _line(figure: Figure) -> str:
 def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
     from firmware_bridge.checks import figures
     from firmware_bridge.checks.harness import CheckFailed
-    from firmware_bridge.checks.rigs import EmulatorRig
+    from firmware_bridge.emulated.lm3s6965 import Emulator
 
     try:
         found = figures.measure(rig, root, args.rounds)
-        if isinstance(rig, EmulatorRig):
-            paced = EmulatorRig(rig.image, root, paced=True)
+        if isinstance(rig, Emulator):
+            paced = Emulator(rig.image, root, paced=True)
             try:
                 found += figures.measure_board(paced, root, args.rounds)
             finally:
@@ -210,13 +210,14 @@ def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
 
 
 def _rig(args: argparse.Namespace, folder: Path, root: bytes) -> Rig:
-    from firmware_bridge.checks.rigs import EmulatorRig, HostRig, PortRig
+    from firmware_bridge.checks.rigs import HostRig, PortRig
+    from firmware_bridge.emulated.lm3s6965 import Emulator
     from firmware_bridge.images.build import Target, build
 
     if args.port:
         return PortRig(args.port)
     if args.emulated:
-        return EmulatorRig(build(Target.LM3S6965, folder / "board.elf"), root)
+        return Emulator(build(Target.LM3S6965, folder / "board.elf"), root)
     return HostRig(build(Target.HOST, folder / "board"), root)
 
 
