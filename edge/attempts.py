@@ -19,31 +19,17 @@ class Attempt(Enum):
     KERNEL = "kernel"  # loaded code into it
 
 
-BY_CALL = {
-    "connect": Attempt.CONNECT,
-    "bind": Attempt.BIND,
-    "listen": Attempt.BIND,
-    "accept": Attempt.BIND,
-    "accept4": Attempt.BIND,
-    "sendto": Attempt.SEND,
-    "socket": Attempt.SOCKETS,
-    "ptrace": Attempt.TRACE,
-    "process_vm_readv": Attempt.TRACE,
-    "process_vm_writev": Attempt.TRACE,
-    "pidfd_getfd": Attempt.TRACE,
-    "clone": Attempt.NAMESPACE,
-    "unshare": Attempt.NAMESPACE,
-    "setns": Attempt.NAMESPACE,
-    "mount": Attempt.MOUNT,
-    "umount2": Attempt.MOUNT,
-    "pivot_root": Attempt.MOUNT,
-    "chroot": Attempt.MOUNT,
-    "open_tree": Attempt.MOUNT,
-    "move_mount": Attempt.MOUNT,
-    "fsopen": Attempt.MOUNT,
-    "open_by_handle_at": Attempt.MOUNT,
-    "bpf": Attempt.KERNEL,
-    "init_module": Attempt.KERNEL,
-    "finit_module": Attempt.KERNEL,
-    "kexec_load": Attempt.KERNEL,
+_CALLS = {
+    Attempt.CONNECT: ("connect",),
+    Attempt.BIND: ("bind", "listen", "accept", "accept4"),
+    Attempt.SEND: ("sendto",),
+    Attempt.SOCKETS: ("socket",),
+    Attempt.TRACE: ("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"),
+    Attempt.NAMESPACE: ("clone", "unshare", "setns"),
+    Attempt.MOUNT: (
+        *("mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen"),
+        "open_by_handle_at",
+    ),
+    Attempt.KERNEL: ("bpf", "init_module", "finit_module", "kexec_load"),
 }
+BY_CALL = {call: kind for kind, calls in _CALLS.items() for call in calls}

@@ -174,10 +174,11 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _cost(args: argparse.Namespace) -> int:
-    from firmware_bridge.checks import cost, figures
+    from bench import board_cost
+    from firmware_bridge.checks import figures
 
     with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
-        found = cost.measure(Path(folder))
+        found = board_cost.measure(Path(folder))
     if args.json:
         print(json.dumps(figures.report(found), indent=2))
     else:
