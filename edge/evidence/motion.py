@@ -146,13 +146,18 @@ def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box], known: b
     height, width = frame.shape[:2]
     size = (WIDTH_PX, max(48, round(height * WIDTH_PX / width)))
     grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
-    people = cv2.resize(silhouettes(boxes, width, height), size, interpolation=cv2.INTER_NEAREST)
-    return _Picture(captured_ns, np.asarray(grey, np.uint8), _corners(grey, people == 0), known)
+    small, away = np.asarray(grey, np.uint8), None
+    if boxes:
+        people = silhouettes(boxes, width, height)
+        away = cv2.resize(people, size, interpolation=cv2.INTER_NEAREST) == 0
+    return _Picture(captured_ns, small, _corners(small, away), known)
 
 
-def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
+def _corners(grey: NDArray[np.uint8], away: NDArray[np.bool_] | None) -> Points:
     """The best corner of each cell, where there is one away from people."""
-    strength = np.where(away, cv2.cornerMinEigenVal(grey, 5), 0.0)
+    strength = np.asarray(cv2.cornerMinEigenVal(grey, 5), np.float32)
+    if away is not None:
+        strength[~away] = 0.0
     strength[:6], strength[-6:], strength[:, :6], strength[:, -6:] = 0.0, 0.0, 0.0, 0.0
     height, width = grey.shape
     found = []
@@ -169,11 +174,11 @@ def _corners(grey: np.ndarray, away: NDArray[np.bool_]) -> Points:
 def _apart(found: list[tuple[float, int, int]]) -> Points:
     """The corners, strongest first, without those beside a stronger one."""
     places = np.array(sorted(found, reverse=True), np.float32).reshape(-1, 3)[:, 1:]
-    apart = ((places[:, None] - places) ** 2).sum(axis=2) >= APART_PX**2
+    across, down = places.T
+    near = (across[:, None] - across) ** 2 + (down[:, None] - down) ** 2 < APART_PX**2
     kept = np.ones(len(places), np.bool_)
-    for place, far in enumerate(apart):
-        if kept[place]:
-            kept[place + 1 :] &= far[place + 1 :]
+    for stronger, other in np.argwhere(np.triu(near, 1)):
+        kept[other] &= not kept[stronger]
     return places[kept].reshape(-1, 1, 2)
 
 

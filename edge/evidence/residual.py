@@ -89,18 +89,19 @@ def drift(
     """
     across, down = np.asarray(places, np.intp).T
     was, new = _surroundings(before, across, down, _AROUND + 1), _surroundings(now, across, down)
-    sideways = (was[:, 1:-1, 2:] - was[:, 1:-1, :-2]) / np.float32(2.0)
-    upright = (was[:, 2:, 1:-1] - was[:, :-2, 1:-1]) / np.float32(2.0)
-    terms = np.stack([sideways, upright, was[:, 1:-1, 1:-1] - new], axis=1)
+    terms = np.empty((len(was), 3, *new.shape[1:]), np.float32)  # gradients are of two pixels
+    np.subtract(was[:, 1:-1, 2:], was[:, 1:-1, :-2], out=terms[:, 0])
+    np.subtract(was[:, 2:, 1:-1], was[:, :-2, 1:-1], out=terms[:, 1])
+    np.subtract(was[:, 1:-1, 1:-1], new, out=terms[:, 2])
     terms = terms.reshape(len(terms), 3, -1)
     terms -= terms.mean(axis=2, keepdims=True)
-    products = terms @ terms.transpose(0, 2, 1)
+    products = np.einsum("nij,nkj->nik", terms, terms)
     xx, xy, x = products[:, 0].T
     _, yy, y = products[:, 1].T
     area = np.maximum(xx * yy - xy * xy, _RIDGE)
     least = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
     moved = np.hypot(yy * x - xy * y, xx * y - xy * x) / area
-    return moved, np.sqrt(products[:, 2, 2] / np.maximum(least, _RIDGE))
+    return 2 * moved, 2 * np.sqrt(products[:, 2, 2] / np.maximum(least, _RIDGE))
 
 
 def _surroundings(

@@ -27,6 +27,20 @@ def median(values: ArrayLike) -> float:
     return float((ordered[middle - 1] + ordered[middle]) / given.dtype.type(2))
 
 
+def medians(rows: ArrayLike) -> NDArray[np.float64]:
+    """The middle value of each column of a few rows.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    given = np.asarray(rows, np.float64)
+    if not len(given):
+        raise ValueError("expected at least one row")
+    ordered = np.sort(given, axis=0)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return np.asarray(low if len(ordered) % 2 else (low + high) / 2)
+
+
 def quantile(values: ArrayLike, share: float) -> float:
     """What `share` (0 to 1) of the values lie below, between two of them by proportion.
 

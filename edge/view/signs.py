@@ -51,7 +51,6 @@ def _usable_pairs() -> Pixels:
 
 BLOCK_OF_PAIR = _blocks_of_pairs()
 USABLE_PAIRS = _usable_pairs()
-_BLOCK_BITS = [1 << i for i in range(BLOCKS)]
 
 
 def malformed(frame: np.ndarray) -> bool:
@@ -111,18 +110,22 @@ def per_block(pairs: np.ndarray) -> NDArray[np.intp]:
 
 def pairs_in(blocks: int) -> Pixels:
     """The sign-shaped mask of the pairs in the blocks whose bit is set."""
-    chosen = np.array([255 if blocks & bit else 0 for bit in _BLOCK_BITS], np.uint8)
-    return chosen[BLOCK_OF_PAIR] & USABLE_PAIRS
+    chosen = as_blocks(blocks) * np.uint8(255)
+    pairs: Pixels = chosen[BLOCK_OF_PAIR] & USABLE_PAIRS
+    return pairs
 
 
 def as_bits(blocks: np.ndarray) -> int:
     """A boolean per block as an integer, block i in bit i."""
-    return sum(bit for bit, on in zip(_BLOCK_BITS, blocks, strict=True) if on)
+    if blocks.shape != (BLOCKS,):
+        raise ValueError(f"expected {BLOCKS} blocks, got an array of shape {blocks.shape}")
+    return int.from_bytes(np.packbits(blocks, bitorder="little").tobytes(), "little")
 
 
 def as_blocks(bits: int) -> NDArray[np.bool_]:
     """The inverse of `as_bits`."""
-    return np.array([bool(bits & bit) for bit in _BLOCK_BITS])
+    packed = np.frombuffer((bits & ALL_BLOCKS).to_bytes(BLOCKS // 8, "little"), np.uint8)
+    return np.unpackbits(packed, bitorder="little").view(np.bool_)
 
 
 def quadrants(blocks: int) -> int:

@@ -37,7 +37,7 @@ def silhouettes(
         for outline in _outlines(box, float(height)):
             points = np.rint(np.array(outline) * scale).astype(np.int32)
             cv2.fillPoly(mask, [points.clip(-1024, 1024)], 255)
-    if margin:
+    if margin and mask.any():
         around = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
         cv2.dilate(mask, around, dst=mask)
     return mask

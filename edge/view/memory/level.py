@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge.clock import S
 from edge.view import signs
+from edge.view.order import median, medians
 from edge.view.signs import Pixels
 
 BASELINE_NS = 2 * S
@@ -107,7 +108,7 @@ class Level:
         fell, self._fell = self._fell, None
         if len(self._levels) < _BASELINE_READINGS:
             return Fall(1.0)
-        usual = np.median([known.contrast for _, known in self._levels], axis=0)
+        usual = medians([known.contrast for _, known in self._levels])
         level = max(_of(now.contrast, usual), _of(now.contrast[away], usual[away]))
         low = level < MIN_LEVEL
         if fell is None:
@@ -126,11 +127,11 @@ class Level:
 
     def _even(self, now: _Shown, usual: Blocks, away: NDArray[np.bool_]) -> bool:
         """Whether contrast and brightness fell alike, in the middle one of the free blocks."""
-        lit = np.median([known.light for _, known in self._levels], axis=0)
+        lit = medians([known.light for _, known in self._levels])
         contrast = now.contrast[away] / np.maximum(usual[away], 1.0)
         light = now.light[away] / np.maximum(lit[away], 1.0)
         apart = np.abs(contrast - light) / np.maximum(light, 0.01)
-        return float(np.median(apart)) <= EVEN
+        return median(apart) <= EVEN
 
     def _light(self, thumb: Pixels) -> Blocks:
         split = thumb.reshape(signs.ROWS, signs.BLOCK, signs.COLUMNS, signs.BLOCK)
@@ -139,4 +140,4 @@ class Level:
 
 def _of(now: Blocks, before: Blocks) -> float:
     """The contrast of the middle block, as a share of what it was."""
-    return float(np.median(now / np.maximum(before, 1.0)))
+    return median(now / np.maximum(before, 1.0))
