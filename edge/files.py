@@ -210,7 +210,7 @@ def temporary_place() -> Path:
 
 
 @contextlib.contextmanager
-def named_by_user(doing: str, path: Path) -> Iterator[None]:
+def named_by_user(doing: str, path: Path | str) -> Iterator[None]:
     """What fails within is the fault of a name that the user gave: `cannot read PATH: why`.
 
     Raises:

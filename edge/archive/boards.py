@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.columns import Coded, Kind, coded, pack, unpack
+from edge.archive.columns import UNREADABLE, Coded, Kind, coded, pack, unpack
 from edge.errors import RecordError
 from edge.evidence import board
 from edge.evidence.board import BoardWatch
@@ -28,7 +28,6 @@ from edge.replay.engine import START_NS
 FORMAT = 1
 Says = tuple[tuple[Source, tuple[Reason, ...]], ...]  # one sample's readings
 
-_NO_BOARD = (ValueError, LookupError, TypeError)
 _COLUMNS = {"captured_ns": Kind("<i8"), "says": Kind("<u2")}
 
 
@@ -77,14 +76,12 @@ class BoardTape:
             RecordError: it is none of this format; `name` says which file.
         """
         try:
-            facts, columns = unpack(data, _COLUMNS)
-            if facts["format"] != FORMAT:
-                raise ValueError(f"expected format {FORMAT}, got {facts['format']!r}")
+            facts, columns = unpack(data, FORMAT, _COLUMNS)
             says = Coded(tuple(map(_says, facts["says"])), columns["says"])
             if len(says.rows) != len(columns["captured_ns"]):
                 raise ValueError("its columns differ in length")
             return cls(columns["captured_ns"], says)
-        except _NO_BOARD as err:
+        except UNREADABLE as err:
             raise RecordError(f"{name}: expected a board's tape: {err}") from err
 
 

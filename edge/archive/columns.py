@@ -23,6 +23,7 @@ _MAGIC = b"FGTAPE\x00\x01"
 _HEAD = struct.Struct("<8sI")
 _MOST_ROWS = 1 << 27  # half a year at 10 frames a second
 _LEVEL = 6
+UNREADABLE = (ValueError, LookupError, TypeError)  # what reading a damaged file raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,16 @@ def pack(facts: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]) -> bytes
 
 
 def unpack(
-    data: bytes, kinds: Mapping[str, Kind]
+    data: bytes, format: int, kinds: Mapping[str, Kind]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The facts and columns of a file; `kinds` are the columns that it must have.
+    """The facts and columns of a file.
+
+    Args:
+        format: the number that its fact `format` must be.
+        kinds: the columns that it must have.
 
     Raises:
-        ValueError: it is no such file, or has other columns.
+        ValueError: it is no such file, of another format, or has other columns.
     """
     if len(data) < _HEAD.size or data[: len(_MAGIC)] != _MAGIC:
         raise ValueError("it does not begin as one")
@@ -68,6 +73,8 @@ def unpack(
         raise ValueError(f"damaged: {err!r}") from err
     if at != len(data) or named != list(kinds) or not isinstance(facts, dict):
         raise ValueError("damaged: it ends early, goes on, or has other columns")
+    if facts["format"] != format:
+        raise ValueError(f"expected format {format}, got {facts['format']!r}")
     return facts, columns
 
 

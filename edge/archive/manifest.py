@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import RecordError, UsageError
-from edge.files import read_named, sha256_of
+from edge.files import named_by_user, read_named, sha256_of
 
 _MOST_BYTES = 1 << 28
 _KEYS = {"clip", "sha256", "bytes", "device", "session", "telemetry"}
@@ -54,9 +54,8 @@ def read(path: Path) -> list[Recording]:
         UsageError: it cannot be read, or a line is none; the message names it.
     """
     try:
-        lines = read_named(path, _MOST_BYTES).decode().splitlines()
-    except OSError as err:
-        raise UsageError(f"cannot read the manifest {path}: {err.strerror or err}") from err
+        with named_by_user("read the manifest", path):
+            lines = read_named(path, _MOST_BYTES).decode().splitlines()
     except UnicodeDecodeError as err:
         raise UsageError(f"{path}: expected JSON lines in UTF-8: {err.reason}") from err
     found = [
@@ -95,7 +94,9 @@ def _recording(line: str, where: str, folder: Path) -> Recording:
     if not isinstance(found, dict):
         raise UsageError(f"{where}: expected a JSON object, got {line[:40]}")
     if unknown := sorted(found.keys() - _KEYS):
-        raise UsageError(f"{where}: no key is called {unknown[0]!r}; known: {_listed(_KEYS)}")
+        raise UsageError(
+            f"{where}: no key is called {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}"
+        )
     for key in _NEEDED:
         if not isinstance(found.get(key), str):
             raise UsageError(f"{where}: expected text for {key!r}, got {found.get(key)!r}")
@@ -114,10 +115,6 @@ def _recording(line: str, where: str, folder: Path) -> Recording:
         tuple(folder / one for one in telemetry),
         size,
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 def names(recordings: Sequence[Recording]) -> list[str]:

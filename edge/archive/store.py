@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from edge.archive.manifest import Recording
 from edge.archive.tape import FORMAT
 from edge.audit.schema import Release
 from edge.commissioning.records import Device, Session
-from edge.errors import RecordError, UsageError
+from edge.errors import RecordError
 from edge.evidence.scene import shipped_sha256
-from edge.files import MODEL_BYTES, read_named, write_whole
+from edge.files import MODEL_BYTES, named_by_user, read_given, read_named, write_whole
 from edge.models import BODY, BODY_WIDE
 from edge.models.catalogue import WHEELS
 
@@ -36,25 +37,19 @@ def tape_key(recording: Recording, device: Device, session: Session) -> str:
         RecordError: the view that the record names cannot be read.
     """
     return _digest(
-        {
-            "format": FORMAT,
-            "clip": recording.sha256,
-            "view": hashlib.sha256(view_bytes(device)).hexdigest(),
-            "masked": session.operation.masked,
-            "models": _models(),
-        }
+        format=FORMAT,
+        clip=recording.sha256,
+        view=hashlib.sha256(view_bytes(device)).hexdigest(),
+        masked=session.operation.masked,
+        models=_models(),
     )
 
 
 def board_key(telemetry: Sequence[str], device: Device) -> str:
     """The name of a board's tape: 64 hex digits over all that decides what its samples say."""
+    rules = boards.rules()
     return _digest(
-        {
-            "format": boards.FORMAT,
-            "rules": boards.rules(),
-            "telemetry": list(telemetry),
-            "dock": device.dock_id,
-        }
+        format=boards.FORMAT, rules=rules, telemetry=list(telemetry), dock=device.dock_id
     )
 
 
@@ -67,13 +62,11 @@ def decisions_key(
         inputs: digests of the device record, the session and each file of telemetry.
     """
     return _digest(
-        {
-            "tape": tape,
-            "policy": policy.hex(),
-            "inputs": list(inputs),
-            "dwell_s": device.dwell_s,
-            "release": release.value,
-        }
+        tape=tape,
+        policy=policy.hex(),
+        inputs=list(inputs),
+        dwell_s=device.dwell_s,
+        release=release.value,
     )
 
 
@@ -119,14 +112,11 @@ class Store:
         Raises:
             UsageError: it cannot be read.
         """
-        try:
+        with named_by_user("read", place), suppress(FileNotFoundError, NotADirectoryError):
             if is_url(place):
                 return remote.read(place)
             return read_named(Path(place), _MOST_BYTES)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as err:
-            raise UsageError(f"cannot read {place}: {err.strerror or err}") from err
+        return None
 
     def keep(self, place: str, data: bytes) -> None:
         """Write a file once; the same bytes again are no matter.
@@ -137,11 +127,9 @@ class Store:
         """
         found = self.read(place)
         if found is None:
-            try:
+            with named_by_user("write", place):
                 if _written(place, data):
                     return
-            except OSError as err:
-                raise UsageError(f"cannot write {place}: {err.strerror or err}") from err
             found = self.read(place)  # another worker was first
         if found != data:
             raise RecordError(
@@ -174,10 +162,7 @@ def read_input(path: Path) -> bytes:
     Raises:
         UsageError: it cannot be read.
     """
-    try:
-        return read_named(path, _MOST_BYTES)
-    except OSError as err:
-        raise UsageError(f"cannot read {path}: {err.strerror or err}") from err
+    return read_given(path, _MOST_BYTES)
 
 
 @cache
@@ -187,5 +172,5 @@ def _models() -> dict[str, str]:
     return {**models, "scene": shipped_sha256()}
 
 
-def _digest(of: dict[str, Any]) -> str:
+def _digest(**of: Any) -> str:
     return hashlib.sha256(rfc8785.dumps(of)).hexdigest()

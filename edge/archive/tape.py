@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.archive.columns import Coded, Kind, pack, unpack
+from edge.archive.columns import UNREADABLE, Coded, Kind, pack, unpack
 from edge.decision.engine import Engine, Examined
 from edge.errors import RecordError
 from edge.evidence.vision import Sighting
@@ -31,7 +31,6 @@ from edge.view.look import MALFORMED, Look
 
 FORMAT = 3
 
-_NO_TAPE = (ValueError, LookupError, TypeError)
 _COLUMNS = {
     "view": Kind("<u1"),
     "captured_ns": Kind("<i8"),
@@ -94,9 +93,7 @@ class Tape:
             RecordError: it is none of this format; `name` says which file.
         """
         try:
-            facts, columns = unpack(data, _COLUMNS)
-            if facts["format"] != FORMAT:
-                raise ValueError(f"expected format {FORMAT}, got {facts['format']!r}")
+            facts, columns = unpack(data, FORMAT, _COLUMNS)
             last = facts["last"]
             tape = cls(
                 masked=bool(facts["masked"]),
@@ -115,7 +112,7 @@ class Tape:
                 sightings=_sightings(facts["sightings"]),
                 last=None if last is None else _sighting(last, _boxes(last[4])),
             )
-        except _NO_TAPE as err:
+        except UNREADABLE as err:
             raise RecordError(f"{name}: expected an evidence tape: {err}") from err
         columns_of = (tape.captured_ns, tape.looks, tape.digests, tape.malformed, tape.wrong)
         if {len(one) for one in columns_of} != {len(tape.liveness.rows)}:

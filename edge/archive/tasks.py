@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 
 from edge.archive.boards import BoardTape, judged
 from edge.archive.extract import extract
@@ -284,24 +283,13 @@ class _Remembered:
         return found
 
 
-@lru_cache(64)
-def _device(data: bytes, path: Path) -> Device:
-    return parse_device(data, path)
-
-
-@lru_cache(64)
-def _session(data: bytes, path: Path) -> Session:
-    return parse_session(data, path)
+_device, _session = lru_cache(64)(parse_device), lru_cache(64)(parse_session)
+_scene = cache(SceneModel.load)
 
 
 @cache
 def _policy(pack: str) -> _Remembered:
     return _Remembered(policy_in(pack, None))
-
-
-@cache
-def _scene() -> SceneModel:
-    return SceneModel.load()
 
 
 @cache

@@ -10,7 +10,7 @@ CLOCK_BOOTTIME (`_ns`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from edge.consent.tokens import Authorisation, Receipt
 from edge.lease import Lane
@@ -30,11 +30,7 @@ class Words:
     injected_fault: str
 
     def facts(self) -> dict[str, object]:
-        return {
-            "consent": self.consent,
-            "authorisation": self.authorisation,
-            "injected_fault": self.injected_fault,
-        }
+        return asdict(self)
 
 
 class Consent:
@@ -114,10 +110,6 @@ class Consent:
         consent = "valid" if each == {"valid"} else "none"
         authorisation, lapsed = self._authorisation(None, now_s)
         return Words(consent, authorisation, "token_expired" if lapsed else "none")
-
-    def gallery(self, people: Iterable[str], now_s: int) -> tuple[str, ...]:
-        """Who of a gallery may still be compared; the lane stays for them."""
-        return tuple(p for p in people if self.consent_of(p, now_s) == "valid")
 
     def consent_of(self, person: str, now_s: int) -> str:
         """`opted_out`, `withdrawn`, `valid` or `none`; worse wins."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import rfc8785
@@ -75,27 +75,11 @@ class Receipt:
 
 def sign_token(token: Authorisation | Receipt, signer: Signer) -> bytes:
     """The token as its signer hands it out."""
-    if isinstance(token, Authorisation):
-        fields: dict[str, Any] = {
-            "token": "authorisation",
-            "kind": token.kind,
-            "lifts": token.lifts,
-            "person": token.person,
-            "purpose": token.purpose,
-            "area": token.area,
-            "from_s": token.from_s,
-            "to_s": token.to_s,
-        }
+    fields = asdict(token)
+    if isinstance(token, Receipt):
+        fields |= {"token": "receipt", "lane": token.lane.value}
     else:
-        fields = {
-            "token": "receipt",
-            "number": token.number,
-            "person": token.person,
-            "lane": token.lane.value,
-            "site": token.site,
-            "from_s": token.from_s,
-            "to_s": token.to_s,
-        }
+        fields["token"] = "authorisation"
     return sign_note(rfc8785.dumps(fields) + b"\n", [signer])
 
 

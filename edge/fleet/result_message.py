@@ -9,12 +9,27 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from edge.errors import UsageError
 from framegate_client.results import MAX_BYTES, MOST_COMPARISONS, SCORES, SUBJECT_DIGITS
 
 _SUBJECT = re.compile(f"[0-9a-f]{{{SUBJECT_DIGITS}}}")
 _FIELDS = ("subject", "score", "comparisons")
+
+
+def parsed(message: bytes, most_bytes: int) -> Any:
+    """The value of a message in JSON.
+
+    Raises:
+        UsageError: it is none, or longer than `most_bytes`.
+    """
+    if len(message) > most_bytes:
+        raise UsageError(f"expected at most {most_bytes} bytes, got {len(message)}")
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError) as err:
+        raise UsageError("expected one JSON object") from err
 
 
 def checked(message: bytes) -> bytes:
@@ -24,12 +39,7 @@ def checked(message: bytes) -> bytes:
         UsageError: it is no result as the guard passes it on. The message names the
             field, never its value.
     """
-    if len(message) > MAX_BYTES:
-        raise UsageError(f"expected at most {MAX_BYTES} bytes, got {len(message)}")
-    try:
-        found = json.loads(message)
-    except (ValueError, RecursionError) as err:
-        raise UsageError("expected one JSON object") from err
+    found = parsed(message, MAX_BYTES)
     if not isinstance(found, dict) or set(found) != set(_FIELDS):
         raise UsageError(f"expected the fields {', '.join(_FIELDS)}, and no others")
     subject, score, comparisons = (found[name] for name in _FIELDS)

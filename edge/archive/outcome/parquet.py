@@ -12,6 +12,7 @@ from typing import Any
 
 from edge.archive.tape import Tape
 from edge.errors import UsageError
+from edge.evidence.vision import Sighting
 from edge.reasons import Reason
 from edge.replay.engine import START_NS
 
@@ -44,9 +45,10 @@ def parquet(tape: Tape, about: Mapping[str, str]) -> bytes:
             pa.array(tape.wrong.ravel()), tape.wrong.shape[1]
         ),
     }
-    seen = _seen(tape)
+    looked = {one.captured_ns - START_NS: one for one in tape.sightings}
+    seen = [looked.get(at_ns) for at_ns in tape.captured_ns.tolist()]  # None: nobody looked
     for name in ("view_open", "view_continue", "moving", "freshness", "scene"):
-        frames[name] = pa.array([row and _codes(row[name]) for row in seen], codes)
+        frames[name] = pa.array([one and _codes(getattr(one, name)) for one in seen], codes)
     for name, kind in (
         ("people", pa.bool_()),
         ("faces", pa.int32()),
@@ -55,7 +57,7 @@ def parquet(tape: Tape, about: Mapping[str, str]) -> bytes:
         ("seen_blocks", pa.int64()),
         ("shift", pa.float64()),
     ):
-        frames[name] = pa.array([row and row[name] for row in seen], kind)
+        frames[name] = pa.array([one and _value(one, name) for one in seen], kind)
     says = {
         "masked": str(tape.masked).lower(),
         "height": str(tape.size[0]),
@@ -69,30 +71,8 @@ def parquet(tape: Tape, about: Mapping[str, str]) -> bytes:
     return out.getvalue()
 
 
-def _seen(tape: Tape) -> list[dict[str, Any] | None]:
-    """For each frame, what was seen in it; None where nobody looked."""
-    seen = {one.captured_ns - START_NS: one for one in tape.sightings}
-    rows: list[dict[str, Any] | None] = []
-    for at_ns in tape.captured_ns.tolist():
-        one = seen.get(at_ns)
-        rows.append(
-            None
-            if one is None
-            else {
-                "view_open": one.view_open,
-                "view_continue": one.view_continue,
-                "moving": one.moving,
-                "freshness": one.freshness,
-                "scene": one.scene,
-                "people": one.people,
-                "faces": len(one.boxes),
-                "faceless": one.faceless,
-                "unsettled": one.unsettled,
-                "seen_blocks": one.seen_blocks,
-                "shift": one.shift,
-            }
-        )
-    return rows
+def _value(seen: Sighting, name: str) -> Any:
+    return len(seen.boxes) if name == "faces" else getattr(seen, name)
 
 
 def _codes(reasons: tuple[Reason, ...] | None) -> list[str] | None:

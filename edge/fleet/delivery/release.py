@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -160,15 +160,11 @@ def newest(
         have: the serials that it has, by place. It takes newer ones alone.
     """
     chosen: dict[str, Release] = {}
-    for release in _rising(tickets):
+    for release in sorted(tickets, key=lambda one: (one.place, one.serial)):
         wanted = tickets[release].audience.holds(device, groups, release.path)
         if wanted and release.serial > have.get(release.place, 0):
             chosen[release.place] = release
     return tuple(chosen[place] for place in sorted(chosen))
-
-
-def _rising(releases: Iterable[Release]) -> list[Release]:
-    return sorted(releases, key=lambda one: (one.place, one.serial))
 
 
 def log_entry(release: Release, sha256: str, length: int) -> bytes:

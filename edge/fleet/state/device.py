@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +101,7 @@ def gathered(places: Places, key: Verifier, period_s: int, now_s: float) -> Devi
         device=device_of(key.name),
         time_s=int(now_s),
         period_s=period_s,
-        state=now.state,
-        reasons=now.reasons,
-        version=now.version,
-        pack=now.pack,
-        policy=now.policy,
+        **asdict(now),
         record=_digest(places.record),
         size=size,
         root=root,

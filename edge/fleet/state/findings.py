@@ -8,6 +8,7 @@ and no cause that is not.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -76,7 +77,7 @@ def findings(
         witnessed: None if no witness is read.
         silent_s: how long a log may bring its witness nothing.
     """
-    found = []
+    found: list[Found] = []
     if witnessed is not None:
         found += _of_witness(witnessed, now_s, silent_s)
     if heard is not None:
@@ -88,58 +89,52 @@ def findings(
     return tuple(sorted(first.values(), key=lambda one: order.index(one.finding)))
 
 
-def _of_witness(witnessed: Witnessed, now_s: float, silent_s: int) -> list[Found]:
-    found = []
+def _of_witness(witnessed: Witnessed, now_s: float, silent_s: int) -> Iterator[Found]:
     if witnessed.evidence:
-        found.append(Found(Finding.LOG_FORKED, "the witness has two histories signed by this log"))
+        yield Found(Finding.LOG_FORKED, "the witness has two histories signed by this log")
     if witnessed.unproven:
         detail = "the witness was sent a tree that this log signed, and no proof that it continues"
-        found.append(Found(Finding.UNPROVEN, detail))
+        yield Found(Finding.UNPROVEN, detail)
     if witnessed.time_s is None:
-        found.append(Found(Finding.NOT_WITNESSED, "the witness has never seen this log"))
+        yield Found(Finding.NOT_WITNESSED, "the witness has never seen this log")
     elif now_s - witnessed.time_s > silent_s:
         when = moment(witnessed.time_s)
-        found.append(Found(Finding.NOT_WITNESSED, f"the witness saw it last at {when}"))
-    return found
+        yield Found(Finding.NOT_WITNESSED, f"the witness saw it last at {when}")
 
 
-def _of_connection(heard: Heard, now_s: float) -> list[Found]:
-    found = []
+def _of_connection(heard: Heard, now_s: float) -> Iterator[Found]:
     if heard.unproven:
-        found.append(Found(Finding.UNPROVEN, heard.unproven))
+        yield Found(Finding.UNPROVEN, heard.unproven)
     if heard.malformed:
-        found.append(Found(Finding.MALFORMED, heard.malformed))
+        yield Found(Finding.MALFORMED, heard.malformed)
     if heard.link is Link.LOST:
-        found.append(Found(Finding.LOST, "the broker lost its connection (last will)"))
+        yield Found(Finding.LOST, "the broker lost its connection (last will)")
     if heard.link is Link.ENDED:
-        found.append(Found(Finding.ENDED, "the device ended its connection in good order"))
+        yield Found(Finding.ENDED, "the device ended its connection in good order")
     state = heard.state
     if state is None:
-        found.append(Found(Finding.NO_STATE, "the broker has no state of it"))
-        return found
+        yield Found(Finding.NO_STATE, "the broker has no state of it")
+        return
     if now_s - state.time_s > SILENT_PERIODS * state.period_s:
-        found.append(Found(Finding.SILENT, f"its last message is of {moment(state.time_s)}"))
+        yield Found(Finding.SILENT, f"its last message is of {moment(state.time_s)}")
     if state.time_s - now_s > CLOCK_S:
-        found.append(Found(Finding.CLOCK_AHEAD, f"its message is of {moment(state.time_s)}"))
+        yield Found(Finding.CLOCK_AHEAD, f"its message is of {moment(state.time_s)}")
     if state.state is State.ABSENT:
-        found.append(Found(Finding.GUARD_ABSENT, "the device reports no running guard"))
-    return found
+        yield Found(Finding.GUARD_ABSENT, "the device reports no running guard")
 
 
-def _of_log(state: DeviceState, witnessed: Witnessed | None) -> list[Found]:
+def _of_log(state: DeviceState, witnessed: Witnessed | None) -> Iterator[Found]:
     """What the device's own signed heads say, and what the witness's head says of them."""
-    found = []
     if state.forked:
         detail = "its courier reports that a witness has seen another history"
-        found.append(Found(Finding.LOG_FORKED, detail))
+        yield Found(Finding.LOG_FORKED, detail)
     if state.old > state.size:
         detail = f"it signed {state.old} entries, and now publishes {state.size}"
-        found.append(Found(Finding.ROLLED_BACK, detail))
+        yield Found(Finding.ROLLED_BACK, detail)
     elif state.old:
-        found += _of_proof(state)
+        yield from _of_proof(state)
     if witnessed is not None and witnessed.head.size:
-        found += _of_heads(state, witnessed)
-    return found
+        yield from _of_heads(state, witnessed)
 
 
 def _of_proof(state: DeviceState) -> list[Found]:

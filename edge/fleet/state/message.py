@@ -25,6 +25,7 @@ from edge.audit.proofs.consistency import MAX_HASHES
 from edge.audit.proofs.merkle import HASH_BYTES
 from edge.audit.segment import signed_head
 from edge.errors import UsageError
+from edge.fleet.result_message import parsed
 from edge.reasons import Reason
 
 ROOT_TOPIC = "framegate"
@@ -169,12 +170,7 @@ def read_link(message: bytes) -> Link:
 
 
 def _object(message: bytes) -> dict[str, Any]:
-    if len(message) > MAX_BYTES:
-        raise UsageError(f"expected at most {MAX_BYTES} bytes, got {len(message)}")
-    try:
-        found = json.loads(message)
-    except (ValueError, RecursionError) as err:
-        raise UsageError("expected one JSON object") from err
+    found = parsed(message, MAX_BYTES)
     if not isinstance(found, dict):
         raise UsageError("expected one JSON object")
     return found
