@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -174,11 +175,10 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _cost(args: argparse.Namespace) -> int:
-    from bench import board_cost
-    from firmware_bridge.checks import figures
+    from firmware_bridge.checks import cost, figures
 
     with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
-        found = board_cost.measure(Path(folder))
+        found = cost.measure(Path(folder))
     if args.json:
         print(json.dumps(figures.report(found), indent=2))
     else:
@@ -200,11 +200,8 @@ def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
     try:
         found = figures.measure(rig, root, args.rounds)
         if isinstance(rig, Emulator):
-            paced = Emulator(rig.image, root, paced=True)
-            try:
+            with contextlib.closing(Emulator(rig.image, root, paced=True)) as paced:
                 found += figures.measure_board(paced, root, args.rounds)
-            finally:
-                paced.close()
     except CheckFailed as err:
         raise BridgeError(f"{rig.port}: cannot measure: {err}") from err
     return found

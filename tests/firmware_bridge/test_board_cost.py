@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bench import board_cost as cost
 from edge.cli import main
+from firmware_bridge.checks import cost
 from firmware_bridge.images.build import Target, build
 from firmware_bridge.process import TURN_MS
 
