@@ -88,14 +88,15 @@ def load(settings: DeciderSettings, clock: Clock) -> Loaded:
         raise PolicyError("the policy changed while the guard started; start it again")
     masking = session.operation.masked
     faces = face_finder(settings.face_model, masking=masking)
-    models = load_models(settings.face_model, chosen, faces, masking=masking)
+    shape = settings.picture.height, settings.picture.width
+    models = load_models(settings.face_model, chosen, shape, faces, masking=masking)
     _check_speed(faces, settings, clock)  # the last: what it lets go, no model's weights may split
     return Loaded(
         _setup(settings, chosen, device, session),
         chosen,
         fingerprint,
         models,
-        partial(load_models, settings.face_model, chosen, masking=masking),
+        partial(load_models, settings.face_model, chosen, shape, masking=masking),
         Clerk(log),
         log.time_floor_ns,
         _consent_state(settings.inbox, store, device, session),
@@ -103,9 +104,16 @@ def load(settings: DeciderSettings, clock: Clock) -> Loaded:
 
 
 def load_models(
-    face_model: Path, chosen: Chosen, faces: FaceBoxes | None = None, *, masking: bool
+    face_model: Path,
+    chosen: Chosen,
+    shape: tuple[int, int],
+    faces: FaceBoxes | None = None,
+    *,
+    masking: bool,
 ) -> Models:
-    """The models, loaded; the bundle must name the very bytes that were.
+    """The models for pictures of this height and width, loaded.
+
+    The bundle must name the very bytes that were.
 
     Raises:
         ModelError: it does not, or one cannot be loaded.
@@ -116,7 +124,7 @@ def load_models(
         chosen.check_models([(face_model, faces.sha256), (SCENE, scene.sha256)])
     except BundleError as err:
         raise ModelError(str(err)) from err
-    return Models(faces, scene, Bodies(both=False))
+    return Models(faces, scene, Bodies(both=False, wide=shape[1] > shape[0]))
 
 
 def _setup(settings: DeciderSettings, chosen: Chosen, device: Device, session: Session) -> Setup:

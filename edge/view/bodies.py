@@ -30,17 +30,24 @@ _SHARE = 0.3  # of a thumbnail pixel's part of the mask
 
 
 class Bodies:
-    """Both networks, loaded once."""
+    """The networks, loaded once."""
 
-    def __init__(self, *, both: bool = True) -> None:
-        """`both` looks twice, which finds more; otherwise once, in the shape nearer the picture's.
+    def __init__(self, *, both: bool = True, wide: bool | None = None) -> None:
+        """Load both networks, or one.
+
+        Args:
+            both: looks twice, which finds more; otherwise once, in the shape nearer the picture's.
+            wide: whether pictures are wider than high: only what looks at those is loaded.
+                None where both shapes may come.
 
         Raises:
             ModelError: a file was not pulled, is not the pinned one, or not loadable.
         """
-        self._both = both
+        self._all = both or wide is not None
         self._nets = []
-        for name in (BODY, BODY_WIDE):
+        for name, (width, height) in SIZES.items():
+            if not both and wide is not None and (width > height) is not wide:
+                continue
             data = asset_bytes(name)
             try:
                 converted = convert(data)
@@ -61,7 +68,7 @@ class Bodies:
         looks = [
             _look(net, size, frame)
             for net, size in self._nets
-            if self._both or (size[0] > size[1]) is wide
+            if self._all or (size[0] > size[1]) is wide
         ]
         found = np.where(np.any(looks, axis=0), MAYBE, 0)
         return np.asarray(np.where(np.all(looks, axis=0), SURELY, found), np.uint8)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
+import numpy as np
 import pytest
 
+from edge.cameras.opencv import FileCamera
 from edge.decision.loading import load_models
 from edge.errors import ModelError
 from edge.evidence.faces import FaceBoxes
@@ -18,6 +21,7 @@ from edge.models import SCENE
 from edge.policy.selection import Chosen
 from edge.policy.signed.trust import BundleError
 from edge.reasons import Reason
+from edge.view.bodies import Bodies
 
 
 @dataclass
@@ -33,8 +37,13 @@ class Bundle:
             raise BundleError(Reason.MODEL_DIGEST, "not the model the policy names")
 
 
-def loaded(path: Path, bundle: Bundle, faces: FaceBoxes | None = None) -> Any:
-    return load_models(path, cast(Chosen, bundle), faces, masking=False)
+def loaded(
+    path: Path,
+    bundle: Bundle,
+    faces: FaceBoxes | None = None,
+    shape: tuple[int, int] = (480, 640),
+) -> Any:
+    return load_models(path, cast(Chosen, bundle), shape, faces, masking=False)
 
 
 def test_a_model_that_is_swapped_after_its_load_is_asked_about_by_what_was_loaded(
@@ -60,3 +69,17 @@ def test_a_model_that_is_swapped_after_its_load_is_asked_about_by_what_was_loade
 def test_models_that_the_bundle_does_not_name_are_not_used(face_model: Path) -> None:
     with pytest.raises(ModelError, match="MODEL_DIGEST"):
         loaded(face_model, Bundle(names=False))
+
+
+@pytest.mark.parametrize("shape", [(270, 480), (360, 240)], ids=["landscape", "portrait"])
+def test_the_one_body_model_that_a_camera_needs_finds_what_both_would(
+    face_model: Path, clip: Callable[[str], Path], shape: tuple[int, int]
+) -> None:
+    frame = next(iter(FileCamera(clip("single_face.mp4")).shots())).frame
+    picture = np.ascontiguousarray(cv2.resize(frame, (480, 360))[: shape[0], : shape[1]])
+
+    bodies = loaded(face_model, Bundle(), shape=shape).bodies
+
+    assert bodies.find(picture).any()
+    assert np.array_equal(bodies.find(picture), Bodies(both=False).find(picture))
+    assert len(bodies._nets) == 1
