@@ -3,9 +3,8 @@
     python -m bench.device.within.service SITE
 
 Runs as root under systemd as PID 1. It installs the site with `framegate service install`, as
-a person does. The source is a recording and the board a virtual one. One drop-in gives the start
-more time, for an emulated device is many times slower than a real one; all else is as shipped.
-Frames do not flow at that speed. What must hold is that the guard decides.
+a person does, with every limit as shipped. The source is a recording and the board a virtual
+one. What must hold is that the guard decides.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ device = "D.toml"
 session = "S.toml"
 keys = "keys"
 board = "virtual"
-start_limit_s = 300
 [matcher]
 command = ["/opt/framegate/bin/python3", "-m", "framegate_client.counter", "/dev/null"]
 read = ["/srv/framegate/client"]
@@ -57,9 +55,6 @@ def prepare(folder: Path) -> None:
     guards: Any = import_module("tests.support.guards")
     guards.Site(folder, KeyStore.open(folder / "keys"), clip).sign()
     (folder / "guard.toml").write_text(_CONFIG)
-    slow = Path("/etc/systemd/system") / f"{UNIT}.d" / "slow.conf"
-    slow.parent.mkdir(parents=True)
-    slow.write_text("[Service]\nTimeoutStartSec=600\n")
 
 
 def tool(*command: str) -> str:
