@@ -40,6 +40,7 @@ _COLUMNS = {
     "wrong": Kind("<u1", signs.BLOCKS),
     "liveness": Kind("<u2"),
 }
+_BY_FRAME = ("captured_ns", "looks", "digests", "malformed", "wrong")  # a row for each
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,9 @@ class Tape:
             "sightings": [_plain(one) for one in self.sightings],
             "last": None if self.last is None else _plain(self.last),
         }
-        return pack(
-            facts,
-            {
-                "view": np.frombuffer(self.view, np.uint8),
-                "captured_ns": self.captured_ns,
-                "looks": self.looks,
-                "digests": self.digests,
-                "malformed": self.malformed,
-                "wrong": self.wrong,
-                "liveness": self.liveness.rows,
-            },
-        )
+        view = np.frombuffer(self.view, np.uint8)
+        frames = {name: getattr(self, name) for name in _BY_FRAME}
+        return pack(facts, {"view": view, **frames, "liveness": self.liveness.rows})
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Tape:
@@ -101,21 +93,14 @@ class Tape:
                 view=columns["view"].tobytes(),
                 not_judged=int(facts["not_judged"]),
                 recording=str(facts["recording"]),
-                captured_ns=columns["captured_ns"],
-                looks=columns["looks"],
-                digests=columns["digests"],
-                malformed=columns["malformed"],
-                wrong=columns["wrong"],
-                liveness=Coded(
-                    tuple(_reasons(one) for one in facts["liveness"]), columns["liveness"]
-                ),
+                **{name: columns[name] for name in _BY_FRAME},
+                liveness=Coded(tuple(map(_reasons, facts["liveness"])), columns["liveness"]),
                 sightings=_sightings(facts["sightings"]),
                 last=None if last is None else _sighting(last, _boxes(last[4])),
             )
         except UNREADABLE as err:
             raise RecordError(f"{name}: expected an evidence tape: {err}") from err
-        columns_of = (tape.captured_ns, tape.looks, tape.digests, tape.malformed, tape.wrong)
-        if {len(one) for one in columns_of} != {len(tape.liveness.rows)}:
+        if {len(columns[name]) for name in _BY_FRAME} != {len(tape.liveness.rows)}:
             raise RecordError(f"{name}: expected an evidence tape: its columns differ in length")
         return tape
 

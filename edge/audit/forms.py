@@ -21,8 +21,6 @@ from edge.reasons import Reason, worst_first
 _MAX_EXACT = 2**53 - 1  # largest whole number that JSON readers agree on
 _WALL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 _NUMBER = re.compile(r"[0-9]+")
-_RULE = re.compile(r"[A-Z][A-Z0-9]{0,7}-[A-Z0-9]{1,8}")
-_NS = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _Check = Callable[[Any], bool]
 
 
@@ -79,10 +77,6 @@ def _count(v: Any) -> bool:
     return type(v) is int and 0 <= v <= _MAX_EXACT
 
 
-def _ns(v: Any) -> bool:
-    return isinstance(v, str) and _NS.fullmatch(v) is not None
-
-
 def _wall(v: Any) -> bool:
     if not isinstance(v, str):
         return False
@@ -93,16 +87,14 @@ def _wall(v: Any) -> bool:
     return True
 
 
-def _rules(v: Any) -> bool:
-    return (
-        isinstance(v, list)
-        and len(v) <= 64
-        and all(isinstance(r, str) and _RULE.fullmatch(r) is not None for r in v)
-    )
-
-
+_ns = _text(r"0|-?[1-9][0-9]{0,18}")
+_rule = _text(r"[A-Z][A-Z0-9]{0,7}-[A-Z0-9]{1,8}")
 _reason = _member(Reason)
 _source = _member(Source)
+
+
+def _rules(v: Any) -> bool:
+    return isinstance(v, list) and len(v) <= 64 and all(map(_rule, v))
 
 
 def _reasons(v: Any) -> bool:

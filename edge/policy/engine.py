@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,10 +50,7 @@ class Policy:
         try:
             self._policies = policy_set(self.rules)
             checked = cedarpy.validate_policies(pack.text, pack.schema)
-            self._schema = cedarpy.Schema.from_str(pack.schema)
-            self._entities = cedarpy.Entities.from_json_str(
-                json.dumps(pack.vocabulary.entities()), schema=self._schema
-            )
+            self._schema, self._entities = pack.engine_data()
         except ValueError as err:
             raise PolicyError(f"pack {pack.name}: {str(err)[:200]}") from err
         if not checked.validation_passed:

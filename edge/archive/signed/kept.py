@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from contextlib import closing
 
 import rfc8785
 from cryptography import x509
@@ -28,20 +29,14 @@ def found_in(recording: Recording) -> Finding:
     Raises:
         RecordError: the file is another one than the manifest means.
     """
-    clip = recording.clip
     try:
-        packets = Packets(clip)
+        with closing(Packets(recording.clip)) as packets:
+            recording.check(packets.sha256)
+            if packets.codec is None:
+                return Finding(State.UNKNOWN, f"it holds {packets.name} video, not H.264 or H.265")
+            return verify(packets.units(), packets.codec)
     except CameraError as err:
-        return Finding(State.UNKNOWN, str(err).removeprefix(f"{clip}: "))
-    try:
-        recording.check(packets.sha256)
-        if packets.codec is None:
-            return Finding(State.UNKNOWN, f"it holds {packets.name} video, not H.264 or H.265")
-        return verify(packets.units(), packets.codec)
-    except CameraError as err:
-        return Finding(State.UNKNOWN, str(err).removeprefix(f"{clip}: "))
-    finally:
-        packets.close()
+        return Finding(State.UNKNOWN, str(err).removeprefix(f"{recording.clip}: "))
 
 
 def name_of(folder: str, sha256: str) -> str:

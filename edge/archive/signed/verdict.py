@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import lru_cache
 
@@ -57,12 +57,7 @@ class Verdict:
         return f"{self.signed.value}: {self.why}" if self.why else self.signed.value
 
     def as_json(self) -> dict[str, object]:
-        return {
-            "signed": self.signed.name.lower(),
-            "why": self.why,
-            "pictures": self.pictures,
-            "covered": self.covered,
-        }
+        return {**asdict(self), "signed": self.signed.name.lower()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,20 +73,18 @@ def verify_log(
     walk = _Walk(on_entry)
     sums = _Sums()
     published = _Published(files, directory, device)
-    kept = _Kept(seen, device) if seen is not None else None
+    kept = _Kept(seen, device)
 
     def step(index: int, entry: bytes, tree: Frontier) -> None:
         walk.step(index, entry)
         sums.step(entry)
         published.step(index, leaf_hash(entry), tree)
-        if kept is not None:
-            kept.step(tree)
+        kept.step(tree)
 
     def step_pruned(index: int, leaf: bytes, tree: Frontier) -> None:
         sums.whole = False
         published.step(index, leaf, tree)
-        if kept is not None:
-            kept.step(tree)
+        kept.step(tree)
         if on_hash is not None:
             on_hash(index, leaf)
 
@@ -108,8 +106,7 @@ def verify_log(
         raise AuditError(f"{PUBLIC_KEY} in the log's folder is another key")
     if size < floor:
         raise BadEntry(size, f"missing: {floor} entries are known to have been written")
-    if kept is not None:
-        kept.finish(size)
+    kept.finish(size)
     published.finish(size)
     return Verified(
         size,
@@ -168,10 +165,10 @@ class _Walk:
 
 
 class _Kept:
-    """A checkpoint kept elsewhere: the log must have had this root at that size."""
+    """A checkpoint kept elsewhere: the log must have had this root at that size; None for none."""
 
-    def __init__(self, note: bytes, device: Verifier) -> None:
-        self._size, self._root = signed_head(note, device)
+    def __init__(self, note: bytes | None, device: Verifier) -> None:
+        self._size, self._root = (0, b"") if note is None else signed_head(note, device)
 
     def step(self, tree: Frontier) -> None:
         if tree.size == self._size and tree.root() != self._root:

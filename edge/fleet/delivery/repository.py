@@ -173,7 +173,8 @@ class Repository:
         snapshot, timestamp = self._edit("snapshot").signed, self._edit("timestamp").signed
         for role in ("targets", *(kind.value for kind in Kind)):
             snapshot.meta[f"{role}.json"] = MetaFile(version=self._load(role).signed.version)
-        signed = {name: self._signed(name) for name in self._order() if name != "timestamp"}
+        others = [name for name in self._changed if name not in ("snapshot", "timestamp")]
+        signed = {name: self._signed(name) for name in (*others, "snapshot")}
         data = signed["snapshot"]
         timestamp.snapshot_meta = MetaFile(
             snapshot.version, len(data), {"sha256": hashlib.sha256(data).hexdigest()}
@@ -187,9 +188,6 @@ class Repository:
             write_whole(self._folder / "metadata" / f"{version}.{name}.json", data)
         write_whole(self._folder / "metadata" / "timestamp.json", self._signed("timestamp"))
         return warnings
-
-    def _order(self) -> list[str]:
-        return [name for name in self._changed if name != "snapshot"] + ["snapshot"]
 
     def _renew(self) -> list[str]:
         """Renew what is near its end and whose keys are at hand; say what is near and cannot be."""

@@ -11,6 +11,7 @@ import http.client
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from tuf.api.exceptions import DownloadHTTPError, SlowRetrievalError
@@ -66,9 +67,9 @@ def _from_file(path: Path) -> Iterator[bytes]:
     return _chunks(file)
 
 
-def _chunks(file: object) -> Iterator[bytes]:
-    with file as opened:  # type: ignore[attr-defined]
-        while chunk := opened.read(_CHUNK):
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK):
             yield chunk
 
 

@@ -10,7 +10,6 @@ because it names the values it holds for and asks for healthy evidence.
 from __future__ import annotations
 
 import dataclasses
-import json
 import random
 import re
 from collections.abc import Iterator
@@ -63,14 +62,9 @@ def always_true(pack: Pack) -> tuple[str, ...]:
     """Keys of the rules that hold for every one of the fixed requests."""
     # as permits, all the rules that hold are named in each answer
     asked = [dataclasses.replace(r, body={**r.body, "effect": "permit"}) for r in pack.rules]
-    schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
-    entities = cedarpy.Entities.from_json_str(json.dumps(pack.vocabulary.entities()), schema=schema)
-    results = cedarpy.is_authorized_batch(
-        [facts.request() for facts in spread(pack, _REQUESTS)],
-        policy_set(asked),
-        entities,
-        schema,
-    )
+    schema, entities = pack.engine_data()
+    requests = [facts.request() for facts in spread(pack, _REQUESTS)]
+    results = cedarpy.is_authorized_batch(requests, policy_set(asked), entities, schema)
     held = {rule.key for rule in pack.rules}
     for result in results:
         held &= set(result.diagnostics.reasons)

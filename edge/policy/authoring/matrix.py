@@ -7,92 +7,23 @@ Everything is decided in bulk by the engine itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION, Value
 from edge.policy.outcome import Decision
 
+_CASES = json.loads(files("edge.policy.authoring").joinpath("cases.json").read_bytes())
+LANES: Sequence[str] = _CASES["lanes"]
+USERS: Sequence[tuple[str, str]] = _CASES["users"]  # and for whom they act
+PLACINGS: Mapping[str, Mapping[str, Value]] = _CASES["placings"]  # of the camera
+USUAL: Mapping[str, Value] = _CASES["usual"]  # in a place that no rule names
+_GALLERIES: Mapping[str, str] = _CASES["galleries"]  # by lane
 # from what an operator changes most easily to what is settled at commissioning
-_NEAREST_FIRST = (
-    "injected_fault",
-    "setting",
-    "active_involvement",
-    "consent",
-    "authorisation",
-    "gallery",
-    "result_sink",
-    "inference_backend",
-    "operation",
-    "session_open",
-    "source",
-    "mount",
-    "camera",
-    "publicly_accessible",
-    "by_or_for",
-    "user",
-    JURISDICTION,
-)
-
-LANES = (
-    "detect",
-    "redact",
-    "detect_event",
-    "read_plate",
-    "transcribe_audio",
-    "detect_drowsiness",
-    "verify_1_1",
-    "identify_1_n",
-    "reidentify",
-    "redact_selective",
-    "infer_attribute",
-    "infer_emotion",
-    "social_score",
-)
-USERS = (
-    ("individual", "neither"),
-    ("private_business", "neither"),
-    ("private_business", "for"),
-    ("us_federal_non_police", "by"),
-    ("us_federal_law_enforcement", "by"),
-    ("us_state_local_police", "by"),
-    ("non_us_police", "by"),
-)
-_FIXED = {"camera": "fixed", "mount": "fixed_surveyed"}
-_WORN = {"camera": "body_worn", "mount": "worn_moving"}
-PLACINGS: Mapping[str, Mapping[str, Value]] = {
-    "fixed, controlled": {**_FIXED, "setting": "controlled", "publicly_accessible": False},
-    "fixed, uncontrolled": {**_FIXED, "setting": "uncontrolled", "publicly_accessible": True},
-    "worn, controlled": {**_WORN, "setting": "controlled", "publicly_accessible": False},
-    "worn, uncontrolled": {**_WORN, "setting": "uncontrolled", "publicly_accessible": True},
-    "sealed recording": {
-        "camera": "file",
-        "mount": "docked_attested",
-        "setting": "controlled",
-        "publicly_accessible": False,
-        "source": "sealed_recording",
-        "session_open": False,
-    },
-}
-USUAL: Mapping[str, Value] = {
-    "jurisdiction": "NZ",  # a place no rule names
-    "source": "live",
-    "session_open": True,
-    "active_involvement": False,
-    "consent": "none",
-    "authorisation": "none",
-    "inference_backend": "on_device",
-    "result_sink": "local",
-    "injected_fault": "none",
-}
-_GALLERIES = {
-    "verify_1_1": "self_only",
-    "identify_1_n": "suspects_or_inmates",
-    "reidentify": "session_templates",
-    "redact_selective": "one_named_suspect",
-    "read_plate": "plate_hot_list",
-}
+_NEAREST_FIRST: Sequence[str] = _CASES["nearest_first"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.resources import files
 
 import cedarpy
 
@@ -25,25 +26,9 @@ _NAMED = 0.6  # how often a fact the rule looks at takes a value it names
 _PLAIN = 0.85  # how often one it does not look at is left plain
 _KEYS = {"User": "user", "Camera": "camera", "Place": JURISDICTION}
 # what is meant where a rule does not care: a kiosk that most rules leave alone
-PLAIN: Mapping[str, Value] = {
-    "user": "private_business",
-    "by_or_for": "neither",
-    JURISDICTION: "NZ",
-    "camera": "fixed",
-    "mount": "fixed_surveyed",
-    "setting": "controlled",
-    "publicly_accessible": False,
-    "operation": "verify_1_1",
-    "gallery": "self_only",
-    "source": "live",
-    "session_open": True,
-    "active_involvement": True,
-    "consent": "valid",
-    "authorisation": "none",
-    "inference_backend": "on_device",
-    "result_sink": "local",
-    "injected_fault": "none",
-}
+PLAIN: Mapping[str, Value] = json.loads(
+    files("edge.policy.authoring").joinpath("cases.json").read_bytes()
+)["plain"]
 
 
 def holding(pack: Pack, rule: Rule, count: int, *, tried: int = _DRAWN) -> tuple[Facts, ...]:
@@ -92,10 +77,7 @@ class Alone:
     def __init__(self, pack: Pack, rule: Rule) -> None:
         permit = dataclasses.replace(rule, body={**rule.body, "effect": "permit"})
         self._rule = policy_set([permit])
-        self._schema = cedarpy.Schema.from_str(pack.schema)  # it says which lanes a group holds
-        self._entities = cedarpy.Entities.from_json_str(
-            json.dumps(pack.vocabulary.entities()), schema=self._schema
-        )
+        self._schema, self._entities = pack.engine_data()
 
     def holds(self, cases: Iterable[Facts]) -> list[bool]:
         requests = [facts.request() for facts in cases]
