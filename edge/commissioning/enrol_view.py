@@ -97,7 +97,7 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
     old = _renewable(request, keys, now_s) if request.renew is not None else None
     identity, taken = _look(request)
     if old is not None:
-        old.check_source(identity.digest, taken.frames[0].shape[1], taken.frames[0].shape[0])
+        old.file.check_source(identity.digest, taken.frames[0].shape[1], taken.frames[0].shape[0])
         check_like(old, taken.frames)
     fingerprint, scene, coverage = _fingerprint(identity, taken, request, keys, now_s)
     if old is not None:

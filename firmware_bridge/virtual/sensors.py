@@ -39,22 +39,10 @@ class Veto(IntFlag):
     SILENT = 16  # a required sensor is silent, or sends nothing new
 
 
-class _Has(IntFlag):
-    DOCK = 1
-    DOCKED = 2
-    TAMPER = 4
-    TAMPERED = 8
-    GYRO = 16
-    ACCEL = 32
-    LUX = 64
-    SPEED = 128
-    POSITION = 256
-    DOCK_ID = 512
-
-
+# bits of the evidence's flags: whole numbers, for an enum's operators take ten times as long
 _DOCK, _DOCKED, _TAMPER, _TAMPERED, _GYRO, _ACCEL, _LUX, _SPEED, _POSITION, _DOCK_ID = (
-    flag.value for flag in _Has
-)  # fifty readings a second: an enum's own operators take ten times as long
+    1 << bit for bit in range(10)
+)
 _PAIRED = ((_DOCKED, _DOCK), (_TAMPERED, _TAMPER))
 
 
@@ -73,20 +61,20 @@ class Sensors:
 
     def pack(self, t_ms: int) -> bytes:
         """The evidence payload, dated with the board's time."""
-        has = _Has(0)
+        has = 0
         for there, flag in (
-            (self.docked is not None, _Has.DOCK),
-            (self.docked, _Has.DOCKED),
-            (self.tampered is not None, _Has.TAMPER),
-            (self.tampered, _Has.TAMPERED),
-            (self.gyro is not None, _Has.GYRO),
-            (self.accel is not None, _Has.ACCEL),
-            (self.lux is not None, _Has.LUX),
-            (self.speed is not None, _Has.SPEED),
-            (self.position is not None, _Has.POSITION),
-            (self.dock_id is not None, _Has.DOCK_ID),
+            (self.docked is not None, _DOCK),
+            (self.docked, _DOCKED),
+            (self.tampered is not None, _TAMPER),
+            (self.tampered, _TAMPERED),
+            (self.gyro is not None, _GYRO),
+            (self.accel is not None, _ACCEL),
+            (self.lux is not None, _LUX),
+            (self.speed is not None, _SPEED),
+            (self.position is not None, _POSITION),
+            (self.dock_id is not None, _DOCK_ID),
         ):
-            has |= flag if there else _Has(0)
+            has |= flag if there else 0
         return LAYOUT.pack(
             has,
             t_ms & 0xFFFF_FFFF,

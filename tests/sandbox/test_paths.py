@@ -11,7 +11,7 @@ import pytest
 from edge.commissioning import keys
 from edge.commissioning.records import Device
 from edge.guard.plan import Plan, matcher_faults
-from edge.sandbox.paths import faults, refused, withheld
+from edge.sandbox.paths import OwnFiles, path_faults, refused, withheld
 from edge.sandbox.spec import Confinement, Layer
 
 
@@ -26,8 +26,13 @@ def site(tmp_path: Path) -> Path:
 
 
 def found(site: Path, read: str | None = None, write: str | None = None) -> list[str]:
-    secret, signed = [site / "keys", site / "audit"], [site / "device.toml"]
-    return faults([site / read] if read else [], [site / write] if write else [], secret, signed)
+    confinement = Confinement(
+        reads=(site / read,) if read else (),
+        writes=(site / write,) if write else (),
+        without=frozenset({Layer.OWN_UID}),
+    )
+    own = OwnFiles(secret=(site / "keys", site / "audit"), signed=(site / "device.toml",))
+    return path_faults(confinement, own)
 
 
 @pytest.mark.parametrize(

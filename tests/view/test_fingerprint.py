@@ -95,12 +95,12 @@ def test_places_that_are_not_enrolled_say_nothing(fingerprint):
 
 
 def test_a_fingerprint_of_another_camera_or_size_is_named(fingerprint):
-    fingerprint.check_source(CAMERA, 640, 480)
+    fingerprint.file.check_source(CAMERA, 640, 480)
 
     with pytest.raises(RecordError, match="camera"):
-        fingerprint.check_source(bytes(16), 640, 480)
+        fingerprint.file.check_source(bytes(16), 640, 480)
     with pytest.raises(RecordError, match="640x480 pixels, the camera gives 1280x720"):
-        fingerprint.check_source(CAMERA, 1280, 720)
+        fingerprint.file.check_source(CAMERA, 1280, 720)
 
 
 def reconstruct(fingerprint: Fingerprint) -> np.ndarray:
