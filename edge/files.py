@@ -6,6 +6,8 @@ bytes are used.
 
 A written file is created under a new name, so a planted link is never followed. It has
 exactly the requested mode, independent of the umask.
+
+Every process of the guard loads this; what few of them use is loaded where it is used.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import hashlib
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -26,8 +27,14 @@ from edge.errors import UsageError
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
+_ROOT = Path(__file__).resolve().parents[1]
 MODEL_BYTES = 1 << 30  # more than any model that a device of this kind runs
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def packaged(package: str) -> Path:
+    """The folder of a package of ours, such as "edge.policies", with what comes with it."""
+    return _ROOT.joinpath(*package.split("."))
 
 
 def read_plain(path: Path, most_bytes: int) -> bytes:
@@ -201,6 +208,8 @@ def temporary_place() -> Path:
     Raises:
         UsageError: no such folder can be written.
     """
+    import tempfile
+
     try:
         return Path(tempfile.gettempdir())
     except OSError as err:
@@ -249,5 +258,7 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
     Raises:
         UsageError: there is no place for it.
     """
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix=prefix, dir=temporary_place()) as folder:
         yield Path(folder)

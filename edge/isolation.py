@@ -13,11 +13,14 @@ the standard library alone, for it runs before the package can be found.
 
 from __future__ import annotations
 
+import importlib
 import os
 import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 _SCRIPT = Path(__file__).resolve()
 _ROOT = str(_SCRIPT.parents[1])  # the folder that holds the package
@@ -124,12 +127,35 @@ def _open_standard_streams() -> None:
             os.set_inheritable(opened, True)
 
 
+def load_when_used(name: str) -> None:
+    """Let a module be imported now and loaded when something of it is used.
+
+    `dataclasses` imports `inspect` for classes without a docstring, of which a process of the
+    guard has none. With what that loads it is a MiB in each. (`importlib.util.LazyLoader` loads a
+    module when it is imported a second time.)
+    """
+    stand_in = ModuleType(name)
+
+    def load(wanted: str) -> Any:
+        if wanted.startswith("__"):  # what an import asks
+            raise AttributeError(wanted)
+        if sys.modules.get(name) is stand_in:
+            sys.modules.pop(name, None)  # another thread may have come first
+        loaded = importlib.import_module(name)
+        stand_in.__dict__.update(loaded.__dict__)
+        return getattr(loaded, wanted)
+
+    stand_in.__dict__["__getattr__"] = load
+    sys.modules[name] = stand_in
+
+
 def _run(module: str, arguments: list[str]) -> None:
     """Run `module` as the main one; the package's folder comes behind the standard library."""
     library = {os.path.dirname(os.__file__)}
     library |= {os.path.join(folder, "lib-dynload") for folder in library}
     behind = [at + 1 for at, folder in enumerate(sys.path) if folder in library]
     sys.path[max(behind, default=0) : 0] = [_ROOT, CLIENT]
+    load_when_used("inspect")
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -58,7 +58,7 @@ def opens(source: str) -> list[int]:
             continue
         called = ast.unparse(node.func)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if called.startswith("files("):  # comes with the product, by importlib.resources
+        if called.startswith(("packaged(", "files(")):  # comes with the product
             continue
         stored = called.startswith(("KeyStore", "webbrowser"))
         by_path = method == "open" and not stored

@@ -246,3 +246,16 @@ def test_every_program_is_started_with_an_environment_of_its_own(package: str) -
 
     assert found >= 4
     assert not bare
+
+
+def test_a_module_that_waits_is_loaded_by_its_first_use_and_by_no_import() -> None:
+    code = (
+        "import sys; from edge.isolation import load_when_used; load_when_used('inspect');"
+        "import dataclasses, inspect; before = 'ast' in sys.modules;"
+        "print(before, inspect.isclass(int), 'ast' in sys.modules);"
+        "from inspect import isclass; print(isclass is inspect.isclass)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True", "True", "True"]

@@ -138,6 +138,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Start(Entry):
+    """A run begins, blocked."""
+
     kind = Kind.START
     version: Version  # of this software
     pack: PackName
@@ -151,6 +153,8 @@ class Start(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Permit(Entry):
+    """Frames may be released from here on."""
+
     kind = Kind.PERMIT
     epoch: Count
     context: Context
@@ -161,6 +165,8 @@ class Permit(Entry):
 
 @dataclass(frozen=True, slots=True)
 class End(Entry):
+    """The permit is over."""
+
     kind = Kind.END
     epoch: Count
     reasons: Causes
@@ -173,6 +179,8 @@ class End(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Deny(Entry):
+    """Blocked, and why: the cause is new, or another one."""
+
     kind = Kind.DENY
     context: Context
     reasons: Causes
@@ -181,6 +189,8 @@ class Deny(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Stop(Entry):
+    """The run ended in good order."""
+
     kind = Kind.STOP
     released: CountOrNone  # frames, in the whole run; None if the gate did not say
     frames: Count
@@ -197,6 +207,8 @@ class UncleanStop(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Floor(Entry):
+    """What no later run may go back behind."""
+
     kind = Kind.FLOOR
     policy_version: Count
     time_floor_ns: Annotated[int, wall_form("time_floor")]  # wall time known to have passed
@@ -204,6 +216,8 @@ class Floor(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Token(Entry):
+    """A token of consent was handed in or taken back."""
+
     kind = Kind.TOKEN
     handing: Handing
     digest: Digest32  # SHA-256 of the file that was handed in: it identifies no person
@@ -211,6 +225,8 @@ class Token(Entry):
 
 @dataclass(frozen=True, slots=True)
 class ClockJump(Entry):
+    """The wall clock moved against the boot clock."""
+
     kind = Kind.CLOCK_JUMP
     by_s: Whole  # forwards, or back if below 0
 
@@ -226,12 +242,16 @@ class ClockReset(Entry):
 
 @dataclass(frozen=True, slots=True)
 class EscapeAttempt(Entry):
+    """The matcher tried to leave its sandbox."""
+
     kind = Kind.ESCAPE
     tried: Attempt  # the first attempt; the matcher is ended then
 
 
 @dataclass(frozen=True, slots=True)
 class Gap(Entry):
+    """Entries were left out, because too many came at once."""
+
     kind = Kind.GAP
     suppressed: Count
     reasons: LaterReasons  # every reason of the entries left out

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from edge.errors import UsageError
-from edge.files import read_named
+from edge.files import packaged, read_named
 
 STATE = "var/lib/framegate"
 UNITS = "etc/systemd/system"
@@ -37,7 +36,7 @@ def template(name: str, *changes: tuple[str, str]) -> str:
 
 def shipped(name: str) -> str:
     """A file of `deploy`."""
-    return files("edge.daemon").joinpath("deploy").joinpath(name).read_text()
+    return packaged("edge.daemon").joinpath("deploy").joinpath(name).read_text()
 
 
 def read(path: Path) -> bytes:

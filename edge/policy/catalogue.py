@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib.resources import files
+
+from edge.files import packaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +34,5 @@ class Note:
 
 def catalogue() -> dict[str, Note]:
     """Every note by its id."""
-    found = json.loads(files("edge.policies").joinpath("catalogue.json").read_bytes())
+    found = json.loads(packaged("edge.policies").joinpath("catalogue.json").read_bytes())
     return {name: Note(**note) for name, note in found.items()}

@@ -93,6 +93,8 @@ def read_pack(content: Mapping[str, bytes]) -> Pack:
 
 @dataclass(frozen=True, slots=True)
 class _About:
+    """What `pack.json` says."""
+
     name: str
     title: str
     version: int

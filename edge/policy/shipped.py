@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 
 from edge.errors import PolicyError
+from edge.files import packaged
 from edge.policy.facts import Vocabulary
 
 DEFAULT = "strict"
@@ -25,7 +25,7 @@ _DATA = ("schema.cedarschema", "vocabulary.json", "places.json")
 @cache
 def names() -> tuple[str, ...]:
     """Every shipped pack, the default one first."""
-    folder = files("edge.policies").joinpath("packs")
+    folder = packaged("edge.policies").joinpath("packs")
     found = {entry.name for entry in folder.iterdir() if entry.joinpath(PACK).is_file()}
     return (DEFAULT, *sorted(found - {DEFAULT}))
 
@@ -34,7 +34,7 @@ def shared_files() -> dict[str, bytes]:
     """The files that all shipped packs are made of."""
     return {
         entry.name: entry.read_bytes()
-        for entry in files("edge.policies").iterdir()
+        for entry in packaged("edge.policies").iterdir()
         if entry.name.endswith(".cedar") or entry.name in _DATA
     }
 
@@ -47,7 +47,7 @@ def shipped_files(name: str) -> dict[str, bytes]:
     """
     if name not in names():
         raise PolicyError(f"expected a pack named {' or '.join(names())}, got {name!r}")
-    folder = files("edge.policies").joinpath("packs").joinpath(name)
+    folder = packaged("edge.policies").joinpath("packs").joinpath(name)
     own = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
     return {**shared_files(), **own}
 

@@ -8,11 +8,12 @@ packs: `edge/policies/vocabulary.json` is their one place.
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+
+from edge.files import packaged
 
 
 def _shipped() -> dict[str, tuple[str, ...]]:
-    found = json.loads(files("edge.policies").joinpath("vocabulary.json").read_bytes())
+    found = json.loads(packaged("edge.policies").joinpath("vocabulary.json").read_bytes())
     words = {key: tuple(word["values"]) for key, word in found.items()}
     return {key: values for key, values in words.items() if True not in values}
 

@@ -4,7 +4,7 @@ A page has no fonts and no outside links, and its content policy forbids them. I
 the reader's light or dark setting and fits a phone. Style sheets and scripts are files
 beside the module that uses them. `page.css` is every page's; its text contrast is at
 least 4.5:1 in both schemes, and its classes `good`, `bad`, `wait` and `none` are those
-of `timeline.Mark`.
+of `marks.Mark`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from html import escape
-from importlib.resources import files
+
+from edge.files import packaged
 
 
 def asset(package: str, name: str) -> str:
     """The text of a style sheet or a script of the product."""
-    return files(package).joinpath(name).read_text(encoding="utf-8")
+    return packaged(package).joinpath(name).read_text(encoding="utf-8")
 
 
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 CSS = asset("edge.report", "page.css")
+
+
+def escape(words: str) -> str:
+    """As `html.escape`, whose module holds a table of all entities in memory."""
+    return words.translate(_ENTITIES)
 
 
 class Markup(str):

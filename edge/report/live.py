@@ -20,8 +20,8 @@ from rich.text import Text
 
 from edge.clock import MS, S
 from edge.reasons import Reason
+from edge.report.marks import Mark, mark_of
 from edge.report.record import FrameDecision, GateTimes, Outcome, SceneRecord
-from edge.report.timeline import Mark, mark_of
 
 STRIP_FRAMES = 60  # how many frames the verdict strip shows at most
 _REDRAW_NS = 100 * MS  # of footage between two drawings

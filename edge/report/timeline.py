@@ -11,29 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from html import escape
 from itertools import pairwise
-from statistics import median
 
 from edge.audit.schema import Context
 from edge.clock import S
 from edge.evidence.readings import Reading
 from edge.reasons import Family, Reason
+from edge.report.html import escape
+from edge.report.marks import Mark, mark_of
 from edge.report.record import FrameDecision, Outcome
 
 STRIP_PX = 22
 MARK_PX = 10
 _HOLD = 3  # a reading speaks for at most this many usual periods
-
-
-class Mark(Enum):
-    """How a stretch of time is drawn; the value is its CSS class."""
-
-    GOOD = "good"
-    BAD = "bad"
-    WAIT = "wait"  # blocked without a cause: the guard is only not yet sure
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +59,6 @@ def span_of(decisions: Sequence[FrameDecision]) -> Span:
     if not times:
         return Span(0, S)
     return Span(times[0], times[-1] + max(_period_ns(times), 1))
-
-
-def mark_of(decision: FrameDecision) -> Mark:
-    """Whether the frame passed, was blocked for a cause, or only had to wait."""
-    if decision.verdict is Outcome.PASS:
-        return Mark.GOOD
-    waits = all(reason.family is Family.WAITING for reason in decision.reasons)
-    return Mark.WAIT if waits else Mark.BAD
 
 
 def verdict_runs(decisions: Sequence[FrameDecision], span: Span) -> list[Run]:
@@ -204,8 +186,9 @@ def _verdict_label(decision: FrameDecision) -> str:
 
 
 def _period_ns(times: Sequence[int]) -> int:
-    steps = [b - a for a, b in pairwise(times) if b > a]
-    return int(median(steps)) if steps else 0
+    """The median step, the lower one of two; 0 if there is none."""
+    steps = sorted(b - a for a, b in pairwise(times) if b > a)
+    return steps[(len(steps) - 1) // 2] if steps else 0
 
 
 def _seconds(at_ns: int, span: Span) -> str:

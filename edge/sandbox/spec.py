@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -138,6 +136,8 @@ def program_of(command: tuple[str, ...]) -> str:
     Raises:
         SandboxError: there is none that this user may run.
     """
+    import shutil
+
     program = shutil.which(command[0], path=isolation.search_path(os.environ))
     if program is None:
         raise SandboxError(
@@ -183,6 +183,8 @@ def missing() -> dict[Layer, str]:
     Raises:
         SandboxError: they could not be tried, which says nothing of any layer.
     """
+    import subprocess  # of the processes that load this module, few try
+
     try:
         tried = subprocess.run(
             isolation.python("edge.sandbox.launcher", "--probe"),

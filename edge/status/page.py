@@ -7,13 +7,23 @@ repeats it. There is no picture of the scene and no score of the view.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from html import escape
 from typing import Any
 
 from edge.audit.proofs.tiled import size_of
 from edge.clock import S
-from edge.report.html import CSS, Markup, asset, content_policy, facts, section, served_page, table
-from edge.report.timeline import DEFS, Mark, Run, Span, strip
+from edge.report.html import (
+    CSS,
+    Markup,
+    asset,
+    content_policy,
+    escape,
+    facts,
+    section,
+    served_page,
+    table,
+)
+from edge.report.marks import Mark
+from edge.report.timeline import DEFS, Run, Span, strip
 from edge.status.alive import camera_silence, headline
 from edge.status.scales import BUCKETS_US, STRIP_S
 

@@ -17,8 +17,8 @@ from edge.decision.monitor import Wrote
 from edge.guard.recorder import Recorder
 from edge.heartbeat import LEASED, NEVER_NS, Beats, Role
 from edge.reasons import Reason
+from edge.report.marks import Mark, mark_of
 from edge.report.record import FrameDecision, GateTimes, Outcome, RuleNote
-from edge.report.timeline import Mark, mark_of
 from edge.status.scales import BUCKETS_US, EMPTY_SECOND, STRIP_S
 
 MAX_TRANSITIONS = 30

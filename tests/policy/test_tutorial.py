@@ -60,7 +60,7 @@ def test_a_folder_among_the_shipped_packs_is_one_and_no_code_knows_of_it(
     copy = tmp_path / "policies"
     shutil.copytree(ROOT / "edge" / "policies", copy)
     shell("".join(BLOCKS[:2]), copy / "packs")
-    monkeypatch.setattr(shipped, "files", lambda package: copy)
+    monkeypatch.setattr(shipped, "packaged", lambda package: copy)
     shipped.names.cache_clear()
     try:
         assert shipped.names() == ("strict", "police", "swiss")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 
-from edge.report.html import CSS, Markup, content_policy, facts, served_page, table
+from edge.report.html import CSS, Markup, content_policy, escape, facts, served_page, table
 
 
 def test_a_cell_is_text_unless_it_is_our_own_html() -> None:
@@ -25,3 +26,9 @@ def test_the_policy_names_just_what_the_page_holds() -> None:
         assert f"{tag}-src 'sha256-{digest}'" in content_policy(CSS, "run()")
         assert f"<{tag}>{text}</{tag}>" in page
     assert "sha256" in content_policy("", "") and digest not in content_policy("", "")
+
+
+def test_every_sign_is_escaped_as_the_standard_library_does() -> None:
+    signs = "".join(map(chr, range(0x3000)))
+
+    assert escape(signs) == html.escape(signs) != signs

@@ -10,16 +10,16 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from edge.evaluation.report.figure import Figure, Question, State
+from edge.files import packaged
 from edge.reasons import Reason
 
 _SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 _COUNTED = ("frames", "recordings", "places", "faces")  # the unit stands beside what was found
 _CODE = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 
-_TEXTS = json.loads(files("edge.evaluation.report").joinpath("words.json").read_bytes())
+_TEXTS = json.loads(packaged("edge.evaluation.report").joinpath("words.json").read_bytes())
 HOW: dict[Question, str] = {Question[name]: text for name, text in _TEXTS["how"].items()}
 _WORDS: dict[str, str] = _TEXTS["words"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 
+from edge.files import packaged
 from edge.policy.authoring.reach import holding, turning
 from edge.policy.catalogue import catalogue
 from edge.policy.engine import Policy
@@ -18,10 +18,10 @@ from edge.policy.outcome import Decision, Outcome, Verdict
 from edge.policy.rules import Effect, Rule, named
 from edge.policy.scenario import Scenario
 
-_STYLE = files("edge.policy.authoring").joinpath("book.css").read_text()
+_STYLE = packaged("edge.policy.authoring").joinpath("book.css").read_text()
 # plain English for families of rules, the facts that are asked for, and their values
 _WORDS: dict[str, dict[str, str]] = json.loads(
-    files("edge.policy.authoring").joinpath("book_words.json").read_bytes()
+    packaged("edge.policy.authoring").joinpath("book_words.json").read_bytes()
 )
 _TURNED = 8  # cases from which each fact is turned, to see what it must be
 _SHOWN = 12  # values listed for one question

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 
+from edge.files import packaged
 from edge.policy.authoring.matrix import LANES, PLACINGS, USUAL, Row
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION, written
@@ -20,7 +20,7 @@ _PLACE = (
 )
 _LEGEND = "+ permitted by a rule   o allowed, no rule covers it   # forbidden"
 
-_STYLE = files("edge.policy.authoring").joinpath("table.css").read_text()
+_STYLE = packaged("edge.policy.authoring").joinpath("table.css").read_text()
 
 
 def table(

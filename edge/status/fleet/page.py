@@ -10,15 +10,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from urllib.parse import quote, urlencode
 
 from edge.clock import S
 from edge.fleet.state.findings import Finding, moment
 from edge.fleet.state.fleet import Row
-from edge.report.html import CSS, Markup, asset, content_policy, facts, section, served_page, table
-from edge.report.timeline import DEFS, Mark, Run, Span, strip
+from edge.report.html import (
+    CSS,
+    Markup,
+    asset,
+    content_policy,
+    escape,
+    facts,
+    section,
+    served_page,
+    table,
+)
+from edge.report.marks import Mark
+from edge.report.timeline import DEFS, Run, Span, strip
 
 ROWS = 100  # on one page
 SPAN_S = 3600  # of the timelines
@@ -100,7 +110,7 @@ def device_page(one: Shown, now_s: int, url: str) -> str:
             "checks it.</p>"
         )
     if url:
-        link = escape(url, quote=True)
+        link = escape(url)
         last = state.size - 1 if state is not None and state.size else None
         proofs += f'<p>Its own page: <a href="{link}/" rel="noreferrer">{link}</a>'
         if last is not None:
@@ -137,7 +147,7 @@ def _form(only: Filter, counts: Counter[str]) -> str:
     )
     return (
         '<form method="get" action="/"><label>name has <input name="q" '
-        f'value="{escape(only.text, quote=True)}"></label>'
+        f'value="{escape(only.text)}"></label>'
         f'<label>state <select name="state">{options}</select></label>'
         "<button>Filter</button></form>"
     )
