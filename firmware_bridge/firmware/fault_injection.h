@@ -16,7 +16,7 @@ typedef struct {
     bool wedged;    /* 'w': the main loop hangs with interrupts on */
     bool dead;      /* 'x': the main loop hangs with interrupts off */
     bool restarted; /* 'z': reset */
-    bool curious;   /* 'l': tell once how long ago host and bench spoke when the line changes */
+    bool curious;   /* 'l': at the next change of the line, report when host and bench spoke */
     uint8_t count;  /* readings taken, for a little noise */
 } fg_bench;
 

@@ -19,7 +19,7 @@ void hal_erase(uint32_t at); /* half of the counters; only while the line is dow
 void hal_write(uint32_t at, const uint8_t record[FG_RECORD]); /* into the counters; erased before */
 
 /* For the chip. */
-void main_loop_memory(void);          /* first of all: nothing static holds before it */
+void main_loop_memory(void);          /* call it first: static variables have no value before it */
 void main_loop_run(void);             /* never returns */
 void main_loop_millisecond(void);     /* from a timer of a millisecond */
 void uart0_interrupt(void);

@@ -57,7 +57,7 @@ static void send(fg_board *board, uint8_t kind, const uint8_t *payload, uint32_t
     uint8_t content[FG_MAX_CONTENT];
     uint8_t wire[FG_MAX_WIRE];
     if (board->tx_sequence == UINT32_MAX) {
-        latch(board, FG_FAULT_SEQUENCE); /* only a reset, with a new boot id, may speak again */
+        latch(board, FG_FAULT_SEQUENCE); /* only a reset, with a new boot id, permits new ones */
         return;
     }
     board->tx_sequence++;
@@ -139,7 +139,7 @@ static void report(fg_board *board, const fg_packet *packet, enum fg_refusal ref
     send(board, FG_REFUSED, payload, (uint32_t)(at - payload));
 }
 
-/* A challenge nobody without the key can tell beforehand. */
+/* A challenge that cannot be predicted without the key. */
 static uint64_t draw(const fg_board *board) {
     static const char text[] = "challenge";
     uint8_t seed[sizeof text - 1 + 16];
@@ -189,7 +189,7 @@ static uint8_t veto_of(const fg_sensors *s) {
 }
 
 static void judge(fg_board *board, uint8_t found, uint64_t now_us) {
-    bool news = found != board->veto; /* neither line nor fault changes here without it */
+    bool news = found != board->veto; /* only then can line or fault change here */
     board->veto = found;
     if (found & FG_TAMPERED) {
         latch(board, FG_FAULT_TAMPER);
@@ -203,7 +203,7 @@ static void judge(fg_board *board, uint8_t found, uint64_t now_us) {
 
 /* the lease */
 
-/* The host says it releases frames, and the line says it must not. */
+/* The host claims to release frames while the line is down. */
 static void mismatch(fg_board *board) {
     inhibit(board);
     if (board->mismatches < MAX_MISMATCHES) {
@@ -214,7 +214,7 @@ static void mismatch(fg_board *board) {
     }
 }
 
-/* Whether nothing stands against `decision`; a new one clears a latched fault. */
+/* Whether nothing forbids `decision`; a new one clears a latched fault. */
 static bool may_permit(fg_board *board, uint32_t decision) {
     if (board->fault == FG_FAULT_SEQUENCE || board->veto) {
         return false;
@@ -241,7 +241,7 @@ static enum fg_refusal lease(fg_board *board, const fg_packet *packet, uint64_t 
     if (challenge != board->challenge && !(board->has_before && challenge == board->before)) {
         return FG_BAD_CHALLENGE;
     }
-    if ((uint32_t)(now_us / MS) - echo_ms > MAX_ECHO_MS) { /* modulo 2^32: the future is old */
+    if ((uint32_t)(now_us / MS) - echo_ms > MAX_ECHO_MS) { /* modulo 2^32: a future time is old */
         return FG_STALE;
     }
     if (life_ms == 0) {
@@ -379,7 +379,7 @@ void fg_init(fg_board *board, uint64_t now_us, const uint8_t root[FG_ROOT], uint
     board->veto = FG_SILENT;
 }
 
-/* Asked before anything else, so that nothing ever sees a lease past its end. */
+/* Called before anything else, so that no code ever sees a lease past its end. */
 static void expire(fg_board *board, uint64_t now_us) {
     if (board->permitted && now_us >= board->until_us) {
         inhibit(board);
@@ -414,7 +414,7 @@ static void roll(fg_board *board, uint64_t now_us) {
     board->challenge = draw(board);
 }
 
-/* At most one packet that is due falls to a tick: no look at the sensors waits for two. */
+/* A tick sends at most one packet that is due: reading the sensors never waits for two. */
 void fg_tick(fg_board *board, uint64_t now_us) {
     expire(board, now_us);
     if (board->sensed && now_us - board->sensed_us > SENSOR_LIFE_US) {

@@ -40,8 +40,8 @@ void uart0_interrupt(void) {
     }
 }
 
-/* Lowers the line while the rule says so, though the main loop be busy with a
- * packet, and when that loop makes no rounds. Never raises it. */
+/* Lowers the line when the rule says so, even while the main loop handles a packet,
+ * and also when that loop has stopped. It never raises the line. */
 void main_loop_millisecond(void) {
     unfed_ms++;
     if (unfed_ms > STALL_MS || !fg_line(&board)) {
@@ -58,7 +58,7 @@ static void feed(uint64_t at_us) {
     }
 }
 
-/* Before the answer goes out, so that what the host was told outlives a reset. */
+/* Called before the answer is sent, so that what the host was told survives a reset. */
 static void keep_floors(void) {
     uint8_t record[FG_RECORD];
     if (board.log_floor == kept.log && board.policy_floor == kept.policy) {
@@ -66,7 +66,7 @@ static void keep_floors(void) {
     }
     if (kept.free == FG_COUNTERS_SIZE) {
         if (fg_line(&board)) {
-            return; /* to erase takes long: not while the line is up */
+            return; /* erasing takes long: never while the line is up */
         }
         hal_erase(kept.stale);
         fg_floors_read((const uint8_t *)(uintptr_t)FG_COUNTERS_ADDRESS, FG_COUNTERS_SIZE, &kept);
@@ -74,7 +74,7 @@ static void keep_floors(void) {
     fg_floors_record(board.log_floor, board.policy_floor, record);
     hal_write(kept.free, record);
     fg_floors_read((const uint8_t *)(uintptr_t)FG_COUNTERS_ADDRESS, FG_COUNTERS_SIZE, &kept);
-    kept.log = board.log_floor; /* memory that does not hold is not worn out by trying again */
+    kept.log = board.log_floor; /* also if it was not kept: trying again wears the memory out */
     kept.policy = board.policy_floor;
 }
 
@@ -92,7 +92,7 @@ static void send(void) {
     }
 }
 
-/* Asked between any two packets taken or sent, so that no more than one of them holds up a veto. */
+/* Called between any two packets, received or sent: at most one of them delays a veto. */
 static void sense(void) {
     static uint64_t sensed_us;
     fg_sensors reading;
@@ -103,7 +103,7 @@ static void sense(void) {
     if (hal_sense(&reading, at_us)) {
         fg_sense(&board, at_us, &reading);
     }
-    sensed_us = hal_now_us(); /* sensors that make it wait leave time for the rest */
+    sensed_us = hal_now_us(); /* its end: slow sensors leave time for the rest */
 }
 
 static void round_of_main(void) {
@@ -151,7 +151,7 @@ void main_loop_run(void) {
     }
 }
 
-/* what the compiler calls by itself */
+/* functions that the compiler calls by itself */
 
 void *memcpy(void *to, const void *from, size_t size) {
     uint8_t *out = to;

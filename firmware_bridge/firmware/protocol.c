@@ -320,7 +320,7 @@ enum fg_refusal fg_unseal(const uint8_t *content, uint32_t size, const fg_key *k
         return FG_BAD_KEY_ID;
     }
     fg_hmac(key, content, FG_HEADER + length, digest);
-    for (uint32_t i = 0; i < FG_TAG; i++) { /* the same time whichever byte differs */
+    for (uint32_t i = 0; i < FG_TAG; i++) { /* takes the same time whichever byte differs */
         differs |= digest[i] ^ content[FG_HEADER + length + i];
     }
     return differs ? FG_BAD_TAG : FG_OK;

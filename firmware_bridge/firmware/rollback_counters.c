@@ -50,7 +50,7 @@ void fg_floors_read(const uint8_t *memory, uint32_t size, fg_floors *floors) {
     }
 }
 
-/* After fg_init: what was kept before the reset still holds. */
+/* Call it after fg_init: what was kept before the reset still holds. */
 void fg_restore(fg_board *board, const fg_floors *floors) {
     board->log_floor = floors->log;
     board->policy_floor = floors->policy;

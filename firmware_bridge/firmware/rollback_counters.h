@@ -18,7 +18,7 @@ enum { FG_RECORD = 32 };
 typedef struct {
     uint64_t log;
     uint64_t policy;
-    uint32_t free;  /* where the next record goes; the size of the memory: nowhere */
+    uint32_t free;  /* where the next record goes; the memory's size if it is full */
     uint32_t stale; /* the half that may be erased */
 } fg_floors;
 

@@ -16,7 +16,7 @@ const uint8_t *fg_store_root(const uint8_t block[FG_STORE_SIZE]) {
     return block + 8;
 }
 
-/* A number that differs each boot as long as `fresh` does, and tells nothing of it. */
+/* A number that differs at each boot if `fresh` does, and reveals nothing of `fresh`. */
 uint64_t fg_boot_id(const uint8_t block[FG_STORE_SIZE], uint64_t fresh) {
     fg_key key;
     uint8_t digest[FG_DIGEST];

@@ -72,7 +72,7 @@ void timer0_interrupt(void) {
 
 void watchdog_interrupt(void) {
     hal_line(false);
-    for (;;) { /* left pending, so that the second timeout resets */
+    for (;;) { /* the interrupt stays pending, so that the second timeout resets */
     }
 }
 
@@ -82,8 +82,8 @@ static void tell(uint32_t ticks) {
     }
 }
 
-/* When the bench is curious, it hears how long ago the host and it spoke last, and how long
- * the timer paused: more than a millisecond, and it was the emulator that stood still. */
+/* If the bench asked, reports how long ago host and bench last spoke, and how long the timer
+ * paused: a pause of more than a millisecond means that the emulator stood still. */
 void hal_line(bool up) {
     static volatile bool is_up;
     uint32_t now_ticks = SysTick->VAL;

@@ -56,7 +56,7 @@ __attribute__((section(".data.busy"), noinline)) static void busy(const rom *cal
 }
 
 static void undisturbed(uint32_t at, const uint8_t *page) {
-    void (*volatile in_ram)(const rom *, uint32_t, const uint8_t *) = busy; /* far from flash */
+    void (*volatile in_ram)(const rom *, uint32_t, const uint8_t *) = busy; /* a direct call does not reach */
     rom call;
     look_up(&call);
     __asm__ volatile("cpsid i" ::: "memory");
@@ -69,7 +69,7 @@ void flash_erase(uint32_t address) {
 }
 
 void flash_write(uint32_t address, const uint8_t *data, uint32_t size) {
-    uint8_t page[FLASH_PAGE_SIZE]; /* ones leave what is there as it is */
+    uint8_t page[FLASH_PAGE_SIZE]; /* writing ones changes nothing */
     uint32_t offset = address % FLASH_PAGE_SIZE;
     for (uint32_t i = 0; i < FLASH_PAGE_SIZE; i++) {
         page[i] = i >= offset && i - offset < size ? data[i - offset] : 0xFF;

@@ -111,7 +111,7 @@ bool hal_sense(fg_sensors *reading, uint64_t now_us) {
     return true;
 }
 
-/* A tenth of a second is too short for a flash sector, and the line is down. */
+/* The watchdog's 100 ms are too short to erase a sector: it gets a second. The line is down. */
 void hal_erase(uint32_t at) {
     watchdog_hw->load = 10 * WATCHDOG_HALF_US;
     flash_erase(FG_COUNTERS_ADDRESS + at);
@@ -122,7 +122,7 @@ void hal_write(uint32_t at, const uint8_t record[FG_RECORD]) {
     flash_write(FG_COUNTERS_ADDRESS + at, record, FG_RECORD);
 }
 
-/* Bits of the ring oscillator, far apart, hashed: enough to tell boots apart. */
+/* Hashes bits of the ring oscillator, read far apart: that tells one boot from another. */
 uint64_t hal_fresh(void) {
     fg_sha256 hash;
     uint8_t digest[FG_DIGEST];

@@ -13,7 +13,7 @@ enum {
     IMU_IS = 0x6C,
     IMU_CTRL1 = 0x10,
     IMU_STATUS = 0x1E, /* then a reserved byte, temperature, and from 0x22 gyro and accel */
-    IMU_NEWS = 0x03,   /* of both */
+    IMU_NEWS = 0x03,   /* new data of both */
     DOCK_CHIP = 0x50,
     DOCK_US = 500000, /* between readings of the dock's id */
     DOCK_RETRY_US = 20000,
