@@ -33,8 +33,7 @@ class Tag(IntEnum):
     FREED = 3  # gate -> capture
     NOTED = 4  # gate -> decider, as are OFFERED, ENDED and COMPARED
     OFFERED = 5
-    RETURNED = 6  # decider -> gate, as is ANCHOR
-    ANCHOR = 7
+    RETURNED = 6  # decider -> gate
     ENDED = 8
     COMPARED = 9
     RESOLVED = 10  # gate -> parent

@@ -20,7 +20,6 @@ from edge.evidence.readings import BoardSample, Reading, Source
 from edge.frames import lifecycle
 from edge.frames.lifecycle import Escape
 from edge.frames.messages import (
-    Anchor,
     Compared,
     End,
     Ended,
@@ -192,13 +191,11 @@ class Intake:
         if found.faces is not None:
             permitted = self._engine.judge.outlook.permitted
             self._consent_state.faces(found.faces, offer.captured_ns, permitted=permitted)
-        if found.seen_blocks is not None:
-            ipc.send(self._channels.gate, encode(Anchor(found.seen_blocks)))
         if found.mask is not None:
             ipc.send(self._channels.gate, encode_mask(found.mask))
         self._beats.end_model()
         self._self_check.late |= self._clock.now_ns() - began_ns > SLOW_MODEL_NS
-        ipc.send(self._channels.gate, encode(Returned(offer.slot)))
+        ipc.send(self._channels.gate, encode(Returned(offer.slot, found.seen_blocks)))
         self._beats.beat(Role.DECIDER, self._clock.now_ns())
 
     def _camera_failed(self, reason: Reason) -> None:

@@ -1,7 +1,7 @@
 """What capture, gate and decider tell each other, as fixed binary messages.
 
     capture -> gate     Captured, SourceEnd        gate -> capture   Freed
-    gate -> decider     Noted, Offered, Ended,     decider -> gate   Returned, Anchor, edge.lease
+    gate -> decider     Noted, Offered, Ended,     decider -> gate   Returned, edge.lease
                         Compared
     gate -> parent      Resolved (batches)
 
@@ -85,13 +85,9 @@ class Returned:
     """The decider is done with the lent `slot`."""
 
     slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """The blocks of the enrolled view to compare while there is no lease that names them."""
-
-    seen_blocks: int
+    seen_blocks: int | None = (
+        None  # of the view, to compare while no lease names any; None: as before
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +126,14 @@ class Resolved:
     step_ns: int  # time the gate spent on the frame when it arrived
 
 
-Message = Captured | SourceEnd | Freed | Noted | Offered | Returned | Anchor | Ended | Compared
+Message = Captured | SourceEnd | Freed | Noted | Offered | Returned | Ended | Compared
 
 _CAPTURED = struct.Struct("<BHQqHH")
 _END = struct.Struct("<BBQ")
 _SLOT = struct.Struct("<BH")
 _NOTED = struct.Struct("<BQqfffffQB")
 _OFFERED = struct.Struct("<BHQqHHB")
-_ANCHOR = struct.Struct("<BQ")
+_RETURNED = struct.Struct("<BH?Q")
 _ENDED = struct.Struct("<BQQqiBBQQQ")
 _COMPARED = struct.Struct("<BB")
 _RESOLVED = struct.Struct("<QqiQI")
@@ -158,12 +154,10 @@ def encode(message: Message) -> bytes:
             return _SLOT.pack(Tag.FREED, slot)
         case Offered(slot, s, t, h, w, final):
             return _OFFERED.pack(Tag.OFFERED, slot, s, t, h, w, final)
-        case Returned(slot):
-            return _SLOT.pack(Tag.RETURNED, slot)
+        case Returned(slot, blocks):
+            return _RETURNED.pack(Tag.RETURNED, slot, blocks is not None, blocks or 0)
         case SourceEnd(end, s):
             return _END.pack(Tag.SOURCE_END, end.value, s)
-        case Anchor(blocks):
-            return _ANCHOR.pack(Tag.ANCHOR, blocks)
         case Compared(gallery, references):
             return _COMPARED.pack(Tag.COMPARED, gallery) + b"".join(references)
         case Ended(epoch, released, last, reason, drained, final):
@@ -208,9 +202,8 @@ def decode(data: bytes) -> Message:
                 _, slot, s, t, height, width, final = _OFFERED.unpack(data)
                 return Offered(slot, s, t, height, width, bool(final))
             case Tag.RETURNED:
-                return Returned(_SLOT.unpack(data)[1])
-            case Tag.ANCHOR:
-                return Anchor(_ANCHOR.unpack(data)[1])
+                _, slot, named, blocks = _RETURNED.unpack(data)
+                return Returned(slot, blocks if named else None)
             case Tag.ENDED:
                 _, epoch, released, last, number, drained, final, *counts = _ENDED.unpack(data)
                 reason = _reason(number)

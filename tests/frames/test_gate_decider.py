@@ -21,10 +21,10 @@ from tests.support.gate_harness import LEASE
         lambda whole: whole[:-1],
         lambda whole: whole + b"\0",
         lambda whole: b"FGL9" + whole[4:],
-        lambda whole: b"\x07",
+        lambda whole: b"\x06\0\0",
         lambda whole: b"\xee" * 30,
     ],
-    ids=["cut", "long", "foreign", "cut anchor", "unknown"],
+    ids=["cut", "long", "foreign", "cut return", "unknown"],
 )
 def test_a_broken_message_from_the_decider_ends_the_lease_and_wipes_the_ring(harness, spoil):
     matcher = harness.connect()
@@ -71,6 +71,14 @@ def test_a_revocation_that_came_with_the_frame_is_heard_before_its_release(harne
 
     assert [word.reason for word in words] == [Reason.NO_LEASE]
     assert matcher.read(timeout_s=0) is None
+
+
+def test_what_comes_with_a_returned_slot_is_compared_until_a_lease_says_otherwise(harness):
+    ipc.send(harness.decider, encode(Returned(3, seen_blocks=0b101)))
+    ipc.send(harness.decider, encode(Returned(3)))
+    harness.gate.turn()
+
+    assert harness.gate._inspector.anchor == 0b101
 
 
 def test_a_slot_returned_that_was_never_lent_changes_nothing(harness):

@@ -23,7 +23,7 @@ from edge.decision.monitor import Seen, parse
 from edge.decision.settings import DeciderSettings
 from edge.evidence import board_link
 from edge.evidence.readings import BoardSample, Reading
-from edge.frames.messages import Anchor, Ended, Noted, Offered, encode
+from edge.frames.messages import Ended, Noted, Offered, Returned, encode
 from edge.frames.messages import decode as decode_gate
 from edge.frames.pool import Pool
 from edge.frames.settings import Picture, PoolSize
@@ -165,5 +165,5 @@ class DeciderRig:
             self._actions.append(Tell(lease))
             return
         message = decode_gate(data)
-        if isinstance(message, Anchor):
+        if isinstance(message, Returned):
             self._anchor = message.seen_blocks

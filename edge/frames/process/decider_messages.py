@@ -1,4 +1,4 @@
-"""Handles the decider's messages: leases, revocations, masks, the anchor and returned frames."""
+"""Handles the decider's messages: leases, revocations, masks and returned frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from edge import ipc
 from edge.clock import Clock
 from edge.errors import GuardError, LeaseError
-from edge.frames.messages import Anchor, Returned, decode
+from edge.frames.messages import Returned, decode
 from edge.frames.process.inspector import Inspector
 from edge.frames.process.lender import Lender
 from edge.frames.process.passage import Passage
@@ -52,9 +52,9 @@ class DeciderMessages:
             except GuardError:
                 self._distrust(Reason.LEASE_MALFORMED)
                 continue
-            if isinstance(message, Anchor):
-                self._inspector.anchor = message.seen_blocks
-            elif isinstance(message, Returned):
+            if isinstance(message, Returned):
+                if message.seen_blocks is not None:
+                    self._inspector.anchor = message.seen_blocks
                 self._lender.returned(message.slot)
 
     def _take_mask(self, data: bytes) -> None:
