@@ -9,7 +9,6 @@ stored; equal tapes have equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from functools import cache, cached_property
 from typing import Any, NamedTuple
@@ -103,12 +102,6 @@ class Tape:
         if {len(columns[name]) for name in _BY_FRAME} != {len(tape.liveness.rows)}:
             raise RecordError(f"{name}: expected an evidence tape: its columns differ in length")
         return tape
-
-    def moments(self) -> Iterator[TapeMoment]:
-        """The frames in order, for a replay."""
-        height, width = self.size
-        for i, at_ns in enumerate(self.captured_ns.tolist()):
-            yield TapeMoment(TapeFrame(i, (height, width, 3), height * width * 3), at_ns)
 
 
 class TapeFrame(NamedTuple):

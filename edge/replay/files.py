@@ -90,10 +90,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
         if ignored := ", ".join(telemetry.ignored_columns(path)):
             say(f"note: {path}: no sensor is called {ignored}; ignored")
     with contextlib.ExitStack() as scratch:
-        folder = log
-        if folder is None:  # it is not kept
-            place = scratch.enter_context(scratch_folder("framegate-"))
-            folder = place / "audit"
+        folder = log or scratch.enter_context(scratch_folder("framegate-")) / "audit"
         signer = Signer.generate("framegate/replay")
         clerk = Clerk(AuditLog.create_or_open(folder, signer))
         guard = Replay(

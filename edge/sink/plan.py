@@ -9,6 +9,7 @@ from pathlib import Path
 from edge import isolation
 from edge.commissioning.records import Session
 from edge.errors import UsageError
+from edge.files import named_by_user
 from edge.guard.plan import Plan
 from edge.sandbox import spec as sandbox
 
@@ -27,11 +28,9 @@ def with_sink(plan: Plan, kind: str, session: Session, folder: Path) -> Plan:
         )
     if plan.matcher:
         raise UsageError("--sink takes the matcher's place: expected no --matcher")
-    try:
+    with named_by_user("write", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(folder, sandbox.NOBODY, sandbox.NOBODY)  # in its sandbox it is this user
-    except OSError as err:
-        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     command = tuple(isolation.python("edge.sink.writer", kind, str(folder)))
     return replace(plan, matcher=command, confinement=sandbox.Confinement(writes=(folder,)))

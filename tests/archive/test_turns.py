@@ -42,6 +42,7 @@ def _both(seed: int, view: bytes) -> tuple[Decided, list[FrameDecision]]:
     common = (case.tape, case.device, case.session, policy)
     quick = judge(*common, board, camera=bytes(16), release=release)
     fingerprint = Fingerprint.from_bytes(case.tape.view) if case.tape.view else None
+    examiner = TapeExaminer(case.tape, fingerprint)
     every = Replay(
         case.device,
         case.session,
@@ -50,10 +51,11 @@ def _both(seed: int, view: bytes) -> tuple[Decided, list[FrameDecision]]:
         _NoFaces(),
         release=release,
         camera=bytes(16),
-        examiner=TapeExaminer(case.tape, fingerprint),
+        examiner=examiner,
         rests=False,
     )
-    return quick, every.run(case.tape.moments(), case.samples).decisions
+    moments = map(examiner.moment, range(len(examiner.captured_ns)))
+    return quick, every.run(moments, case.samples).decisions
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ __attribute__((section(".data.busy"), noinline)) static void busy(const rom *cal
 }
 
 static void undisturbed(uint32_t at, const uint8_t *page) {
-    void (*volatile in_ram)(const rom *, uint32_t, const uint8_t *) = busy; /* a direct call does not reach */
+    void (*volatile in_ram)(const rom *, uint32_t, const uint8_t *) = busy; /* far from flash */
     rom call;
     look_up(&call);
     __asm__ volatile("cpsid i" ::: "memory");
