@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ class Policy:
         try:
             self._policies = policy_set(self.rules)
             checked = cedarpy.validate_policies(pack.text, pack.schema)
-            self._schema, self._entities = pack.engine_data()
+            self._schema, self._entities = engine_data(pack)
         except ValueError as err:
             raise PolicyError(f"pack {pack.name}: {str(err)[:200]}") from err
         if not checked.validation_passed:
@@ -122,6 +123,17 @@ class Policy:
         if permits:
             return Decision(Verdict.ALLOW, Outcome.PERMITTED, _ids(permits))
         return Decision(Verdict.ALLOW, Outcome.NOT_COVERED, _ids(rules))
+
+
+def engine_data(pack: Pack) -> tuple[cedarpy.Schema, cedarpy.Entities]:
+    """Schema (it says which lanes a group holds) and entities, as the engine takes them.
+
+    Raises:
+        ValueError: they are none.
+    """
+    schema = cedarpy.Schema.from_str(pack.schema)
+    entities = json.dumps(pack.vocabulary.entities())
+    return schema, cedarpy.Entities.from_json_str(entities, schema=schema)
 
 
 def _misfit(pack: Pack, checked: cedarpy.ValidationResult) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import cedarpy
 import rfc8785
 
 from edge.errors import PolicyError
@@ -42,16 +41,6 @@ class Pack:
     text: str  # every rule of the files, taken or not, in Cedar
     places: tuple[str, ...]  # of each policy in `text`, in order: its file and its id
     content: bytes  # canonical JSON: the digest of every file the pack is made of
-
-    def engine_data(self) -> tuple[cedarpy.Schema, cedarpy.Entities]:
-        """Schema (it says which lanes a group holds) and entities, as the engine takes them.
-
-        Raises:
-            ValueError: they are none.
-        """
-        schema = cedarpy.Schema.from_str(self.schema)
-        entities = json.dumps(self.vocabulary.entities())
-        return schema, cedarpy.Entities.from_json_str(entities, schema=schema)
 
 
 def read_pack(content: Mapping[str, bytes]) -> Pack:

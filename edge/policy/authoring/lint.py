@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import cedarpy
 
+from edge.policy.engine import engine_data
 from edge.policy.facts import Facts
 from edge.policy.pack import Pack
 from edge.policy.rules import Effect, Rule, named, policy_set
@@ -62,7 +63,7 @@ def always_true(pack: Pack) -> tuple[str, ...]:
     """Keys of the rules that hold for every one of the fixed requests."""
     # as permits, all the rules that hold are named in each answer
     asked = [dataclasses.replace(r, body={**r.body, "effect": "permit"}) for r in pack.rules]
-    schema, entities = pack.engine_data()
+    schema, entities = engine_data(pack)
     requests = [facts.request() for facts in spread(pack, _REQUESTS)]
     results = cedarpy.is_authorized_batch(requests, policy_set(asked), entities, schema)
     held = {rule.key for rule in pack.rules}

@@ -15,6 +15,7 @@ from importlib.resources import files
 
 import cedarpy
 
+from edge.policy.engine import engine_data
 from edge.policy.facts import JURISDICTION, Facts, Value
 from edge.policy.pack import Pack
 from edge.policy.rules import Rule, named, policy_set
@@ -77,7 +78,7 @@ class Alone:
     def __init__(self, pack: Pack, rule: Rule) -> None:
         permit = dataclasses.replace(rule, body={**rule.body, "effect": "permit"})
         self._rule = policy_set([permit])
-        self._schema, self._entities = pack.engine_data()
+        self._schema, self._entities = engine_data(pack)
 
     def holds(self, cases: Iterable[Facts]) -> list[bool]:
         requests = [facts.request() for facts in cases]
