@@ -20,7 +20,7 @@ from edge.errors import UsageError
 _SMALL_MIB = 16  # filled in a moment
 _STATE_MIB = 256  # `doctor` wants 64 free
 _IN_1970_S = 600  # the kernel takes no time before its own start
-_SYSTEMD_GIPS = 4.0  # frames flow at 2.5
+_SYSTEMD_GIPS = 4.0  # frames flow at 2
 _WITHIN = ("python", "-m")
 _MODULES = "bench.device.within"
 

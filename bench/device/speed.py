@@ -86,7 +86,7 @@ def measure(
     """
     with tempfile.TemporaryDirectory(prefix="framegate-device-") as folder:
         start = virtual.timed(machine, cell.gips, cell.cores, Path(folder))
-        words = ("python", "-m", "bench.device.within.guard", f"/{site.SITE}", "/srv/out")
+        words = ("python", "-m", "bench.device.within.guard", f"/{site.SITE}")
         row = suite.Row(suite.Kind.COMMAND, _name(cell), (*words, "--runs", str(cell.runs)))
         extra = site.files(Path(folder), cell.rate_hz, cell.seconds)
         say(f"{machine.name}: {_name(cell)}")

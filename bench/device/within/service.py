@@ -4,7 +4,7 @@
 
 Runs as root under systemd as PID 1. It installs the site with `framegate service install`, as
 a person does, with every limit as shipped. The source is a recording and the board a virtual
-one. What must hold is that the guard decides.
+one. What must hold is that the guard decides, and that frames flow.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ STATE = Path("/var/lib/framegate") / NAME
 STATUS = Path("/run/framegate") / NAME / "status.json"
 FRAMEGATE = "/opt/framegate/bin/framegate"
 _START_S = 400.0
+_FLOW_S = 30.0  # of a clip of 90
 _CONFIG = """\
 source = "/var/lib/clip/room.avi"
 device = "D.toml"
@@ -105,6 +106,15 @@ def install(folder: Path) -> str:
     return wait_running()
 
 
+def frames_flow() -> str:
+    took_s = until(
+        lambda: status().get("permitted"),
+        f"frames to flow, got {status().get('reasons')}",
+        _FLOW_S,
+    )
+    return f"to the matcher after {took_s:.0f} s more"
+
+
 def user_and_rights() -> str:
     words = Path(f"/proc/{main_pid()}/status").read_text().splitlines()
     found = dict(line.split(":\t", 1) for line in words if ":\t" in line)
@@ -167,6 +177,7 @@ def main() -> int:
     prepare(folder)
     checks = Checks()
     if checks.check("systemctl start", lambda: install(folder)):
+        checks.check("frames flow", frames_flow)
         checks.check("user and rights", user_and_rights)
         checks.check("socket", socket_answers)
         checks.check("socket starts the guard", socket_starts)

@@ -232,3 +232,19 @@ def test_the_guards_cost_is_of_the_end_of_the_clip_with_every_process_there(
 
     assert seconds == 4.0 and spent == roles(40)
     assert guard.between(samples[:3]) == (0.0, {})
+
+
+def test_the_first_run_is_made_and_not_counted_and_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.device.within import guard
+
+    monkeypatch.setattr(guard, "in_memory", lambda site: site)
+    monkeypatch.setattr(guard, "run", lambda site, out, limit_s: {"out": out.name})
+    monkeypatch.setattr("sys.argv", ["guard", str(tmp_path), "--runs", "2"])
+
+    assert guard.main() == 0
+
+    printed = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["out"] for line in printed if line.startswith("{")] == ["1", "2"]
+    assert printed[0] == "device: a run that is not counted"
