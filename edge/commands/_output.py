@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 def say(line: str) -> None:
     """Write a line about the work: how far it is, what to know about it."""
     print(line, file=sys.stderr, flush=True)
+
+
+def saying(who: str) -> Callable[[str], None]:
+    """`say` for one of several processes whose lines meet in a journal."""
+    return lambda line: say(f"{who}: {line}")
 
 
 def complain(line: str) -> int:

@@ -20,7 +20,7 @@ from edge.commands._audit._log import (
     time_of,
 )
 from edge.commands._options import Actions, Options
-from edge.commands._output import complain, say
+from edge.commands._output import answer, complain, say
 from edge.errors import AuditError, GuardError, UsageError
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ def _show(args: argparse.Namespace) -> int:
         found = verify_log(args.log, key, on_entry=on_entry, archive=args.archive)
     except AuditError as err:
         return complain(f"{args.log} does not verify: {err}")
-    _say_pruned(found)
+    if found.receipt is not None and found.pruned:
+        say(f"note: {found.receipt.words}")
     return 0
 
 
@@ -207,35 +208,26 @@ def _print_verified(
     key: Verifier,
     quoted: Proven | None = None,
 ) -> None:
-    if args.json:
-        extra = {} if quoted is None else {"quote": _quote.data(args, quoted)}
-        print(
-            json.dumps(
-                {
-                    "verified": True,
-                    "entries": found.entries,
-                    "root": found.root.hex(),
-                    "segments": found.segments,
-                    "published": found.published,
-                    "torn_bytes": found.torn_bytes,
-                    "pruned": found.pruned,
-                    "key": key.text,
-                    **extra,
-                }
-            )
-        )
-        return
+    data = {
+        "verified": True,
+        "entries": found.entries,
+        "root": found.root.hex(),
+        "segments": found.segments,
+        "published": found.published,
+        "torn_bytes": found.torn_bytes,
+        "pruned": found.pruned,
+        "key": key.text,
+    }
     segments = f"{found.segments} segment" + "s" * (found.segments != 1)
-    print(f"{where}: {found.entries} entries in {segments} verify")
-    print(f"size {found.entries}  root {found.root.hex()}  published {found.published}")
+    lines = [
+        f"{where}: {found.entries} entries in {segments} verify",
+        f"size {found.entries}  root {found.root.hex()}  published {found.published}",
+    ]
     if found.torn_bytes:
-        print(f"{found.torn_bytes} bytes of an unfinished write follow; they are no entry")
+        lines.append(f"{found.torn_bytes} bytes of an unfinished write follow; they are no entry")
     if found.receipt is not None and found.pruned:
-        print(f"{found.receipt.words}; their hashes verify")
-    for line in () if quoted is None else _quote.lines(args, quoted):
-        print(line)
-
-
-def _say_pruned(found: Verified) -> None:
-    if found.receipt is not None and found.pruned:
-        say(f"note: {found.receipt.words}")
+        lines.append(f"{found.receipt.words}; their hashes verify")
+    if quoted is not None:
+        data["quote"] = _quote.data(args, quoted)
+        lines += _quote.lines(args, quoted)
+    answer(args, data, lines)

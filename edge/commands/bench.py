@@ -26,7 +26,6 @@ _PROFILES = ("pi-zero-2w", "pi-4", "pi-5", "jetson-orin-nano")
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate bench`."""
     parser = commands.add(
         "bench",
         "measure the guard on this device",

@@ -18,7 +18,6 @@ The exit code is 0 only if every scene ended as expected.
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate demo`."""
     parser = commands.add(
         "demo",
         "show the whole product on real footage",

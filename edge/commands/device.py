@@ -32,7 +32,6 @@ instead, and takes minutes for each speed.
 
 
 def register(subparsers: Actions) -> None:
-    """Add `device` to the command line."""
     actions = subparsers.add_group(
         "device",
         "run the guard on an emulated ARM computer",

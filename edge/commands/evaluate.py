@@ -42,7 +42,6 @@ not tried is no failure; the last line says so.
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate evaluate`."""
     parser = commands.add(
         "evaluate",
         "measure how well the picture alone protects",

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge.commands._options import Actions
-
-if TYPE_CHECKING:
-    from edge.models.pull import State
+from edge.commands._output import answer
 
 EXAMPLES = """\
 examples:
@@ -20,7 +17,6 @@ examples:
 
 
 def register(subparsers: Actions) -> None:
-    """Add `models` to the command line."""
     actions = subparsers.add_group(
         "models",
         "fetch and check the demo clips and the face detector",
@@ -40,24 +36,21 @@ def register(subparsers: Actions) -> None:
 def _pull(args: argparse.Namespace) -> int:
     from edge.models.pull import pull
 
-    if args.json:
-        pull(lambda _line: None)
-        _print_json(_rows())
-    else:
+    if not args.json:
         pull()
-    return 0
+        return 0
+    pull(lambda _line: None)
+    return _list(args)
 
 
 def _list(args: argparse.Namespace) -> int:
     rows = _rows()
-    if args.json:
-        _print_json(rows)
-        return 0
-    for row in rows:
-        print(
-            f"{row['name']:26} {row['kind']:6} {row['state'].value:8} "
-            f"{row['wheel']:20} {row['licence']:12} {row['shows']}"
-        )
+    lines = (
+        f"{row['name']:26} {row['kind']:6} {row['state']:8} "
+        f"{row['wheel']:20} {row['licence']:12} {row['shows']}"
+        for row in rows
+    )
+    answer(args, rows, lines, indent=2)
     return 0
 
 
@@ -65,15 +58,12 @@ def _check(args: argparse.Namespace) -> int:
     from edge.models.pull import HINT, State
 
     rows = _rows()
-    bad = [row for row in rows if row["state"] is not State.PRESENT]
-    if args.json:
-        _print_json(rows)
-    elif bad:
-        for row in bad:
-            print(f"{row['name']}: {row['state'].value}")
-        print(f"{len(bad)} of {len(rows)} files cannot be used; {HINT}")
-    else:
-        print(f"{len(rows)} files present, every SHA-256 as pinned")
+    bad = [row for row in rows if row["state"] != State.PRESENT.value]
+    lines = [f"{len(rows)} files present, every SHA-256 as pinned"]
+    if bad:
+        lines = [f"{row['name']}: {row['state']}" for row in bad]
+        lines.append(f"{len(bad)} of {len(rows)} files cannot be used; {HINT}")
+    answer(args, rows, lines, indent=2)
     return 1 if bad else 0
 
 
@@ -85,7 +75,7 @@ def _rows() -> list[dict[str, Any]]:
         {
             "name": asset.name,
             "kind": asset.kind.value,
-            "state": state(asset),
+            "state": state(asset).value,
             "shows": asset.shows,
             "wheel": wheel.requirement,
             "licence": wheel.licence,
@@ -96,10 +86,3 @@ def _rows() -> list[dict[str, Any]]:
         for wheel in WHEELS
         for asset in wheel.assets
     ]
-
-
-def _print_json(rows: list[dict[str, Any]]) -> None:
-    def plain(value: State) -> str:
-        return value.value
-
-    print(json.dumps(rows, indent=2, default=plain))

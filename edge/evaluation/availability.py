@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge.clock import S
-from edge.reasons import Family, Reason
+from edge.reasons import Family, Reason, worst_first
 from edge.report.record import FrameDecision, Outcome
 
 
@@ -105,14 +105,7 @@ def account(
         due_ns,
         passed_ns,
         tuple(
-            Lost(
-                second,
-                cause,
-                blocked_ns,
-                waiting_ns,
-                tuple(sorted(also, key=lambda r: r.rank)),
-                rightly,
-            )
+            Lost(second, cause, blocked_ns, waiting_ns, worst_first(also), rightly)
             for (second, cause, rightly), (blocked_ns, waiting_ns, also) in lost.items()
         ),
     )

@@ -282,16 +282,9 @@ def _splices(footage: Footage, task: _Task) -> list[Splice]:
         person = strange[rng.integers(len(strange))]
         begins = int(rng.integers(max(1, len(frames) - _WINDOW)))
         window = frames[begins : begins + _WINDOW]
-        found += splice(
-            kind,
-            place,
-            (footage.clip.name, window),
-            person,
-            tools.faces,
-            tools.policy,
-            rng,
-            tools.glance,
-        )
+        foreign = (footage.clip.name, window)
+        given = (tools.faces, tools.policy, rng, tools.glance)
+        found += splice(kind, place, foreign, person, *given)
     return found
 
 
@@ -301,12 +294,9 @@ def _scenery(place: _Place) -> Scenery:
     if view.clip.name not in tools.sceneries:
         assert view.fingerprint is not None
         footage = decode(view.clip, tools.faces, until_ns=KEPT_NS)
-        tools.sceneries[view.clip.name] = scenery(
-            footage,
-            view.fingerprint,
-            place.twin.decisions,
-            peopled=place.person is not None,
-        )
+        passed, peopled = place.twin.decisions, place.person is not None
+        marked = scenery(footage, view.fingerprint, passed, peopled=peopled)
+        tools.sceneries[view.clip.name] = marked
     return tools.sceneries[view.clip.name]
 
 

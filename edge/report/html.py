@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from edge.files import packaged
 
@@ -102,6 +103,11 @@ def table(
         f'<table role="table"{_class(kind)}>{title}<thead><tr role="row">{cells}</tr></thead>'
         f"<tbody>{lines}</tbody></table>"
     )
+
+
+def table_of(rows: Sequence[Mapping[str, str]], **how: Any) -> str:
+    """`table` of rows, at least one, whose cells stand under their headings in each."""
+    return table(list(rows[0]), [list(row.values()) for row in rows], **how)
 
 
 def image(data: bytes, kind: str, alt: str, width: int | None = None) -> str:

@@ -1,7 +1,7 @@
 """The live display of `framegate demo` and `framegate run`, and the table at the end.
 
 On a terminal a few lines are redrawn in place; elsewhere one plain line is
-printed each time the verdict, the context, the worst reason or the rules change. It draws only
+printed each time the verdict, the context, the worst reason or the rules change. It draws
 only when called and starts no thread, so it may live beside processes that fork.
 What it is given decides what it prints; it reads no clock.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 from rich import box
 from rich.console import Console, Group
@@ -95,12 +94,7 @@ class Live:
     def __enter__(self) -> Live:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _due(self, captured_ns: int) -> bool:

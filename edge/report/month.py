@@ -180,18 +180,10 @@ class MonthCounter:
         if seconds is None:
             return
         rules = tuple(permit["rules"])
-        self._report.flows.append(
-            Flow(
-                began,
-                index,
-                permit["wall"],
-                seconds,
-                fields.get("released"),
-                fields.get("results", 0),
-                rules,
-                tuple(fields.get("reasons", ())),
-            )
-        )
+        released, results = fields.get("released"), fields.get("results", 0)
+        why = tuple(fields.get("reasons", ()))
+        flow = Flow(began, index, permit["wall"], seconds, released, results, rules, why)
+        self._report.flows.append(flow)
         for rule in rules or ("no clause named",):
             self._report.flow_s[rule] = self._report.flow_s.get(rule, 0.0) + seconds
 

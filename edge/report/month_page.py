@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from edge.report.html import Markup, file_page, section, table
+from edge.report.html import Markup, file_page, section, table, table_of
 from edge.report.month import MonthReport, plain_reason
 from edge.report.record import RuleNote
 
+_NONE = "<p>None.</p>"
 MOST_ROWS = 2000  # permits on the page; all of them are in the CSV
 
 
@@ -93,19 +94,19 @@ def _flows(report: MonthReport, covered: int) -> str:
     for flow in report.flows[:MOST_ROWS]:
         end = "no end in the log" if flow.end is None else _link(flow.end, covered)
         rows.append(
-            [
-                flow.began,
-                _long(flow.seconds),
-                "not known" if flow.released is None else str(flow.released),
-                str(flow.results),
-                ", ".join(flow.rules),
-                ", ".join(flow.why_ended),
-                Markup(f"{_link(flow.permit, covered)}, {end}"),
-            ]
+            {
+                "Began": flow.began,
+                "Lasted": _long(flow.seconds),
+                "Frames": "not known" if flow.released is None else str(flow.released),
+                "Results": str(flow.results),
+                "Clauses": ", ".join(flow.rules),
+                "Ended because": ", ".join(flow.why_ended),
+                "Proof": Markup(f"{_link(flow.permit, covered)}, {end}"),
+            }
         )
-    heads = ["Began", "Lasted", "Frames", "Results", "Clauses", "Ended because", "Proof"]
     more = len(report.flows) - len(rows)
-    return _table_or_none(heads, rows) + (f"<p>{more} more are in report.csv.</p>" if more else "")
+    body = table_of(rows) if rows else _NONE
+    return body + (f"<p>{more} more are in report.csv.</p>" if more else "")
 
 
 def _link(index: int, covered: int) -> Markup:
@@ -115,7 +116,7 @@ def _link(index: int, covered: int) -> Markup:
 
 
 def _table_or_none(heads: list[str], rows: list[list[str]]) -> str:
-    return table(heads, rows) if rows else "<p>None.</p>"
+    return table(heads, rows) if rows else _NONE
 
 
 def longest_first(seconds: Mapping[str, float]) -> list[tuple[str, float]]:

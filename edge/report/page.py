@@ -15,7 +15,7 @@ from pathlib import Path
 from edge.clock import S
 from edge.evidence.readings import Reading, Source
 from edge.reasons import Family
-from edge.report.html import Markup, facts, file_page, image, table
+from edge.report.html import Markup, facts, file_page, image, table, table_of
 from edge.report.record import FrameDecision, Outcome, SceneRecord, write_atomic
 from edge.report.timeline import (
     DEFS,
@@ -59,18 +59,17 @@ def _overview(scenes: Sequence[SceneRecord]) -> str:
     if len(scenes) < 2:
         return ""
     rows = [
-        [
-            Markup(f'<a href="#scene-{i}">{escape(scene.name)}</a>'),
-            scene.must_happen,
-            str(scene.summary.frames),
-            str(scene.summary.passed),
-            "-" if scene.received is None else str(scene.received),
-            _ok(scene),
-        ]
+        {
+            "Scene": Markup(f'<a href="#scene-{i}">{escape(scene.name)}</a>'),
+            "What must happen": scene.must_happen,
+            "Frames": str(scene.summary.frames),
+            "Passed": str(scene.summary.passed),
+            "Received by the matcher": "-" if scene.received is None else str(scene.received),
+            "Result": _ok(scene),
+        }
         for i, scene in enumerate(scenes, 1)
     ]
-    heads = ["Scene", "What must happen", "Frames", "Passed", "Received by the matcher", "Result"]
-    return table(heads, rows, caption="All scenes", numbers=(2, 3, 4))
+    return table_of(rows, caption="All scenes", numbers=(2, 3, 4))
 
 
 def _scene(number: int, scene: SceneRecord) -> str:
@@ -194,21 +193,21 @@ def _stretches(scene: SceneRecord) -> str:
         first, *others = stretch
         at_s = (first.captured_ns - scene.decisions[0].captured_ns) / S
         rows.append(
-            [
-                f"{at_s:.2f}",
-                str(first.frame),
-                str(1 + len(others)),
-                "passed" if first.verdict is Outcome.PASS else "blocked",
-                first.context.value,
-                Markup(" ".join(_code(r.value) for r in first.reasons) or "-"),
-                " ".join(first.rules) or "-",
-            ]
+            {
+                "From, s": f"{at_s:.2f}",
+                "First frame": str(first.frame),
+                "Frames": str(1 + len(others)),
+                "Verdict": "passed" if first.verdict is Outcome.PASS else "blocked",
+                "Context": first.context.value,
+                "Reasons": Markup(" ".join(_code(r.value) for r in first.reasons) or "-"),
+                "Rules": " ".join(first.rules) or "-",
+            }
         )
-    heads = ["From, s", "First frame", "Frames", "Verdict", "Context", "Reasons", "Rules"]
     more = len(rows) - _MAX_ROWS
     rest = f"<p>decisions.jsonl has {more} more rows.</p>" if more > 0 else ""
     caption = "Frames with equal decisions"
-    words = table(heads, rows[:_MAX_ROWS], caption=caption, numbers=(0, 1, 2))
+    shown = rows[:_MAX_ROWS]
+    words = table_of(shown, caption=caption, numbers=(0, 1, 2)) if shown else ""
     return f"<details><summary>The same in words, step by step</summary>{words}{rest}</details>"
 
 

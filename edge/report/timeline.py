@@ -68,17 +68,8 @@ def verdict_runs(decisions: Sequence[FrameDecision], span: Span) -> list[Run]:
 
 def context_runs(decisions: Sequence[FrameDecision], span: Span) -> list[Run]:
     """The capture context, frame by frame."""
-    return _runs(
-        [
-            (
-                d.captured_ns,
-                Mark.GOOD if d.context is Context.CONTROLLED else Mark.BAD,
-                d.context.value,
-            )
-            for d in decisions
-        ],
-        span,
-    )
+    marks = {Context.CONTROLLED: Mark.GOOD, Context.UNCONTROLLED: Mark.BAD}
+    return _runs([(d.captured_ns, marks[d.context], d.context.value) for d in decisions], span)
 
 
 def reason_runs(decisions: Sequence[FrameDecision], reason: Reason, span: Span) -> list[Run]:

@@ -21,6 +21,7 @@ from edge.report.html import (
     section,
     served_page,
     table,
+    table_of,
 )
 from edge.report.marks import Mark
 from edge.report.timeline import DEFS, Run, Span, strip
@@ -105,19 +106,17 @@ def _others(snapshot: dict[str, Any], stale: bool) -> str:
     if not snapshot["also"]:
         return ""
     rows = [
-        (
-            o["name"],
-            o["lane"],
-            "frames pass" if o["permitted"] and not stale else "blocked",
-            _why(o),
-            f"{o['frames']['released']}",
-            f"{o['frames']['blocked']}",
-        )
+        {
+            "matcher": o["name"],
+            "lane": o["lane"],
+            "state": "frames pass" if o["permitted"] and not stale else "blocked",
+            "why": _why(o),
+            **{of: str(o["frames"][of]) for of in ("released", "blocked")},
+        }
         for o in snapshot["also"]
     ]
-    heads = ("matcher", "lane", "state", "why", "released", "blocked")
     note = "<p>What follows is the first matcher's.</p>"
-    return section("Other matchers on this camera", table(heads, rows) + note)
+    return section("Other matchers on this camera", table_of(rows) + note)
 
 
 def _why(other: dict[str, Any]) -> Markup:
@@ -193,14 +192,14 @@ def _bar(share: float) -> Markup:
 def _transitions(snapshot: dict[str, Any]) -> str:
     signed = size_of(snapshot["checkpoint"])
     rows = [
-        (
-            _time(t["at_s"]),
-            "permitted" if t["permitted"] else "blocked",
-            t["context"],
-            t.get("what") or ", ".join(t["reasons"]),
-            ", ".join(t["rules"]),
-            _proof(t.get("entry"), signed),
-        )
+        {
+            "at": _time(t["at_s"]),
+            "verdict": "permitted" if t["permitted"] else "blocked",
+            "context": t["context"],
+            "why": t.get("what") or ", ".join(t["reasons"]),
+            "rules": ", ".join(t["rules"]),
+            "log entry": _proof(t.get("entry"), signed),
+        }
         for t in snapshot["transitions"]
     ]
     audit = snapshot["facts"].get("audit", "")
@@ -214,8 +213,7 @@ def _transitions(snapshot: dict[str, Any]) -> str:
             f"<code>framegate audit prove {escape(audit)} --entry N --out N.proof</code> writes "
             "the same proof.</p>"
         )
-    heads = ("at", "verdict", "context", "why", "rules", "log entry")
-    return section("Changes", (table(heads, rows) if rows else _NONE_YET) + prove)
+    return section("Changes", (table_of(rows) if rows else _NONE_YET) + prove)
 
 
 def _proof(entry: int | None, signed: int) -> str:

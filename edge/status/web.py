@@ -21,45 +21,61 @@ from edge.errors import AuditError
 from edge.status import page
 from edge.status.alive import FRESH_S, STALE_S, as_of
 
-_TEXT = "text/plain; charset=utf-8"
-_HEADERS = [
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", page.CONTENT_POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-]
-
+TEXT, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
 Read = Callable[[], tuple[float, dict[str, Any]] | None]
 Prove = Callable[[str, int], str]
+Answer = tuple[str, str, bytes]  # status, content type, body
 Start = Callable[[str, list[tuple[str, str]]], object]
 
 
-class Site:
-    """The application."""
+class ReadOnlySite:
+    """An application that is only read, under a name of this machine."""
+
+    content_policy: str  # of every answer
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        status, kind, body = self._checked(environ)
+        headers = [
+            ("Cache-Control", "no-store"),
+            ("Content-Security-Policy", self.content_policy),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+        ]
+        start(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _checked(self, environ: dict[str, Any]) -> Answer:
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", TEXT, b"this site is only read\n"
+        if not loopback(environ.get("HTTP_HOST", "")):
+            return "421 Misdirected Request", TEXT, b"expected a loopback name as Host\n"
+        return self.answer(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
+
+    def answer(self, path: str, query: str) -> Answer:
+        """Status, content type and body."""
+        raise NotImplementedError
+
+
+class Site(ReadOnlySite):
+    """The application of one device."""
+
+    content_policy = page.CONTENT_POLICY
 
     def __init__(self, read: Read, prove: Prove) -> None:
         """`read` gives (age in seconds, newest snapshot), `prove` a checkpoint's entry's proof."""
         self._read = read
         self._prove = prove
 
-    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        status, kind, body = self._answer(environ)
-        start(status, [*_HEADERS, ("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
-
-    def _answer(self, environ: dict[str, Any]) -> tuple[str, str, bytes]:
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return "405 Method Not Allowed", _TEXT, b"this site is only read\n"
-        if not loopback(environ.get("HTTP_HOST", "")):
-            return "421 Misdirected Request", _TEXT, b"expected a loopback name as Host\n"
+    def answer(self, path: str, query: str) -> Answer:
         found = self._read()
-        path = environ.get("PATH_INFO", "")
         number = path.removeprefix("/proof/") if path.startswith("/proof/") else None
         if number is None and path not in ("/", "/status.json", "/metrics", "/healthz"):
             expected = b"expected /, /status.json, /metrics, /healthz or /proof/N\n"
-            return "404 Not Found", _TEXT, expected
+            return "404 Not Found", TEXT, expected
         if found is None:
-            return "503 Service Unavailable", _TEXT, b"the guard has reported nothing yet\n"
+            return "503 Service Unavailable", TEXT, b"the guard has reported nothing yet\n"
         age_s, snapshot = found[0], as_of(found[1], found[0])
         if number is not None:
             return self._proof(number, snapshot["checkpoint"])
@@ -72,27 +88,27 @@ class Site:
         if path == "/healthz":
             return _health(age_s, snapshot)
         html = page.render(snapshot, age_s=age_s, stale=age_s > FRESH_S)
-        return "200 OK", "text/html; charset=utf-8", html.encode()
+        return "200 OK", HTML, html.encode()
 
-    def _proof(self, number: str, checkpoint: str) -> tuple[str, str, bytes]:
+    def _proof(self, number: str, checkpoint: str) -> Answer:
         size = size_of(checkpoint)
         if not is_count(number) or not int(number) < size:
             upto = f"N from 0 to {size - 1}" if size else "N once the log has an entry"
-            return "404 Not Found", _TEXT, f"expected /proof/N, {upto}\n".encode()
+            return "404 Not Found", TEXT, f"expected /proof/N, {upto}\n".encode()
         try:
             proof = self._prove(checkpoint, int(number))
         except AuditError as err:
-            return "503 Service Unavailable", _TEXT, f"{err}\n".encode()
-        return "200 OK", _TEXT, proof.encode()
+            return "503 Service Unavailable", TEXT, f"{err}\n".encode()
+        return "200 OK", TEXT, proof.encode()
 
 
-def _health(age_s: float, snapshot: dict[str, Any]) -> tuple[str, str, bytes]:
+def _health(age_s: float, snapshot: dict[str, Any]) -> Answer:
     """Healthy is not the same as permitted: a guard that blocks for a reason is well."""
     if age_s > STALE_S:
-        return "503 Service Unavailable", _TEXT, f"no word for {age_s:.0f} s\n".encode()
+        return "503 Service Unavailable", TEXT, f"no word for {age_s:.0f} s\n".encode()
     if not snapshot["verified"]:
-        return "503 Service Unavailable", _TEXT, f"{snapshot['phase']}: not verified\n".encode()
-    return "200 OK", _TEXT, b"ok\n"
+        return "503 Service Unavailable", TEXT, f"{snapshot['phase']}: not verified\n".encode()
+    return "200 OK", TEXT, b"ok\n"
 
 
 def loopback(host: str) -> bool:

@@ -20,7 +20,6 @@ ARCHIVE = "where `prune` moved entries to; they are read beside the log"
 
 
 def register(actions: Actions, log: Options) -> None:
-    """Add the parser."""
     parser = actions.add(
         "report",
         "a month as a page and a table, with a proof of each row",

@@ -16,7 +16,7 @@ from edge.commands._audit._log import (
     time_of,
 )
 from edge.commands._options import Actions, Options
-from edge.commands._output import complain
+from edge.commands._output import answer, complain
 from edge.errors import AuditError, UsageError
 from edge.files import write_given
 
@@ -129,8 +129,7 @@ def _give(args: argparse.Namespace, proof: str) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from edge.audit.forms import wall_text
-    from edge.audit.proofs.proof import MAX_PROOF_BYTES, ProvenSpan, verify_proof
+    from edge.audit.proofs.proof import MAX_PROOF_BYTES
     from edge.commissioning.keys import read_verifier
 
     if args.key is None:
@@ -139,48 +138,47 @@ def _check(args: argparse.Namespace) -> int:
     data = read(args.proof)
     if len(data) > MAX_PROOF_BYTES:
         raise UsageError(f"{args.proof} is larger than {MAX_PROOF_BYTES} bytes")
-    if data.startswith(b"old ") or args.checkpoint is not None:
-        return _verify_consistency(args, data, key)
+    consistency = data.startswith(b"old ") or args.checkpoint is not None
     try:
-        found = verify_proof(data.decode(errors="replace"), key)
+        proven, line = (_consistent if consistency else _proven)(args, data, key)
     except AuditError as err:
         if args.json:
             print(json.dumps({"proven": False, "error": str(err)}))
         return complain(f"{args.proof} proves nothing: {err}")
-    answer: dict[str, Any] = {"proven": True, "origin": found.origin, "size": found.size}
-    if isinstance(found, ProvenSpan):
-        since, until = wall_text(found.span.from_ns), wall_text(found.span.to_ns)
-        answer |= {"claim": "no frame released", "from": since, "to": until}
-        answer |= {"first": found.first, "entries": found.entries, "permits": found.span.permits}
-        text = (
-            f"proven: no frame was released from {since} to {until}\n"
-            f"entries {found.first} to {found.first + found.entries - 1} "
-            f"of the {found.size} that {found.origin} signed"
-        )
-    else:
-        answer |= {"claim": "entry in the log", "index": found.index, "entry": found.fields}
-        text = (
-            f"proven: entry {found.index} of the {found.size} that {found.origin} signed is\n"
-            f"{line_of(found.index, found.fields)}"
-        )
-    print(json.dumps(answer) if args.json else text)
+    answer(args, {"proven": True, **proven}, [f"proven: {line}"])
     return 0
 
 
-def _verify_consistency(args: argparse.Namespace, data: bytes, key: Verifier) -> int:
+def _proven(args: argparse.Namespace, data: bytes, key: Verifier) -> tuple[dict[str, Any], str]:
+    """What a proof of a span or of an entry says, as data and for people."""
+    from edge.audit.forms import wall_text
+    from edge.audit.proofs.proof import ProvenSpan, verify_proof
+
+    found = verify_proof(data.decode(errors="replace"), key)
+    proven: dict[str, Any] = {"origin": found.origin, "size": found.size}
+    if isinstance(found, ProvenSpan):
+        since, until = wall_text(found.span.from_ns), wall_text(found.span.to_ns)
+        proven |= {"claim": "no frame released", "from": since, "to": until}
+        proven |= {"first": found.first, "entries": found.entries, "permits": found.span.permits}
+        return proven, (
+            f"no frame was released from {since} to {until}\n"
+            f"entries {found.first} to {found.first + found.entries - 1} "
+            f"of the {found.size} that {found.origin} signed"
+        )
+    proven |= {"claim": "entry in the log", "index": found.index, "entry": found.fields}
+    return proven, (
+        f"entry {found.index} of the {found.size} that {found.origin} signed is\n"
+        f"{line_of(found.index, found.fields)}"
+    )
+
+
+def _consistent(args: argparse.Namespace, data: bytes, key: Verifier) -> tuple[dict[str, Any], str]:
+    """The same of a proof that nothing before a checkpoint was changed."""
     from edge.audit.proofs.consistency import verify_consistency
 
     if args.checkpoint is None:
         raise UsageError("verify-proof: expected --checkpoint FILE, the older checkpoint")
-    try:
-        old, size = verify_consistency(data, old_checkpoint(args, key), key)
-    except AuditError as err:
-        if args.json:
-            print(json.dumps({"proven": False, "error": str(err)}))
-        return complain(f"{args.proof} proves nothing: {err}")
-    answer = {"proven": True, "origin": key.name, "claim": "consistent", "old": old, "size": size}
-    text = (
-        f"proven: the {size} entries that {key.name} signed continue the {old} of {args.checkpoint}"
-    )
-    print(json.dumps(answer) if args.json else text)
-    return 0
+    old, size = verify_consistency(data, old_checkpoint(args, key), key)
+    proven = {"origin": key.name, "claim": "consistent", "old": old, "size": size}
+    signed = f"the {size} entries that {key.name} signed"
+    return proven, f"{signed} continue the {old} of {args.checkpoint}"

@@ -34,7 +34,6 @@ guard.toml says how much stays and who must have seen what goes:
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     parser = actions.add(
         "prune",
         "remove the oldest months and keep every proof of the rest",

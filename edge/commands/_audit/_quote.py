@@ -31,7 +31,6 @@ and elsewhere:
 
 
 def register(actions: Actions, log: Options) -> None:
-    """Add `quote`."""
     parser = actions.add(
         "quote",
         "have the TPM sign the state of this machine for the newest checkpoint",

@@ -32,7 +32,6 @@ not reached (what is there stays), 2 wrong use.
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     fetch = actions.add(
         "fetch",
         "take what is handed out to this device",

@@ -16,7 +16,7 @@ from edge.commands._fleet._common import listen_address, listening, read_policy,
 from edge.commands._fleet._status import add_sources, check_sources
 from edge.commands._fleet._store import has_store, open_store
 from edge.commands._options import Actions
-from edge.commands._output import say
+from edge.commands._output import saying
 from edge.errors import UsageError
 from edge.files import read_given
 from edge.status.web import loopback
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LOOK_S = 2.0
 _MAX_PAGES = 1024 * 1024
 
+_say = saying("page")
 EXAMPLES = """\
 examples:
   framegate fleet page --policy POLICY --state w1.db --broker mqtts://broker.example \\
@@ -41,7 +42,6 @@ examples:
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     parser = actions.add(
         "page",
         "show the fleet in a browser on this machine",
@@ -136,7 +136,3 @@ def _pages(path: Path) -> dict[str, str]:
             raise UsageError(f"{path}: line {number}: expected DEVICE and an http or https URL")
         found[words[0]] = words[1].rstrip("/")
     return found
-
-
-def _say(line: str) -> None:
-    say(f"page: {line}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._common import until_stopped
 from edge.commands._options import Actions
-from edge.commands._output import say
+from edge.commands._output import saying
 from edge.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ONCE_S = 15.0
 
+_say = saying("publish")
 EXAMPLES = """\
 examples:
   framegate fleet publish --log /var/lib/framegate/audit --status /run/framegate/status.json \\
@@ -31,7 +32,6 @@ mosquitto.acl lets that device write its own two topics, and read none.
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     parser = actions.add(
         "publish",
         "publish this device's state to an MQTT broker",
@@ -98,7 +98,3 @@ def _once(publisher: StatePublisher, state: DeviceState | None, over: threading.
         if time.monotonic() > end_s:
             break
     return 0 if publisher.settled else 1
-
-
-def _say(line: str) -> None:
-    say(f"publish: {line}")

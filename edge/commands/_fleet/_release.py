@@ -37,7 +37,6 @@ _RELEASE_LOG_KEY = "release-log"
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     release = actions.add(
         "release",
         "hand out policies, models and records to devices (TUF)",

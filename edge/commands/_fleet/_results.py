@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._common import until_stopped
 from edge.commands._options import Actions
-from edge.commands._output import say
+from edge.commands._output import saying
 from edge.errors import UsageError, wrong_in
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _TICK_S = 0.2
 _LAST_S = 3.0  # for what still waits, at the end
 _SAY_S = 60.0
 
+_say = saying("results")
 EXAMPLES = """\
 examples:
   framegate fleet results --socket /run/framegate/results --broker mqtts://broker.example \\
@@ -31,7 +32,6 @@ and in guard.toml, under [matcher]:  results = "unix:/run/framegate/results"
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     parser = actions.add(
         "results",
         "publish the matcher's results to an MQTT broker",
@@ -88,7 +88,3 @@ def _publish(
     while not publisher.settled and time.monotonic() < end_s:
         publisher.pump()
         time.sleep(0.05)
-
-
-def _say(line: str) -> None:
-    say(f"results: {line}")

@@ -12,7 +12,7 @@ from edge.commands._fleet._broker import add_broker, broker_of
 from edge.commands._fleet._common import add_policy, read_policy
 from edge.commands._fleet._store import add_store, has_store, open_store
 from edge.commands._options import Actions, Options
-from edge.commands._output import say
+from edge.commands._output import saying
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OK, ALARM, FORKED = 0, 1, 3  # exit codes; 2 is bad input, as everywhere
 SILENT_S = 10_800
 
+_say = saying("status")
 EXAMPLES = """\
 examples:
   framegate fleet status --policy POLICY --state w1.db
@@ -35,7 +36,6 @@ Exit code: 0 if every device is in order, 1 if one is not (silent, lost, not wit
 
 
 def register(actions: Actions) -> None:
-    """Add the parser."""
     parser = actions.add(
         "status",
         "show the state of every device",
@@ -149,7 +149,3 @@ def _print(rows: tuple[Row, ...]) -> None:
             print(f"{'':{width}}  {one.finding.value}: {one.detail}")
     counts = Counter(row.shown for row in rows)
     print(", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
-
-
-def _say(line: str) -> None:
-    say(f"status: {line}")

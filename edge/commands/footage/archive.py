@@ -43,7 +43,6 @@ _PACK = "strict, police, a directory with a pack's files, or a bundle"
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate archive`."""
     actions = commands.add_group(
         "archive",
         "judge many recordings again under another policy, without their video",

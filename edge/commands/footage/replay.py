@@ -23,7 +23,6 @@ The records may be unsigned here, and the result says so. Nothing is ever releas
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate replay`."""
     parser = commands.add(
         "replay",
         "judge a recording offline, as if it were a live camera",

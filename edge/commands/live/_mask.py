@@ -26,7 +26,6 @@ _GRID = 10  # lines a side that help to find the numbers
 
 
 def register(actions: Actions) -> None:
-    """Add the parser of `framegate camera mask`."""
     parser = actions.add(
         "mask", "draw the places that no lane shows", run, description=DESCRIPTION, epilog=EXAMPLES
     )

@@ -31,7 +31,6 @@ ANSWER_MS = 3000
 
 
 def register(subparsers: Actions) -> None:
-    """Add `board` to the command line."""
     actions = subparsers.add_group(
         "board",
         "look at, test and provision the companion board",

@@ -26,7 +26,6 @@ first enrolment than one renewal may go. It keeps the old view as NAME.before.
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate camera`."""
     actions = commands.add_group("camera", "enrol the view of a fixed camera; draw masks")
     enroll = actions.add(
         "enroll",

@@ -18,7 +18,6 @@ examples:
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate config`."""
     actions = commands.add_group(
         "config",
         "check and show the daemon's configuration",

@@ -20,7 +20,6 @@ service; edge/daemon/deploy has the units.
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate daemon`."""
     parser = commands.add(
         "daemon",
         "run the guard as a service",

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,6 @@ _VIEW_BYTES = 1 << 20
 
 
 def register(subparsers: Actions) -> None:
-    """Add `doctor` to the command line."""
     parser = subparsers.add(
         "doctor",
         "check whether this machine can run the guard",
@@ -72,16 +72,7 @@ def _doctor(args: argparse.Namespace) -> int:
     if not args.quick:
         findings.extend(_speed(args))
     if args.json:
-        rows = [
-            {
-                "part": f.part,
-                "state": f.state.value,
-                "found": f.found,
-                "todo": f.todo,
-                "needed": f.needed,
-            }
-            for f in findings
-        ]
+        rows = [{**asdict(f), "state": f.state.value} for f in findings]
         print(json.dumps(rows, indent=1))
     else:
         for f in findings:

@@ -35,7 +35,6 @@ _TRY_S = 12.0
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate init`."""
     parser = commands.add(
         "init",
         "set up a new site: keys, records, view and configuration",

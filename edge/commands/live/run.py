@@ -39,7 +39,6 @@ connect; after a matcher connected, it holds what the next one needs.
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate run`."""
     parser = commands.add(
         "run",
         "run the guard in the foreground",

@@ -40,7 +40,6 @@ The site is a folder that `framegate init` made. The key that signs records is n
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate service`."""
     actions = commands.add_group(
         "service",
         "install, upgrade and remove guards as systemd services",

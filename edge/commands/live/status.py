@@ -24,7 +24,6 @@ _MAX_BYTES = 1 << 20
 
 
 def register(commands: Actions) -> None:
-    """Add the parser of `framegate status`."""
     parser = commands.add(
         "status",
         "show what the daemon does now",

@@ -21,7 +21,7 @@ from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
 from edge.reasons import worst_first
-from edge.report.html import Markup, facts, section, table
+from edge.report.html import Markup, facts, section, table, table_of
 
 _BINS = 50
 _WIDE, _HIGH = 720, 150
@@ -138,35 +138,26 @@ def _splices(splices: Sequence[Splice]) -> str:
             if not some:
                 continue
             shares = sorted(s.share for s in some)
+            median = shares[len(shares) // 2]
             worst = max(some, key=lambda s: s.share)
             rows.append(
-                [
-                    kind.value,
-                    release.value,
-                    str(len(some)),
-                    str(sum(s.lively for s in some)),
-                    str(sum(s.altered for s in some)),
-                    str(sum(s.forbidden for s in some)),
-                    f"{shares[len(shares) // 2]:.0%} / {shares[-1]:.0%}",
-                    Markup(f"{name_of(worst.view)} to {name_of(worst.foreign)}"),
-                ]
+                {
+                    "Kind": kind.value,
+                    "Release": release.value,
+                    "Splices": str(len(some)),
+                    "While frames flowed": str(sum(s.lively for s in some)),
+                    "Altered frames received": str(sum(s.altered for s in some)),
+                    "Forbidden frames received": str(sum(s.forbidden for s in some)),
+                    "Foreign share, median / largest": f"{median:.0%} / {shares[-1]:.0%}",
+                    "Largest in": Markup(f"{name_of(worst.view)} to {name_of(worst.foreign)}"),
+                }
             )
     if not rows:
         return ""
-    heads = [
-        "Kind",
-        "Release",
-        "Splices",
-        "While frames flowed",
-        "Altered frames received",
-        "Forbidden frames received",
-        "Foreign share, median / largest",
-        "Largest in",
-    ]
     stated = (
         "<p>Frames carry their numbers as a watermark, which is read from what a matcher gets.</p>"
     )
-    return section("Details: splices", stated + table(heads, rows))
+    return section("Details: splices", stated + table_of(rows))
 
 
 def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
@@ -197,31 +188,22 @@ def _reliability(outside: Sequence[tuple[float, bool]]) -> str:
 def _trials(title: str, trials: Sequence[Trial]) -> str:
     if not trials:
         return ""
-    heads = [
-        "Recording",
-        "Place",
-        "Frames passed",
-        "After the dwell",
-        "Margin; below 0 passes",
-        "Along the recording",
-        "Most frequent causes",
-    ]
-    body = table(heads, [_trial(trial) for trial in trials])
+    body = table_of([_trial(trial) for trial in trials])
     return f"<details><summary>{title}: {len(trials)}</summary>{body}</details>"
 
 
-def _trial(trial: Trial) -> list[str]:
+def _trial(trial: Trial) -> dict[str, str]:
     causes = sorted(trial.reasons.items(), key=lambda item: -item[1])[:3]
     codes = ", ".join(f"{reason.value} {count}" for reason, count in causes)
-    return [
-        name_of(trial.clip),
-        name_of(trial.view or "-"),
-        f"{trial.passed} of {trial.frames}",
-        f"{trial.due_passed} of {trial.due}" if trial.due else "too short",
-        f"{-trial.margin:.2f}" if trial.view else "-",
-        timeline(trial.decisions),
-        codes or "none",
-    ]
+    return {
+        "Recording": name_of(trial.clip),
+        "Place": name_of(trial.view or "-"),
+        "Frames passed": f"{trial.passed} of {trial.frames}",
+        "After the dwell": f"{trial.due_passed} of {trial.due}" if trial.due else "too short",
+        "Margin; below 0 passes": f"{-trial.margin:.2f}" if trial.view else "-",
+        "Along the recording": timeline(trial.decisions),
+        "Most frequent causes": codes or "none",
+    }
 
 
 def timeline(passed: Sequence[bool]) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import cv2
@@ -83,18 +83,16 @@ def _misses(found: Sequence[Found]) -> str:
 
 
 def _recordings(found: Sequence[Found]) -> str:
+    def by_size(faces: Mapping[int, int]) -> str:
+        return ", ".join(f"{count} of {size} px" for size, count in faces.items())
+
     heads = ["Recording", "Frames after the dwell", "Flowed", "As a grid", "Faces", "Missed"]
-    return table(
-        heads,
+    rows = [
         [
-            [
-                one.name,
-                str(one.due),
-                str(one.flowed),
-                str(one.grids),
-                ", ".join(f"{count} of {size} px" for size, count in one.faces.items()),
-                ", ".join(f"{count} of {size} px" for size, count in one.missed.items()),
-            ]
-            for one in found
-        ],
-    )
+            one.name,
+            *map(str, (one.due, one.flowed, one.grids)),
+            *map(by_size, (one.faces, one.missed)),
+        ]
+        for one in found
+    ]
+    return table(heads, rows)

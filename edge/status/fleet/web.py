@@ -12,27 +12,16 @@ name is refused, so that no page from elsewhere can read this one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs
 
 from edge.audit.proofs.consistency import Request, written
 from edge.fleet.state.message import DeviceState
 from edge.status.fleet.page import CONTENT_POLICY, Filter, Shown, device_page, overview
-from edge.status.web import loopback
+from edge.status.web import HTML, TEXT, Answer, ReadOnlySite
 
 STALE_S = 30
-_TEXT = "text/plain; charset=utf-8"
-_HTML = "text/html; charset=utf-8"
-_HEADERS = [
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", CONTENT_POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-]
-Start = Callable[[str, list[tuple[str, str]]], object]
-_Answer = tuple[str, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +33,10 @@ class Look:
     trouble: str  # why the broker is not read, or nothing
 
 
-class FleetSite:
+class FleetSite(ReadOnlySite):
     """The application."""
+
+    content_policy = CONTENT_POLICY
 
     def __init__(
         self,
@@ -56,25 +47,15 @@ class FleetSite:
         """`pages`: URLs of the devices' own pages, as the operator gave them."""
         self._newest, self._now_s, self._pages = newest, now_s, pages
 
-    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        status, kind, body = self._answer(environ)
-        start(status, [*_HEADERS, ("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
-
-    def _answer(self, environ: dict[str, Any]) -> _Answer:
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return "405 Method Not Allowed", _TEXT, b"this site is only read\n"
-        if not loopback(environ.get("HTTP_HOST", "")):
-            return "421 Misdirected Request", _TEXT, b"expected a loopback name as Host\n"
+    def answer(self, path: str, query: str) -> Answer:
         look = self._newest()
         if look is None or self._now_s() - look.at_s > STALE_S:
-            return "503 Service Unavailable", _TEXT, b"the fleet is not being looked at\n"
-        path = environ.get("PATH_INFO", "")
+            return "503 Service Unavailable", TEXT, b"the fleet is not being looked at\n"
         if path == "/":
-            only = _filter(environ.get("QUERY_STRING", ""))
+            only = _filter(query)
             return _html(overview(look.fleet, only, look.at_s, look.trouble))
         if path == "/healthz":
-            return "200 OK", _TEXT, b"ok\n"
+            return "200 OK", TEXT, b"ok\n"
         if path == "/fleet.json":
             rows = [one.row.data() for one in look.fleet]
             return "200 OK", "application/json", json.dumps(rows).encode()
@@ -82,7 +63,7 @@ class FleetSite:
             return self._device(look, *path.removeprefix("/device/").partition("/")[::2])
         return _missing()
 
-    def _device(self, look: Look, name: str, what: str) -> _Answer:
+    def _device(self, look: Look, name: str, what: str) -> Answer:
         one = next((one for one in look.fleet if one.row.device.name == name), None)
         if one is None:
             return _missing()
@@ -90,7 +71,7 @@ class FleetSite:
             return _html(device_page(one, look.at_s, self._pages.get(name, "")))
         state = None if one.row.heard is None else one.row.heard.state
         text = b"" if state is None else _file(state, what)
-        return ("200 OK", _TEXT, text) if text else _missing()
+        return ("200 OK", TEXT, text) if text else _missing()
 
 
 def _file(state: DeviceState, what: str) -> bytes:
@@ -115,9 +96,9 @@ def _filter(query: str) -> Filter:
     )
 
 
-def _html(text: str) -> _Answer:
-    return "200 OK", _HTML, text.encode()
+def _html(text: str) -> Answer:
+    return "200 OK", HTML, text.encode()
 
 
-def _missing() -> _Answer:
-    return "404 Not Found", _TEXT, b"expected /, /device/NAME, /fleet.json or /healthz\n"
+def _missing() -> Answer:
+    return "404 Not Found", TEXT, b"expected /, /device/NAME, /fleet.json or /healthz\n"
