@@ -54,12 +54,9 @@ class Bridge:
         self._starved = False  # a heartbeat is too old for any lease
         self._last_sent: BoardStatus | None = None
 
-    def port_came(self) -> None:
-        self._has_port = True
-        self._session.restart()
-
-    def port_went(self) -> None:
-        self._has_port = False
+    def port(self, *, there: bool) -> None:
+        """The port came, or went away."""
+        self._has_port = there
         self._session.restart()
 
     def paused(self, now_ns: int) -> None:

@@ -45,7 +45,7 @@ class Loop:
         self._baud = baud
         self._port: Port | None = Port(path, baud)  # at the start a bad port is an error
         self._bridge = Bridge(session)
-        self._bridge.port_came()
+        self._bridge.port(there=True)
         self._beats = beats
         self._decider = decider
         self._retry_after_ns = 0
@@ -109,14 +109,14 @@ class Loop:
         self._retry_after_ns = now_ns + RETRY_NS
         with contextlib.suppress(BridgeError):
             self._port = Port(self._path, self._baud)
-            self._bridge.port_came()
+            self._bridge.port(there=True)
 
     def _lose_port(self, now_ns: int) -> None:
         if self._port is not None:
             self._port.close()
         self._port = None
         self._retry_after_ns = now_ns + RETRY_NS
-        self._bridge.port_went()
+        self._bridge.port(there=False)
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -73,9 +72,7 @@ class Session:
         self,
         keys: Keys,
         *,
-        key_id: int = 0,
         versions: tuple[int, int] = (packets.VERSION, packets.VERSION),
-        nonce: Callable[[], int] = lambda: secrets.randbits(64),
         simulated: bool = True,
     ) -> None:
         """With `simulated` false only a real board is ever greeted."""
@@ -84,9 +81,7 @@ class Session:
         self.status: payloads.Status | None = None
         self.last_refused: payloads.Refused | None = None
         self._keys = keys
-        self._key_id = key_id
         self._versions = versions
-        self._draw_nonce = nonce
         self._simulated = simulated
         self._deframer = Deframer()
         self.tail = b""  # the last bytes that came, whatever they are
@@ -146,7 +141,7 @@ class Session:
         if self.greeting is None:
             if now_ns < self._hello_after_ns:
                 return b""
-            nonce = self._draw_nonce()
+            nonce = secrets.randbits(64)
             self._hello = (nonce, now_ns)
             self._hello_after_ns = now_ns + HELLO_NS
             payload = payloads.Hello(*self._versions, nonce).pack()
@@ -184,9 +179,7 @@ class Session:
 
     def _seal(self, packet: Packet) -> bytes:
         self.counters.sent += 1
-        return frame(
-            packets.seal(packet, self._keys.to_board, from_board=False, key_id=self._key_id)
-        )
+        return frame(packets.seal(packet, self._keys.to_board, from_board=False))
 
     # receiving
 
@@ -195,9 +188,7 @@ class Session:
         heard: list[BoardSample | Floors] = []
         self.tail = (self.tail + data)[-TAIL:]
         for content in self._deframer.feed(data):
-            packet = packets.unseal(
-                content, self._keys.from_board, from_board=True, key_id=self._key_id
-            )
+            packet = packets.unseal(content, self._keys.from_board, from_board=True)
             if isinstance(packet, Refusal):
                 self.counters.bad_tag += 1
                 self._blame(packet, now_ns)

@@ -176,18 +176,6 @@ class Vision:
             self._observer = self._made()
         return self._observer.see(frame, captured_ns, final=final, between=between)
 
-    def examine(
-        self,
-        frame: np.ndarray,
-        captured_ns: int,
-        *,
-        opening: bool,
-        still: bool,
-        final: bool = False,
-    ) -> VisionResult:
-        """Look at one frame and read it; the arguments are those of `see` and `read`."""
-        return self.read(self.see(frame, captured_ns, final=final), opening=opening, still=still)
-
     def read(self, seen: Sighting, *, opening: bool, still: bool) -> VisionResult:
         """The readings of one sighting; sightings come in order.
 

@@ -69,7 +69,6 @@ def survey(
     camera: bytes,
     enforce: bool,
     mask_people: bool = True,
-    scene: SceneCheck = SceneCheck.UNCHECKED,
     lights: Sequence[int] | None = None,
     enrolled_s: int = 0,
     bodies: Sequence[Pixels] | None = None,
@@ -82,7 +81,6 @@ def survey(
         camera: 16-byte digest of the camera identity.
         enforce: apply the limits for a real site; otherwise those for a trial.
         mask_people: leave the places of people out; otherwise people are refused.
-        scene: the scene model's result for the view.
         lights: which light each frame was taken under, as a number; one if not given.
             Each is a take: steadiness is judged in each by itself.
         enrolled_s: when, in seconds since 1970 UTC; 0 if that is not known.
@@ -127,7 +125,7 @@ def survey(
             width=width,
             height=height,
             enrolment=Enrolment.ENFORCED if enforce else Enrolment.UNENFORCED,
-            scene=scene,
+            scene=SceneCheck.UNCHECKED,
             bits=bits & mask,
             mask=mask,
             directions=directions,

@@ -44,13 +44,10 @@ class VirtualBoard:
         now_us: int = 0,
         *,
         board: int = VIRTUAL,
-        firmware: bytes = FIRMWARE,
-        floors: tuple[int, int] = (0, 0),
     ) -> None:
         self._keys = Keys.derive(root)
         self._boot_id = boot_id
         self._board = board
-        self._firmware = firmware
         self._deframer = Deframer()
         self._tx = bytearray()
         self._tx_sequence = 0
@@ -76,7 +73,7 @@ class VirtualBoard:
         self._mismatches = 0
         self._refused = 0
         self._refusal = Refusal.NONE
-        self._log_floor, self._policy_floor = floors
+        self._log_floor = self._policy_floor = 0
 
     @property
     def line(self) -> bool:
@@ -210,7 +207,7 @@ class VirtualBoard:
             packets.VERSION,
             packets.VERSION,
             self._board,
-            self._firmware,
+            FIRMWARE,
             hello.nonce,
             self._challenge,
             self._rx_sequence,

@@ -24,6 +24,7 @@ from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.vision import examine
 
 STEP_NS = 100 * MS
 ACROSS = np.linspace(0.45, 0.75, 640)[None, :, None]  # a lamp to one side
@@ -143,7 +144,7 @@ def _views(vision: Vision, frames: Sequence[np.ndarray], from_ns: int) -> list[o
     """For each frame what the view's reading holds against it; None where there is no reading."""
     found: list[object] = []
     for i, frame in enumerate(frames):
-        result = vision.examine(frame, from_ns + i * STEP_NS, opening=False, still=True)
+        result = examine(vision, frame, from_ns + i * STEP_NS, opening=False, still=True)
         of_view = [r.reasons for r in result.readings if r.source is Source.VIEW]
         assert result.unsettled or of_view, "frames wait while there is no reading"
         found.append(of_view[0] if of_view else None)

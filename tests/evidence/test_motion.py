@@ -21,6 +21,7 @@ from edge.evidence.vision import Vision
 from edge.reasons import Reason
 from edge.view.box import Box
 from tests.support import render
+from tests.support.vision import examine
 
 STEP_NS = 100 * MS
 
@@ -261,7 +262,7 @@ def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(d
     for shot in camera.shots():
         if shot.captured_ns - last_ns < 90 * MS:
             continue
-        result = vision.examine(shot.frame, shot.captured_ns, opening=True, still=True)
+        result = examine(vision, shot.frame, shot.captured_ns, opening=True, still=True)
         window = [r for r in rows if last_ns <= r["t_s"] * 1e9 <= shot.captured_ns]
         turn = np.mean([np.hypot.reduce([r[a] for a in axes]) for r in window])
         last_ns = shot.captured_ns
@@ -313,7 +314,9 @@ def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_p
         disagrees[name] = [
             Reason.CAM_MOVING in reading.reasons
             for s in shots
-            for reading in vision.examine(s.frame, s.captured_ns, opening=True, still=True).readings
+            for reading in examine(
+                vision, s.frame, s.captured_ns, opening=True, still=True
+            ).readings
             if reading.source is Source.EGO_MOTION
         ]
 

@@ -21,6 +21,7 @@ from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.vision import examine
 
 RULES = PeopleRules(max=1, min_height=0.1)
 
@@ -64,7 +65,7 @@ def look(vision: Vision, frames: list[np.ndarray], **changed: bool) -> dict[Sour
     found: dict[Source, list[Reading]] = {}
     rules = {"opening": True, "still": True, **changed}
     for i, frame in enumerate(frames):
-        for reading in vision.examine(frame, S + i * 100 * MS, **rules).readings:  # type: ignore[arg-type]
+        for reading in examine(vision, frame, S + i * 100 * MS, **rules).readings:  # type: ignore[arg-type]
             found.setdefault(reading.source, []).append(reading)
     return found
 
@@ -93,7 +94,7 @@ def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
 
     look(vision, room_frames[:10])
     asked = finder.asked
-    vision.examine(room_frames[10], S + 905 * MS, opening=True, still=True, final=True)
+    examine(vision, room_frames[10], S + 905 * MS, opening=True, still=True, final=True)
 
     assert asked == 5
     assert finder.asked == 6
@@ -185,7 +186,7 @@ def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -
     vision = Vision(fingerprint, Nobody(), RULES)
     street = next(iter(render.drive(1)))
 
-    assert vision.examine(street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
+    assert examine(vision, street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
 
 
 @pytest.mark.slow
@@ -211,7 +212,7 @@ def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
     vision = Vision(fingerprint, Nobody(), RULES)
 
     reported = [
-        vision.examine(frame, S + i * 100 * MS, opening=False, still=True).unsettled
+        examine(vision, frame, S + i * 100 * MS, opening=False, still=True).unsettled
         for i, frame in enumerate(covered)
     ]
 
@@ -282,7 +283,7 @@ def _looks(frames, step_ns=200 * MS):
     vision = Vision(None, faces, PeopleRules())
     counts = []
     for number, frame in enumerate(frames):
-        result = vision.examine(frame, number * step_ns, opening=True, still=True)
+        result = examine(vision, frame, number * step_ns, opening=True, still=True)
         assert any(reading.source is Source.PEOPLE for reading in result.readings)
         counts.append(faces.looks)
     return counts

@@ -40,7 +40,7 @@ class Wire:
         self.board = VirtualBoard(ROOT, 77, self.now_ns // 1000, board=board)
         self.session = Session(keys, versions=versions, simulated=simulated)
         self.bridge = Bridge(self.session)
-        self.bridge.port_came()
+        self.bridge.port(there=True)
         self.reading: Sensors | None = STILL
         self.oldest_age_ns = 0
         self.to_board: faults.LineFault = faults.none()

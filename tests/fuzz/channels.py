@@ -285,7 +285,7 @@ def _line() -> Channel:
     kinds = [kind.value for kind in Kind]
     strange = Keys.derive(b"\1" * 32)
     bridge = Bridge(Session(KEYS))
-    bridge.port_came()
+    bridge.port(there=True)
 
     def packet(draw: random.Random, keys: Keys) -> bytes:
         payload = draw.randbytes(draw.choice((0, 2, 8, 10, 16, 19, 40)))
