@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import rfc8785
@@ -26,6 +26,7 @@ from edge.errors import AuditError
 
 RECEIPTS = "pruned"
 _TITLE = "framegate/pruned/v1"
+_FACTS = ("at", "keep_months", "log_entries", "since", "until")  # beside what is carried
 _NAME = re.compile(r"[0-9]{6,9}\.receipt")
 
 
@@ -56,22 +57,11 @@ class Receipt:
         return sign_note(self._text(), [device])
 
     def _text(self) -> bytes:
-        carried = self.carried
-        facts: dict[str, str | int | bool] = {
-            "at": self.at,
-            "distrusted": carried.distrusted,
-            "keep_months": self.keep_months,
-            "log_entries": self.log_entries,
-            "not_yet": carried.not_yet,
-            "policy_floor": carried.policy_floor,
-            "since": self.since,
-            "time_floor": wall_text(carried.time_floor_ns),
-            "unclean": carried.unclean,
-            "until": self.until,
-        }
+        facts = {name: getattr(self, name) for name in _FACTS} | asdict(self.carried)
+        facts["time_floor"] = wall_text(facts.pop("time_floor_ns"))
         root = base64.b64encode(self.root).decode()
         head = f"{_TITLE}\n{self.origin}\n{self.segments}\n{self.entries}\n{root}\n"
-        return head.encode() + rfc8785.dumps(dict(facts)) + b"\n"
+        return head.encode() + rfc8785.dumps(facts) + b"\n"
 
     @classmethod
     def read(cls, note: bytes, device: Verifier) -> Receipt:

@@ -188,15 +188,12 @@ class Client:
             note = transport.download_bytes(f"{self._url}/log/{name}", _MAX_NOTE)
 
         def tile(level: int, number: int, there: int) -> bytes:
-            paths = [tile_path(level, number, there), tile_path(level, number, TILE_WIDTH)]
+            part, whole = (tile_path(level, number, width) for width in (there, TILE_WIDTH))
             with _translated():
-                for path in paths[:-1]:
-                    found = _there(transport, f"{self._url}/log/{path}")
-                    if found is not None:
-                        return found
-                return bytes(
-                    transport.download_bytes(f"{self._url}/log/{paths[-1]}", TILE_WIDTH * 32)
-                )
+                found = _there(transport, f"{self._url}/log/{part}")
+                if found is not None:
+                    return found
+                return bytes(transport.download_bytes(f"{self._url}/log/{whole}", TILE_WIDTH * 32))
 
         before = read_named(kept, _MAX_NOTE) if kept.exists() else b""
         try:

@@ -118,12 +118,9 @@ def difference(before: Policy, after: Policy, count: int, as_json: bool) -> str:
 
 
 def _as_json(edited: tuple[Clause, ...], changes: tuple[Change, ...], count: int) -> str:
-    keys = {edit: [c.key for c in edited if c.edit is edit] for edit in Edit}
     return json.dumps(
         {
-            "added": keys[Edit.ADDED],
-            "removed": keys[Edit.REMOVED],
-            "changed": keys[Edit.CHANGED],
+            **{edit.name.lower(): [c.key for c in edited if c.edit is edit] for edit in Edit},
             "clauses": [
                 {
                     "rule": c.key,
