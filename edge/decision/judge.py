@@ -219,7 +219,7 @@ class Judge:
         doubts = (*self._doubts, *self._integrity(now_ns))
         self._doubts.clear()
         self.context.observe(Reading(Source.INTEGRITY, now_ns, doubts))
-        state = self.context.state(now_ns)
+        state = self.context.state(now_ns, apart=self._ruling.denies_anyway)
         self._ready_ns = state.ready_ns
         setting = self._setting(state)
         decision = self._ruling.of(setting is Setting.CONTROLLED, state.reasons)

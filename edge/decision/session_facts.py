@@ -14,6 +14,7 @@ from edge.commissioning.records import Device, Session
 from edge.evidence.readings import Reading, Source
 from edge.lease import MIN_VIEW_SCORE, Binding
 from edge.policy.outcome import Decides, Decision
+from edge.policy.outcome import Verdict as PolicyVerdict
 from edge.reasons import Reason
 
 
@@ -39,8 +40,7 @@ class Ruling:
         self._setup = setup
         self._policy = policy
         self._people: Mapping[str, object] = {}  # in place of the session record's facts
-        self._fault = "none"
-        self._decisions: dict[bool, Decision] = {}
+        self._decisions: dict[tuple[bool, str], Decision] = {}  # by setting and fault
 
     @property
     def withdrawn(self) -> bool:
@@ -65,20 +65,23 @@ class Ruling:
             controlled: the context is a controlled one.
             reasons: what is wrong with the evidence.
         """
-        fault = _fault(reasons)
-        if fault != self._fault:
-            self._fault = fault
-            self._decisions.clear()
-        if controlled not in self._decisions:
+        asked = controlled, _fault(reasons)
+        if asked not in self._decisions:
             facts = {
-                **policy_facts(self._setup, controlled, fault),
+                **policy_facts(self._setup, *asked),
                 **self._people,
                 **realtime_facts(self._setup),
             }
-            if fault != "none":
-                facts["injected_fault"] = fault  # failing evidence is the worse of two faults
-            self._decisions[controlled] = self._policy.decide(facts)
-        return self._decisions[controlled]
+            if asked[1] != "none":
+                facts["injected_fault"] = asked[1]  # failing evidence is the worse of two faults
+            self._decisions[asked] = self._policy.decide(facts)
+        return self._decisions[asked]
+
+    @property
+    def denies_anyway(self) -> bool:
+        """Whether it denies whatever the evidence says, until facts or rules change."""
+        best = self.of(self._setup.binding.lane.identifying, ())
+        return self.withdrawn or best.verdict is not PolicyVerdict.ALLOW
 
 
 def policy_facts(setup: Setup, controlled: bool, fault: str) -> Mapping[str, object]:

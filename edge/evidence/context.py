@@ -6,7 +6,8 @@ reading blocks at once, and a source is trusted again only after the dwell. A sh
 enrolled view or a face that is too small (`GLITCH_NS`), with everything else steady, costs half a
 second instead, at most three times a minute. All times are nanoseconds of CLOCK_BOOTTIME.
 
-While something that needs no picture has blocked for `STANDING_NS`, the picture is
+While something that needs no picture (a policy that denies whatever it shows, too) has
+blocked for `STANDING_NS`, the picture is
 *rested*: it is read every `REST_NS` only, capture delivers few frames, and the last
 readings still count. A source may rest only while another cause blocks; otherwise an old
 reading is stale. For `WAKE_NS` after that, only a reading of what every frame shows is not
@@ -176,12 +177,15 @@ class Context:
             return
         channel.reasons, channel.last_ns = reading.reasons, reading.captured_ns
 
-    def state(self, now_ns: int) -> ContextState:
-        """What holds at `now_ns`; a reading of a later time is none."""
+    def state(self, now_ns: int, *, apart: bool = False) -> ContextState:
+        """What holds at `now_ns`; a reading of a later time is none.
+
+        `apart` says that the caller blocks for a cause of its own, whatever the picture shows.
+        """
         reasons: list[Reason] = []
         for channel in self._apart:
             reasons += channel.against(now_ns)
-        self._rest(bool(reasons), now_ns)
+        self._rest(apart or bool(reasons), now_ns)
         for channel in self._pictured:
             reasons += channel.against(now_ns, self._counts_ns(channel, now_ns))
         for source, veto in self._vetoes.items():

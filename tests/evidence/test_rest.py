@@ -209,3 +209,40 @@ def test_back_on_its_dock_the_next_frame_is_read():
         <= min(t for t in looked if t > STANDING_NS + REST_NS + 2 * S)
         <= back_ns + 2 * STEP_NS
     )
+
+
+@pytest.mark.parametrize("consent", ["none", "withdrawn"])
+def test_a_policy_that_denies_whatever_the_picture_shows_lets_it_rest_until_facts_change(consent):
+    world = World()
+    world.judge.people({"consent": consent})
+    world.run(STANDING_NS - S)
+    assert not world.judge.resting
+    world.run(2 * S)
+    assert world.judge.resting
+    assert Reason.POLICY_DENY in world.judge.outlook.reasons
+
+    world.judge.people({"consent": "valid"})
+    world.run(DWELL_NS // 2)
+    assert not world.judge.resting
+    assert not world.judge.outlook.permitted
+    world.run(2 * DWELL_NS)
+
+    assert world.judge.outlook.permitted
+
+
+class _OnlyControlled:
+    """Denies whatever is not a controlled context."""
+
+    def decide(self, facts):
+        denied = {"consent": "none"} if facts["setting"] == "uncontrolled" else {}
+        return POLICY.decide({**facts, **denied})
+
+
+def test_a_policy_that_denies_for_what_the_picture_shows_lets_nothing_rest():
+    world = World(policy=_OnlyControlled())
+    world.bad = {Source.VIEW: Reason.VIEW_FOREIGN}
+
+    world.run(STANDING_NS + 2 * S)
+
+    assert Reason.POLICY_DENY in world.judge.outlook.reasons
+    assert not world.judge.resting
