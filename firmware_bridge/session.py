@@ -100,13 +100,7 @@ class Session:
 
     def up(self, now_ns: int) -> bool:
         """Whether the board's messages can be trusted at this moment."""
-        fresh_ns = self._fresh_ns
-        return (
-            self.status is not None
-            and fresh_ns is not None
-            and now_ns - fresh_ns <= LINK_LIFE_NS
-            and not self.exhausted
-        )
+        return self.status is not None and self._confirmed(now_ns) and not self.exhausted
 
     def troubles(self, now_ns: int) -> tuple[Trouble, ...]:
         """What has been wrong within the last second."""
@@ -136,7 +130,7 @@ class Session:
 
     def due(self, now_ns: int) -> bytes:
         """What keeps the link alive: a hello, a ping or nothing."""
-        if self.greeting is not None and self._confirmed_age(now_ns) > LINK_LIFE_NS:
+        if self.greeting is not None and not self._confirmed(now_ns):
             self.restart()
         if self.greeting is None:
             if now_ns < self._hello_after_ns:
@@ -300,5 +294,6 @@ class Session:
         since_ms = (t_ms + -board_us // 1000 + _HALF_WORD & payloads.WORD) - _HALF_WORD
         return min(sent_ns + since_ms * MS, now_ns)
 
-    def _confirmed_age(self, now_ns: int) -> int:
-        return now_ns - self._fresh_ns if self._fresh_ns is not None else LINK_LIFE_NS + 1
+    def _confirmed(self, now_ns: int) -> bool:
+        """Whether the board has lately confirmed a packet of ours."""
+        return self._fresh_ns is not None and now_ns - self._fresh_ns <= LINK_LIFE_NS
