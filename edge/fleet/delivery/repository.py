@@ -33,7 +33,7 @@ from tuf.api.metadata import (
 )
 
 from edge.errors import UsageError
-from edge.files import read_named, write_whole
+from edge.files import read_given, read_named, write_whole
 from edge.fleet.delivery.release import Audience, Kind, Release, Ticket, log_entry
 from edge.fleet.delivery.release_log import ReleaseLog
 
@@ -218,9 +218,7 @@ class Repository:
         if role not in self._loaded:
             path = self._newest(role)
             try:
-                self._loaded[role] = Metadata.from_bytes(read_named(path, _MAX_METADATA))
-            except OSError as err:
-                raise UsageError(f"cannot read {path}: {err.strerror}") from err
+                self._loaded[role] = Metadata.from_bytes(read_given(path, _MAX_METADATA))
             except RepositoryError as err:
                 raise UsageError(f"{path}: expected TUF metadata: {err}") from err
         return self._loaded[role]

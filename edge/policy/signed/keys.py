@@ -38,7 +38,7 @@ def make(names: Sequence[str], directory: Path) -> list[Path]:
                     f"{directory / name}{suffix} exists already; a key is never overwritten"
                 )
     made = []
-    try:
+    with files.named_by_user("make keys in", directory):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in names:
             key = Ed25519PrivateKey.generate()
@@ -48,8 +48,6 @@ def make(names: Sequence[str], directory: Path) -> list[Path]:
             public = directory / f"{name}.pub"
             files.write_new(public, text, 0o644)
             made.append(public)
-    except OSError as err:
-        raise UsageError(f"cannot make keys in {directory}: {err.strerror}") from err
     return made
 
 
