@@ -70,9 +70,9 @@ def keep_memory(size: int) -> None:
 class LateReturn:
     """Returns memory once, some time after the start: the first work has code of its own too."""
 
-    def __init__(self, at_ns: int) -> None:
-        """`at_ns` is on the clock of `turn`."""
-        self._at_ns: int | None = at_ns
+    def __init__(self, at_ns: int | None) -> None:
+        """`at_ns` is on the clock of `turn`; None for never."""
+        self._at_ns = at_ns
 
     def turn(self, now_ns: int) -> None:
         """Return it if the time has come; that takes some 10 ms."""

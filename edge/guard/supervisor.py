@@ -51,6 +51,7 @@ RT_PRIORITY = 1  # a late heartbeat of the parent would drop the interlock
 MOST_REASONS = 4  # that a waiting matcher gets
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
+BEGUN_NS = 8 * S  # after this, what only the start took is given back
 MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
 
 
@@ -87,6 +88,7 @@ class Guard:
         self._results = ResultRelay(plan.results, say)
         self._state: StreamState | None = None  # as the matcher last got it
         self._model_began_ns = self._model_seen_ns = 0
+        self._begun = scheduling.LateReturn(None)  # until then
         self._folder: RunFolder | None = None  # a guard that is only checked leaves no trace
         self.token = secrets.token_hex(16)  # what the next matcher shows
         self._gate: socket.socket | None = None
@@ -148,6 +150,7 @@ class Guard:
         now_ns = self._clock.now_ns()
         resting = all(guard.beats.resting(now_ns) for guard in group)
         ready = {fd for fd, _ in poll.poll(REST_TURN_MS if resting else TURN_MS)}
+        self._begun.turn(now_ns)
         for guard in group:
             guard.attend(ready)
         for other in self.others:
@@ -256,6 +259,7 @@ class Guard:
         self._await_board()
         self._await_matchers()
         launch.go()
+        self._begun = scheduling.LateReturn(self._clock.now_ns() + BEGUN_NS)
 
     def _begin_matcher(self) -> None:
         if self.ring is None or not self.ring.sealed:
