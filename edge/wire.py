@@ -51,7 +51,7 @@ class Tag(IntEnum):
     MATCHER_RESULT = 26  # gate -> parent, as is RESULT_REFUSED
     RESULT_REFUSED = 27
     SOURCE_NOTE = 28  # capture -> parent: what of a recording was not given
-    READING = 32  # decider -> parent, as is all that follows
+    READINGS = 32  # decider -> parent, as is all that follows
     OUTLOOK = 33
     REVOKED = 34
     WROTE = 35

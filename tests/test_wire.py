@@ -16,7 +16,7 @@ from edge.cameras.identity import CameraIdentity, Dating
 from edge.cameras.layout import Layout
 from edge.decision import monitor
 from edge.decision.judge import Outlook
-from edge.decision.monitor import Account, Seen, Signed, Wrote
+from edge.decision.monitor import Account, Readings, Seen, Signed, Wrote
 from edge.errors import GuardError
 from edge.evidence.readings import Reading, Source
 from edge.frames import lifecycle
@@ -57,7 +57,7 @@ LIFECYCLE = [
 ]
 OUTLOOK = Outlook(Context.UNCONTROLLED, False, (Reason.NOT_DOCKED,), ("FA-03",))
 MONITOR = [
-    Reading(Source.DOCK, 5, (Reason.NOT_DOCKED,)),
+    Readings((Reading(Source.DOCK, 5, (Reason.NOT_DOCKED,)), Reading(Source.VIEW, 6))),
     Seen(7, OUTLOOK),
     Account(3, Context.UNCONTROLLED, (Reason.MOTION,), ()),
     Wrote(12, True),

@@ -23,6 +23,13 @@ _EVERY_NS = 250 * MS  # unchanged values are sent this often; each reading of th
 
 
 @dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read at once."""
+
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Why frames are blocked under one revoked epoch."""
 
@@ -55,10 +62,10 @@ class Signed:
     checkpoint: str
 
 
-Message = Reading | Seen | Account | Wrote | Signed
+Message = Readings | Seen | Account | Wrote | Signed
 
 _KINDS: dict[Tag, type[Message]] = {
-    Tag.READING: Reading,
+    Tag.READINGS: Readings,
     Tag.OUTLOOK: Seen,
     Tag.REVOKED: Account,
     Tag.WROTE: Wrote,
@@ -78,13 +85,18 @@ class Monitor:
         self._checkpoint = ""
 
     def readings(self, readings: Iterable[Reading]) -> None:
-        for reading in readings:
-            sent_ns, reasons = self._last_sent.get(reading.source, (-_EVERY_NS, ()))
-            unchanged = reasons == reading.reasons and reading.source is not Source.VIEW
-            if unchanged and reading.captured_ns - sent_ns < _EVERY_NS:
-                continue
-            self._last_sent[reading.source] = (reading.captured_ns, reading.reasons)
-            self._send(reading)
+        """Show those that are new, or were shown a while ago."""
+        news = tuple(reading for reading in readings if self._is_news(reading))
+        if news:
+            self._send(Readings(news))
+
+    def _is_news(self, reading: Reading) -> bool:
+        sent_ns, reasons = self._last_sent.get(reading.source, (-_EVERY_NS, ()))
+        unchanged = reasons == reading.reasons and reading.source is not Source.VIEW
+        if unchanged and reading.captured_ns - sent_ns < _EVERY_NS:
+            return False
+        self._last_sent[reading.source] = (reading.captured_ns, reading.reasons)
+        return True
 
     def outlook(self, outlook: Outlook, now_ns: int) -> None:
         if outlook != self._outlook or now_ns - self._outlook_ns >= _EVERY_NS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from edge.audit.schema import Context
 from edge.clock import S
 from edge.decision.judge import Outlook
-from edge.decision.monitor import Account, Seen, Signed, Wrote, parse
+from edge.decision.monitor import Account, Readings, Seen, Signed, Wrote, parse
 from edge.evidence.readings import Reading, Source
 from edge.frames.messages import Resolved
 from edge.reasons import Reason, with_gates
@@ -51,10 +51,10 @@ class Recorder:
 
     def decider_message(self, data: bytes) -> None:
         match parse(data):
-            case Reading() as reading:
-                self.readings.append(reading)
-                self.views += reading.source is Source.VIEW
-                self.newest[reading.source] = reading
+            case Readings(readings):
+                self.readings += readings
+                self.views += sum(reading.source is Source.VIEW for reading in readings)
+                self.newest.update((reading.source, reading) for reading in readings)
             case Seen(now_ns, outlook):
                 if self.outlook is None or outlook.setting is not self.outlook.setting:
                     self.changes.append((now_ns, outlook))

@@ -14,11 +14,11 @@ from edge.cameras.opencv import FileCamera
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import load_device, load_session
 from edge.decision.engine import Examined
-from edge.decision.monitor import Seen, parse
+from edge.decision.monitor import Readings, Seen, parse
 from edge.evidence import board_link
 from edge.evidence.context import STANDING_NS
 from edge.evidence.faces import FaceBoxes
-from edge.evidence.readings import BoardSample, Reading, Source
+from edge.evidence.readings import BoardSample, Source
 from edge.evidence.scene import SceneModel
 from edge.heartbeat import Role
 from edge.policy.engine import Policy
@@ -155,7 +155,8 @@ def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
             ipc.send(rig._bridge, board_link.encode(sample))
             between()
             messages = [parse(data) for data in ipc.drain(rig._parent)]
-            docks = [r for r in messages if isinstance(r, Reading) and r.source is Source.DOCK]
+            shown = [r for m in messages if isinstance(m, Readings) for r in m.readings]
+            docks = [r for r in shown if r.source is Source.DOCK]
             heard.append((rig._beats.age_ns(Role.DECIDER, clock.now_ns()), bool(docks)))
             gaps.extend(m for m in messages if isinstance(m, Seen) and _paused(m))
         return Examined(())

@@ -19,7 +19,7 @@ from edge.clock import VirtualClock
 from edge.decision.decider import Decider
 from edge.decision.engine import Examined
 from edge.decision.judge import Action, Outlook, Tell
-from edge.decision.monitor import Seen, parse
+from edge.decision.monitor import Readings, Seen, parse
 from edge.decision.settings import DeciderSettings
 from edge.evidence import board_link
 from edge.evidence.readings import BoardSample, Reading
@@ -155,7 +155,9 @@ class DeciderRig:
         for message in heard:
             if isinstance(message, Seen):
                 self.outlook = message.outlook
-        return tuple(message for message in heard if isinstance(message, Reading))
+        return tuple(
+            r for message in heard if isinstance(message, Readings) for r in message.readings
+        )
 
     def _receive(self, data: bytes) -> None:
         if data.startswith(_LEASES):
