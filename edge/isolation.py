@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,6 +115,7 @@ def enter() -> None:
     if same and sys.orig_argv[1:] == command[1:]:  # once more would change nothing
         print("framegate: expected an isolated Python, this one is not", file=sys.stderr)
         sys.exit(2)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until the new Python can end by it
     os.execve(command[0], command, clean)
 
 
@@ -162,6 +164,7 @@ def _run(module: str, arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _run(sys.argv[1], sys.argv[2:])
     except KeyboardInterrupt:  # while it was still loading
         sys.exit(130)

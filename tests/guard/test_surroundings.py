@@ -19,6 +19,7 @@ from tests.support.guards import Site, site
 
 pytestmark = pytest.mark.guard
 ENTRY = "import sys; from edge.entry import framegate; sys.exit(framegate())"
+TELLS = ENTRY.replace("sys.exit(framegate())", "sys.exit((print(flush=True), framegate())[1])")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -85,16 +86,24 @@ def test_too_few_open_files_are_one_line(kiosk: Site, tmp_path: Path) -> None:
 
 
 def test_an_early_interrupt_leaves_no_traceback(tmp_path: Path) -> None:
-    outputs = []
+    outputs, codes = [], set()
     for step in range(12):
         run = subprocess.Popen(
-            [sys.executable, "-c", ENTRY, "explain", "VIEW_FOREIGN"],
-            stdout=subprocess.DEVNULL,
+            [sys.executable, "-c", TELLS, "explain", "VIEW_FOREIGN"],
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
         )
-        time.sleep(0.08 + 0.03 * step)  # before that the interpreter itself is not up
+        assert run.stdout is not None
+        run.stdout.readline()
+        time.sleep(0.02 * step)
         run.send_signal(signal.SIGINT)
         outputs.append(run.communicate(timeout=30)[1].decode())
+        codes.add(run.returncode)
 
+    assert 130 in codes and codes <= {
+        0,
+        130,
+        -signal.SIGINT,
+    }  # the last: the interpreter was ending
     assert [text for text in outputs if "Traceback" in text] == []
