@@ -67,7 +67,7 @@ def test_a_template_that_dies_is_a_lost_start_that_leaves_no_channel_open(
     with pytest.raises(GuardError, match="the template process ended with code 1"), guard:
         pass
 
-    assert set(guard.children) == {"board"}
+    assert set(guard.children) == {"board", "bridge"}
     assert all_gone(guard)
     assert channels() == before
     capfd.readouterr()
