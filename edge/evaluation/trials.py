@@ -165,8 +165,9 @@ def play(
     passed = [d.verdict is FrameOutcome.PASS for d in outcome.decisions]
     after_ns = round(device.dwell_s * S) + SETTLE_NS
     late = [d for d in outcome.decisions if d.captured_ns >= after_ns]
-    # where enrolment refuses, it says why, and no site would run
-    true = footage.clip.true_causes | (frozenset() if fingerprint else {Reason.NO_VIEW})
+    true = footage.clip.true_causes
+    if shown is None or shown.refusal:  # enrolment says why, and no site would run
+        true = frozenset(Reason)
     counted = Counter(reason for d in outcome.decisions for reason in d.reasons)
     due_counted = Counter(reason for d in late for reason in d.reasons)
     scores: tuple[float, ...] = ()

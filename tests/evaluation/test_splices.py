@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -116,6 +117,21 @@ def place(tmp_path_factory: pytest.TempPathFactory, faces: FaceBoxes, policy: Po
     folder = tmp_path_factory.mktemp("splice")
     clip = _clip(folder, "room", render.lived_in(render.room(size=SMALL), 60))
     return _scenery(clip, faces, policy)
+
+
+@pytest.mark.parametrize("refusal", ["", "not empty"])
+def test_what_a_refused_place_loses_is_rightly_lost(
+    tmp_path: Path, faces: FaceBoxes, policy: Policy, refusal: str
+) -> None:
+    """No site would run there, and enrolment has said why; the twin is charged."""
+    clip = _clip(tmp_path, "room", render.lived_in(render.room(size=SMALL), 30))
+    footage, device = decode(clip, faces), replace(PERFECT_DEVICE, dwell_s=0.3, dock_id="D-0002")
+    shown = replace(enrol_view(footage, Bodies()), refusal=refusal)
+
+    lost = play(footage, shown, device, policy, still_board(footage.last_ns)).availability
+
+    assert lost.passed_ns == 0 < lost.due_ns
+    assert (lost.rightly_ns, lost.falsely_ns)[not refusal] == lost.due_ns
 
 
 @pytest.mark.parametrize(
