@@ -80,8 +80,9 @@ class Ruling:
     @property
     def denies_anyway(self) -> bool:
         """Whether it denies whatever the evidence says, until facts or rules change."""
-        best = self.of(self._setup.binding.lane.identifying, ())
-        return self.withdrawn or best.verdict is not PolicyVerdict.ALLOW
+        settings = {False, self._setup.binding.lane.identifying}
+        best = {self.of(controlled, ()).verdict for controlled in settings}
+        return self.withdrawn or PolicyVerdict.ALLOW not in best
 
 
 def policy_facts(setup: Setup, controlled: bool, fault: str) -> Mapping[str, object]:

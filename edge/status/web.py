@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,7 +29,7 @@ Answer = tuple[str, str, bytes]  # status, content type, body
 Start = Callable[[str, list[tuple[str, str]]], object]
 
 
-class ReadOnlySite:
+class ReadOnlySite(ABC):
     """An application that is only read, under a name of this machine."""
 
     content_policy: str  # of every answer
@@ -53,9 +54,9 @@ class ReadOnlySite:
             return "421 Misdirected Request", TEXT, b"expected a loopback name as Host\n"
         return self.answer(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
 
+    @abstractmethod
     def answer(self, path: str, query: str) -> Answer:
         """Status, content type and body."""
-        raise NotImplementedError
 
 
 class Site(ReadOnlySite):

@@ -230,17 +230,21 @@ def test_a_policy_that_denies_whatever_the_picture_shows_lets_it_rest_until_fact
     assert world.judge.outlook.permitted
 
 
-class _OnlyControlled:
-    """Denies whatever is not a controlled context."""
+class _Only:
+    """Denies one of the two settings, and allows the other."""
+
+    def __init__(self, denied):
+        self._denied = denied
 
     def decide(self, facts):
-        denied = {"consent": "none"} if facts["setting"] == "uncontrolled" else {}
-        return POLICY.decide({**facts, **denied})
+        consent = {"consent": "none"} if facts["setting"] == self._denied else {}
+        return POLICY.decide({**facts, "setting": "controlled", **consent})
 
 
-def test_a_policy_that_denies_for_what_the_picture_shows_lets_nothing_rest():
-    world = World(policy=_OnlyControlled())
-    world.bad = {Source.VIEW: Reason.VIEW_FOREIGN}
+@pytest.mark.parametrize("denied", ["uncontrolled", "controlled"])
+def test_a_policy_that_denies_for_what_the_picture_shows_lets_nothing_rest(denied):
+    world = World(policy=_Only(denied))
+    world.bad = {Source.VIEW: Reason.VIEW_FOREIGN} if denied == "uncontrolled" else {}
 
     world.run(STANDING_NS + 2 * S)
 
