@@ -8,7 +8,7 @@ the client library has.
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from framegate_client.errors import GuardError, MatcherError, RingError, UsageError
 
@@ -28,6 +28,8 @@ __all__ = [
     "SandboxError",
     "SignatureError",
     "UsageError",
+    "failing",
+    "saying",
     "spent",
     "wrong_in",
 ]
@@ -85,16 +87,46 @@ class BridgeError(GuardError):
 
 
 @contextlib.contextmanager
-def wrong_in(what: object, *kinds: type[Exception]) -> Iterator[None]:
+def wrong_in(
+    what: object, *kinds: type[Exception], as_: Callable[[str], Exception] = UsageError
+) -> Iterator[None]:
     """An error of these kinds within is what the user gave: `WHAT: why`.
 
     Raises:
-        UsageError: for each of them.
+        UsageError: for each of them, or what `as_` makes of the line.
     """
     try:
         yield
     except kinds as err:
-        raise UsageError(f"{what}: {err}") from err
+        raise as_(f"{what}: {err}") from err
+
+
+@contextlib.contextmanager
+def saying(
+    line: str, *kinds: type[Exception], as_: Callable[[str], Exception] = UsageError
+) -> Iterator[None]:
+    """An error of these kinds within is said in this line, which says all that it means here.
+
+    Raises:
+        UsageError: for each of them, or what `as_` makes of the line.
+    """
+    try:
+        yield
+    except kinds as err:
+        raise as_(line) from err
+
+
+@contextlib.contextmanager
+def failing(what: str, as_: Callable[[str], Exception] = UsageError) -> Iterator[None]:
+    """What the system refuses within is said as `WHAT: why`.
+
+    Raises:
+        UsageError: for an OSError, or what `as_` makes of the line.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise as_(f"{what}: {err.strerror or err}") from err
 
 
 _SPENT = {

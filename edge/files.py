@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from edge.errors import UsageError
+from edge.errors import failing, saying
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -210,25 +210,18 @@ def temporary_place() -> Path:
     """
     import tempfile
 
-    try:
+    line = "no folder for temporary files can be written: expected /tmp, or TMPDIR to name another"
+    with saying(line, OSError):
         return Path(tempfile.gettempdir())
-    except OSError as err:
-        raise UsageError(
-            "no folder for temporary files can be written: expected /tmp, or TMPDIR to name another"
-        ) from err
 
 
-@contextlib.contextmanager
-def named_by_user(doing: str, path: Path | str) -> Iterator[None]:
+def named_by_user(doing: str, path: Path | str) -> contextlib.AbstractContextManager[None]:
     """What fails within is the fault of a name that the user gave: `cannot read PATH: why`.
 
     Raises:
         UsageError: for an OSError.
     """
-    try:
-        yield
-    except OSError as err:
-        raise UsageError(f"cannot {doing} {path}: {err.strerror or err}") from err
+    return failing(f"cannot {doing} {path}")
 
 
 def read_given(path: Path, most_bytes: int) -> bytes:

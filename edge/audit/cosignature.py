@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.audit.note import DASH, NamedKey, NoteError, Signer, decoded, signature_line
+from edge.errors import saying
 
 _TYPE = b"\x04"
 _BYTES = 4 + 8 + 64  # key id, POSIX seconds, signature
@@ -68,10 +69,8 @@ def read_cosignature(line: bytes, text: bytes, witness: Witness) -> Cosignature 
     Raises:
         NoteError: it says it is, and does not hold.
     """
-    try:
+    with saying("a signature line must be UTF-8", UnicodeDecodeError, as_=NoteError):
         name, _, body = line.decode().removesuffix("\n").removeprefix(DASH).partition(" ")
-    except UnicodeDecodeError as err:
-        raise NoteError("a signature line must be UTF-8") from err
     raw = decoded(body, "a cosignature")
     if name != witness.name or raw[:4] != witness.key_id:
         return None
@@ -80,11 +79,11 @@ def read_cosignature(line: bytes, text: bytes, witness: Witness) -> Cosignature 
     time_s = int.from_bytes(raw[4:12], "big")
     if time_s > MAX_TIME_S:
         raise NoteError(f"a cosignature by {name} has no time")
-    try:
+    with saying(
+        f"the cosignature by {name} does not match the checkpoint", InvalidSignature, as_=NoteError
+    ):
         key = Ed25519PublicKey.from_public_bytes(witness.public)
         key.verify(raw[12:], _signed(text, time_s))
-    except InvalidSignature as err:
-        raise NoteError(f"the cosignature by {name} does not match the checkpoint") from err
     return Cosignature(witness, time_s, line)
 
 

@@ -28,7 +28,7 @@ from edge.audit.segment import (
     journal_name,
     split_line,
 )
-from edge.errors import AuditError
+from edge.errors import AuditError, wrong_in
 
 SEGMENTS = "segments"
 _CERTIFICATE = re.compile(r"[0-9]{6,9}\.cert")
@@ -74,10 +74,8 @@ def read_certificates(files: Files, directory: Path, device: Verifier) -> list[C
         if number != expected:
             raise AuditError(f"segment {expected} of the log has no certificate")
         note = files.read(directory / SEGMENTS / certificate_name(number)) or b""
-        try:
+        with wrong_in(f"certificate of segment {number}", NoteError, as_=AuditError):
             cert = Certificate.read(note, device, found[-1].key if found else None)
-        except NoteError as err:
-            raise AuditError(f"certificate of segment {number}: {err}") from err
         base = found[-1].base_size if found else 0
         if cert.number != number or cert.origin != device.name or cert.base_size < base:
             raise AuditError(f"certificate of segment {number} belongs to another place or log")

@@ -26,7 +26,7 @@ from edge.audit.publish import CHECKPOINT, Publisher
 from edge.audit.schema import Entry, Incident, Kind, canonical, validate
 from edge.audit.segment import checkpoint_text, line, signed_head
 from edge.audit.store import SegmentStore
-from edge.errors import AuditError, RollbackError
+from edge.errors import AuditError, RollbackError, failing
 
 SEGMENT_ENTRIES = 4096
 CLOCK_SLACK_NS = 10**9  # a permit may be dated at most this much before the newest entry
@@ -194,10 +194,8 @@ class AuditLog:
     def sync(self) -> None:
         """Make everything written so far durable, and publish it."""
         if self._tail:
-            try:
+            with failing("cannot sync the audit log", as_=AuditError):
                 self._store.sync()
-            except OSError as err:
-                raise AuditError(f"cannot sync the audit log: {err.strerror}") from err
             for data in self._tail:
                 self._publisher.add(data)
             self._tail = []
@@ -208,10 +206,8 @@ class AuditLog:
     def rotate(self) -> None:
         """Begin a new segment and destroy the key of the one before."""
         self.sync()
-        try:
+        with failing("cannot begin a log segment", as_=AuditError):
             self._begin_segment()
-        except OSError as err:
-            raise AuditError(f"cannot begin a log segment: {err.strerror}") from err
 
     def close(self) -> None:
         """Sync, publish and let go of the files."""
@@ -347,13 +343,11 @@ class AuditLog:
         grown = self._tree.copy()
         grown.append(leaf_hash(data))
         raw = line(data, key.sign(checkpoint_text(self._device.name, grown.size, grown.root())))
-        try:
+        with failing("cannot write the audit log", as_=AuditError):
             if may_use_reserve:
                 self._store.with_reserve(lambda: self._store.put(raw))
             else:
                 self._store.put(raw)
-        except OSError as err:
-            raise AuditError(f"cannot write the audit log: {err.strerror}") from err
         self._tree = grown
         self._tail.append(data)
         return grown.size - 1

@@ -11,14 +11,13 @@ without any.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from edge.errors import AuditError
+from edge.errors import AuditError, saying
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -46,10 +45,8 @@ def decoded(text: str, what: str) -> bytes:
         NoteError: not base64, or one of the other spellings that decoders take, such
             as one with stray bits before the padding.
     """
-    try:
+    with saying(f"{what} is not base64", ValueError, as_=NoteError):
         found = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as err:
-        raise NoteError(f"{what} is not base64") from err
     if base64.b64encode(found).decode() != text:
         raise NoteError(f"{what} is not in the one spelling that base64 has for it")
     return found
@@ -216,11 +213,9 @@ def read_note(
     if split < 0 or not note.endswith(b"\n"):
         raise NoteError("expected a signed note: text, an empty line, signature lines")
     text = note[: split + 1]
-    try:
+    with saying("a signed note must be UTF-8", UnicodeDecodeError, as_=NoteError):
         text.decode()
         lines = note[split + 2 :].decode().split("\n")[:-1]
-    except UnicodeDecodeError as err:
-        raise NoteError("a signed note must be UTF-8") from err
     keys = {(v.name, v.key_id): v for v in trusted}
     signed: list[Verifier] = []
     strange = False

@@ -22,7 +22,7 @@ from edge.audit.files import Files, replace_file, write_all
 from edge.audit.journal import SEGMENTS
 from edge.audit.note import NoteError, Signer
 from edge.audit.segment import Certificate, certificate_name, journal_name
-from edge.errors import AuditError
+from edge.errors import AuditError, saying
 
 PRIVATE = "private"
 ASIDE = "aside"
@@ -54,10 +54,9 @@ class SegmentStore:
         files, where = self.files, self.directory
         for name in (SEGMENTS, PRIVATE, ASIDE):
             files.make_directory(where / name)
-        try:
+        taken = f"the audit log in {where} is in use by another process"
+        with saying(taken, BlockingIOError, as_=AuditError):
             self._lock = files.lock(where / PRIVATE / "lock")
-        except BlockingIOError as err:
-            raise AuditError(f"the audit log in {where} is in use by another process") from err
         files.sync_directory(where)
         files.sync_directory(where.parent)
         self.hold_reserve()
@@ -71,10 +70,10 @@ class SegmentStore:
         Its journal ends after `good_bytes`; what follows is cut off before the next begins.
         """
         secret = self.files.read(self._key_path(cert.number))
-        try:
+        with saying(
+            f"the key of log segment {cert.number} is missing or spoilt", NoteError, as_=AuditError
+        ):
             signer = Signer.parse((secret or b"").decode(errors="replace"))
-        except NoteError as err:
-            raise AuditError(f"the key of log segment {cert.number} is missing or spoilt") from err
         if signer.verifier != cert.key:
             raise AuditError(f"the key of log segment {cert.number} is not the certified one")
         self.number, self.base, self.key = cert.number, cert.base_size, signer

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.errors import CameraError
+from edge.errors import CameraError, wrong_in
 
 _ERROR = 16  # AV_LOG_ERROR: this level and the graver ones below it
 _CONVERTERS = (b"swscaler", b"sws")  # class names of FFmpeg's picture conversion, lower case
@@ -67,12 +67,12 @@ class DecoderLog:
         self._sized = 0
         self._announced: deque[Coded] = deque(maxlen=_KEPT)
         self._callback = _CALLBACK(self._receive)  # kept: FFmpeg calls it as long as it lives
-        try:
+        with wrong_in(
+            f"{utilities}: expected FFmpeg's libraries", OSError, AttributeError, as_=CameraError
+        ):
             loaded = ctypes.CDLL(str(utilities))
             hook, default = loaded.av_log_set_callback, loaded.av_log_default_callback
             self._describe = ctypes.CDLL(str(codecs)).avcodec_string
-        except (OSError, AttributeError) as err:
-            raise CameraError(f"{utilities}: expected FFmpeg's libraries: {err}") from err
         self._describe.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
         self._describe.restype = None
         self._hook = hook

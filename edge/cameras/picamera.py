@@ -20,7 +20,7 @@ from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
 from edge.cameras.pictures import Wanted, always
 from edge.cameras.v4l2 import asleep_ns, sensor_time
 from edge.clock import Clock
-from edge.errors import CameraError
+from edge.errors import CameraError, saying, wrong_in
 
 PREFIX = "picamera2:"
 SIZE = (1280, 720)  # (width, height) in pixels
@@ -47,13 +47,12 @@ class PiCamera:
         self.layout = Layout(layout) if comma else Layout.BGR
         self.rate_hz = 0.0  # not known
         os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
-        try:
+        expected = (
+            f"{self._name}: expected the Python package picamera2 (apt install "
+            "python3-picamera2, and a virtual environment with --system-site-packages)"
+        )
+        with saying(expected, ImportError, as_=CameraError):
             from picamera2 import Picamera2
-        except ImportError as err:
-            raise CameraError(
-                f"{self._name}: expected the Python package picamera2 (apt install "
-                "python3-picamera2, and a virtual environment with --system-site-packages)"
-            ) from err
         known: list[dict[str, Any]] = Picamera2.global_camera_info()
         if not number.isdigit() or int(number) >= len(known):
             raise CameraError(
@@ -65,7 +64,9 @@ class PiCamera:
             "picamera2", "libcamera", str(info.get("Model", "")), str(info.get("Id", ""))
         )
         self.width, self.height = SIZE
-        try:
+        with wrong_in(
+            f"{self._name}: the camera cannot be started", RuntimeError, OSError, as_=CameraError
+        ):
             self._camera = Picamera2(int(number))
             layout = self._camera.create_video_configuration(
                 main={"size": SIZE, "format": _FORMATS[self.layout]},
@@ -73,8 +74,6 @@ class PiCamera:
             )
             self._camera.configure(layout)
             self._camera.start()
-        except (RuntimeError, OSError) as err:
-            raise CameraError(f"{self._name}: the camera cannot be started: {err}") from err
 
     def shots(self, room: Room = nowhere, wanted: Wanted = always) -> Iterator[Shot]:
         """As the protocol says; `room` is not used, picamera2 makes its own copy."""

@@ -15,7 +15,7 @@ import os
 import stat
 from pathlib import Path
 
-from edge.errors import CameraError
+from edge.errors import CameraError, failing
 
 _BLOCK = 1 << 20  # bytes
 _KEPT = 4  # blocks in memory
@@ -150,10 +150,8 @@ def _short(block: bytes) -> bytes:
 
 
 def _open(path: Path) -> int:
-    try:
+    with failing(f"{path}: expected a video file", as_=CameraError):
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe does not hold us up
-    except OSError as err:
-        raise CameraError(f"{path}: expected a video file: {err.strerror}") from err
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise CameraError(f"{path}: expected a video file, this is no regular file")

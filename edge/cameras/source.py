@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from edge.cameras.redact import redacted
-from edge.errors import CameraError
+from edge.errors import CameraError, wrong_in
 
 NETWORK = ("rtsp", "rtsps", "http", "https", "rtp", "udp", "tcp", "srt")
 EXPECTED = "a V4L2 index or device, picamera2:N, a URL, gst:PIPELINE, a video file"
@@ -106,10 +106,8 @@ def pipeline_words(pipeline: str) -> list[str]:
     Raises:
         CameraError: a quote is not closed.
     """
-    try:
+    with wrong_in(f"gst:{redacted(pipeline)}: not a pipeline", ValueError, as_=CameraError):
         parts = shlex.split(pipeline)
-    except ValueError as err:
-        raise CameraError(f"gst:{redacted(pipeline)}: not a pipeline: {err}") from err
     words: list[str] = []
     for part in parts:
         joins = bool(words) and (words[-1].endswith((",", "=")) or part.startswith((",", "=")))

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from edge.cameras.identity import NO_TIME_NS, CameraIdentity
-from edge.errors import CameraError
+from edge.errors import CameraError, failing
 
 _CAPTURES = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, and the same with several planes
 _CODES = 0x4000 | 0x8000  # V4L2_CAP_VIDEO_M2M, ...: a codec or scaler, memory to memory
@@ -62,10 +62,8 @@ def v4l2_identity(node: str, sysfs: Path = Path("/sys")) -> CameraIdentity:
     Raises:
         CameraError: there is no such node, or it is no character device.
     """
-    try:
+    with failing(f"{node}: expected a V4L2 camera", as_=CameraError):
         found = os.stat(node)
-    except OSError as err:
-        raise CameraError(f"{node}: expected a V4L2 camera: {err.strerror}") from err
     if not stat.S_ISCHR(found.st_mode):
         raise CameraError(f"{node}: expected a V4L2 camera, it is no character device")
     number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"

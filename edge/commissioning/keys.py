@@ -30,7 +30,7 @@ from pathlib import Path
 from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
 from edge.commissioning import token
 from edge.commissioning.token_uri import TokenUri, is_token
-from edge.errors import SignatureError, UsageError
+from edge.errors import SignatureError, UsageError, wrong_in
 from edge.files import (
     named_by_user,
     read_named,
@@ -226,10 +226,8 @@ class KeyStore:
     def verify_bytes(self, data: bytes, signature: bytes, kind: RecordKind, name: str) -> None:
         """Check a signature note over bytes in hand; `name` is for the message."""
         trusted = self.record_verifier()
-        try:
+        with wrong_in(name, NoteError, as_=SignatureError):
             text, _ = read_note(signature, [trusted])
-        except NoteError as err:
-            raise SignatureError(f"{name}: {err}") from err
         if text == _statement(data, kind):
             return
         for other in RecordKind:
@@ -239,12 +237,10 @@ class KeyStore:
 
     def _signer(self, name: str) -> Signer:
         text = self._secret(name)
-        try:
+        with wrong_in(self.directory / name, NoteError, UsageError):
             if is_token(text):
                 return token.signer(TokenUri.parse(text))
             return Signer.parse(text)
-        except (NoteError, UsageError) as err:
-            raise UsageError(f"{self.directory / name}: {err}") from err
 
     def _secret(self, name: str) -> str:
         return _read(self.directory / name, read_secret).decode(errors="replace")
@@ -283,12 +279,10 @@ def _trusted(path: Path) -> Verifier:
 
 def _public(path: Path, data: bytes) -> Verifier:
     text = data.decode(errors="replace")
-    try:
+    with wrong_in(path, NoteError, UsageError):
         if is_token(text):
             return token.verifier(TokenUri.parse(text))
         return Verifier.parse(text)
-    except (NoteError, UsageError) as err:
-        raise UsageError(f"{path}: {err}") from err
 
 
 def _made(name: str, place: TokenUri | None) -> tuple[str, Verifier]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge.consent.comparisons import check_outputs, read_outputs
-from edge.errors import ModelError
+from edge.errors import ModelError, failing, wrong_in
 from edge.files import MODEL_BYTES, read_named
 from edge.lease import Lane
 from edge.policy.selection import Chosen
@@ -28,18 +28,12 @@ def check_matcher(lane: Lane, models: Iterable[tuple[Path, str]], chosen: Chosen
     """
     named = tuple(models)
     for path, sha256 in named:
-        try:
+        with failing(f"{Reason.MODEL_DIGEST.value}: cannot read {path}", as_=ModelError):
             data = read_named(path, MODEL_BYTES)
-        except OSError as err:
-            raise ModelError(
-                f"{Reason.MODEL_DIGEST.value}: cannot read {path}: {err.strerror}"
-            ) from err
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ModelError(
                 f"{Reason.MODEL_DIGEST.value}: {path} is not the model the device record names"
             )
-        try:
+        with wrong_in(f"{Reason.MODEL_LANE.value}: {path}", ModelError, as_=ModelError):
             check_outputs(lane, read_outputs(path, data))
-        except ModelError as err:
-            raise ModelError(f"{Reason.MODEL_LANE.value}: {path}: {err}") from err
     chosen.check_models(named)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commissioning.toml_text import parse_toml
-from edge.errors import RecordError
+from edge.errors import RecordError, failing, wrong_in
 from edge.evidence.people import PeopleRules
 from edge.files import read_named
 from edge.frames.output_format import SHRINK, OutputFormat
@@ -195,17 +195,13 @@ def parse_session(data: bytes, path: Path) -> Session:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with failing(f"{path}: cannot be read", as_=RecordError):
         return read_named(path, _MAX_BYTES + 1)
-    except OSError as err:
-        raise RecordError(f"{path}: cannot be read: {err.strerror}") from err
 
 
 def _parse(data: bytes, path: Path) -> Mapping[str, Any]:
-    try:
+    with wrong_in(path, ValueError, as_=RecordError):
         return parse_toml(data, _MAX_BYTES)
-    except ValueError as err:
-        raise RecordError(f"{path}: {err}") from err
 
 
 class _Table:
@@ -240,10 +236,8 @@ class _Table:
     def time(self, key: str) -> int | None:
         """A moment in UTC as a text, in whole seconds since 1970; None where it is not given."""
         value = self._take(key, "")
-        try:
+        with wrong_in(key, ValueError, as_=self._wrong):
             return None if value == "" else read_time(value)
-        except ValueError as err:
-            raise self._wrong(f"{key}: {err}") from err
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
         value = self._take(key, default)
@@ -274,10 +268,8 @@ class _Table:
 
     def polygons(self, key: str) -> tuple[Polygon, ...]:
         """Polygons as lists of [x, y] corners, shares of the picture."""
-        try:
+        with wrong_in(key, ValueError, as_=self._wrong):
             return read_polygons(self._take(key, []))
-        except ValueError as err:
-            raise self._wrong(f"{key}: {err}") from err
 
     def digests(self, key: str) -> tuple[str, ...]:
         values = self._list(key)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.audit.note import NoteError, Signer, Verifier
 from edge.commissioning.token_uri import TokenUri
-from edge.errors import GuardError, UsageError
+from edge.errors import GuardError, UsageError, saying, wrong_in
 from edge.files import named_by_user, read_secret
 
 _ED25519 = bytes.fromhex("06032b6570")  # DER of the curve's object identifier (RFC 8410)
@@ -92,10 +92,8 @@ def signer(uri: TokenUri) -> Signer:
     Raises:
         UsageError: as `TokenKey`.
     """
-    try:
+    with wrong_in(f"key in token {uri.token}", NoteError):
         return Signer.held(uri.object, TokenKey(uri))
-    except NoteError as err:
-        raise UsageError(f"key in token {uri.token}: {err}") from err
 
 
 def verifier(uri: TokenUri) -> Verifier:
@@ -148,10 +146,8 @@ def public_key(uri: TokenUri) -> bytes:
     session = _session(uri, from_token)
     from pkcs11 import Attribute, PKCS11Error
 
-    try:
+    with saying(f"token {uri.token}: {uri.object} is no Ed25519 key", PKCS11Error):
         point = bytes(_object(session, uri, private=False)[Attribute.EC_POINT])
-    except PKCS11Error as err:
-        raise UsageError(f"token {uri.token}: {uri.object} is no Ed25519 key") from err
     raw = point.removeprefix(_OCTETS) if len(point) == 34 else point
     if len(raw) != 32:
         raise UsageError(f"token {uri.token}: {uri.object} is no Ed25519 key")
@@ -159,13 +155,9 @@ def public_key(uri: TokenUri) -> bytes:
 
 
 def _session(uri: TokenUri, pin: str | None, *, write: bool = False, again: bool = False) -> Any:
-    try:
+    with saying("a key file names a PKCS#11 token: pip install 'framegate[pkcs11]'", ImportError):
         import pkcs11
         from pkcs11 import exceptions
-    except ImportError as err:
-        raise UsageError(
-            "a key file names a PKCS#11 token: pip install 'framegate[pkcs11]'"
-        ) from err
 
     if not uri.object:
         raise UsageError(f"PKCS#11 URI: expected object=KEY, the key in token {uri.token}")

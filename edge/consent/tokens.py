@@ -18,7 +18,7 @@ from typing import Any
 import rfc8785
 
 from edge.audit.note import NoteError, Signer, Verifier, read_note, sign_note
-from edge.errors import RecordError, SignatureError
+from edge.errors import RecordError, SignatureError, wrong_in
 from edge.lease import Lane
 from edge.policy.signed import strict_json
 
@@ -153,14 +153,10 @@ def _read(
     token: str,
     form: dict[str, Callable[[object], bool]],
 ) -> dict[str, Any]:
-    try:
+    with wrong_in(token, NoteError, as_=SignatureError):
         text, _ = read_note(note, keys)
-    except NoteError as err:
-        raise SignatureError(f"{token}: {err}") from err
-    try:
+    with wrong_in(token, ValueError, as_=RecordError):
         fields = strict_json.load(text, max_bytes=_MAX_BYTES, max_depth=2)
-    except ValueError as err:
-        raise RecordError(f"{token}: {err}") from err
     if not isinstance(fields, dict) or fields.get("token") != token:
         raise RecordError(f"expected a token of kind {token}")
     if set(fields) != {"token", *form}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import UsageError
+from edge.errors import UsageError, failing
 from edge.files import packaged, read_named
 
 STATE = "var/lib/framegate"
@@ -45,7 +45,5 @@ def read(path: Path) -> bytes:
     Raises:
         UsageError: it cannot be read.
     """
-    try:
+    with failing(f"{path}: cannot be read"):
         return read_named(path, _MOST_BYTES)
-    except OSError as err:
-        raise UsageError(f"{path}: cannot be read: {err.strerror}") from err

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from edge.audit.proofs.consistency import MAX_REQUEST_BYTES
+from edge.errors import wrong_in
 
 _WAIT_S = 15.0  # for each word of the other end
 _WHOLE_S = 30.0  # and for the whole answer: who drips is as good as gone
@@ -40,10 +41,8 @@ def _exchange(url: str, body: bytes | None) -> tuple[int, bytes]:
     """A POST of `body`, a GET if there is none."""
     place = urlsplit(url)
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    try:
+    with wrong_in("no place to send to", ValueError, http.client.HTTPException, as_=OSError):
         connection = kind(place.hostname or "", place.port, timeout=_WAIT_S)
-    except (ValueError, http.client.HTTPException) as err:
-        raise OSError(f"no place to send to: {err}") from err
     late = threading.Event()
 
     def give_up() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from edge.errors import UsageError
+from edge.errors import UsageError, saying
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -48,11 +48,9 @@ def parse_broker(text: str) -> BrokerAddress:
         UsageError: it is neither.
     """
     expected = f"expected mqtts://HOST[:PORT], got {text!r}"
-    try:
+    with saying(expected, ValueError):
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
-    except ValueError as err:
-        raise UsageError(expected) from err
     extra = parts.path or parts.query or parts.fragment or parts.username or parts.password
     if parts.scheme not in PORTS or not host or port == 0 or extra or text != text.strip():
         raise UsageError(expected)
@@ -91,13 +89,9 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
     except OSError as err:  # ssl.SSLError is one
         raise UsageError(f"--ca {ca}: expected certificates in PEM ({err.strerror})") from err
     if cert is not None and key is not None:
-        try:
+        expected = f"--cert {cert}, --key {key}: expected a certificate and its key in PEM"
+        with saying(f"{expected}, without a password", OSError, UsageError):
             context.load_cert_chain(cert, key, password=_no_password)
-        except (OSError, UsageError) as err:
-            raise UsageError(
-                f"--cert {cert}, --key {key}: expected a certificate and its key in PEM, "
-                "without a password"
-            ) from err
     return context
 
 
@@ -227,10 +221,8 @@ def mqtt_client(name: str = "", *, five: bool = False) -> Client:
     Raises:
         UsageError: paho is not installed.
     """
-    try:
+    with saying("paho-mqtt is not installed: pip install 'framegate[mqtt]'", ImportError):
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-    except ImportError as err:
-        raise UsageError("paho-mqtt is not installed: pip install 'framegate[mqtt]'") from err
     protocol = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
     return Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=protocol)

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from edge.errors import UsageError
+from edge.errors import UsageError, saying
 from framegate_client.results import MAX_BYTES, MOST_COMPARISONS, SCORES, SUBJECT_DIGITS
 
 _SUBJECT = re.compile(f"[0-9a-f]{{{SUBJECT_DIGITS}}}")
@@ -26,10 +26,8 @@ def parsed(message: bytes, most_bytes: int) -> Any:
     """
     if len(message) > most_bytes:
         raise UsageError(f"expected at most {most_bytes} bytes, got {len(message)}")
-    try:
+    with saying("expected one JSON object", ValueError, RecursionError):
         return json.loads(message)
-    except (ValueError, RecursionError) as err:
-        raise UsageError("expected one JSON object") from err
 
 
 def checked(message: bytes) -> bytes:

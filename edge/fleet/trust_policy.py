@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from edge.audit.cosignature import Cosignature, Witness, cosignatures
 from edge.audit.note import NoteError, Verifier
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 
 MAX_BYTES = 4 * 1024 * 1024  # some 40,000 logs
 _MAX_MEMBERS = 1000
@@ -155,10 +155,8 @@ def parse_policy(data: bytes) -> TrustPolicy:
         words = [word for word in line.replace("\t", " ").split(" ") if word]
         if not words or words[0].startswith("#"):
             continue
-        try:
+        with wrong_in(f"line {number}", ValueError, NoteError):
             draft.take(words)
-        except (ValueError, NoteError) as err:
-            raise UsageError(f"line {number}: {err}") from err
     if not draft.quorum:
         raise UsageError("expected a quorum line, found none")
     return TrustPolicy(tuple(draft.logs), tuple(draft.witnesses), draft.groups, draft.quorum)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.audit.note import Verifier
-from edge.errors import UsageError
+from edge.errors import UsageError, saying, wrong_in
 from edge.fleet.witness import NotKept
 from edge.fleet.witness_store import WitnessStore
 
@@ -56,12 +56,8 @@ class PostgresStore(WitnessStore):
         self._url = url
         self._own = threading.local()
         self._idle: queue.LifoQueue[Connection] = queue.LifoQueue(_IDLE)
-        try:
+        with wrong_in("--store: expected a witness's tables, made once with --new", NotKept):
             self._rows("select time_s from witness_heads limit 1")
-        except NotKept as err:
-            raise UsageError(
-                f"--store: expected a witness's tables, made once with --new: {err}"
-            ) from err
 
     @staticmethod
     def create(url: str) -> None:
@@ -153,10 +149,8 @@ def _connected(url: str) -> Iterator[Connection]:
 
 
 def _psycopg() -> Any:
-    try:
+    with saying("psycopg is not installed: pip install 'framegate[postgres]'", ImportError):
         import psycopg
-    except ImportError as err:
-        raise UsageError("psycopg is not installed: pip install 'framegate[postgres]'") from err
     return psycopg
 
 

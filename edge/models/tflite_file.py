@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import ModelError
+from edge.errors import ModelError, wrong_in
 
 _IDENTIFIER = b"TFL3"
 _CUSTOM = 32  # builtin code of an operator that has only a name
@@ -129,10 +129,8 @@ def _tensor(table: Table, buffers: list[Table]) -> Tensor:
     kind: Any = _TYPES.get(table.number(1, "b"))
     if kind is None:
         raise ModelError("is no usable TensorFlow Lite model: a constant of an unknown type")
-    try:
+    with wrong_in("is no usable TensorFlow Lite model: a constant", ValueError, as_=ModelError):
         return Tensor(shape, np.frombuffer(held, kind).reshape(shape))
-    except ValueError as err:
-        raise ModelError(f"is no usable TensorFlow Lite model: a constant: {err}") from err
 
 
 def _operator(table: Table, codes: list[Table], tensors: int) -> Operator:

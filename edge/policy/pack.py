@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 import rfc8785
 
-from edge.errors import PolicyError
+from edge.errors import PolicyError, wrong_in
 from edge.policy.facts import Vocabulary
 from edge.policy.naming import NAME
 from edge.policy.rules import Effect, Rule, parse
@@ -63,10 +63,8 @@ def read_pack(content: Mapping[str, bytes]) -> Pack:
     taken = tuple(rule for rule in rules if about.takes(rule))
     if not taken:
         raise PolicyError(f"pack {about.name} takes no rule at all")
-    try:
+    with wrong_in(f"{SCHEMA} is not text", UnicodeDecodeError, as_=PolicyError):
         schema = content[SCHEMA].decode()
-    except UnicodeDecodeError as err:
-        raise PolicyError(f"{SCHEMA} is not text: {err}") from err
     return Pack(
         about.name,
         about.title,
@@ -96,10 +94,8 @@ class _About:
 
 
 def _about(text: bytes) -> _About:
-    try:
+    with wrong_in("pack.json is not JSON", ValueError, RecursionError, as_=PolicyError):
         found = json.loads(text)
-    except (ValueError, RecursionError) as err:
-        raise PolicyError(f"pack.json is not JSON: {err}") from err
     if not isinstance(found, dict) or set(found) - {BASE} != _KEYS:
         raise PolicyError(f"pack.json: expected exactly the keys {', '.join(sorted(_KEYS))}")
     if found.get(BASE, SHIPPED_BASE) != SHIPPED_BASE:

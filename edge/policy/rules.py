@@ -17,7 +17,7 @@ from typing import Any
 
 import cedarpy
 
-from edge.errors import PolicyError
+from edge.errors import PolicyError, saying, wrong_in
 from edge.policy.facts import UNKNOWN_PLACE
 from edge.policy.outcome import Outcome
 
@@ -145,7 +145,7 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
         )
     if not all(notes.values()):
         raise PolicyError(f"{name}: an annotation is empty")
-    try:
+    with wrong_in(name, ValueError, as_=PolicyError):
         status = Status(_one_of(notes, "status", [status.value for status in Status]))
         begins = _day(notes, "effective_from", "always")
         adopted = _day(notes, "adopted_from", "always") if "adopted_from" in notes else begins
@@ -154,8 +154,6 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
         outcome = Outcome.FORBIDDEN
         if "outcome" in notes:
             outcome = Outcome(_one_of(notes, "outcome", [outcome.value for outcome in Outcome]))
-    except ValueError as err:
-        raise PolicyError(f"{name}: {err}") from err
     if (effect is Effect.PERMIT) is (outcome is Outcome.FORBIDDEN):
         raise PolicyError(f"{name}: a {effect.value} cannot have outcome {outcome.value}")
     return Rule(
@@ -178,12 +176,9 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
 
 def _day(notes: Mapping[str, str], note: str, unbounded: str) -> datetime.date | None:
     text = notes[note]
-    try:
+    expected = f"@{note}: expected a day as YYYY-MM-DD or {unbounded!r}, got {text!r:.40}"
+    with saying(expected, ValueError, as_=ValueError):
         return None if text == unbounded else datetime.date.fromisoformat(text)
-    except ValueError as err:
-        raise ValueError(
-            f"@{note}: expected a day as YYYY-MM-DD or {unbounded!r}, got {text!r:.40}"
-        ) from err
 
 
 def _one_of(notes: Mapping[str, str], note: str, known: list[str]) -> str:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from edge.errors import AuditError
+from edge.errors import AuditError, saying
 
 _GENERATED = 0xFF544347  # TPM_GENERATED_VALUE: a restricted key signs nothing else that begins so
 _QUOTE = 0x8018  # TPM_ST_ATTEST_QUOTE
@@ -88,7 +88,9 @@ def check_signature(attest: bytes, signature: bytes, key: AttestationKey) -> str
     with_ = _SIGNED_WITH[algorithm]
     parts = [reader.sized(512) for _ in range(2 if scheme == _ECDSA else 1)]
     reader.end()
-    try:
+    with saying(
+        "the quote was not signed by the attestation key given", InvalidSignature, as_=QuoteError
+    ):
         if scheme == _ECDSA and isinstance(key, ec.EllipticCurvePublicKey):
             r, s = (int.from_bytes(part, "big") for part in parts)
             key.verify(encode_dss_signature(r, s), attest, ec.ECDSA(with_))
@@ -97,8 +99,6 @@ def check_signature(attest: bytes, signature: bytes, key: AttestationKey) -> str
             key.verify(parts[0], attest, pss if scheme == _RSAPSS else padding.PKCS1v15(), with_)
         else:
             raise QuoteError("the quote was signed by another kind of key than the one given")
-    except InvalidSignature as err:
-        raise QuoteError("the quote was not signed by the attestation key given") from err
     return with_.name
 
 

@@ -24,6 +24,7 @@ from edge.audit.attestation.attest import (
 )
 from edge.audit.note import NoteError, Verifier, decoded, read_note
 from edge.audit.segment import parse_checkpoint
+from edge.errors import saying, wrong_in
 
 QUOTE = "checkpoint.quote"  # beside the checkpoint
 MAX_QUOTE_BYTES = 256 * 1024
@@ -97,11 +98,9 @@ def verify_quote(quote: Quote, key: AttestationKey, device: Verifier) -> Proven:
     """
     hash_name = check_signature(quote.attest, quote.signature, key)
     found = parse_attest(quote.attest)
-    try:
+    with wrong_in("the quote's checkpoint is not of this log", NoteError, as_=QuoteError):
         text, _ = read_note(quote.checkpoint, [device])
         size, root = parse_checkpoint(text, device.name)
-    except NoteError as err:
-        raise QuoteError(f"the quote's checkpoint is not of this log: {err}") from err
     if found.nonce != nonce_of(text):
         raise QuoteError(
             f"the quote's nonce is not that of its checkpoint (size {size}): it was made for "
@@ -175,10 +174,8 @@ def pcrs_text(pcrs: Pcrs) -> dict[str, dict[str, str]]:
 def _object(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > MAX_QUOTE_BYTES:
         raise QuoteError(f"expected {what} of at most {MAX_QUOTE_BYTES} bytes, got {len(data)}")
-    try:
+    with saying(f"expected {what} in JSON", ValueError, RecursionError, as_=QuoteError):
         found = json.loads(data)
-    except (ValueError, RecursionError) as err:
-        raise QuoteError(f"expected {what} in JSON") from err
     if not isinstance(found, dict):
         raise QuoteError(f"expected {what} as a JSON object")
     return found

@@ -21,7 +21,7 @@ from edge.audit.pruning.receipt import RECEIPTS, Receipt, newest_receipt
 from edge.audit.publish import CHECKPOINT
 from edge.audit.segment import certificate_name, journal_name, signed_head
 from edge.audit.store import PUBLIC_KEY
-from edge.errors import AuditError, UsageError
+from edge.errors import AuditError, UsageError, wrong_in
 from edge.files import move_over, write_new
 
 
@@ -34,7 +34,7 @@ def export_log(directory: Path, out: Path, device: Verifier) -> Verified:
     """
     if out.exists():
         raise UsageError(f"{out} exists already; name a new directory")
-    try:
+    with wrong_in(f"cannot export to {out}", OSError):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as staging:
             copy = Path(staging) / "log"
@@ -44,8 +44,6 @@ def export_log(directory: Path, out: Path, device: Verifier) -> Verified:
                 write_new(place, data)
             found = verify_log(copy, device)
             move_over(copy, out)
-    except OSError as err:
-        raise UsageError(f"cannot export to {out}: {err}") from err
     return found
 
 

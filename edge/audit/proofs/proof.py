@@ -21,7 +21,7 @@ from edge.audit.proofs.merkle import leaf_hash
 from edge.audit.proofs.span import Span, find_run, judge_run
 from edge.audit.schema import canonical
 from edge.audit.segment import is_count, signed_head
-from edge.errors import AuditError
+from edge.errors import AuditError, saying
 
 SPAN_FORMAT = "framegate/no-release/v1"
 ENTRY_FORMAT = "c2sp.org/tlog-proof@v1"
@@ -124,12 +124,11 @@ def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
     """
     if text.startswith(ENTRY_FORMAT + "\n"):
         return _verify_entry(text, key)
-    try:
+    expected = f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}"
+    with saying(expected, ValueError, RecursionError, as_=AuditError):
         proof = json.loads(text)
-    except (ValueError, RecursionError) as err:
-        raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}") from err
     if not isinstance(proof, dict) or proof.get("format") != SPAN_FORMAT:
-        raise AuditError(f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}")
+        raise AuditError(expected)
     if _written(proof) != text:
         raise AuditError("the proof is not in its canonical form")
     return _verify_span(proof, key)
@@ -178,11 +177,11 @@ def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
         or not is_count(lines[2][6:])
     ):
         raise AuditError(f"the proof does not have the lines of {ENTRY_FORMAT}")
-    try:
+    with saying(
+        "the proof carries no readable entry", NoteError, ValueError, RecursionError, as_=AuditError
+    ):
         entry = decoded(lines[1][6:], "the entry")
         fields = json.loads(entry)
-    except (NoteError, ValueError, RecursionError) as err:
-        raise AuditError("the proof carries no readable entry") from err
     if not isinstance(fields, dict) or canonical(fields) != entry:
         raise AuditError("the proof's entry is not in canonical form")
     index = int(lines[2][6:])

@@ -15,7 +15,7 @@ from edge.audit.paths import Root, inclusion_path_of, root_from_inclusion, subtr
 from edge.audit.proofs.merkle import HASH_BYTES, TILE_WIDTH, leaf_hash, perfect_root, tile_path
 from edge.audit.proofs.proof import entry_proof
 from edge.audit.segment import parse_checkpoint
-from edge.errors import AuditError
+from edge.errors import AuditError, failing, wrong_in
 from edge.files import read_named
 
 _TILE_BITS = 8  # 256 hashes are one of the next level
@@ -53,10 +53,8 @@ def prove_from_tiles(tiles: Path, note: str, index: int, entry: bytes = b"") -> 
 
 def _parse(note: str) -> tuple[int, bytes]:
     text = note.partition("\n\n")[0] + "\n"
-    try:
+    with wrong_in("no checkpoint", NoteError, as_=AuditError):
         return parse_checkpoint(text.encode(), text.partition("\n")[0])
-    except NoteError as err:
-        raise AuditError(f"no checkpoint: {err}") from err
 
 
 Tile = Callable[[int, int, int], bytes]  # level, number, and the hashes that it holds at least
@@ -124,12 +122,10 @@ def _tile(tiles: Path, level: int | str, number: int, width: int) -> bytes:
     """A tile with at least `width` hashes or entries; a wider one begins with the same."""
     whole = tiles.parent / tile_path(level, number, TILE_WIDTH)
     parts = whole.with_name(whole.name + ".p")
-    try:
+    with failing("the log's files cannot be read", as_=AuditError):
         widths = sorted(int(path.name) for path in parts.glob("*") if path.name.isdecimal())
         found = [parts / str(w) for w in widths if w >= width] if width < TILE_WIDTH else []
         for path in (*found, whole):
             if path.exists():
                 return read_named(path, _MAX_BYTES)
-    except OSError as err:
-        raise AuditError(f"the log's files cannot be read: {err.strerror}") from err
     raise AuditError("the log's files are missing, or belong to another checkpoint")

@@ -25,7 +25,7 @@ from edge.audit.publish import CHECKPOINT
 from edge.audit.schema import canonical
 from edge.audit.segment import is_count, parse_checkpoint, signed_head
 from edge.audit.store import PUBLIC_KEY
-from edge.errors import AuditError
+from edge.errors import AuditError, wrong_in
 
 _TRIES = 100  # a writer publishes a few times a second at most
 OnEntry = Callable[[int, bytes, dict[str, Any]], None]
@@ -270,13 +270,11 @@ class _Published:
 
 def _checkpoint(note: bytes, keys: list[Verifier]) -> tuple[int, bytes]:
     """The published checkpoint: signed by the device (first of `keys`) and the live segment."""
-    try:
+    with wrong_in("the published checkpoint", NoteError, as_=AuditError):
         text, signed = read_note(note, keys, closed=True)
         if signed[0] != keys[0] or len(signed) != 2:
             raise NoteError("expected the signatures of the device and of one segment")
         return parse_checkpoint(text, keys[0].name)
-    except NoteError as err:
-        raise AuditError(f"the published checkpoint: {err}") from err
 
 
 def _partial_paths(size: int) -> list[str]:

@@ -22,7 +22,7 @@ from edge.audit.forms import wall_ns, wall_text
 from edge.audit.note import NoteError, Signer, Verifier, decoded, read_note, sign_note
 from edge.audit.pruning.carried import Carried
 from edge.audit.segment import is_count
-from edge.errors import AuditError
+from edge.errors import AuditError, wrong_in
 
 RECEIPTS = "pruned"
 _TITLE = "framegate/pruned/v1"
@@ -119,10 +119,8 @@ def newest_receipt(files: Files, directory: Path, device: Verifier) -> Receipt |
         if not _NAME.fullmatch(name):
             raise AuditError(f"{name[:40]!r} is no receipt, but lies among those of the log")
         note = files.read(directory / RECEIPTS / name) or b""
-        try:
+        with wrong_in(f"receipt {name}", NoteError, as_=AuditError):
             found = Receipt.read(note, device)
-        except NoteError as err:
-            raise AuditError(f"receipt {name}: {err}") from err
         if found.origin != device.name or receipt_name(found.segments) != name:
             raise AuditError(f"receipt {name} belongs to another place or log")
         if newest is None or found.segments > newest.segments:

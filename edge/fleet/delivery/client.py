@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from edge.audit.note import Verifier
 from edge.audit.proofs.merkle import TILE_WIDTH, tile_path
-from edge.errors import AuditError, GuardError, UsageError
+from edge.errors import AuditError, GuardError, UsageError, saying, wrong_in
 from edge.files import read_named, sha256_of, write_whole
 from edge.fleet.delivery.release import Kind, Release, Ticket, log_entry, newest
 from edge.fleet.delivery.release_log import ReleaseHead, release_head
@@ -143,10 +143,8 @@ class Client:
         if file.length > release.kind.most_bytes:
             most = release.kind.most_bytes
             raise Refused(f"expected at most {most} bytes, the metadata says {file.length}")
-        try:
+        with wrong_in("not in the release log", AuditError, UsageError, as_=Refused):
             head.require(log_entry(release, sha256, file.length), ticket.entry)
-        except (AuditError, UsageError) as err:
-            raise Refused(f"not in the release log: {err}") from err
         self._say(f"{release.path}: {file.length} bytes")
         with _translated():
             updater.download_target(file, str(path))
@@ -196,10 +194,8 @@ class Client:
                 return bytes(transport.download_bytes(f"{self._url}/log/{whole}", TILE_WIDTH * 32))
 
         before = read_named(kept, _MAX_NOTE) if kept.exists() else b""
-        try:
+        with wrong_in("the release log is not to be trusted", AuditError, as_=Refused):
             head = release_head(note, before, tile, self._trust.log, self._trust.witnesses)
-        except AuditError as err:
-            raise Refused(f"the release log is not to be trusted: {err}") from err
         write_whole(kept, note)
         return head
 
@@ -215,10 +211,9 @@ def _there(transport: Transport, url: str) -> bytes | None:
 
 def _names(path: Path) -> list[str]:
     """What a role's metadata, which was verified just now, lists; the updater says what counts."""
-    try:
+    lacking = f"malformed: {path.name} lists no targets"
+    with saying(lacking, OSError, ValueError, KeyError, TypeError, as_=Refused):
         found = json.loads(read_named(path, _MAX_METADATA))["signed"]["targets"]
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise Refused(f"malformed: {path.name} lists no targets") from err
     return sorted(found)
 
 

@@ -32,7 +32,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from edge.errors import UsageError
+from edge.errors import UsageError, wrong_in
 from edge.files import read_given, read_named, write_whole
 from edge.fleet.delivery.release import Audience, Kind, Release, Ticket, log_entry
 from edge.fleet.delivery.release_log import ReleaseLog
@@ -217,10 +217,8 @@ class Repository:
             return self._changed[role]
         if role not in self._loaded:
             path = self._newest(role)
-            try:
+            with wrong_in(f"{path}: expected TUF metadata", RepositoryError):
                 self._loaded[role] = Metadata.from_bytes(read_given(path, _MAX_METADATA))
-            except RepositoryError as err:
-                raise UsageError(f"{path}: expected TUF metadata: {err}") from err
         return self._loaded[role]
 
     def _newest(self, role: str) -> Path:

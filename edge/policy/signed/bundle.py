@@ -18,7 +18,7 @@ from typing import Any
 
 import rfc8785
 
-from edge.errors import PolicyError
+from edge.errors import PolicyError, wrong_in
 from edge.policy.pack import Pack, read_pack
 from edge.policy.signed import strict_json
 from edge.policy.signed.trust import (
@@ -206,10 +206,8 @@ def read_time(text: object) -> int:
 
 def parse_payload(payload: bytes) -> Bundle:
     """The bundle in a payload whose signatures are already verified."""
-    try:
+    with wrong_in("the payload is not strict JSON", ValueError, as_=malformed):
         found = strict_json.load(payload, max_bytes=len(payload), max_depth=5)
-    except ValueError as err:
-        raise malformed(f"the payload is not strict JSON: {err}") from err
     if not isinstance(found, dict) or set(found) != _KEYS:
         raise malformed(f"expected exactly the keys {', '.join(sorted(_KEYS))}")
     if found["format"] != FORMAT:
@@ -218,10 +216,8 @@ def parse_payload(payload: bytes) -> Bundle:
         raise malformed(f"expected a version of 1 or more, got {found['version']!r:.40}")
     if not isinstance(found["minimum_guard"], str) or not _GUARD.fullmatch(found["minimum_guard"]):
         raise malformed(f"minimum_guard: expected a version, got {found['minimum_guard']!r:.40}")
-    try:
+    with wrong_in("issued or expires", ValueError, as_=malformed):
         issued_s, expires_s = read_time(found["issued"]), read_time(found["expires"])
-    except ValueError as err:
-        raise malformed(f"issued or expires: {err}") from err
     if not 0 <= issued_s < expires_s:
         raise malformed("it expires before it is issued")
     bundle = Bundle(

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge.errors import UsageError
+from edge.errors import UsageError, saying
 from edge.files import read_given
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
@@ -40,10 +40,8 @@ def files_of(source: str) -> Mapping[str, bytes]:
 
 def day_of(as_of: str) -> datetime.date:
     """The day given as YYYY-MM-DD."""
-    try:
+    with saying(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}", ValueError):
         return datetime.date.fromisoformat(as_of)
-    except ValueError as err:
-        raise UsageError(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}") from err
 
 
 def root_of(keys: list[Path], threshold: int, version: int) -> Root:
@@ -73,10 +71,8 @@ def facts_of(assignments: list[str]) -> dict[str, object]:
 def limit_of(text: str) -> tuple[str, float]:
     """A limit written as NAME=NUMBER."""
     name, _, value = text.partition("=")
-    try:
+    with saying(f"--limit expects NAME=NUMBER, got {text!r}", ValueError):
         return name, float(value)
-    except ValueError as err:
-        raise UsageError(f"--limit expects NAME=NUMBER, got {text!r}") from err
 
 
 def read(path: Path) -> bytes:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge import files
-from edge.errors import UsageError
+from edge.errors import UsageError, saying
 
 _MAX_BYTES = 4096
 
@@ -55,10 +55,8 @@ def read_secret(path: Path) -> Ed25519PrivateKey:
     """The signing key in `path`, which only its owner may read."""
     with files.named_by_user("read", path):
         data = files.read_secret(path, _MAX_BYTES)
-    try:
+    with saying(f"{path}: expected an unencrypted Ed25519 key in PEM form", ValueError, TypeError):
         key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError) as err:
-        raise UsageError(f"{path}: expected an unencrypted Ed25519 key in PEM form") from err
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path}: expected an Ed25519 key")
     return key

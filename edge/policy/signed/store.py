@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.errors import PolicyError, UsageError
+from edge.errors import PolicyError, UsageError, wrong_in
 from edge.files import named_by_user, read_given, read_named, write_whole
 from edge.policy.authoring.lint import lint
 from edge.policy.engine import Policy
@@ -99,11 +99,9 @@ class PolicyStore:
         if text is None:
             return Floors()
         found = _json(text, _FLOORS)
-        try:
+        with wrong_in(_FLOORS, KeyError, TypeError, ValueError, as_=malformed):
             digest = bytes.fromhex(found["digest"])
             floors = Floors(found["version"], digest, found["root_version"], found["time_s"])
-        except (KeyError, TypeError, ValueError) as err:
-            raise malformed(f"{_FLOORS}: {err}") from err
         if any(type(n) is not int for n in (floors.version, floors.root_version, floors.time_s)):
             raise malformed(f"{_FLOORS}: expected whole numbers")
         return floors
@@ -282,10 +280,8 @@ def read_bounded(path: Path) -> bytes:
 
 
 def _json(text: bytes, name: str) -> dict[str, Any]:
-    try:
+    with wrong_in(name, ValueError, as_=malformed):
         found = strict_json.load(text, max_bytes=MAX_BYTES, max_depth=4)
-    except ValueError as err:
-        raise malformed(f"{name}: {err}") from err
     if not isinstance(found, dict):
         raise malformed(f"{name}: expected a mapping")
     return found

@@ -10,6 +10,8 @@ import json
 import math
 from typing import Any
 
+from edge.errors import saying
+
 _MAX_EXACT = 2**53 - 1  # largest whole number that JSON readers agree on
 
 
@@ -28,7 +30,7 @@ def load(text: bytes, *, max_bytes: int, max_depth: int, max_parts: int = 20_000
     parts = sum(text.count(sign) for sign in (b"[", b"{", b","))
     if parts > max_parts:
         raise ValueError(f"expected at most {max_parts} parts, got {parts}")
-    try:
+    with saying(f"nested deeper than {max_depth} levels", RecursionError, as_=ValueError):
         value = json.loads(
             text.decode(),
             object_pairs_hook=_object,
@@ -36,8 +38,6 @@ def load(text: bytes, *, max_bytes: int, max_depth: int, max_parts: int = 20_000
             parse_float=_finite,
             parse_int=_exact,
         )
-    except RecursionError as err:
-        raise ValueError(f"nested deeper than {max_depth} levels") from err
     _check(value, max_depth)
     return value
 

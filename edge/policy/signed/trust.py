@@ -8,7 +8,6 @@ listed twice or a signature repeated under another id counts once or not at all.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from edge.errors import PolicyError
+from edge.errors import PolicyError, saying, wrong_in
 from edge.policy.signed import strict_json
 from edge.reasons import Reason
 
@@ -155,10 +154,8 @@ def _read(envelope: bytes) -> Envelope:
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import Signature
 
-    try:
+    with wrong_in("not an envelope", ValueError, as_=malformed):
         found = strict_json.load(envelope, max_bytes=MAX_BYTES, max_depth=4)
-    except ValueError as err:
-        raise malformed(f"not an envelope: {err}") from err
     if not isinstance(found, dict):
         raise malformed("not an envelope: expected a mapping")
     if "signatures" not in found:
@@ -180,10 +177,8 @@ def _read(envelope: bytes) -> Envelope:
 
 
 def _decoded(text: object) -> bytes:
-    try:
+    with saying("payload or signature is not base64", ValueError, as_=malformed):
         return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
-    except (binascii.Error, ValueError) as err:
-        raise malformed("payload or signature is not base64") from err
 
 
 def _dump(envelope: Envelope) -> bytes:
