@@ -15,7 +15,7 @@ from edge.errors import UsageError
 
 
 def toml_value(value: object) -> str:
-    """A string, number, truth or list of them as TOML writes it.
+    """A string, number, truth, list of them, or table of all these as TOML writes it, in a line.
 
     JSON's escapes are not TOML's: beyond U+FFFF it writes two halves, which TOML
     refuses, and U+007F as it is.
@@ -23,6 +23,8 @@ def toml_value(value: object) -> str:
     Raises:
         UsageError: a text that is no Unicode, such as a name with a byte of its own.
     """
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{toml_value(k)} = {toml_value(v)}' for k, v in value.items())}}}"
     written = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     try:
         written.encode()

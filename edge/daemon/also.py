@@ -10,7 +10,14 @@ from typing import Any
 
 from edge.cameras.redact import redacted
 from edge.daemon.setting_keys import ALSO, ALSO_KEYS, MATCHER_NAME, MAX_ALSO
-from edge.daemon.setting_tables import Lines, Problems, place_results, read_keys
+from edge.daemon.setting_tables import (
+    Lines,
+    Problems,
+    confinement,
+    place_results,
+    read_keys,
+    strangers,
+)
 from edge.guard.plan import Plan
 from edge.sandbox.spec import Confinement
 
@@ -23,11 +30,7 @@ class Another:
     session: Path
     audit: Path
     command: tuple[str, ...]
-    uid: int
-    read: tuple[Path, ...]
-    write: tuple[Path, ...]
-    cwd: Path | None
-    env: tuple[tuple[str, str], ...]
+    confinement: Confinement
     results: str
 
 
@@ -48,7 +51,6 @@ def read_others(
         problems.append(
             (line, f"{ALSO}: expected at most {MAX_ALSO} tables [[{ALSO}]], got {len(tables)}")
         )
-    known = [key.name for key in ALSO_KEYS]
     taken = {
         "session": {os.path.normpath(folder / path) for path in _there(first, "", "session")},
         "audit": {os.path.normpath(folder / path) for path in _there(first, "", "audit")},
@@ -61,14 +63,7 @@ def read_others(
         line = lines.get((place, ""), lines.get((ALSO, ""), lines.get(("", ALSO), 1)))
         before = len(problems)
         values = read_keys(ALSO_KEYS, table, place, lines, problems)
-        problems += [
-            (
-                lines.get((place, key), line),
-                f"[[{ALSO}]] {key} is not known; allowed: {', '.join(known)}",
-            )
-            for key in table
-            if key not in known
-        ]
+        problems += strangers(ALSO_KEYS, table, place, f"[[{ALSO}]]", lines, line)
         if len(problems) == before:
             at = lines.get((place, "results"), line)
             values["results"] = place_results(
@@ -100,11 +95,7 @@ def _another(
         session=folder / values["session"],
         audit=folder / log,
         command=values["command"],
-        uid=values["uid"],
-        read=tuple(folder / path for path in values["read"]),
-        write=tuple(folder / path for path in values["write"]),
-        cwd=None if values["cwd"] is None else folder / values["cwd"],
-        env=values["env"],
+        confinement=confinement(values, folder),
         results=values["results"],
     )
 
@@ -140,13 +131,7 @@ def beside(plan: Plan, another: Another) -> Plan:
         name=another.name,
         session=another.session,
         matcher=another.command,
-        confinement=Confinement(
-            uid=another.uid,
-            reads=another.read,
-            writes=another.write,
-            cwd=another.cwd,
-            env=another.env,
-        ),
+        confinement=another.confinement,
         results=another.results,
         audit=another.audit,
     )

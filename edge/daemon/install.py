@@ -17,6 +17,7 @@ from edge.daemon import fleet_units
 from edge.daemon.placed import STATE, UNITS, Placed, read, shipped, template
 from edge.daemon.settings import Another, Settings, load_settings
 from edge.errors import UsageError
+from edge.sandbox.spec import Confinement
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 USER = "framegate"
@@ -131,18 +132,14 @@ def config_text(name: str, settings: Settings) -> str:
     }
     matcher = {
         "command": list(settings.matcher),
-        "uid": settings.matcher_uid,
-        "read": [str(path.absolute()) for path in settings.matcher_read],
-        "write": [str(path.absolute()) for path in settings.matcher_write],
+        **_confined(settings.confinement),
         "results": settings.matcher_results,
-        "cwd": _absolute(settings.matcher_cwd),
     }
     lines = [
         "# framegate config show prints every key and what it means.",
         *(f"{key} = {toml_value(value)}" for key, value in values.items()),
         "[matcher]",
         *(f"{key} = {toml_value(value)}" for key, value in matcher.items()),
-        f"env = {_environment(settings.matcher_env)}",
         "[status]",
         f"listen = {toml_value('' if settings.listen is None else _address(settings))}",
         f'file = "/{RUN}/{name}/status.json"',
@@ -161,21 +158,20 @@ def _other_lines(name: str, other: Another) -> list[str]:
         "name": other.name,
         "audit": f"/{STATE}/{name}/also/{other.name}/audit",
         "command": list(other.command),
-        "uid": other.uid,
-        "read": [str(path.absolute()) for path in other.read],
-        "write": [str(path.absolute()) for path in other.write],
+        **_confined(other.confinement),
         "results": other.results,
-        "cwd": _absolute(other.cwd),
     }
-    return [
-        "[[also]]",
-        *(f"{key} = {toml_value(value)}" for key, value in values.items()),
-        f"env = {_environment(other.env)}",
-    ]
+    return ["[[also]]", *(f"{key} = {toml_value(value)}" for key, value in values.items())]
 
 
-def _environment(pairs: tuple[tuple[str, str], ...]) -> str:
-    return f"{{{', '.join(f'{toml_value(k)} = {toml_value(v)}' for k, v in pairs)}}}"
+def _confined(confinement: Confinement) -> dict[str, object]:
+    return {
+        "uid": confinement.uid,
+        "read": [str(path.absolute()) for path in confinement.reads],
+        "write": [str(path.absolute()) for path in confinement.writes],
+        "cwd": _absolute(confinement.cwd),
+        "env": dict(confinement.env),
+    }
 
 
 def _absolute(path: Path | None) -> str:

@@ -32,7 +32,6 @@ from edge.guard.plan import Plan, share
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
 from edge.report.rule_notes import notes_for
-from edge.sandbox.spec import Confinement
 from edge.status.others import Other, Others, seen
 from edge.status.server import StatusServer
 from edge.status.snapshot import Facts, Ledger, snapshot
@@ -63,13 +62,7 @@ def plan_of(settings: Settings) -> Plan:
         keys=settings.keys,
         board=settings.board,
         matcher=settings.matcher,
-        confinement=Confinement(
-            uid=settings.matcher_uid,
-            reads=settings.matcher_read,
-            writes=settings.matcher_write,
-            cwd=settings.matcher_cwd,
-            env=settings.matcher_env,
-        ),
+        confinement=settings.confinement,
         results=settings.matcher_results,
         pack=settings.pack,
         policy=settings.policy,
@@ -305,19 +298,13 @@ def bound(listen: Listen | None) -> socket.socket | None:
     if listen is None:
         return None
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    listener = None
     try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((listen.host, listen.port))
-        listener.listen(64)
+        return socket.create_server((listen.host, listen.port), family=family, backlog=64)
     except OSError as err:
-        if listener is not None:
-            listener.close()
+        why = os.strerror(err.errno or 0)  # the module adds to its own text
         raise UsageError(
-            f"[status] listen: {listen.host}:{listen.port} cannot be used: {err.strerror}"
+            f"[status] listen: {listen.host}:{listen.port} cannot be used: {why}"
         ) from err
-    return listener
 
 
 def _names(settings: Settings) -> list[str]:

@@ -11,6 +11,7 @@ from edge.cameras.redact import redacted
 from edge.commissioning.toml_text import parse_toml
 from edge.daemon.setting_keys import ALSO, Key
 from edge.sandbox.result_relay import ALLOWED, result_target
+from edge.sandbox.spec import Confinement
 
 MAX_BYTES = 64 * 1024  # of a guard.toml
 Lines = Mapping[tuple[str, str], int]
@@ -41,6 +42,31 @@ def read_keys(
             got = redacted(repr(table[key.name]))[:60]
             problems.append((line, f"{where}: expected {key.allowed}, got {got}"))
     return values
+
+
+def strangers(
+    keys: Iterable[Key], table: Iterable[str], place: str, shown: str, lines: Lines, line: int
+) -> Problems:
+    """Keys of a table that nothing reads; `line`: of the table, where a key's own is not found."""
+    known = [key.name for key in keys]
+    allowed = f"is not known; allowed: {', '.join(known)}"
+    odd = [key for key in table if key not in known]
+    return [(lines.get((place, key), line), f"{shown} {key} {allowed}") for key in odd]
+
+
+def confinement(values: Mapping[str, Any], folder: Path) -> Confinement:
+    """What a table gives its matcher; relative paths start at `folder`."""
+    return Confinement(
+        uid=values["uid"],
+        reads=tuple(folder / path for path in values["read"]),
+        writes=tuple(folder / path for path in values["write"]),
+        cwd=in_folder(values["cwd"], folder),
+        env=values["env"],
+    )
+
+
+def in_folder(path: Path | None, folder: Path) -> Path | None:
+    return None if path is None else folder / path
 
 
 def place_results(target: str, folder: Path, table: str, problems: Problems, line: int) -> str:

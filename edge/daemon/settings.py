@@ -7,26 +7,30 @@ nothing: what a camera is and what a session may do stands in signed records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.cameras.source import resolve_source
-from edge.commissioning.toml_text import parse_toml, text_of
+from edge.commissioning.toml_text import parse_toml, text_of, toml_value
 from edge.daemon.also import Another, read_others
-from edge.daemon.setting_keys import ALSO, ALSO_KEYS, KEYS, MAX_ALSO, TABLES, Listen
+from edge.daemon.setting_keys import ALSO, ALSO_KEYS, KEYS, MAX_ALSO, TABLES, Key, Listen
 from edge.daemon.setting_tables import (
     MAX_BYTES,
     Lines,
     Problems,
+    confinement,
+    in_folder,
     lines_of,
     place_results,
     read_keys,
+    strangers,
 )
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.policy.naming import bundle_file
+from edge.sandbox.spec import Confinement
 
 __all__ = ["KEYS", "Another", "Listen", "Settings", "SettingsError", "load_settings"]
 __all__ += ["parse_settings", "read_settings", "show"]
@@ -48,11 +52,7 @@ class Settings:
     audit: Path
     inbox: Path | None
     matcher: tuple[str, ...]
-    matcher_uid: int
-    matcher_read: tuple[Path, ...]
-    matcher_write: tuple[Path, ...]
-    matcher_cwd: Path | None
-    matcher_env: tuple[tuple[str, str], ...]
+    confinement: Confinement  # of the matcher
     matcher_results: str
     listen: Listen | None
     status_file: Path
@@ -134,15 +134,8 @@ def show(settings_text: bytes | None = None, path: Path = Path("guard.toml")) ->
     for table in TABLES:
         if table:
             lines.append(f"\n[{table}]")
-        for key in (key for key in KEYS if key.table == table):
-            here = tables.get(table, {}) if table else tables
-            lines.append(f"# {key.meaning}: {key.allowed}")
-            if key.name in here:
-                lines.append(f"{key.name} = {_toml(here[key.name])}")
-            elif key.default is None:
-                lines.append(f"# {key.name} =            (required)")
-            else:
-                lines.append(f"{key.name} = {key.default}")
+        here = tables.get(table, {}) if table else tables
+        lines += _shown_keys([key for key in KEYS if key.table == table], here)
     return "\n".join([*lines, *_shown_others(tables.get(ALSO, []))]) + "\n"
 
 
@@ -150,22 +143,29 @@ def _shown_others(tables: list[dict[str, Any]]) -> list[str]:
     """Each table `[[also]]`; without one, what may stand in it, as comments."""
     lines = []
     for table in tables:
-        lines.append(f"\n[[{ALSO}]]")
-        for key in ALSO_KEYS:
-            lines.append(f"# {key.meaning}: {key.allowed}")
-            value = _toml(table[key.name]) if key.name in table else key.default
-            lines.append(f"{key.name} = {value}")
+        lines += [f"\n[[{ALSO}]]", *_shown_keys(ALSO_KEYS, table)]
     if not tables:
         lines.append(f"\n# [[{ALSO}]] is one more matcher on the camera, up to {MAX_ALSO} of them:")
-        for key in ALSO_KEYS:
-            lines.append(f"# {key.meaning}: {key.allowed}")
-            lines.append(f"# {key.name} = {key.default or '           (required)'}")
+        lines += [f"# {line.removeprefix('# ')}" for line in _shown_keys(ALSO_KEYS, {})]
     return lines
+
+
+def _shown_keys(keys: Iterable[Key], table: Mapping[str, Any]) -> Iterator[str]:
+    """What each key of a table means, and its value in force; a comment where it must be given."""
+    for key in keys:
+        yield f"# {key.meaning}: {key.allowed}"
+        if key.name in table:
+            yield f"{key.name} = {toml_value(table[key.name])}"
+        elif key.default is None:
+            yield f"# {key.name} =            (required)"
+        else:
+            yield f"{key.name} = {key.default}"
 
 
 def _settings(
     values: Mapping[tuple[str, str], Any], others: tuple[Another, ...], folder: Path
 ) -> Settings:
+    matcher = {name: value for (table, name), value in values.items() if table == "matcher"}
     return Settings(
         source=resolve_source(values["", "source"], folder),
         device=folder / values["", "device"],
@@ -173,22 +173,18 @@ def _settings(
         keys=folder / values["", "keys"],
         board=values["", "board"],
         pack=_placed(values["", "pack"], folder),
-        policy=None if values["", "policy"] is None else folder / values["", "policy"],
+        policy=in_folder(values["", "policy"], folder),
         release=values["", "release"],
         start_limit_s=values["", "start_limit_s"],
         audit=folder / values["", "audit"],
-        inbox=None if values["", "desk"] is None else folder / values["", "desk"],
-        matcher=values["matcher", "command"],
-        matcher_uid=values["matcher", "uid"],
-        matcher_read=tuple(folder / path for path in values["matcher", "read"]),
-        matcher_write=tuple(folder / path for path in values["matcher", "write"]),
-        matcher_cwd=None if (cwd := values["matcher", "cwd"]) is None else folder / cwd,
-        matcher_env=values["matcher", "env"],
-        matcher_results=values["matcher", "results"],
+        inbox=in_folder(values["", "desk"], folder),
+        matcher=matcher["command"],
+        confinement=confinement(matcher, folder),
+        matcher_results=matcher["results"],
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
         keep_months=values["log", "keep_months"],
-        log_witnesses=None if (who := values["log", "witnesses"]) is None else folder / who,
+        log_witnesses=in_folder(values["log", "witnesses"], folder),
         others=others,
     )
 
@@ -209,31 +205,11 @@ def _strangers(tables: Mapping[str, Any], lines: Lines) -> Problems:
                 more = f"; others on its camera are [[{ALSO}]]" if name == "matcher" else ""
                 found.append((line, f"{name}: expected a table [{name}]{more}"))
                 continue
-            known = [key.name for key in KEYS if key.table == name]
-            found += [
-                (
-                    lines.get((name, key), 1),
-                    f"[{name}] {key} is not known; allowed: {', '.join(known)}",
-                )
-                for key in value
-                if key not in known
-            ]
+            keys = [key for key in KEYS if key.table == name]
+            found += strangers(keys, value, name, f"[{name}]", lines, 1)
         elif name not in {ALSO, *(key.name for key in KEYS if not key.table)}:
             known = [*(key.name for key in KEYS if not key.table)]
             known += [*(f"[{table}]" for table in TABLES if table), f"[[{ALSO}]]"]
             line = lines.get(("", name), lines.get((name, ""), 1))
             found.append((line, f"{name} is not known; allowed: {', '.join(known)}"))
     return found
-
-
-def _toml(value: Any) -> str:
-    """A text, whole number, list or table of texts as TOML."""
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(part) for part in value)}]"
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{_toml(name)} = {_toml(text)}" for name, text in value.items())
-        return f"{{{pairs}}}"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    return str(value)

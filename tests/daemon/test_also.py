@@ -134,7 +134,7 @@ def test_an_installed_guard_has_them_all(tmp_path: Path) -> None:
     (before,), (after,) = settings.others, installed.others
     assert after.session == tmp_path / "counting.toml"
     assert after.audit == Path("/var/lib/framegate/till-2/also/counting/audit")
-    same = ("name", "command", "uid", "read", "write", "cwd", "env", "results")
+    same = ("name", "command", "confinement", "results")
     assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
 
 

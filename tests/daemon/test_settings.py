@@ -196,10 +196,10 @@ def test_the_matcher_begins_where_and_with_what_the_file_says() -> None:
 
     found = parse_settings(text, PATH)
 
-    assert found.matcher_cwd == PATH.parent / "app"
-    assert found.matcher_env == (("LD_PRELOAD", "/x.so"), ("B", "2"))  # at its exec alone
+    assert found.confinement.cwd == PATH.parent / "app"
+    assert found.confinement.env == (("LD_PRELOAD", "/x.so"), ("B", "2"))  # at its exec alone
     assert parse_settings(show(text).encode(), PATH) == found
-    assert parse_settings(GOOD, PATH).matcher_env == ()
+    assert parse_settings(GOOD, PATH).confinement.env == ()
 
 
 @pytest.mark.parametrize("given", ["A", "=x", "1A=x", "FRAMEGATE_FD=3"])
