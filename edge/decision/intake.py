@@ -34,7 +34,6 @@ from edge.frames.pool import Pool
 from edge.heartbeat import Beats, Role
 from edge.masking.message import encode as encode_mask
 from edge.reasons import Reason
-from edge.view.look import Look
 
 SLOW_MODEL_NS = 250 * MS  # a look that takes longer is evidence of nothing
 
@@ -168,16 +167,7 @@ class Intake:
 
     def _note(self, note: Noted) -> None:
         self._noted += 1
-        look = Look(
-            note.view_score,
-            note.mean,
-            note.std,
-            note.sharpness,
-            note.difference,
-            note.digest,
-            note.malformed,
-        )
-        self._monitor.readings(self._engine.saw(look, note.captured_ns))
+        self._monitor.readings(self._engine.saw(note.look, note.captured_ns))
 
     def _examine(self, offer: Offered, between: Callable[[], None]) -> None:
         lent = self._pool.frame(offer.slot, offer.height, offer.width)

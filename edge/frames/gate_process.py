@@ -203,13 +203,13 @@ class GateProcess:
         began_ns = time.perf_counter_ns()
         frame, whole = self._inspector.look(shot, self._passage.gate.lease)
         malformed = Blocked(frame, Reason.FRAME_MALFORMED)
-        stopped = self._passage.admit(frame, self._clock.now_ns()) if whole else [malformed]
+        stopped = self._passage.gate.admit(frame, self._clock.now_ns()) if whole else [malformed]
         self._slots.take(shot.slot)
         if not stopped or stopped[-1] != malformed:
             self._lender.keep(shot)
         self._ledger.arrived(shot.sequence, time.perf_counter_ns() - began_ns)
         self._passage.block(stopped, Reason.VIEW_FOREIGN)
-        self._lender.looked_at(shot)
+        self._lender.unreported = shot
         self._wait.frame_came(self._last_ns)
 
     def _settle(self) -> None:

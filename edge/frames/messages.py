@@ -16,6 +16,7 @@ from enum import Enum
 
 from edge.errors import GuardError
 from edge.reasons import Reason
+from edge.view.look import Look
 from edge.wire import Tag
 
 
@@ -59,13 +60,7 @@ class Noted:
 
     sequence: int
     captured_ns: int
-    view_score: float
-    mean: float
-    std: float
-    sharpness: float
-    difference: float
-    digest: int
-    malformed: bool
+    look: Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +80,7 @@ class Returned:
     """The decider is done with the lent `slot`."""
 
     slot: int
-    seen_blocks: int | None = (
-        None  # of the view, to compare while no lease names any; None: as before
-    )
+    seen_blocks: int | None = None  # to compare while no lease names any; None: as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +90,7 @@ class Ended:
     epoch: int
     released: int
     last_captured_ns: int  # of the last released frame; -1 if there was none
-    reason: (
-        Reason | None
-    )  # why the gate itself gave the lease up; None if it ran out or was revoked
+    reason: Reason | None  # why the gate gave the lease up; None if it ran out or was revoked
     drained: bool  # the stream is over and nothing waits any more
     final: bool  # the epoch is over: nothing more will be released under it
     judged: int = 0  # frames of the whole run with a final word
@@ -131,11 +122,11 @@ Message = Captured | SourceEnd | Freed | Noted | Offered | Returned | Ended | Co
 _CAPTURED = struct.Struct("<BHQqHH")
 _END = struct.Struct("<BBQ")
 _SLOT = struct.Struct("<BH")
-_NOTED = struct.Struct("<BQqfffffQB")
-_OFFERED = struct.Struct("<BHQqHHB")
+_NOTED = struct.Struct("<BQqfffffQ?")
+_OFFERED = struct.Struct("<BHQqHH?")
 _RETURNED = struct.Struct("<BH?Q")
-_ENDED = struct.Struct("<BQQqiBBQQQ")
-_COMPARED = struct.Struct("<BB")
+_ENDED = struct.Struct("<BQQqi??QQQ")
+_COMPARED = struct.Struct("<B?")
 _RESOLVED = struct.Struct("<QqiQI")
 _BATCH = bytes([Tag.RESOLVED])
 _CAPTURED_TAG, _NOTED_TAG = int(Tag.CAPTURED), int(Tag.NOTED)  # plain numbers pack faster
@@ -146,8 +137,8 @@ _INDEX = {reason: i for i, reason in enumerate(_REASONS)}
 def encode(message: Message) -> bytes:
     """The message as bytes."""
     match message:
-        case Noted(s, t, score, mean, std, sharp, diff, digest, bad):
-            return _NOTED.pack(Tag.NOTED, s, t, score, mean, std, sharp, diff, digest, bad)
+        case Noted(s, t, look):
+            return encode_note(s, t, look)
         case Captured(slot, s, t, h, w):
             return _CAPTURED.pack(Tag.CAPTURED, slot, s, t, h, w)
         case Freed(slot):
@@ -171,12 +162,8 @@ def encode_captured(slot: int, sequence: int, captured_ns: int, height: int, wid
     return _CAPTURED.pack(_CAPTURED_TAG, slot, sequence, captured_ns, height, width)
 
 
-def encode_note(
-    sequence: int,
-    captured_ns: int,
-    look: tuple[float, float, float, float, float, int, bool],
-) -> bytes:
-    """A `Noted` straight from the sentinel's look, whose fields it repeats; made for each frame."""
+def encode_note(sequence: int, captured_ns: int, look: Look) -> bytes:
+    """A `Noted` straight from its fields; made for each frame."""
     return _NOTED.pack(_NOTED_TAG, sequence, captured_ns, *look)
 
 
@@ -196,18 +183,16 @@ def decode(data: bytes) -> Message:
             case Tag.FREED:
                 return Freed(_SLOT.unpack(data)[1])
             case Tag.NOTED:
-                _, s, t, score, mean, std, sharp, diff, digest, bad = _NOTED.unpack(data)
-                return Noted(s, t, score, mean, std, sharp, diff, digest, bool(bad))
+                _, s, t, *look = _NOTED.unpack(data)
+                return Noted(s, t, Look(*look))
             case Tag.OFFERED:
-                _, slot, s, t, height, width, final = _OFFERED.unpack(data)
-                return Offered(slot, s, t, height, width, bool(final))
+                return Offered(*_OFFERED.unpack(data)[1:])
             case Tag.RETURNED:
                 _, slot, named, blocks = _RETURNED.unpack(data)
                 return Returned(slot, blocks if named else None)
             case Tag.ENDED:
-                _, epoch, released, last, number, drained, final, *counts = _ENDED.unpack(data)
-                reason = _reason(number)
-                return Ended(epoch, released, last, reason, bool(drained), bool(final), *counts)
+                _, epoch, released, last, number, *rest = _ENDED.unpack(data)
+                return Ended(epoch, released, last, _reason(number), *rest)
             case Tag.COMPARED if (len(data) - _COMPARED.size) % 32 == 0:
                 begins = range(_COMPARED.size, len(data), 32)
                 return Compared(bool(data[1]), tuple(data[i : i + 32] for i in begins))

@@ -107,7 +107,7 @@ def test_a_frame_of_an_impossible_time_is_told_as_malformed_and_is_no_evidence(h
     harness.deliver(captured_ns=before_ns + shift_ms * MS)
     notes, offers = evidence(harness)
 
-    assert [note.malformed for note in notes] == [True]
+    assert [note.look.malformed for note in notes] == [True]
     assert before_ns <= notes[0].captured_ns <= harness.clock.now_ns()
     assert offers == []
 
@@ -118,5 +118,5 @@ def test_a_good_frame_is_told_and_lent_as_of_its_capture(harness):
     harness.deliver(captured_ns=captured_ns)
     notes, offers = evidence(harness)
 
-    assert [(note.malformed, note.captured_ns) for note in notes] == [(False, captured_ns)]
+    assert [(note.look.malformed, note.captured_ns) for note in notes] == [(False, captured_ns)]
     assert [offer.captured_ns for offer in offers] == [captured_ns]

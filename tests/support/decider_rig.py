@@ -95,7 +95,7 @@ class DeciderRig:
         self._turn()
 
     def saw(self, look: Look, captured_ns: int) -> tuple[Reading, ...]:
-        note = Noted(self._sequence, captured_ns, *look)
+        note = Noted(self._sequence, captured_ns, look)
         self._sequence += 1
         return self._send(encode(note))
 

@@ -3,78 +3,59 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 
 from edge import ipc
 from edge.clock import Clock
-from edge.errors import GuardError, LeaseError
-from edge.frames.messages import Returned, decode
+from edge.errors import GuardError
+from edge.frames.messages import Message, Returned, decode
 from edge.frames.process.inspector import Inspector
 from edge.frames.process.lender import Lender
 from edge.frames.process.passage import Passage
-from edge.lease import Lease
+from edge.lease import Lease, Revocation
 from edge.lease import decode as decode_lease
 from edge.masking.message import decode as decode_mask
+from edge.masking.people import PeopleMask
 from edge.reasons import Reason
 from edge.wire import Tag
 
 _MASK = bytes([Tag.MASK])
 
 
+@dataclass(frozen=True, slots=True)
 class DeciderMessages:
     """Reads the decider's messages; one that it would not send ends the lease."""
 
-    def __init__(
-        self,
-        decider: socket.socket,
-        clock: Clock,
-        passage: Passage,
-        lender: Lender,
-        inspector: Inspector,
-    ) -> None:
-        """The last three get what the messages are for."""
-        self._decider = decider
-        self._clock = clock
-        self._passage = passage
-        self._lender = lender
-        self._inspector = inspector
+    decider: socket.socket
+    clock: Clock
+    passage: Passage  # this and what follows get what the messages are for
+    lender: Lender
+    inspector: Inspector
 
     def receive(self) -> None:
         """Take every message that is waiting."""
-        for data in ipc.drain(self._decider, size=ipc.SHORT_MESSAGE):
-            if data[:1] == b"F":
-                self._take_lease(data)
-                continue
-            if data[:1] == _MASK:
-                self._take_mask(data)
-                continue
+        for data in ipc.drain(self.decider, size=ipc.SHORT_MESSAGE):
             try:
-                message = decode(data)
+                message = _decoded(data)
             except GuardError:
-                self._distrust(Reason.LEASE_MALFORMED)
+                if data[:1] == _MASK:
+                    self.passage.hear_mask(None)
+                self.passage.distrust(self.clock.now_ns(), Reason.LEASE_MALFORMED)
                 continue
-            if isinstance(message, Returned):
-                if message.seen_blocks is not None:
-                    self._inspector.anchor = message.seen_blocks
-                self._lender.returned(message.slot)
+            match message:
+                case Lease():
+                    self.passage.grant(message, self.clock.now_ns())
+                case Revocation():
+                    self.passage.revoke(message)
+                case PeopleMask():
+                    self.passage.hear_mask(message)
+                case Returned(slot, seen_blocks):
+                    if seen_blocks is not None:
+                        self.inspector.anchor = seen_blocks
+                    self.lender.returned(slot)
 
-    def _take_mask(self, data: bytes) -> None:
-        try:
-            self._passage.hear_mask(decode_mask(data))
-        except GuardError:
-            self._passage.hear_mask(None)
-            self._distrust(Reason.LEASE_MALFORMED)
 
-    def _take_lease(self, data: bytes) -> None:
-        now_ns = self._clock.now_ns()
-        try:
-            message = decode_lease(data)
-        except LeaseError:
-            self._distrust(Reason.LEASE_MALFORMED)
-            return
-        if isinstance(message, Lease):
-            self._passage.grant(message, now_ns)
-        else:
-            self._passage.revoke(message)
-
-    def _distrust(self, reason: Reason) -> None:
-        self._passage.distrust(self._clock.now_ns(), reason)
+def _decoded(data: bytes) -> Lease | Revocation | PeopleMask | Message:
+    if data[:1] == b"F":
+        return decode_lease(data)
+    return decode_mask(data) if data[:1] == _MASK else decode(data)

@@ -26,7 +26,7 @@ class Lender:
         self._sentinel = sentinel
         self._newest: Captured | None = None  # of the well formed ones
         self._before: Captured | None = None  # the frame before it, still held
-        self._unreported: Captured | None = None  # the frame just looked at
+        self.unreported: Captured | None = None  # the frame just looked at; `tell` passes that on
         self._offered_ns = -EVIDENCE_NS
         self.lent: int | None = None  # the slot that the decider reads now
 
@@ -39,10 +39,6 @@ class Lender:
         self._slots.share(shot.slot)
         self._before, self._newest = self._newest, shot
 
-    def looked_at(self, shot: Captured) -> None:
-        """The sentinel saw this frame; `tell` passes that on."""
-        self._unreported = shot
-
     def returned(self, slot: int) -> None:
         """The decider gives a slot back; one that was not lent changes nothing."""
         if slot == self.lent:
@@ -54,7 +50,7 @@ class Lender:
         before, self._before = self._before, None
         if before is not None:
             self._slots.drop(before.slot)
-        shot, self._unreported = self._unreported, None
+        shot, self.unreported = self.unreported, None
         if shot is None:
             return
         if shot is not self._newest:  # its own time may be wrong: reported as of now, not lent

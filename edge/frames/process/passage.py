@@ -132,10 +132,6 @@ class Passage:
         else:
             self._masks.receive(mask)
 
-    def admit(self, frame: Pending, now_ns: int) -> list[Blocked]:
-        """Take a frame in hand; returns what it blocks, which `block` must get."""
-        return self.gate.admit(frame, now_ns)
-
     def settle(self, now_ns: int) -> None:
         """What time decides, then release what passes."""
         self._block_all(self.gate.tick(now_ns))
@@ -191,7 +187,7 @@ class Passage:
         if self._lender.reads(frame.slot):
             self._slots.doom(frame.slot)  # still being read; wiped when it is given back
         else:
-            self._slots.wipe(frame.slot)
+            self._pool.wipe(frame.slot)
         self._slots.drop(frame.slot)
 
     def _block_all(self, stopped: list[Blocked]) -> None:

@@ -46,10 +46,6 @@ class Slots:
                 self._pool.wipe(slot)
             ipc.send(self._capture, encode(Freed(slot)))
 
-    def wipe(self, slot: int) -> None:
-        """Erase what lies there at once."""
-        self._pool.wipe(slot)
-
     def doom(self, slot: int) -> None:
         """Erase what lies there when its last user drops it."""
         self._doomed.add(slot)
