@@ -1,7 +1,7 @@
 """What the guard's processes say to each other: one table of tags, typed values as JSON.
 
 Every message on every channel begins with one byte of `Tag`. Messages made for
-each frame are packed structs (`edge.frames.messages`, `edge.lease`,
+each frame are packed structs (`edge.frames.messages`, `edge.lease`, the samples of
 `edge.evidence.board_link`); all others are frozen dataclasses that `pack` and
 `unpack` carry as JSON. The settings of a process travel the same way.
 """

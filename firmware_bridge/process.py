@@ -20,7 +20,7 @@ import sys
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock
-from edge.errors import BridgeError
+from edge.errors import BridgeError, GuardError
 from edge.evidence import board_link as messages
 from edge.heartbeat import Beats, Role
 from firmware_bridge.bridge import GAP_NS, Bridge
@@ -102,7 +102,7 @@ class Loop:
         for data in ipc.drain(self._decider):
             try:
                 self._bridge.hear_decider(messages.decode(data), now_ns)
-            except BridgeError as err:
+            except GuardError as err:
                 print(f"bridge: ignored: {err}", file=sys.stderr)
 
     def _reopen(self, now_ns: int) -> None:

@@ -10,10 +10,10 @@ import struct
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.errors import BridgeError
+from edge.errors import GuardError
 from edge.evidence.readings import BoardSample, Vector
 from edge.reasons import Reason
-from edge.wire import Tag
+from edge.wire import Tag, pack, unpack
 
 
 class Link(Enum):
@@ -64,64 +64,36 @@ class BoardStatus:
 
 Message = Claim | Floors | BoardStatus | BoardSample
 
-_CLAIM = struct.Struct("<BI?")
-_FLOORS = struct.Struct("<BQQ")
-_STATUS = struct.Struct("<BqB?IBB")
+_KINDS: dict[Tag, type[Claim | Floors | BoardStatus]] = {
+    Tag.CLAIM: Claim,
+    Tag.FLOORS: Floors,
+    Tag.BOARD_STATUS: BoardStatus,
+}
+_TAGS = {kind: tag for tag, kind in _KINDS.items()}
 _SAMPLE = struct.Struct("<BqHB10d")
-_REASONS = tuple(Reason)
-_INDEX = {reason: i for i, reason in enumerate(_REASONS)}
+_SAMPLE_TAG = bytes([Tag.BOARD_SAMPLE])  # as often as frames, and packed as what comes with those
 
 
 def encode(message: Message) -> bytes:
     """The datagram for `message`."""
-    if isinstance(message, Claim):
-        return _CLAIM.pack(Tag.CLAIM, message.decision, message.releasing)
-    if isinstance(message, Floors):
-        return _FLOORS.pack(Tag.FLOORS, message.log_size, message.policy_version)
-    if isinstance(message, BoardStatus):
-        head = _STATUS.pack(
-            Tag.BOARD_STATUS,
-            message.captured_ns,
-            message.link.value,
-            message.permitted,
-            message.decision,
-            message.fault.value,
-            len(message.reasons),
-        )
-        return head + bytes(_INDEX[reason] for reason in message.reasons)
-    return _encode_sample(message)
+    if isinstance(message, BoardSample):
+        return _encode_sample(message)
+    return pack(_TAGS[type(message)], message)
 
 
 def decode(data: bytes) -> Message:
     """The message in `data`.
 
     Raises:
-        BridgeError: it is none of the messages above.
+        GuardError: it is none of the messages above.
     """
-    tag = data[0] if data else 0
+    if data[:1] != _SAMPLE_TAG:
+        found: Message = unpack(data, _KINDS)
+        return found
     try:
-        if tag == Tag.CLAIM:
-            _, decision, releasing = _CLAIM.unpack(data)
-            return Claim(decision, releasing)
-        if tag == Tag.FLOORS:
-            _, log_size, policy_version = _FLOORS.unpack(data)
-            return Floors(log_size, policy_version)
-        if tag == Tag.BOARD_STATUS:
-            return _decode_status(data)
-        if tag == Tag.BOARD_SAMPLE:
-            return _decode_sample(data)
-    except (struct.error, ValueError, IndexError) as err:
-        raise BridgeError(f"malformed bridge message of {len(data)} bytes: {err}") from err
-    raise BridgeError(f"expected a bridge message, got {len(data)} bytes of another kind")
-
-
-def _decode_status(data: bytes) -> BoardStatus:
-    _, captured_ns, link, permitted, decision, fault, count = _STATUS.unpack_from(data)
-    named = data[_STATUS.size :]
-    if len(named) != count:
-        raise ValueError(f"{count} reasons announced, {len(named)} given")
-    reasons = tuple(_REASONS[i] for i in named)
-    return BoardStatus(captured_ns, Link(link), permitted, decision, Fault(fault), reasons)
+        return _decode_sample(data)
+    except (struct.error, ValueError) as err:
+        raise GuardError(f"malformed board sample of {len(data)} bytes: {err}") from err
 
 
 def _encode_sample(sample: BoardSample) -> bytes:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import BridgeError
+from edge.errors import BridgeError, GuardError
 from edge.evidence import board_link as messages
 from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link
 from edge.evidence.readings import BoardSample
@@ -171,9 +171,9 @@ def test_every_message_between_bridge_and_decider_is_read_back(message):
 
 
 @given(st.binary(max_size=120))
-def test_nothing_but_a_bridge_error_comes_out_of_a_bad_message(data):
+def test_nothing_but_a_guard_error_comes_out_of_a_bad_message(data):
     try:
         message = messages.decode(data)
-    except BridgeError:
+    except GuardError:
         return
     assert isinstance(message, Claim | Floors | BoardStatus | BoardSample)
