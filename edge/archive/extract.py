@@ -15,7 +15,7 @@ from edge.archive.tape import Tape
 from edge.cameras.opencv import FileCamera, Shot
 from edge.errors import RecordError
 from edge.evidence.liveness import Liveness
-from edge.evidence.vision import FaceFinder, Observer, SceneFinder, Sighting
+from edge.evidence.vision import FaceFinder, Models, Observer, SceneFinder, Sighting
 from edge.frames.sentinel import Sentinel
 from edge.reasons import Reason
 from edge.replay.engine import START_NS, evidence_due
@@ -23,7 +23,6 @@ from edge.view import signs
 from edge.view.body_watch import BodyFinder
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look
-from edge.view.view_file import Enrolment
 
 
 def extract(
@@ -41,16 +40,8 @@ def extract(
         ModelError: a model failed, so the content of the recording is unknown.
         RecordError: the recording has no frame.
     """
-    fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
-    observer = Observer(
-        fingerprint,
-        faces,
-        None if masked else scene,
-        fresh=fresh,
-        often=masked,
-        bodies=bodies,
-    )
-    seen = _Frames(fingerprint, observer)
+    models = Models(faces, scene, bodies)
+    seen = _Frames(fingerprint, Observer.of_lane(fingerprint, models, masked=masked))
     last = seen.all(camera.shots())
     return Tape(
         masked=masked,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -21,26 +21,15 @@ from edge.errors import ModelError
 from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import FaceFinder, SceneFinder, Sighting, Vision, VisionResult
+from edge.evidence.vision import Models, Observer, Sighting, Vision, VisionResult
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.outcome import Decides
 from edge.reasons import Reason
 from edge.view import signs
-from edge.view.body_watch import BodyFinder
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look as Glance
 from edge.view.silhouette import covered_blocks, silhouettes
-from edge.view.view_file import Enrolment
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What looks at evidence frames."""
-
-    faces: FaceFinder
-    scene: SceneFinder | None = None  # without it no veto
-    bodies: BodyFinder | None = None  # without it only faces are people
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +73,8 @@ class Engine:
         self.judge = Judge(setup, policy, now_ns)
         self._masked = setup.binding.lane.masked
         self._masker: PeopleMasker | None = None  # made for the size of the first picture
-        self._vision = self._open(models)
+        self._observer: Observer | None = None  # made for the first picture
+        self._open(models)
         self._liveness = Liveness()
         self._failures = CircuitBreaker()
         self._still = False  # the board says that the camera does not move
@@ -137,7 +127,9 @@ class Engine:
             return Examined(())
         self._examined_ns = captured_ns
         try:
-            seen = self._vision.see(picture, captured_ns, final=final, between=between)
+            if self._observer is None:
+                self._observer = self._observers()
+            seen = self._observer.see(picture, captured_ns, final=final, between=between)
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
             mask = self._mask(Look(captured_ns, None, None), picture.shape[0], picture.shape[1])
@@ -191,21 +183,11 @@ class Engine:
             self._masker = PeopleMasker(height, width, bodies=self._setup.device.masks.bodies)
         return self._masker.look(look)
 
-    def _open(self, models: Models) -> Vision:
-        fingerprint = self._fingerprint
-        # enrolment counts as a sighting of the whole view in a trial only: that begins with one
-        fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
-        rules = self._setup.device.people
-        scene = None if self._masked else models.scene  # its veto is not asked for there
-        return Vision(
-            fingerprint,
-            models.faces,
-            rules,
-            scene,
-            fresh=fresh,
-            often=self._masked,
-            bodies=models.bodies,
-        )
+    def _open(self, models: Models) -> None:
+        fingerprint, masked = self._fingerprint, self._masked
+        self._observers = partial(Observer.of_lane, fingerprint, models, masked=masked)
+        self._observer = None
+        self._vision = Vision(self._setup.device.people)
 
     def _failed(self, how: ModelError) -> str:
         """Load the models afresh if it is time; if that fails too, permit nothing any more."""
@@ -213,7 +195,7 @@ class Engine:
             return ""
         if self._failures.bad() is Consequence.REBUILD:
             try:
-                self._vision = self._open(self._reload())
+                self._open(self._reload())
             except ModelError as err:
                 self._failures.give_up()
                 return f"{how}; loading the models afresh: {err}"

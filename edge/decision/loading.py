@@ -22,13 +22,12 @@ from edge.commissioning.records import Device, Session, parse_device, parse_sess
 from edge.consent.consent import Consent as People
 from edge.consent.inbox import ConsentInbox
 from edge.consent.state import ConsentState
-from edge.decision.engine import Models
 from edge.decision.session_facts import Setup
 from edge.decision.settings import DeciderSettings
 from edge.errors import ModelError, PolicyError
 from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.scene import SceneModel
-from edge.evidence.vision import check_rate, check_room
+from edge.evidence.vision import Models, check_rate, check_room
 from edge.frames.gate import Limits
 from edge.lease import Binding
 from edge.models import SCENE

@@ -37,6 +37,7 @@ from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS, Pixels
 from edge.view.silhouette import silhouettes
+from edge.view.view_file import Enrolment
 
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
@@ -112,6 +113,15 @@ class SceneFinder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Models:
+    """What looks at evidence frames."""
+
+    faces: FaceFinder
+    scene: SceneFinder | None = None  # without it no veto
+    bodies: BodyFinder | None = None  # without it only faces are people
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What one evidence frame shows, whatever the rules."""
 
@@ -142,39 +152,11 @@ class VisionResult:
 
 
 class Vision:
-    """Makes readings of what is seen, in order."""
+    """Makes readings of what is seen, in order, by the rules of the record."""
 
-    def __init__(
-        self,
-        fingerprint: Fingerprint | None,
-        faces: FaceFinder,
-        rules: PeopleRules,
-        scene: SceneFinder | None = None,
-        *,
-        fresh: bool = True,
-        often: bool = False,
-        bodies: BodyFinder | None = None,
-    ) -> None:
-        """`rules` are the record's; the rest is for `Observer`, made for the first picture."""
-        self._made: Callable[[], Observer] = partial(
-            Observer, fingerprint, faces, scene, fresh=fresh, often=often, bodies=bodies
-        )
-        self._observer: Observer | None = None
+    def __init__(self, rules: PeopleRules) -> None:
         self._people_rules = PeopleWatch(rules)
         self._dimmed_ns: int | None = None  # when a lamp last seemed to go out
-
-    def see(
-        self,
-        frame: np.ndarray,
-        captured_ns: int,
-        *,
-        final: bool = False,
-        between: Callable[[], None] = lambda: None,
-    ) -> Sighting:
-        """Look at one frame; see `Observer.see`."""
-        if self._observer is None:
-            self._observer = self._made()
-        return self._observer.see(frame, captured_ns, final=final, between=between)
 
     def read(self, seen: Sighting, *, opening: bool, still: bool) -> VisionResult:
         """The readings of one sighting; sightings come in order.
@@ -251,6 +233,15 @@ class Observer:
         self._boxes: tuple[Box, ...] = ()
         self._people_ns: int | None = None
         self._seen_blocks = 0  # of the last view reading
+
+    @classmethod
+    def of_lane(cls, fingerprint: Fingerprint | None, models: Models, *, masked: bool) -> Observer:
+        """The observer of a masked lane, which asks for no veto and every face, or of another."""
+        # enrolment counts as a sighting of the whole view in a trial only: that begins with one
+        fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
+        scene = None if masked else models.scene
+        faces, bodies = models.faces, models.bodies
+        return cls(fingerprint, faces, scene, fresh=fresh, often=masked, bodies=bodies)
 
     def see(
         self,

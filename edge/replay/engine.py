@@ -21,11 +21,11 @@ from edge.audit.schema import Context as Setting
 from edge.audit.schema import Entry, Release, Stamp
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import Device, Session
-from edge.decision.engine import Engine, Examined, Models
+from edge.decision.engine import Engine, Examined
 from edge.decision.judge import Action, Ask, Outlook, Tell, Write
 from edge.decision.session_facts import Setup
 from edge.evidence.readings import Reading
-from edge.evidence.vision import VIEW_NS, FaceFinder, SceneFinder
+from edge.evidence.vision import VIEW_NS, FaceFinder, Models, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
 from edge.frames.releaser import MatcherEndpoint, Releaser

@@ -10,12 +10,12 @@ import pytest
 
 from edge.cameras.opencv import Shot
 from edge.clock import MS
-from edge.decision.engine import Engine, Models, too_little
+from edge.decision.engine import Engine, too_little
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
 from edge.evaluation.manifest import Clip, Mount
 from edge.evaluation.trials import Footage
 from edge.evidence.readings import Source
-from edge.evidence.vision import Sighting
+from edge.evidence.vision import Models, Sighting
 from edge.reasons import Reason
 from edge.replay.engine import Replay
 from edge.report.record import Outcome

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.clock import MS, S
-from edge.decision.engine import Engine, Models
+from edge.decision.engine import Engine
 from edge.evidence.board_link import BoardStatus, Fault, Link
 from edge.evidence.context import (
     IN_EVERY_FRAME,
@@ -20,6 +20,7 @@ from edge.evidence.context import (
     Context,
 )
 from edge.evidence.readings import BoardSample, Reading, Source
+from edge.evidence.vision import Models
 from edge.reasons import Reason
 from tests.support.judging import POLICY, SETUP, World
 

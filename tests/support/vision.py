@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from edge.evidence.vision import Vision, VisionResult
+from edge.evidence.people import PeopleRules
+from edge.evidence.vision import FaceFinder, Observer, SceneFinder, Vision, VisionResult
+from edge.view.fingerprint import Fingerprint
+
+
+class Eyes:
+    """An observer, and the rules by which its sightings are read."""
+
+    def __init__(
+        self,
+        fingerprint: Fingerprint | None,
+        faces: FaceFinder,
+        rules: PeopleRules,
+        scene: SceneFinder | None = None,
+        **options: Any,
+    ) -> None:
+        """`options` are the observer's."""
+        self.see = Observer(fingerprint, faces, scene, **options).see
+        self.read = Vision(rules).read
 
 
 def examine(
-    vision: Vision,
+    eyes: Eyes,
     frame: np.ndarray,
     captured_ns: int,
     *,
@@ -17,4 +37,4 @@ def examine(
     final: bool = False,
 ) -> VisionResult:
     """Look at one frame and read it; the arguments are those of `see` and `read`."""
-    return vision.read(vision.see(frame, captured_ns, final=final), opening=opening, still=still)
+    return eyes.read(eyes.see(frame, captured_ns, final=final), opening=opening, still=still)
