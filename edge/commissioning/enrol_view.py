@@ -136,7 +136,7 @@ def _fingerprint(
     causes = _causes(found, objection)
     if found.fingerprint is None or causes:
         raise EnrolmentError("; ".join(causes), tuple(draw(found.coverage)))
-    return replace(found.fingerprint, scene=scene), scene, found.coverage
+    return Fingerprint(replace(found.fingerprint.file, scene=scene)), scene, found.coverage
 
 
 def _causes(found: Survey, objection: str) -> list[str]:
@@ -153,9 +153,9 @@ def _renewable(request: Request, keys: KeyStore, now_s: int) -> Fingerprint:
     old = Fingerprint.from_bytes(keys.read_verified(request.renew, RecordKind.VIEW))
     if request.mask_people:
         raise UsageError("a renewal is made from the empty view: leave --mask-people out")
-    if request.enforce is not (old.enrolment is Enrolment.ENFORCED):
+    if request.enforce is not (old.file.enrolment is Enrolment.ENFORCED):
         raise UsageError(
-            f"{request.renew} is {old.enrolment.value}, and so its renewal must be: "
+            f"{request.renew} is {old.file.enrolment.value}, and so its renewal must be: "
             f"{'leave --unenforced out' if not request.enforce else 'add --unenforced'}"
         )
     check_due(old, now_s)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
@@ -128,7 +128,8 @@ class Engine:
         self._examined_ns = captured_ns
         try:
             if self._observer is None:
-                self._observer = self._observers()
+                models, masked = self._models, self._masked
+                self._observer = Observer.of_lane(self._fingerprint, models, masked=masked)
             seen = self._observer.see(picture, captured_ns, final=final, between=between)
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
@@ -184,9 +185,7 @@ class Engine:
         return self._masker.look(look)
 
     def _open(self, models: Models) -> None:
-        fingerprint, masked = self._fingerprint, self._masked
-        self._observers = partial(Observer.of_lane, fingerprint, models, masked=masked)
-        self._observer = None
+        self._models, self._observer = models, None
         self._vision = Vision(self._setup.device.people)
 
     def _failed(self, how: ModelError) -> str:

@@ -59,9 +59,9 @@ class Loaded:
         """How the view in force was enrolled, in the log's words."""
         if self.fingerprint is None:
             return Enrolment.NONE
-        if self.fingerprint.scene is SceneCheck.OVERRIDDEN:
+        if self.fingerprint.file.scene is SceneCheck.OVERRIDDEN:
             return Enrolment.OVERRIDDEN
-        return Enrolment(self.fingerprint.enrolment.value)
+        return Enrolment(self.fingerprint.file.enrolment.value)
 
 
 def load(settings: DeciderSettings, clock: Clock) -> Loaded:

@@ -51,6 +51,16 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """What is said of a model beside it."""
+
+    side_px: int  # of the square that it takes
+    points: Points
+    looks: int = 1  # of an empty view: it as a whole, or `LOOKS`
+    sha256: str = ""  # of the model's bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SceneReading:
     """What the model says of one frame."""
 
@@ -63,19 +73,12 @@ class SceneModel:
     """One loaded model."""
 
     def __init__(
-        self,
-        session: runtime.onnxruntime.InferenceSession,
-        side_px: int,
-        points: Points,
-        looks: int = 1,
-        sha256: str = "",
+        self, session: runtime.onnxruntime.InferenceSession, described: Description
     ) -> None:
-        """Use `load`, which checks what it loads; `sha256` is of those bytes."""
+        """Use `load`, which checks that what it loads is what is described."""
         self._session = session
-        self._side_px = side_px
-        self._looks = looks
-        self.points = points
-        self.sha256 = sha256
+        self._described = described
+        self.points, self.sha256 = described.points, described.sha256
 
     @classmethod
     def load(cls, path: Path = SCENE) -> SceneModel:
@@ -89,14 +92,12 @@ class SceneModel:
             data = read_named(path, MAX_BYTES + 1)
         except OSError as err:
             raise ModelError(f"scene model {path.name} cannot be read: {err.strerror}") from err
-        digest = hashlib.sha256(data).hexdigest()
-        expected = described.sha256
+        digest, expected = hashlib.sha256(data).hexdigest(), described.sha256
         if digest != expected:
             raise ModelError(
                 f"scene model {path.name} has SHA-256 {digest[:12]}, expected {expected[:12]}"
             )
-        session = runtime.load(data, f"scene model {path.name}")
-        return cls(session, described.side_px, described.points, described.looks, digest)
+        return cls(runtime.load(data, f"scene model {path.name}"), described)
 
     def probabilities(self, frame: np.ndarray) -> tuple[float, ...]:
         """The five probabilities of a BGR frame; the mean over its `windows`.
@@ -109,7 +110,7 @@ class SceneModel:
         return tuple(sum(shares) / len(each) for shares in zip(*each, strict=True))
 
     def _shares(self, window: np.ndarray) -> tuple[float, ...]:
-        side = (self._side_px, self._side_px)
+        side = (self._described.side_px, self._described.side_px)
         small = cv2.resize(window, side, interpolation=cv2.INTER_LINEAR_EXACT)
         (given,) = runtime.ask(self._session, None, {"image": small[None]}, "scene model")
         answer = np.asarray(given, np.float64)
@@ -129,7 +130,9 @@ class SceneModel:
 
     def looks_at(self, frame: np.ndarray) -> np.ndarray:
         """The probabilities of a frame and of its parts, shape (looks, 5); the frame is first."""
-        return np.array([self.probabilities(part) for part in looks(frame)[: self._looks]])
+        return np.array(
+            [self.probabilities(part) for part in looks(frame)[: self._described.looks]]
+        )
 
     def judge_empty(self, frames: Sequence[np.ndarray]) -> tuple[Reason, ...]:
         """Why the empty view is no private interior; empty if it looks like one.
@@ -205,14 +208,6 @@ def looks(picture: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Described:
-    sha256: str
-    side_px: int
-    points: Points
-    looks: int
-
-
 def shipped_sha256() -> str:
     """The SHA-256, in hex, that the shipped model must have.
 
@@ -222,7 +217,7 @@ def shipped_sha256() -> str:
     return _description(SCENE.with_suffix(".json")).sha256
 
 
-def _description(path: Path) -> _Described:
+def _description(path: Path) -> Description:
     try:
         read = json.loads(read_named(path, MAX_BYTES))
     except OSError as err:
@@ -245,4 +240,4 @@ def _description(path: Path) -> _Described:
         raise ModelError(f"{path.name} has an operating point or input size out of range")
     if seen not in (1, LOOKS):
         raise ModelError(f"{path.name} asks for {seen} views of a picture, expected 1 or {LOOKS}")
-    return _Described(sha256, side_px, points, seen)
+    return Description(side_px, points, seen, sha256)

@@ -238,7 +238,7 @@ class Observer:
     def of_lane(cls, fingerprint: Fingerprint | None, models: Models, *, masked: bool) -> Observer:
         """The observer of a masked lane, which asks for no veto and every face, or of another."""
         # enrolment counts as a sighting of the whole view in a trial only: that begins with one
-        fresh = fingerprint is None or fingerprint.enrolment is Enrolment.UNENFORCED
+        fresh = fingerprint is None or fingerprint.file.enrolment is Enrolment.UNENFORCED
         scene = None if masked else models.scene
         faces, bodies = models.faces, models.bodies
         return cls(fingerprint, faces, scene, fresh=fresh, often=masked, bodies=bodies)

@@ -106,7 +106,7 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
             bodies=Bodies(both=False),
             rests=False,  # what a frame shows is told, also while it decides nothing
         )
-        enrolment = fingerprint.enrolment.value if fingerprint is not None else "none"
+        enrolment = fingerprint.file.enrolment.value if fingerprint is not None else "none"
         start = Start(
             guard.stamp(START_NS),
             VERSION,

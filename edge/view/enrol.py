@@ -23,10 +23,10 @@ from edge.view.box import Box
 from edge.view.check import MIN_QUADRANTS
 from edge.view.enrolment.coverage import Cover, Coverage, count
 from edge.view.enrolment.takes import HELD, MIN_CONTRAST, MIN_FRAMES, Places, Take, take_of
-from edge.view.fingerprint import Fingerprint
+from edge.view.fingerprint import Fingerprint, packed
 from edge.view.signs import Pixels
 from edge.view.silhouette import silhouettes
-from edge.view.view_file import Enrolment, SceneCheck
+from edge.view.view_file import Enrolment, SceneCheck, ViewFile
 
 MIN_PAIRS, MIN_BLOCKS = 500, 32  # fewer match foreign pictures too often
 MIN_PAIRS_UNENFORCED, MIN_BLOCKS_UNENFORCED = 150, 14
@@ -120,18 +120,19 @@ def survey(
     found = None
     if not causes:
         directions, gradient_mask = _directions(takes)
-        found = Fingerprint(
+        file = ViewFile(
             camera=camera,
             width=width,
             height=height,
             enrolment=Enrolment.ENFORCED if enforce else Enrolment.UNENFORCED,
             scene=SceneCheck.UNCHECKED,
-            bits=bits & mask,
-            mask=mask,
-            directions=directions,
-            gradient_mask=gradient_mask,
+            bits=packed(bits & mask),
+            mask=packed(mask),
+            directions=tuple(packed((directions >> bit) & 1) for bit in range(3)),
+            gradient_mask=packed(gradient_mask),
             enrolled_s=enrolled_s,
         )
+        found = Fingerprint(file)
     away = tuple(~one for one in people)
     return Survey(found, tuple(causes), coverage, peopled, maskable, away)
 

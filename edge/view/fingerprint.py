@@ -5,7 +5,8 @@ was brighter (`edge.view.signs`); the gate compares it with every frame. The
 *gradient map* holds the direction of brightness change, in eighths of a turn, at
 the strong and stable places of a 64x48 picture; the slow loop compares it a few
 times a second. Places that were not chosen are zero, so nothing is stored of
-them. How it is written to a file and read is `edge.view.view_file`'s.
+them. What else is known of the view, and how all of it is written to a file and read, is
+`edge.view.view_file`'s.
 """
 
 from __future__ import annotations
@@ -17,41 +18,43 @@ import numpy as np
 
 from edge.view import signs
 from edge.view.signs import Pixels
-from edge.view.view_file import Enrolment, SceneCheck, ViewFile
+from edge.view.view_file import ViewFile
 
 DIRECTIONS = 8  # eighths of a turn
 GRADIENT_SHAPE = (signs.HEIGHT, signs.WIDTH)
 
 
 @dataclass(frozen=True, eq=False)
-class Lineage:
-    """Where a renewed fingerprint comes from."""
-
-    first: Fingerprint  # the first enrolment, whole: what every renewal is measured against
-    before: bytes  # 32 bytes: digest of the fingerprint that was renewed
-    renewals: int  # since the first enrolment, 1 or more
-
-
-@dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """One enrolled view of one camera."""
+    """One enrolled view of one camera, its planes unpacked."""
 
-    camera: bytes  # 16 bytes: digest of the camera identity
-    width: int  # pixels of the frames it was enrolled from
-    height: int
-    enrolment: Enrolment
-    scene: SceneCheck
-    bits: Pixels  # (96, 64), 0 or 255; 0 where not chosen
-    mask: Pixels  # (96, 64), 255 where the pair is enrolled
-    directions: Pixels  # (48, 64), 0 to 7; 0 where not chosen
-    gradient_mask: Pixels  # (48, 64), 255 where the direction is enrolled
-    enrolled_s: int  # when, in seconds since 1970 UTC; 0 if that is not known
-    lineage: Lineage | None = None  # none for the first enrolment of a view
+    file: ViewFile
+
+    @cached_property
+    def bits(self) -> Pixels:
+        """Shape (96, 64), 0 or 255; 0 where not chosen."""
+        return _plane(self.file.bits, signs.SIGN_SHAPE)
+
+    @cached_property
+    def mask(self) -> Pixels:
+        """Shape (96, 64), 255 where the pair is enrolled."""
+        return _plane(self.file.mask, signs.SIGN_SHAPE)
+
+    @cached_property
+    def directions(self) -> Pixels:
+        """Shape (48, 64), 0 to 7; 0 where not chosen."""
+        planes = [_plane(plane, GRADIENT_SHAPE) & 1 for plane in self.file.directions]
+        return np.asarray(planes[0] | planes[1] << 1 | planes[2] << 2, np.uint8)
+
+    @cached_property
+    def gradient_mask(self) -> Pixels:
+        """Shape (48, 64), 255 where the direction is enrolled."""
+        return _plane(self.file.gradient_mask, GRADIENT_SHAPE)
 
     @property
     def first(self) -> Fingerprint:
         """The first enrolment of this view: this one, unless it renews another."""
-        return self if self.lineage is None else self.lineage.first
+        return self if self.file.first is None else Fingerprint(self.file.first)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -66,26 +69,6 @@ class Fingerprint:
     def blocks(self) -> int:
         """The enrolled blocks, block i in bit i."""
         return signs.as_bits(self.counts > 0)
-
-    @cached_property
-    def file(self) -> ViewFile:
-        """The fingerprint as it is written."""
-        lineage = self.lineage
-        return ViewFile(
-            camera=self.camera,
-            width=self.width,
-            height=self.height,
-            enrolment=self.enrolment,
-            scene=self.scene,
-            bits=_packed(self.bits),
-            mask=_packed(self.mask),
-            directions=tuple(_packed((self.directions >> bit) & 1) for bit in range(3)),
-            gradient_mask=_packed(self.gradient_mask),
-            enrolled_s=self.enrolled_s,
-            first=None if lineage is None else lineage.first.file,
-            before=b"" if lineage is None else lineage.before,
-            renewals=0 if lineage is None else lineage.renewals,
-        )
 
     @property
     def digest(self) -> bytes:
@@ -103,36 +86,15 @@ class Fingerprint:
         Raises:
             RecordError: not a fingerprint of this version, written as this one writes it.
         """
-        return cls.of_file(ViewFile.from_bytes(data))
-
-    @classmethod
-    def of_file(cls, file: ViewFile) -> Fingerprint:
-        """The fingerprint that a file holds."""
-        lineage = None
-        if file.first is not None:
-            lineage = Lineage(cls.of_file(file.first), file.before, file.renewals)
-        planes = [_plane(plane, GRADIENT_SHAPE) & 1 for plane in file.directions]
-        directions = planes[0] | planes[1] << 1 | planes[2] << 2
-        return cls(
-            camera=file.camera,
-            width=file.width,
-            height=file.height,
-            enrolment=file.enrolment,
-            scene=file.scene,
-            bits=_plane(file.bits, signs.SIGN_SHAPE),
-            mask=_plane(file.mask, signs.SIGN_SHAPE),
-            directions=np.asarray(directions, np.uint8),
-            gradient_mask=_plane(file.gradient_mask, GRADIENT_SHAPE),
-            enrolled_s=file.enrolled_s,
-            lineage=lineage,
-        )
+        return cls(ViewFile.from_bytes(data))
 
 
-def _packed(plane: np.ndarray) -> bytes:
+def packed(plane: np.ndarray) -> bytes:
+    """A plane of any shape, whatever is not zero in it, as the file has it."""
     return np.packbits(plane != 0).tobytes()
 
 
-def _plane(packed: bytes, shape: tuple[int, int]) -> Pixels:
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8))
+def _plane(data: bytes, shape: tuple[int, int]) -> Pixels:
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
     plane: Pixels = (bits * np.uint8(255)).reshape(shape)
     return plane

@@ -23,7 +23,7 @@ import numpy as np
 from edge.errors import EnrolmentError
 from edge.view import signs
 from edge.view.check import MIN_GRADIENT, MIN_SEEN, MIN_SIGN, ViewCheck
-from edge.view.fingerprint import Fingerprint, Lineage
+from edge.view.fingerprint import Fingerprint
 
 APART_S = 24 * 3600  # between two enrolments of a view
 MIN_STEP_SEEN = 0.75  # share of the blocks of the view that is renewed
@@ -63,10 +63,11 @@ def check_due(old: Fingerprint, now_s: int) -> None:
     Raises:
         EnrolmentError: it is too early, or the time is unknown.
     """
-    if not old.enrolled_s:
+    enrolled_s = old.file.enrolled_s
+    if not enrolled_s:
         raise EnrolmentError("the view has no date of enrolment: it cannot be renewed")
-    waited_h = (now_s - old.enrolled_s) / 3600
-    if now_s - old.enrolled_s < APART_S:
+    waited_h = (now_s - enrolled_s) / 3600
+    if now_s - enrolled_s < APART_S:
         raise EnrolmentError(
             f"the view was enrolled {waited_h:.1f} hours ago; "
             f"it may be renewed after {APART_S // 3600}"
@@ -91,8 +92,8 @@ def check_like(old: Fingerprint, frames: Sequence[np.ndarray]) -> None:
 
 def renewed(old: Fingerprint, new: Fingerprint) -> Fingerprint:
     """The new fingerprint with its lineage."""
-    renewals = 1 + (old.lineage.renewals if old.lineage is not None else 0)
-    return replace(new, lineage=Lineage(old.first, old.digest, renewals))
+    first, before, renewals = old.first.file, old.digest, old.file.renewals + 1
+    return Fingerprint(replace(new.file, first=first, before=before, renewals=renewals))
 
 
 def _check_like(

@@ -63,9 +63,10 @@ class ViewFile:
     directions: tuple[bytes, ...]  # three planes of gradient places: bits 0, 1 and 2
     gradient_mask: bytes
     enrolled_s: int  # when, in seconds since 1970 UTC; 0 if that is not known
-    first: ViewFile | None = None  # the first enrolment, whole, where this renews one...
-    before: bytes = b""  # ...and the digest of the one that it renews...
-    renewals: int = 0  # ...and how often that was done
+    first: ViewFile | None = None  # the first enrolment, whole, where this renews one: what
+    # every renewal is measured against...
+    before: bytes = b""  # ...and the digest of the one that it renews, 32 bytes...
+    renewals: int = 0  # ...and how often that was done since the first
 
     @property
     def trial(self) -> bool:

@@ -26,8 +26,7 @@ from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
-from edge.view.fingerprint import Fingerprint
-from edge.view.view_file import Enrolment, SceneCheck
+from edge.view.view_file import Enrolment, SceneCheck, ViewFile
 from framegate_client.connection import Connection
 from tests.support import render
 from tests.support.guards import Line, Site, site
@@ -88,10 +87,10 @@ def camera(kiosk: Site) -> Iterator[str]:
 def enrol(kiosk: Site, address: str, enrolment: Enrolment, scene: SceneCheck) -> None:
     """Make the view one that was enrolled with the network camera, as strictly as said."""
     view = kiosk.folder / "site.view"
-    fingerprint = Fingerprint.from_bytes(view.read_bytes())
+    found = ViewFile.from_bytes(view.read_bytes())
     digest = CameraIdentity("stream", bus=address).digest
-    fingerprint = replace(fingerprint, camera=digest, enrolment=enrolment, scene=scene)
-    view.write_bytes(fingerprint.to_bytes())
+    found = replace(found, camera=digest, enrolment=enrolment, scene=scene)
+    view.write_bytes(found.to_bytes())
     kiosk.store.sign_file(view, RecordKind.VIEW)
 
 

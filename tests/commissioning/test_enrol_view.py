@@ -50,8 +50,8 @@ def test_a_private_view_is_written_and_signed(tmp_path, keys, face_model, room_c
 
     data = keys.read_verified(tmp_path / "till.view", RecordKind.VIEW)
     fingerprint = Fingerprint.from_bytes(data)
-    assert fingerprint.enrolment is Enrolment.ENFORCED
-    assert fingerprint.scene is SceneCheck.PRIVATE
+    assert fingerprint.file.enrolment is Enrolment.ENFORCED
+    assert fingerprint.file.scene is SceneCheck.PRIVATE
 
 
 def test_a_view_that_looks_public_needs_a_second_key(
@@ -67,7 +67,7 @@ def test_a_view_that_looks_public_needs_a_second_key(
 
     assert _enroll(tmp_path, room_clip, "--override", str(tmp_path / "other")) == 0
     data = keys.read_verified(tmp_path / "till.view", RecordKind.VIEW)
-    assert Fingerprint.from_bytes(data).scene is SceneCheck.OVERRIDDEN
+    assert Fingerprint.from_bytes(data).file.scene is SceneCheck.OVERRIDDEN
     second = (tmp_path / "till.view.override.sig").read_bytes()
     other.verify_bytes(data, second, RecordKind.VIEW, "till.view")
 
@@ -78,8 +78,8 @@ def test_a_trial_is_not_asked_and_is_marked(tmp_path, keys, face_model, room_cli
     assert _enroll(tmp_path, room_clip, "--unenforced") == 0
 
     fingerprint = Fingerprint.from_bytes((tmp_path / "till.view").read_bytes())
-    assert fingerprint.enrolment is Enrolment.UNENFORCED
-    assert fingerprint.scene is SceneCheck.UNCHECKED
+    assert fingerprint.file.enrolment is Enrolment.UNENFORCED
+    assert fingerprint.file.scene is SceneCheck.UNCHECKED
 
 
 def test_a_refused_view_leaves_the_old_one_in_place(

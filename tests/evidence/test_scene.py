@@ -13,7 +13,7 @@ import pytest
 from edge.cameras.opencv import FileCamera
 from edge.clock import S
 from edge.errors import ModelError
-from edge.evidence.scene import LOOKS, Points, Scene, SceneModel, windows
+from edge.evidence.scene import LOOKS, Description, Points, Scene, SceneModel, windows
 from edge.models import SCENE
 from edge.reasons import Reason
 from tests.support import render
@@ -41,7 +41,7 @@ class _Session:
 
 
 def _fake(*answers) -> SceneModel:
-    return SceneModel(_Session(*answers), 160, POINTS)
+    return SceneModel(_Session(*answers), Description(160, POINTS))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_an_empty_view_is_judged_by_its_corners_too_where_the_point_was_chosen_s
     whole, corner = [[0.9, 0.1, 0, 0, 0]], [[0.3, 0.7, 0, 0, 0]]
     answers = (whole, corner, corner, corner, corner)
 
-    assert SceneModel(_Session(*answers), 160, POINTS).judge_empty([room]) == ()
-    assert SceneModel(_Session(*answers), 160, POINTS, LOOKS).judge_empty([room]) == (
+    assert SceneModel(_Session(*answers), Description(160, POINTS)).judge_empty([room]) == ()
+    assert SceneModel(_Session(*answers), Description(160, POINTS, LOOKS)).judge_empty([room]) == (
         Reason.SCENE_PUBLIC,
     )
 
@@ -295,7 +295,7 @@ def test_the_answer_for_a_portrait_is_the_mean_of_its_squares():
             share = float(inputs["image"].mean()) / 255
             return [np.array([[share, 0, 1 - share, 0, 0]], np.float32)]
 
-    model = SceneModel(Brightness(), 160, Points(0.5, 0.97))
+    model = SceneModel(Brightness(), Description(160, Points(0.5, 0.97)))
     picture = np.zeros((640, 320, 3), np.uint8)
     picture[320:] = 255
 

@@ -15,8 +15,7 @@ from edge.errors import CameraError, GuardError, SignatureError
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason
-from edge.view.fingerprint import Fingerprint
-from edge.view.view_file import SceneCheck
+from edge.view.view_file import SceneCheck, ViewFile
 from tests.support import render
 from tests.support.guard_runs import finished, plan, quiet, released
 from tests.support.guards import SESSION, Site
@@ -98,7 +97,7 @@ def test_a_view_that_was_overridden_needs_its_second_signature_at_run_time(
     kiosk: Site, tmp_path: Path
 ) -> None:
     view = kiosk.folder / "site.view"
-    overridden = replace(Fingerprint.from_bytes(view.read_bytes()), scene=SceneCheck.OVERRIDDEN)
+    overridden = replace(ViewFile.from_bytes(view.read_bytes()), scene=SceneCheck.OVERRIDDEN)
     view.write_bytes(overridden.to_bytes())
     kiosk.store.sign_file(view, RecordKind.VIEW)
     second = KeyStore.init(tmp_path / "second")

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.clock import BootClock
 from edge.decision import decider
-from edge.evidence.scene import SceneModel
+from edge.evidence.scene import Description, SceneModel
 from edge.models import SCENE
 from edge.models.runtime import onnxruntime
 
@@ -65,7 +65,7 @@ def in_use() -> int:
 def load(path: Path = SCENE) -> SceneModel:
     with open(os.environ["BAD_MODEL_LOADS"], "a") as file:
         file.write("loaded\n")
-    return SceneModel(Session(), 160, _points)
+    return SceneModel(Session(), Description(160, _points))
 
 
 _points = SceneModel.load().points

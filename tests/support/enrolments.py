@@ -219,7 +219,7 @@ def _line(one: Attempt) -> str:
         return f"refused{'' if one.true else ', WRONG CAUSE'}: {one.message}"
     peopled = f", SOMEBODY in {one.peopled} blocks" if one.peopled else ""
     blocks = int((one.view.counts > 0).sum())
-    return f"enrolled, {blocks} blocks, scene {one.view.scene.value}{peopled}"
+    return f"enrolled, {blocks} blocks, scene {one.view.file.scene.value}{peopled}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from edge.replay.files import enrol_opening
 from edge.view import signs
 from edge.view.box import Box
 from edge.view.check import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
-from edge.view.fingerprint import Fingerprint
+from edge.view.fingerprint import Fingerprint, packed
 from edge.view.silhouette import covered_blocks, silhouettes
 from tests.support import render
 from tests.support.enrol import enrol
@@ -113,7 +113,10 @@ def test_a_moved_chair_leaves_a_small_view_open_and_a_board_does_not(fingerprint
     small = signs.as_blocks(fingerprint.blocks)
     small[np.flatnonzero(small)[26:]] = False
     kept = fingerprint.mask * small[signs.BLOCK_OF_PAIR].astype(np.uint8)
-    view = dataclasses.replace(fingerprint, mask=kept, bits=fingerprint.bits & kept)
+    file = dataclasses.replace(
+        fingerprint.file, mask=packed(kept), bits=packed(fingerprint.bits & kept)
+    )
+    view = Fingerprint(file)
     check = ViewCheck(view)
     seen = np.flatnonzero(signs.as_blocks(check.read(room, S, ()).seen_blocks))
     for hidden, opens in ((4, True), (6, False)):

@@ -30,11 +30,11 @@ def _enrol(frames, boxes=NOBODY, **options):
 def test_a_room_with_texture_is_enrolled(room):
     fingerprint = _enrol(render.still(room, 10))
 
-    assert fingerprint.enrolment is Enrolment.ENFORCED
+    assert fingerprint.file.enrolment is Enrolment.ENFORCED
     assert fingerprint.pairs >= MIN_PAIRS
     assert (fingerprint.counts > 0).sum() >= MIN_BLOCKS
     assert fingerprint.counts.max() <= 2 * PER_BLOCK
-    assert (fingerprint.width, fingerprint.height) == (640, 480)
+    assert (fingerprint.file.width, fingerprint.file.height) == (640, 480)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_trial_takes_a_view_that_a_site_does_not(room):
 
     with pytest.raises(EnrolmentError, match="too plain"):
         _enrol([half] * 10)
-    assert _enrol([half] * 10, enforce=False).enrolment is Enrolment.UNENFORCED
+    assert _enrol([half] * 10, enforce=False).file.enrolment is Enrolment.UNENFORCED
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])

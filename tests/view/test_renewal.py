@@ -40,7 +40,7 @@ def _renew(old, frames, day):
     frames = list(frames)
     check_due(old, DAY0 + day * APART_S)
     check_like(old, frames)
-    return renewed(old, _view(frames, day, enforce=old.enrolment.value == "enforced"))
+    return renewed(old, _view(frames, day, enforce=old.file.enrolment.value == "enforced"))
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_light_drift_is_followed_and_its_lineage_recorded(room, first):
     once = _renew(first, render.still(_aged(room), 10), day=1)
     twice = _renew(once, render.still(_aged(room), 10, seed=2), day=2)
 
-    assert (once.lineage.before, once.lineage.renewals) == (first.digest, 1)
-    assert (twice.lineage.before, twice.lineage.renewals) == (once.digest, 2)
+    assert (once.file.before, once.file.renewals) == (first.digest, 1)
+    assert (twice.file.before, twice.file.renewals) == (once.digest, 2)
     assert twice.first.digest == first.digest
     read = Fingerprint.from_bytes(twice.to_bytes())
     assert read.digest == twice.digest
@@ -124,7 +124,7 @@ def test_a_renewal_waits_a_day_and_needs_a_date(first):
     with pytest.raises(EnrolmentError, match=r"-1\.0 hours ago"):
         check_due(first, DAY0 - 3600)
     with pytest.raises(EnrolmentError, match="no date"):
-        check_due(replace(first, enrolled_s=0), DAY0)
+        check_due(Fingerprint(replace(first.file, enrolled_s=0)), DAY0)
     check_due(first, DAY0 + APART_S)
 
 
@@ -208,7 +208,7 @@ def test_the_command_renews_signs_and_keeps_the_old_view(site, room, capsys):
 
     keys = KeyStore.open(site.keys)
     view = Fingerprint.from_bytes(keys.read_verified(site.view, RecordKind.VIEW))
-    assert view.lineage.before == Fingerprint.from_bytes(before).digest
+    assert view.file.before == Fingerprint.from_bytes(before).digest
     kept = site.view.with_name("till.view.before")
     assert keys.read_verified(kept, RecordKind.VIEW) == before
     assert "renewal 1 of the view" in capsys.readouterr().out
@@ -293,7 +293,7 @@ def test_a_real_view_is_followed_and_other_recordings_are_refused(data_dir, name
     frames = _opening(data_dir, name, skip=40)
     drifted = [render.panned(render.with_light(f, 0.9, 5), 2 * f.shape[1] / 640) for f in frames]
 
-    assert _renew(first, drifted, day=1).lineage.renewals == 1
+    assert _renew(first, drifted, day=1).file.renewals == 1
     for turn in (-2.0, 2.0):
         with pytest.raises(EnrolmentError):
             check_like(first, [_turned(f, turn) for f in frames])

@@ -86,11 +86,10 @@ def run_enroll(args: argparse.Namespace) -> int:
     blocks = int((fingerprint.counts > 0).sum())
     print(f"{args.out}: {fingerprint.pairs} lasting contrasts in {blocks} of 48 blocks")
     print("\n".join(draw(result.coverage)))
-    print(f"enrolment {fingerprint.enrolment.value}, scene {fingerprint.scene.value}")
-    if fingerprint.lineage is not None:
-        print(
-            f"renewal {fingerprint.lineage.renewals} of the view {fingerprint.first.digest.hex()}"
-        )
+    file = fingerprint.file
+    print(f"enrolment {file.enrolment.value}, scene {file.scene.value}")
+    if file.first is not None:
+        print(f"renewal {file.renewals} of the view {file.first.digest.hex()}")
     print(f"signed in {result.signature.name}; name it in the device record:")
     print(f'[view]\nfingerprint = "{args.out.name}"')
     return 0

@@ -116,7 +116,7 @@ def _site(config: Path | None) -> tuple[tuple[int, int], float, bool, bool]:
     from edge.errors import GuardError
     from edge.files import read_named
     from edge.scheduling import START_LIMIT_S
-    from edge.view.fingerprint import Fingerprint
+    from edge.view.view_file import ViewFile
 
     size, limit_s, bracketed, masked = _USUAL, START_LIMIT_S, True, False
     with contextlib.suppress(GuardError, OSError):
@@ -127,7 +127,7 @@ def _site(config: Path | None) -> tuple[tuple[int, int], float, bool, bool]:
             masked = load_session(settings.session).operation.masked
             place = load_device(settings.device).fingerprint
             if place is not None:
-                view = Fingerprint.from_bytes(read_named(place, _VIEW_BYTES))
+                view = ViewFile.from_bytes(read_named(place, _VIEW_BYTES))
                 size = (view.width, view.height)
     return size, limit_s, bracketed, masked
 
