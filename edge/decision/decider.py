@@ -34,6 +34,7 @@ from edge.decision.settings import DeciderSettings
 from edge.errors import GuardError
 from edge.frames import lifecycle
 from edge.frames.lifecycle import Failed, Ready
+from edge.frames.pool import Pool
 from edge.heartbeat import REST_MARK_NS, Beats, Role
 from edge.reasons import Reason
 
@@ -71,10 +72,12 @@ class Decider:
             consent_state,
             self._beats,
             clock,
-            bridged=setup.interlocked,
+            setup.interlocked,
         )
+        size, layout = settings.pool, settings.picture.layout
+        pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, layout, writable=False)
         self._intake = Intake(
-            settings,
+            pool,
             channels,
             engine,
             effects,

@@ -7,6 +7,7 @@ some until the guard is restarted: an escape attempt, or a state that was rolled
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
 from edge.audit.clerk import Clerk
 from edge.clock import MS, Clock
@@ -19,43 +20,27 @@ from edge.reasons import Reason
 SILENT_NS = 200 * MS  # a process that has not beaten for this long is stopped or dead
 
 
+@dataclass(slots=True)
 class SelfCheck:
     """Collects the findings; asked once a turn."""
 
-    def __init__(
-        self,
-        clerk: Clerk,
-        policy_version: int,
-        fork_alarm: ForkAlarm,
-        consent_state: ConsentState,
-        beats: Beats,
-        clock: Clock,
-        *,
-        bridged: bool,
-    ) -> None:
-        """Begin with nothing found.
-
-        Args:
-            policy_version: of the policy in force; 0 of one that ships.
-            bridged: the process of the board's bridge must beat too.
-        """
-        self._clerk = clerk
-        self._policy_version = policy_version
-        self._fork_alarm = fork_alarm
-        self._consent_state = consent_state
-        self._beats = beats
-        self._clock = clock
-        self._roles = (Role.CAPTURE, Role.GATE, Role.PARENT) + ((Role.BRIDGE,) if bridged else ())
-        self._named_silent: set[Role] = set()
-        self._superseded = False  # the board remembers a newer policy; stays so
-        self._rolled_back = False  # the board remembers a longer log; stays so
-        self.escaped = False  # the matcher tried to get out of its sandbox; stays so
-        self.late = False  # a model took too long since the last report
+    clerk: Clerk
+    policy_version: int  # of the policy in force; 0 of one that ships
+    fork_alarm: ForkAlarm
+    consent_state: ConsentState
+    beats: Beats
+    clock: Clock
+    bridged: bool  # the process of the board's bridge must beat too
+    named_silent: frozenset[Role] = frozenset()
+    superseded: bool = False  # the board remembers a newer policy; stays so
+    rolled_back: bool = False  # the board remembers a longer log; stays so
+    escaped: bool = False  # the matcher tried to get out of its sandbox; stays so
+    late: bool = False  # a model took too long since the last report
 
     def board_floors(self, floors: board.Floors) -> None:
         """Take the board's floors for log and policy."""
-        self._rolled_back |= floors.log_size > self._clerk.size
-        self._superseded |= floors.policy_version > self._policy_version
+        self.rolled_back |= floors.log_size > self.clerk.size
+        self.superseded |= floors.policy_version > self.policy_version
 
     def reasons(
         self, term: tuple[Reason, ...], *, gap: bool, models_failed: bool
@@ -67,16 +52,16 @@ class SelfCheck:
             gap: this process paused.
             models_failed: too often, so that they are not asked again.
         """
-        reasons = [Reason.LOG_ROLLBACK] if self._rolled_back else []
-        if self._rolled_back and self._superseded:  # not one file: an old image of the whole disk
+        reasons = [Reason.LOG_ROLLBACK] if self.rolled_back else []
+        if self.rolled_back and self.superseded:  # not one file: an old image of the whole disk
             reasons.append(Reason.STATE_ROLLBACK)
         if self.escaped:
             reasons.append(Reason.MATCHER_ESCAPE_ATTEMPT)
         reasons.extend(term)
-        if self._superseded:
+        if self.superseded:
             reasons.append(Reason.POLICY_ROLLBACK)
-        reasons.extend(self._fork_alarm.reasons(self._clock.now_ns()))
-        reasons.extend(self._consent_state.reasons(self._clock.now_ns()))
+        reasons.extend(self.fork_alarm.reasons(self.clock.now_ns()))
+        reasons.extend(self.consent_state.reasons(self.clock.now_ns()))
         if gap:
             reasons.append(Reason.TIME_GAP)
         if self.late:
@@ -84,19 +69,20 @@ class SelfCheck:
             self.late = False
         if models_failed:
             reasons.append(Reason.MODEL_OUTPUT)
-        if not self._clerk.tend(self._clock.now_ns()):
+        if not self.clerk.tend(self.clock.now_ns()):
             reasons.append(Reason.AUDIT_UNAVAILABLE)
-        if self._say_who_is_silent(self._clock.now_ns()):
+        if self._say_who_is_silent(self.clock.now_ns()):
             reasons.append(Reason.PROCESS_SILENT)
         return tuple(reasons)
 
     def _say_who_is_silent(self, now_ns: int) -> bool:
         """Whether a process of the guard is silent; prints its name once."""
-        silent = self._beats.silent(now_ns, SILENT_NS, self._roles)
-        for role in set(silent) - self._named_silent:
-            age_ms = min(self._beats.age_ns(role, now_ns), NEVER_NS) // MS
+        roles = (Role.CAPTURE, Role.GATE, Role.PARENT, *((Role.BRIDGE,) if self.bridged else ()))
+        silent = self.beats.silent(now_ns, SILENT_NS, roles)
+        for role in set(silent) - self.named_silent:
+            age_ms = min(self.beats.age_ns(role, now_ns), NEVER_NS) // MS
             since = "since the start" if age_ms >= NEVER_NS // MS else f"for {age_ms} ms"
             name = role.name.lower()
             print(f"PROCESS_SILENT: no heartbeat of the {name} process {since}", file=sys.stderr)
-        self._named_silent = set(silent)
+        self.named_silent = frozenset(silent)
         return bool(silent)

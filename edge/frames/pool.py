@@ -35,7 +35,7 @@ class Pool:
         writable: bool = True,
     ) -> None:
         self.fd = fd
-        self._layout = layout
+        self.layout = layout
         self.slots = slots
         self.slot_bytes = slot_bytes
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
@@ -75,8 +75,8 @@ class Pool:
 
     def frame(self, slot: int, height: int, width: int) -> np.ndarray:
         """The frame in `slot` as a view, uint8, in the layout's shape."""
-        size = self._layout.bytes(height, width)
-        return self._bytes[slot, :size].reshape(self._layout.shape(height, width))
+        size = self.layout.bytes(height, width)
+        return self._bytes[slot, :size].reshape(self.layout.shape(height, width))
 
     def wipe(self, slot: int) -> None:
         self._bytes[slot].fill(0)

@@ -7,6 +7,7 @@ it. Frames that may no longer be released are wiped where they lie.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -34,49 +35,36 @@ class MatcherEndpoint(Protocol):
         """Erase everything staged or published."""
 
 
+@dataclass(frozen=True, slots=True)
 class Releaser:
     """Moves frames that pass from the gate's FIFO to the endpoint."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        endpoint: MatcherEndpoint,
-        clock: Clock,
-        pixels: Callable[[Pending], np.ndarray],
-        released: Callable[[Pending], None],
-        blocked: Callable[[Blocked], None],
-        masks: Callable[[int, int], Mask | None],
-    ) -> None:
-        """`pixels` finds a waiting frame's picture; the others are told its verdict.
-
-        `masks` tells by capture time and the time now what a frame leaves through, or None while
-        it has to wait for that.
-        """
-        self._gate = gate
-        self._endpoint = endpoint
-        self._now_ns = clock.now_ns  # asked twice a frame: found once
-        self._pixels = pixels
-        self._released = released
-        self._blocked = blocked
-        self._masks = masks
+    gate: Gate
+    endpoint: MatcherEndpoint
+    clock: Clock
+    pixels: Callable[[Pending], np.ndarray]  # finds a waiting frame's picture
+    released: Callable[[Pending], None]  # is told the verdict, as is the next
+    blocked: Callable[[Blocked], None]
+    masks: Callable[[int, int], Mask | None]  # what a frame leaves through, by its capture and
+    # the time now; None while it has to wait for that
 
     def drain(self) -> int:
         """Release every waiting frame that passes now, oldest first; returns how many."""
-        count = 0
-        while (frame := self._gate.head(self._now_ns())) is not None:
-            if not self._endpoint.listening:
-                self._blocked(Blocked(self._gate.take(), Reason.MATCHER_LOST))
+        count, now_ns = 0, self.clock.now_ns  # asked twice a frame: found once
+        while (frame := self.gate.head(now_ns())) is not None:
+            if not self.endpoint.listening:
+                self.blocked(Blocked(self.gate.take(), Reason.MATCHER_LOST))
                 continue
-            mask = self._masks(frame.captured_ns, self._now_ns())
+            mask = self.masks(frame.captured_ns, now_ns())
             if mask is None:
                 return count  # the places of people in it are not known yet; later frames wait, too
-            picture = self._pixels(frame)
-            slot = self._endpoint.stage(picture, mask)
-            if self._gate.check(frame, self._now_ns()) is not Verdict.PASS:
-                self._endpoint.wipe()  # the lease ran out during the copy
+            picture = self.pixels(frame)
+            slot = self.endpoint.stage(picture, mask)
+            if self.gate.check(frame, now_ns()) is not Verdict.PASS:
+                self.endpoint.wipe()  # the lease ran out during the copy
                 return count
-            self._endpoint.publish(slot, picture, frame.captured_ns, self._gate.epoch)
-            self._gate.take()
-            self._released(frame)
+            self.endpoint.publish(slot, picture, frame.captured_ns, self.gate.epoch)
+            self.gate.take()
+            self.released(frame)
             count += 1
         return count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from edge.frames.gate import Pending
@@ -14,30 +16,23 @@ from edge.view.signs import ALL_BLOCKS
 _NO_PICTURE = np.zeros((0, 0, 3), np.uint8)
 
 
+@dataclass(slots=True)
 class Inspector:
     """Looks at one frame at a time."""
 
-    def __init__(
-        self, sentinel: Sentinel, pool: Pool, size: tuple[int, int], *, scored: bool
-    ) -> None:
-        """`size` is the height and width that the ring was made for, in pixels.
-
-        Args:
-            scored: whether the enrolled view counts; lanes without one score 1.
-        """
-        self._sentinel = sentinel
-        self._pool = pool
-        self._size = size
-        self._scored = scored
-        self.anchor = ALL_BLOCKS  # the blocks of the view to compare while no lease names them
+    sentinel: Sentinel
+    pool: Pool
+    size: tuple[int, int]  # height and width that the ring was made for, in pixels
+    scored: bool  # whether the enrolled view counts; lanes without one score 1
+    anchor: int = ALL_BLOCKS  # the blocks of the view to compare while no lease names them
 
     def look(self, shot: Captured, lease: Lease | None) -> tuple[Pending, bool]:
         """The frame as the gate takes it, and whether it is a picture at all."""
-        fits = (shot.height, shot.width) == self._size
-        picture = self._pool.frame(shot.slot, *self._size) if fits else _NO_PICTURE
-        seen = self._sentinel.glance(picture, self.anchor if lease is None else lease.seen_blocks)
-        score = 0.0 if seen is None else seen if self._scored else 1.0
-        repeat = self._sentinel.repeat
+        fits = (shot.height, shot.width) == self.size
+        picture = self.pool.frame(shot.slot, *self.size) if fits else _NO_PICTURE
+        seen = self.sentinel.glance(picture, self.anchor if lease is None else lease.seen_blocks)
+        score = 0.0 if seen is None else seen if self.scored else 1.0
+        repeat = self.sentinel.repeat
         size = picture.nbytes
         frame = Pending(shot.sequence, shot.captured_ns, score, shot.slot, size, repeat)
         return frame, seen is not None
