@@ -103,7 +103,7 @@ def test_an_unseen_view_passes_and_unseen_streets_do_not(data_dir, face_model, n
     light = _relit(rng)
     assert _passed([Shot(light(s.frame), s.captured_ns) for s in own], view, faces)[1] >= 0.95
 
-    size = (view.width, view.height)
+    size = (view.file.width, view.file.height)
     for street in STREETS:
         cut, light = _recut(rng), _relit(rng)
         shots = _shots(data_dir, street, every=int(rng.integers(1, 3)))

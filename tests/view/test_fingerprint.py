@@ -32,7 +32,7 @@ def test_a_fingerprint_comes_back_from_its_file(fingerprint):
     assert back.digest == fingerprint.digest
     assert (back.bits == fingerprint.bits).all()
     assert (back.directions == fingerprint.directions).all()
-    assert back.camera == CAMERA
+    assert back.file.camera == CAMERA
 
 
 def _changed(fingerprint: Fingerprint, **changes: object) -> bytes:

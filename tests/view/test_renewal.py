@@ -154,7 +154,8 @@ def test_a_lineage_begins_with_a_first_enrolment_of_the_same_camera(first):
     with pytest.raises(RecordError, match="renews another"):
         Fingerprint.from_bytes(rfc8785.dumps(nested))
 
-    elsewhere = renewed(replace(first, camera=bytes([1] * 16)), first)
+    moved = Fingerprint(replace(first.file, camera=bytes([1] * 16)))
+    elsewhere = renewed(moved, first)
     with pytest.raises(RecordError, match="for camera"):
         Fingerprint.from_bytes(elsewhere.to_bytes())
 
@@ -299,7 +300,7 @@ def test_a_real_view_is_followed_and_other_recordings_are_refused(data_dir, name
             check_like(first, [_turned(f, turn) for f in frames])
     for path in sorted((data_dir / "video").glob("*.mp4")):
         if path.stem != name:
-            size = (first.width, first.height)
+            size = (first.file.width, first.file.height)
             foreign = [cv2.resize(f, size) for f in _opening(data_dir, path.stem, count=5)]
             with pytest.raises(EnrolmentError):
                 check_like(first, foreign)
