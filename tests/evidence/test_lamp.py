@@ -24,7 +24,7 @@ from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
 from tests.support import render
 from tests.support.enrol import enrol
-from tests.support.vision import Eyes, examine
+from tests.support.vision import SeeAndRead, examine
 
 STEP_NS = 100 * MS
 ACROSS = np.linspace(0.45, 0.75, 640)[None, :, None]  # a lamp to one side
@@ -140,7 +140,7 @@ def test_another_picture_for_a_moment_after_a_lamp_is_not_overlooked(
     assert reading.reasons_continue == (Reason.VIEW_FADED,)
 
 
-def _views(vision: Eyes, frames: Sequence[np.ndarray], from_ns: int) -> list[object]:
+def _views(vision: SeeAndRead, frames: Sequence[np.ndarray], from_ns: int) -> list[object]:
     """For each frame what the view's reading holds against it; None where there is no reading."""
     found: list[object] = []
     for i, frame in enumerate(frames):
@@ -155,7 +155,7 @@ def _views(vision: Eyes, frames: Sequence[np.ndarray], from_ns: int) -> list[obj
 def test_a_second_lamp_within_ten_seconds_is_no_longer_waited_for(
     fingerprint: Fingerprint, room: np.ndarray
 ) -> None:
-    vision = Eyes(fingerprint, Nobody(), PeopleRules())
+    vision = SeeAndRead(fingerprint, Nobody(), PeopleRules())
     dark, lit = [_lamp_out(room)] * 6, [room] * 24
 
     once = _views(vision, [*lit, *dark, *lit], S)

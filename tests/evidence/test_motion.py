@@ -20,7 +20,7 @@ from edge.evidence.readings import Source
 from edge.reasons import Reason
 from edge.view.box import Box
 from tests.support import render
-from tests.support.vision import Eyes, examine
+from tests.support.vision import SeeAndRead, examine
 
 STEP_NS = 100 * MS
 
@@ -252,7 +252,7 @@ def test_the_picture_turns_when_the_real_gyro_says_so(data_dir):
 def test_a_board_that_says_still_is_contradicted_wherever_the_real_gyro_turned(data_dir):
     """The gyro of the same phone is the truth; the board claims to be at rest all the time."""
     nobody = PeopleRules(max=1, min_height=0.1)
-    vision = Eyes(None, _Nobody(), nobody)
+    vision = SeeAndRead(None, _Nobody(), nobody)
     camera = FileCamera(data_dir / "video" / "dash_phone_city_gyro.mp4")
     with (data_dir / "telemetry" / "dash_phone_city_gyro_gyro.csv").open() as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
@@ -306,7 +306,7 @@ def test_another_compression_does_not_make_a_camera_move(clip, face_model, tmp_p
         out = tmp_path / name
         command = ["ffmpeg", "-loglevel", "error", "-i", str(clip(name)), "-t", "3", "-an"]
         subprocess.run([*command, "-c:v", "libx264", *how, str(out)], check=True)
-        vision = Eyes(None, FaceBoxes(face_model), PeopleRules())
+        vision = SeeAndRead(None, FaceBoxes(face_model), PeopleRules())
         camera = FileCamera(out)
         shots = [s for i, s in enumerate(camera.shots()) if i % 3 == 0]
         camera.close()

@@ -21,7 +21,7 @@ from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 from tests.support import render
 from tests.support.enrol import enrol
-from tests.support.vision import Eyes, examine
+from tests.support.vision import SeeAndRead, examine
 
 RULES = PeopleRules(max=1, min_height=0.1)
 
@@ -60,7 +60,9 @@ def fingerprint(room_frames: list[np.ndarray]) -> Fingerprint:
     return enrol(frames, [() for _ in frames], camera=bytes(16), enforce=False)
 
 
-def look(vision: Eyes, frames: list[np.ndarray], **changed: bool) -> dict[Source, list[Reading]]:
+def look(
+    vision: SeeAndRead, frames: list[np.ndarray], **changed: bool
+) -> dict[Source, list[Reading]]:
     """Ten evidence frames a second; readings by source."""
     found: dict[Source, list[Reading]] = {}
     rules = {"opening": True, "still": True, **changed}
@@ -74,14 +76,14 @@ def look(vision: Eyes, frames: list[np.ndarray], **changed: bool) -> dict[Source
 def test_the_enrolled_room_is_good_in_every_class(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
-    found = look(Eyes(fingerprint, Nobody(), RULES), room_frames[20:])
+    found = look(SeeAndRead(fingerprint, Nobody(), RULES), room_frames[20:])
 
     for source in (Source.VIEW, Source.PEOPLE, Source.EGO_MOTION):
         assert all(reading.good for reading in found[source]), source
 
 
 def test_without_an_enrolled_view_the_view_is_never_right(room_frames: list[np.ndarray]) -> None:
-    vision = Eyes(None, Nobody(), RULES)
+    vision = SeeAndRead(None, Nobody(), RULES)
 
     assert look(vision, room_frames[:3])[Source.VIEW][0].reasons == (Reason.NO_VIEW,)
 
@@ -90,7 +92,7 @@ def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
     finder = Nobody()
-    vision = Eyes(fingerprint, finder, RULES)
+    vision = SeeAndRead(fingerprint, finder, RULES)
 
     look(vision, room_frames[:10])
     asked = finder.asked
@@ -103,7 +105,7 @@ def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
 def test_two_people_are_a_crowd(fingerprint: Fingerprint, room_frames: list[np.ndarray]) -> None:
     two = Nobody(Box(100, 100, 200, 220, 0.9), Box(400, 100, 500, 220, 0.9))
 
-    found = look(Eyes(fingerprint, two, RULES), room_frames[:3])
+    found = look(SeeAndRead(fingerprint, two, RULES), room_frames[:3])
 
     assert found[Source.PEOPLE][0].reasons == (Reason.PEOPLE_CROWD,)
 
@@ -113,7 +115,7 @@ def test_the_scene_is_asked_once_a_second_and_vetoes_if_that_lasts(
 ) -> None:
     scene = Outdoors()
 
-    found = look(Eyes(fingerprint, Nobody(), RULES, scene), room_frames[:25])
+    found = look(SeeAndRead(fingerprint, Nobody(), RULES, scene), room_frames[:25])
 
     assert scene.asked == [S, S + 1100 * MS, S + 2100 * MS]  # not where all is looked through
     reasons = [reading.reasons for reading in found[Source.SCENE]]
@@ -163,7 +165,7 @@ def test_a_face_near_the_camera_is_no_ground_for_a_veto_and_a_small_one_is(
     """The scene model takes somebody who leans in for a driver."""
     near, far = Box(200, 60, 440, 380, 0.9), Box(300, 100, 350, 170, 0.9)
     for face, vetoed in ((near, False), (far, True)):
-        found = look(Eyes(fingerprint, Nobody(face), RULES, Outdoors()), room_frames[:25])
+        found = look(SeeAndRead(fingerprint, Nobody(face), RULES, Outdoors()), room_frames[:25])
 
         assert any(reading.reasons for reading in found[Source.SCENE]) is vetoed
 
@@ -177,13 +179,13 @@ def test_the_shipped_scene_model_does_not_veto_the_room_it_was_not_trained_on(
 def test_a_street_is_foreign_and_says_so_by_both_rules(fingerprint: Fingerprint) -> None:
     street = list(render.drive(4))
     for opening in (True, False):
-        found = look(Eyes(fingerprint, Nobody(), RULES), street, opening=opening)
+        found = look(SeeAndRead(fingerprint, Nobody(), RULES), street, opening=opening)
 
         assert Reason.VIEW_FOREIGN in found[Source.VIEW][0].reasons
 
 
 def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -> None:
-    vision = Eyes(fingerprint, Nobody(), RULES)
+    vision = SeeAndRead(fingerprint, Nobody(), RULES)
     street = next(iter(render.drive(1)))
 
     assert examine(vision, street, S, opening=True, still=True).seen_blocks == ALL_BLOCKS
@@ -193,8 +195,8 @@ def test_a_foreign_frame_is_compared_over_all_blocks(fingerprint: Fingerprint) -
 def test_a_picture_that_moves_before_a_still_board_disagrees(fingerprint: Fingerprint) -> None:
     panning = list(render.pan(render.room(), 6, px_per_frame=12.0))
 
-    with_board = look(Eyes(fingerprint, Nobody(), RULES), panning, still=True)
-    without = look(Eyes(fingerprint, Nobody(), RULES), panning, still=False)
+    with_board = look(SeeAndRead(fingerprint, Nobody(), RULES), panning, still=True)
+    without = look(SeeAndRead(fingerprint, Nobody(), RULES), panning, still=False)
 
     reasons = {reason for reading in with_board[Source.EGO_MOTION] for reason in reading.reasons}
     assert reasons == {Reason.CAM_MOVING, Reason.SENSOR_VISION_DISAGREE}
@@ -209,7 +211,7 @@ def test_blocks_that_turn_bad_between_two_looks_at_people_are_told(
     covered = [frame.copy() for frame in room_frames[20:25]]
     for frame in covered[3:]:
         frame[240:, 320:] = 0
-    vision = Eyes(fingerprint, Nobody(), RULES)
+    vision = SeeAndRead(fingerprint, Nobody(), RULES)
 
     reported = [
         examine(vision, frame, S + i * 100 * MS, opening=False, still=True).unsettled
@@ -260,9 +262,9 @@ def test_after_a_restart_what_is_covered_must_be_seen_before_the_first_opening(
     covered = room_frames[20].copy()
     covered[:, :160] = 0
 
-    before = look(Eyes(fingerprint, Nobody(face), RULES), [covered])
-    after = look(Eyes(fingerprint, Nobody(face), RULES, fresh=False), [covered])
-    empty = look(Eyes(fingerprint, Nobody(), RULES, fresh=False), [room_frames[20]])
+    before = look(SeeAndRead(fingerprint, Nobody(face), RULES), [covered])
+    after = look(SeeAndRead(fingerprint, Nobody(face), RULES, fresh=False), [covered])
+    empty = look(SeeAndRead(fingerprint, Nobody(), RULES, fresh=False), [room_frames[20]])
 
     assert Reason.VIEW_UNSEEN not in before[Source.VIEW][0].reasons
     assert Reason.VIEW_UNSEEN in after[Source.VIEW][0].reasons
@@ -280,7 +282,7 @@ class _CountingFaces:
 
 def _looks(frames, step_ns=200 * MS):
     faces = _CountingFaces()
-    vision = Eyes(None, faces, PeopleRules())
+    vision = SeeAndRead(None, faces, PeopleRules())
     counts = []
     for number, frame in enumerate(frames):
         result = examine(vision, frame, number * step_ns, opening=True, still=True)

@@ -11,7 +11,7 @@ from edge.evidence.vision import FaceFinder, Observer, SceneFinder, Vision, Visi
 from edge.view.fingerprint import Fingerprint
 
 
-class Eyes:
+class SeeAndRead:
     """An observer, and the rules by which its sightings are read."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Eyes:
 
 
 def examine(
-    eyes: Eyes,
+    both: SeeAndRead,
     frame: np.ndarray,
     captured_ns: int,
     *,
@@ -37,4 +37,4 @@ def examine(
     final: bool = False,
 ) -> VisionResult:
     """Look at one frame and read it; the arguments are those of `see` and `read`."""
-    return eyes.read(eyes.see(frame, captured_ns, final=final), opening=opening, still=still)
+    return both.read(both.see(frame, captured_ns, final=final), opening=opening, still=still)
