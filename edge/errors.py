@@ -90,7 +90,7 @@ class BridgeError(GuardError):
 def wrong_in(
     what: object, *kinds: type[Exception], as_: Callable[[str], Exception] = UsageError
 ) -> Iterator[None]:
-    """An error of these kinds within is what the user gave: `WHAT: why`.
+    """An error of these kinds within is what the user gave: `WHAT: why`; just why if that is "".
 
     Raises:
         UsageError: for each of them, or what `as_` makes of the line.
@@ -98,7 +98,7 @@ def wrong_in(
     try:
         yield
     except kinds as err:
-        raise as_(f"{what}: {err}") from err
+        raise as_(f"{what}: {err}" if what else str(err)) from err
 
 
 @contextlib.contextmanager

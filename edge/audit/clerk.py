@@ -24,27 +24,12 @@ class Clerk:
     """The writer of one run's entries; see `AuditLog` for the errors."""
 
     def __init__(self, log: AuditLog) -> None:
-        self._log = log
+        self.log = log  # to be asked; what is written goes through here
         self._throttle = Throttle()
         self._unwritten: list[Entry] = []  # admitted, but the log has failed
         self._unsynced_ns: int | None = None  # since when an entry has waited for a sync
         self._tended_ns = 0
         self._failed = False  # since `tend` last reported it
-
-    @property
-    def size(self) -> int:
-        """Entries in the log."""
-        return self._log.size
-
-    @property
-    def floor(self) -> int:
-        """Entries that are durable: what the board should remember."""
-        return self._log.floor
-
-    @property
-    def checkpoint(self) -> str:
-        """The newest published checkpoint, as signed."""
-        return self._log.checkpoint
 
     def write(self, entry: Entry, durable: bool) -> int:
         """Write `entry`, unless it has to wait for its second; returns the newest index.
@@ -71,24 +56,24 @@ class Clerk:
         if due:
             self._unsynced_ns = None
             try:
-                self._log.sync()
+                self.log.sync()
             except AuditError:
                 self._failed = True
-        if not self._log.ready and now_ns - self._tended_ns >= MEND_NS:
+        if not self.log.ready and now_ns - self._tended_ns >= MEND_NS:
             self._tended_ns = now_ns
-            self._log.recover()
-        if self._unwritten and self._log.ready:
+            self.log.recover()
+        if self._unwritten and self.log.ready:
             with contextlib.suppress(AuditError):  # reported below, and tried again
                 self._put(None)
-        reported, self._failed = self._failed, self._failed and not self._log.ready
-        return self._log.ready and not reported
+        reported, self._failed = self._failed, self._failed and not self.log.ready
+        return self.log.ready and not reported
 
     def close(self, last: Entry) -> None:
         """Write what waits and the run's last entry, make all durable and close the log."""
         try:
             self.write(last, durable=True)
         finally:
-            self._log.close()
+            self.log.close()
 
     def _take(self, entries: tuple[Entry, ...]) -> None:
         self._unwritten += entries
@@ -96,11 +81,11 @@ class Clerk:
 
     def _put(self, durable: Entry | None) -> int:
         """Write everything that is not written yet, in order; `durable` is synced at once."""
-        index = self._log.size - 1
+        index = self.log.size - 1
         while self._unwritten:
             entry = self._unwritten[0]
             try:
-                index = self._log.append(entry, durable=entry is durable)
+                index = self.log.append(entry, durable=entry is durable)
             except AuditError:
                 self._failed = True
                 self._unwritten = [e for e in self._unwritten if not isinstance(e, Permit)]

@@ -48,7 +48,7 @@ class AuditLog:
         self._newest_wall = ""
         self._newest_boot = ("", 0)  # boot id, and nanoseconds since it
         self._carried = Carried()  # what all entries so far add up to
-        self._unclean = False  # the last run never stopped; logged before the next entry
+        self.unclean = False  # the run before this one never stopped; said before the next entry
         self._incidents: list[tuple[Incident, int]] = []
         self._closed = False
 
@@ -131,11 +131,6 @@ class AuditLog:
         return self._device.verifier
 
     @property
-    def unclean(self) -> bool:
-        """Whether the run before this one ended without a stop entry."""
-        return self._unclean
-
-    @property
     def ready(self) -> bool:
         """Whether a permit could be recorded now.
 
@@ -185,7 +180,7 @@ class AuditLog:
             try:
                 self.sync()
             except AuditError:
-                self._forget_last()
+                self._hold_unsynced(self._tail[:-1])  # the entry has had no effect
                 raise
         self._note_newest(fields)
         self._carried = self._carried.raised(fields)
@@ -263,7 +258,7 @@ class AuditLog:
             on_hash=on_hash,
             on_receipt=on_receipt,
         )
-        self._unclean = self._carried.unclean
+        self.unclean = self._carried.unclean
         self._tree, self._synced = journal.frontier, journal.frontier.copy()
         holds = f"the audit log holds {self._tree.size} entries"
         if self._tree.size < floor:
@@ -323,9 +318,9 @@ class AuditLog:
     def _say_ahead(self, fields: dict[str, Any], kind: Kind) -> None:
         """Write what the log has to say itself, with the stamp of the entry to come."""
         stamp = {name: fields[name] for name in _STAMP}
-        if self._unclean and kind is not Kind.UNCLEAN_STOP:
+        if self.unclean and kind is not Kind.UNCLEAN_STOP:
             self._write(canonical({"kind": Kind.UNCLEAN_STOP.value, **stamp}), may_use_reserve=True)
-        self._unclean = False
+        self.unclean = False
         if self._store.reserve_used:
             self._store.reserve_used = False
             self._incidents.append((Incident.DISK_FULL, 0))
@@ -351,10 +346,6 @@ class AuditLog:
         self._tree = grown
         self._tail.append(data)
         return grown.size - 1
-
-    def _forget_last(self) -> None:
-        """Remove the entry whose sync failed; it has had no effect."""
-        self._hold_unsynced(self._tail[:-1])
 
     def _hold_unsynced(self, tail: list[bytes]) -> None:
         """These are all that is written beyond the last sync."""

@@ -27,9 +27,8 @@ from edge.cameras.opencv import (
     Shot,
     nowhere,
     open_capture,
-    rate_hz_of,
 )
-from edge.cameras.pictures import RAW, JpegReader, PictureReader, Read, Wanted, always
+from edge.cameras.pictures import RAW, JpegReader, PictureReader, Read, Wanted, always, rate_hz_of
 from edge.cameras.source import CameraSource, SourceKind, parse_source
 from edge.cameras.v4l2 import asleep_ns, sensor_time, v4l2_identity
 from edge.clock import MS, BootClock, Clock

@@ -32,7 +32,6 @@ from edge.errors import CameraError
 
 SILENT_S = 5.0  # a live camera that says nothing for this long is lost, and opened again
 _LATE_NS = 100 * MS  # a paced frame later than this is dropped, as a device would
-_MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +130,6 @@ class PacedCamera:
 
     def close(self) -> None:
         self._file.close()
-
-
-def rate_hz_of(capture: cv2.VideoCapture) -> float:
-    """Frames a second as the driver or the container tells it; 0 if it does not."""
-    rate_hz = capture.get(cv2.CAP_PROP_FPS)
-    return rate_hz if 0 < rate_hz <= _MAX_RATE_HZ else 0.0
 
 
 def open_capture(

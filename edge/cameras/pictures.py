@@ -43,6 +43,7 @@ _NAMES = {
 
 
 RAW = (cv2.CAP_PROP_FORMAT, -1)  # parameters of an OpenCV capture that hands packets over
+_MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _BEGIN = b"\xff\xd8\xff"
 _PLAIN = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
@@ -56,6 +57,12 @@ _NOTHING = np.zeros(0, np.uint8)
 def always() -> bool:
     """Every frame is wanted."""
     return True
+
+
+def rate_hz_of(capture: cv2.VideoCapture) -> float:
+    """Frames a second as the driver or the container tells it; 0 if it does not."""
+    rate_hz = capture.get(cv2.CAP_PROP_FPS)
+    return rate_hz if 0 < rate_hz <= _MAX_RATE_HZ else 0.0
 
 
 class Read(Enum):

@@ -19,13 +19,12 @@ import numpy as np
 
 from edge.cameras.decoder_log import decoder_log
 from edge.cameras.identity import MAX_SIDE_PX
-from edge.cameras.pictures import PictureReader, Read
+from edge.cameras.pictures import PictureReader, Read, rate_hz_of
 from edge.cameras.recording_file import DEMUXERS, RecordingFile
 from edge.clock import MS, S
 from edge.errors import CameraError
 
 MIN_SIZE_PX = (64, 48)  # (width, height): a smaller picture has no thumbnail to compare
-_MAX_RATE_HZ = 1000.0  # containers without a rate tell their clock's
 _MAX_REORDERED = 16  # pictures that H.264 and its like may hold back, and give up without a time
 _MAX_UNTIMED = 250  # after the first picture: then the file has no times
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -143,8 +142,7 @@ class Recording:
                 "or holds no video"
             )
         self._check_size(*(capture.get(p) for p in _SIZE))
-        rate_hz = capture.get(cv2.CAP_PROP_FPS)
-        self.rate_hz = rate_hz if 0 < rate_hz <= _MAX_RATE_HZ else 0.0
+        self.rate_hz = rate_hz_of(capture)
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.tally.declared = int(count) if 0 < count < 1e9 else 0
         first = self._next(lambda: None)

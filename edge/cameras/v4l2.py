@@ -27,20 +27,18 @@ def captures(capabilities: int, device_caps: int) -> bool:
 def is_camera(node: str) -> bool | None:
     """Whether a device node captures pictures; None if it may not be asked."""
     words = _query(node)
-    return words if words is None else bool(words) and captures(*words)
+    return None if words is None else captures(*words)
 
 
 def is_codec(node: str) -> bool:
     """Whether a device node is a codec or scaler, from memory to memory, by its driver's word."""
-    words = _query(node)
-    if not words:
-        return False
-    caps = words[1] if words[0] & _DEVICE_CAPS else words[0]
+    capabilities, device_caps = _query(node) or (0, 0)
+    caps = device_caps if capabilities & _DEVICE_CAPS else capabilities
     return bool(caps & _CODES) and not caps & _CAPTURES
 
 
-def _query(node: str) -> tuple[int, int] | tuple[()] | None:
-    """Both words of VIDIOC_QUERYCAP; none for no V4L2 device, None if it may not be asked."""
+def _query(node: str) -> tuple[int, int] | None:
+    """Both words of VIDIOC_QUERYCAP; 0 for no V4L2 device, None if it may not be asked."""
     try:
         fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -49,7 +47,7 @@ def _query(node: str) -> tuple[int, int] | tuple[()] | None:
         answer = bytearray(104)
         fcntl.ioctl(fd, _QUERYCAP, answer)
     except OSError:
-        return ()
+        return 0, 0
     finally:
         os.close(fd)
     capabilities, device_caps = struct.unpack_from("<II", answer, 84)

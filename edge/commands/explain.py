@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -170,7 +171,7 @@ def _rule(args: argparse.Namespace) -> int:
     if args.json:
         found = [rule_data(rule, policy.day) for rule in rules]
         print_json(
-            found or [{"id": args.target, "effect": "none", **note.data()}] if note else found
+            found or [{"id": args.target, "effect": "none", **asdict(note)}] if note else found
         )
         return 0
     for rule in rules:
@@ -184,7 +185,7 @@ def _rule(args: argparse.Namespace) -> int:
         print(f"  Adopted  {data['adopted_from']}: since then this pack decides by it")
         print(f"  Checked  {rule.checked or 'never'}{_stale(rule)}")
     if note and not rules:
-        print(f"{args.target} decides nothing: {note.why}")
+        print(f"{args.target} decides nothing: {note.why_not}")
         print(f"  Source   {note.source}")
         print(f"  Says     {note.says}")
         print(f"  Status   {note.status}")

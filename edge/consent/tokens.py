@@ -128,23 +128,9 @@ def _lane(value: object) -> bool:
     return isinstance(value, str) and value in {lane.value for lane in Lane}
 
 
-_AUTHORISATION = {
-    "kind": _text(_WORDS),
-    "lifts": _text(_WORDS),
-    "person": _text(_DIGEST),
-    "purpose": _text(_WORDS),
-    "area": _text(_WORDS),
-    "from_s": _seconds,
-    "to_s": _seconds,
-}
-_RECEIPT = {
-    "number": _text(_WORDS),
-    "person": _text(_DIGEST),
-    "lane": _lane,
-    "site": _text(_WORDS),
-    "from_s": _seconds,
-    "to_s": _seconds,
-}
+_BOTH = {"person": _text(_DIGEST), "from_s": _seconds, "to_s": _seconds}
+_AUTHORISATION = _BOTH | dict.fromkeys(("kind", "lifts", "purpose", "area"), _text(_WORDS))
+_RECEIPT = _BOTH | {"number": _text(_WORDS), "lane": _lane, "site": _text(_WORDS)}
 
 
 def _read(

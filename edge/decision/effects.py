@@ -108,7 +108,7 @@ class Effects:
             for action in actions:
                 self.do(action)
         self._monitor.outlook(self._judge.outlook, self._clock.now_ns())
-        self._monitor.checkpoint(self.clerk.checkpoint)
+        self._monitor.checkpoint(self.clerk.log.checkpoint)
 
     def do(self, action: Action) -> None:
         """Carry one action out."""
@@ -125,7 +125,7 @@ class Effects:
 
     def write(self, entry: Callable[[Stamp], Entry], *, durable: bool) -> None:
         """Write an entry; says so and goes on if the log takes none, which blocks."""
-        before = self.clerk.size
+        before = self.clerk.log.size
         made = entry(self._stamp(self._clock.now_ns()))
         try:
             index = self.clerk.write(made, durable)
@@ -169,7 +169,7 @@ class Effects:
             self.clerk.close(stop)
         except AuditError as err:
             print(f"decider: {err}", file=sys.stderr)
-        self._monitor.checkpoint(self.clerk.checkpoint)
+        self._monitor.checkpoint(self.clerk.log.checkpoint)
 
     def _keep_floor(self, now_ns: int) -> None:
         """Write the time that is proven to have passed into the log, for later starts."""
@@ -180,7 +180,7 @@ class Effects:
     def _mirror_floor(self) -> None:
         """Let the board remember how long the log is; it answers with what it knows."""
         if self._channels.bridge is not None:
-            floors = board.Floors(self.clerk.floor, self.policy_version)
+            floors = board.Floors(self.clerk.log.floor, self.policy_version)
             ipc.send(self._channels.bridge, board.encode(floors))
 
     def _stamp(self, now_ns: int) -> Stamp:

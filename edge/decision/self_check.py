@@ -39,7 +39,7 @@ class SelfCheck:
 
     def board_floors(self, floors: board.Floors) -> None:
         """Take the board's floors for log and policy."""
-        self.rolled_back |= floors.log_size > self.clerk.size
+        self.rolled_back |= floors.log_size > self.clerk.log.size
         self.superseded |= floors.policy_version > self.policy_version
 
     def reasons(

@@ -16,29 +16,24 @@ _WAIT_S = 15.0  # for each word of the other end
 _WHOLE_S = 30.0  # and for the whole answer: who drips is as good as gone
 
 
-def post(url: str, body: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer.
-
-    Raises:
-        OSError: there was no answer, or not one in the protocol.
-    """
-    return _exchange(url, body)
-
-
 def get(url: str) -> bytes:
     """The body that is there.
 
     Raises:
         OSError: there was no answer, not one in the protocol, or its status is not 200.
     """
-    status, data = _exchange(url, None)
+    status, data = post(url, None)
     if status != HTTPStatus.OK:
         raise OSError(f"expected status 200, got {status}")
     return data
 
 
-def _exchange(url: str, body: bytes | None) -> tuple[int, bytes]:
-    """A POST of `body`, a GET if there is none."""
+def post(url: str, body: bytes | None) -> tuple[int, bytes]:
+    """Status and body of the answer to a POST of `body`, to a GET if there is none.
+
+    Raises:
+        OSError: there was no answer, or not one in the protocol.
+    """
     place = urlsplit(url)
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
     with wrong_in("no place to send to", ValueError, http.client.HTTPException, as_=OSError):

@@ -112,7 +112,7 @@ class MqttConnection:
     ) -> None:
         """`say` hears each change, from paho's thread; `client` is paho's, or its stand-in."""
         self._address, self._say, self._client, self._retry_s = address, say, client, retry_s
-        self._trouble = ""
+        self.trouble = ""  # why there is no connection, or nothing
         self.on_up: Callable[[], None] = lambda: None  # after each connection, in paho's thread
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
@@ -131,11 +131,6 @@ class MqttConnection:
     def connected(self) -> bool:
         return bool(self._client.is_connected())  # its library may be absent, and untyped then
 
-    @property
-    def trouble(self) -> str:
-        """Why there is no connection, or nothing."""
-        return self._trouble
-
     def close(self) -> None:
         """Take leave of the broker and end paho's thread."""
         self._client.disconnect()
@@ -143,15 +138,15 @@ class MqttConnection:
 
     def report(self, trouble: str) -> None:
         """Say what is wrong: once for each kind, not at each try."""
-        if trouble != self._trouble:
-            self._trouble = trouble
+        if trouble != self.trouble:
+            self.trouble = trouble
             self._say(f"{trouble}; trying again every {self._retry_s[0]} to {self._retry_s[1]} s")
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, properties: Any) -> None:
         if code.is_failure:
             self.report(f"{self._address.shown} refuses this client: {code}")
         else:
-            self._trouble = ""
+            self.trouble = ""
             self._say(f"connected to {self._address.shown}")
             self.on_up()
 

@@ -79,13 +79,18 @@ def cover(
 
 def fill_cut_cells(levels: Levels, level: int) -> None:
     """Fill the blocks of this level that lie in a cell with a filled one: no cell is cut."""
+    filled = np.where(levels == FILLED, np.uint8(FILLED), np.uint8(CLEAR))
+    touched = coarser(filled, cell_px(level) // BLOCK_PX) == FILLED
+    levels[touched & (levels == level)] = FILLED
+
+
+def coarser(levels: Levels, step: int) -> Levels:
+    """The same in squares of `step` blocks a side, each of the highest level in it."""
     rows, columns = levels.shape
-    step = cell_px(level) // BLOCK_PX
-    padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), np.bool_)
-    padded[:rows, :columns] = levels == FILLED
-    cells = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
-    touched = np.kron(cells.any(axis=(1, 3)), np.ones((step, step), np.bool_))
-    levels[touched[:rows, :columns] & (levels == level)] = FILLED
+    padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), np.uint8)
+    padded[:rows, :columns] = levels
+    most = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
+    return np.kron(most.max(axis=(1, 3)), np.ones((step, step), np.uint8))[:rows, :columns]
 
 
 def bands(found: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -102,7 +102,7 @@ def levels(polygons: Sequence[Polygon], height: int, width: int) -> Levels:
     touched = drawn.reshape(rows, BLOCK_PX, columns, BLOCK_PX).any(axis=(1, 3))
     found = np.where(touched, np.uint8(FILLED), np.uint8(blocks.CLEAR))
     for step in _STEPS:
-        coarse = _coarser(found, step)
+        coarse = blocks.coarser(found, step)
         if len(blocks.rectangles(coarse)) <= PIECES:
             break
     return coarse
@@ -111,17 +111,6 @@ def levels(polygons: Sequence[Polygon], height: int, width: int) -> Levels:
 def covers_all(polygons: Sequence[Polygon], height: int = 480, width: int = 640) -> bool:
     """Whether no block of a picture of this size stays clear."""
     return bool(polygons) and bool(levels(polygons, height, width).all())
-
-
-def _coarser(found: Levels, step: int) -> Levels:
-    """The same, in steps of several blocks; whatever was filled still is."""
-    import numpy as np
-
-    rows, columns = found.shape
-    padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), np.uint8)
-    padded[:rows, :columns] = found
-    most = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
-    return np.kron(most.max(axis=(1, 3)), np.ones((step, step), np.uint8))[:rows, :columns]
 
 
 def _crossing(polygon: Polygon) -> tuple[int, int] | None:

@@ -64,3 +64,4 @@ class _Catalogue:
 WHEELS = from_json(
     _Catalogue, Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
 ).wheels
+ASSETS = {asset.name: asset for wheel in WHEELS for asset in wheel.assets}

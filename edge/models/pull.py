@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from edge.errors import ModelError, UsageError, failing, saying
 from edge.files import MODEL_BYTES, move_over, read_named, sha256_of, write_new
 from edge.isolation import cleaned
-from edge.models.catalogue import WHEELS, Asset, Wheel
+from edge.models.catalogue import ASSETS, WHEELS, Asset, Wheel
 
 if TYPE_CHECKING:
     import zipfile
@@ -67,10 +67,9 @@ def asset(name: str) -> Path:
         UsageError: there is no asset of that name.
         ModelError: it was not pulled, or its digest is wrong.
     """
-    known = {a.name: a for wheel in WHEELS for a in wheel.assets}
-    if name not in known:
-        raise UsageError(f"expected one of {', '.join(sorted(known))}; got {name!r}")
-    found = state(known[name])
+    if name not in ASSETS:
+        raise UsageError(f"expected one of {', '.join(sorted(ASSETS))}; got {name!r}")
+    found = state(ASSETS[name])
     path = assets_dir() / name
     if found is State.ABSENT:
         raise ModelError(f"{name} is not on this machine; {HINT} (expected in {path.parent})")
@@ -90,8 +89,7 @@ def asset_bytes(name: str) -> bytes:
     """
     path = asset(name)
     data = read_named(path, MODEL_BYTES)
-    wanted = next(a.sha256 for wheel in WHEELS for a in wheel.assets if a.name == name)
-    if hashlib.sha256(data).hexdigest() != wanted:
+    if hashlib.sha256(data).hexdigest() != ASSETS[name].sha256:
         raise ModelError(f"{name} does not have its pinned SHA-256; {HINT}")
     return data
 

@@ -19,17 +19,8 @@ class Note:
     source: str
     says: str
     status: str
-    why: str  # it decides nothing
+    why_not: str  # it decides nothing
     checked: str  # the day its source was last looked at
-
-    def data(self) -> dict[str, str]:
-        return {
-            "source": self.source,
-            "says": self.says,
-            "status": self.status,
-            "why_not": self.why,
-            "checked": self.checked,
-        }
 
 
 def catalogue() -> dict[str, Note]:

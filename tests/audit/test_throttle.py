@@ -131,13 +131,13 @@ def test_what_waited_is_written_when_its_second_is_over(tmp_path: Path) -> None:
     clerk = Clerk(AuditLog.create_or_open(tmp_path, KEY))
     clerk.write(start(0), durable=True)
     clerk.write(denied(0.2, Reason.MOTION), durable=False)
-    before = clerk.size
+    before = clerk.log.size
     clerk.tend(stamp(0.5).mono_ns)
-    early = clerk.size
+    early = clerk.log.size
     clerk.tend(stamp(1.1).mono_ns)
     clerk.tend(stamp(2.2).mono_ns)  # a second later it is durable
 
-    assert (before, early, clerk.size) == (1, 1, 2)
+    assert (before, early, clerk.log.size) == (1, 1, 2)
     assert read_all(tmp_path, KEY.verifier)[-1]["reasons"] == ["MOTION"]
 
 

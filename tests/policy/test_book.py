@@ -36,7 +36,7 @@ def test_each_rule_has_a_card_with_words_source_status_and_dates(number):
 def test_each_text_that_decides_nothing_says_why():
     rest = html.unescape("".join(CARDS[len(STRICT.pack.rules) :]))
 
-    assert all(note.why[1:] in rest for note in catalogue().values())
+    assert all(note.why_not[1:] in rest for note in catalogue().values())
 
 
 def test_a_scenario_stands_beside_each_rule_that_decides_it():

@@ -68,10 +68,8 @@ class Quote:
         texts = [fields[name] for name in ("checkpoint", "attest", "signature")]
         if not all(isinstance(text, str) for text in texts):
             raise QuoteError("expected text as checkpoint, attest and signature of a quote")
-        try:
+        with wrong_in("", NoteError, as_=QuoteError):
             attest, signature = (decoded(text, "a field of the quote") for text in texts[1:])
-        except NoteError as err:
-            raise QuoteError(str(err)) from err
         return cls(texts[0].encode(errors="replace"), attest, signature, read_pcrs(fields["pcrs"]))
 
 

@@ -17,7 +17,7 @@ from edge.audit.journal import SEGMENTS, read_certificates, read_journal
 from edge.audit.note import Verifier
 from edge.audit.proofs.merkle import TILE_WIDTH, tile_path
 from edge.audit.proofs.verify import Verified, verify_log
-from edge.audit.pruning.receipt import RECEIPTS, Receipt, newest_receipt
+from edge.audit.pruning.receipt import RECEIPTS, newest_receipt
 from edge.audit.publish import CHECKPOINT
 from edge.audit.segment import certificate_name, journal_name, signed_head
 from edge.audit.store import PUBLIC_KEY
@@ -54,8 +54,8 @@ def _parts(directory: Path, device: Verifier) -> Iterator[tuple[str, bytes]]:
     receipt = newest_receipt(files, directory, device)
     for path in () if note is None else tile_paths(signed_head(note, device)[0]):
         data = files.read(directory / path)
-        if data is None and _was_pruned(path, receipt):
-            continue
+        if data is None and receipt is not None and path in bundles_below(receipt.entries):
+            continue  # every entry of this bundle was pruned
         if data is None:
             raise AuditError(f"{path} of the log is missing")
         yield path, data
@@ -79,11 +79,6 @@ def _parts(directory: Path, device: Verifier) -> Iterator[tuple[str, bytes]]:
     if note is not None:
         yield CHECKPOINT, note
     yield PUBLIC_KEY, device.text.encode() + b"\n"
-
-
-def _was_pruned(path: str, receipt: Receipt | None) -> bool:
-    """Whether `path` is a bundle of which every entry was pruned."""
-    return receipt is not None and path in bundles_below(receipt.entries)
 
 
 def bundles_below(entries: int) -> list[str]:

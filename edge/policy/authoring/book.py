@@ -5,9 +5,9 @@ Needs nothing else: no script, nothing fetched; it prints on paper as it stands.
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape as _text
 
 from edge.files import packaged
 from edge.policy.authoring.reach import holding, turning
@@ -219,7 +219,7 @@ def _weighed() -> str:
         '<span class="badge none">no rule</span></h3>'
         f'<p class="says">{_text(_sentence(note.says))}</p><dl><dt>Source<dd>{_text(note.source)}'
         f"<dt>How well known<dd>{_text(note.status)}<dt>Last checked<dd>{_text(note.checked)}"
-        f"<dt>Why no rule<dd>{_text(_sentence(note.why))}</dl></article>"
+        f"<dt>Why no rule<dd>{_text(_sentence(note.why_not))}</dl></article>"
         for name, note in catalogue().items()
     ]
     return "<h2>Texts that were weighed and decide nothing</h2>\n" + "\n".join(cards)
@@ -235,7 +235,3 @@ def _word(value: object) -> str:
     word = str(value)
     plain = word if word.isupper() or "-" in word else word.replace("_", " ")
     return _WORDS["values"].get(word, plain)
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)

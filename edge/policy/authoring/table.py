@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from collections.abc import Mapping, Sequence
+from html import escape as _text
 
 from edge.files import packaged
 from edge.policy.authoring.matrix import LANES, PLACINGS, USUAL, Row
@@ -134,7 +134,3 @@ def _rule(rule: Rule, policy: Policy) -> str:
         + ("" if rule.in_force(policy.day) else f" (decides nothing on {policy.day})"),
     )
     return "\n<tr>" + "".join(f"<td>{_text(word)}" for word in words)
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)

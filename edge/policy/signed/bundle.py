@@ -96,10 +96,8 @@ class Bundle:
         Raises:
             BundleError: the files are not a pack.
         """
-        try:
+        with wrong_in("", PolicyError, as_=malformed):
             return read_pack(self.files)
-        except PolicyError as err:
-            raise malformed(str(err)) from err
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,9 @@ def judge(envelope: bytes, trusted: Root, floors: Floors, *, wall_s: int, guard:
     """
     bundle = open_bundle(envelope, trusted)
     after = admit(bundle, floors, wall_s=wall_s, guard=guard)
-    try:
-        policy = Policy(bundle.pack(), since(bundle), open_ended=True)
-    except BundleError:
-        raise
-    except PolicyError as err:
-        raise malformed(str(err)) from err
+    pack = bundle.pack()
+    with wrong_in("", PolicyError, as_=malformed):
+        policy = Policy(pack, since(bundle), open_ended=True)
     return Installed(policy, bundle, after)
 
 

@@ -18,18 +18,8 @@ class PolicyTerm:
 
     def __init__(self, bundle: Bundle, floors: Floors) -> None:
         """Take a bundle that was admitted, and the floors it left."""
-        self._bundle = bundle
-        self._floors = floors
-
-    @property
-    def bundle(self) -> Bundle:
-        """What is in force, with its limits and model digests."""
-        return self._bundle
-
-    @property
-    def floors(self) -> Floors:
-        """The newest known: for the audit log and the board."""
-        return self._floors
+        self.bundle = bundle  # what is in force, with its limits and model digests
+        self.floors = floors  # the newest known: for the audit log and the board
 
     def check(self, now_s: int, passed_s: int) -> tuple[Reason, ...]:
         """What is wrong now.
@@ -38,8 +28,8 @@ class PolicyTerm:
             now_s: the time, proven or not: it can end the bundle for as long as it says so.
             passed_s: proven to have passed: what ends the bundle by it ends it for good.
         """
-        self._floors = raised(self._floors, passed_s)
-        return (Reason.POLICY_EXPIRED,) if expired(self._bundle, self._floors, now_s) else ()
+        self.floors = raised(self.floors, passed_s)
+        return (Reason.POLICY_EXPIRED,) if expired(self.bundle, self.floors, now_s) else ()
 
 
 def of_the_day(policy: Policy, now_s: int, *, proven: bool, floor: datetime.date) -> Policy:
