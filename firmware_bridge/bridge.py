@@ -13,7 +13,7 @@ from edge.clock import MS
 from edge.evidence.board_link import BoardStatus, Claim, Fault, Floors, Link, Message
 from edge.lease import LIFE_NS, RENEW_NS
 from edge.reasons import Reason, worst_first
-from firmware_bridge.session import Session, Trouble
+from firmware_bridge.session import Session
 from firmware_bridge.virtual.sensors import Veto
 
 STATUS_NS = 40 * MS  # the decider hears at least every 50 ms
@@ -21,12 +21,6 @@ GAP_NS = 100 * MS  # after a pause this long, the loop discards what was waiting
 GAP_REPORT_NS = 500 * MS
 PATIENCE_NS = 300 * MS  # for the board to follow a claim
 
-_TROUBLE = {
-    Trouble.KEY: Reason.LINK_KEY,
-    Trouble.VERSION: Reason.LINK_VERSION,
-    Trouble.REPLAY: Reason.LINK_REPLAY,
-    Trouble.SIMULATED: Reason.BOARD_VIRTUAL,
-}
 _VETO = {
     Veto.NOT_DOCKED: Reason.NOT_DOCKED,
     Veto.TAMPERED: Reason.TAMPER,
@@ -143,7 +137,7 @@ class Bridge:
         self._revoke_after_ns = 0
 
     def _status(self, now_ns: int) -> BoardStatus:
-        reasons = [_TROUBLE[trouble] for trouble in self._session.troubles(now_ns)]
+        reasons = list(self._session.troubles(now_ns))
         if self._gap_ns is not None and now_ns - self._gap_ns <= GAP_REPORT_NS:
             reasons.append(Reason.TIME_GAP)
         board = self._session.status

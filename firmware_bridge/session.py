@@ -11,12 +11,12 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
 
 from edge.clock import MS
 from edge.errors import BridgeError
 from edge.evidence.board_link import Floors
 from edge.evidence.readings import BoardSample
+from edge.reasons import Reason
 from firmware_bridge import packets, payloads
 from firmware_bridge.framing import Deframer, frame
 from firmware_bridge.packets import Keys, Kind, Packet, Refusal
@@ -31,19 +31,10 @@ _HALF_WORD = 1 << 31
 _SENT = 64  # packets whose sending time is remembered
 
 
-class Trouble(Enum):
-    """Recent faults in the received bytes."""
-
-    KEY = "key"
-    VERSION = "version"
-    REPLAY = "replay"
-    SIMULATED = "simulated"
-
-
 _BLAMED = {
-    Refusal.TAG: Trouble.KEY,
-    Refusal.KEY_ID: Trouble.KEY,
-    Refusal.VERSION: Trouble.VERSION,
+    Refusal.TAG: Reason.LINK_KEY,
+    Refusal.KEY_ID: Reason.LINK_KEY,
+    Refusal.VERSION: Reason.LINK_VERSION,
 }
 
 
@@ -90,31 +81,26 @@ class Session:
         self._boot_id = 0
         self._challenge = 0
         self._echo_ms = 0
-        self._tx_sequence = 0
+        self.sent_sequence = 0  # the number of the newest packet sent
         self._rx_sequence = 0
         self._sent: deque[tuple[int, int]] = deque(maxlen=_SENT)
         self._sent_ns = 0
         self._fresh_ns: int | None = None  # when we sent what the board last confirmed
         self._heard: tuple[int, int] = (0, 0)  # board time of hearing us (us), when we sent it (ns)
-        self._trouble_ns: dict[Trouble, int] = {}
+        self._trouble_ns: dict[Reason, int] = {}  # what was wrong with received bytes, and when
 
     def up(self, now_ns: int) -> bool:
         """Whether the board's messages can be trusted at this moment."""
         return self.status is not None and self._confirmed(now_ns) and not self.exhausted
 
-    def troubles(self, now_ns: int) -> tuple[Trouble, ...]:
+    def troubles(self, now_ns: int) -> tuple[Reason, ...]:
         """What has been wrong within the last second."""
         return tuple(t for t, at_ns in self._trouble_ns.items() if now_ns - at_ns <= DOUBT_NS)
 
     @property
     def exhausted(self) -> bool:
         """Whether no sequence number is left; only a reset of the board helps."""
-        return self._tx_sequence >= packets.MAX_SEQUENCE
-
-    @property
-    def sent_sequence(self) -> int:
-        """The number of the newest packet sent."""
-        return self._tx_sequence
+        return self.sent_sequence >= packets.MAX_SEQUENCE
 
     def restart(self) -> None:
         """Accept nothing until the board has sent a new hello."""
@@ -141,7 +127,7 @@ class Session:
             payload = payloads.Hello(*self._versions, nonce).pack()
             return self._seal(Packet(Kind.HELLO.value, 0, 0, payload))
         if now_ns - self._sent_ns >= PING_NS:
-            return self._next(Kind.PING, b"", now_ns)
+            return self.packet(Kind.PING.value, b"", now_ns)
         return b""
 
     def lease(self, decision: int, life_ms: int, *, releasing: bool, now_ns: int) -> bytes:
@@ -149,27 +135,23 @@ class Session:
         request = payloads.LeaseRequest(
             self._challenge, self._echo_ms, decision, life_ms, releasing
         )
-        return self._next(Kind.LEASE, request.pack(), now_ns)
+        return self.packet(Kind.LEASE.value, request.pack(), now_ns)
 
     def floors(self, floors: Floors, now_ns: int) -> bytes:
         """Raise the board's floors; zeros only ask for them."""
         log = payloads.FloorPayload(floors.log_size).pack()
         policy = payloads.FloorPayload(floors.policy_version).pack()
-        return self._next(Kind.LOG_FLOOR, log, now_ns) + self._next(
-            Kind.POLICY_FLOOR, policy, now_ns
-        )
+        raised = self.packet(Kind.LOG_FLOOR.value, log, now_ns)
+        return raised + self.packet(Kind.POLICY_FLOOR.value, policy, now_ns)
 
     def packet(self, kind: int, payload: bytes, now_ns: int) -> bytes:
         """A correctly sealed packet of any kind, to test the board's answer."""
         if self.greeting is None or self.exhausted:
             return b""
-        self._tx_sequence += 1
-        self._sent.append((self._tx_sequence, now_ns))
+        self.sent_sequence += 1
+        self._sent.append((self.sent_sequence, now_ns))
         self._sent_ns = now_ns
-        return self._seal(Packet(kind, self._boot_id, self._tx_sequence, payload))
-
-    def _next(self, kind: Kind, payload: bytes, now_ns: int) -> bytes:
-        return self.packet(kind.value, payload, now_ns)
+        return self._seal(Packet(kind, self._boot_id, self.sent_sequence, payload))
 
     def _seal(self, packet: Packet) -> bytes:
         self.counters.sent += 1
@@ -217,11 +199,11 @@ class Session:
             if packet.kind == Kind.REFUSED.value:
                 self.restart()  # the board that answers us now is in another boot
             else:
-                self._trouble_ns[Trouble.REPLAY] = now_ns  # recorded in another boot
+                self._trouble_ns[Reason.LINK_REPLAY] = now_ns  # recorded in another boot
             return None
         if packet.sequence <= self._rx_sequence:
             self.counters.replayed += 1
-            self._trouble_ns[Trouble.REPLAY] = now_ns
+            self._trouble_ns[Reason.LINK_REPLAY] = now_ns
             return None
         self.counters.lost += packet.sequence - self._rx_sequence - 1
         self._rx_sequence = packet.sequence
@@ -244,14 +226,14 @@ class Session:
         greeting = payloads.Greeting.unpack(packet.payload)
         if self._hello is None or greeting.nonce != self._hello[0]:
             self.counters.replayed += 1
-            self._trouble_ns[Trouble.REPLAY] = now_ns
+            self._trouble_ns[Reason.LINK_REPLAY] = now_ns
             return
         low, high = self._versions
         if greeting.max_version < low or greeting.min_version > high:
-            self._trouble_ns[Trouble.VERSION] = now_ns
+            self._trouble_ns[Reason.LINK_VERSION] = now_ns
             return
         if not self._simulated and greeting.board not in payloads.REAL_BOARDS:
-            self._trouble_ns[Trouble.SIMULATED] = now_ns
+            self._trouble_ns[Reason.BOARD_VIRTUAL] = now_ns
             return
         self.counters.greetings += 1
         self.greeting = greeting
@@ -260,7 +242,7 @@ class Session:
         self._rx_sequence = packet.sequence
         self._challenge = greeting.challenge
         self._echo_ms = greeting.t_us // 1000 & payloads.WORD
-        self._tx_sequence = greeting.host_sequence
+        self.sent_sequence = greeting.host_sequence
         self._fresh_ns = self._hello[1]
         self._heard = (greeting.t_us, self._hello[1])
         self._sent.clear()

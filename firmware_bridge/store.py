@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 
-from edge.errors import BridgeError
+from edge.errors import BridgeError, failing
 from firmware_bridge.framing import crc16
 from firmware_bridge.packets import ROOT_SIZE
 
@@ -28,11 +28,8 @@ def block(root: bytes, seed: bytes | None = None) -> bytes:
 
 def read_key(fd: int) -> bytes:
     """The root key from an inherited descriptor, which is closed after."""
-    try:
-        with os.fdopen(fd, "rb") as file:
-            root = file.read(ROOT_SIZE + 1)
-    except OSError as err:
-        raise BridgeError(f"cannot read the board key: {err.strerror}") from err
+    with failing("cannot read the board key", BridgeError), os.fdopen(fd, "rb") as file:
+        root = file.read(ROOT_SIZE + 1)
     if len(root) != ROOT_SIZE:
         raise BridgeError(f"a board key has {ROOT_SIZE} bytes, got {len(root)}")
     return root

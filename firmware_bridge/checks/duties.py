@@ -17,11 +17,11 @@ from functools import partial
 
 from edge.clock import MS
 from edge.evidence.board_link import Fault, Floors
+from edge.reasons import Reason
 from firmware_bridge.checks import faults
 from firmware_bridge.checks.harness import CheckFailed, Harness, NotInTime, exhaust
 from firmware_bridge.checks.rigs import Rig
 from firmware_bridge.packets import Refusal
-from firmware_bridge.session import Trouble
 
 SETTLE_MS = 300
 SLACK_MS = 250  # a busy machine's own delay, on top of the board's
@@ -34,7 +34,6 @@ class Needs(Enum):
 
     SENSORS = "sensors that can be played"
     RESET = "a reset that can be pulled"
-    LINE = "a line that can be watched"
     WATCHDOG = "a watchdog"
 
 
@@ -278,16 +277,16 @@ def sequence_used_up(harness: Harness) -> None:
 def other_version(harness: Harness) -> None:
     """A host of another version gets no link and the reason."""
     harness.new_session(versions=(2, 9))
-    _expect_no_link(harness, Trouble.VERSION, "another version")
+    _expect_no_link(harness, Reason.LINK_VERSION, "another version")
 
 
 def wrong_key(harness: Harness) -> None:
     """A host with another key gets no link and the reason."""
     harness.new_session(root=bytes(byte ^ 0x55 for byte in harness.root))
-    _expect_no_link(harness, Trouble.KEY, "the wrong key")
+    _expect_no_link(harness, Reason.LINK_KEY, "the wrong key")
 
 
-def _expect_no_link(harness: Harness, trouble: Trouble, what: str) -> None:
+def _expect_no_link(harness: Harness, trouble: Reason, what: str) -> None:
     def reported() -> bool:
         return trouble in harness.session.troubles(harness.clock.now_ns())
 
@@ -403,7 +402,6 @@ def run(name: str, check: Check, needs: tuple[Needs, ...], rig: Rig, root: bytes
     has = {
         Needs.SENSORS: rig.plays_sensors,
         Needs.RESET: rig.plays_sensors,
-        Needs.LINE: rig.watches_line,
         Needs.WATCHDOG: rig.has_watchdog,
     }
     missing = next((need for need in needs if not has[need]), None)

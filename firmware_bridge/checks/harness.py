@@ -179,5 +179,5 @@ class Harness:
 
 def exhaust(session: Session) -> bytes:
     """The last packet a session can send before its sequence numbers are used up."""
-    session._tx_sequence = packets.MAX_SEQUENCE - 1
+    session.sent_sequence = packets.MAX_SEQUENCE - 1
     return session.lease(0, 0, releasing=False, now_ns=0)

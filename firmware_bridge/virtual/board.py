@@ -53,7 +53,7 @@ class VirtualBoard:
         self._tx_sequence = 0
         self._rx_sequence = 0
         self._rx_us = now_us
-        self._streaming = False  # nothing is sent before the first hello
+        self.streaming = False  # a host has greeted; nothing is sent before the first hello
         self._status_us = now_us
         self._evidence_us = now_us
         self._complained_us: int | None = None
@@ -64,30 +64,16 @@ class VirtualBoard:
         self._sensors = Sensors()
         self._sensed_us: int | None = None
         self._veto = Veto.SILENT
-        self._permitted = False
+        self.line = False  # the interlock line: True permits
         self._decision = 0
         self._until_us = now_us
         self._last_decision = 0
-        self._fault = Fault.NONE
+        self.fault = Fault.NONE
         self._fault_decision = 0
         self._mismatches = 0
         self._refused = 0
         self._refusal = Refusal.NONE
         self._log_floor = self._policy_floor = 0
-
-    @property
-    def line(self) -> bool:
-        """The interlock line: True permits."""
-        return self._permitted
-
-    @property
-    def streaming(self) -> bool:
-        """Whether a host has greeted since the reset."""
-        return self._streaming
-
-    @property
-    def fault(self) -> Fault:
-        return self._fault
 
     @property
     def floors(self) -> tuple[int, int]:
@@ -119,7 +105,7 @@ class VirtualBoard:
             self._send_status(now_us)
         elif now_us - self._evidence_us >= EVIDENCE_US:
             self._evidence_us = now_us
-            if self._streaming and self._sensed_us is not None:
+            if self.streaming and self._sensed_us is not None:
                 self._send(Kind.EVIDENCE, self._sensors.pack(now_us // MS), now_us)
 
     def sense(self, reading: Sensors, now_us: int) -> None:
@@ -137,7 +123,7 @@ class VirtualBoard:
 
     def _expire(self, now_us: int) -> None:
         """Asked before anything else, so that nothing ever sees a lease past its end."""
-        if self._permitted and now_us >= self._until_us:
+        if self.line and now_us >= self._until_us:
             self._inhibit()
             self._send_status(now_us)
 
@@ -216,7 +202,7 @@ class VirtualBoard:
         self._send(Kind.GREETING, greeting.pack(), now_us)
         if not speaks:
             return Refusal.VERSION
-        self._streaming = True
+        self.streaming = True
         return Refusal.NONE
 
     # the interlock
@@ -233,7 +219,7 @@ class VirtualBoard:
         if lease.decision == 0:
             return Refusal.FIELD
         self._last_decision = lease.decision
-        if lease.releasing and not (self._permitted and lease.decision == self._decision):
+        if lease.releasing and not (self.line and lease.decision == self._decision):
             self._mismatch()
         elif self._may_permit(lease.decision):
             self._permit(lease.decision, now_us + min(lease.life_ms, MAX_LIFE_MS) * MS)
@@ -241,28 +227,28 @@ class VirtualBoard:
 
     def _may_permit(self, decision: int) -> bool:
         """Whether nothing forbids `decision`; a new one clears a latched fault."""
-        if self._fault is Fault.SEQUENCE or self._veto:
+        if self.fault is Fault.SEQUENCE or self._veto:
             return False
-        if self._fault is not Fault.NONE and decision <= self._fault_decision:
+        if self.fault is not Fault.NONE and decision <= self._fault_decision:
             return False
-        self._fault = Fault.NONE
+        self.fault = Fault.NONE
         return True
 
     def _permit(self, decision: int, until_us: int) -> None:
         """Raise the line: nothing else does."""
-        self._permitted = True
+        self.line = True
         self._decision = decision
         self._until_us = until_us
         self._mismatches = 0
 
     def _inhibit(self) -> None:
-        self._permitted = False
+        self.line = False
         self._decision = 0
 
     def _latch(self, fault: Fault) -> None:
         self._inhibit()
-        if fault.value > self._fault.value:
-            self._fault = fault
+        if fault.value > self.fault.value:
+            self.fault = fault
         self._fault_decision = self._last_decision
 
     def _mismatch(self) -> None:
@@ -277,7 +263,7 @@ class VirtualBoard:
         self._veto = found
         if found & Veto.TAMPERED:
             self._latch(Fault.TAMPER)
-        elif found and self._permitted:
+        elif found and self.line:
             self._latch(Fault.VETO)
         if news:
             self._send_status(now_us)
@@ -299,12 +285,12 @@ class VirtualBoard:
 
     def _send_status(self, now_us: int) -> None:
         self._status_us = now_us
-        if not self._streaming:
+        if not self.streaming:
             return
-        left_us = self._until_us - now_us if self._permitted else 0
+        left_us = self._until_us - now_us if self.line else 0
         status = payloads.Status(
-            permitted=self._permitted,
-            fault=self._fault,
+            permitted=self.line,
+            fault=self.fault,
             veto=self._veto.value,
             mismatches=self._mismatches,
             decision=self._decision,

@@ -19,7 +19,7 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.checks import faults
 from firmware_bridge.packets import Keys
 from firmware_bridge.port import MAX_READ
-from firmware_bridge.session import LINK_LIFE_NS, Session, Trouble
+from firmware_bridge.session import LINK_LIFE_NS, Session
 from firmware_bridge.virtual.board import VirtualBoard
 from firmware_bridge.virtual.sensors import Sensors
 from tests.support.boards import KEYS, ROOT, STILL
@@ -301,7 +301,7 @@ def test_packets_recorded_in_another_boot_are_replays(wire):
 
     assert wire.bridge.hear_board(b"".join(recorded), wire.now_ns) == []
 
-    assert Trouble.REPLAY in wire.session.troubles(wire.now_ns)
+    assert Reason.LINK_REPLAY in wire.session.troubles(wire.now_ns)
 
 
 def test_a_board_that_resets_is_greeted_again_and_inhibits(wire):
@@ -461,7 +461,7 @@ def test_the_first_lease_asks_and_later_ones_say_it_is_in_use(wire):
 
 
 def test_used_up_sequence_numbers_end_the_link_without_a_word_too_many(wire):
-    wire.session._tx_sequence = packets.MAX_SEQUENCE - 1
+    wire.session.sent_sequence = packets.MAX_SEQUENCE - 1
 
     wire.run(200)
 

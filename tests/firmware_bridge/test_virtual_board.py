@@ -437,7 +437,7 @@ def test_the_keys_of_both_sides_are_the_same(library):
     ("source", "raising"),
     [
         (FIRMWARE / "interlock.c", "permitted = true"),
-        (FIRMWARE.parent / "virtual" / "board.py", "_permitted = True"),
+        (FIRMWARE.parent / "virtual" / "board.py", "self.line = True"),
     ],
     ids=["C", "twin"],
 )

@@ -115,7 +115,7 @@ def _objections(bits: int) -> list[str]:
 
 def _require_answer(harness: Harness) -> None:
     """Wait for the link; if none comes, say in one line which of the causes it is."""
-    from firmware_bridge.session import Trouble
+    from edge.reasons import Reason
     from firmware_bridge.strangers import speaks
 
     def up() -> bool:
@@ -126,9 +126,9 @@ def _require_answer(harness: Harness) -> None:
         return
     troubles = harness.session.troubles(harness.clock.now_ns())
     port = harness.rig.port
-    if Trouble.KEY in troubles:
+    if Reason.LINK_KEY in troubles:
         raise BridgeError(f"{port}: the board has another key; run `framegate board provision`")
-    if Trouble.VERSION in troubles:
+    if Reason.LINK_VERSION in troubles:
         raise BridgeError(f"{port}: the board speaks another version; update the older of the two")
     if found := speaks(harness.session.tail, harness.sent):
         raise BridgeError(f"{port}: not a board, it speaks {found}")
