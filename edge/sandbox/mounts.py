@@ -142,11 +142,8 @@ def _outermost(paths: list[str]) -> list[str]:
 
 def _cover(place: str, *, private: bool) -> None:
     """Put an empty folder over `place`; a private one may be written in."""
-    if private:
-        room = f"mode=1777,size={PRIVATE_BYTES},nr_inodes={_PRIVATE_FILES}"
-        _mount("none", place, "tmpfs", _PLAIN | _NOEXEC, room)
-    else:
-        _mount("none", place, "tmpfs", _PLAIN, _EMPTY)
+    room = f"mode=1777,size={PRIVATE_BYTES},nr_inodes={_PRIVATE_FILES}" if private else _EMPTY
+    _mount("none", place, "tmpfs", _PLAIN | (_NOEXEC if private else 0), room)
 
 
 def _show(path: str, handle: int) -> None:

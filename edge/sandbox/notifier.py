@@ -34,25 +34,6 @@ QUIET_SOCKETS = 16  # a matcher's whole life; libraries at import ask for one to
 _FAMILIES = {2: "IPv4", 10: "IPv6", 16: "netlink", 17: "raw packets", 31: "Bluetooth", 40: "vsock"}
 
 
-class Sockets:
-    """Sockets that a matcher asked for and did not get.
-
-    Libraries ask for one at import to see what the machine has (urllib3 for IPv6,
-    GLib for netlink) and go without. A program that goes on asking wants out.
-    """
-
-    def __init__(self) -> None:
-        self._asked = 0
-
-    def attempt(self, family: int) -> str:
-        """What one more socket of `family` amounts to, in words; empty for a library's look."""
-        self._asked += 1
-        if self._asked <= QUIET_SOCKETS:
-            return ""
-        name = _FAMILIES.get(family, f"family {family}")
-        return f"socket of {name}, {self._asked} sockets asked for"
-
-
 class SeccompNotifier(threading.Thread):
     """Waits for one matcher's attempts; `fd` becomes readable at the first."""
 
@@ -65,7 +46,7 @@ class SeccompNotifier(threading.Thread):
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.attempt = ""  # what was tried first, in words
         self.kind: Attempt | None = None  # the same, as the log has it
-        self._sockets = Sockets()
+        self._asked = 0  # sockets that the matcher asked for and did not get
         self._channel = channel
         self._given = frozenset(given)
         self._machine = seccomp.MACHINES.get(platform.machine())
@@ -119,10 +100,22 @@ class SeccompNotifier(threading.Thread):
         name = self._call_name(call)
         match name:
             case "socket":
-                return self._sockets.attempt(args[0] & 0xFFFFFFFF)
+                return self._socket(args[0] & 0xFFFFFFFF)
             case "kill":
                 return ""
         return {"sendto": "sendto an address", "clone": "a new namespace"}.get(name, name)
+
+    def _socket(self, family: int) -> str:
+        """What one more socket amounts to, in words; empty for a library's look.
+
+        Libraries ask for one at import to see what the machine has (urllib3 for IPv6,
+        GLib for netlink) and go without. A program that goes on asking wants out.
+        """
+        self._asked += 1
+        if self._asked <= QUIET_SOCKETS:
+            return ""
+        name = _FAMILIES.get(family, f"family {family}")
+        return f"socket of {name}, {self._asked} sockets asked for"
 
     def _call_name(self, call: int) -> str:
         """The call by name; empty for one that no attempt is of."""
