@@ -109,7 +109,7 @@ class Decider:
         except ipc.PeerGone:
             self._stop()
         except MemoryError:
-            self._engine.judge.silent((Reason.RESOURCE,))
+            self._engine.judge.silent = (Reason.RESOURCE,)
             self._effects.act()  # the gate first, then the board; the log says why
             self._stop()
             raise
@@ -149,8 +149,9 @@ class Decider:
         self._intake.bridge()
         self._intake.people(self._day.moment.now_s)
         term = self._effects.ask_day(self._clock.now_ns())
-        failed = self._engine.models_failed
-        self._engine.judge.silent(self._self_check.reasons(term, gap=gap, models_failed=failed))
+        failed = self._engine.failures.out
+        judge, check = self._engine.judge, self._self_check
+        judge.silent = check.reasons(term, gap=gap, models_failed=failed)
         if not self._over:
             self._effects.act()
 
@@ -186,7 +187,7 @@ class Decider:
         with contextlib.suppress(ipc.PeerGone):
             self._intake.parent()
         if self._self_check.escaped and not self._over:
-            self._engine.judge.silent((Reason.MATCHER_ESCAPE_ATTEMPT,))
+            self._engine.judge.silent = (Reason.MATCHER_ESCAPE_ATTEMPT,)
             self._effects.act()
 
 

@@ -154,7 +154,7 @@ class Effects:
                 except AuditError as err:  # the next durable entry blocks on the same cause
                     print(f"decider: {err}", file=sys.stderr)
             if self._day.turn():
-                self._judge.rule_by(self._day.policy)
+                self._judge.ruling.rule_by(self._day.policy)
         return self._day.reasons
 
     def close(self, frames: int, results: tuple[int, int]) -> None:

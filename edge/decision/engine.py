@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from edge.decision.judge import Judge
-from edge.decision.model_failures import CircuitBreaker, Consequence
+from edge.decision.model_failures import CircuitBreaker
 from edge.decision.session_facts import Setup
 from edge.errors import ModelError
 from edge.evidence.context import REST_NS
@@ -76,16 +76,11 @@ class Engine:
         self._observer: Observer | None = None  # made for the first picture
         self._open(models)
         self._liveness = Liveness()
-        self._failures = CircuitBreaker()
+        self.failures = CircuitBreaker()
         self._still = False  # the board says that the camera does not move
         self._view: tuple[tuple[Reason, ...], Sighting] | None = None  # its last reading
         self._too_little: Reason | None = None  # what that lacked, where it was asked
         self._examined_ns = -REST_NS  # capture of the last evidence frame that was read
-
-    @property
-    def models_failed(self) -> bool:
-        """Whether the models failed too often; stays so."""
-        return self._failures.out
 
     def saw(self, look: Glance, captured_ns: int) -> tuple[Reading, ...]:
         """Take the sentinel's result for one frame."""
@@ -135,7 +130,7 @@ class Engine:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
             mask = self._mask(Look(captured_ns, None, None), picture.shape[0], picture.shape[1])
             return Examined(self.observe([bad]), failure=self._failed(err), mask=mask)
-        self._failures.good()
+        self.failures.good()
         return self.receive(seen)
 
     def receive(self, seen: Sighting) -> Examined:
@@ -190,13 +185,13 @@ class Engine:
 
     def _failed(self, how: ModelError) -> str:
         """Load the models afresh if it is time; if that fails too, permit nothing any more."""
-        if self._failures.out:
+        if self.failures.out:
             return ""
-        if self._failures.bad() is Consequence.REBUILD:
+        if self.failures.bad():
             try:
                 self._open(self._reload())
             except ModelError as err:
-                self._failures.give_up()
+                self.failures.give_up()
                 return f"{how}; loading the models afresh: {err}"
         return str(how)
 

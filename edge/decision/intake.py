@@ -84,7 +84,7 @@ class Intake:
         for data in ipc.drain(self.channels.bridge):
             message = board.decode(data)
             if isinstance(message, board.BoardStatus):
-                self.engine.judge.board_status(message)
+                self.engine.judge.board_status = message
             elif isinstance(message, board.Floors):
                 self.self_check.board_floors(message)
             elif isinstance(message, BoardSample):
@@ -140,7 +140,7 @@ class Intake:
         for handed in self.consent_state.look(self.clock.now_ns()):
             print(f"consent inbox: {handed.message}", file=sys.stderr)
             self.effects.write(handed.entry, durable=False)
-        self.engine.judge.people(self.consent_state.facts(now_s))
+        self.engine.judge.ruling.people(self.consent_state.facts(now_s))
 
     def _ended(self, report: Ended) -> None:
         self.engine.judge.ended(report)

@@ -10,7 +10,7 @@ of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -84,7 +84,7 @@ class Judge:
 
     def __init__(self, setup: Setup, policy: Decides, now_ns: int) -> None:
         self._setup = setup
-        self._ruling = Ruling(setup, policy)
+        self.ruling = Ruling(setup, policy)
         controlled = setup.binding.lane.identifying
         self._required = frozenset(REQUIRED) if controlled else INTEGRITY_ONLY
         self._lag_ns = setup.lag_ns or 0
@@ -102,8 +102,8 @@ class Judge:
         self._decision = 0
         self._ask_ns = 0  # when the board is asked next
         self._allowed_ns: int | None = None  # since when everything but the dwell has held
-        self._status: BoardStatus | None = None
-        self._silent: tuple[Reason, ...] = ()
+        self.board_status: BoardStatus | None = None  # the newest
+        self.silent: tuple[Reason, ...] = ()  # what is wrong with the guard itself at this moment
         self._seen_blocks = 0
         self._sent = _NEVER  # (time, to_ns) of the last lease
         self._ready_ns = 0  # from when on frames may be leased, as of the last step
@@ -177,9 +177,6 @@ class Judge:
             self.context.observe(reading)
         return readings
 
-    def board_status(self, status: BoardStatus) -> None:
-        self._status = status
-
     def ended(self, report: Ended) -> None:
         """Take the gate's report that a lease is no longer held.
 
@@ -191,18 +188,6 @@ class Judge:
         self._results = (report.results, report.refused)
         if report.reason is not None and report.reason is not Reason.VIEW_FOREIGN:
             self._doubts.add(report.reason)
-
-    def rule_by(self, policy: Decides) -> None:
-        """Decide by `policy` from the next step on: the rules of a new day."""
-        self._ruling.rule_by(policy)
-
-    def people(self, facts: Mapping[str, object]) -> None:
-        """Facts about the people that replace the session record's."""
-        self._ruling.people(facts)
-
-    def silent(self, reasons: tuple[Reason, ...]) -> None:
-        """What is wrong with the guard itself at this moment; empty if nothing."""
-        self._silent = reasons
 
     def recorded(self, index: int, now_ns: int) -> None:
         """The permit is durable as entry `index`."""
@@ -219,14 +204,14 @@ class Judge:
         doubts = (*self._doubts, *self._integrity(now_ns))
         self._doubts.clear()
         self.context.observe(Reading(Source.INTEGRITY, now_ns, doubts))
-        state = self.context.state(now_ns, apart=self._ruling.denies_anyway)
+        state = self.context.state(now_ns, apart=self.ruling.denies_anyway)
         self._ready_ns = state.ready_ns
         setting = self._setting(state)
-        decision = self._ruling.of(setting is Setting.CONTROLLED, state.reasons)
+        decision = self.ruling.of(setting is Setting.CONTROLLED, state.reasons)
         reasons = list(state.reasons)
         if decision.verdict is not PolicyVerdict.ALLOW:
             reasons.append(Reason.POLICY_DENY)
-        if self._ruling.withdrawn:
+        if self.ruling.withdrawn:
             reasons.append(Reason.CONSENT_WITHDRAWN)
         if not reasons and now_ns < state.ready_ns:
             reasons.append(Reason.DWELL)
@@ -428,7 +413,7 @@ class Judge:
         return max(ready_ns, (self._allowed_ns or 0) + self._lag_ns)
 
     def _acknowledged(self) -> bool:
-        status = self._status
+        status = self.board_status
         return status is not None and status.permitted and status.decision == self._decision
 
     def _enter(self, phase: _Phase, now_ns: int) -> None:
@@ -437,13 +422,13 @@ class Judge:
 
     def _integrity(self, now_ns: int) -> tuple[Reason, ...]:
         if not self._setup.interlocked:
-            return self._silent
-        status = self._status
+            return self.silent
+        status = self.board_status
         if status is None or now_ns - status.captured_ns > STATUS_NS:
-            return (*self._silent, Reason.LINK_LOST)
+            return (*self.silent, Reason.LINK_LOST)
         if status.link is not Link.UP:
-            return (*self._silent, *(status.reasons or (Reason.LINK_LOST,)))
-        return self._silent
+            return (*self.silent, *(status.reasons or (Reason.LINK_LOST,)))
+        return self.silent
 
     def _setting(self, state: ContextState) -> Setting:
         """A context is only ever called controlled where all of its evidence is asked for."""

@@ -61,7 +61,7 @@ class KnownTime:
             accepts_unproven: a signed record says that a clock no time service keeps
                 may be used: it still proves nothing and moves no floor.
         """
-        self._floor_s = floor_s
+        self.floor_s = floor_s  # the newest moment proven to have passed: what the log keeps
         self._floor_ns: int | None = None  # the boot clock when the floor was set
         self._accepts_unproven = accepts_unproven
         self._ahead_s: float | None = None  # time counted on is the boot clock plus this
@@ -71,16 +71,11 @@ class KnownTime:
         self._jumped_s = 0.0
         self._reported_ns: int | None = None
 
-    @property
-    def floor_s(self) -> int:
-        """The newest moment that is proven to have passed: what the log keeps."""
-        return self._floor_s
-
     def look(self, wall_s: float, boot_ns: int, *, synchronised: bool) -> Moment:
         """What is known now; boot times never go back from one look to the next."""
         if self._floor_ns is None:
             self._floor_ns = boot_ns
-        at_least_s = self._floor_s + (boot_ns - self._floor_ns) / S
+        at_least_s = self.floor_s + (boot_ns - self._floor_ns) / S
         jump_s = self._jump_s(wall_s, boot_ns)
         early = wall_s + SLACK_S < at_least_s
         if synchronised and not early:
@@ -110,7 +105,7 @@ class KnownTime:
         if held or agrees or first:
             self._ahead_s, self._proven = ahead_s, True
         if held:
-            self._floor_s, self._floor_ns = max(self._floor_s, int(wall_s)), boot_ns
+            self.floor_s, self._floor_ns = max(self.floor_s, int(wall_s)), boot_ns
 
     def _jump_s(self, wall_s: float, boot_ns: int) -> int:
         """By how many whole seconds the wall clock was set, net, since the last report."""

@@ -7,17 +7,7 @@ until the guard is restarted.
 
 from __future__ import annotations
 
-from enum import Enum
-
 IN_A_ROW = 3
-
-
-class Consequence(Enum):
-    """What to do after a bad answer."""
-
-    BLOCK = "block"  # this reading only
-    REBUILD = "rebuild"  # load the models afresh
-    GIVE_UP = "give up"  # permit nothing any more
 
 
 class CircuitBreaker:
@@ -32,18 +22,18 @@ class CircuitBreaker:
         """The models answered."""
         self._row = 0
 
-    def bad(self) -> Consequence:
-        """A model failed, or its answer cannot be true."""
+    def bad(self) -> bool:
+        """A model failed, or its answer cannot be true; whether to load the models afresh."""
         self._row += 1
         if self._row < IN_A_ROW:
-            return Consequence.BLOCK
+            return False
         self._row = 0
         if self._rebuilt:
             self.give_up()
-            return Consequence.GIVE_UP
+            return False
         self._rebuilt = True
-        return Consequence.REBUILD
+        return True
 
     def give_up(self) -> None:
-        """The models could not be loaded afresh."""
+        """Nothing may be permitted any more; also where the models cannot be loaded afresh."""
         self.out = True

@@ -48,7 +48,7 @@ class Ruling:
         return self._people.get("consent") in ("withdrawn", "opted_out")
 
     def rule_by(self, policy: Decides) -> None:
-        """Ask this policy from now on."""
+        """Ask this policy from now on: the rules of a new day."""
         self._policy = policy
         self._decisions.clear()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.errors import ModelError
+from edge.errors import ModelError, failing
 from edge.files import read_named
 from edge.models import SCENE, runtime
 from edge.reasons import Reason, worst_first
@@ -88,10 +88,8 @@ class SceneModel:
             ModelError: missing, not the described bytes, or not usable.
         """
         described = _description(path.with_suffix(".json"))
-        try:
+        with failing(f"scene model {path.name} cannot be read", ModelError):
             data = read_named(path, MAX_BYTES + 1)
-        except OSError as err:
-            raise ModelError(f"scene model {path.name} cannot be read: {err.strerror}") from err
         digest, expected = hashlib.sha256(data).hexdigest(), described.sha256
         if digest != expected:
             raise ModelError(
@@ -218,10 +216,10 @@ def shipped_sha256() -> str:
 
 
 def _description(path: Path) -> Description:
+    with failing(f"{path.name} cannot be read", ModelError):
+        text = read_named(path, MAX_BYTES)
     try:
-        read = json.loads(read_named(path, MAX_BYTES))
-    except OSError as err:
-        raise ModelError(f"{path.name} cannot be read: {err.strerror}") from err
+        read = json.loads(text)
     except ValueError as err:
         raise ModelError(f"{path.name} is not JSON") from err
     try:

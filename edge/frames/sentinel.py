@@ -114,13 +114,6 @@ class Sentinel:
             False,
         )
 
-    def wipe(self) -> None:
-        """Forget both thumbnails."""
-        for buffers in self._buffers:
-            buffers.thumb[:] = 0
-        self._found[:] = 0
-        self._first = True
-
     def _size(self, frame: np.ndarray) -> tuple[int, int] | None:
         """(height, width) of the picture; None for what is none a camera gives."""
         if not isinstance(frame, np.ndarray) or frame.dtype != _UINT8:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge import ipc, isolation
-from edge.errors import GuardError
+from edge.errors import GuardError, failing
 from edge.guard.template import Order, Part
 from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
@@ -286,11 +286,9 @@ def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
     Raises:
         GuardError: the command cannot be started.
     """
-    try:
-        names = isolation.with_client({**isolation.cleaned(os.environ), **environment})
+    names = isolation.with_client({**isolation.cleaned(os.environ), **environment})
+    with failing(f"matcher {command[0]!r} cannot be started", GuardError):
         process = subprocess.Popen(command, env=names)
-    except OSError as err:
-        raise GuardError(f"matcher {command[0]!r} cannot be started: {err.strerror}") from err
     return Child("matcher", process)
 
 

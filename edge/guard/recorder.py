@@ -46,7 +46,7 @@ class Recorder:
     _resolved: list[Resolved] = field(default_factory=list)
     views: int = 0  # readings of the view so far
     _start_ns: int | None = None  # capture of the first frame, once it was settled
-    _judged: int = 0  # frames with a final word
+    judged: int = 0  # frames with a final word so far
     _newest: int = -1  # the highest number of one
 
     def decider_message(self, data: bytes) -> None:
@@ -75,7 +75,7 @@ class Recorder:
         """Take final words of the gate, in any order of frames."""
         for word in batch:
             self._resolved.append(word)
-            self._judged += 1
+            self.judged += 1
             self._newest = max(self._newest, word.sequence)
             self.decisions.append(self._decision(word))
             self.seen_ns = max(self.seen_ns or 0, word.captured_ns)
@@ -105,7 +105,7 @@ class Recorder:
     @property
     def dropped(self) -> int:
         """Frames captured for which no buffer was free, so that the gate never saw them."""
-        return max(0, self._newest + 1 - self._judged)
+        return max(0, self._newest + 1 - self.judged)
 
     def has_heard_of(self, source: str) -> bool:
         """Whether any reading of `source` came."""
@@ -120,11 +120,6 @@ class Recorder:
         for epoch in sorted(self._accounts)[:-_KEPT_CHANGES]:
             del self._accounts[epoch]
         return taken
-
-    @property
-    def judged(self) -> int:
-        """Frames with a final word so far."""
-        return self._judged
 
     @property
     def held(self) -> int:

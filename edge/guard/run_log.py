@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge.errors import UsageError
-from edge.files import move_over, open_append
+from edge.files import move_over, named_by_user, open_append
 from edge.guard.recorder import Recorder
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Summary, decision_line
@@ -83,18 +82,14 @@ class RunLog:
         if self._written >= self._max_bytes:
             self._rename(self.path, self._out / "decisions.1.jsonl")
             self._written = 0
-        try:
+        with named_by_user("write", self.path):
             self._out.mkdir(parents=True, exist_ok=True)
             if self._written == 0:
                 self.path.unlink(missing_ok=True)  # of a run that was killed
             with open_append(self.path) as file:
                 file.write(text.encode())
-        except OSError as err:
-            raise UsageError(f"cannot write {self.path}: {err.strerror}") from err
         self._written += len(text)
 
     def _rename(self, path: Path, new: Path) -> None:
-        try:
+        with named_by_user("write", new):
             move_over(path, new)
-        except OSError as err:
-            raise UsageError(f"cannot write {new}: {err.strerror}") from err

@@ -71,7 +71,7 @@ class Device:
             if isinstance(message, BoardSample):
                 self.judge.board(message)
             elif isinstance(message, BoardStatus):
-                self.judge.board_status(message)
+                self.judge.board_status = message
         self.wire.messages_up.clear()
 
     def gate(self) -> None:
@@ -100,7 +100,7 @@ class Device:
                 )
             elif isinstance(message, Ended):
                 self.judge.ended(message)
-        self.judge.silent((Reason.TIME_GAP,) if gap else ())
+        self.judge.silent = (Reason.TIME_GAP,) if gap else ()
         while actions := self.judge.step(now_ns):
             for action in actions:
                 match action:

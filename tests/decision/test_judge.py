@@ -34,7 +34,7 @@ def test_no_lease_before_the_record_is_durable() -> None:
 def test_no_lease_before_the_board_acknowledges_and_the_fault_is_named() -> None:
     world = World()
     world.run(500 * MS)
-    world.judge.board_status = lambda status: None  # type: ignore[method-assign,assignment]
+    world.answers = False
 
     actions = world.run(3 * S)
 

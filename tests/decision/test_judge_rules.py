@@ -105,7 +105,9 @@ def test_a_rule_that_lapses_at_midnight_opens_without_a_restart(
     assert bool(leases(world.run(3 * S))) is (rule is None)
     assert world.judge.outlook.rules == ((rule,) if rule else ("FA-03",))
 
-    world.judge.rule_by(of_the_day(before, seconds(last_day) + DAY_S, proven=True, floor=BUILT))
+    world.judge.ruling.rule_by(
+        of_the_day(before, seconds(last_day) + DAY_S, proven=True, floor=BUILT)
+    )
 
     assert leases(world.run(3 * S))
     assert world.judge.outlook.rules == ("FA-03",)
@@ -117,7 +119,7 @@ def test_a_rule_that_begins_at_midnight_revokes_at_the_next_step() -> None:
     world = World(replace(SETUP, session=session), before)
     assert leases(world.run(3 * S))
 
-    world.judge.rule_by(
+    world.judge.ruling.rule_by(
         of_the_day(before, seconds(date(2026, 4, 30)) + DAY_S, proven=True, floor=BUILT)
     )
     actions = world.run(STEP_NS)

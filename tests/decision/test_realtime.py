@@ -57,7 +57,7 @@ def test_no_delay_gap_or_claim_turns_a_patrol_into_a_recording(
     heard = Listener(pack)
     world = World(replace(PATROL, camera_known=known), heard)
     for late in late_ms:
-        world.judge.people(claimed)
+        world.judge.ruling.people(claimed)
         world.silent = tuple(faults)
         world.now_ns += late * MS
         world.run(100 * MS)
@@ -76,7 +76,7 @@ def test_the_answer_is_the_same_whenever_it_is_asked(late_ms):
     assert leases(world.run(3 * S))
 
     world.now_ns += late_ms * MS
-    world.judge.rule_by(heard)  # decide afresh
+    world.judge.ruling.rule_by(heard)  # decide afresh
 
     assert leases(world.run(4 * S))
     good = [facts for facts in heard.asked if facts["injected_fault"] == "none"]

@@ -179,7 +179,7 @@ def _looks(docked_at_ns: int, until_ns: int) -> tuple[list[int], list[int]]:
         gyro, accel = world.imu(t)
         name = "D-0017" if here else None
         engine.board(BoardSample(t, here, name, tampered=False, gyro_rad_s=gyro, accel_m_s2=accel))
-        engine.judge.board_status(BoardStatus(t, Link.UP, False, 0, Fault.NONE))
+        engine.judge.board_status = BoardStatus(t, Link.UP, False, 0, Fault.NONE)
         before = faces.looks
         picture = noise.integers(0, 255, (120, 160, 3), np.uint8)
         if engine.examine(picture, t).readings:
@@ -215,14 +215,14 @@ def test_back_on_its_dock_the_next_frame_is_read():
 @pytest.mark.parametrize("consent", ["none", "withdrawn"])
 def test_a_policy_that_denies_whatever_the_picture_shows_lets_it_rest_until_facts_change(consent):
     world = World()
-    world.judge.people({"consent": consent})
+    world.judge.ruling.people({"consent": consent})
     world.run(STANDING_NS - S)
     assert not world.judge.resting
     world.run(2 * S)
     assert world.judge.resting
     assert Reason.POLICY_DENY in world.judge.outlook.reasons
 
-    world.judge.people({"consent": "valid"})
+    world.judge.ruling.people({"consent": "valid"})
     world.run(DWELL_NS // 2)
     assert not world.judge.resting
     assert not world.judge.outlook.permitted

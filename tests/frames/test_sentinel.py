@@ -203,16 +203,6 @@ def test_the_note_on_what_is_no_picture_says_so(fingerprint, room):
     assert sentinel.look(room).difference == 0.0  # the picture before it is not forgotten
 
 
-def test_a_wiped_sentinel_keeps_no_pixels(fingerprint, room):
-    sentinel = Sentinel(fingerprint)
-    sentinel.look(room)
-
-    sentinel.wipe()
-
-    assert not any(buffers.thumb.any() for buffers in sentinel._buffers)
-    assert sentinel.look(room).difference == 255.0
-
-
 @pytest.mark.parametrize("bits", [0, 1, 0b1010, ALL_BLOCKS, 1 << 47])
 def test_blocks_and_bits_are_two_forms_of_one_thing(bits):
     assert signs.as_bits(signs.as_blocks(bits)) == bits

@@ -95,8 +95,8 @@ class World:
         decision = self.board_permits or 0
         status = BoardStatus(now_ns, Link.UP, decision > 0, decision, Fault.NONE)
         if self.answers:
-            self.judge.board_status(status)
-        self.judge.silent(self.silent)
+            self.judge.board_status = status
+        self.judge.silent = self.silent
         while actions := self.judge.step(now_ns):
             for action in actions:
                 self.carry_out(action)
