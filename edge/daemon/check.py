@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge import ipc
-from edge.daemon.service import plan_of
 from edge.daemon.settings import SettingsError, load_settings, parse_settings, read_settings
 from edge.errors import GuardError
 from edge.guard.obstacles import obstacles
@@ -29,7 +28,7 @@ def problems(config: Path, say: Callable[[str], None] = lambda line: None) -> li
     """
     data = read_settings(config)
     try:
-        return obstacles(plan_of(parse_settings(data, config)), say)
+        return obstacles(parse_settings(data, config).plan, say)
     except SettingsError as err:
         return list(err.problems)
 
@@ -38,7 +37,7 @@ def main() -> int:
     """0 if configuration, records, keys, policy and sandbox hold; 2 with one line if not."""
     ipc.die_with_parent()
     try:
-        check(plan_of(load_settings(Path(sys.argv[1]))), say=lambda line: None)
+        check(load_settings(Path(sys.argv[1])).plan, say=lambda line: None)
     except GuardError as err:
         print(err, file=sys.stderr)
         return 2

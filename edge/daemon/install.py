@@ -15,9 +15,9 @@ from pathlib import Path
 from edge.commissioning.toml_text import toml_value
 from edge.daemon import fleet_units
 from edge.daemon.placed import STATE, UNITS, Placed, read, shipped, template
-from edge.daemon.settings import Another, Settings, load_settings
+from edge.daemon.settings import Settings, load_settings
 from edge.errors import UsageError
-from edge.sandbox.spec import Confinement
+from edge.guard.plan import Plan
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 USER = "framegate"
@@ -68,8 +68,8 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
     for folder in (home, f"{home}/keys", f"{STATE}/{name}"):
         yield Placed(folder, None, 0o700, True)
     yield Placed(f"{home}/guard.toml", config_text(name, settings).encode(), 0o644, True)
-    sessions = (settings.session, *(other.session for other in settings.others))
-    records = (settings.device, *sessions, _view(settings))
+    sessions = (settings.plan.session, *(other.session for other in settings.plan.others))
+    records = (settings.plan.device, *sessions, _view(settings))
     _refuse_a_shared_name(site / "guard.toml", records)
     for path in records:
         yield Placed(f"{home}/{path.name}", read(path), 0o644, True)
@@ -117,60 +117,55 @@ def own_units(name: str) -> tuple[str, ...]:
 
 def config_text(name: str, settings: Settings) -> str:
     """The installed `guard.toml`: records and keys beside it, log and status in their places."""
+    plan = settings.plan
     values = {
-        "source": settings.source,
-        "device": settings.device.name,
-        "session": settings.session.name,
+        "source": plan.source,
+        "device": plan.device.name,
+        "session": plan.session.name,
         "keys": "keys",
-        "board": settings.board,
-        "pack": settings.pack,
+        "board": plan.board,
+        "pack": plan.pack,
         "policy": f"/{STATE}/{name}/policy",
-        "release": settings.release,
-        "start_limit_s": settings.start_limit_s,
+        "release": plan.release,
+        "start_limit_s": plan.start_limit_s,
         "audit": f"/{STATE}/{name}/audit",
-        "desk": _absolute(settings.inbox),
-    }
-    matcher = {
-        "command": list(settings.matcher),
-        **_confined(settings.confinement),
-        "results": settings.matcher_results,
+        "desk": _absolute(plan.inbox),
     }
     lines = [
         "# framegate config show prints every key and what it means.",
-        *(f"{key} = {toml_value(value)}" for key, value in values.items()),
+        *_lines(values),
         "[matcher]",
-        *(f"{key} = {toml_value(value)}" for key, value in matcher.items()),
+        *_lines(_matcher(plan)),
         "[status]",
         f"listen = {toml_value('' if settings.listen is None else _address(settings))}",
         f'file = "/{RUN}/{name}/status.json"',
         "[log]",
         f"keep_months = {settings.keep_months}",
         f"witnesses = {toml_value(_absolute(settings.log_witnesses))}",
-        *(line for other in settings.others for line in _other_lines(name, other)),
     ]
+    for other in plan.others:
+        audit = f"/{STATE}/{name}/also/{other.name}/audit"
+        own = {"session": other.session.name, "name": other.name, "audit": audit}
+        lines += ["[[also]]", *_lines(own | _matcher(other))]
     return "\n".join(lines) + "\n"
 
 
-def _other_lines(name: str, other: Another) -> list[str]:
-    """The table of one more matcher on the camera of guard `name`."""
-    values = {
-        "session": other.session.name,
-        "name": other.name,
-        "audit": f"/{STATE}/{name}/also/{other.name}/audit",
-        "command": list(other.command),
-        **_confined(other.confinement),
-        "results": other.results,
-    }
-    return ["[[also]]", *(f"{key} = {toml_value(value)}" for key, value in values.items())]
+def _lines(table: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {toml_value(value)}" for key, value in table.items()]
 
 
-def _confined(confinement: Confinement) -> dict[str, object]:
+def _matcher(plan: Plan) -> dict[str, object]:
+    """What `[matcher]` and `[[also]]` say of a matcher and its sandbox."""
+    confinement = plan.confinement
+    assert confinement is not None
     return {
+        "command": list(plan.matcher),
         "uid": confinement.uid,
         "read": [str(path.absolute()) for path in confinement.reads],
         "write": [str(path.absolute()) for path in confinement.writes],
         "cwd": _absolute(confinement.cwd),
         "env": dict(confinement.env),
+        "results": plan.results,
     }
 
 
@@ -187,9 +182,9 @@ def _address(settings: Settings) -> str:
 def _view(settings: Settings) -> Path:
     from edge.commissioning.records import load_device
 
-    view = load_device(settings.device).fingerprint
-    if view is None or view.parent != settings.device.parent:
-        raise UsageError(f"{settings.device}: expected [view] fingerprint beside it")
+    view = load_device(settings.plan.device).fingerprint
+    if view is None or view.parent != settings.plan.device.parent:
+        raise UsageError(f"{settings.plan.device}: expected [view] fingerprint beside it")
     return view
 
 

@@ -22,13 +22,12 @@ from typing import Any
 from edge import isolation
 from edge.cameras.source import parse_source
 from edge.clock import MS, BootClock, S
-from edge.daemon.also import beside, escaped_before
+from edge.daemon.also import escaped_before
 from edge.daemon.notify import Notifier, handed_listener
 from edge.daemon.settings import Listen, Settings, load_settings
 from edge.errors import GuardError, UsageError
 from edge.evidence.readings import Source
 from edge.frames.lifecycle import SourceNote
-from edge.guard.plan import Plan, share
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
 from edge.report.rule_notes import notes_for
@@ -53,27 +52,6 @@ def verified(recorder: Recorder, now_ns: int, *, board: bool) -> bool:
     return heard is not None and 0 <= now_ns - heard.captured_ns < FRESH_NS
 
 
-def plan_of(settings: Settings) -> Plan:
-    """What a guard of these settings runs."""
-    plan = Plan(
-        source=settings.source,
-        device=settings.device,
-        session=settings.session,
-        keys=settings.keys,
-        board=settings.board,
-        matcher=settings.matcher,
-        confinement=settings.confinement,
-        results=settings.matcher_results,
-        pack=settings.pack,
-        policy=settings.policy,
-        release=settings.release,
-        start_limit_s=settings.start_limit_s,
-        audit=settings.audit,
-        inbox=settings.inbox,
-    )
-    return share(plan, [beside(plan, another) for another in settings.others])
-
-
 class Service:
     """Runs guards until a signal stops it."""
 
@@ -91,7 +69,7 @@ class Service:
         self._ledger = Ledger(time.time())
         self._others = Others(self._ledger.began_s, _names(self._settings))
         listener = handed_listener(os.environ) or bound(self._settings.listen)
-        self._server = StatusServer(listener, self._settings.status_file, self._settings.audit)
+        self._server = StatusServer(listener, self._settings.status_file, self._settings.plan.audit)
         self._stopping = False
         self._reloading = False
         self._ready = False
@@ -111,7 +89,7 @@ class Service:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._reload)
-        self._first = Guard(plan_of(self._settings), self._say)  # wrong now is wrong for good
+        self._first = Guard(self._settings.plan, self._say)  # wrong now is wrong for good
         self._server.start()
         try:
             while not self._stopping:
@@ -130,7 +108,7 @@ class Service:
         self._tell("starting", force=True)
         began_ns = self._clock.now_ns()
         try:
-            plan = escaped_before(plan_of(self._settings), self._escaped)
+            plan = escaped_before(self._settings.plan, self._escaped)
             guard = self._first or Guard(plan, self._say)
             self._first = None
             try:
@@ -215,8 +193,8 @@ class Service:
         settings = load_settings(self._config)
         if settings.listen != self._settings.listen:
             self._say("reload: [status] listen changes at the next start only")
-        if settings.audit != self._settings.audit:
-            self._server.show(settings.audit)
+        if settings.plan.audit != self._settings.plan.audit:
+            self._server.show(settings.plan.audit)
         self._settings = settings
         self._others.keep(_names(settings))
         self._escaped = {}
@@ -309,7 +287,7 @@ def bound(listen: Listen | None) -> socket.socket | None:
 
 def _names(settings: Settings) -> list[str]:
     """The matchers beside the first."""
-    return [another.name for another in settings.others]
+    return [another.name for another in settings.plan.others]
 
 
 def _facts(guard: Guard, board: bool) -> Facts:

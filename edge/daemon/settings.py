@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.cameras.source import resolve_source
 from edge.commissioning.toml_text import parse_toml, text_of, toml_value
-from edge.daemon.also import Another, read_others
+from edge.daemon.also import Another, beside, read_others
 from edge.daemon.setting_keys import ALSO, ALSO_KEYS, KEYS, MAX_ALSO, TABLES, Key, Listen
 from edge.daemon.setting_tables import (
     MAX_BYTES,
@@ -29,10 +29,10 @@ from edge.daemon.setting_tables import (
 )
 from edge.errors import UsageError
 from edge.files import read_named
+from edge.guard.plan import Plan, share
 from edge.policy.naming import bundle_file
-from edge.sandbox.spec import Confinement
 
-__all__ = ["KEYS", "Another", "Listen", "Settings", "SettingsError", "load_settings"]
+__all__ = ["KEYS", "Listen", "Settings", "SettingsError", "load_settings"]
 __all__ += ["parse_settings", "read_settings", "show"]
 
 
@@ -40,25 +40,12 @@ __all__ += ["parse_settings", "read_settings", "show"]
 class Settings:
     """A checked `guard.toml`; relative paths start at its folder."""
 
-    source: str
-    device: Path
-    session: Path
+    plan: Plan  # what the guard runs
     keys: Path
-    board: str
-    pack: str
-    policy: Path | None
-    release: str
-    start_limit_s: int  # for each process and the camera to be ready
-    audit: Path
-    inbox: Path | None
-    matcher: tuple[str, ...]
-    confinement: Confinement  # of the matcher
-    matcher_results: str
     listen: Listen | None
     status_file: Path
     keep_months: int  # of the log; 0 for all of it
     log_witnesses: Path | None
-    others: tuple[Another, ...] = ()  # matchers beside the first
 
 
 class SettingsError(UsageError):
@@ -166,11 +153,12 @@ def _settings(
     values: Mapping[tuple[str, str], Any], others: tuple[Another, ...], folder: Path
 ) -> Settings:
     matcher = {name: value for (table, name), value in values.items() if table == "matcher"}
-    return Settings(
+    keys = folder / values["", "keys"]
+    plan = Plan(
         source=resolve_source(values["", "source"], folder),
         device=folder / values["", "device"],
         session=folder / values["", "session"],
-        keys=folder / values["", "keys"],
+        keys=keys,
         board=values["", "board"],
         pack=_placed(values["", "pack"], folder),
         policy=in_folder(values["", "policy"], folder),
@@ -180,12 +168,15 @@ def _settings(
         inbox=in_folder(values["", "desk"], folder),
         matcher=matcher["command"],
         confinement=confinement(matcher, folder),
-        matcher_results=matcher["results"],
+        results=matcher["results"],
+    )
+    return Settings(
+        plan=share(plan, [beside(plan, another) for another in others]),
+        keys=keys,
         listen=values["status", "listen"],
         status_file=folder / values["status", "file"],
         keep_months=values["log", "keep_months"],
         log_witnesses=in_folder(values["log", "witnesses"], folder),
-        others=others,
     )
 
 

@@ -79,7 +79,7 @@ def test_one_command_makes_all_that_a_daemon_needs(
     store = KeyStore.open(folder / "keys")
     store.read_verified(folder / "device.toml", RecordKind.DEVICE)
     store.read_verified(folder / "camera.view", RecordKind.VIEW)
-    assert load_settings(folder / "guard.toml").matcher == (sys.executable, str(matcher))
+    assert load_settings(folder / "guard.toml").plan.matcher == (sys.executable, str(matcher))
     assert not list(tmp_path.glob(".init-*"))
 
 

@@ -9,7 +9,6 @@ import pytest
 from edge.cli import main
 from edge.daemon.also import escaped_before
 from edge.daemon.install import config_text
-from edge.daemon.service import plan_of
 from edge.daemon.setting_keys import ALSO_KEYS
 from edge.daemon.settings import SettingsError, parse_settings, show
 
@@ -30,7 +29,7 @@ def test_each_matcher_reaches_the_plan_with_a_name_and_a_log_of_its_own() -> Non
     more = b'uid = 7\nread = ["faces"]\nwrite = ["out"]\ncwd = "app"\nenv = { A = "1" }\n'
     more += b'results = "unix:/run/counts"\naudit = "/var/log/counts"\nname = "tills"\n'
 
-    plan = plan_of(parse_settings(FIRST + MASKS + COUNTS + more, PATH))
+    plan = parse_settings(FIRST + MASKS + COUNTS + more, PATH).plan
 
     masks, counts = plan.others
     assert (plan.name, plan.session, plan.matcher) == ("", HOME / "S.toml", ("match",))
@@ -54,8 +53,7 @@ def test_each_matcher_reaches_the_plan_with_a_name_and_a_log_of_its_own() -> Non
 def test_a_file_without_more_matchers_is_what_it_was() -> None:
     settings = parse_settings(FIRST, PATH)
 
-    assert settings.others == ()
-    assert plan_of(settings).others == plan_of(settings).off_limits == ()
+    assert settings.plan.others == settings.plan.off_limits == ()
     assert parse_settings(FIRST + b"[status]\n", PATH) == settings
 
 
@@ -103,7 +101,7 @@ def test_more_than_a_machine_can_run_are_refused_and_as_many_as_it_can_are_not()
     def tables(count: int) -> bytes:
         return b"".join(MASKS.replace(b"masked", b"m%d" % n) for n in range(count))
 
-    assert len(parse_settings(FIRST + tables(7), PATH).others) == 7
+    assert len(parse_settings(FIRST + tables(7), PATH).plan.others) == 7
     (problem,) = problems(FIRST + tables(8))
     assert problem == f"{PATH}:6: also: expected at most 7 tables [[also]], got 8"
 
@@ -131,15 +129,15 @@ def test_an_installed_guard_has_them_all(tmp_path: Path) -> None:
 
     installed = parse_settings(config_text("till-2", settings).encode(), tmp_path / "guard.toml")
 
-    (before,), (after,) = settings.others, installed.others
+    (before,), (after,) = settings.plan.others, installed.plan.others
     assert after.session == tmp_path / "counting.toml"
     assert after.audit == Path("/var/lib/framegate/till-2/also/counting/audit")
-    same = ("name", "command", "confinement", "results")
+    same = ("name", "matcher", "confinement", "results")
     assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
 
 
 def test_an_escape_attempt_blocks_the_matcher_of_its_name_alone() -> None:
-    plan = plan_of(parse_settings(FIRST + COUNTS + MASKS, PATH))
+    plan = parse_settings(FIRST + COUNTS + MASKS, PATH).plan
 
     assert [one.escaped for one in escaped_before(plan, {"masked": "connect()"}).others] == [
         "",

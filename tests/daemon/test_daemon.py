@@ -22,7 +22,7 @@ from edge.cli import main
 from edge.clock import MS, S
 from edge.commissioning.keys import KeyStore, RecordKind
 from edge.daemon.notify import Notifier, handed_listener
-from edge.daemon.service import bound, plan_of, verified
+from edge.daemon.service import bound, verified
 from edge.daemon.settings import Listen, load_settings
 from edge.decision.judge import Outlook
 from edge.errors import SandboxError, SignatureError, UsageError
@@ -288,7 +288,7 @@ def test_a_missing_layer_stops_the_guard_unless_the_signed_record_names_it(
     kiosk: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sandbox, "missing", lambda: {Layer.SECCOMP: "seccomp: not here"})
-    plan = plan_of(load_settings(configure(kiosk, 1)))
+    plan = load_settings(configure(kiosk, 1)).plan
     text = re.sub(r"without = .*", "without = []", kiosk.device.read_text())
     heard: list[str] = []
 

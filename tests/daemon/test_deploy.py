@@ -114,7 +114,7 @@ def test_the_example_configuration_holds_and_agrees_with_the_units() -> None:
     assert found.listen is not None
     assert f"ListenStream={found.listen.host}:{found.listen.port}\n" in socket_unit
     unit = (DEPLOY / "framegate.service").read_text()
-    for folder in (found.audit.parent, found.status_file.parent):
+    for folder in (found.plan.audit.parent, found.status_file.parent):
         kind = {"lib": "StateDirectory", "run": "RuntimeDirectory"}[folder.parts[-2]]
         assert f"{kind}={folder.name}\n" in unit
 
@@ -122,7 +122,7 @@ def test_the_example_configuration_holds_and_agrees_with_the_units() -> None:
 def test_the_board_has_the_name_that_the_configuration_uses() -> None:
     rules = (DEPLOY / "70-framegate.rules").read_text()
 
-    assert f'SYMLINK+="{Path(load_settings(DEPLOY / "guard.toml").board).name}"' in rules
+    assert f'SYMLINK+="{Path(load_settings(DEPLOY / "guard.toml").plan.board).name}"' in rules
     assert all(
         'MODE="0660"' in line for line in rules.splitlines() if line and not line.startswith("#")
     )

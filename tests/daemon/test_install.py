@@ -67,9 +67,9 @@ def test_a_site_becomes_a_service_with_all_that_it_reads(site: Path, tmp_path: P
 
     home = tmp_path / "etc/framegate/till-2"
     settings = load_settings(home / "guard.toml")
-    assert settings.audit == Path("/var/lib/framegate/till-2/audit")
+    assert settings.plan.audit == Path("/var/lib/framegate/till-2/audit")
     assert settings.status_file == Path("/run/framegate/till-2/status.json")
-    assert settings.matcher == load_settings(site / "guard.toml").matcher
+    assert settings.plan.matcher == load_settings(site / "guard.toml").plan.matcher
     store = KeyStore.open(home / "keys")
     for name, kind in (
         ("device.toml", RecordKind.DEVICE),
@@ -297,8 +297,8 @@ def test_each_matcher_of_a_site_is_installed_with_its_signed_session(
     assert service("install", "till-2", "--site", mine, "--root", root, "--program", PROGRAM) == 0
 
     home = root / "etc/framegate/till-2"
-    (other,) = load_settings(home / "guard.toml").others
-    assert (other.session, other.command) == (home / "counting.toml", ("/opt/count",))
+    (other,) = load_settings(home / "guard.toml").plan.others
+    assert (other.session, other.matcher) == (home / "counting.toml", ("/opt/count",))
     assert other.audit == Path("/var/lib/framegate/till-2/also/counting/audit")
     KeyStore.open(home / "keys").read_verified(other.session, RecordKind.SESSION)
 
@@ -339,9 +339,9 @@ def test_records_of_two_folders_are_installed_beside_each_other(site: Path, tmp_
     home = root / "etc/framegate/x"
     store = KeyStore.open(home / "keys")
     settings = load_settings(home / "guard.toml")
-    assert settings.device != settings.session
-    store.read_verified(settings.device, RecordKind.DEVICE)
-    store.read_verified(settings.session, RecordKind.SESSION)
+    assert settings.plan.device != settings.plan.session
+    store.read_verified(settings.plan.device, RecordKind.DEVICE)
+    store.read_verified(settings.plan.session, RecordKind.SESSION)
 
 
 def test_who_is_not_installed_cannot_be_removed(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from edge.cameras.source import parse_source
 from edge.cli import main
 from edge.daemon import settings
 from edge.daemon.install import config_text
-from edge.daemon.service import plan_of
 from edge.daemon.settings import KEYS, Listen, SettingsError, parse_settings, show
 
 GOOD = b'source = "0"\ndevice = "D.toml"\nsession = "S.toml"\n'
@@ -26,10 +25,14 @@ def problems(text: bytes) -> list[str]:
 def test_three_lines_are_a_whole_configuration() -> None:
     found = parse_settings(GOOD, PATH)
 
-    assert found.device == Path("/etc/framegate/D.toml")
+    assert found.plan.device == Path("/etc/framegate/D.toml")
     assert found.listen == Listen("127.0.0.1", 8321)
-    assert found.matcher == ()
-    assert (found.pack, found.release, found.board) == ("strict", "bracketed", "virtual")
+    assert found.plan.matcher == ()
+    assert (found.plan.pack, found.plan.release, found.plan.board) == (
+        "strict",
+        "bracketed",
+        "virtual",
+    )
 
 
 def test_every_error_is_told_at_once_with_its_line() -> None:
@@ -134,7 +137,7 @@ def test_a_camera_reaches_the_plan_as_a_camera_and_a_file_as_a_path(
     if installed:
         found = parse_settings(config_text("till-2", found).encode(), Path("/elsewhere/guard.toml"))
 
-    planned = plan_of(found).source
+    planned = found.plan.source
 
     assert parse_source(planned).live is live
     assert planned == (parse_source(source).text if live else str(PATH.parent / source))
@@ -196,10 +199,10 @@ def test_the_matcher_begins_where_and_with_what_the_file_says() -> None:
 
     found = parse_settings(text, PATH)
 
-    assert found.confinement.cwd == PATH.parent / "app"
-    assert found.confinement.env == (("LD_PRELOAD", "/x.so"), ("B", "2"))  # at its exec alone
+    assert found.plan.confinement.cwd == PATH.parent / "app"
+    assert found.plan.confinement.env == (("LD_PRELOAD", "/x.so"), ("B", "2"))  # at its exec alone
     assert parse_settings(show(text).encode(), PATH) == found
-    assert parse_settings(GOOD, PATH).confinement.env == ()
+    assert parse_settings(GOOD, PATH).plan.confinement.env == ()
 
 
 @pytest.mark.parametrize("given", ["A", "=x", "1A=x", "FRAMEGATE_FD=3"])
@@ -219,15 +222,15 @@ def test_a_variable_that_is_none_is_one_line_on_the_command_line(
 def test_a_slow_device_may_have_longer_to_start(line: str, limit_s: int) -> None:
     settings = parse_settings(GOOD + line.encode(), PATH)
 
-    assert plan_of(settings).start_limit_s == limit_s
+    assert settings.plan.start_limit_s == limit_s
 
 
 def test_where_results_go_starts_at_the_folder_of_the_file_that_says_so() -> None:
     also = b"[[also]]\nsession = 'T.toml'\ncommand = ['m']\nresults = 'unix:second'\n"
     found = parse_settings(GOOD + b"[matcher]\nresults = 'unix:first'\n" + also, PATH)
 
-    assert found.matcher_results == "unix:/etc/framegate/first"
-    assert [other.results for other in found.others] == ["unix:/etc/framegate/second"]
+    assert found.plan.results == "unix:/etc/framegate/first"
+    assert [other.results for other in found.plan.others] == ["unix:/etc/framegate/second"]
     for same in (b"unix:first", b"unix:./first", b"unix:/etc/framegate/x/../first"):
         (problem,) = problems(
             GOOD + b"[matcher]\nresults = 'unix:first'\n" + also.replace(b"unix:second", same)

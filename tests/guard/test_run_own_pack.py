@@ -9,7 +9,6 @@ import pytest
 
 from edge.audit.proofs.verify import verify_log
 from edge.commissioning.keys import read_verifier
-from edge.daemon.service import plan_of
 from edge.daemon.settings import load_settings
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
@@ -50,7 +49,7 @@ def kiosk(tmp_path: Path, face_model: Path) -> Site:
 
 def finished(kiosk: Site) -> Recorder:
     """Run a guard of the site's `guard.toml` to the end of its footage, a matcher connected."""
-    plan = plan_of(load_settings(kiosk.folder / "guard.toml"))
+    plan = load_settings(kiosk.folder / "guard.toml").plan
     with Guard(plan, lambda line: None) as guard:
         matcher = Connection(*guard.environment.values())
         guard.run()

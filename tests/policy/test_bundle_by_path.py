@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.daemon.service import plan_of
 from edge.daemon.settings import parse_settings
 from edge.errors import GuardError
 from edge.guard.plan import matcher_faults
@@ -56,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 def chosen(folder: Path, pack: str = "swiss.json", *known: Floors) -> Chosen:
     """What a guard of this `guard.toml` would decide by."""
     text = f'{GOOD}pack = "{pack}"\npolicy = "policy"\n'
-    plan = plan_of(parse_settings(text.encode(), folder / "guard.toml"))
+    plan = parse_settings(text.encode(), folder / "guard.toml").plan
     return choose(plan.pack, plan.policy, known)
 
 
@@ -141,7 +140,7 @@ def test_a_matcher_may_not_write_where_the_bundle_lies(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "packs" / "swiss.json").write_bytes(bundle())
     text = f'{GOOD}pack = "packs/swiss.json"\n[matcher]\ncommand = ["true"]\n'
-    plan = plan_of(parse_settings(text.encode(), tmp_path / "guard.toml"))
+    plan = parse_settings(text.encode(), tmp_path / "guard.toml").plan
 
     def lines_of(folder: str) -> list[str]:
         given = Confinement(os.geteuid() or 65534, writes=(tmp_path / folder,))

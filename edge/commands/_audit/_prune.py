@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{args.config}: [log] keep_months is 0: everything is kept. Set how many months stay"
         )
-    log = settings.audit
+    log = settings.plan.audit
     if not (log / "segments").is_dir():
         raise UsageError(f"{log} holds no audit log (expected a directory with segments/)")
     owner = log.stat().st_uid
@@ -95,11 +95,12 @@ def _of_matcher(settings: Settings, args: argparse.Namespace) -> Settings:
     """The settings, with the log that is meant; witnesses visit the first matcher's alone."""
     if args.matcher is None:
         return settings
-    logs = {other.name: other.audit for other in settings.others}
+    logs = {other.name: other.audit for other in settings.plan.others}
     if args.matcher not in logs:
         known = ", ".join(logs) or "none, for the file has no [[also]]"
         raise UsageError(f"--matcher {args.matcher}: expected one of {args.config}: {known}")
-    return replace(settings, audit=logs[args.matcher], log_witnesses=None)
+    plan = replace(settings.plan, audit=logs[args.matcher])
+    return replace(settings, plan=plan, log_witnesses=None)
 
 
 def _witnessed(settings: Settings, key: Verifier) -> bytes | None:
@@ -107,7 +108,7 @@ def _witnessed(settings: Settings, key: Verifier) -> bytes | None:
     from edge.commands._fleet._common import read_policy
     from edge.fleet.courier import COSIGNED, FORKED, quorum
 
-    cosigned, forked = settings.audit / COSIGNED, settings.audit / FORKED
+    cosigned, forked = settings.plan.audit / COSIGNED, settings.plan.audit / FORKED
     if forked.exists():
         raise AuditError(f"a witness saw another history of this log, see {forked}")
     if settings.log_witnesses is None:

@@ -121,11 +121,11 @@ def _site(config: Path | None) -> tuple[tuple[int, int], float, bool, bool]:
     size, limit_s, bracketed, masked = _USUAL, START_LIMIT_S, True, False
     with contextlib.suppress(GuardError, OSError):
         if config is not None:
-            settings = load_settings(config)
-            limit_s = settings.start_limit_s
-            bracketed = settings.release == Release.BRACKETED.value
-            masked = load_session(settings.session).operation.masked
-            place = load_device(settings.device).fingerprint
+            plan = load_settings(config).plan
+            limit_s = plan.start_limit_s
+            bracketed = plan.release == Release.BRACKETED.value
+            masked = load_session(plan.session).operation.masked
+            place = load_device(plan.device).fingerprint
             if place is not None:
                 view = ViewFile.from_bytes(read_named(place, _VIEW_BYTES))
                 size = (view.width, view.height)

@@ -204,7 +204,6 @@ def _first_run(config: Path) -> str:
     from contextlib import closing
     from dataclasses import replace
 
-    from edge.daemon.service import plan_of
     from edge.daemon.settings import load_settings
     from edge.files import scratch_folder
     from edge.guard.supervisor import Guard
@@ -213,7 +212,7 @@ def _first_run(config: Path) -> str:
     print(f"a first run, {_TRY_S:g} s at most ...", flush=True)
     began_s = time.monotonic()
     with scratch_folder("framegate-init-") as folder:
-        plan = replace(plan_of(load_settings(config)), matcher=(), audit=folder / "audit")
+        plan = replace(load_settings(config).plan, matcher=(), audit=folder / "audit")
         own = replace(plan, confinement=None)
         with Guard(own, say=lambda line: None) as guard:
             with closing(connect(*guard.environment.values())) as matcher:
