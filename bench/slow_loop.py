@@ -52,7 +52,7 @@ def main() -> int:
     settings = ipc.await_order(LoopSettings)
     clock = BootClock()
     gate = ipc.attach(settings.gate_fd)
-    pool = Pool(settings.pool_fd, settings.pool.slots, settings.pool.slot_bytes, writable=False)
+    pool = Pool(settings.pool_fd, settings.pool, writable=False)
     faces = FaceBoxes(settings.faces) if settings.faces else None
     immediate, binding = settings.immediate, settings.binding
     lane = binding.lane

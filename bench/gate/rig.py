@@ -34,7 +34,7 @@ from edge.frames.messages import Resolved, decode_resolved, is_resolved
 from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
-from edge.frames.settings import GateSettings, Picture, PoolSize
+from edge.frames.settings import GateSettings, Picture
 from edge.guard.processes import Child, spawn_module
 from edge.heartbeat import Beats
 from edge.lease import Binding, Lane
@@ -91,11 +91,10 @@ class Rig:
         }
         numbers = {name: end.fileno() for name, end in ends.items()}
         picture = Picture(self.height, self.width, 0.0, Layout.BGR)
-        size = PoolSize(pool.slots, pool.slot_bytes)
         binding = Binding(CAMERA, boot_id(), POLICY, self._lane)
         gate = GateSettings(
             picture=picture,
-            pool=size,
+            pool=pool.size,
             binding=binding,
             view=view,
             min_view_score=0.0,  # the policy requires the same score as the product
@@ -113,7 +112,7 @@ class Rig:
         self.children.append(self.gate)
         immediate = self._mode == "immediate"
         loop = LoopSettings(
-            picture, size, binding, pool.fd, decider.fileno(), immediate, self._faces
+            picture, pool.size, binding, pool.fd, decider.fileno(), immediate, self._faces
         )
         self.children.append(
             spawn_module("slow loop", "bench.slow_loop", loop, [decider.fileno(), pool.fd])

@@ -16,6 +16,7 @@ from edge.cameras.layout import Layout
 from edge.frames import gate_process
 from edge.frames.matcher_endpoint import MatcherEndpoint
 from edge.frames.pool import Pool
+from edge.frames.settings import PoolSize
 from edge.masking.mask import Mask
 
 _pool_at = [0]
@@ -25,15 +26,9 @@ class WatchedPool(Pool):
     """A pool that records the address of its mapping."""
 
     def __init__(
-        self,
-        fd: int,
-        slots: int,
-        slot_bytes: int,
-        layout: Layout = Layout.BGR,
-        *,
-        writable: bool = True,
+        self, fd: int, size: PoolSize, layout: Layout = Layout.BGR, *, writable: bool = True
     ) -> None:
-        super().__init__(fd, slots, slot_bytes, layout, writable=writable)
+        super().__init__(fd, size, layout, writable=writable)
         _pool_at[0] = self.frame(0, 1, 1).ctypes.data
 
 

@@ -74,8 +74,8 @@ class Decider:
             clock,
             setup.interlocked,
         )
-        size, layout = settings.pool, settings.picture.layout
-        pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, layout, writable=False)
+        layout = settings.picture.layout
+        pool = Pool(settings.pool_fd, settings.pool, layout, writable=False)
         self._intake = Intake(
             pool,
             channels,

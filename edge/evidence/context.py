@@ -134,8 +134,9 @@ class Context:
         }
         self._dwell_ns = dwell_ns + lag_ns
         self._glitch_dwell_ns = GLITCH_DWELL_NS + lag_ns
-        bracketing = {source for source in sources if REQUIRED[source].brackets}
-        brackets = bracketing or {Source.LIVENESS}
+        bracketing = frozenset(source for source in sources if REQUIRED[source].brackets)
+        # frames are released between two good readings of each of these
+        self.brackets = bracketing or frozenset({Source.LIVENESS})
         self._required = {
             source: _Channel(
                 self._valid_ns[source],
@@ -148,7 +149,7 @@ class Context:
         }
         self._apart = [c for source, c in self._required.items() if source not in PICTURED]
         self._pictured = [c for source, c in self._required.items() if source in PICTURED]
-        self._bracketing = [self._required[source] for source in brackets]
+        self._bracketing = [self._required[source] for source in self.brackets]
         self._vetoes: dict[Source, Reading] = {}
         self._heard = frozenset(VETO_NS) if vetoes is None else vetoes
         self._ready_ns = 0  # the dwell after the last veto is over
@@ -201,12 +202,6 @@ class Context:
     def seen_ns(self) -> int:
         """Every bracketing source has a good reading at or after this time; -1: one has none."""
         return min([channel.last_good_ns for channel in self._bracketing])
-
-    @property
-    def brackets(self) -> frozenset[Source]:
-        """The sources that frames are released between two good readings of."""
-        bracketing = {id(channel) for channel in self._bracketing}
-        return frozenset(s for s, c in self._required.items() if id(c) in bracketing)
 
     def valid_ns(self, source: Source) -> int | None:
         """How long a reading of this source counts; None if nobody asks for it."""

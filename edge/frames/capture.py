@@ -50,7 +50,7 @@ class Deliverer:
         self._pool = pool
         self._layout = layout
         self._shape = (height, width)
-        self._free = list(range(pool.slots))
+        self._free = list(range(pool.size.slots))
         self._lent: tuple[int, np.ndarray] | None = None  # the slot that the next frame goes to
         self.sequence = 0
         self.dropped = 0
@@ -196,7 +196,7 @@ def _serve(settings: CaptureSettings) -> int:
     deliverers = [
         Deliverer(
             gate,
-            Pool(outlet.pool_fd, size.slots, size.slot_bytes, camera.layout),
+            Pool(outlet.pool_fd, size, camera.layout),
             camera.height,
             camera.width,
             camera.layout,

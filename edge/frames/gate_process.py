@@ -67,9 +67,9 @@ class GateProcess:
         self._capture = ipc.attach(settings.capture_fd)
         self._decider = ipc.attach(settings.decider_fd)
         self._parent = ipc.attach(settings.parent_fd)
-        layout, size = settings.picture.layout, settings.pool
+        layout = settings.picture.layout
         self._size = (settings.picture.height, settings.picture.width)
-        pool = Pool(settings.pool_fd, size.slots, size.slot_bytes, layout)
+        pool = Pool(settings.pool_fd, settings.pool, layout)
         ring = Ring(settings.ring_fd)
         ring.seal()
         ring.wipe_all()  # its memory is there before the first frame is in a hurry
@@ -182,22 +182,19 @@ class GateProcess:
         try:
             message = decode(data)
         except GuardError:
-            self._distrust(Reason.FRAME_MALFORMED)
+            self._passage.distrust(self._clock.now_ns(), Reason.FRAME_MALFORMED)
             return
-        if isinstance(message, SourceEnd):
-            ipc.send(self._decider, data)
-            if message.end is End.EOF:
-                self._end_ns = self._clock.now_ns()
-        elif isinstance(message, Captured):
-            if self._slots.vacant(message.slot):
+        match message:
+            case SourceEnd(end, _):
+                ipc.send(self._decider, data)
+                if end is End.EOF:
+                    self._end_ns = self._clock.now_ns()
+            case Captured(slot) if self._slots.vacant(slot):
                 self._frame(message)
-                return
-            self._distrust(Reason.FRAME_MALFORMED)  # a slot that is not there, or not free
-            malformed, epoch = Reason.FRAME_MALFORMED, self._passage.gate.epoch
-            self._ledger.judge(message.sequence, message.captured_ns, malformed, epoch)
-
-    def _distrust(self, reason: Reason) -> None:
-        self._passage.distrust(self._clock.now_ns(), reason)
+            case Captured(_, sequence, captured_ns):  # a slot that is not there, or not free
+                malformed = Reason.FRAME_MALFORMED
+                self._passage.distrust(self._clock.now_ns(), malformed)
+                self._ledger.judge(sequence, captured_ns, malformed, self._passage.gate.epoch)
 
     def _frame(self, shot: Captured) -> None:
         began_ns = time.perf_counter_ns()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.cameras.layout import Layout
 from edge.errors import CameraError
+from edge.frames.settings import PoolSize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,29 +24,22 @@ MAX_SLOTS = 96
 
 
 class Pool:
-    """`slots` buffers of `slot_bytes` each in one shared mapping."""
+    """Buffers of one size in one shared mapping."""
 
     def __init__(
-        self,
-        fd: int,
-        slots: int,
-        slot_bytes: int,
-        layout: Layout = Layout.BGR,
-        *,
-        writable: bool = True,
+        self, fd: int, size: PoolSize, layout: Layout = Layout.BGR, *, writable: bool = True
     ) -> None:
         self.fd = fd
         self.layout = layout
-        self.slots = slots
-        self.slot_bytes = slot_bytes
+        self.size = size
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-        self._map = mmap.mmap(fd, slots * slot_bytes, access=access)
+        self._map = mmap.mmap(fd, size.slots * size.slot_bytes, access=access)
 
     @cached_property
     def _bytes(self) -> np.ndarray:
         import numpy as np  # the parent makes the pool and looks at no frame
 
-        return np.frombuffer(self._map, np.uint8).reshape(self.slots, self.slot_bytes)
+        return np.frombuffer(self._map, np.uint8).reshape(self.size.slots, self.size.slot_bytes)
 
     @classmethod
     def memory(cls) -> int:
@@ -71,7 +65,7 @@ class Pool:
             )
         fd = cls.memory() if fd is None else fd
         os.ftruncate(fd, slots * slot_bytes)
-        return cls(fd, slots, slot_bytes, layout)
+        return cls(fd, PoolSize(slots, slot_bytes), layout)
 
     def frame(self, slot: int, height: int, width: int) -> np.ndarray:
         """The frame in `slot` as a view, uint8, in the layout's shape."""

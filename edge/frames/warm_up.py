@@ -25,7 +25,7 @@ from edge.frames.matcher_endpoint import VERSIONS
 from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.ring import Ring
-from edge.frames.settings import GateSettings, Picture, PoolSize
+from edge.frames.settings import GateSettings, Picture
 from edge.heartbeat import Beats
 from edge.lease import LIFE_NS, Binding, Lane, Lease, encode
 from edge.masking.polygons import MaskRules
@@ -101,7 +101,7 @@ class WarmUp:
         self._gate = make(
             GateSettings(
                 picture=Picture(height, width, 0.0, layout),
-                pool=PoolSize(self._pool.slots, self._pool.slot_bytes),
+                pool=self._pool.size,
                 binding=Binding(_NOBODY, _NOBODY, 2 * _NOBODY, _LANE),
                 view=settings.view,
                 min_view_score=0.0,

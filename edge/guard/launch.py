@@ -175,12 +175,11 @@ class Launch:
         part = Part.of(checked.device.picture, picture.height, picture.width)
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(part.bytes, fd=self._ring_fd)
-        size = PoolSize(pool.slots, pool.slot_bytes)
         self._configure(
             "decider",
             DeciderSettings(
                 picture=picture,
-                pool=size,
+                pool=pool.size,
                 camera=identity.digest,
                 camera_known=known,
                 virtual=identity.kind == "virtual",
@@ -207,7 +206,7 @@ class Launch:
             "gate",
             GateSettings(
                 picture=picture,
-                pool=size,
+                pool=pool.size,
                 binding=Binding(identity.digest, boot_id(), checked.policy.digest, lane),
                 view=checked.view,
                 min_view_score=checked.min_view_score,
@@ -218,7 +217,7 @@ class Launch:
                 **self._numbers["gate"],
             ),
         )
-        return size
+        return pool.size
 
     def go(self) -> None:
         """All are ready: let the camera deliver."""

@@ -167,14 +167,12 @@ def first_lost(children: Collection[Child], ended: list[Child]) -> Child:
         ended = [child for child in children if child.pidfd in gone]
 
 
-def spawn_unconfigured(
-    name: str, module: str, fds: Iterable[int], given: Mapping[str, str] | None = None
-) -> Child:
-    """Start a module of this package; it waits for `configure`. `given` is its environment."""
+def spawn_unconfigured(name: str, module: str, fds: Iterable[int]) -> Child:
+    """Start a module of this package; it waits for `configure`."""
     process = subprocess.Popen(
         isolation.python(module),
         stdin=subprocess.PIPE,
-        env=isolation.environment(given),
+        env=isolation.environment(),
         pass_fds=tuple(fds),
         start_new_session=True,  # so that its priority counts against other sessions
     )

@@ -107,10 +107,6 @@ class Recorder:
         """Frames captured for which no buffer was free, so that the gate never saw them."""
         return max(0, self._newest + 1 - self.judged)
 
-    def has_heard_of(self, source: str) -> bool:
-        """Whether any reading of `source` came."""
-        return Source(source) in self.newest
-
     def take(self) -> tuple[list[FrameDecision], list[int]]:
         """Hand over decisions and gate times, and forget them: for a guard that runs for good."""
         taken = self.decisions, self.gate_ns

@@ -279,29 +279,31 @@ class Guard:
 
     def _await_board(self) -> None:
         """Give the board a moment to be heard, so that a camera's first frames count."""
-        deadline_ns = self._clock.now_ns() + BOARD_WAIT_NS
-        while self.session.operation.identifying and not self.recorder.has_heard_of(
-            Source.DOCK.value
-        ):
-            self.turn()
-            if self._clock.now_ns() > deadline_ns or self.failure is not None:
-                self._say("LINK_LOST: the board has not answered; the guard starts blocked")
-                return
+        asked = self.session.operation.identifying
+        if asked and not self._in_time(BOARD_WAIT_NS, lambda: Source.DOCK in self.recorder.newest):
+            self._say("LINK_LOST: the board has not answered; the guard starts blocked")
 
     def _await_matchers(self) -> None:
         """Give each matcher the time to load what it needs, so that it misses nothing."""
-        deadline_ns = self._clock.now_ns() + MATCHER_WAIT_NS
-        group = (self, *self.others)
-        while self.failure is None and (
-            late := [g for g in group if g.matcher.child is not None and not g.matcher.connected]
-        ):
+
+        def late() -> list[Guard]:
+            group = (self, *self.others)
+            return [g for g in group if g.matcher.child is not None and not g.matcher.connected]
+
+        if not self._in_time(MATCHER_WAIT_NS, lambda: not late()) and self.failure is None:
+            for guard in late():
+                guard._say(
+                    "MATCHER_LOST: the matcher has not connected; the guard starts without it"
+                )
+
+    def _in_time(self, limit_ns: int, met: Callable[[], bool]) -> bool:
+        """Turn until that is met; False if it takes longer, or the guard fails meanwhile."""
+        until_ns = self._clock.now_ns() + limit_ns
+        while not met():
+            if self.failure is not None or self._clock.now_ns() > until_ns:
+                return False
             self.turn()
-            if self._clock.now_ns() > deadline_ns:
-                for guard in late:
-                    guard._say(
-                        "MATCHER_LOST: the matcher has not connected; the guard starts without it"
-                    )
-                return
+        return True
 
     # watching
 
@@ -368,13 +370,8 @@ class Guard:
 
     def _let_matcher_finish(self) -> None:
         """The stream is over: a matcher that reads to the end gets the time to say so."""
-        deadline_ns = self._clock.now_ns() + 3 * S
-        while (
-            any(guard.matcher.child is not None for guard in (self, *self.others))
-            and self.failure is None
-            and self._clock.now_ns() < deadline_ns
-        ):
-            self.turn()
+        group = (self, *self.others)
+        self._in_time(3 * S, lambda: all(guard.matcher.child is None for guard in group))
 
 
 def _say_of(say: Callable[[str], None], name: str, line: str) -> None:

@@ -58,9 +58,7 @@ class Confinement:
     reads: tuple[Path, ...] = ()  # besides the system's and its interpreter's files
     writes: tuple[Path, ...] = ()
     cwd: Path | None = None  # its current folder; None: the guard's
-    env: tuple[
-        tuple[str, str], ...
-    ] = ()  # set at its exec; the guard and its launcher never see it
+    env: tuple[tuple[str, str], ...] = ()  # set at its exec; guard and launcher never see it
     models: tuple[tuple[Path, str], ...] = ()  # with their SHA-256, as the signed record has them
     hidden: tuple[Path, ...] = ()  # the guard's own folders
     accelerators: tuple[str, ...] = ()  # as the signed record names them

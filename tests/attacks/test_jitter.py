@@ -32,7 +32,7 @@ class Held(Harness):
 
     def __init__(self, path: str) -> None:
         super().__init__(path, clock=VirtualClock(1000 * S))
-        self.free = list(range(self.pool.slots))
+        self.free = list(range(self.pool.size.slots))
 
     def wait_until(self, due_ns: int) -> None:
         """Let time pass for a gate that keeps turning."""

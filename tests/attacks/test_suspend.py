@@ -42,7 +42,7 @@ class Device:
         self.harness = Harness(str(path), clock=self)
         binding = Binding(LEASE.camera, LEASE.boot, LEASE.policy, Lane.VERIFY)
         self.judge = Judge(replace(SETUP, binding=binding), POLICY, self.now_ns())
-        self.free = list(range(self.harness.pool.slots))
+        self.free = list(range(self.harness.pool.size.slots))
         self.matcher = self.harness.connect()
         self.captured: list[int] = []  # of every frame that the matcher got
         self.sequence = 0

@@ -20,7 +20,7 @@ from edge.frames import capture, lifecycle
 from edge.frames.capture import Deliverer, pass_on
 from edge.frames.messages import Captured, End, Freed, SourceEnd, decode, encode
 from edge.frames.pool import Pool
-from edge.frames.settings import CaptureSettings
+from edge.frames.settings import CaptureSettings, PoolSize
 
 HEIGHT, WIDTH = 48, 64
 PICTURE = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -31,7 +31,7 @@ class Line:
 
     def __init__(self, slots: int = 4, layout: Layout = Layout.BGR) -> None:
         whole = Pool.create(HEIGHT * WIDTH * 3)
-        self.pool = Pool(whole.fd, slots, whole.slot_bytes, layout)
+        self.pool = Pool(whole.fd, PoolSize(slots, whole.size.slot_bytes), layout)
         mine, self.gate = ipc.pair()
         self.deliverer = Deliverer(mine, self.pool, HEIGHT, WIDTH, layout)
 
@@ -108,11 +108,11 @@ def test_a_frame_unlike_the_cameras_is_told_to_the_gate_and_never_written(layout
 
 
 def test_a_slot_in_the_gates_hands_is_never_written_to(line):
-    for i in range(line.pool.slots):
+    for i in range(line.pool.size.slots):
         line.deliverer.deliver(Shot(PICTURE, i))
     slots = [reported.slot for reported in line.heard()]
 
-    assert sorted(slots) == list(range(line.pool.slots))
+    assert sorted(slots) == list(range(line.pool.size.slots))
     assert line.deliverer.room() is None
     line.deliverer.deliver(Shot(PICTURE, 99))
     assert line.deliverer.dropped == 1
@@ -122,7 +122,7 @@ def test_a_slot_in_the_gates_hands_is_never_written_to(line):
     line.deliverer.deliver(Shot(PICTURE, 100))
 
     assert [(reported.slot, reported.sequence) for reported in line.heard()] == [
-        (slots[1], line.pool.slots + 1)
+        (slots[1], line.pool.size.slots + 1)
     ]
 
 

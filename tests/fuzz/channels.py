@@ -358,7 +358,7 @@ def _greeting() -> Channel:
         fd = Pool.memory()
         try:
             size = picture.layout.bytes(picture.height, picture.width)
-            return Pool.create(size, picture.layout, fd).slots
+            return Pool.create(size, picture.layout, fd).size.slots
         finally:
             os.close(fd)
 

@@ -26,7 +26,7 @@ from edge.evidence.readings import BoardSample, Reading
 from edge.frames.messages import Ended, Noted, Offered, Returned, encode
 from edge.frames.messages import decode as decode_gate
 from edge.frames.pool import Pool
-from edge.frames.settings import Picture, PoolSize
+from edge.frames.settings import Picture
 from edge.heartbeat import LEASED, Beats, Role
 from edge.lease import Lease
 from edge.lease import decode as decode_lease
@@ -65,7 +65,7 @@ class DeciderRig:
         self._anchor: int | None = None
         settings = DeciderSettings(
             picture=Picture(height, width, 30.0, Layout.BGR),
-            pool=PoolSize(self._pool.slots, self._pool.slot_bytes),
+            pool=self._pool.size,
             camera=camera,
             camera_known=True,
             virtual=True,

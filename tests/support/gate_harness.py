@@ -28,7 +28,7 @@ from edge.frames.output_format import OutputFormat
 from edge.frames.pool import Pool
 from edge.frames.process.wait import TURN_MS
 from edge.frames.ring import Ring
-from edge.frames.settings import GateSettings, Picture, PoolSize
+from edge.frames.settings import GateSettings, Picture
 from edge.frames.shaper import Shaper
 from edge.frames.warm_up import WarmUp
 from edge.heartbeat import Beats
@@ -79,7 +79,7 @@ class Harness:
         self.path = path
         self.settings = GateSettings(
             picture=Picture(HEIGHT, WIDTH, 30.0, layout),
-            pool=PoolSize(self.pool.slots, self.pool.slot_bytes),
+            pool=self.pool.size,
             binding=Binding(LEASE.camera, LEASE.boot, LEASE.policy, lane),
             view=scenery.fingerprint(PICTURE).to_bytes(),
             min_view_score=0.0,

@@ -25,7 +25,7 @@ class Slots:
 
     def vacant(self, slot: int) -> bool:
         """Whether capture may have put a frame there: the slot exists and is free."""
-        return slot < self._pool.slots and slot not in self._held
+        return slot < self._pool.size.slots and slot not in self._held
 
     def take(self, slot: int) -> None:
         """The first user of a vacant slot."""
