@@ -106,10 +106,9 @@ class GateProcess:
         )
         self._end_ns: int | None = None  # when the stream ended
         self._stopping = False
-        self._capture_fd, self._decider_fd = self._capture.fileno(), self._decider.fileno()
-        self._parent_fd = self._parent.fileno()
-        channels = (self._capture_fd, self._decider_fd, self._parent_fd)
-        self._wait = Wait(channels, clock, warm_up)
+        fds = [channel.fileno() for channel in (self._capture, self._decider, self._parent)]
+        self._capture_fd, self._decider_fd, self._parent_fd = fds
+        self._wait = Wait(fds, clock, warm_up)
         self._wait.watch(self._endpoint.fds())
         self._last_ns = clock.now_ns()
 

@@ -71,7 +71,10 @@ def arrange(view: View) -> None:
         handles = {path: _handle(path) for inside in covers.values() for path in inside}
         links = _links((*view.shown, view.cwd))
         cwd = os.path.realpath(view.cwd)
-        copies = _copies(models, _numbers(view)) if models or view.devices else {}
+        nodes: dict[str, tuple[int, int]] = {}  # owner and number of each node's copy
+        if view.uid is not None:  # where the matcher stays who it is, it needs none
+            nodes = {path: (view.uid, os.stat(path).st_rdev) for path in view.devices}
+        copies = _copies(models, nodes) if models or view.devices else {}
         for place in covers:
             _cover(place, private=place in view.private)
         for path, handle in handles.items():
@@ -182,13 +185,6 @@ def _recreate(cwd: str, links: dict[str, str], covers: Iterable[str]) -> None:
             if link.startswith(f"{place}/") and not os.path.lexists(link):
                 os.makedirs(os.path.dirname(link), exist_ok=True)
                 os.symlink(target, link)
-
-
-def _numbers(view: View) -> dict[str, tuple[int, int]]:
-    """The owner and number of each node's copy; none where the matcher stays who it is."""
-    if view.uid is None:
-        return {}
-    return {path: (view.uid, os.stat(path).st_rdev) for path in view.devices}
 
 
 def _copies(

@@ -195,9 +195,8 @@ def missing() -> dict[Layer, str]:
         raise SandboxError(f"{_UNTRIED}: no answer within {_PROBE_S:.0f} s") from err
     except OSError as err:
         raise SandboxError(f"{_UNTRIED}: {sys.executable}: {err.strerror}") from err
-    if tried.returncode != 0:
+    if code := tried.returncode:
         output = tried.stderr.decode(errors="replace").strip().splitlines()
-        code = tried.returncode
         how = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
         raise SandboxError(f"{_UNTRIED}: the trial {how}: {output[-1] if output else 'no output'}")
     return lacking(tried.stdout)
