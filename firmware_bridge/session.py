@@ -40,7 +40,7 @@ _BLAMED = {
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of received and sent packets; for status and logs only."""
+    """Counts of received and sent packets; for messages only."""
 
     received: int = 0
     noise: int = 0
@@ -52,8 +52,6 @@ class Counters:
     refused: int = 0  # packets of ours that the board reported as refused
     greetings: int = 0
     sent: int = 0
-    round_trip_ns: int = 0  # of the newest status
-    board_offset_ns: int = 0  # board time minus ours; for logs only
 
 
 class Session:
@@ -260,11 +258,6 @@ class Session:
             sent_ns = self._sent[0][1]
             self._fresh_ns = sent_ns
             self._heard = (status.t_us - status.host_age_us, sent_ns)
-            away_ns = now_ns - sent_ns
-            self.counters.round_trip_ns = max(away_ns - status.host_age_us * 1000, 0)
-            self.counters.board_offset_ns = (
-                status.t_us * 1000 - now_ns + self.counters.round_trip_ns // 2
-            )
 
     def _dated_ns(self, t_ms: int, now_ns: int) -> int:
         """The earliest that a measurement at board time `t_ms` (modulo 2^32) can have been made.

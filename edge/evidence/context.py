@@ -126,20 +126,15 @@ class Context:
         Where none of those left brackets by itself, liveness does.
         """
         sources = frozenset(REQUIRED) if required is None else required
-        self._valid_ns = {
-            source: duty.valid_ns
-            if max_age_ns is None or duty.valid_ns == FOREVER_NS
-            else min(duty.valid_ns, max_age_ns)
-            for source, duty in REQUIRED.items()
-        }
         self._dwell_ns = dwell_ns + lag_ns
         self._glitch_dwell_ns = GLITCH_DWELL_NS + lag_ns
         bracketing = frozenset(source for source in sources if REQUIRED[source].brackets)
         # frames are released between two good readings of each of these
         self.brackets = bracketing or frozenset({Source.LIVENESS})
+        most_ns = FOREVER_NS if max_age_ns is None else max_age_ns
         self._required = {
             source: _Channel(
-                self._valid_ns[source],
+                min(duty.valid_ns, most_ns) if duty.valid_ns != FOREVER_NS else FOREVER_NS,
                 (duty.silent,),
                 RESTED_NS.get(source, 0),
                 RESTED_NS[source] if source in IN_EVERY_FRAME else 0,

@@ -151,7 +151,7 @@ class Launch:
             others=outlets,
             start_limit_s=plan.start_limit_s,
         )
-        self._configure("capture", settings)
+        self.children["capture"].configure(settings)
         hello = hello_of(self._camera)
         size = self._configure_matcher(hello, token)
         for other, shown in zip(self._others, tokens, strict=True):
@@ -175,8 +175,7 @@ class Launch:
         part = Part.of(checked.device.picture, picture.height, picture.width)
         pool = Pool.create(layout.bytes(picture.height, picture.width), layout, self._pool_fd)
         self.ring = Ring.create(part.bytes, fd=self._ring_fd)
-        self._configure(
-            "decider",
+        self.children["decider"].configure(
             DeciderSettings(
                 picture=picture,
                 pool=pool.size,
@@ -199,11 +198,10 @@ class Launch:
                 board=self.board_kind,
                 lag_ns=self._lag_ns(hello.dating),
                 **self._numbers["decider"],
-            ),
+            )
         )
         lane = checked.session.operation
-        self._configure(
-            "gate",
+        self.children["gate"].configure(
             GateSettings(
                 picture=picture,
                 pool=pool.size,
@@ -215,7 +213,7 @@ class Launch:
                 token=token,
                 uid=os.getuid(),
                 **self._numbers["gate"],
-            ),
+            )
         )
         return pool.size
 
@@ -290,13 +288,6 @@ class Launch:
                 end.close()
             self._theirs.clear()
 
-    def _configure(
-        self,
-        name: str,
-        settings: CaptureSettings | DeciderSettings | GateSettings | BridgeSettings,
-    ) -> None:
-        self.children[name].configure(settings)
-
     def _known(self, identity: CameraIdentity, fingerprint: ViewFile | None) -> bool:
         """Whether this is the camera that the signed record and the enrolled view name."""
         if fingerprint is not None and fingerprint.camera != identity.digest:
@@ -360,7 +351,7 @@ class Launch:
             **self._numbers["bridge"],
             simulated=self.board_kind is Board.VIRTUAL,
         )
-        self._configure("bridge", settings)
+        self.children["bridge"].configure(settings)
 
 
 def hello_of(channel: socket.socket) -> CameraHello:

@@ -175,7 +175,8 @@ def examine(
         chosen = faults.of(lambda: _choose(plan, record))
         confinement = faults.of(lambda: _confinement(plan, record, say))
     faults.errors += matcher_faults(plan, device)
-    faults.of(lambda: _require_program(plan))
+    if plan.matcher:  # its program must be there, so that its loss cannot be its absence
+        faults.of(lambda: sandbox.program_of(plan.matcher))
     face_model = faults.of(_fetched_models)
     if chosen is not None:
         pack, models = chosen, [path for path in (face_model, SCENE) if path is not None]
@@ -254,12 +255,6 @@ def _fetched_models() -> Path:
     """
     face_model, *_ = [asset(name) for name in FETCHED]
     return face_model
-
-
-def _require_program(plan: Plan) -> None:
-    """The matcher's program is there, so that its loss cannot be its absence."""
-    if plan.matcher:
-        sandbox.program_of(plan.matcher)
 
 
 def _require_no_line(plan: Plan, session: Session) -> None:

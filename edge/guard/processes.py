@@ -306,7 +306,7 @@ def spawn_sandboxed(
     """
     order = sandbox.order(command, confinement, fd, report)
     process = subprocess.Popen(
-        isolation.python("edge.sandbox.launcher", order.encode()),
+        isolation.python("edge.sandbox.launcher", to_json(order)),
         env=sandbox.environment(
             {
                 **given,

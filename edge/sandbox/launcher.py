@@ -24,6 +24,7 @@ from edge.errors import GuardError, SandboxError
 from edge.sandbox import landlock, mounts, privileges, seccomp
 from edge.sandbox.order import LAYERS, NOBODY, REFUSED, Layer, Order
 from edge.sandbox.spec import MATCHER_ENVIRONMENT
+from edge.wire import from_json
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -36,7 +37,7 @@ def main() -> int:
     if sys.argv[1:] == ["--probe"]:
         print(json.dumps(_probe()))
         return 0
-    order = Order.decode(sys.argv[1])
+    order = from_json(Order, sys.argv[1])
     parent = os.getppid()
     try:
         if order.report >= 0:

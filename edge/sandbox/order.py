@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.wire import from_json, to_json
-
 NOBODY = 65534
 REFUSED = 77  # exit code of the sandbox when it did not start the matcher
 
@@ -46,16 +44,3 @@ class Order:
     cwd: str = ""  # where the matcher begins; empty: where it is
     report: int = -1  # where the sandbox sends its listener; closed before the matcher begins
     drop: tuple[str, ...] = ()  # environment names that end with the sandbox
-
-    def encode(self) -> str:
-        """As an argument of the launcher."""
-        return to_json(self)
-
-    @classmethod
-    def decode(cls, text: str) -> Order:
-        """The inverse of `encode`.
-
-        Raises:
-            GuardError: that is no order.
-        """
-        return from_json(cls, text)

@@ -27,6 +27,7 @@ from edge.sandbox import seccomp
 from edge.sandbox import spec as sandbox
 from edge.sandbox.notifier import QUIET_SOCKETS, SeccompNotifier
 from edge.sandbox.spec import LAYERS, Confinement, Layer
+from edge.wire import to_json
 from tests.attacks.test_matcher_sandbox import MISSING, USEFUL
 from tests.support import render
 from tests.support.guards import Site, site
@@ -215,7 +216,7 @@ def test_where_there_is_no_listener_the_calls_are_refused_all_the_same() -> None
 
     with theirs:
         run = subprocess.run(
-            [sys.executable, "-m", "edge.sandbox.launcher", order.encode()],
+            [sys.executable, "-m", "edge.sandbox.launcher", to_json(order)],
             env=sandbox.environment({}),
             capture_output=True,
             pass_fds=(theirs.fileno(),),

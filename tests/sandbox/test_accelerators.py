@@ -17,6 +17,7 @@ from edge.errors import RecordError
 from edge.sandbox import accelerators, spec
 from edge.sandbox.seccomp import MACHINES, program
 from edge.sandbox.spec import Confinement
+from edge.wire import to_json
 from tests.attacks.test_matcher_calls import ALLOW, REFUSE, judged_by
 
 MISSING = frozenset(spec.missing())
@@ -58,7 +59,7 @@ def tries(node: Path, confinement: Confinement) -> dict[str, str]:
     command = (sys.executable, "-I", "-c", TRIES, str(node))
     order = spec.order(command, confinement, -1)
     done = subprocess.run(
-        isolation.python("edge.sandbox.launcher", order.encode()),
+        isolation.python("edge.sandbox.launcher", to_json(order)),
         env=spec.environment({}),
         stdin=subprocess.DEVNULL,
         capture_output=True,

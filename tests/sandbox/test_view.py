@@ -17,6 +17,7 @@ from edge.sandbox import spec
 from edge.sandbox.mounts import PRIVATE_BYTES
 from edge.sandbox.siblings import siblings
 from edge.sandbox.spec import REFUSED, Confinement, Layer
+from edge.wire import to_json
 
 MISSING = frozenset(spec.missing())
 pytestmark = pytest.mark.skipif(
@@ -31,7 +32,7 @@ def run(
     order = spec.order(command, confinement, -1)
     given = {spec.MATCHER_ENVIRONMENT: json.dumps(dict(confinement.env))}
     return subprocess.run(
-        isolation.python("edge.sandbox.launcher", order.encode()),
+        isolation.python("edge.sandbox.launcher", to_json(order)),
         env=spec.environment(given),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -169,7 +170,7 @@ def test_a_model_that_is_swapped_behind_the_check_is_not_what_is_read(
     command = (sys.executable, "-I", "-c", textwrap.dedent(MODEL), str(model), str(signal))
     order = spec.order(command, confinement, -1)
     child = subprocess.Popen(
-        isolation.python("edge.sandbox.launcher", order.encode()),
+        isolation.python("edge.sandbox.launcher", to_json(order)),
         env=spec.environment({}),
         stdout=subprocess.PIPE,
         text=True,

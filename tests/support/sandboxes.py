@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.sandbox import spec as sandbox
 from edge.sandbox.spec import Confinement, Layer
+from edge.wire import to_json
 
 PRELUDE = """
 import ctypes, errno, json, os, socket, sys
@@ -47,7 +48,7 @@ def in_sandbox(
     command = (sys.executable, "-I", "-c", PRELUDE + code, *arguments)
     order = sandbox.order(command, confinement, fd)
     return subprocess.run(
-        [sys.executable, "-m", "edge.sandbox.launcher", order.encode()],
+        [sys.executable, "-m", "edge.sandbox.launcher", to_json(order)],
         env=sandbox.environment({}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
