@@ -269,14 +269,13 @@ def _deliver(
     beat: Callable[[], None],
     wanted: Wanted = always,
 ) -> int:
-    finite = isinstance(camera, PacedCamera)
     tries = 0
     while True:
         if pass_on(camera, deliverer, settings.max_lag_ns, beat, wanted):
             tries = 0
         camera.close()
-        if finite:
-            if isinstance(camera, PacedCamera) and not camera.tally.complete:
+        if isinstance(camera, PacedCamera):  # it is finite
+            if not camera.tally.complete:
                 note = SourceNote(camera.tally.lost, str(camera.tally))
                 ipc.tell(parent, lifecycle.encode(note))
             deliverer.end(End.EOF)

@@ -31,9 +31,8 @@ class RunFolder:
             UsageError: no place can be written, or a socket in there would have too long a name.
         """
         place = place or temporary_place()
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        held = _take(self.path)
-        while held is None:  # somebody took it for a leftover before it was held
+        held = None
+        while held is None:  # again where somebody took it for a leftover before it was held
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
             held = _take(self.path)
         self._held = held

@@ -136,7 +136,7 @@ def quantise(sample: BoardSample) -> Sensors:
     dock_id = sample.dock_id.encode("ascii", "replace") if sample.dock_id else None
     if dock_id is not None and len(dock_id) > DOCK_ID_SIZE:
         raise BridgeError(f"a dock id has at most {DOCK_ID_SIZE} characters, got {sample.dock_id}")
-    has_position = sample.lat_deg is not None and sample.lon_deg is not None
+    lat, lon = sample.lat_deg, sample.lon_deg
     return Sensors(
         docked=sample.dock,
         dock_id=dock_id,
@@ -145,7 +145,7 @@ def quantise(sample: BoardSample) -> Sensors:
         accel=_triple(sample.accel_m_s2, ACCEL_M_S2),
         lux=_whole(sample.lux, LUX, 0, 0xFFFF_FFFF),
         speed=_whole(sample.speed_m_s, SPEED_M_S, 0, 0xFFFF),
-        position=((_degrees(sample.lat_deg), _degrees(sample.lon_deg)) if has_position else None),
+        position=None if lat is None or lon is None else (_degrees(lat), _degrees(lon)),
     )
 
 
@@ -160,8 +160,7 @@ def _whole(value: float | None, unit: float, low: int, high: int) -> int | None:
     return None if value is None else _clamp(value / unit, low, high)
 
 
-def _degrees(value: float | None) -> int:
-    assert value is not None
+def _degrees(value: float) -> int:
     return _clamp(value / DEGREE, -(2**31), 2**31 - 1)
 
 

@@ -184,7 +184,7 @@ def test_the_drawing_has_every_block_and_its_legend(room):
     rows = draw(found.coverage)
 
     assert len(rows) == signs.ROWS + 1
-    assert rows[2].split()[3] == Cover.PERSON.value
+    assert rows[2].split()[3] == Cover.PERSON.sign
     assert "a person, or what looks like one 1" in rows[-1]
     assert as_png(found.coverage).startswith(b"\x89PNG")
 
