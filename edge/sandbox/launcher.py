@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge import isolation
-from edge.errors import GuardError, SandboxError
+from edge.errors import GuardError, SandboxError, failing
 from edge.sandbox import landlock, mounts, privileges, seccomp
 from edge.sandbox.order import LAYERS, NOBODY, REFUSED, Layer, Order
 from edge.sandbox.spec import MATCHER_ENVIRONMENT
@@ -152,25 +152,19 @@ def _own_users(layer: str) -> None:
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self is root's after setuid
     if libc.unshare(_CLONE_NEWUSER) != 0:
         raise privileges.failure(f"{layer}: the kernel refused a user namespace")
-    try:
+    with failing(f"{layer}: no user map", SandboxError):
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    except OSError as err:
-        raise SandboxError(f"{layer}: no user map: {err.strerror}") from err
 
 
 def _own_uid(uid: int) -> None:
     if uid < 1 or uid == os.getuid():  # -1 would mean: leave it as it is
         raise SandboxError(f"own_uid: expected a user that is not root or the guard's, got {uid}")
-    try:
+    with failing("own_uid: only root can give the matcher a user of its own", SandboxError):
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    except OSError as err:
-        raise SandboxError(
-            f"own_uid: only root can give the matcher a user of its own: {err.strerror}"
-        ) from err
 
 
 def _no_core() -> None:

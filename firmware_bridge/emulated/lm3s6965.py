@@ -160,8 +160,7 @@ class Emulator:
             command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
         if paced:
             command += ["-icount", f"shift={_PACE}"]
-        log = (self._folder / "log").open("w")
-        with log:
+        with (self._folder / "log").open("w") as log:
             return subprocess.Popen(
                 command,
                 env=environment(),

@@ -74,7 +74,5 @@ def _in_place(detail: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArra
     if sure < 0.2 or max(abs(right), abs(down)) > 3 or max(abs(right), abs(down)) < 0.02:
         return detail
     back = np.array([[1, 0, -right], [0, 1, -down]])
-    moved_back = cv2.warpAffine(
-        detail, back, _SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    moved_back = cv2.warpAffine(detail, back, _SIZE, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved_back, np.float32)

@@ -115,8 +115,6 @@ def _judge(
         right += sum(((signs.signs(copy) == bits) & valid[i]).astype(int) for copy in copies)
         tried += len(copies) * valid[i]
     held = right / np.maximum(tried, 1)
-    people = found.any(axis=0) & ~proven
-    lost = _lost(thumbs, [~places for places in hidden])
     return Take(
         bits=bits,
         contrast=contrast,
@@ -124,10 +122,10 @@ def _judge(
         steady=steady,
         shown=shown,
         robust=candidates & (held >= HELD) & (steady >= HELD),
-        people=people,
+        people=found.any(axis=0) & ~proven,
         moving=moving,
         lively=_lasting(found & _beside(moves)),
-        lost=lost,
+        lost=_lost(thumbs, [~places for places in hidden]),
         glare=_by_block(np.median(thumbs, axis=0) >= GLARE, 0.5),
         frames=tuple(frames[i] for i in altered),
         free=tuple(free[i] for i in altered),
@@ -240,18 +238,8 @@ def _altered(frame: np.ndarray) -> list[Pixels]:
     moves = [np.array([[1, 0, x * scale], [0, 1, y * scale]]) for x, y in _SHIFTS_PX]
     centre = (width / 2, height / 2)
     moves += [cv2.getRotationMatrix2D(centre, angle, 1.0) for angle in _ROLLS_DEG]
-    copies = [
-        signs.thumbnail(
-            cv2.warpAffine(
-                green,
-                move,
-                (width, height),
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-        )
-        for move in moves
-    ]
+    size, edge = (width, height), cv2.BORDER_REPLICATE
+    copies = [signs.thumbnail(cv2.warpAffine(green, move, size, borderMode=edge)) for move in moves]
     thumb = signs.thumbnail(green)
     for start, end, axis in _LAMPS:
         shape = (-1, 1) if axis == 0 else (1, -1)
