@@ -29,7 +29,7 @@ __all__ = [
     "SignatureError",
     "UsageError",
     "failing",
-    "saying",
+    "meaning",
     "spent",
     "wrong_in",
 ]
@@ -102,10 +102,10 @@ def wrong_in(
 
 
 @contextlib.contextmanager
-def saying(
+def meaning(
     line: str, *kinds: type[Exception], as_: Callable[[str], Exception] = UsageError
 ) -> Iterator[None]:
-    """An error of these kinds within is said in this line, which says all that it means here.
+    """An error of these kinds within means this, and the line says all of it.
 
     Raises:
         UsageError: for each of them, or what `as_` makes of the line.

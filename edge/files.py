@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from edge.errors import failing, saying
+from edge.errors import failing, meaning
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -211,7 +211,7 @@ def temporary_place() -> Path:
     import tempfile
 
     line = "no folder for temporary files can be written: expected /tmp, or TMPDIR to name another"
-    with saying(line, OSError):
+    with meaning(line, OSError):
         return Path(tempfile.gettempdir())
 
 

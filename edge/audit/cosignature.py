@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.audit.note import DASH, NamedKey, NoteError, Signer, decoded, signature_line
-from edge.errors import saying
+from edge.errors import meaning
 
 _TYPE = b"\x04"
 _BYTES = 4 + 8 + 64  # key id, POSIX seconds, signature
@@ -69,7 +69,7 @@ def read_cosignature(line: bytes, text: bytes, witness: Witness) -> Cosignature 
     Raises:
         NoteError: it says it is, and does not hold.
     """
-    with saying("a signature line must be UTF-8", UnicodeDecodeError, as_=NoteError):
+    with meaning("a signature line must be UTF-8", UnicodeDecodeError, as_=NoteError):
         name, _, body = line.decode().removesuffix("\n").removeprefix(DASH).partition(" ")
     raw = decoded(body, "a cosignature")
     if name != witness.name or raw[:4] != witness.key_id:
@@ -79,7 +79,7 @@ def read_cosignature(line: bytes, text: bytes, witness: Witness) -> Cosignature 
     time_s = int.from_bytes(raw[4:12], "big")
     if time_s > MAX_TIME_S:
         raise NoteError(f"a cosignature by {name} has no time")
-    with saying(
+    with meaning(
         f"the cosignature by {name} does not match the checkpoint", InvalidSignature, as_=NoteError
     ):
         key = Ed25519PublicKey.from_public_bytes(witness.public)

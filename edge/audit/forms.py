@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
 
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 from edge.evidence.readings import Source
 from edge.reasons import Reason, worst_first
 
@@ -40,7 +40,7 @@ def wall_ns(text: str) -> int:
     """The inverse of `wall_text`."""
     if not _WALL.fullmatch(text):
         raise SchemaError(f"expected a time like 2026-01-31T12:00:00.000Z, got {text[:40]!r}")
-    with saying(f"no such time: {text}", ValueError, as_=SchemaError):
+    with meaning(f"no such time: {text}", ValueError, as_=SchemaError):
         year, month, day, hour, minute, second = map(int, _NUMBER.findall(text[:19]))
         moment = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.timezone.utc)
     return int(moment.timestamp()) * 10**9 + int(text[20:23]) * 10**6

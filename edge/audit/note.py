@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -45,7 +45,7 @@ def decoded(text: str, what: str) -> bytes:
         NoteError: not base64, or one of the other spellings that decoders take, such
             as one with stray bits before the padding.
     """
-    with saying(f"{what} is not base64", ValueError, as_=NoteError):
+    with meaning(f"{what} is not base64", ValueError, as_=NoteError):
         found = base64.b64decode(text, validate=True)
     if base64.b64encode(found).decode() != text:
         raise NoteError(f"{what} is not in the one spelling that base64 has for it")
@@ -213,7 +213,7 @@ def read_note(
     if split < 0 or not note.endswith(b"\n"):
         raise NoteError("expected a signed note: text, an empty line, signature lines")
     text = note[: split + 1]
-    with saying("a signed note must be UTF-8", UnicodeDecodeError, as_=NoteError):
+    with meaning("a signed note must be UTF-8", UnicodeDecodeError, as_=NoteError):
         text.decode()
         lines = note[split + 2 :].decode().split("\n")[:-1]
     keys = {(v.name, v.key_id): v for v in trusted}

@@ -22,7 +22,7 @@ from edge.audit.files import Files, replace_file, write_all
 from edge.audit.journal import SEGMENTS
 from edge.audit.note import NoteError, Signer
 from edge.audit.segment import Certificate, certificate_name, journal_name
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 
 PRIVATE = "private"
 ASIDE = "aside"
@@ -55,7 +55,7 @@ class SegmentStore:
         for name in (SEGMENTS, PRIVATE, ASIDE):
             files.make_directory(where / name)
         taken = f"the audit log in {where} is in use by another process"
-        with saying(taken, BlockingIOError, as_=AuditError):
+        with meaning(taken, BlockingIOError, as_=AuditError):
             self._lock = files.lock(where / PRIVATE / "lock")
         files.sync_directory(where)
         files.sync_directory(where.parent)
@@ -70,7 +70,7 @@ class SegmentStore:
         Its journal ends after `good_bytes`; what follows is cut off before the next begins.
         """
         secret = self.files.read(self._key_path(cert.number))
-        with saying(
+        with meaning(
             f"the key of log segment {cert.number} is missing or spoilt", NoteError, as_=AuditError
         ):
             signer = Signer.parse((secret or b"").decode(errors="replace"))

@@ -20,7 +20,7 @@ from edge.cameras.opencv import SILENT_S, Room, Shot, nowhere
 from edge.cameras.pictures import Wanted, always
 from edge.cameras.v4l2 import asleep_ns, sensor_time
 from edge.clock import Clock
-from edge.errors import CameraError, saying, wrong_in
+from edge.errors import CameraError, meaning, wrong_in
 
 PREFIX = "picamera2:"
 SIZE = (1280, 720)  # (width, height) in pixels
@@ -51,7 +51,7 @@ class PiCamera:
             f"{self._name}: expected the Python package picamera2 (apt install "
             "python3-picamera2, and a virtual environment with --system-site-packages)"
         )
-        with saying(expected, ImportError, as_=CameraError):
+        with meaning(expected, ImportError, as_=CameraError):
             from picamera2 import Picamera2
         known: list[dict[str, Any]] = Picamera2.global_camera_info()
         if not number.isdigit() or int(number) >= len(known):

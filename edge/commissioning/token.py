@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.audit.note import NoteError, Signer, Verifier
 from edge.commissioning.token_uri import TokenUri
-from edge.errors import GuardError, UsageError, saying, wrong_in
+from edge.errors import GuardError, UsageError, meaning, wrong_in
 from edge.files import named_by_user, read_secret
 
 _ED25519 = bytes.fromhex("06032b6570")  # DER of the curve's object identifier (RFC 8410)
@@ -146,7 +146,7 @@ def public_key(uri: TokenUri) -> bytes:
     session = _session(uri, from_token)
     from pkcs11 import Attribute, PKCS11Error
 
-    with saying(f"token {uri.token}: {uri.object} is no Ed25519 key", PKCS11Error):
+    with meaning(f"token {uri.token}: {uri.object} is no Ed25519 key", PKCS11Error):
         point = bytes(_object(session, uri, private=False)[Attribute.EC_POINT])
     raw = point.removeprefix(_OCTETS) if len(point) == 34 else point
     if len(raw) != 32:
@@ -155,7 +155,7 @@ def public_key(uri: TokenUri) -> bytes:
 
 
 def _session(uri: TokenUri, pin: str | None, *, write: bool = False, again: bool = False) -> Any:
-    with saying("a key file names a PKCS#11 token: pip install 'framegate[pkcs11]'", ImportError):
+    with meaning("a key file names a PKCS#11 token: pip install 'framegate[pkcs11]'", ImportError):
         import pkcs11
         from pkcs11 import exceptions
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from edge.errors import UsageError, saying
+from edge.errors import UsageError, meaning
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -48,7 +48,7 @@ def parse_broker(text: str) -> BrokerAddress:
         UsageError: it is neither.
     """
     expected = f"expected mqtts://HOST[:PORT], got {text!r}"
-    with saying(expected, ValueError):
+    with meaning(expected, ValueError):
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     extra = parts.path or parts.query or parts.fragment or parts.username or parts.password
@@ -90,7 +90,7 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
         raise UsageError(f"--ca {ca}: expected certificates in PEM ({err.strerror})") from err
     if cert is not None and key is not None:
         expected = f"--cert {cert}, --key {key}: expected a certificate and its key in PEM"
-        with saying(f"{expected}, without a password", OSError, UsageError):
+        with meaning(f"{expected}, without a password", OSError, UsageError):
             context.load_cert_chain(cert, key, password=_no_password)
     return context
 
@@ -216,7 +216,7 @@ def mqtt_client(name: str = "", *, five: bool = False) -> Client:
     Raises:
         UsageError: paho is not installed.
     """
-    with saying("paho-mqtt is not installed: pip install 'framegate[mqtt]'", ImportError):
+    with meaning("paho-mqtt is not installed: pip install 'framegate[mqtt]'", ImportError):
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
     protocol = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311

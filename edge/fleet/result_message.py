@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from edge.errors import UsageError, saying
+from edge.errors import UsageError, meaning
 from framegate_client.results import MAX_BYTES, MOST_COMPARISONS, SCORES, SUBJECT_DIGITS
 
 _SUBJECT = re.compile(f"[0-9a-f]{{{SUBJECT_DIGITS}}}")
@@ -26,7 +26,7 @@ def parsed(message: bytes, most_bytes: int) -> Any:
     """
     if len(message) > most_bytes:
         raise UsageError(f"expected at most {most_bytes} bytes, got {len(message)}")
-    with saying("expected one JSON object", ValueError, RecursionError):
+    with meaning("expected one JSON object", ValueError, RecursionError):
         return json.loads(message)
 
 

@@ -23,7 +23,7 @@ from edge.audit.proofs.consistency import (
 )
 from edge.audit.proofs.merkle import EMPTY_ROOT, HASH_BYTES
 from edge.audit.segment import is_count
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 
 SIZE_TYPE = "text/x.tlog.size"
 PROOFS = 16  # pieces of evidence kept of a log; the first ones say it
@@ -166,7 +166,7 @@ def is_proof(head: bytes, body: bytes) -> bool:
 def _tree(note: bytes) -> _Tree:
     """What a checkpoint says, by whomever it is signed; lines after the root are let stand."""
     text, gap, _ = note.rpartition(b"\n\n")
-    with saying("a checkpoint must be UTF-8", UnicodeDecodeError, as_=NoteError):
+    with meaning("a checkpoint must be UTF-8", UnicodeDecodeError, as_=NoteError):
         lines = text.decode().split("\n")
     if not gap or len(lines) < 3 or not all(lines):
         raise NoteError("expected a checkpoint: origin, size and root, a line each")

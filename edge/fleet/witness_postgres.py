@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge.audit.note import Verifier
-from edge.errors import UsageError, saying, wrong_in
+from edge.errors import UsageError, meaning, wrong_in
 from edge.fleet.witness import NotKept
 from edge.fleet.witness_store import WitnessStore
 
@@ -149,7 +149,7 @@ def _connected(url: str) -> Iterator[Connection]:
 
 
 def _psycopg() -> Any:
-    with saying("psycopg is not installed: pip install 'framegate[postgres]'", ImportError):
+    with meaning("psycopg is not installed: pip install 'framegate[postgres]'", ImportError):
         import psycopg
     return psycopg
 

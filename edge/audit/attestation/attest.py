@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 
 _GENERATED = 0xFF544347  # TPM_GENERATED_VALUE: a restricted key signs nothing else that begins so
 _QUOTE = 0x8018  # TPM_ST_ATTEST_QUOTE
@@ -88,7 +88,7 @@ def check_signature(attest: bytes, signature: bytes, key: AttestationKey) -> str
     with_ = _SIGNED_WITH[algorithm]
     parts = [reader.sized(512) for _ in range(2 if scheme == _ECDSA else 1)]
     reader.end()
-    with saying(
+    with meaning(
         "the quote was not signed by the attestation key given", InvalidSignature, as_=QuoteError
     ):
         if scheme == _ECDSA and isinstance(key, ec.EllipticCurvePublicKey):

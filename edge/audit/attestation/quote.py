@@ -24,7 +24,7 @@ from edge.audit.attestation.attest import (
 )
 from edge.audit.note import NoteError, Verifier, decoded, read_note
 from edge.audit.segment import parse_checkpoint
-from edge.errors import saying, wrong_in
+from edge.errors import meaning, wrong_in
 
 QUOTE = "checkpoint.quote"  # beside the checkpoint
 MAX_QUOTE_BYTES = 256 * 1024
@@ -172,7 +172,7 @@ def pcrs_text(pcrs: Pcrs) -> dict[str, dict[str, str]]:
 def _object(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > MAX_QUOTE_BYTES:
         raise QuoteError(f"expected {what} of at most {MAX_QUOTE_BYTES} bytes, got {len(data)}")
-    with saying(f"expected {what} in JSON", ValueError, RecursionError, as_=QuoteError):
+    with meaning(f"expected {what} in JSON", ValueError, RecursionError, as_=QuoteError):
         found = json.loads(data)
     if not isinstance(found, dict):
         raise QuoteError(f"expected {what} as a JSON object")

@@ -15,7 +15,7 @@ from pathlib import Path
 from edge.audit.attestation.attest import Pcrs, QuoteError, check_pcrs, parse_attest
 from edge.audit.attestation.quote import BANK_BYTES, MAX_QUOTE_BYTES, Quote, nonce_of
 from edge.audit.note import Verifier, read_note
-from edge.errors import UsageError, saying
+from edge.errors import UsageError, meaning
 from edge.files import read_named
 from edge.isolation import environment
 
@@ -98,5 +98,5 @@ def _run(key: str, registers: str, nonce: bytes, out: Path) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with saying(f"tpm2_quote wrote no {path.name}", OSError, as_=QuoteError):
+    with meaning(f"tpm2_quote wrote no {path.name}", OSError, as_=QuoteError):
         return read_named(path, MAX_QUOTE_BYTES)

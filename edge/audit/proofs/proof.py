@@ -21,7 +21,7 @@ from edge.audit.proofs.merkle import leaf_hash
 from edge.audit.proofs.span import Span, find_run, judge_run
 from edge.audit.schema import canonical
 from edge.audit.segment import is_count, signed_head
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 
 SPAN_FORMAT = "framegate/no-release/v1"
 ENTRY_FORMAT = "c2sp.org/tlog-proof@v1"
@@ -125,7 +125,7 @@ def verify_proof(text: str, key: Verifier) -> ProvenSpan | ProvenEntry:
     if text.startswith(ENTRY_FORMAT + "\n"):
         return _verify_entry(text, key)
     expected = f"expected a proof, {SPAN_FORMAT} or {ENTRY_FORMAT}"
-    with saying(expected, ValueError, RecursionError, as_=AuditError):
+    with meaning(expected, ValueError, RecursionError, as_=AuditError):
         proof = json.loads(text)
     if not isinstance(proof, dict) or proof.get("format") != SPAN_FORMAT:
         raise AuditError(expected)
@@ -177,7 +177,7 @@ def _verify_entry(text: str, key: Verifier) -> ProvenEntry:
         or not is_count(lines[2][6:])
     ):
         raise AuditError(f"the proof does not have the lines of {ENTRY_FORMAT}")
-    with saying(
+    with meaning(
         "the proof carries no readable entry", NoteError, ValueError, RecursionError, as_=AuditError
     ):
         entry = decoded(lines[1][6:], "the entry")

@@ -27,7 +27,7 @@ from edge.audit.pruning.carried import Carried
 from edge.audit.pruning.receipt import RECEIPTS, Receipt, newest_receipt, receipt_name
 from edge.audit.segment import Certificate, journal_name
 from edge.audit.store import PRIVATE
-from edge.errors import AuditError, saying
+from edge.errors import AuditError, meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def prune(
         *archive.resolve().parents,
     ):
         raise AuditError(f"the archive {archive} lies in the log itself: name a folder outside it")
-    with saying(f"another pruning of {directory} is running", BlockingIOError, as_=AuditError):
+    with meaning(f"another pruning of {directory} is running", BlockingIOError, as_=AuditError):
         lock = files.lock(directory / PRIVATE / "prune.lock")
     try:
         _settle(files, directory, plan.receipt)

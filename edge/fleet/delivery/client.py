@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from edge.audit.note import Verifier
 from edge.audit.proofs.merkle import TILE_WIDTH, tile_path
-from edge.errors import AuditError, GuardError, UsageError, saying, wrong_in
+from edge.errors import AuditError, GuardError, UsageError, meaning, wrong_in
 from edge.files import read_named, sha256_of, write_whole
 from edge.fleet.delivery.release import Kind, Release, Ticket, log_entry, newest
 from edge.fleet.delivery.release_log import ReleaseHead, release_head
@@ -212,7 +212,7 @@ def _there(transport: Transport, url: str) -> bytes | None:
 def _names(path: Path) -> list[str]:
     """What a role's metadata, which was verified just now, lists; the updater says what counts."""
     lacking = f"malformed: {path.name} lists no targets"
-    with saying(lacking, OSError, ValueError, KeyError, TypeError, as_=Refused):
+    with meaning(lacking, OSError, ValueError, KeyError, TypeError, as_=Refused):
         found = json.loads(read_named(path, _MAX_METADATA))["signed"]["targets"]
     return sorted(found)
 

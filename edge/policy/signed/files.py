@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge.errors import UsageError, saying
+from edge.errors import UsageError, meaning
 from edge.files import read_given
 from edge.policy.engine import Policy
 from edge.policy.facts import JURISDICTION
@@ -40,7 +40,7 @@ def files_of(source: str) -> Mapping[str, bytes]:
 
 def day_of(as_of: str) -> datetime.date:
     """The day given as YYYY-MM-DD."""
-    with saying(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}", ValueError):
+    with meaning(f"--as-of expects a date as YYYY-MM-DD, got {as_of!r}", ValueError):
         return datetime.date.fromisoformat(as_of)
 
 
@@ -71,7 +71,7 @@ def facts_of(assignments: list[str]) -> dict[str, object]:
 def limit_of(text: str) -> tuple[str, float]:
     """A limit written as NAME=NUMBER."""
     name, _, value = text.partition("=")
-    with saying(f"--limit expects NAME=NUMBER, got {text!r}", ValueError):
+    with meaning(f"--limit expects NAME=NUMBER, got {text!r}", ValueError):
         return name, float(value)
 
 

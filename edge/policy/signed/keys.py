@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge import files
-from edge.errors import UsageError, saying
+from edge.errors import UsageError, meaning
 
 _MAX_BYTES = 4096
 
@@ -55,7 +55,7 @@ def read_secret(path: Path) -> Ed25519PrivateKey:
     """The signing key in `path`, which only its owner may read."""
     with files.named_by_user("read", path):
         data = files.read_secret(path, _MAX_BYTES)
-    with saying(f"{path}: expected an unencrypted Ed25519 key in PEM form", ValueError, TypeError):
+    with meaning(f"{path}: expected an unencrypted Ed25519 key in PEM form", ValueError, TypeError):
         key = load_pem_private_key(data, password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path}: expected an Ed25519 key")

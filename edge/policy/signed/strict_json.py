@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any
 
-from edge.errors import saying
+from edge.errors import meaning
 
 _MAX_EXACT = 2**53 - 1  # largest whole number that JSON readers agree on
 
@@ -30,7 +30,7 @@ def load(text: bytes, *, max_bytes: int, max_depth: int, max_parts: int = 20_000
     parts = sum(text.count(sign) for sign in (b"[", b"{", b","))
     if parts > max_parts:
         raise ValueError(f"expected at most {max_parts} parts, got {parts}")
-    with saying(f"nested deeper than {max_depth} levels", RecursionError, as_=ValueError):
+    with meaning(f"nested deeper than {max_depth} levels", RecursionError, as_=ValueError):
         value = json.loads(
             text.decode(),
             object_pairs_hook=_object,

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from edge.errors import PolicyError, saying, wrong_in
+from edge.errors import PolicyError, meaning, wrong_in
 from edge.policy.signed import strict_json
 from edge.reasons import Reason
 
@@ -177,7 +177,7 @@ def _read(envelope: bytes) -> Envelope:
 
 
 def _decoded(text: object) -> bytes:
-    with saying("payload or signature is not base64", ValueError, as_=malformed):
+    with meaning("payload or signature is not base64", ValueError, as_=malformed):
         return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
 
 
