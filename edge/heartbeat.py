@@ -44,7 +44,7 @@ LEASED = (Role.CAPTURE, Role.GATE, Role.DECIDER, Role.PARENT)  # a board lease n
 
 
 class Beats:
-    """The page of heartbeats, shared by descriptor."""
+    """The page of heartbeats behind a descriptor, which may be inherited."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -56,11 +56,6 @@ class Beats:
         """A new page without heartbeats."""
         fd = os.memfd_create("framegate-beats", os.MFD_CLOEXEC)
         os.ftruncate(fd, mmap.PAGESIZE)
-        return cls(fd)
-
-    @classmethod
-    def attach(cls, fd: int) -> Beats:
-        """The page behind an inherited descriptor."""
         return cls(fd)
 
     def beat(self, role: Role, now_ns: int) -> None:

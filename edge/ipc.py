@@ -15,7 +15,7 @@ import struct
 import sys
 from typing import TypeVar
 
-from edge.errors import GuardError
+from edge.errors import GuardError, wrong_in
 from edge.wire import from_json
 
 T = TypeVar("T")
@@ -63,10 +63,8 @@ def tell(channel: socket.socket, data: bytes) -> None:
     Raises:
         PeerGone: it did not; the other end has gone away or takes nothing.
     """
-    try:
+    with wrong_in("", OSError, as_=PeerGone):
         channel.send(data)
-    except OSError as err:
-        raise PeerGone(str(err)) from err
 
 
 def await_word(channel: socket.socket, size: int = MAX_MESSAGE) -> bytes:

@@ -127,28 +127,15 @@ def decode(data: bytes) -> Lease | Revocation:
     """
     magic = data[:4]
     if magic == _LEASE_MAGIC and len(data) == _LEASE.size:
-        _, epoch, camera, boot, policy, lane, from_ns, to_ns, expires_ns, score, seen, decision = (
-            _LEASE.unpack(data)
-        )
+        _, epoch, camera, boot, policy, lane, *rest = _LEASE.unpack(data)
         if lane >= len(_LANES):
             raise LeaseError(f"lease names lane {lane}, expected 0 to {len(_LANES) - 1}")
-        if not 0.0 <= score <= 1.0:  # also refuses NaN
+        lease = Lease(epoch, camera, boot, policy, _LANES[lane], *rest)
+        if not 0.0 <= (score := lease.min_view_score) <= 1.0:  # also refuses NaN
             raise LeaseError(f"lease asks for view score {score}, expected 0 to 1")
-        if from_ns >= to_ns:
+        if lease.from_ns >= lease.to_ns:
             raise LeaseError("lease covers no capture time")
-        return Lease(
-            epoch,
-            camera,
-            boot,
-            policy,
-            _LANES[lane],
-            from_ns,
-            to_ns,
-            expires_ns,
-            score,
-            seen,
-            decision,
-        )
+        return lease
     if magic == _REVOKE_MAGIC and len(data) >= _REVOKE.size:
         (_, epoch) = _REVOKE.unpack_from(data)
         try:

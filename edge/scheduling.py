@@ -113,7 +113,7 @@ def real_time(priority: int) -> str:
     """Ask for SCHED_FIFO at `priority` (1 to 99) with a fuse; returns what was granted."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_RTTIME, (FUSE_US, FUSE_US))
-        if _first_in_first_out(priority):
+        if hold_real_time(priority):
             return f"SCHED_FIFO {priority}"
     return "SCHED_OTHER: real-time scheduling is not allowed here; expect a longer tail"
 
@@ -132,23 +132,19 @@ def require_memory() -> None:
         )
 
 
-def hold_real_time(priority: int) -> None:
-    """Ask for SCHED_FIFO until `give_back`, where that is allowed; children do not inherit it."""
-    _first_in_first_out(priority)
+def hold_real_time(priority: int) -> bool:
+    """Ask for SCHED_FIFO until `give_back`; whether that is allowed. Children do not inherit it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except OSError:
+        return False
+    return True
 
 
 def give_back() -> None:
     """Return to ordinary scheduling."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
-def _first_in_first_out(priority: int) -> bool:
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
-    except OSError:
-        return False
-    return True
 
 
 def prefer(niceness: int = -10) -> None:

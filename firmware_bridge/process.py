@@ -128,7 +128,7 @@ def main() -> int:
     clock = BootClock()
     try:
         session = Session(Keys.derive(settings.key), simulated=settings.simulated)
-        beats, decider = Beats.attach(settings.beats_fd), ipc.attach(settings.decider_fd)
+        beats, decider = Beats(settings.beats_fd), ipc.attach(settings.decider_fd)
         loop = Loop(settings.port, settings.baud, session, beats, decider)
     except BridgeError as err:
         print(f"bridge: {err}", file=sys.stderr)

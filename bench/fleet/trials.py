@@ -105,7 +105,7 @@ def publish(fleet: Sequence[Simulated], broker: Broker, progress: Progress) -> N
         GuardError: it did not.
     """
     client = mqtt_client("simulator", five=True)
-    link = MqttBroker(parse_broker(broker.url), "", None, lambda line: None, client)
+    link = MqttBroker(parse_broker(broker.url), "", lambda line: None, client)
     link.start()
     try:
         _until(lambda: link.connected, "the broker's connection")

@@ -27,7 +27,7 @@ from edge.daemon.setting_tables import (
     read_keys,
     strangers,
 )
-from edge.errors import UsageError
+from edge.errors import UsageError, failing, wrong_in
 from edge.files import read_named
 from edge.guard.plan import Plan, share
 from edge.policy.naming import bundle_file
@@ -57,6 +57,10 @@ class SettingsError(UsageError):
         super().__init__(problems[0] + (more if len(problems) > 1 else ""))
 
 
+def _refused(line: str) -> SettingsError:
+    return SettingsError([line])
+
+
 def load_settings(path: Path) -> Settings:
     """The settings in `path`.
 
@@ -72,19 +76,15 @@ def read_settings(path: Path) -> bytes:
     Raises:
         SettingsError: it cannot be read.
     """
-    try:
+    with failing(f"{path}: cannot be read", as_=_refused):
         return read_named(path, MAX_BYTES + 1)
-    except OSError as err:
-        raise SettingsError([f"{path}: cannot be read: {err.strerror}"]) from err
 
 
 def parse_settings(data: bytes, path: Path) -> Settings:
     """The settings in `data`, the content of `path`; see `load_settings`."""
-    try:
+    with wrong_in(path, ValueError, as_=_refused):
         tables = parse_toml(data, MAX_BYTES)
         text = text_of(data)
-    except ValueError as err:
-        raise SettingsError([f"{path}: {err}"]) from err
     lines = lines_of(text)
     problems: Problems = []
     values: dict[tuple[str, str], Any] = {}

@@ -52,7 +52,7 @@ class Decider:
     def __init__(self, settings: DeciderSettings, clock: Clock | None = None) -> None:
         """Load everything; raises GuardError where something is not what it should be."""
         self._clock = clock = clock or BootClock()
-        self._beats = Beats.attach(settings.beats_fd)
+        self._beats = Beats(settings.beats_fd)
         self._channels = channels = Channels.attach(settings)
         loaded = load(settings, clock)
         setup, chosen = loaded.setup, loaded.chosen

@@ -30,11 +30,12 @@ _RETRY_S = (1, 120)
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where a broker listens; `tls` is False only on this machine."""
+    """Where a broker listens, and how it is reached; `tls` is False only on this machine."""
 
     host: str
     port: int
     tls: bool
+    context: ssl.SSLContext | None = None  # whom TLS trusts, and what this client shows
 
     @property
     def shown(self) -> str:
@@ -105,7 +106,6 @@ class MqttConnection:
     def __init__(
         self,
         address: BrokerAddress,
-        tls: ssl.SSLContext | None,
         say: Callable[[str], None],
         client: Client,
         retry_s: tuple[int, int],
@@ -118,8 +118,8 @@ class MqttConnection:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.reconnect_delay_set(*retry_s)
-        if tls is not None:
-            client.tls_set_context(tls)
+        if address.context is not None:
+            client.tls_set_context(address.context)
 
     def start(self, properties: Properties | None = None) -> None:
         """Begin to connect; return at once. `properties` are those of MQTT 5's CONNECT."""
@@ -168,11 +168,10 @@ class MqttBroker(MqttConnection):
         self,
         address: BrokerAddress,
         topic: str,
-        tls: ssl.SSLContext | None,
         say: Callable[[str], None],
         client: Client | None = None,
     ) -> None:
-        super().__init__(address, tls, say, mqtt_client() if client is None else client, _RETRY_S)
+        super().__init__(address, say, mqtt_client() if client is None else client, _RETRY_S)
         self._topic = topic
         self._lock = threading.Lock()
         self._unconfirmed = 0

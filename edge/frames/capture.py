@@ -203,7 +203,7 @@ def _serve(settings: CaptureSettings) -> int:
         )
         for outlet, gate in outlets
     ]
-    pages = [Beats.attach(outlet.beats_fd) for outlet, _ in outlets]
+    pages = [Beats(outlet.beats_fd) for outlet, _ in outlets]
     heart = Heart(pages, Role.CAPTURE, clock)
     scheduling.return_memory()  # before there is a second thread
     scheduling.keep_memory(_KEPT_FRAMES * size.slot_bytes)

@@ -63,7 +63,7 @@ class GateProcess:
     ) -> None:
         """`warm_up` is held before each frame that is due while there is a lease."""
         self._clock = clock = clock or BootClock()
-        self._beats = Beats.attach(settings.beats_fd)
+        self._beats = Beats(settings.beats_fd)
         self._capture = ipc.attach(settings.capture_fd)
         self._decider = ipc.attach(settings.decider_fd)
         self._parent = ipc.attach(settings.parent_fd)

@@ -221,6 +221,6 @@ def test_the_page_says_since_when_a_model_is_at_work() -> None:
 
     assert beats.model_began_ns == 0
     beats.begin_model(7)
-    assert Beats.attach(os.dup(beats.fd)).model_began_ns == 7
+    assert Beats(os.dup(beats.fd)).model_began_ns == 7
     beats.end_model()
     assert beats.model_began_ns == 0

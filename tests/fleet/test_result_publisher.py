@@ -162,7 +162,7 @@ class PahoStandIn:
 
 def made(client: PahoStandIn, heard: list[str]) -> MqttBroker:
     address = BrokerAddress("broker.example", 8883, tls=True)
-    return MqttBroker(address, "door1", None, heard.append, client)  # type: ignore[arg-type]
+    return MqttBroker(address, "door1", heard.append, client)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("rc", "taken"), [(0, True), (4, True), (15, False)])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Options
 from edge.errors import UsageError, wrong_in
 
 if TYPE_CHECKING:
-    import ssl
-
     from edge.fleet.mqtt import BrokerAddress
 
 
@@ -24,7 +23,7 @@ def add_broker(parser: Options, *, required: bool = True) -> None:
     parser.path("--key FILE", "and its key")
 
 
-def broker_of(args: argparse.Namespace) -> tuple[BrokerAddress, ssl.SSLContext | None]:
+def broker_of(args: argparse.Namespace) -> BrokerAddress:
     """The broker that the options name.
 
     Raises:
@@ -37,4 +36,6 @@ def broker_of(args: argparse.Namespace) -> tuple[BrokerAddress, ssl.SSLContext |
     given = [f"--{name}" for name in ("ca", "cert", "key") if getattr(args, name) is not None]
     if given and not address.tls:
         raise UsageError(f"{given[0]}: expected --broker mqtts://..., got {args.broker!r}")
-    return address, tls_context(args.ca, args.cert, args.key) if address.tls else None
+    if not address.tls:
+        return address
+    return replace(address, context=tls_context(args.ca, args.cert, args.key))

@@ -69,8 +69,7 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(args, policy.logs) if has_store(args) else None
     watcher = None
     if args.broker is not None:
-        address, tls = broker_of(args)
-        watcher = Watcher(address, tls, fleet, _say)
+        watcher = Watcher(broker_of(args), fleet, _say)
     listener = _listener(args.listen)
     looker = _Looker(fleet, store, watcher, args.silent_after)
     over = threading.Event()

@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
             _say(f"nothing to publish: {err}")
             return None
 
-    address, tls = broker_of(args)
-    publisher = StatePublisher(address, device_of(key.name), tls, _say)
+    publisher = StatePublisher(broker_of(args), device_of(key.name), _say)
     over = threading.Event()
     until_stopped(over.set)
     publisher.start()

@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
     with wrong_in("--topic", UsageError):
         topic = checked_topic(args.topic)
-    address, tls = broker_of(args)
-    broker = MqttBroker(address, topic, tls, _say)
+    address = broker_of(args)
+    broker = MqttBroker(address, topic, _say)
     publisher = ResultPublisher(broker)
     inlet = ResultSocket(args.socket)
     over = threading.Event()

@@ -117,8 +117,8 @@ def _of_both(args: argparse.Namespace, policy: TrustPolicy, store: WitnessStore 
     from edge.fleet.state.watcher import Watcher
 
     fleet = Fleet(devices_of(policy.logs))
-    address, tls = broker_of(args)
-    watcher = Watcher(address, tls, fleet, _say)
+    address = broker_of(args)
+    watcher = Watcher(address, fleet, _say)
     watcher.start()
     reached = watcher.wait(args.wait)
     watcher.close()

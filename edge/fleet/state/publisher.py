@@ -7,7 +7,6 @@ nothing: whatever a broker sends, no guard can get it.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 
@@ -27,20 +26,14 @@ _LAST_S = 3.0
 class StatePublisher:
     """The connection of one device."""
 
-    def __init__(
-        self,
-        address: BrokerAddress,
-        device: str,
-        tls: ssl.SSLContext | None,
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, address: BrokerAddress, device: str, say: Callable[[str], None]) -> None:
         self._device = device
         self._newest: DeviceState | None = None
         self._sent = False  # a state was handed to paho
         client = mqtt_client(f"{device}-state", five=True)
         client.will_set(link_topic(device), written_link(Link.LOST), qos=1, retain=True)
         client.max_queued_messages_set(8)  # while there is no broker; only the newest state counts
-        self._broker = MqttBroker(address, state_topic(device), tls, say, client)
+        self._broker = MqttBroker(address, state_topic(device), say, client)
         self._broker.on_up = self._arrived
 
     def start(self) -> None:

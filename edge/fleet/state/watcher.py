@@ -9,7 +9,6 @@ to send no message above the schema's size.
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -30,14 +29,8 @@ _QUIET_S = 1.0
 class Watcher(MqttConnection):
     """Fills a `Fleet` from one broker, in paho's thread."""
 
-    def __init__(
-        self,
-        address: BrokerAddress,
-        tls: ssl.SSLContext | None,
-        fleet: Fleet,
-        say: Callable[[str], None],
-    ) -> None:
-        super().__init__(address, tls, say, mqtt_client(five=True), _RETRY_S)
+    def __init__(self, address: BrokerAddress, fleet: Fleet, say: Callable[[str], None]) -> None:
+        super().__init__(address, say, mqtt_client(five=True), _RETRY_S)
         self._fleet = fleet
         self._subscribed = threading.Event()
         self._heard_s = 0.0  # of the last message, monotonic
