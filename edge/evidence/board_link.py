@@ -70,7 +70,8 @@ _KINDS: dict[Tag, type[Claim | Floors | BoardStatus]] = {
     Tag.BOARD_STATUS: BoardStatus,
 }
 _TAGS = {kind: tag for tag, kind in _KINDS.items()}
-_SAMPLE = struct.Struct("<BqHB10d")
+_SAMPLE = struct.Struct("<BqH12d")  # tag, time, which of what follows are there
+_NO_VECTOR = (None, None, None)
 _SAMPLE_TAG = bytes([Tag.BOARD_SAMPLE])  # as often as frames, and packed as what comes with those
 
 
@@ -97,41 +98,35 @@ def decode(data: bytes) -> Message:
 
 
 def _encode_sample(sample: BoardSample) -> bytes:
-    dock_id = (sample.dock_id or "").encode()
-    parts: tuple[tuple[float | None, ...], ...] = (
-        sample.gyro_rad_s or (None, None, None),
-        sample.accel_m_s2 or (None, None, None),
-        (sample.lux, sample.speed_m_s, sample.lat_deg, sample.lon_deg),
+    values: tuple[float | None, ...] = (
+        *(sample.gyro_rad_s or _NO_VECTOR),
+        *(sample.accel_m_s2 or _NO_VECTOR),
+        *(sample.lux, sample.speed_m_s, sample.lat_deg, sample.lon_deg),
+        *(sample.dock, sample.tampered),
     )
-    values = [value for part in parts for value in part]
-    has = sum(1 << i for i, value in enumerate(values) if value is not None)
-    flags = (
-        (sample.dock is not None)
-        | (bool(sample.dock) << 1)
-        | ((sample.tampered is not None) << 2)
-        | (bool(sample.tampered) << 3)
-        | ((sample.dock_id is not None) << 4)
-    )
+    has = sum(1 << i for i, value in enumerate((*values, sample.dock_id)) if value is not None)
     numbers = [0.0 if value is None else value for value in values]
-    return _SAMPLE.pack(Tag.BOARD_SAMPLE, sample.captured_ns, has, flags, *numbers) + dock_id
+    dock_id = (sample.dock_id or "").encode()
+    return _SAMPLE.pack(Tag.BOARD_SAMPLE, sample.captured_ns, has, *numbers) + dock_id
 
 
 def _decode_sample(data: bytes) -> BoardSample:
-    _, captured_ns, has, flags, *numbers = _SAMPLE.unpack_from(data)
-    if has >= 1 << 10 or flags >= 1 << 5:
+    _, captured_ns, has, *numbers = _SAMPLE.unpack_from(data)
+    if has >> len(numbers) > 1:
         raise ValueError("unknown flags")
     values = [number if has >> i & 1 else None for i, number in enumerate(numbers)]
+    lux, speed_m_s, lat_deg, lon_deg, dock, tampered = values[6:]
     return BoardSample(
         captured_ns=captured_ns,
-        dock=bool(flags & 2) if flags & 1 else None,
-        dock_id=data[_SAMPLE.size :].decode() if flags & 16 else None,
-        tampered=bool(flags & 8) if flags & 4 else None,
+        dock=None if dock is None else dock == 1.0,
+        dock_id=data[_SAMPLE.size :].decode() if has >> len(numbers) else None,
+        tampered=None if tampered is None else tampered != 0.0,
         gyro_rad_s=_vector(values[0:3]),
         accel_m_s2=_vector(values[3:6]),
-        lux=values[6],
-        speed_m_s=values[7],
-        lat_deg=values[8],
-        lon_deg=values[9],
+        lux=lux,
+        speed_m_s=speed_m_s,
+        lat_deg=lat_deg,
+        lon_deg=lon_deg,
     )
 
 
