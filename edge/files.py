@@ -43,8 +43,6 @@ def read_plain(path: Path, most_bytes: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may already do something
-        raise _odd(path)
     return _read(path, most_bytes, os.O_NOFOLLOW)[0]
 
 
@@ -54,7 +52,7 @@ def read_named(path: Path, most_bytes: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    return _read_named(path, most_bytes)[0]
+    return _read(path, most_bytes)[0]
 
 
 def read_secret(path: Path, most_bytes: int) -> bytes:
@@ -64,7 +62,7 @@ def read_secret(path: Path, most_bytes: int) -> bytes:
         OSError: it cannot be read.
         PermissionError: others may read it; the message says what to do.
     """
-    data, found = _read_named(path, most_bytes)
+    data, found = _read(path, most_bytes)
     if found.st_mode & 0o077:
         why = f"may be read by others: expected mode 600 (chmod 600 {path})"
         raise PermissionError(errno.EPERM, why)
@@ -78,7 +76,7 @@ def read_trusted(path: Path, most_bytes: int) -> bytes:
         OSError: it cannot be read.
         PermissionError: others may change it; the message says what to do.
     """
-    data, found = _read_named(path, most_bytes)
+    data, found = _read(path, most_bytes)
     for place, state in ((path, found), (path.parent, path.parent.stat())):
         if state.st_mode & _BY_OTHERS:
             why = f"{place} may be changed by others (chmod go-w {place})"
@@ -92,9 +90,7 @@ def open_named(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a device may already do something
-        raise _odd(path)
-    return _opened(path, 0)[0]
+    return _opened(path)[0]
 
 
 def sha256_of(path: Path) -> str:
@@ -177,19 +173,16 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _read_named(path: Path, most_bytes: int) -> tuple[bytes, os.stat_result]:
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise _odd(path)
-    return _read(path, most_bytes, 0)
-
-
-def _read(path: Path, most_bytes: int, flags: int) -> tuple[bytes, os.stat_result]:
+def _read(path: Path, most_bytes: int, flags: int = 0) -> tuple[bytes, os.stat_result]:
     file, found = _opened(path, flags)
     with file:
         return file.read(min(most_bytes, found.st_size + 1)), found
 
 
-def _opened(path: Path, flags: int) -> tuple[BinaryIO, os.stat_result]:
+def _opened(path: Path, flags: int = 0) -> tuple[BinaryIO, os.stat_result]:
+    before = path.stat(follow_symlinks=not flags & os.O_NOFOLLOW)
+    if not stat.S_ISREG(before.st_mode):  # opening a device may already do something
+        raise _odd(path)
     file = os.fdopen(os.open(path, _READ | flags), "rb")
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
