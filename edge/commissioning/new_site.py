@@ -103,7 +103,8 @@ def refuse_existing(folder: Path) -> None:
 
 
 def _fill(folder: Path, answers: Answers) -> Fingerprint:
-    identity = _identity(answers.source)
+    with contextlib.closing(open_source(answers.source)) as camera:
+        identity = camera.identity  # pinned in the record; a recording by its digest
     store = KeyStore.init(folder / "keys")
     device, session = device_text(answers, identity).encode(), session_text(answers).encode()
     parse_device(device, folder / "device.toml")  # said before the camera is looked at for long
@@ -124,12 +125,6 @@ def _fill(folder: Path, answers: Answers) -> Fingerprint:
         store.sign_file(folder / name, kind)
     write_new(folder / CONFIG_NAME, config_text(answers).encode())
     return enrolled.fingerprint
-
-
-def _identity(source: str) -> CameraIdentity:
-    """Which camera it is, pinned in the record; a recording by its digest."""
-    with contextlib.closing(open_source(source)) as camera:
-        return camera.identity
 
 
 def device_text(answers: Answers, camera: CameraIdentity) -> str:

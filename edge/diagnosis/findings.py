@@ -53,24 +53,22 @@ def summary(findings: Iterable[Finding]) -> str:
     return "the guard can run here"
 
 
-def sealed_memory(works: bool) -> Finding:
-    if works:
-        return Finding("sealed memory", State.OK, "memfd with future-write seals", needed=True)
-    return Finding(
-        "sealed memory",
-        State.MISSING,
-        "no F_SEAL_FUTURE_WRITE",
+_KERNEL = {  # what is found of each part where it works, where it does not, and what to do then
+    "sealed memory": (
+        *("memfd with future-write seals", "no F_SEAL_FUTURE_WRITE"),
         "use Linux 5.1 or newer; frames cannot be taken back without it",
-        needed=True,
-    )
+    ),
+    "process handles": ("pidfd_open", "no pidfd_open", "use Linux 5.3 or newer"),
+    "boot clock": ("CLOCK_BOOTTIME", "no CLOCK_BOOTTIME", "use Linux 2.6.39 or newer"),
+}
 
 
-def process_handles(works: bool) -> Finding:
+def kernel(part: str, works: bool) -> Finding:
+    """What the guard needs of the kernel; `part` is a name of the table above."""
+    there, absent, todo = _KERNEL[part]
     if works:
-        return Finding("process handles", State.OK, "pidfd_open", needed=True)
-    return Finding(
-        "process handles", State.MISSING, "no pidfd_open", "use Linux 5.3 or newer", needed=True
-    )
+        return Finding(part, State.OK, there, needed=True)
+    return Finding(part, State.MISSING, absent, todo, needed=True)
 
 
 def sandbox(missing: Mapping[str, str]) -> Finding:
@@ -93,14 +91,6 @@ def escape_reports(works: bool) -> Finding:
         State.DEGRADED,
         "no seccomp listener",
         "use Linux 5.5 or newer; attempts are refused all the same, and not reported",
-    )
-
-
-def boot_clock(goes_on: bool) -> Finding:
-    if goes_on:
-        return Finding("boot clock", State.OK, "CLOCK_BOOTTIME", needed=True)
-    return Finding(
-        "boot clock", State.MISSING, "no CLOCK_BOOTTIME", "use Linux 2.6.39 or newer", needed=True
     )
 
 

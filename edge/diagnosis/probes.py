@@ -30,13 +30,15 @@ def examine(keys_dir: Path | None, place: Path, log: Path | None) -> list[Findin
         place: where the guard is to write.
         log: an audit log to verify, if there is one.
     """
+    from edge.sandbox.seccomp import can_report
+
     findings = [
         processor(platform.machine(), 64 if sys.maxsize > 2**32 else 32),
-        doctor.sealed_memory(_sealed_memory()),
-        doctor.process_handles(_works(_pidfd)),
+        doctor.kernel("sealed memory", _sealed_memory()),
+        doctor.kernel("process handles", _works(_pidfd)),
         doctor.sandbox(_sandbox()),
-        doctor.escape_reports(_escape_reports()),
-        doctor.boot_clock(_works(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))),
+        doctor.escape_reports(can_report()),
+        doctor.kernel("boot clock", _works(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))),
         doctor.wall_clock(synchronised(), time.time() < BUILT_S),
         doctor.scheduling(_real_time(), len(os.sched_getaffinity(0))),
         doctor.memory(_available_bytes()),
@@ -82,12 +84,6 @@ def _sandbox() -> dict[str, str]:
         return {layer.value: why for layer, why in missing().items()}
     except SandboxError as err:
         return {"no layer": str(err)}
-
-
-def _escape_reports() -> bool:
-    from edge.sandbox.seccomp import can_report
-
-    return can_report()
 
 
 def _real_time() -> bool:
