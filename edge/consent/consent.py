@@ -10,7 +10,7 @@ CLOCK_BOOTTIME (`_ns`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from edge.consent.tokens import Authorisation, Receipt
 from edge.lease import Lane
@@ -28,9 +28,6 @@ class Words:
     consent: str
     authorisation: str
     injected_fault: str
-
-    def facts(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class Consent:

@@ -8,6 +8,7 @@ Times are nanoseconds of CLOCK_BOOTTIME, or whole seconds of UTC (`known_s`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from edge.clock import S
 from edge.consent.comparisons import Comparisons
@@ -85,7 +86,7 @@ class ConsentState:
         """What to tell the policy in place of the session record's words."""
         facts: dict[str, object] = {}
         if self._inbox is not None:
-            facts.update(self._consent.words_for(self._lane, known_s).facts())
+            facts.update(asdict(self._consent.words_for(self._lane, known_s)))
         if self._comparisons.split_search:
             facts["injected_fault"] = "split_search"
         return facts

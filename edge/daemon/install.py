@@ -163,9 +163,9 @@ def _matcher(plan: Plan) -> dict[str, object]:
         "uid": confinement.uid,
         "read": [str(path.absolute()) for path in confinement.reads],
         "write": [str(path.absolute()) for path in confinement.writes],
+        "results": plan.results,
         "cwd": _absolute(confinement.cwd),
         "env": dict(confinement.env),
-        "results": plan.results,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
@@ -71,7 +72,7 @@ def consent():
 
 
 def _verdict(consent, now_s=NOW_S):
-    return STRICT.decide({**TILL, **consent.words(now_s).facts()})
+    return STRICT.decide({**TILL, **asdict(consent.words(now_s))})
 
 
 def test_a_receipt_for_this_person_lane_and_site_permits(consent):
