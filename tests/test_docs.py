@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli import main
 from edge.sandbox import spec as sandbox
 from tests.support.daemons import free_port
 
@@ -94,6 +95,22 @@ def test_a_reader_gets_from_keys_to_a_running_daemon_and_a_checked_log(
     assert re.search(r"^framegate_permitted 1\.0$", output, flags=re.M)
     assert int(re.findall(r"(\d+) released, ", output)[-1]) > 0
     assert "verify" in output.splitlines()[-2]
+
+
+@pytest.mark.footage
+@pytest.mark.timeout(300)  # a whole guard several times over, on a machine that may be busy
+def test_nothing_in_the_whole_minute_of_the_page_on_operating_looks_like_an_attack(
+    operated: tuple[Path, Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _, _ = operated
+    records = [w for kind in ("device", "session") for w in (f"--{kind}", f"{folder}/{kind}.toml")]
+
+    main(["replay", str(folder / "till.mp4"), *records, "--out", str(folder / "judged")])
+
+    blocked = capsys.readouterr().out
+    assert "1800 frames: " in blocked
+    assert "SENSOR_SILENT" in blocked  # it is given no telemetry: the picture alone is asked
+    assert not re.search("CAM_|LIVENESS|VIEW_", blocked), blocked
 
 
 @pytest.mark.footage

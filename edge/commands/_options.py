@@ -6,14 +6,27 @@ An option is written as help shows it, `--name VALUE`; an argument as `name VALU
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from edge.errors import wrong_in
 
 Handler: TypeAlias = Callable[[argparse.Namespace], int]
 
 REPEATABLE: dict[str, Any] = {"action": "append", "default": []}  # --x A --x B
 SEVERAL: dict[str, Any] = {"nargs": "+", "default": []}  # --x A B
+
+
+def command_words(option: str, text: str | None) -> tuple[str, ...]:
+    """The words of a command that an option gives as one text; none of none.
+
+    Raises:
+        UsageError: a quote is not closed.
+    """
+    with wrong_in(f"{option}: expected a command, got {text!r}", ValueError):
+        return tuple(shlex.split(text or ""))
 
 
 class Options:

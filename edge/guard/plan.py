@@ -177,6 +177,7 @@ def examine(
     faults.errors += matcher_faults(plan, device)
     if plan.matcher:  # its program must be there, so that its loss cannot be its absence
         faults.of(lambda: sandbox.program_of(plan.matcher))
+        faults.of(lambda: sandbox.check_script(plan.matcher, plan.confinement))
     face_model = faults.of(_fetched_models)
     if chosen is not None:
         pack, models = chosen, [path for path in (face_model, SCENE) if path is not None]

@@ -28,6 +28,7 @@ from edge.reasons import Reason
 from edge.sandbox import spec as sandbox
 from edge.wire import to_json
 
+MATCHER = "matcher"  # the one child that is not the guard's own program
 _GRACE_S = 3.0
 _SET_CHILD_SUBREAPER = 36  # prctl
 _ENDING_S = 0.5  # for the cause of a loss to be seen behind what it took along
@@ -122,7 +123,7 @@ class Child:
     def describe_end(self) -> str:
         """How it ended, in words."""
         code = self.process.wait()
-        if code == ipc.EXHAUSTED:
+        if code == ipc.EXHAUSTED and self.name != MATCHER:  # which may mean anything by its code
             return f"{Reason.RESOURCE.value}: the {self.name} process ran out of memory"
         if code < 0:
             return f"the {self.name} process was ended by signal {-code}"
@@ -287,7 +288,7 @@ def spawn_matcher(command: list[str], environment: Mapping[str, str]) -> Child:
     names = isolation.with_client({**isolation.cleaned(os.environ), **environment})
     with failing(f"matcher {command[0]!r} cannot be started", GuardError):
         process = subprocess.Popen(command, env=names)
-    return Child("matcher", process)
+    return Child(MATCHER, process)
 
 
 def spawn_sandboxed(
@@ -321,7 +322,7 @@ def spawn_sandboxed(
         pass_fds=tuple(number for number in (fd, report) if number >= 0),
         start_new_session=True,  # its filter keeps it in this process group
     )
-    return Child("matcher", process)
+    return Child(MATCHER, process)
 
 
 def key_pipe(key: bytes) -> int:

@@ -45,23 +45,37 @@ def siblings(command: tuple[str, ...], cwd: str, apart: Iterable[Path] = ()) -> 
     return Siblings(folder, tuple(modules[:MOST]))
 
 
+def script_of(command: tuple[str, ...], cwd: str) -> str:
+    """The file that `python ... FILE` runs, seen from `cwd`; empty if the command names none."""
+    word = _what_runs(command)[1] if _interpreter(command[0]) else ""
+    return "" if not word or word.startswith("-") else os.path.normpath(os.path.join(cwd, word))
+
+
 def _folder(command: tuple[str, ...], cwd: str) -> str:
     """Where Python looks for modules first; empty if that is nowhere of its own."""
-    if not os.path.basename(command[0]).startswith("python"):
+    if not _interpreter(command[0]):
         return os.path.dirname(os.path.realpath(command[0])) if _python(command[0]) else ""
-    words = iter(command[1:])
+    options, word = _what_runs(command)
+    if word in ("", "-c") or any(set("IP") & set(o) for o in options if not o.startswith("--")):
+        return ""
+    return cwd if word == "-m" else os.path.dirname(os.path.realpath(os.path.join(cwd, word)))
+
+
+def _interpreter(program: str) -> bool:
+    return os.path.basename(program).startswith("python")
+
+
+def _what_runs(command: tuple[str, ...]) -> tuple[list[str], str]:
+    """The options of `python`, and what follows them: a script, `-m`, `-c` or nothing."""
+    options, words = list[str](), iter(command[1:])
     for word in words:
         if word in _WITH_VALUE:
             next(words, None)
-        elif word == "-c":
-            return ""
-        elif word == "-m":
-            return cwd
-        elif not word.startswith("-"):
-            return os.path.dirname(os.path.realpath(os.path.join(cwd, word)))
-        elif not word.startswith("--") and set("IP") & set(word):
-            return ""
-    return ""
+        elif word in ("-c", "-m") or not word.startswith("-"):
+            return options, word
+        else:
+            options.append(word)
+    return options, ""
 
 
 def _python(program: str) -> bool:

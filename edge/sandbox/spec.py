@@ -20,7 +20,7 @@ from edge.errors import SandboxError
 from edge.sandbox.accelerators import nodes, types
 from edge.sandbox.mounts import PRIVATE
 from edge.sandbox.order import LAYER_NAMES, LAYERS, NOBODY, REFUSED, Layer, Order
-from edge.sandbox.siblings import siblings
+from edge.sandbox.siblings import script_of, siblings
 
 __all__ = ["LAYERS", "LAYER_NAMES", "NOBODY", "REFUSED", "Confinement", "Layer", "Order"]
 
@@ -142,6 +142,17 @@ def program_of(command: tuple[str, ...]) -> str:
             f"matcher {command[0]!r}: expected a program that may be run, found none of that name"
         )
     return os.path.abspath(program)
+
+
+def check_script(command: tuple[str, ...], confinement: Confinement | None) -> None:
+    """See that the script of a matcher in Python is there.
+
+    Raises:
+        SandboxError: there is no such file.
+    """
+    path = script_of(command, os.path.abspath((confinement and confinement.cwd) or os.getcwd()))
+    if path and not os.path.lexists(path):
+        raise SandboxError(f"matcher script {path!r}: expected a file, found none")
 
 
 def interpreter_reads(program: str = sys.executable) -> tuple[str, ...]:

@@ -116,8 +116,11 @@ def test_everything_that_is_missing_is_named_at_once_where_nobody_can_be_asked(
     ("more", "named"),
     [
         (("--jurisdiction", "Atlantis"), "a place that the policy knows"),
-        (("--without", "walls"), "'walls' is not known"),
-        (("--dwell-s", "0.2"), "dwell_s must be 1 to 30"),
+        (("--dwell-s", "0.2"), "--dwell-s: expected 1 to 30"),
+        (("--dock", ""), "--dock: expected 1 to 12"),
+        (("--dock", "D-00170000017"), "--dock: expected 1 to 12"),
+        (("--matcher", "python3 'one quote"), "--matcher: expected a command"),
+        (("--matcher", "python3 nowhere.py"), "nowhere.py': expected a file, found none"),
         (("--source", "nowhere.mp4"), "nowhere.mp4"),
         (("--source", "rtsp://127.0.0.1:1/x", "--virtual-board"), "--trial is for recordings"),
     ],
@@ -135,6 +138,16 @@ def test_an_answer_that_is_none_leaves_nothing_behind(
     assert named in output
     assert len(output.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_of_no_such_name_is_answered_with_those_that_are(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(command(tmp_path / "site", clip, "--without", "walls"))
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(repr(layer.value) in line for layer in Layer)
 
 
 def test_a_view_that_enrolment_refuses_says_why_and_leaves_nothing(

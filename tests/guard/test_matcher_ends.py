@@ -21,6 +21,7 @@ CASES = {
         "ValueError: the model has 2 inputs",
     ),
     "a wrong interpreter": ("raise SystemExit(127)", "name the interpreter itself"),
+    "a code of its own": ("raise SystemExit(3)", "ended with code 3;"),
     "no word": ("raise SystemExit(4)", "ended with code 4;"),
 }
 

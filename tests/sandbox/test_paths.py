@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from edge.commissioning import keys
 from edge.commissioning.records import Device
+from edge.errors import SandboxError
 from edge.guard.plan import Plan, matcher_faults
 from edge.sandbox.paths import OwnFiles, path_faults, refused, withheld
-from edge.sandbox.spec import Confinement, Layer
+from edge.sandbox.spec import Confinement, Layer, check_script
 
 
 @pytest.fixture
@@ -94,6 +96,30 @@ def test_each_path_that_a_plan_cannot_give_is_a_line_of_its_own(site: Path) -> N
     assert "the guard's own" in second
     assert matcher_faults(right, None) == []
     assert "cwd" in str(matcher_faults(plan(site, cwd=site / "nosuch"), None)[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ("python3 nosuch.py", True),
+        ("python3 -u -X dev nosuch.py --port 1", True),
+        ("/opt/venv/bin/python3.12 -I sub/nosuch.py", True),
+        ("python3 match.py nosuch.bin", False),
+        ("python3 -c nosuch.py", False),
+        ("python3 -m nosuch.py", False),
+        ("python3 -", False),
+        ("python3", False),
+        ("./matcher nosuch.py", False),
+    ],
+)
+def test_a_script_that_is_not_there_is_named_and_nothing_else_is_taken_for_one(
+    site: Path, words: str, missing: bool
+) -> None:
+    (site / "match.py").touch()
+    refused = pytest.raises(SandboxError, match=r"nosuch\.py': expected a file, found none")
+
+    with refused if missing else contextlib.nullcontext():
+        check_script(tuple(words.split()), Confinement(cwd=site))
 
 
 def test_the_usual_key_store_is_the_guards_own_as_well(

@@ -29,7 +29,10 @@ class Asker:
 
         found = self._get(name, question, "", known_place)
         if found and not known_place(found):
-            raise UsageError(f"--{name}: expected a place that the policy knows, got {found!r}")
+            raise UsageError(
+                f"--{name}: expected a place that the policy knows, got {found!r}; "
+                "`framegate policy show strict --out DIR` writes them, in places.json"
+            )
         return found
 
     def agreed(self, question: str) -> bool:

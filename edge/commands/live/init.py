@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edge import isolation
-from edge.commands._options import REPEATABLE, Actions
+from edge.commands._options import REPEATABLE, Actions, command_words
 from edge.commands._output import complain
 from edge.commands.live._ask import YES_NO, Asker
 from edge.errors import UsageError
 from edge.files import read_named
 from edge.policy.vocabulary import VOCABULARY
 from edge.reasons import Family, Reason
+from edge.sandbox.order import Layer
 
 EXAMPLES = """\
 examples:
@@ -26,7 +27,8 @@ examples:
     --jurisdiction EU --public no --consent valid --taking-part yes --matcher "python3 matcher.py"
 
 What is not given is asked for in a terminal; elsewhere everything that is missing is
-named at once. Facts of law are never guessed. Nothing is overwritten. The camera must
+named at once. A WORD that is not known is answered with the known ones. Facts of law
+are never guessed. Nothing is overwritten. The camera must
 see the empty place; --trial takes a recording with people in it, and is for recordings.
 Afterwards the guard runs for some seconds and says whether frames pass, and if not, why.
 """
@@ -61,9 +63,10 @@ def register(commands: Actions) -> None:
     parser.flag(
         "--virtual-board", "for a trial with a camera: no real board, so its sensors prove nothing"
     )
-    parser.text(
+    parser.choice(
         "--without LAYER",
         "a layer of the sandbox that this machine lacks and you do without (repeatable)",
+        tuple(layer.value for layer in Layer),
         **REPEATABLE,
     )
     parser.flag("--unkept-clock", "no time service keeps this machine's clock")
@@ -109,6 +112,9 @@ def _answers(args: argparse.Namespace) -> Any:
     """
     from edge.cameras.source import parse_source
     from edge.commissioning.new_site import Answers
+    from edge.commissioning.records import DWELL_S
+    from edge.sandbox.spec import check_script
+    from firmware_bridge.virtual.sensors import DOCK_ID_SIZE
 
     ask = Asker(args, sys.stdin.isatty() and sys.stdout.isatty())
     source = ask.text("source", "the camera (index, device, address, pipeline or file)")
@@ -129,6 +135,18 @@ def _answers(args: argparse.Namespace) -> Any:
         board = args.board or ask.text("board", "serial port of the board")
     ask.finish()
     without = _without(args, ask)
+    matcher = _rooted(command_words("--matcher", args.matcher))
+    if matcher:
+        check_script(tuple(matcher), None)
+    if not DWELL_S[0] <= args.dwell_s <= DWELL_S[1]:
+        raise UsageError(
+            f"--dwell-s: expected {DWELL_S[0]:g} to {DWELL_S[1]:g}, got {args.dwell_s:g}"
+        )
+    if not 0 < len(args.dock) <= DOCK_ID_SIZE or not args.dock.isascii():
+        raise UsageError(
+            f"--dock: expected 1 to {DOCK_ID_SIZE} ASCII characters, as the dock's chip holds, "
+            f"got {args.dock!r}"
+        )
     if args.trial and live:
         raise UsageError("--trial is for recordings: a camera must see the empty place")
     return Answers(
@@ -145,7 +163,7 @@ def _answers(args: argparse.Namespace) -> Any:
         board=args.board or board,
         dock_id=args.dock,
         dwell_s=args.dwell_s,
-        matcher=tuple(_rooted(shlex.split(args.matcher))) if args.matcher else (),
+        matcher=tuple(matcher),
         without=without,
         virtual_board=args.virtual_board,
         trial=args.trial,
@@ -175,8 +193,10 @@ def _without(args: argparse.Namespace, ask: Asker) -> tuple[str, ...]:
     )
 
 
-def _rooted(command: list[str]) -> list[str]:
+def _rooted(command: Sequence[str]) -> list[str]:
     """A command whose files are named by whole paths: the daemon starts elsewhere."""
+    if not command:
+        return []
     first, *rest = command
     return [
         _interpreter(first),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shlex
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands._options import REPEATABLE, Actions
+from edge.commands._options import REPEATABLE, Actions, command_words
 from edge.commands._output import complain, say
 from edge.errors import UsageError
 from edge.files import write_whole
@@ -164,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
         session=args.session,
         keys=args.keys,
         board=args.board,
-        matcher=tuple(shlex.split(args.matcher)) if args.matcher else (),
+        matcher=command_words("--matcher", args.matcher),
         confinement=Confinement(
             reads=tuple(args.matcher_read),
             writes=tuple(args.matcher_write),
@@ -236,7 +235,7 @@ def _another(plan: Plan, out: Path, session: str, command: str) -> Plan:
     """One more matcher on the camera of `plan`, named by its session's file."""
     from edge.sandbox.spec import Confinement
 
-    name, words = Path(session).stem, tuple(shlex.split(command))
+    name, words = Path(session).stem, command_words(f"--also {session}", command)
     if not words:
         raise UsageError(f"--also {session}: expected a command, got none")
     return replace(
