@@ -20,12 +20,23 @@ from firmware_bridge.settings import BAUD
 MAX_READ = 4096  # bytes taken at a time
 
 
+def expect_port(path: str) -> None:
+    """See that there is something that may be a serial port; it is not touched.
+
+    Raises:
+        BridgeError: there is none.
+    """
+    if not Path(path).exists():
+        raise BridgeError(f"no port {path}: check the cable and the name")
+    if not Path(path).is_char_device():
+        raise BridgeError(f"cannot use port {path}: it is not a serial port")
+
+
 class Port:
     """A real serial port, USB serial device or pseudo-terminal."""
 
     def __init__(self, path: str, baud: int = BAUD) -> None:
-        if not Path(path).exists():
-            raise BridgeError(f"no port {path}: check the cable and the name")
+        expect_port(path)
         try:
             self._serial = serial.Serial(path, baud, timeout=0, exclusive=True)
         except (serial.SerialException, termios.error, OSError, ValueError) as err:

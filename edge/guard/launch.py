@@ -335,7 +335,8 @@ class Launch:
             return Board.NONE
         if not recording and not self._checked.device.virtual_board:
             return Board.REAL
-        self._say("virtual board: a simulated board is in use; its sensors prove nothing")
+        used = "in use" if self._checked.plan.board == VIRTUAL else "allowed"
+        self._say(f"virtual board: a simulated board is {used}; its sensors prove nothing")
         return Board.VIRTUAL
 
     def _configure_bridge(self) -> None:

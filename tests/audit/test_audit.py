@@ -263,7 +263,7 @@ def test_the_command_says_what_verified_or_what_is_bad(where, key, capsys, tmp_p
     journal = where / "segments/000000.log"
     journal.write_bytes(journal.read_bytes().replace(b'"released":30', b'"released":29', 1))
     assert main(["audit", "verify", str(where), "--key", str(pub)]) == 1
-    assert "entry 2" in capsys.readouterr().err
+    assert "entry 2: not what was signed\n" in capsys.readouterr().err
     assert main(["audit", "verify", str(tmp_path / "none"), "--key", str(pub)]) == 2
     assert main(["audit", "verify", str(where), "--key", str(tmp_path / "none")]) == 2
     os.truncate(journal, 0)

@@ -151,6 +151,19 @@ def test_a_running_guard_whose_camera_is_silent_is_told_with_its_time(
     assert ("No frame has come from the camera for 9 s, since " in printed) is (silent_s > 1)
 
 
+def test_the_keys_of_a_configuration_are_looked_at_not_the_usual_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "usual"))
+    config = tmp_path / "guard.toml"
+    config.write_bytes(GUARD_TOML + b'keys = "own"\n')
+    KeyStore.init(tmp_path / "own")
+
+    main(["doctor", "--quick", "--config", str(config), "--place", str(tmp_path)])
+
+    assert f"ok        keys: {tmp_path / 'own'}" in capsys.readouterr().out
+
+
 def test_the_doctor_names_what_has_no_wheel_as_the_page_on_devices_does() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "devices.md").read_text()
 

@@ -214,3 +214,18 @@ def test_another_user_is_become_or_one_line_says_why_not(kiosk: Site) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "only root" in line or "may not run" in line or "cannot be read" in line
+
+
+@pytest.mark.parametrize(("port", "says"), [("none", "no port"), ("site", "not a serial port")])
+def test_a_board_that_is_not_there_stops_a_run_before_it_starts_with_one_line(
+    kiosk: Site, tmp_path: Path, port: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--source", str(kiosk.clip), "--board", str(tmp_path / port)]
+    command += ["--device", str(kiosk.device), "--session", str(kiosk.session)]
+    command += ["--keys", str(kiosk.store.directory), "--out", str(tmp_path / "out")]
+
+    assert main(command) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not (tmp_path / "out").exists()

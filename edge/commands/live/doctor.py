@@ -43,7 +43,7 @@ def register(subparsers: Actions) -> None:
         "uses need is reported, too.",
         epilog=EXAMPLES,
     )
-    parser.path("--keys DIR", "key directory")
+    parser.path("--keys DIR", "key directory; by default that of --config, else the usual one")
     parser.path("--place DIR", "folder where the guard will write", default=Path("."))
     parser.path("--audit DIR", "also verify this audit log")
     parser.path("--config FILE", "also check this guard.toml")
@@ -64,7 +64,7 @@ def _doctor(args: argparse.Namespace) -> int:
     from edge.diagnosis.probes import examine
 
     become(args.user)
-    findings = examine(args.keys, args.place.resolve(), args.audit)
+    findings = examine(args.keys or _key_folder(args.config), args.place.resolve(), args.audit)
     if args.config is not None:
         findings.append(configuration(str(args.config), problems(args.config)))
         if silence := _silence(args.config):
@@ -81,6 +81,16 @@ def _doctor(args: argparse.Namespace) -> int:
                 print(f"          -> {f.todo}")
         print(f"\n{summary(findings)}")
     return 1 if any(f.stops for f in findings) else 0
+
+
+def _key_folder(config: Path | None) -> Path | None:
+    """The keys of a guard.toml; None for the usual ones, also where the file has a fault."""
+    from edge.daemon.settings import load_settings
+    from edge.errors import GuardError
+
+    with contextlib.suppress(GuardError, OSError):
+        return None if config is None else load_settings(config).plan.keys
+    return None
 
 
 def _size(text: str) -> tuple[int, int]:

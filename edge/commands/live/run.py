@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.cameras.source import parse_source
     from edge.commissioning.records import load_session
     from edge.guard.live_feed import Feed
-    from edge.guard.plan import Plan, share
+    from edge.guard.plan import VIRTUAL, Plan, share
     from edge.guard.results import finish_run
     from edge.guard.run_log import RunLog
     from edge.guard.supervisor import Guard
@@ -156,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.report.live import Live
     from edge.sandbox.spec import Confinement
     from edge.sink.plan import with_sink
+    from firmware_bridge.port import expect_port
 
     plan = Plan(
         source=args.source,
@@ -182,6 +183,8 @@ def run(args: argparse.Namespace) -> int:
         plan = with_sink(plan, args.sink, load_session(args.session), args.out / "sink")
     plan = share(plan, [_another(plan, args.out, *given) for given in args.also])
     guard = Guard(plan, say=say)
+    if guard.session.operation.identifying and plan.board != VIRTUAL:
+        expect_port(plan.board)  # a daemon waits for its board; who sits here plugs it in
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     with Live() as live, guard, _shown(args, guard.session.operation):
