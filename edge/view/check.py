@@ -26,7 +26,7 @@ from edge.view import signs
 from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.gradients import GradientMap
-from edge.view.memory.level import Level
+from edge.view.memory.level import MIN_LEVEL, Level
 from edge.view.memory.settled import Settled
 from edge.view.signs import Pixels
 from edge.view.silhouette import covered_blocks, silhouettes
@@ -148,8 +148,11 @@ class ViewCheck:
         if sign < MIN_SIGN or gradient < MIN_GRADIENT:
             near = self._near(explained, seen)
             going.append(Reason.VIEW_PARTIAL if near else Reason.VIEW_FOREIGN)
+        elif fall.at_once:
+            going.append(Reason.VIEW_DIMMED)
         elif fall.faded:
-            going.append(Reason.VIEW_DIMMED if fall.at_once else Reason.VIEW_FADED)
+            near = fall.free >= MIN_LEVEL and self._near(explained, seen)
+            going.append(Reason.VIEW_PARTIAL if near else Reason.VIEW_FADED)
         recent = self._sighted(seen & (not going), captured_ns)
         opening = set(going)
         if covered:
@@ -179,9 +182,10 @@ class ViewCheck:
     def _near(self, explained: NDArray[np.bool_], seen: NDArray[np.bool_]) -> bool:
         """Whether a person hides most of the view, and the uncovered rest is as enrolled.
 
-        Some blocks of somebody near agree by chance, and count among those seen. That lets
-        nothing pass. But "too little is visible" is then the cause, and stepping back helps,
-        where pointing the camera elsewhere would not.
+        Some blocks of somebody near agree by chance, and count among those seen; whoever moves
+        there takes contrast from them, as a fade does. That lets nothing pass. But "too little
+        is visible" is then the cause, and stepping back helps, where pointing the camera
+        elsewhere or another light would not.
         """
         free = self._enrolled & ~explained
         hidden = self._total - int(free.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,22 @@ from edge.cameras.opencv import Shot
 from edge.clock import MS, S
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.day.changes import CHANGES, sagging
-from edge.evaluation.day.play import HIDES, LEAST_NS, Lived, day, hidden_anyway, lived
+from edge.evaluation.day.play import (
+    BEGINS_NS,
+    HIDES,
+    LEAST_NS,
+    Lived,
+    changed,
+    day,
+    hidden_anyway,
+    lived,
+)
 from edge.evaluation.manifest import Clip, Mount
 from edge.evaluation.own_figures import day_figures
 from edge.evaluation.trials import Footage, View, decode, enrol_view
 from edge.evidence.faces import FaceBoxes
+from edge.evidence.liveness import Liveness
+from edge.frames.sentinel import Sentinel
 from edge.policy.engine import Policy
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
@@ -72,7 +84,7 @@ def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
 
     assert (clear.value, clear.holds) == (80.0, True)
     assert (wrong.value, wrong.holds) == (80.0, False)
-    assert both.holds, "the cause was said, beside another"
+    assert both.holds, "the cause was found, beside another"
     assert (little.value, little.holds) == (99.0, True)
     assert clear.note == "1 place; lost to VIEW_FADED 2.0 s"
     assert clear.target == ">= 99 or VIEW_FADED or VIEW_DIMMED"
@@ -119,6 +131,26 @@ def _played(frames: list[np.ndarray]) -> Footage:
     shots = tuple(Shot(frame, i * 100 * MS) for i, frame in enumerate(frames))
     clip = Clip(Path("till"), "till", True, Mount.STATIONARY, "till")
     return Footage(clip, shots, {id(shot.frame): () for shot in shots}, Nobody())
+
+
+@pytest.mark.parametrize("coded", [True, False])
+def test_a_night_is_coded_as_a_video_is_and_its_noise_is_no_still_with_noise(room, coded):
+    """Noise that no encoder has touched is as even as that of a still with noise added."""
+    night = replace(BY_NAME["night, infrared"], coded=coded)
+    by_day = _played([render.with_noise(room, i) for i in range(90)])
+    played = changed(by_day, night)
+    sentinel, liveness = Sentinel(None), Liveness()
+    found = [
+        liveness.see(sentinel.look(shot.frame), shot.captured_ns)
+        for shot in played.shots
+        if shot.captured_ns >= BEGINS_NS
+    ]
+
+    assert BY_NAME["night, infrared"].coded
+    assert [s.captured_ns for s in played.shots] == [s.captured_ns for s in by_day.shots]
+    assert np.array_equal(played.shots[49].frame, by_day.shots[49].frame)
+    assert played.detect(played.shots[-1].frame) == ()
+    assert any(Reason.LIVENESS_UNCERTAIN in reasons for reasons in found) is not coded
 
 
 @pytest.mark.slow

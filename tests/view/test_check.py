@@ -17,6 +17,7 @@ from edge.view import signs
 from edge.view.box import Box
 from edge.view.check import MAX_HIDDEN, MIN_GRADIENT, MIN_SIGN, ViewCheck
 from edge.view.fingerprint import Fingerprint, packed
+from edge.view.memory.level import MIN_LEVEL
 from edge.view.silhouette import covered_blocks, silhouettes
 from tests.support import render
 from tests.support.enrol import enrol
@@ -476,6 +477,27 @@ def test_a_fade_behind_somebody_near_is_noticed_all_the_same(fingerprint, room):
             break
 
     assert 0.1 <= share <= 0.5
+
+
+def test_whoever_moves_near_the_camera_is_no_fade_and_a_fade_of_the_rest_is(fingerprint, room):
+    """Ten blocks are left: too few to judge the level by themselves, enough to name the cause."""
+    where = np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
+    where[:40, :] = where[:, :48] = 255  # the lower corner is free
+    where[16:, 48:] = 0
+    covered = cv2.resize(where, (640, 480), interpolation=cv2.INTER_NEAREST)[..., None] != 0
+    flat = cv2.addWeighted(room, 0.6, np.full_like(room, (90, 120, 180)), 0.4, 0)
+    found = []
+    for picture in (np.where(covered, flat, room), flat):
+        check = ViewCheck(fingerprint)
+        for i in range(10):
+            check.read(render.with_noise(room, i), i * 100 * MS, (), lambda _: where)
+        found.append(check.read(picture, S, (), lambda _: where))
+
+    assert all(reading.level < MIN_LEVEL for reading in found)
+    assert [reading.reasons_continue for reading in found] == [
+        (Reason.VIEW_PARTIAL,),
+        (Reason.VIEW_FADED,),
+    ]
 
 
 def test_somebody_near_hides_too_much_and_a_foreign_picture_is_foreign(fingerprint, room):

@@ -18,7 +18,6 @@ from edge.reasons import Reason
 Frame = np.ndarray
 _REFERENCE_WIDTH = 640
 _GRAIN_LEVELS = 3.0  # standard deviation of an infrared sensor's noise
-_KEY_S = 0.1  # of each second, in which a frame is a key frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,7 @@ class Change:
     always: bool = False  # there while the view is enrolled, too
     gap_s: float = 0.0  # the camera gives no picture for so long
     lasts_s: float = 10.0  # or less, if the recording is over
+    coded: bool = False  # what it makes of the frames is coded as a video, each from the one before
 
 
 def _scaled(frame: Frame, factor: float | np.ndarray) -> Frame:
@@ -63,8 +63,8 @@ def settling(frame: Frame, seconds: float) -> Frame:
 def night(frame: Frame, seconds: float) -> Frame:
     """The camera goes over to infrared: grey, lit from the lens.
 
-    Little light is amplified, and the sensor's noise with it; a key frame a second is coded
-    better than those between. A recording that is only dimmed has less noise than by day.
+    Little light is amplified, and the sensor's noise with it. A recording that is only dimmed
+    has less noise than by day. What the camera sends is coded: see `Change.coded`.
     """
     rows, columns = frame.shape[:2]
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
@@ -72,8 +72,7 @@ def night(frame: Frame, seconds: float) -> Frame:
     rng = np.random.default_rng(round(1000 * seconds))
     grain = np.roll(_grain(rows, columns), rng.integers(rows * columns))
     lit = grey * (1.3 - 0.7 * np.sqrt((x * x + y * y) / 2)) + grain
-    taken = np.asarray(cv2.merge([np.clip(lit, 0, 255).astype(np.uint8)] * 3), np.uint8)
-    return _coded(taken, 75 if seconds % 1 < _KEY_S else 50)
+    return np.asarray(cv2.merge([np.clip(lit, 0, 255).astype(np.uint8)] * 3), np.uint8)
 
 
 def restarted(frame: Frame, seconds: float) -> Frame:
@@ -185,7 +184,7 @@ CHANGES = (
     Change("lamp off and on", lamp, _STEP),
     Change("patch of sun", sun),
     Change("exposure and white balance settle", settling),
-    Change("night, infrared", night, _OTHER_LIGHT),
+    Change("night, infrared", night, _OTHER_LIGHT, coded=True),
     Change("camera starts again, other exposure", restarted, _GAP, gap_s=2),
     Change("autofocus breathes", focus),
     Change("mount sags by 1 px", sagging(1)),

@@ -10,15 +10,19 @@ and a still with noise is a still.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 
+import cv2
 import numpy as np
 
-from edge.cameras.opencv import Shot
+from edge.cameras.opencv import FileCamera, Shot
 from edge.clock import MS, S
 from edge.commissioning.records import DEFAULT_DWELL_S
+from edge.errors import CameraError
 from edge.evaluation.availability import Availability, account
 from edge.evaluation.day.changes import CHANGES, Change
 from edge.evaluation.forge import PERFECT_DEVICE, PERFECT_SESSION, still_board
@@ -100,15 +104,44 @@ def changed(footage: Footage, change: Change) -> Footage:
     """The recording with the change; its faces stay where they were."""
     begins_ns = 0 if change.always else BEGINS_NS
     shots: list[Shot] = []
-    faces: dict[int, tuple[Box, ...]] = {}
+    found: list[tuple[Box, ...]] = []
     for shot in _thinned(footage.shots, BEGINS_NS + round(change.lasts_s * S)):
         at_ns = shot.captured_ns - begins_ns
         if 0 <= at_ns < change.gap_s * S:
             continue
         frame = np.array(shot.frame if at_ns < 0 else change.apply(shot.frame, at_ns / S))
         shots.append(Shot(frame, shot.captured_ns))
-        faces[id(frame)] = footage.detect(shot.frame)
+        found.append(footage.detect(shot.frame))
+    if change.coded:
+        before = sum(shot.captured_ns < begins_ns for shot in shots)
+        shots[before:] = _coded(shots[before:])
+    faces = {id(shot.frame): boxes for shot, boxes in zip(shots, found, strict=True)}
     return Footage(footage.clip, tuple(shots), faces, footage.finder)
+
+
+def _coded(shots: Sequence[Shot]) -> list[Shot]:
+    """The same frames as a camera's encoder leaves them, each coded from the one before.
+
+    That makes of even noise an uneven one: its changes differ by 12 % and more of their mean in six
+    rooms at night, where frames coded one by one differ by 3 %, and look like a still with noise.
+
+    Raises:
+        CameraError: this OpenCV writes no MPEG-4 video.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "coded.mp4"
+        height, width = shots[0].frame.shape[:2]
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(path), code, S / _APART_NS, (width, height))
+        for shot in shots:
+            writer.write(shot.frame)
+        writer.release()
+        camera = FileCamera(path)
+        frames = [shot.frame for shot in camera.shots()]
+        camera.close()
+    if len(frames) != len(shots):
+        raise CameraError(f"expected {len(shots)} coded frames, got {len(frames)}")
+    return [Shot(frame, shot.captured_ns) for frame, shot in zip(frames, shots, strict=True)]
 
 
 def _thinned(shots: Sequence[Shot], until_ns: int) -> list[Shot]:

@@ -11,7 +11,7 @@ brightness of its own, so the contrast falls by more, or by less.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class Fall:
     faded: bool = False  # too little
     at_once: bool = False  # the first reading with too little, and brightness fell alike: a lamp?
     stays: bool = False  # it stopped falling: this is the level from now on
+    free: float = 1.0  # like `level`, of the blocks that nobody covers, be they few
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,14 @@ class Level:
         """
         sums = np.bincount(self._block_of_pair, pairs, signs.BLOCKS)
         now = _Shown(np.asarray(sums[self._enrolled], np.float64), self._light(thumb))
-        away = ~explained[self._enrolled]
-        away = away if int(away.sum()) >= self._least else np.ones_like(away)
+        free = ~explained[self._enrolled]
+        away = free if int(free.sum()) >= self._least else np.ones_like(free)
         while self._levels and self._levels[0][0] < captured_ns - BASELINE_NS:
             self._levels.popleft()
         fall = self._judged(now, away)
+        if fall.faded and free.any():
+            usual = medians([known.contrast for _, known in self._levels])
+            fall = replace(fall, free=_of(now.contrast[free], usual[free]))
         self._before = fall.level
         if fall.stays:
             self._levels.clear()
