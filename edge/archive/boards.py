@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.archive.columns import UNREADABLE, Coded, Kind, coded, pack, unpack
-from edge.errors import RecordError
+from edge.errors import RecordError, wrong_in
 from edge.evidence import board
 from edge.evidence.board import BoardWatch
 from edge.evidence.readings import BoardSample, Source
@@ -75,14 +75,12 @@ class BoardTape:
         Raises:
             RecordError: it is none of this format; `name` says which file.
         """
-        try:
+        with wrong_in(f"{name}: expected a board's tape", *UNREADABLE, as_=RecordError):
             facts, columns = unpack(data, FORMAT, _COLUMNS)
             says = Coded(tuple(map(_says, facts["says"])), columns["says"])
             if len(says.rows) != len(columns["captured_ns"]):
                 raise ValueError("its columns differ in length")
             return cls(columns["captured_ns"], says)
-        except UNREADABLE as err:
-            raise RecordError(f"{name}: expected a board's tape: {err}") from err
 
 
 def judged(samples: Sequence[BoardSample], dock_id: str) -> BoardTape:

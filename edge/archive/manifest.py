@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import RecordError, UsageError
+from edge.errors import RecordError, UsageError, wrong_in
 from edge.files import named_by_user, read_named, sha256_of
 
 _MOST_BYTES = 1 << 28
@@ -87,10 +87,8 @@ def lines(folder: Path, device: Path, session: Path) -> Iterator[dict[str, objec
 
 
 def _recording(line: str, where: str, folder: Path) -> Recording:
-    try:
+    with wrong_in(f"{where}: expected a JSON object", ValueError):
         found = json.loads(line)
-    except ValueError as err:
-        raise UsageError(f"{where}: expected a JSON object: {err}") from err
     if not isinstance(found, dict):
         raise UsageError(f"{where}: expected a JSON object, got {line[:40]}")
     if unknown := sorted(found.keys() - _KEYS):

@@ -20,7 +20,7 @@ from edge.archive.manifest import Recording
 from edge.archive.tape import FORMAT
 from edge.audit.schema import Release
 from edge.commissioning.records import Device, Session
-from edge.errors import RecordError
+from edge.errors import RecordError, failing
 from edge.evidence.scene import shipped_sha256
 from edge.files import MODEL_BYTES, named_by_user, read_given, read_named, write_whole
 from edge.models import BODY, BODY_WIDE
@@ -78,13 +78,9 @@ def view_bytes(device: Device) -> bytes:
     """
     if device.fingerprint is None:
         return b""
-    try:
+    named = f"{device.fingerprint}: expected the enrolled view that the record names"
+    with failing(named, RecordError):
         return read_named(device.fingerprint, MODEL_BYTES)
-    except OSError as err:
-        raise RecordError(
-            f"{device.fingerprint}: expected the enrolled view that the record names: "
-            f"{err.strerror}"
-        ) from err
 
 
 class Store:

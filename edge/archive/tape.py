@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge.archive.columns import UNREADABLE, Coded, Kind, pack, unpack
 from edge.decision.engine import Engine, Examined
-from edge.errors import RecordError
+from edge.errors import RecordError, wrong_in
 from edge.evidence.vision import Sighting
 from edge.frames.sentinel import MIN_PAIRS
 from edge.reasons import Reason
@@ -83,7 +83,7 @@ class Tape:
         Raises:
             RecordError: it is none of this format; `name` says which file.
         """
-        try:
+        with wrong_in(f"{name}: expected an evidence tape", *UNREADABLE, as_=RecordError):
             facts, columns = unpack(data, FORMAT, _COLUMNS)
             last = facts["last"]
             tape = cls(
@@ -97,10 +97,8 @@ class Tape:
                 sightings=_sightings(facts["sightings"]),
                 last=None if last is None else _sighting(last, _boxes(last[4])),
             )
-        except UNREADABLE as err:
-            raise RecordError(f"{name}: expected an evidence tape: {err}") from err
-        if {len(columns[name]) for name in _BY_FRAME} != {len(tape.liveness.rows)}:
-            raise RecordError(f"{name}: expected an evidence tape: its columns differ in length")
+            if {len(columns[name]) for name in _BY_FRAME} != {len(tape.liveness.rows)}:
+                raise ValueError("its columns differ in length")
         return tape
 
 

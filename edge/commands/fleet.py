@@ -21,7 +21,7 @@ from edge.commands._fleet._common import (
 from edge.commands._fleet._store import add_store, make_store, open_store
 from edge.commands._options import Actions
 from edge.commands._output import say
-from edge.errors import AuditError, UsageError
+from edge.errors import AuditError, UsageError, wrong_in
 
 if TYPE_CHECKING:
     from edge.fleet.courier import Round
@@ -101,10 +101,8 @@ def _keygen(args: argparse.Namespace) -> int:
 
     if args.out.exists():
         raise UsageError(f"{args.out} exists already")
-    try:
+    with wrong_in("", NoteError):
         signer = Signer.generate(args.name)
-    except NoteError as err:
-        raise UsageError(str(err)) from err
     write_given(args.out, signer.secret_text.encode() + b"\n", 0o600)
     print(f"witness {args.name} {witness_of(signer).text}")
     return 0

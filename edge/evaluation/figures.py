@@ -15,6 +15,7 @@ from edge.evaluation.report.figure import (
     Figure,
     Question,
     asked,
+    at_most,
     counted,
     none_at_all,
     not_tried,
@@ -173,11 +174,10 @@ def _received(name: str, some: Sequence[Splice], note: str) -> Figure:
 def _share(of: str, some: Sequence[Splice]) -> Figure:
     shares = sorted(s.share for s in some)
     name = f"largest foreign share of a frame that a matcher received, {of}"
-    value, note = round(shares[-1], 3), f"median {shares[len(shares) // 2]:.2f}"
+    of_all, note = Question.SPLICES, f"median {shares[len(shares) // 2]:.2f}"
     if some[0].release is Release.BRACKETED and some[0].kind is Kind.CROSS_FADE:
-        holds = shares[-1] <= FORBIDDEN
-        return asked(Question.SPLICES, name, value, "<= 0.5", "share", holds=holds, note=note)
-    return reported(Question.SPLICES, name, value, "share", note)
+        return at_most(of_all, name, shares[-1], FORBIDDEN, "share", digits=3, note=note)
+    return reported(of_all, name, round(shares[-1], 3), "share", note)
 
 
 def reliability(outside: Sequence[tuple[float, bool]]) -> list[tuple[float, float, int]]:
@@ -204,12 +204,11 @@ def _scene(outside: Sequence[tuple[float, bool]]) -> list[Figure]:
 
 def _cost(found: Findings) -> list[Figure]:
     unit, total = "ms per second of video", sum(found.cost_ms.values())
-    name, goal = "the slow loop, all parts together", f"<= {SETTING_OF_SLOW_LOOP:g}"
+    name, most = "the slow loop, all parts together", SETTING_OF_SLOW_LOOP
     if not total:
-        return [not_tried(Question.COST, name, goal, unit, NO_VIEW)]
+        return [not_tried(Question.COST, name, f"<= {most:g}", unit, NO_VIEW)]
     rows = [
         reported(Question.COST, f"the slow loop, {part}", round(ms, 2), unit)
         for part, ms in found.cost_ms.items()
     ]
-    holds = total <= SETTING_OF_SLOW_LOOP
-    return [*rows, asked(Question.COST, name, round(total, 2), goal, unit, holds=holds)]
+    return [*rows, at_most(Question.COST, name, total, most, unit)]

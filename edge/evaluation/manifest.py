@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
-from edge.errors import RecordError
+from edge.errors import RecordError, meaning
 from edge.files import read_named
 from edge.reasons import Reason
 
@@ -71,12 +71,9 @@ def _clip(folder: Path, row: dict[str, str]) -> Clip:
     file, setting = row["file"], row["setting"]
     if setting not in ("controlled", "uncontrolled"):
         raise RecordError(f"{file}: setting {setting!r}, expected controlled or uncontrolled")
-    try:
+    odd = f"{file}: camera {row['camera']!r}, expected mobile or stationary"
+    with meaning(odd, ValueError, as_=RecordError):
         mount = Mount(row["camera"])
-    except ValueError as err:
-        raise RecordError(
-            f"{file}: camera {row['camera']!r}, expected mobile or stationary"
-        ) from err
     collection, _, origin = (row.get("source") or "").partition(":")
     parent = PurePosixPath(origin).parent.as_posix()
     controlled = setting == "controlled"

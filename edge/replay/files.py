@@ -19,7 +19,7 @@ from edge.audit.schema import Board, Enrolment, Release, Start, Stop
 from edge.cameras.opencv import FileCamera, opening_frames
 from edge.clock import S
 from edge.commissioning.records import DWELL_S, Device, load_device, load_session
-from edge.errors import RecordError, UsageError
+from edge.errors import RecordError, UsageError, failing, meaning
 from edge.evidence import telemetry
 from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.readings import BoardSample
@@ -153,12 +153,8 @@ def replay(job: Job, say: Callable[[str], None]) -> record.SceneRecord:
 
 def opening(clip: Path, seconds: float) -> tuple[list[np.ndarray], bytes]:
     """Frames spread over the clip's first `seconds`, and the digest of its camera."""
-    camera = FileCamera(clip)
-    try:
-        frames = opening_frames(camera, seconds, _ENROL_FRAMES)
-    finally:
-        camera.close()
-    return frames, camera.identity.digest
+    with contextlib.closing(FileCamera(clip)) as camera:
+        return opening_frames(camera, seconds, _ENROL_FRAMES), camera.identity.digest
 
 
 def enrol_opening(clip: Path, seconds: float, faces: FaceBoxes) -> Fingerprint:
@@ -180,14 +176,9 @@ def _enrolled_view(job: Job, faces: FaceBoxes) -> Fingerprint | None:
 def _signed_view(job: Job, device: Device) -> Fingerprint | None:
     if device.fingerprint is None:
         return None
-    try:
-        data = read_named(device.fingerprint, MODEL_BYTES)
-    except OSError as err:
-        raise RecordError(
-            f"{device.fingerprint}: expected the enrolled view that {job.device} names: "
-            f"{err.strerror}"
-        ) from err
-    return Fingerprint.from_bytes(data)
+    named = f"{device.fingerprint}: expected the enrolled view that {job.device} names"
+    with failing(named, RecordError):
+        return Fingerprint.from_bytes(read_named(device.fingerprint, MODEL_BYTES))
 
 
 def _check_overlap(job: Job, samples: Sequence[BoardSample], camera: FileCamera) -> None:
@@ -216,10 +207,8 @@ def _clip_and_seconds(text: str) -> tuple[Path, float]:
     clip, colon, seconds = text.rpartition(":")
     if not colon or Path(text).exists():
         return Path(text), 1.0
-    try:
+    with meaning(f"--enroll-view: expected CLIP[:SECONDS], got {text!r}", ValueError):
         value = float(seconds)
-    except ValueError as err:
-        raise UsageError(f"--enroll-view: expected CLIP[:SECONDS], got {text!r}") from err
     if not _ENROL_S[0] <= value <= _ENROL_S[1]:
         raise UsageError(
             f"--enroll-view: expected {_ENROL_S[0]:g} to {_ENROL_S[1]:g} seconds, got {seconds}"

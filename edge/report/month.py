@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.audit.forms import wall_ns
 from edge.clock import S
-from edge.errors import UsageError
+from edge.errors import meaning
 from edge.reasons import Reason
 
 UNUSUAL = {
@@ -46,10 +46,8 @@ class Month:
         Raises:
             UsageError: it is none.
         """
-        try:
+        with meaning(f"expected a month like 2026-11, got {text!r}", ValueError):
             day = dt.date.fromisoformat(f"{text}-01")
-        except ValueError as err:
-            raise UsageError(f"expected a month like 2026-11, got {text!r}") from err
         return cls(day.year, day.month)
 
     @property

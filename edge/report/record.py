@@ -19,7 +19,7 @@ from typing import Any
 
 from edge.audit.schema import Context
 from edge.clock import S
-from edge.errors import RecordError
+from edge.errors import RecordError, wrong_in
 from edge.evidence.readings import Reading
 from edge.files import named_by_user, write_whole
 from edge.reasons import Reason
@@ -242,10 +242,8 @@ def decisions_in(data: bytes, name: str) -> list[FrameDecision]:
     Raises:
         RecordError: a line is not a decision.
     """
-    try:
+    with wrong_in(f"cannot read decisions from {name}", UnicodeDecodeError, as_=RecordError):
         lines = data.decode().splitlines()
-    except UnicodeDecodeError as err:
-        raise RecordError(f"cannot read decisions from {name}: {err}") from err
     return [_decision(line, f"{name}, line {i}") for i, line in enumerate(lines, 1)]
 
 
@@ -264,7 +262,7 @@ _KEYS = ["frame", "captured_ns", "verdict", "context", "reasons", "rules"]
 
 
 def _decision(line: str, where: str) -> FrameDecision:
-    try:
+    with wrong_in(f"{where}: not a decision", ValueError, KeyError, TypeError, as_=RecordError):
         found = json.loads(line)
         if list(found) != _KEYS:
             raise ValueError(f"expected the keys {', '.join(_KEYS)}")
@@ -278,8 +276,6 @@ def _decision(line: str, where: str) -> FrameDecision:
             tuple(Reason[code] for code in found["reasons"]),
             tuple(str(rule) for rule in found["rules"]),
         )
-    except (ValueError, KeyError, TypeError) as err:
-        raise RecordError(f"{where}: not a decision: {err}") from err
-    if decision_line(decision) != line:
-        raise RecordError(f"{where}: not a decision: expected {decision_line(decision)}")
+        if decision_line(decision) != line:
+            raise ValueError(f"expected {decision_line(decision)}")
     return decision

@@ -39,14 +39,11 @@ def start(folder: Path, port: int) -> Child:
     Raises:
         UsageError: the port is taken.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener = socket.create_server(("127.0.0.1", port), backlog=16)
     except OSError as err:
-        listener.close()
-        raise UsageError(f"--sink-port {port}: cannot listen there: {err.strerror}") from err
-    listener.listen(16)
+        why = os.strerror(err.errno or 0)  # its own text says the address again
+        raise UsageError(f"--sink-port {port}: cannot listen there: {why}") from err
     settings = SinkSettings(folder / "latest.jpg", listener.fileno())
     with listener:
         return spawn_module("sink", "edge.sink.server", settings, [listener.fileno()])

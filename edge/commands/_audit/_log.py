@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands._output import say
-from edge.errors import AuditError, UsageError, wrong_in
+from edge.errors import AuditError, UsageError, meaning, wrong_in
 from edge.files import MODEL_BYTES, read_given
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ def time_of(text: str, option: str) -> int:
     from edge.audit.forms import wall_ns
 
     whole = text if "." in text else text.removesuffix("Z") + ".000Z"
-    try:
+    with meaning(f"{option}: expected {TIME}, got {text!r}", AuditError):
         return wall_ns(whole)
-    except AuditError as err:
-        raise UsageError(f"{option}: expected {TIME}, got {text!r}") from err
 
 
 def log_key(args: argparse.Namespace) -> Verifier:

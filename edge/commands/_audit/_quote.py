@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands._audit._log import log_key
 from edge.commands._options import Actions, Options
-from edge.errors import UsageError, wrong_in
+from edge.errors import UsageError, meaning, wrong_in
 from edge.files import read_given, write_given
 
 if TYPE_CHECKING:
@@ -192,11 +192,9 @@ def _key(path: Path, issuer: Path | None) -> AttestationKey:
 def _see_issued(certificate: Certificate, issuer: Certificate, path: Path) -> None:
     from cryptography.exceptions import InvalidSignature
 
-    try:
+    line = f"{path} was not certified by {issuer.subject.rfc4514_string()}"
+    with meaning(line, InvalidSignature, ValueError, TypeError):
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError) as err:
-        named = issuer.subject.rfc4514_string()
-        raise UsageError(f"{path} was not certified by {named}") from err
 
 
 def _read(path: Path) -> bytes:

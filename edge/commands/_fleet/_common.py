@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Options
-from edge.errors import UsageError, wrong_in
+from edge.errors import UsageError, failing, wrong_in
 from edge.files import named_by_user, read_given, read_named
 
 if TYPE_CHECKING:
@@ -62,13 +62,9 @@ def listen_address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-@contextlib.contextmanager
-def listening(text: str) -> Iterator[None]:
+def listening(text: str) -> AbstractContextManager[None]:
     """What cannot be opened within is the address of --listen."""
-    try:
-        yield
-    except OSError as err:
-        raise UsageError(f"--listen: {text} cannot be used: {err.strerror}") from err
+    return failing(f"--listen: {text} cannot be used")
 
 
 def require_tuf() -> None:

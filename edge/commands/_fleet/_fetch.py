@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from edge.commands._fleet._common import read_policy, repeat, require_seconds, require_tuf
 from edge.commands._options import SEVERAL, Actions
 from edge.commands._output import say
-from edge.errors import UsageError
+from edge.errors import meaning
+from edge.files import named_by_user
 
 if TYPE_CHECKING:
     from edge.fleet.delivery.client import Client, Device, Judge
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _client(args: argparse.Namespace) -> Client:
     from edge.commissioning.keys import read_verifier
-    from edge.files import named_by_user, read_trusted
+    from edge.files import read_trusted
     from edge.fleet.delivery.client import Client, Trust
     from edge.fleet.delivery.shelf import Shelf
     from edge.fleet.delivery.transport import base_url
@@ -124,13 +125,12 @@ def _locked(folder: Path) -> Iterator[None]:
     """One fetch at a time in a state folder."""
     from edge.audit.files import Files
 
-    try:
+    with (
+        named_by_user("write", folder),
+        meaning(f"{folder}: another fetch uses it", BlockingIOError),
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         held = Files().lock(folder / "lock")
-    except BlockingIOError as err:
-        raise UsageError(f"{folder}: another fetch uses it") from err
-    except OSError as err:
-        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from edge.audit.note import Signer
+    from edge.fleet.delivery.release import Audience
     from edge.fleet.delivery.repository import Repository
     from edge.fleet.trust_policy import TrustPolicy
 
@@ -159,10 +160,7 @@ def _list(repository: Repository) -> int:
     return 0
 
 
-def _whom(audience: object) -> str:
-    from edge.fleet.delivery.release import Audience
-
-    assert isinstance(audience, Audience)
+def _whom(audience: Audience) -> str:
     names = [*(f"device {n}" for n in audience.devices), *(f"group {n}" for n in audience.groups)]
     return f"{audience.share} % of {', '.join(names) or 'all'}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from edge.errors import UsageError
+from edge.errors import UsageError, meaning
 
 YES_NO = ("yes", "no")
 
@@ -59,10 +59,8 @@ class Asker:
     def _until(self, question: str, allowed: str, good: Callable[[str], bool]) -> str:
         """The first good answer in the terminal."""
         while True:
-            try:
+            with meaning(f"expected an answer: {question}", EOFError):
                 answer = input(f"{question}{f' [{allowed}]' if allowed else ''}? ").strip()
-            except EOFError as err:
-                raise UsageError(f"expected an answer: {question}") from err
             if good(answer):
                 return answer
             print(f"expected one of {allowed}" if allowed else "expected an answer")

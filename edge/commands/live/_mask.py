@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.commands._options import Actions
+from edge.errors import meaning
 
 DESCRIPTION = """\
 Draw fixed masks by numbers on a still of the camera: prints the lines for the device record, and
@@ -92,10 +93,8 @@ def preview(picture: Any, filled: Any) -> Any:
 
 def _corner(text: str) -> list[float]:
     x, comma, y = text.partition(",")
-    try:
+    with meaning(f"expected a corner as X,Y, got {text!r}", ValueError, as_=ValueError):
         return [float(x), float(y if comma else "")]
-    except ValueError as err:
-        raise ValueError(f"expected a corner as X,Y, got {text!r}") from err
 
 
 def _picture(args: argparse.Namespace) -> Any:
@@ -104,14 +103,12 @@ def _picture(args: argparse.Namespace) -> Any:
     import numpy as np
 
     from edge.cameras.live import open_source
-    from edge.errors import CameraError, UsageError
+    from edge.errors import CameraError, UsageError, failing
     from edge.files import read_named
 
     if args.still is not None:
-        try:
+        with failing(f"--still {args.still}: cannot be read"):
             data = read_named(args.still, 64 * 1024 * 1024)
-        except OSError as err:
-            raise UsageError(f"--still {args.still}: cannot be read: {err.strerror}") from err
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
         if picture is None:
             raise UsageError(f"--still {args.still}: expected a picture, PNG or JPEG")

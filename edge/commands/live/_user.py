@@ -8,7 +8,7 @@ import sys
 
 from edge import isolation
 from edge.commands._options import Options
-from edge.errors import UsageError
+from edge.errors import UsageError, failing, meaning
 
 
 def add_user(parser: Options) -> None:
@@ -32,20 +32,14 @@ def become(name: str | None) -> None:
         raise UsageError(f"--user: expected a user of this machine, got {name!r}") from None
     if user.pw_uid == os.geteuid():
         return
-    try:
+    with meaning(f"--user {name}: only root can check as another user (sudo)", PermissionError):
         os.initgroups(name, user.pw_gid)
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    except PermissionError as err:
-        raise UsageError(f"--user {name}: only root can check as another user (sudo)") from err
     names = {**os.environ, "HOME": user.pw_dir, "USER": name, "LOGNAME": name}
     command = isolation.python("edge.cli", *sys.argv[1:])
-    try:
+    with failing(f"--user {name}: that user may not run {command[0]}"):
         os.execve(command[0], command, isolation.cleaned(names))
-    except OSError as err:
-        raise UsageError(
-            f"--user {name}: that user may not run {command[0]}: {err.strerror}"
-        ) from err
 
 
 def current() -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands._options import Actions, Options
-from edge.errors import BridgeError, UsageError
+from edge.commands._output import answer
+from edge.errors import BridgeError, UsageError, failing, wrong_in
 
 if TYPE_CHECKING:
     from firmware_bridge.checks.duties import Result
@@ -99,11 +100,8 @@ def _status(args: argparse.Namespace) -> int:
         "noise": status.noise,
         "uptime_s": round(status.t_us / 1e6, 1),
     }
-    if args.json:
-        print(json.dumps(rows, indent=2))
-    else:
-        for name, value in rows.items():
-            print(f"{name:10} {', '.join(value) if isinstance(value, list) else value}")
+    shown = {k: ", ".join(v) if isinstance(v, list) else v for k, v in rows.items()}
+    answer(args, rows, (f"{name:10} {value}" for name, value in shown.items()), indent=2)
     return 0
 
 
@@ -178,11 +176,7 @@ def _cost(args: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix="framegate-board-") as folder:
         found = cost.measure(Path(folder))
-    if args.json:
-        print(json.dumps(figures.report(found), indent=2))
-    else:
-        for figure in found:
-            print(_line(figure))
+    answer(args, figures.report(found), map(_line, found), indent=2)
     return 0 if all(figure.holds for figure in found) else 1
 
 
@@ -196,13 +190,11 @@ def _figures(args: argparse.Namespace, rig: Rig, root: bytes) -> list[Figure]:
     from firmware_bridge.checks.harness import CheckFailed
     from firmware_bridge.emulated.lm3s6965 import Emulator
 
-    try:
+    with wrong_in(f"{rig.port}: cannot measure", CheckFailed, as_=BridgeError):
         found = figures.measure(rig, root, args.rounds)
         if isinstance(rig, Emulator):
             with contextlib.closing(Emulator(rig.image, root, paced=True)) as paced:
                 found += figures.measure_board(paced, root, args.rounds)
-    except CheckFailed as err:
-        raise BridgeError(f"{rig.port}: cannot measure: {err}") from err
     return found
 
 
@@ -238,7 +230,5 @@ def _provision(args: argparse.Namespace) -> int:
     if not args.flash:
         print("put it on the board with:", " ".join(command))
         return 0
-    try:
+    with failing(f"cannot run {command[0]}"):
         return 0 if subprocess.run(command, env=environment(), check=False).returncode == 0 else 1
-    except OSError as err:
-        raise UsageError(f"cannot run {command[0]}: {err.strerror}") from err

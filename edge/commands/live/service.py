@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge import isolation
 from edge.commands._options import SEVERAL, Actions, Options
-from edge.errors import UsageError
+from edge.errors import UsageError, failing, meaning
 from edge.files import read_named, write_whole
 
 if TYPE_CHECKING:
@@ -265,24 +265,19 @@ def _run(args: argparse.Namespace, command: list[str]) -> None:
     if not here or not running or shutil.which(command[0], path=path) is None:
         print(f"run   {' '.join(command)}")
         return
-    try:
+    late = f"{' '.join(command)}: no end after {_TOOL_S} s: journalctl says what it waits for"
+    with meaning(late, subprocess.TimeoutExpired):
         done = subprocess.run(
             command, env=isolation.environment(), capture_output=True, text=True, timeout=_TOOL_S
         )
-    except subprocess.TimeoutExpired as err:
-        raise UsageError(
-            f"{' '.join(command)}: no end after {_TOOL_S} s: journalctl says what it waits for"
-        ) from err
     if done.returncode != 0:
         reason = done.stderr.strip().partition("\n")[0] or f"code {done.returncode}"
         raise UsageError(f"{' '.join(command)}: {reason}")
 
 
 def _remove(path: Path) -> None:
-    try:
+    with failing(f"cannot remove {path}"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    except OSError as err:
-        raise UsageError(f"cannot remove {path}: {err.strerror}") from err

@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.cameras.layout import Layout
 from edge.clock import MS
-from edge.evaluation.report.figure import Figure, Question, asked, reported
+from edge.evaluation.report.figure import Figure, Question, at_most, reported
 from edge.frames.output_format import OutputFormat
 from edge.frames.shaper import Shaper
 from edge.masking import mask, polygons
@@ -91,23 +91,8 @@ def _asked(through: str, most: float, found: Mapping[str, tuple[float, float]]) 
     name = f"time of a copy through {through}, beside a plain copy"
     late = f"time that the slowest copies (p99) through {through} take longer"
     return [
-        asked(
-            Question.COPY,
-            name,
-            round(ratio, 2),
-            f"<= {most}",
-            "times",
-            holds=round(ratio, 2) <= most,
-            note=note,
-        ),
-        asked(
-            Question.COPY,
-            late,
-            round(later_ms, 3),
-            f"<= {_LATER_MS}",
-            "ms",
-            holds=later_ms <= _LATER_MS,
-        ),
+        at_most(Question.COPY, name, round(ratio, 2), most, "times", note=note),
+        at_most(Question.COPY, late, later_ms, _LATER_MS, "ms", digits=3),
     ]
 
 

@@ -9,7 +9,9 @@ blind spots: what neither finds is not counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -157,16 +159,8 @@ def _play(
 
 
 def _shots(path: Path) -> list[Shot]:
-    camera = FileCamera(path)
-    try:
-        shots = []
-        for shot in camera.shots():
-            if shot.captured_ns > LONGEST_NS:
-                break
-            shots.append(shot)
-        return shots
-    finally:
-        camera.close()
+    with closing(FileCamera(path)) as camera:
+        return list(takewhile(lambda shot: shot.captured_ns <= LONGEST_NS, camera.shots()))
 
 
 def _count(found: Found, shot: Shot, boxes: Sequence[Box], mask: Mask) -> None:

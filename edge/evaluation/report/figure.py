@@ -90,6 +90,21 @@ def asked(
     return Figure(question, name, value, target, unit, state, note)
 
 
+def at_most(
+    question: Question,
+    name: str,
+    value: float,
+    most: float,
+    unit: str,
+    *,
+    digits: int = 2,
+    note: str = "",
+) -> Figure:
+    """A figure whose goal is at most this; it is shown with so many digits."""
+    shown, target = round(value, digits), f"<= {most:g}"
+    return asked(question, name, shown, target, unit, holds=value <= most, note=note)
+
+
 def reported(
     question: Question, name: str, value: float | str, unit: str, note: str = ""
 ) -> Figure:
