@@ -21,8 +21,10 @@ import importlib
 import os
 import pkgutil
 import select
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # we report errors ourselves, in one line
@@ -34,6 +36,7 @@ from edge.errors import GuardError, spent
 from edge.scheduling import require_memory
 from edge.version import VERSION
 
+_interrupts: list[int] = []  # each ^C
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 EXAMPLES = """\
@@ -116,6 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("framegate: out of memory", file=sys.stderr)
         return 1
     except ImportError as err:  # a library is damaged, or there is no memory to map it
+        if _interrupts:  # a library in C says of ^C while it is loaded that it failed
+            return 130
         first = str(err).strip().partition("\n")[0]
         print(f"framegate: a library cannot be loaded: {first}", file=sys.stderr)
         return 1
@@ -130,6 +135,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def note_interrupts() -> None:
+    """Let ^C be known for what it is, also where a library makes another error of it."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
 
 
 def _reader_gone() -> bool:
@@ -147,4 +163,5 @@ def _drop_stdout() -> None:
 
 
 if __name__ == "__main__":
+    note_interrupts()
     sys.exit(main())

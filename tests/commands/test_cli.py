@@ -25,6 +25,39 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+_LOADS = """
+import os, signal, sys, time
+from edge import cli
+cli.note_interrupts()
+def load(only):
+    try:
+        {first}
+    except KeyboardInterrupt:
+        pass
+    raise ImportError("initialization failed")  # as NumPy says of ^C while it is loaded
+cli.build_parser = load
+sys.exit(cli.main(["doctor"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "lines"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", 130, 0),
+        ("pass", 1, 1),
+    ],
+    ids=["by ^C", "by itself"],
+)
+def test_a_library_that_fails_to_load_is_damaged_unless_it_was_interrupted(
+    first: str, code: int, lines: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADS.format(first=first)], capture_output=True, text=True
+    )
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (code, lines), done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
