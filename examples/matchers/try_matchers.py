@@ -89,6 +89,11 @@ def arguments() -> argparse.Namespace:
         parser.error(f"kind {strange[0]!r}: expected one of {', '.join(KINDS)}")
     if shutil.which(args.framegate) is None:
         parser.error(f"{args.framegate}: expected the framegate command, as .venv/bin/framegate")
+    if not args.clip.is_file():  # said before anything is downloaded
+        parser.error(f"{args.clip}: expected a recording")
+    if args.folder.is_file() or (args.folder / "site").exists():
+        what = "this is a file" if args.folder.is_file() else "there is a site in it"
+        parser.error(f"{args.folder}: expected a new folder, {what}")
     return args
 
 
@@ -178,6 +183,7 @@ def build(venv: Path) -> str:
     """Make a fresh virtual environment with the packages; why it cannot be had, or ""."""
     if subprocess.run([sys.executable, "-m", "venv", venv]).returncode != 0:
         return "no venv here; on Debian: apt install python3-venv"
+    print("fetching the packages, some 110 MB ...", file=sys.stderr, flush=True)
     pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet"]
     pip += ["--disable-pip-version-check", "--retries", "0", "--timeout", "15"]
     for more in (PACKAGES, ("--no-deps", *ALONE)):

@@ -221,3 +221,27 @@ def test_a_pipeline_of_the_source_alone_is_refused(pipeline: str) -> None:
     with pytest.raises(UsageError, match="expected a pipeline"):
         command(Plain(), pipeline)  # type: ignore[arg-type]
     assert command(Plain(), "framegatesrc ! fakesink")[-2:] == ["!", "fakesink"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("clip", "folder", "says"),
+    [
+        ("none.mp4", "new", "none.mp4: expected a recording"),
+        ("clip.mp4", "clip.mp4", "this is a file"),
+        ("clip.mp4", "used", "there is a site in it"),
+    ],
+)
+def test_what_cannot_be_tried_is_said_before_anything_is_downloaded(
+    tmp_path: Path, clip: str, folder: str, says: str
+) -> None:
+    (tmp_path / "clip.mp4").touch()
+    (tmp_path / "used" / "site").mkdir(parents=True)
+    script = [sys.executable, str(MATCHERS / "try_matchers.py"), sys.executable]
+
+    done = subprocess.run(
+        [*script, str(tmp_path / clip), str(tmp_path / folder)], capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1]
+    assert done.stdout == ""
