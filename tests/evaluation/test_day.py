@@ -84,7 +84,7 @@ def test_a_change_may_cost_a_cause_that_names_it_and_no_other():
 
     assert (clear.value, clear.holds) == (80.0, True)
     assert (wrong.value, wrong.holds) == (80.0, False)
-    assert both.holds, "the cause was found, beside another"
+    assert both.holds, "the cause was said, beside another"
     assert (little.value, little.holds) == (99.0, True)
     assert clear.note == "1 place; lost to VIEW_FADED 2.0 s"
     assert clear.target == ">= 99 or VIEW_FADED or VIEW_DIMMED"
