@@ -6,7 +6,7 @@ import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -181,8 +181,7 @@ def _extract(task: Extract, store: Store) -> Done:
         verdict = signed(recording, store, trust, found, tape)
         return Done(place, len(tape.captured_ns), bytes=len(there), fresh=False, signed=verdict)
     view = view_bytes(given.device)
-    camera = FileCamera(recording.clip)
-    try:
+    with closing(FileCamera(recording.clip)) as camera:
         recording.check(camera.identity.sha256)
         masked = given.session.operation.masked
         tape = extract(
@@ -193,8 +192,6 @@ def _extract(task: Extract, store: Store) -> Done:
             scene=_scene(),
             bodies=_bodies(),
         )
-    finally:
-        camera.close()
     verdict = signed(recording, store, trust, found, tape)
     data = tape.to_bytes()
     store.keep(place, data)

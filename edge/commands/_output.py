@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+from edge.errors import UsageError
 
 
 def say(line: str) -> None:
@@ -22,6 +25,19 @@ def complain(line: str) -> int:
     """Say what does not hold, as what this program says; the exit code for it."""
     say(f"framegate: {line}")
     return 1
+
+
+@contextlib.contextmanager
+def needing(what: str) -> Iterator[None]:
+    """What is imported within comes with `what`, and not with every installation.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    try:
+        yield
+    except ImportError as err:
+        raise UsageError(f"{what}, missing {err.name}") from err
 
 
 def answer(

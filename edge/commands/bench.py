@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from edge.commands._options import Actions
-from edge.commands._output import say
+from edge.commands._output import answer, needing, say
 
 EXAMPLES = """\
 examples:
@@ -49,18 +49,13 @@ def register(commands: Actions) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write the files, print the table; 1 if a target was missed or not tried."""
-    from edge.errors import UsageError
     from edge.report.record import write_atomic
 
-    try:
+    with needing("bench: expected what framegate[test,bench] installs"):
         from bench import profiles, suite
         from bench.footprint import run as footprint
         from bench.footprint import small
         from bench.web import page
-    except ImportError as err:
-        raise UsageError(
-            f"bench: expected what framegate[test,bench] installs, missing {err.name}"
-        ) from err
 
     confinement = None
     if args.profile is not None and not args.footprint:
@@ -76,13 +71,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         result = suite.run(suite.QUICK if args.quick else suite.FULL, say, confinement)
     name = "footprint" if args.footprint else "bench"
-    text = json.dumps(result.as_json(), indent=2)
-    write_atomic(args.out / f"{name}.json", text + "\n")
-    if args.json:
-        print(text)
-    else:
-        for line in (*lines, *page.table(result)):
-            print(line)
+    data = result.as_json()
+    write_atomic(args.out / f"{name}.json", json.dumps(data, indent=2) + "\n")
+    answer(args, data, (*lines, *page.table(result)), indent=2)
     if not args.footprint:
         write_atomic(args.out / "report.html", page.render(result))
         say(f"report: {args.out / 'report.html'}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from edge.commands._options import REPEATABLE, Actions, Options
-from edge.commands._output import say
+from edge.commands._output import needing, say
 from edge.errors import UsageError
 
 EXAMPLES = """\
@@ -95,13 +95,9 @@ def register(subparsers: Actions) -> None:
     actions.add("shell", "work inside by hand", _shell, parents=[common])
 
 
-@contextlib.contextmanager
-def _checkout() -> Iterator[None]:
+def _checkout() -> AbstractContextManager[None]:
     """What is imported within is in a checkout, and not in what is installed."""
-    try:
-        yield
-    except ImportError as err:
-        raise UsageError(f"device: expected a checkout of framegate, missing {err.name}") from err
+    return needing("device: expected a checkout of framegate")
 
 
 def _built(args: argparse.Namespace) -> Any:

@@ -45,25 +45,23 @@ def scene_record(guard: Guard, *, name: str, footage: str, must_happen: str = ""
     enrolment = ViewFile.from_bytes(guard.view).enrolment.value if guard.view else None
     summary = summarise(
         decisions,
+        context_changes=tuple(changes),
         dwell_s=guard.device.dwell_s,
         gate_us=GateTimes.of(guard.recorder.gate_ns),
         evidence_hz=round(views / span_s, 3) if span_s else None,
         audit_verified=verified(guard.plan.audit, guard.store.log_verifier()),
         release=guard.plan.release,
         enrolment=enrolment,
+        board=guard.board_kind.value,
+        not_judged=note.lost if note is not None else 0,
+        recording=note.words if note is not None else "",
     )
     return SceneRecord(
         name=name,
         footage=footage,
         must_happen=must_happen,
         decisions=decisions,
-        summary=replace(
-            summary,
-            context_changes=tuple(changes),
-            board=guard.board_kind.value,
-            not_judged=note.lost if note is not None else 0,
-            recording=note.words if note is not None else "",
-        ),
+        summary=summary,
         readings=readings,
         rules=notes_for(guard.policy, (rule for d in decisions for rule in d.rules)),
     )

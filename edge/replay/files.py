@@ -219,15 +219,15 @@ def _clip_and_seconds(text: str) -> tuple[Path, float]:
 def _summary(job: Job, device: Device, outcome: Outcome, enrolment: str) -> record.Summary:
     frames = outcome.decisions
     span_s = (frames[-1].captured_ns - frames[0].captured_ns) / S if len(frames) > 1 else 0.0
-    summary = record.summarise(
+    return record.summarise(
         frames,
+        context_changes=tuple(outcome.changes),
         dwell_s=device.dwell_s,
         gate_us=record.GateTimes.of(outcome.gate_ns),
         evidence_hz=round(outcome.evidence_frames / span_s, 3) if span_s else None,
         release=job.release,
         enrolment=enrolment,
     )
-    return changed(summary, context_changes=tuple(outcome.changes))
 
 
 def _warn(summary: record.Summary, outcome: Outcome, say: Callable[[str], None]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
-from edge.report.html import Markup, file_page, section, table, table_of
+from edge.report.html import Markup, escape, file_page, section, table, table_of
 from edge.report.month import MonthReport, plain_reason
 from edge.report.record import RuleNote
 

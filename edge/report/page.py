@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from edge.clock import S
 from edge.evidence.readings import Reading, Source
 from edge.reasons import Family
-from edge.report.html import Markup, facts, file_page, image, table, table_of
+from edge.report.html import Markup, escape, facts, file_page, image, table, table_of
 from edge.report.record import FrameDecision, Outcome, SceneRecord, write_atomic
 from edge.report.timeline import (
     DEFS,

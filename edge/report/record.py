@@ -144,18 +144,8 @@ class SceneRecord:
     pictures: tuple[bytes, ...] = ()  # PNG; masked frames of demo footage, and nothing else
 
 
-def summarise(
-    decisions: Sequence[FrameDecision],
-    *,
-    dwell_s: float,
-    context_changes: Sequence[ContextChange] | None = None,
-    gate_us: GateTimes | None = None,
-    evidence_hz: float | None = None,
-    audit_verified: bool | None = None,
-    release: str = "bracketed",
-    enrolment: str | None = None,
-) -> Summary:
-    """Count decisions, given in frame order; everything else is passed through.
+def summarise(decisions: Sequence[FrameDecision], **settings: Any) -> Summary:
+    """Count decisions, given in frame order; `settings` are the other fields, `dwell_s` at least.
 
     Changes of context are read off the frames unless they are given.
     """
@@ -178,14 +168,8 @@ def summarise(
         passed=passed,
         blocked=len(decisions) - passed,
         blocked_by_reason={r: blocked[r] for r in sorted(blocked, key=lambda r: r.rank)},
-        context_changes=tuple(changes if context_changes is None else context_changes),
         first_pass_s=first_pass_s,
-        dwell_s=dwell_s,
-        gate_us=gate_us,
-        evidence_hz=evidence_hz,
-        audit_verified=audit_verified,
-        release=release,
-        enrolment=enrolment,
+        **{"context_changes": tuple(changes), **settings},
     )
 
 

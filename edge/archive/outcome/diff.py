@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from edge.policy.engine import Policy
-from edge.report.html import Markup, file_page, table
+from edge.report.html import Markup, escape, file_page, table
 from edge.report.record import FrameDecision, RuleNote
 from edge.report.record import Outcome as FrameOutcome
 from edge.report.rule_notes import notes_for

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edge.commands._options import SEVERAL, Actions
-from edge.commands._output import say
+from edge.commands._output import answer, say
 from edge.policy.shipped import names
 
 if TYPE_CHECKING:
@@ -74,21 +75,16 @@ def run(args: argparse.Namespace) -> int:
         ),
         say=say,
     )
-    print_summary(record.summary, as_json=args.json)
+    answer(args, record.summary.as_json(), _lines(record.summary), indent=2)
     return 1 if record.summary.recording else 0
 
 
-def print_summary(summary: Summary, *, as_json: bool) -> None:
-    """Print a run's summary for people, or as `summary.json`."""
-    import json
-
-    if as_json:
-        print(json.dumps(summary.as_json(), indent=2))
-        return
-    print(f"{summary.frames} frames: {summary.passed} passed, {summary.blocked} blocked")
+def _lines(summary: Summary) -> Iterator[str]:
+    """A run's summary for people."""
+    yield f"{summary.frames} frames: {summary.passed} passed, {summary.blocked} blocked"
     if summary.recording:
-        print(f"not all of the recording was judged: {summary.recording}")
+        yield f"not all of the recording was judged: {summary.recording}"
     for reason, count in summary.blocked_by_reason.items():
-        print(f"  {count:6}  {reason.value}")
+        yield f"  {count:6}  {reason.value}"
     if summary.first_pass_s is not None:
-        print(f"first frame passed at {summary.first_pass_s:.2f} s (dwell {summary.dwell_s:g} s)")
+        yield f"first frame passed at {summary.first_pass_s:.2f} s (dwell {summary.dwell_s:g} s)"

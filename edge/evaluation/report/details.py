@@ -6,7 +6,6 @@ Pictures are drawn as SVG. The same numbers stand beside each in words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
@@ -14,14 +13,14 @@ from edge.audit.schema import Release
 from edge.clock import S
 from edge.evaluation.availability import by_cause
 from edge.evaluation.figures import reliability
-from edge.evaluation.report.html import name_of
+from edge.evaluation.report.html import name_of, unused
 from edge.evaluation.run import Findings
 from edge.evaluation.splices import Splice
 from edge.evaluation.transitions import Kind
 from edge.evaluation.trials import Trial
 from edge.lease import MIN_VIEW_SCORE
 from edge.reasons import worst_first
-from edge.report.html import Markup, facts, section, table, table_of
+from edge.report.html import Markup, escape, facts, section, table, table_of
 
 _BINS = 50
 _WIDE, _HIGH = 720, 150
@@ -36,14 +35,13 @@ def details(found: Findings) -> str:
         + _trials("Other rooms, everything but the picture forged", found.strangers)
         + _trials("Uncontrolled recordings, honest records", found.honest)
     )
-    skipped = "".join(f"<li>{escape(line)}</li>" for line in found.skipped)
     return (
         _available(found.daily)
         + _splices(found.splices)
         + _reliability(found.outside)
         + (section("Details: every trial", trials) if trials else "")
         + _codes([*found.twins, *found.takes, *found.foreign, *found.strangers, *found.honest])
-        + (section("Recordings that could not be used", f"<ul>{skipped}</ul>") if skipped else "")
+        + unused(found.skipped)
     )
 
 

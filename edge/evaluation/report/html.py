@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from edge.evaluation.report.figure import Figure, State
 from edge.evaluation.report.words import (
@@ -14,7 +13,7 @@ from edge.evaluation.report.words import (
     goal_text,
     questions,
 )
-from edge.report.html import Markup, asset, facts, file_page, section, table
+from edge.report.html import Markup, asset, escape, facts, file_page, section, table
 
 _VERDICTS = {
     State.HELD: ("ok", "✓ held"),
@@ -34,6 +33,12 @@ def shell(head: Head, body: str) -> str:
         style=asset("edge.evaluation.report", "page.css"),
         images=True,
     )
+
+
+def unused(skipped: Sequence[str]) -> str:
+    """The recordings that could not be used, and why; nothing where all were."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in skipped)
+    return section("Recordings that could not be used", f"<ul>{lines}</ul>") if lines else ""
 
 
 def name_of(recording: str) -> Markup:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import cv2
 
 from edge.evaluation.figures import environment
 from edge.evaluation.masked.run import Found
 from edge.evaluation.report.figure import Figure, counted
-from edge.evaluation.report.html import name_of, shell, tables
+from edge.evaluation.report.html import name_of, shell, tables, unused
 from edge.evaluation.report.still import small
 from edge.evaluation.report.words import Head, verdict
 from edge.report.html import facts, image, section, table
@@ -34,15 +33,13 @@ def render(
     found: Sequence[Found], rows: Sequence[Figure], skipped: Sequence[str], head: Head
 ) -> str:
     """The whole page."""
-    missed = _misses(found)
-    lines = "".join(f"<li>{escape(line)}</li>" for line in skipped)
     return shell(
         head,
         section("As the frames left", f'<div class="stills">{_left(found)}</div>')
-        + section("Faces that were missed", missed)
+        + section("Faces that were missed", _misses(found))
         + tables(rows)
         + section("Details: every recording", _recordings(found))
-        + (section("Recordings that could not be used", f"<ul>{lines}</ul>") if lines else "")
+        + unused(skipped)
         + section("Measured on", facts(environment().items())),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from edge.evaluation.figures import environment
 from edge.evaluation.report.details import details, scores, timeline
@@ -12,7 +11,7 @@ from edge.evaluation.report.html import name_of, shell, tables
 from edge.evaluation.report.words import Head, verdict
 from edge.evaluation.run import Findings
 from edge.evaluation.trials import Trial, View
-from edge.report.html import facts, image, section
+from edge.report.html import escape, facts, image, section
 
 
 def head_of(found: Findings, rows: Sequence[Figure], *, own_only: bool = False) -> Head:

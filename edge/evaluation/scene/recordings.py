@@ -7,6 +7,7 @@ view. Seconds may begin anywhere, so each recording is read from several startin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +55,7 @@ def vetoes(clip: Clip, faces: FaceFinder, scene: SceneFinder) -> Vetoed:
     observers = [Observer(None, faces, noted) for _ in range(STARTS)]
     due_ns = [SCENE_NS * start // STARTS for start in range(STARTS)]
     vetoed, first_ns = 0, None
-    camera = FileCamera(clip.path)
-    try:
+    with closing(FileCamera(clip.path)) as camera:
         for shot in camera.shots():
             first_ns = shot.captured_ns if first_ns is None else first_ns
             for start, observer in enumerate(observers):
@@ -63,8 +63,6 @@ def vetoes(clip: Clip, faces: FaceFinder, scene: SceneFinder) -> Vetoed:
                     due_ns[start] = shot.captured_ns - first_ns + SCENE_NS
                     seen = observer.see(camera.layout.bgr(shot.frame), shot.captured_ns)
                     vetoed += bool(seen.scene)
-    finally:
-        camera.close()
     return Vetoed(
         clip.name,
         clip.controlled,
