@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.device import suite
+from bench.device import pictures, suite
 from bench.device.boot import Say
 from bench.device.image.payload import REPOSITORY
 from edge.errors import UsageError
@@ -17,11 +17,28 @@ from edge.isolation import environment
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 
 
-def demo_clips() -> tuple[str, ...]:
-    """The names of the demo's clips."""
+def demo_clips(*, every: bool) -> tuple[str, ...]:
+    """The names of the demo's clips, or of the one that is always replayed."""
     from edge.models.catalogue import WHEELS, Kind
 
+    if not every:
+        return suite.SHORT_CLIPS
     return tuple(a.name for w in WHEELS for a in w.assets if a.kind is Kind.CLIP)
+
+
+def copied(
+    clips: Mapping[str, Path], folder: Path, seconds: float | None, say: Say
+) -> dict[str, pictures.Copy]:
+    """Lossless copies of these clips, or of their beginnings, by the clip's name.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    found = {}
+    for name, clip in clips.items():
+        say(f"host: a lossless copy of {name}")
+        found[name] = pictures.copy(clip, folder, seconds)
+    return found
 
 
 def clips_in(folder: Path) -> dict[str, Path]:

@@ -76,12 +76,28 @@ def replay_arguments(clip: str, out: str) -> tuple[str, ...]:
     return ("replay", clip, *_RECORDS, "--telemetry", "examples/still.csv", "--out", out)
 
 
-def suite(clips: Sequence[str], *, tests: bool, board: bool) -> list[Row]:
-    """The rows: doctor, one replay a clip, the pure tests, the board's duties."""
+def suite(
+    clips: Sequence[str],
+    *,
+    tests: bool,
+    board: bool,
+    copied: Mapping[str, tuple[str, str]] | None = None,
+) -> list[Row]:
+    """The rows: doctor, one replay a clip, the pure tests, the board's duties.
+
+    Args:
+        copied: of a clip that is a lossless copy, the name of its original and the SHA-256 of its
+            pictures on the host.
+    """
     rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"))]
     if board:
         rows.append(Row(Kind.BOARD, "board duties", ("framegate", "board", "test", "--port", PORT)))
     for clip in clips:
+        if copied and clip in copied:
+            original, sha256 = copied[clip]
+            words = (f"{ASSETS}/{original}", f"{ASSETS}/{clip}", sha256)
+            looks = ("python", "-m", "bench.device.within.pictures", *words)
+            rows.append(Row(Kind.COMMAND, f"pictures {original}", looks, beside=True))
         out = f"/srv/replay/{clip}"
         arguments = replay_arguments(f"{ASSETS}/{clip}", out)
         command = ("framegate", *arguments)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from edge.commands._options import REPEATABLE, Actions, Options
@@ -52,6 +54,7 @@ def register(subparsers: Actions) -> None:
     test.flag("--all", "every demo clip and every chapter")
     test.flag("--short", "doctor, one replay, the board's duties")
     test.path("--clips DIR", "replay also the clips of this folder (a second a frame)")
+    test.number("--seconds S", "replay only so much of each clip's beginning", type=float)
     test.text(
         "--only CHAPTER",
         "this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
@@ -122,19 +125,25 @@ def _built(args: argparse.Namespace) -> Any:
 def _test(args: argparse.Namespace) -> int:
     if args.only:
         return _chapters(args)
+    if args.seconds is not None and not 0 < args.seconds < math.inf:
+        raise UsageError(f"device test: expected --seconds above 0; got {args.seconds:g}")
     machine, built = _built(args)
     from bench.device import boot, chapters, replays, suite
 
     out = args.out / machine.name
     boot.emptied(out)
-    more = replays.clips_in(args.clips) if args.clips else {}
-    clips = {**boot.assets(None), **more}
-    demo = replays.demo_clips() if args.all else suite.SHORT_CLIPS
-    rows = suite.suite([*demo, *more], tests=not args.short, board=True)
-    # first: who edits the working copy meanwhile would have the host run other code
-    ours = replays.host_decisions(rows, clips, args.out, say)
-    say(f"{machine.name}: starting")
-    ended = boot.run(machine, built, rows, out, say, clips=clips)
+    clips = replays.clips_in(args.clips) if args.clips else {}
+    assets = boot.assets(None)
+    clips |= {name: assets[name] for name in replays.demo_clips(every=args.all)}
+    with TemporaryDirectory(prefix="framegate-clips-") as folder:
+        copies = replays.copied(clips, Path(folder), args.seconds, say)
+        clips |= {copy.path.name: copy.path for copy in copies.values()}
+        pictures = {copy.path.name: (name, copy.sha256) for name, copy in copies.items()}
+        rows = suite.suite(list(pictures), tests=not args.short, board=True, copied=pictures)
+        # first: who edits the working copy meanwhile would have the host run other code
+        ours = replays.host_decisions(rows, clips, args.out, say)
+        say(f"{machine.name}: starting")
+        ended = boot.run(machine, built, rows, out, say, clips=clips)
     lines = suite.judge(rows, ended.report, ended.logs(), ours)
     if args.all:
         rig = chapters.Rig(machine, built, out / "chapters", say)
