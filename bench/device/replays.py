@@ -1,4 +1,9 @@
-"""The clips that host and device both replay, and the host's own decisions on them."""
+"""The clips that host and device both replay, and the host's own decisions on them.
+
+A compressed clip does not have the same pictures on every processor: FFmpeg's conversion of colours
+rounds otherwise on ARM than on x86-64. Decisions can only be compared where the pictures are the
+same, so both sides replay a lossless copy of what this host decoded (FFV1, RFC 9043).
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,31 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from bench.device import pictures, suite
+import cv2
+
+from bench.device import suite
 from bench.device.boot import Say
 from bench.device.image.payload import REPOSITORY
+from bench.device.within.pictures import digest, frames
 from edge.errors import UsageError
 from edge.isolation import environment
 
+CODEC = "FFV1"
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".webm")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A lossless copy, the number of its pictures and the SHA-256 of all their bytes."""
+
+    path: Path
+    count: int
+    sha256: str
 
 
 def demo_clips(*, every: bool) -> tuple[str, ...]:
@@ -28,7 +49,7 @@ def demo_clips(*, every: bool) -> tuple[str, ...]:
 
 def copied(
     clips: Mapping[str, Path], folder: Path, seconds: float | None, say: Say
-) -> dict[str, pictures.Copy]:
+) -> dict[str, Copy]:
     """Lossless copies of these clips, or of their beginnings, by the clip's name.
 
     Raises:
@@ -37,7 +58,7 @@ def copied(
     found = {}
     for name, clip in clips.items():
         say(f"host: a lossless copy of {name}")
-        found[name] = pictures.copy(clip, folder, seconds)
+        found[name] = copy(clip, folder, seconds)
     return found
 
 
@@ -84,3 +105,36 @@ def host_decisions(
             raise UsageError(f"the replay of {clip} fails on this host: {last}")
         found[row.name] = hashlib.sha256((place / "decisions.jsonl").read_bytes()).hexdigest()
     return found
+
+
+def copy(clip: Path, folder: Path, seconds: float | None = None) -> Copy:
+    """Copy a clip, or its first seconds, into a folder; read the copy once to be sure of it.
+
+    Raises:
+        UsageError: the clip has no picture, or the copy has others than the clip.
+    """
+    into, rate_hz = folder / f"{clip.name}.mkv", _rate_hz(clip)
+    end = None if seconds is None else max(round(seconds * rate_hz), 1)
+    wanted, writer = hashlib.sha256(), None
+    for picture in islice(frames(clip), end):
+        if writer is None:
+            size: Any = picture.shape[1::-1]
+            code = cv2.VideoWriter.fourcc(*CODEC)
+            writer = cv2.VideoWriter(str(into), cv2.CAP_FFMPEG, code, rate_hz, size)
+        writer.write(picture)
+        wanted.update(picture.tobytes())
+    if writer is None:
+        raise UsageError(f"expected a clip with pictures; got {clip}")
+    writer.release()
+    count, sha256 = digest(frames(into))
+    if sha256 != wanted.hexdigest():
+        raise UsageError(f"{clip}: its lossless copy has other pictures than the clip")
+    return Copy(into, count, sha256)
+
+
+def _rate_hz(clip: Path) -> float:
+    capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
+    try:
+        return float(capture.get(cv2.CAP_PROP_FPS)) or 25.0
+    finally:
+        capture.release()

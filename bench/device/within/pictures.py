@@ -8,12 +8,32 @@ have the host's pictures here, or the clip has fewer. Rounding of colours is onl
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from bench.device import pictures
+
+def frames(clip: Path) -> Iterator[np.ndarray]:
+    """The pictures of a clip, (height, width, 3) uint8 in BGR."""
+    capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
+    try:
+        while (read := capture.read())[0]:
+            yield read[1]
+    finally:
+        capture.release()
+
+
+def digest(pictures: Iterator[np.ndarray]) -> tuple[int, str]:
+    """How many they are, and the SHA-256 of their bytes."""
+    found, count = hashlib.sha256(), 0
+    for picture in pictures:
+        found.update(picture.tobytes())
+        count += 1
+    return count, found.hexdigest()
 
 
 def compared(clip: Path, copy: Path) -> tuple[int, float, int]:
@@ -22,7 +42,7 @@ def compared(clip: Path, copy: Path) -> tuple[int, float, int]:
     The share is from 0 to 1, the distance in levels from 0 to 255.
     """
     count = values = other = most = 0
-    for theirs, ours in zip(pictures.frames(copy), pictures.frames(clip), strict=False):
+    for theirs, ours in zip(frames(copy), frames(clip), strict=False):
         if theirs.shape != ours.shape:
             break
         apart = np.abs(theirs.astype(np.int16) - ours)
@@ -33,7 +53,7 @@ def compared(clip: Path, copy: Path) -> tuple[int, float, int]:
 
 def main(arguments: list[str] | None = None) -> int:
     clip, copy, sha256 = arguments or sys.argv[1:]
-    count, found = pictures.digest(pictures.frames(Path(copy)))
+    count, found = digest(frames(Path(copy)))
     if found != sha256:
         print(f"the copy has other pictures than on the host: {found[:16]} of {count}")
         return 1

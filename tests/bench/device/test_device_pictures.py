@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.device import pictures, replays, suite
-from bench.device.within import pictures as within
+from bench.device import replays, suite
+from bench.device.within import pictures
 from edge.cli import main
 from edge.errors import UsageError
 from tests.support.render import write_clip
@@ -23,9 +23,9 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "a.avi", noise, _RATE_HZ)
 
 
-def _copy(clip: Path, folder: Path, seconds: float | None = None) -> pictures.Copy:
+def _copy(clip: Path, folder: Path, seconds: float | None = None) -> replays.Copy:
     folder.mkdir(exist_ok=True)
-    return pictures.copy(clip, folder, seconds)
+    return replays.copy(clip, folder, seconds)
 
 
 def test_a_copy_has_every_byte_of_every_picture(clip: Path, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_what_is_no_clip_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no clip")
 
     with pytest.raises(UsageError, match="expected a clip with pictures; got"):
-        pictures.copy(path, tmp_path)
+        replays.copy(path, tmp_path)
 
 
 def test_the_device_says_how_its_own_decoding_differs(
@@ -53,12 +53,12 @@ def test_the_device_says_how_its_own_decoding_differs(
 ) -> None:
     copy = _copy(clip, tmp_path / "copies")
 
-    assert within.main([str(clip), str(copy.path), copy.sha256]) == 0
+    assert pictures.main([str(clip), str(copy.path), copy.sha256]) == 0
     assert "decodes to the same bytes" in capsys.readouterr().out
 
     shifted = (np.where(p < 254, p + 2, p) for p in pictures.frames(copy.path))
     other = write_clip(tmp_path / "b.mkv", shifted, _RATE_HZ)
-    assert within.main([str(other), str(copy.path), copy.sha256]) == 0
+    assert pictures.main([str(other), str(copy.path), copy.sha256]) == 0
     assert "of the values, by 2 at most" in capsys.readouterr().out
 
 
@@ -67,7 +67,7 @@ def test_other_pictures_than_the_hosts_fail(
 ) -> None:
     copy = _copy(clip, tmp_path / "copies")
 
-    assert within.main([str(clip), str(copy.path), "0" * 64]) == 1
+    assert pictures.main([str(clip), str(copy.path), "0" * 64]) == 1
     assert "other pictures than on the host" in capsys.readouterr().out
 
 
@@ -77,7 +77,7 @@ def test_a_clip_that_the_device_decodes_in_part_fails(
     copy = _copy(clip, tmp_path / "copies")
     short = _copy(clip, tmp_path / "short", 0.5)
 
-    assert within.main([str(short.path), str(copy.path), copy.sha256]) == 1
+    assert pictures.main([str(short.path), str(copy.path), copy.sha256]) == 1
     assert f"6 of {_FRAMES} pictures" in capsys.readouterr().out
 
 
