@@ -8,9 +8,12 @@ reading the smallest distance to a limit.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 
@@ -101,16 +104,11 @@ class Trial:
 
 def decode(clip: Clip, faces: FaceBoxes, *, until_ns: int | None = None) -> Footage:
     """Decode a recording and find its faces, as often as the slow loop looks for them."""
-    camera = FileCamera(clip.path)
-    found_shots = []
-    for shot in camera.shots():
-        if until_ns is not None and shot.captured_ns > until_ns:
-            break
-        found_shots.append(shot)
-    camera.close()
+    end_ns = math.inf if until_ns is None else until_ns
+    with closing(FileCamera(clip.path)) as camera:
+        shots = tuple(takewhile(lambda shot: shot.captured_ns <= end_ns, camera.shots()))
     if not camera.tally.complete:
         raise CameraError(f"{clip.path}: {camera.tally}")
-    shots = tuple(found_shots)
     found: dict[int, tuple[Box, ...]] = {}
     boxes: tuple[Box, ...] = ()
     last_ns = -S

@@ -24,7 +24,7 @@ from edge.evidence import telemetry
 from edge.evidence.faces import FaceBoxes, face_finder
 from edge.evidence.readings import BoardSample
 from edge.evidence.scene import SceneModel
-from edge.files import MODEL_BYTES, read_named, scratch_folder, temporary_place
+from edge.files import MODEL_BYTES, named_by_user, read_named, scratch_folder, temporary_place
 from edge.guard.results import verified
 from edge.models.pull import asset
 from edge.policy.engine import Policy
@@ -242,7 +242,8 @@ def _warn(summary: record.Summary, outcome: Outcome, say: Callable[[str], None])
 def _fresh_log(out: Path) -> Path:
     """A folder for a new log in `out`; an old replay's log there is moved out of the way first."""
     folder = out / "audit"
-    try:
+    odd = f"--out {out}: expected a folder, but a file is in its place"
+    with named_by_user("write", folder), meaning(odd, FileExistsError, NotADirectoryError):
         if not folder.exists():
             foreign = next((name for name in _RESULTS if (out / name).exists()), None)
             if foreign is not None:
@@ -254,8 +255,4 @@ def _fresh_log(out: Path) -> Path:
         if folder.exists():
             tag = hashlib.sha256(str(os.stat(folder).st_mtime_ns).encode()).hexdigest()[:8]
             folder.rename(folder.with_name(f"audit-before-{tag}"))
-    except (FileExistsError, NotADirectoryError) as err:
-        raise UsageError(f"--out {out}: expected a folder, but a file is in its place") from err
-    except OSError as err:
-        raise UsageError(f"cannot write {folder}: {err.strerror}") from err
     return folder
