@@ -32,6 +32,7 @@ FPS = 30
 WIDE, TV, SQUARE, PORTRAIT, STRIP = (640, 360), (640, 480), (512, 512), (360, 640), (960, 400)
 NEAR = "VIEW_PARTIAL"  # 72 and 56 % of the picture is the person
 TAKEN = "VIEW_COVERED;VIEW_PARTIAL"  # half of the enrolled blocks showed what is taken away
+LAMP = "VIEW_FADED;VIEW_DIMMED"  # the recording's own lamp goes out, be it while a mount sags
 _EMPTY = 50  # frames before somebody comes
 _ENTERS = 15  # frames that takes
 
@@ -83,8 +84,17 @@ RECIPES = (
     Recipe("bedroom_back", WIDE, _house("bedroom", 90), "back", 0.9, 0.5),
     Recipe("rendered_visitor", TV, "rendered:21", "woman", 0.8, 0.5, light=_breathing),
     Recipe("rendered_portrait", PORTRAIT, "rendered:22", "woman", 0.6, 0.5, noise=2.5),
-    Recipe("rendered_lamp_off", WIDE, "rendered:23", "woman", 0.8, 0.4, light=_lamp_off),
-    Recipe("rendered_empty_lamp", TV, "rendered:24", light=_lamp_off, noise=3.0),
+    Recipe(
+        "rendered_lamp_off",
+        WIDE,
+        "rendered:23",
+        "woman",
+        0.8,
+        0.4,
+        light=_lamp_off,
+        true_causes=LAMP,
+    ),
+    Recipe("rendered_empty_lamp", TV, "rendered:24", light=_lamp_off, noise=3.0, true_causes=LAMP),
     Recipe("room_mirrored", TV, "video:static_room_one_person_at_a_time", mirrored=True),
     Recipe("room_dim", WIDE, "video:static_room_one_person_at_a_time", light=lambda n: 0.55),
     Recipe("bottles_square", SQUARE, "video:static_table_bottles", quality=40),
