@@ -2,7 +2,8 @@
 
 A compressed clip does not have the same pictures on every processor: FFmpeg's conversion of colours
 rounds otherwise on ARM than on x86-64. Decisions can only be compared where the pictures are the
-same, so both sides replay a lossless copy of what this host decoded (FFV1, RFC 9043).
+same, so both sides replay a lossless copy of what this host decoded (HuffYUV, which is quickly
+read).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bench.device.within.pictures import digest, frames
 from edge.errors import UsageError
 from edge.isolation import environment
 
-CODEC = "FFV1"
+CODEC = "HFYU"
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 
 

@@ -139,8 +139,8 @@ def drive(count: int, seed: int = 0, size: Size = VGA, m_per_frame: float = 0.4)
 
 
 def write_clip(path: Path, frames: Iterable[View], fps: float = 30.0) -> Path:
-    """Write frames as Motion JPEG (.avi), MPEG-4 (.mp4) or FFV1 (.mkv); constant rate."""
-    codec = {".avi": "MJPG", ".mp4": "mp4v", ".mkv": "FFV1"}[path.suffix]
+    """Write frames as Motion JPEG (.avi), MPEG-4 (.mp4) or HuffYUV (.mkv); constant rate."""
+    codec = {".avi": "MJPG", ".mp4": "mp4v", ".mkv": "HFYU"}[path.suffix]
     writer: cv2.VideoWriter | None = None
     for frame in frames:
         if writer is None:

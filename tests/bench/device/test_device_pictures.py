@@ -59,7 +59,7 @@ def test_the_device_says_how_its_own_decoding_differs(
     shifted = (np.where(p < 254, p + 2, p) for p in pictures.frames(copy.path))
     other = write_clip(tmp_path / "b.mkv", shifted, _RATE_HZ)
     assert pictures.main([str(other), str(copy.path), copy.sha256]) == 0
-    assert "of the values, by 2 at most" in capsys.readouterr().out
+    assert "of values, by 2 at most" in capsys.readouterr().out
 
 
 def test_other_pictures_than_the_hosts_fail(
