@@ -115,14 +115,20 @@ def kiosk(commissioned: Site, tmp_path: Path) -> Site:
 def test_a_running_daemon_is_ready_watched_seen_and_stops_in_good_order(
     kiosk: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def snapshot() -> dict[str, Any]:
+        assert main(["status", "--config", str(guard.config), "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    def sources() -> set[str]:
+        return {reading["source"] for reading in snapshot()["evidence"]}
+
     with daemon(kiosk) as guard:
         until(guard.ready, "readiness")
         until(lambda: guard.manager.listen().count("WATCHDOG=1") >= 3, "the watchdog's food")
         assert guard.manager.heard[0] == "READY=1"
-        assert main(["status", "--config", str(guard.config), "--json"]) == 0
-        snapshot = json.loads(capsys.readouterr().out)
-        assert snapshot["phase"] == "running"
-        assert {reading["source"] for reading in snapshot["evidence"]} >= {"dock", "people", "view"}
+        assert snapshot()["phase"] == "running"
+        until(lambda: sources() >= {"dock", "people", "view"}, "evidence of every kind")
         assert main(["status", "--config", str(guard.config)]) == 0
         assert "framegate_running 1.0" in guard.get("/metrics")[1]
         assert guard.get("/")[0] == 200
