@@ -87,33 +87,38 @@ class BridgeError(GuardError):
 
 
 @contextlib.contextmanager
+def _anew(
+    kinds: tuple[type[Exception], ...],
+    as_: Callable[[str], Exception],
+    line: Callable[[Exception], str],
+) -> Iterator[None]:
+    """An error of these kinds within is raised as another one, with this line."""
+    try:
+        yield
+    except kinds as err:
+        raise as_(line(err)) from err
+
+
 def wrong_in(
     what: object, *kinds: type[Exception], as_: Callable[[str], Exception] = UsageError
-) -> Iterator[None]:
+) -> contextlib.AbstractContextManager[None]:
     """An error of these kinds within is what the user gave: `WHAT: why`; just why if that is "".
 
     Raises:
         UsageError: for each of them, or what `as_` makes of the line.
     """
-    try:
-        yield
-    except kinds as err:
-        raise as_(f"{what}: {err}" if what else str(err)) from err
+    return _anew(kinds, as_, lambda err: f"{what}: {err}" if what else str(err))
 
 
-@contextlib.contextmanager
 def meaning(
     line: str, *kinds: type[Exception], as_: Callable[[str], Exception] = UsageError
-) -> Iterator[None]:
+) -> contextlib.AbstractContextManager[None]:
     """An error of these kinds within means this, and the line says all of it.
 
     Raises:
         UsageError: for each of them, or what `as_` makes of the line.
     """
-    try:
-        yield
-    except kinds as err:
-        raise as_(line) from err
+    return _anew(kinds, as_, lambda err: line)
 
 
 @contextlib.contextmanager
