@@ -1,8 +1,8 @@
 """Enrolling a view: from a camera or files to a signed fingerprint on disk.
 
 The fingerprint is written beside its final name, signed, and renamed into
-place, so a stopped enrolment leaves what was there before. A renewal that takes
-the name of the view it renews keeps that one beside it, as NAME.before.
+place, so a stopped enrolment leaves what was there before. The view whose name it
+takes is kept beside it: as NAME.before by a renewal, else as NAME.before-TIME.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Enrolled:
     fingerprint: Fingerprint
     signature: Path
     coverage: Coverage
+    kept: Path | None  # where the view that had this name is now; None if there was none
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,9 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
     if old is not None:
         fingerprint = renewed(old, fingerprint)
     overrider = request.override if scene is SceneCheck.OVERRIDDEN else None
-    if request.renew is not None and request.out.exists() and request.renew.samefile(request.out):
-        _keep(request.out)
-    return Enrolled(fingerprint, _write(fingerprint, request.out, keys, overrider), coverage)
+    kept = _keep(request, now_s) if request.out.is_file() else None
+    signature = _write(fingerprint, request.out, keys, overrider)
+    return Enrolled(fingerprint, signature, coverage, kept)
 
 
 def _fingerprint(
@@ -244,13 +245,20 @@ def _opening(camera: Camera, seconds: float) -> list[np.ndarray]:
     return frames
 
 
-def _keep(out: Path) -> None:
-    """Keep the view that is about to be replaced, with its signatures: the way back."""
-    kept = out.with_name(f"{out.name}.before")
+def _keep(request: Request, now_s: int) -> Path:
+    """Keep the view that is about to be replaced, with its signatures: the way back.
+
+    The view that a renewal replaces descends from the one kept before, whose place it takes;
+    after a new enrolment it takes nobody's: the time is added to the name.
+    """
+    out, renew = request.out, request.renew
+    renews = renew is not None and renew.samefile(out)
+    kept = out.with_name(f"{out.name}.before{'' if renews else f'-{now_s}'}")
     with named_by_user("write", kept):
         for ending in ("", ".sig", ".override.sig"):
             if (old := Path(f"{out}{ending}")).exists():
                 write_whole(Path(f"{kept}{ending}"), read_named(old, MODEL_BYTES))
+    return kept
 
 
 def _write(fingerprint: Fingerprint, out: Path, keys: KeyStore, overrider: KeyStore | None) -> Path:

@@ -95,6 +95,29 @@ def test_a_refused_view_leaves_the_old_one_in_place(
     assert (tmp_path / "till.view").read_bytes() == before
 
 
+def test_each_view_that_another_enrolment_replaces_is_kept_with_its_signatures(
+    tmp_path, keys, face_model, room_clip, scene, capsys, monkeypatch
+):
+    scene(Reason.SCENE_PUBLIC)
+    other = KeyStore.init(tmp_path / "other")
+    override = ("--override", str(other.directory))
+    assert _enroll(tmp_path, room_clip, *override) == 0
+    assert "is kept as" not in capsys.readouterr().out
+    placed = [(tmp_path / "till.view").read_bytes()]
+
+    for now_s in (2_000_000_001, 2_000_000_002):
+        monkeypatch.setattr(enrolling.time, "time", lambda now_s=now_s: now_s)
+        assert _enroll(tmp_path, room_clip, *override) == 0
+        assert f"is kept as {tmp_path}/till.view.before-{now_s}\n" in capsys.readouterr().out
+        placed.append((tmp_path / "till.view").read_bytes())
+
+    kept = [tmp_path / f"till.view.before-{n}" for n in (2_000_000_001, 2_000_000_002)]
+    assert [keys.read_verified(path, RecordKind.VIEW) for path in kept] == placed[:2]
+    for path in kept:
+        second = path.with_name(f"{path.name}.override.sig").read_bytes()
+        other.verify_bytes(path.read_bytes(), second, RecordKind.VIEW, path.name)
+
+
 @pytest.mark.parametrize("seconds", ["0", "0.1", "100"])
 def test_odd_seconds_are_named(tmp_path, keys, room_clip, capsys, seconds):
     assert _enroll(tmp_path, room_clip, "--seconds", seconds) == 2

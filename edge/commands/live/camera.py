@@ -21,7 +21,8 @@ times: the view keeps what holds under all of them. A second take also adds bloc
 that somebody hid in the first. The command draws which blocks were enrolled, also
 when it refuses the view. --renew follows a view that changes slowly: a day after
 the last renewal at the earliest, with the same camera, and never further from the
-first enrolment than one renewal may go. It keeps the old view as NAME.before.
+first enrolment than one renewal may go. It keeps the old view as NAME.before; an
+enrolment that takes the name of another view keeps that one as NAME.before-TIME.
 """
 
 
@@ -90,6 +91,8 @@ def run_enroll(args: argparse.Namespace) -> int:
     print(f"enrolment {file.enrolment.value}, scene {file.scene.value}")
     if file.first is not None:
         print(f"renewal {file.renewals} of the view {file.first.digest.hex()}")
+    if result.kept is not None:
+        print(f"the view that was in {args.out} is kept as {result.kept}")
     print(f"signed in {result.signature.name}; name it in the device record:")
     print(f'[view]\nfingerprint = "{args.out.name}"')
     return 0
