@@ -237,6 +237,17 @@ def write_given(path: Path, data: bytes, mode: int = 0o644) -> None:
         write_whole(path, data, mode)
 
 
+def write_once(path: Path, data: bytes) -> None:
+    """`write_new` where the user named: for what others sign, or what was signed for somebody.
+
+    Raises:
+        UsageError: something is there already, or it cannot be written.
+    """
+    taken = f"{path} is there already: nothing is overwritten; name another file"
+    with named_by_user("write", path), meaning(taken, FileExistsError):
+        write_new(path, data)
+
+
 @contextlib.contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
     """A new folder for temporary files, gone at the end.

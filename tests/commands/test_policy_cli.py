@@ -112,6 +112,17 @@ def test_from_new_keys_to_a_policy_in_force(run, keys, tmp_path):
     ]
 
 
+def test_a_bundle_takes_no_other_ones_place(run, keys, tmp_path):
+    _build(run, keys)
+    _sign(run, "ann", "bob")
+    signed = (tmp_path / "p.json").read_bytes()
+
+    code, _, err = _build(run, keys, version=2)
+
+    assert (code, "p.json is there already: nothing is overwritten" in err) == (2, True)
+    assert (tmp_path / "p.json").read_bytes() == signed
+
+
 def test_an_unsigned_bundle_is_not_installed(run, keys, tmp_path):
     _build(run, keys)
 

@@ -132,3 +132,17 @@ def test_the_command_never_prints_a_secret(store, capsys):
         text = (store.directory / name).read_text().strip()
         secret = text.split("+", 4)[-1]  # it may hold a + itself
         assert len(secret) > 30 and secret not in printed
+
+
+def test_a_receipt_takes_no_other_ones_place(tmp_path, capsys):
+    out, keys = tmp_path / "r-17.token", ["--keys", str(tmp_path / "keys")]
+    words = ["--lane", "verify_1_1", "--site", "till-2", "--days", "90", "--out", str(out), *keys]
+    assert main(["keys", "init", *keys]) == 0
+    assert main(["keys", "receipt", "--number", "r-17", "--person", "a" * 64, *words]) == 0
+    first = out.read_bytes()
+    capsys.readouterr()
+
+    assert main(["keys", "receipt", "--number", "r-18", "--person", "b" * 64, *words]) == 2
+
+    assert f"{out} is there already: nothing is overwritten" in capsys.readouterr().err
+    assert out.read_bytes() == first
