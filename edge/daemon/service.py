@@ -31,7 +31,7 @@ from edge.frames.lifecycle import SourceNote
 from edge.guard.recorder import Recorder
 from edge.guard.supervisor import Guard
 from edge.report.rule_notes import notes_for
-from edge.status.others import Other, Others, seen
+from edge.status.others import Others
 from edge.status.server import StatusServer
 from edge.status.snapshot import Facts, Ledger, snapshot
 from edge.version import VERSION
@@ -117,7 +117,7 @@ class Service:
             finally:
                 self._ledger.end(guard.recorder)
                 self._ledger.end_matcher(guard.matcher.lost, guard.matcher.lines_left_out)
-                self._others.end(seen(guard))
+                self._others.end(guard.others)
                 for one in (guard, *guard.others):
                     if one.matcher.attempt:
                         self._escaped.setdefault(one.plan.name, one.matcher.attempt)
@@ -143,7 +143,7 @@ class Service:
             self._ledger.add(*recorder.take())
             now_ns = self._clock.now_ns()
             self._ledger.note(recorder, now_ns, time.time())
-            self._others.note(seen(guard), now_ns, time.time())
+            self._others.note(guard.others, now_ns, time.time())
             if now_ns - self._published_ns >= TELL_NS:
                 if recorder.outlook is not None and recorder.outlook.rules != rules:
                     rules = recorder.outlook.rules
@@ -162,7 +162,7 @@ class Service:
                     facts=facts,
                     notes=notes,
                     verified=good,
-                    others=seen(guard),
+                    others=guard.others,
                 )
             if self._replaced():
                 return
@@ -242,7 +242,7 @@ class Service:
             time.sleep(0.05)
 
     def _tell(
-        self, phase: str, *, force: bool = False, others: tuple[Other, ...] = (), **seen: Any
+        self, phase: str, *, force: bool = False, others: tuple[Guard, ...] = (), **seen: Any
     ) -> None:
         now_ns = self._clock.now_ns()
         if not force and now_ns - self._published_ns < TELL_NS:

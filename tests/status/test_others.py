@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,34 +15,45 @@ from edge.commands.live import status
 from edge.decision.judge import Outlook
 from edge.decision.monitor import Wrote
 from edge.frames.messages import Resolved
+from edge.guard.plan import Plan
 from edge.guard.recorder import Recorder
+from edge.guard.supervisor import Guard
+from edge.lease import Lane
 from edge.reasons import Reason
-from edge.status.others import Other, Others
+from edge.status.others import Others
 from tests.support.status_pages import NOW, WALL_S, ask, sample
 
 FORBIDDEN = Outlook(Context.UNCONTROLLED, False, (Reason.POLICY_DENY,), ("EU-01",))
 ALLOWED = Outlook(Context.UNCONTROLLED, True, (), ("FA-03",))
 
 
-def other(name: str, *, permitted: bool, frames: int = 3, **more: Any) -> Other:
+def other(
+    name: str, *, permitted: bool, frames: int = 3, lane: Lane = Lane.DETECT, **matcher: Any
+) -> Guard:
+    """What is read of a guard, without its processes."""
     recorder = Recorder(
         Context.UNCONTROLLED, outlook=ALLOWED if permitted else FORBIDDEN, outlook_ns=NOW
     )
     why = None if permitted else Reason.POLICY_DENY
     recorder.resolved([Resolved(n, NOW, why, 1, 1000) for n in range(frames)])
-    facts = {"lane": "detect", "audit": "/a", "escape": "", "lost": 0, "lines": 0}
-    return Other(name=name, recorder=recorder, **{**facts, **more})
+    read = SimpleNamespace(
+        plan=Plan("0", Path("D.toml"), Path("S.toml"), name=name, audit=Path("/a")),
+        session=SimpleNamespace(operation=lane),
+        recorder=recorder,
+        matcher=SimpleNamespace(**{"attempt": "", "lost": 0, "lines_left_out": 0, **matcher}),
+    )
+    return cast(Guard, read)
 
 
-def shown(*others: Other) -> list[dict[str, Any]]:
-    book = Others(WALL_S, [one.name for one in others])
+def shown(*others: Guard) -> list[dict[str, Any]]:
+    book = Others(WALL_S, [one.plan.name for one in others])
     book.note(others, NOW, WALL_S)
     return book.shown(others, NOW)
 
 
 def test_one_that_is_forbidden_and_one_that_is_not_are_told_apart_on_every_surface() -> None:
     also = shown(
-        other("counting", permitted=True), other("mood", permitted=False, lane="infer_emotion")
+        other("counting", permitted=True), other("mood", permitted=False, lane=Lane.INFER_EMOTION)
     )
     found = sample(permitted=True, also=also)
     page, scraped = ask(found)[2], ask(found, "/metrics")[2]
@@ -153,7 +165,7 @@ def test_a_guard_that_runs_for_good_keeps_nothing_that_grows() -> None:
 
 
 def test_an_escape_attempt_is_told_of_the_matcher_that_made_it() -> None:
-    also = shown(other("mood", permitted=False, escape="connect() <x>"))
+    also = shown(other("mood", permitted=False, attempt="connect() <x>"))
     found = sample(permitted=True, also=also)
 
     assert "  the matcher tried: connect() <x>" in status.lines(found)
