@@ -304,4 +304,5 @@ def _facts(guard: Guard, board: bool) -> Facts:
         left_out=guard.device.matcher_without,
         board=board,
         board_kind=guard.board_kind.value,
+        board_at=guard.plan.board,
     )

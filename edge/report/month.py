@@ -27,7 +27,7 @@ UNUSUAL = {
 }
 _NOT_REAL = {
     "virtual": (True, "A recording stood in for the camera."),
-    "board": ("virtual", "A simulated board stood in for the interlock."),
+    "board": ("virtual", "A simulated board could stand in for the interlock."),
     "enrolment": ("unenforced", "The view was enrolled as a trial."),
 }
 

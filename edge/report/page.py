@@ -94,7 +94,7 @@ def _facts(scene: SceneRecord) -> str:
         ("Dwell", f"{summary.dwell_s:g} s"),
         ("Release", summary.release),
         ("Enrolment", summary.enrolment or "-"),
-        ("Board", summary.board or "-"),
+        ("Board", _BOARD.get(summary.board, summary.board)),
         ("Gate, p50 / p99", f"{times.p50:.0f} / {times.p99:.0f} µs" if times else "-"),
         ("Evidence", f"{summary.evidence_hz:.1f} a second" if summary.evidence_hz else "-"),
         ("Audit log", _AUDIT[summary.audit_verified]),
@@ -243,6 +243,7 @@ _KEY = (
     ("none", "empty: no data"),
 )
 _PICTURED = "Its pictures are masked frames of public demo footage; it holds no face or position."
+_BOARD = {"virtual": "simulated, or could be", None: "-"}
 _AUDIT = {True: "verified", False: "does not verify", None: "-"}
 _FAMILY = {
     Family.INTEGRITY: "integrity",

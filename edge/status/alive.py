@@ -65,6 +65,14 @@ def headline(snapshot: dict[str, Any]) -> str:
     return "frames pass to the first matcher" if passing[0] else "the first matcher is blocked"
 
 
+def unproven_board(facts: dict[str, Any]) -> str:
+    """The board whose sensors prove nothing, in a few words; empty if none is, or all is proven."""
+    if facts.get("board_kind") != "virtual":
+        return ""
+    at = facts.get("board_at", "virtual")
+    return "virtual board" if at == "virtual" else f"possibly simulated board at {at}"
+
+
 def camera_silence(snapshot: dict[str, Any]) -> str:
     """Since when a running guard has had no frame, as a sentence; empty while frames come."""
     silent_s = snapshot.get("camera_silent_s")

@@ -25,7 +25,7 @@ from edge.report.html import (
 )
 from edge.report.marks import Mark
 from edge.report.timeline import DEFS, Run, Span, strip
-from edge.status.alive import camera_silence, headline
+from edge.status.alive import camera_silence, headline, unproven_board
 from edge.status.scales import BUCKETS_US, STRIP_S
 
 _MARKS = {"g": Mark.GOOD, "w": Mark.WAIT, "b": Mark.BAD, ".": Mark.NONE}
@@ -66,8 +66,8 @@ def _subject(snapshot: dict[str, Any]) -> str:
     if not facts:
         return "no guard is running"
     parts = [facts["site"] or "no site", f"lane {facts['lane']}", f"policy {facts['pack']}"]
-    if facts["board_kind"] == "virtual":
-        parts.append("virtual board")
+    if board := unproven_board(facts):
+        parts.append(board)
     return escape(", ".join(parts))
 
 
@@ -242,7 +242,7 @@ def _health(snapshot: dict[str, Any]) -> str:
         left_out = ", ".join(known["left_out"]) or "nothing"
         pairs += [
             ("camera", known["camera"]),
-            ("board", known["board_kind"]),
+            ("board", unproven_board(known) or known["board_kind"]),
             ("release", known["release"]),
             ("dwell", f"{known['dwell_s']:g} s"),
             ("policy digest", known["policy"][:16]),

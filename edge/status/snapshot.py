@@ -161,7 +161,8 @@ class Facts:
     audit: str
     left_out: tuple[str, ...]  # layers of the matcher's sandbox that the record goes without
     board: bool
-    board_kind: str  # "real", "virtual", or "none"
+    board_kind: str  # "real", "virtual" (a simulated one may stand in), or "none"
+    board_at: str  # its serial port, or "virtual"
 
 
 def snapshot(

@@ -154,6 +154,27 @@ def test_every_surface_says_since_when_the_camera_is_silent(silent_s: float) -> 
     assert "No frame has come" not in ask({**found, "phase": "waiting"})[2]
 
 
+@pytest.mark.parametrize(
+    ("kind", "at", "named"),
+    [
+        ("real", "/dev/ttyACM0", ""),
+        ("virtual", "virtual", "virtual board"),
+        ("virtual", "/dev/ttyACM0", "possibly simulated board at /dev/ttyACM0"),
+        ("none", "virtual", ""),
+    ],
+)
+def test_the_board_that_is_there_is_the_one_that_is_named(kind: str, at: str, named: str) -> None:
+    found = sample()
+    found["facts"] = {**found["facts"], "board_kind": kind, "board_at": at}
+
+    words, page = "\n".join(status.lines(found)), ask(found)[2]
+
+    assert ("prove nothing" in words) is bool(named)
+    assert f"  a {named} is in use; its sensors prove nothing" in words or not named
+    assert ("virtual board" in words + page) is (named == "virtual board")
+    assert f">{named or kind}<" in page
+
+
 def test_a_lost_guard_is_shown_with_its_trouble() -> None:
     _, _, page = ask(sample(phase="waiting", trouble="the gate process was ended by signal 9"))
 

@@ -46,6 +46,7 @@ FACTS = Facts(
     left_out=(),
     board=True,
     board_kind="real",
+    board_at="/dev/ttyACM0",
 )
 
 

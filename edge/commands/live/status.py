@@ -69,7 +69,7 @@ def read(file: Path, wall_s: float) -> dict[str, Any] | None:
 
 def lines(snapshot: dict[str, Any]) -> list[str]:
     """A snapshot in plain words."""
-    from edge.status.alive import FRESH_S, camera_silence, headline
+    from edge.status.alive import FRESH_S, camera_silence, headline, unproven_board
 
     rows = [f"{headline(snapshot)}  ({snapshot['phase']}, context {snapshot['context']})"]
     age_s = snapshot.get("age_s", 0.0)
@@ -79,8 +79,8 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
         rows.append(f"  {silence}")
     if snapshot["phase"] != "running" and snapshot["trouble"]:
         rows.append(f"  {snapshot['trouble']}")
-    if snapshot["facts"].get("board_kind") == "virtual":
-        rows.append("  a virtual board is in use; its sensors prove nothing")
+    if board := unproven_board(snapshot["facts"]):
+        rows.append(f"  a {board} is in use; its sensors prove nothing")
     if snapshot.get("escape"):
         rows.append(f"  the matcher tried: {snapshot['escape']}")
     rows += [f"  {r['code']:20} {r['happened']}" for r in snapshot["reasons"]]
