@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,6 @@ from edge.decision.monitor import Wrote
 from edge.frames.messages import Resolved
 from edge.guard.plan import Plan
 from edge.guard.recorder import Recorder
-from edge.guard.supervisor import Guard
 from edge.lease import Lane
 from edge.reasons import Reason
 from edge.status.others import Others
@@ -29,23 +28,22 @@ ALLOWED = Outlook(Context.UNCONTROLLED, True, (), ("FA-03",))
 
 def other(
     name: str, *, permitted: bool, frames: int = 3, lane: Lane = Lane.DETECT, **matcher: Any
-) -> Guard:
+) -> Any:
     """What is read of a guard, without its processes."""
     recorder = Recorder(
         Context.UNCONTROLLED, outlook=ALLOWED if permitted else FORBIDDEN, outlook_ns=NOW
     )
     why = None if permitted else Reason.POLICY_DENY
     recorder.resolved([Resolved(n, NOW, why, 1, 1000) for n in range(frames)])
-    read = SimpleNamespace(
+    return SimpleNamespace(
         plan=Plan("0", Path("D.toml"), Path("S.toml"), name=name, audit=Path("/a")),
         session=SimpleNamespace(operation=lane),
         recorder=recorder,
         matcher=SimpleNamespace(**{"attempt": "", "lost": 0, "lines_left_out": 0, **matcher}),
     )
-    return cast(Guard, read)
 
 
-def shown(*others: Guard) -> list[dict[str, Any]]:
+def shown(*others: Any) -> list[dict[str, Any]]:
     book = Others(WALL_S, [one.plan.name for one in others])
     book.note(others, NOW, WALL_S)
     return book.shown(others, NOW)
