@@ -30,6 +30,7 @@ class Clerk:
         self._unsynced_ns: int | None = None  # since when an entry has waited for a sync
         self._tended_ns = 0
         self._failed = False  # since `tend` last reported it
+        self.trouble = ""  # why `tend` last said that no permit may hold
 
     def write(self, entry: Entry, durable: bool) -> int:
         """Write `entry`, unless it has to wait for its second; returns the newest index.
@@ -57,14 +58,16 @@ class Clerk:
             self._unsynced_ns = None
             try:
                 self.log.sync()
-            except AuditError:
-                self._failed = True
+            except AuditError as err:
+                self._failed, self.trouble = True, str(err)
         if not self.log.ready and now_ns - self._tended_ns >= MEND_NS:
             self._tended_ns = now_ns
             self.log.recover()
         if self._unwritten and self.log.ready:
             with contextlib.suppress(AuditError):  # reported below, and tried again
                 self._put(None)
+        if not self.log.ready:
+            self.trouble = self.log.trouble
         reported, self._failed = self._failed, self._failed and not self.log.ready
         return self.log.ready and not reported
 
@@ -86,8 +89,8 @@ class Clerk:
             entry = self._unwritten[0]
             try:
                 index = self.log.append(entry, durable=entry is durable)
-            except AuditError:
-                self._failed = True
+            except AuditError as err:
+                self._failed, self.trouble = True, str(err)
                 self._unwritten = [e for e in self._unwritten if not isinstance(e, Permit)]
                 raise
             del self._unwritten[0]

@@ -31,6 +31,7 @@ from edge.errors import AuditError, RollbackError, failing
 SEGMENT_ENTRIES = 4096
 CLOCK_SLACK_NS = 10**9  # a permit may be dated at most this much before the newest entry
 _TAIL_MAX = 256  # entries that may wait for a sync
+_UNSIGNED = "the token of the log's key did not sign the last checkpoint"
 _STAMP = ("boot_id", "mono_ns", "wall", "camera", "policy")
 
 
@@ -39,6 +40,7 @@ class AuditLog:
 
     def __init__(self, directory: Path, device: Signer, files: Files, segment_entries: int) -> None:
         self._device = device
+        self._named = f"the audit log in {directory}"
         self._store = SegmentStore(directory, device, files)
         self._publisher = Publisher(files, directory)
         self._segment_entries = segment_entries
@@ -140,6 +142,13 @@ class AuditLog:
         held = not store.failed and store.reserve_held
         return not self._closed and held and not self._publisher.unsigned
 
+    @property
+    def trouble(self) -> str:
+        """Why it is not `ready`, in one line."""
+        if self._publisher.unsigned:
+            return _UNSIGNED
+        return f"cannot use {self._named}: {self._store.trouble}"
+
     def recover(self) -> bool:
         """After trouble, try to become ready again; for a caller that asks once a second or so."""
         if not self._closed and not self.ready:
@@ -171,9 +180,9 @@ class AuditLog:
         elif self._tree.size - self._store.base >= self._segment_entries:
             self.rotate()
         if permit and self._publisher.unsigned:
-            raise AuditError("the token of the log's key did not sign the last checkpoint")
+            raise AuditError(_UNSIGNED)
         if permit and not self._store.hold_reserve():
-            raise AuditError("the disk is full: no room is left to record the end of a permit")
+            raise AuditError(f"{self.trouble}: no room is held to record the end of a permit")
         self._say_ahead(fields, kind)
         index = self._write(canonical(fields), may_use_reserve=not permit)
         if durable or len(self._tail) >= _TAIL_MAX:
@@ -189,7 +198,7 @@ class AuditLog:
     def sync(self) -> None:
         """Make everything written so far durable, and publish it."""
         if self._tail:
-            with failing("cannot sync the audit log", as_=AuditError):
+            with failing(f"cannot sync {self._named}", as_=AuditError):
                 self._store.sync()
             for data in self._tail:
                 self._publisher.add(data)
@@ -201,7 +210,7 @@ class AuditLog:
     def rotate(self) -> None:
         """Begin a new segment and destroy the key of the one before."""
         self.sync()
-        with failing("cannot begin a log segment", as_=AuditError):
+        with failing(f"cannot begin a segment of {self._named}", as_=AuditError):
             self._begin_segment()
 
     def close(self) -> None:
@@ -338,7 +347,7 @@ class AuditLog:
         grown = self._tree.copy()
         grown.append(leaf_hash(data))
         raw = line(data, key.sign(checkpoint_text(self._device.name, grown.size, grown.root())))
-        with failing("cannot write the audit log", as_=AuditError):
+        with failing(f"cannot write {self._named}", as_=AuditError):
             if may_use_reserve:
                 self._store.with_reserve(lambda: self._store.put(raw))
             else:
@@ -365,7 +374,7 @@ class AuditLog:
         except (OSError, AuditError) as err:
             self._store.failed = True
             self._hold_unsynced(again)
-            raise AuditError(f"cannot continue the audit log in a new segment: {err}") from err
+            raise AuditError(f"cannot continue {self._named} in a new segment: {err}") from err
         self._incidents.append((Incident.SYNC_FAILED, len(again)))
 
     def _begin_segment(self) -> None:

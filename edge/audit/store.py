@@ -41,6 +41,7 @@ class SegmentStore:
         self.base = 0  # entries before it
         self.key: Signer | None = None
         self.failed = True  # no journal to write to
+        self.trouble = ""  # what the system last refused, in its words
         self.reserve_used = False  # since it was last asked
         self.reserve_held = False
         self._device = device
@@ -137,6 +138,7 @@ class SegmentStore:
             write_all(self.files, self._fd, raw)
         except OSError as err:
             self.failed = True
+            self._note(err)
             if err.errno == errno.ENOSPC:
                 self.files.truncate(self._fd, self._good_bytes)
                 self.failed = False
@@ -149,8 +151,9 @@ class SegmentStore:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         try:
             self.files.sync(self._fd)
-        except OSError:
+        except OSError as err:
             self.failed = True
+            self._note(err)
             raise
         self._sure_bytes = self._good_bytes
 
@@ -173,7 +176,8 @@ class SegmentStore:
             if held is None or len(held) != RESERVE_BYTES:
                 # random, because a file system that compresses must not save on it
                 replace_file(self.files, path, os.urandom(RESERVE_BYTES), durable=True)
-        except OSError:
+        except OSError as err:
+            self._note(err)
             return False
         self.reserve_held = True
         return True
@@ -183,9 +187,13 @@ class SegmentStore:
         try:
             work()
         except OSError as err:
+            self._note(err)
             if err.errno != errno.ENOSPC or not self._free_reserve():
                 raise
             work()
+
+    def _note(self, err: OSError) -> None:
+        self.trouble = err.strerror or str(err)
 
     def _free_reserve(self) -> bool:
         if not self.reserve_held:

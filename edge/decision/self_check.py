@@ -32,6 +32,7 @@ class SelfCheck:
     clock: Clock
     bridged: bool  # the process of the board's bridge must beat too
     named_silent: frozenset[Role] = frozenset()
+    named_trouble: str = ""  # of the log
     superseded: bool = False  # the board remembers a newer policy; stays so
     rolled_back: bool = False  # the board remembers a longer log; stays so
     escaped: bool = False  # the matcher tried to get out of its sandbox; stays so
@@ -69,11 +70,19 @@ class SelfCheck:
             self.late = False
         if models_failed:
             reasons.append(Reason.MODEL_OUTPUT)
-        if not self.clerk.tend(self.clock.now_ns()):
+        well = self.clerk.tend(self.clock.now_ns())
+        if not well:
             reasons.append(Reason.AUDIT_UNAVAILABLE)
+        self._say_trouble("" if well else self.clerk.trouble)
         if self._say_who_is_silent(self.clock.now_ns()):
             reasons.append(Reason.PROCESS_SILENT)
         return tuple(reasons)
+
+    def _say_trouble(self, trouble: str) -> None:
+        """Print what is wrong with the log, each cause once while it lasts."""
+        if trouble and trouble != self.named_trouble:
+            print(f"{Reason.AUDIT_UNAVAILABLE.value}: {trouble}", file=sys.stderr)
+        self.named_trouble = trouble
 
     def _say_who_is_silent(self, now_ns: int) -> bool:
         """Whether a process of the guard is silent; prints its name once."""

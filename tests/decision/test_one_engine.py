@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge import ipc
+from edge.audit.files import Files
 from edge.cameras.opencv import FileCamera
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import load_device, load_session
@@ -192,4 +195,43 @@ def test_a_silent_process_is_named(
     output = capfd.readouterr().err
     assert output.count("PROCESS_SILENT: no heartbeat of the capture process for 250 ms") == 1
     assert Reason.PROCESS_SILENT in rig.outlook.reasons
+    rig.close()
+
+
+def test_what_keeps_the_log_from_being_written_is_named_once_with_its_place(
+    kiosk: Site,
+    face_model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = VirtualClock(1_000 * MS)
+    camera = FileCamera(kiosk.clip).identity.digest
+    audit = tmp_path / "audit"
+    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, audit)
+
+    def step(times: int) -> str:
+        for _ in range(times):
+            clock.advance(ms=100)
+            rig.step(clock.now_ns())
+        return capfd.readouterr().err
+
+    assert "AUDIT_UNAVAILABLE" not in step(20)
+
+    def full(disk: Files, fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for _ in range(2):  # a disk that is full once more is said once more
+        with monkeypatch.context() as patched:
+            patched.setattr(Files, "write", full)
+            rig.mute = Role.CAPTURE  # a cause that is to be written
+            printed = step(30)
+            assert Reason.AUDIT_UNAVAILABLE in rig.outlook.reasons
+
+        line = f"AUDIT_UNAVAILABLE: cannot use the audit log in {audit}: No space left on device\n"
+        assert printed.count("AUDIT_UNAVAILABLE") == printed.count(line) == 1
+
+        rig.mute = None
+        assert "AUDIT_UNAVAILABLE" not in step(30)
+        assert Reason.AUDIT_UNAVAILABLE not in rig.outlook.reasons
     rig.close()

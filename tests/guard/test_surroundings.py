@@ -75,6 +75,22 @@ def test_a_damaged_recording_is_told_by_summary_and_exit_code(
     assert 0 < summary["passed"] < 120
 
 
+def test_a_log_without_room_for_the_end_of_a_permit_is_told_by_its_place_and_the_exit_code(
+    kiosk: Site, tmp_path: Path
+) -> None:
+    """The twin, whose log can be written, ends with 0 above."""
+    out = tmp_path / "out"
+    in_the_way = out / "audit" / "private" / "reserve.new"  # as a full disk: no reserve is held
+
+    done = started(kiosk, out, f"mkdir -p {in_the_way}")
+
+    assert done.returncode == 1
+    assert ": 0 released" in done.stdout
+    (cause, end) = [line for line in done.stderr.splitlines() if "the audit log in" in line]
+    assert cause.startswith(f"AUDIT_UNAVAILABLE: cannot use the audit log in {out / 'audit'}: ")
+    assert end.startswith(f"framegate: AUDIT_UNAVAILABLE: the audit log in {out / 'audit'} could")
+
+
 def test_too_few_open_files_are_one_line(kiosk: Site, tmp_path: Path) -> None:
     done = started(kiosk, tmp_path / "out", "ulimit -n 24")
 

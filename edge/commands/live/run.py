@@ -144,7 +144,10 @@ def _start_limit_s(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until the stream ends or ^C; 1 after a loss, an escape attempt or a damaged recording."""
+    """Run until the stream ends or ^C.
+
+    1 after a loss, an escape attempt, a log that could not be written or a damaged recording.
+    """
     from edge.cameras.source import parse_source
     from edge.commissioning.records import load_session
     from edge.guard.live_feed import Feed
@@ -211,8 +214,10 @@ def run(args: argparse.Namespace) -> int:
             guard.run()
     summary = finish_run(guard, args.out, log)
     print(f"{summary.frames} frames: {summary.passed} released, {summary.blocked} blocked")
+    runs = [(plan.audit, summary)]
     for other, its_log in others:
         its = finish_run(other, args.out / "also" / other.plan.name, its_log)
+        runs.append((other.plan.audit, its))
         named = f"matcher {other.plan.name}, lane {other.session.operation.value}"
         print(f"{named}: {its.frames} frames: {its.passed} released, {its.blocked} blocked")
     if guard.failure is not None:
@@ -227,6 +232,12 @@ def run(args: argparse.Namespace) -> int:
         )
     if escaped:
         return 1
+    for audit, its in runs:
+        if Reason.AUDIT_UNAVAILABLE in its.blocked_by_reason:
+            return complain(
+                f"{Reason.AUDIT_UNAVAILABLE.value}: the audit log in {audit} could not always be "
+                "written; frames were blocked meanwhile"
+            )
     if plan.matcher and not summary.passed and Reason.MATCHER_LOST in summary.blocked_by_reason:
         return complain("the matcher was never connected while frames passed")
     if summary.recording:
