@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge import isolation
+from edge.sandbox import decoder
 from edge.sandbox.decoder import Needs
+from edge.sandbox.seccomp import MACHINES
 from tests.support import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,19 @@ found = {
 }
 print(json.dumps(found))
 """
+
+
+@pytest.mark.parametrize(
+    ("machine", "lacks"), [("x86_64", set()), ("aarch64", {"mknod", "iopl", "ioperm"})]
+)
+def test_each_call_that_is_refused_has_a_number_on_each_machine(
+    machine: str, lacks: set[str]
+) -> None:
+    """A name without a number would be allowed."""
+    tables = MACHINES[machine]
+    refused = {*decoder._NEVER, *decoder._NETWORK, *decoder._PROGRAMS}
+
+    assert refused - lacks == {*tables.reported, *tables.decoder}
 
 
 def tries(tmp_path: Path, needs: str) -> dict[str, object]:
