@@ -1,12 +1,10 @@
 """The one place that opens files with care: bounded, never waiting, whole or not at all.
 
-It reads regular files only: no pipe, device or socket. A usual `open` of a pipe waits
-for a writer, perhaps forever. Mode and owner are checked on the open descriptor whose
-bytes are used.
+It reads regular files only: no pipe, device or socket. A usual `open` of a pipe waits for a writer,
+perhaps forever. Mode and owner are checked on the open descriptor whose bytes are used.
 
 A written file is created under a new name, so a planted link is never followed. It has
 exactly the requested mode, independent of the umask.
-
 Every process of the guard loads this; what few of them use is loaded where it is used.
 """
 
@@ -227,25 +225,15 @@ def read_given(path: Path, most_bytes: int) -> bytes:
         return read_named(path, most_bytes)
 
 
-def write_given(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """`write_whole` where the user named.
+def write_given(path: Path, data: bytes, mode: int = 0o644, *, once: bool = False) -> None:
+    """`write_whole` where the user named; `once`: `write_new`, for what others may have signed.
 
     Raises:
         UsageError: it cannot be written; nothing is left behind.
     """
-    with named_by_user("write", path):
-        write_whole(path, data, mode)
-
-
-def write_once(path: Path, data: bytes) -> None:
-    """`write_new` where the user named: for what others sign, or what was signed for somebody.
-
-    Raises:
-        UsageError: something is there already, or it cannot be written.
-    """
     taken = f"{path} is there already: nothing is overwritten; name another file"
     with named_by_user("write", path), meaning(taken, FileExistsError):
-        write_new(path, data)
+        (write_new if once else write_whole)(path, data, mode)
 
 
 @contextlib.contextmanager

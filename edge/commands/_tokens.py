@@ -68,7 +68,7 @@ def _period(args: argparse.Namespace) -> tuple[int, int]:
 
 def _sign(args: argparse.Namespace, token: Any) -> int:
     from edge.consent.tokens import Receipt, read_authorisation, read_receipt, sign_token
-    from edge.files import write_once
+    from edge.files import write_given
 
     if args.out.suffix != ".token":
         raise UsageError(f"--out expects a name that ends in .token, got {args.out}")
@@ -77,6 +77,6 @@ def _sign(args: argparse.Namespace, token: Any) -> int:
     read = read_receipt if isinstance(token, Receipt) else read_authorisation
     with wrong_in("nothing was signed", RecordError):
         read(note, [signer.verifier])
-    write_once(args.out, note)
+    write_given(args.out, note, once=True)
     print(args.out)
     return 0

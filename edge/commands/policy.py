@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge.commands._options import SEVERAL, Actions, Options
 from edge.commands._output import complain
 from edge.errors import PolicyError, UsageError, wrong_in
-from edge.files import named_by_user, sha256_of, write_given, write_new, write_once
+from edge.files import named_by_user, sha256_of, write_given, write_new
 
 if TYPE_CHECKING:
     from edge.policy.engine import Policy
@@ -126,7 +126,7 @@ def _build(args: argparse.Namespace) -> int:
     wrong = lint(checked.pack())
     if wrong:
         raise PolicyError(f"POLICY_LINT: {wrong[0]}")
-    write_once(args.out, seal_bundle(checked))
+    write_given(args.out, seal_bundle(checked), once=True)
     print(f"{args.out}: version {args.version}, unsigned; {args.threshold} signatures needed")
     return 0
 
