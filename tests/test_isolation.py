@@ -122,6 +122,7 @@ def installed(tmp_path: Path) -> Path:
     return command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("called", ["bin/framegate", "link"])
 def test_the_installed_command_runs_nothing_of_its_callers(
     mark: Path, installed: Path, tmp_path: Path, called: str
@@ -207,6 +208,7 @@ def test_a_command_that_starting_anew_did_not_isolate_ends_in_one_line(
     assert capfd.readouterr().err == "framegate: expected an isolated Python, this one is not\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_standard_stream_is_no_fault(closed: str, tmp_path: Path) -> None:
     script = tmp_path / "framegate"

@@ -88,6 +88,7 @@ def test_an_attempt_fails_and_is_reported(attempt: str, expected: str) -> None:
 FAMILIES = {"AF_INET": "IPv4", "AF_INET6": "IPv6", "AF_NETLINK": "netlink"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_look_for_a_network_is_refused_quietly_and_going_on_is_reported(family: str) -> None:
     code = (

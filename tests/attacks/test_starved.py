@@ -40,6 +40,7 @@ def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
     return site(folder / "site", clip, clip, face_model)
 
 
+@pytest.mark.slow
 def test_a_decider_that_gets_no_processor_ends_the_permit_and_frames_flow_again(
     kiosk: Site, tmp_path: Path
 ) -> None:

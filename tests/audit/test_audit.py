@@ -271,6 +271,7 @@ def test_the_command_says_what_verified_or_what_is_bad(where, key, capsys, tmp_p
         verify_log(where, key.verifier)
 
 
+@pytest.mark.slow
 def test_a_log_verifies_while_it_is_being_written(where, key):
     log = AuditLog.create_or_open(where, key, segment_entries=20)
     log.append(start(), durable=True)

@@ -230,6 +230,7 @@ def test_the_commands_make_a_proof_from_the_tiles_and_check_it_alone(
     assert main(["audit", "verify-proof", str(proof_file), *key]) == 2  # without the older one
 
 
+@pytest.mark.slow
 def test_a_log_that_was_changed_proves_nothing(
     kept: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

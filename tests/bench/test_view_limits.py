@@ -51,6 +51,7 @@ def test_the_limit_for_the_picture_is_what_stops_some(view, room):
     assert 0 < found.unlimited_largest <= MOST + 0.01
 
 
+@pytest.mark.slow
 def test_a_mixture_with_the_place_itself_goes_all_the_way_and_with_a_street_part_of_it(view, room):
     street = render.street()
 

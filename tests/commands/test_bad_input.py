@@ -158,6 +158,7 @@ def test_a_plain_view_is_refused_with_its_counts(replay: Replay, tmp_path: Path)
     assert "150" in one_line(output)
 
 
+@pytest.mark.slow
 def test_a_clip_shorter_than_the_dwell_is_a_warning(
     short_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], face_model: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_file_without_more_matchers_is_what_it_was() -> None:
     assert parse_settings(FIRST + b"[status]\n", PATH) == settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -93,6 +93,7 @@ def is_grid(mask: Mask) -> bool:
     return bool(mask.levels.all()) and max(np.unique(mask.levels).shape) == 1
 
 
+@pytest.mark.slow
 def test_a_moving_camera_on_a_street_flows_masked_and_the_face_is_covered() -> None:
     screen, _ = play(Lane.VIEW_MASKED, Faces(), shots(60, shift_px=2))
 
@@ -101,12 +102,14 @@ def test_a_moving_camera_on_a_street_flows_masked_and_the_face_is_covered() -> N
     assert any((mask.levels == 0).any() for mask in screen.masks.values())
 
 
+@pytest.mark.slow
 def test_the_twin_the_same_camera_stops_a_lane_that_gets_clear_frames() -> None:
     screen, _ = play(Lane.DETECT, Faces(), shots(60, shift_px=8))
 
     assert len(screen.masks) < 10
 
 
+@pytest.mark.slow
 def test_people_are_looked_for_in_every_evidence_frame() -> None:
     often, seldom = Faces(), Faces()
     play(Lane.VIEW_MASKED, often, shots(50))
@@ -124,6 +127,7 @@ def test_after_a_detector_error_frames_are_a_grid_of_eight_by_eight_at_most() ->
     assert all(len({r.top for r in m.rectangles}) <= CELLS for m in late)
 
 
+@pytest.mark.slow
 def test_a_crowd_is_a_grid() -> None:
     crowd = [dataclasses.replace(FACE, left=10.0 * n, right=10.0 * n + 8) for n in range(40)]
 

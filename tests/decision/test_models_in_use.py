@@ -71,6 +71,7 @@ def test_models_that_the_bundle_does_not_name_are_not_used(face_model: Path) -> 
         loaded(face_model, Bundle(names=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(270, 480), (360, 240)], ids=["landscape", "portrait"])
 def test_the_one_body_model_that_a_camera_needs_finds_what_both_would(
     face_model: Path, clip: Callable[[str], Path], shape: tuple[int, int]

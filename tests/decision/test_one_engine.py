@@ -115,6 +115,7 @@ def test_replay_and_the_running_decider_decide_each_frame_alike(
     assert passed > 40 if undocked_s is None else 20 < passed < 60  # frames flowed, and ceased
 
 
+@pytest.mark.slow
 def test_capture_is_told_to_rest_while_another_dock_blocks_and_to_go_on_at_once_after_it(
     kiosk: Site, face_model: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_capture_is_told_to_rest_while_another_dock_blocks_and_to_go_on_at_once_
     rig.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("looks", [2, 1], ids=["in two looks", "in one look"])
 def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
     kiosk: Site, face_model: Path, tmp_path: Path, looks: int, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +179,7 @@ def _paused(message: Seen) -> bool:
     return Reason.TIME_GAP in message.outlook.reasons
 
 
+@pytest.mark.slow
 def test_a_silent_process_is_named(
     kiosk: Site, face_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def test_what_hides_a_view_that_else_agrees_is_named_even_while_a_permit_goes_on
 NAMES = (Reason.VIEW_PARTIAL, Reason.VIEW_CHANGED, Reason.VIEW_COVERED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_what_the_sentinel_calls_it_changes_no_decision(seed):
     """Flickers of every length, forgiven and not: the same leases come at the same time."""

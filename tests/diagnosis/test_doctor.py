@@ -94,6 +94,7 @@ def test_the_last_line_says_whether_the_guard_can_run_and_what_only_some_uses_ne
         assert summary.endswith(finding.part) is (state is State.MISSING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "state"), [(CHECK_DAYS, "ok"), (CHECK_DAYS + 1, "degraded")])
 def test_the_command_says_when_nobody_has_checked_the_rules_for_half_a_year(
     days, state, tmp_path, capsys, monkeypatch
@@ -108,6 +109,7 @@ def test_the_command_says_when_nobody_has_checked_the_rules_for_half_a_year(
     assert ("FA-03" in rows["policy"]["found"]) is (state == "degraded")
 
 
+@pytest.mark.slow
 def test_the_command_names_every_part_with_its_state(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(engine, "utc_today", lambda: BUILT)
     keys = KeyStore.init(tmp_path / "keys").directory
@@ -151,6 +153,7 @@ def test_a_running_guard_whose_camera_is_silent_is_told_with_its_time(
     assert ("No frame has come from the camera for 9 s, since " in printed) is (silent_s > 1)
 
 
+@pytest.mark.slow
 def test_the_keys_of_a_configuration_are_looked_at_not_the_usual_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_command_fails_where_evidence_will_not_keep_up_unless_not_asked(
     assert "evidence rates" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_start_limit_of_the_site_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_the_start_limit_of_the_site_counts(
     assert rows(capsys)["start time"]["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_without_models_the_reason_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_change_alters_the_picture_and_nothing_else_of_it(room, name):
     assert np.array_equal(change.apply(frame, 2.5), after[1]), "the same moment looks the same"
 
 
+@pytest.mark.slow
 def test_a_mount_that_sags_is_known_for_a_few_pixels_and_not_for_many(room):
     view = enrol(list(render.still(room, 12)), [()] * 12, camera=bytes(16), enforce=True)
     for pixels, known in ((1, True), (4, True), (40, False)):
@@ -133,6 +134,7 @@ def _played(frames: list[np.ndarray]) -> Footage:
     return Footage(clip, shots, {id(shot.frame): () for shot in shots}, Nobody())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coded", [True, False])
 def test_a_night_is_coded_as_a_video_is_and_its_noise_is_no_still_with_noise(room, coded):
     """Noise that no encoder has touched is as even as that of a still with noise added."""

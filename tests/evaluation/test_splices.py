@@ -119,6 +119,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, faces: FaceBoxes, policy: Po
     return _scenery(clip, faces, policy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", ["", "not empty"])
 def test_what_a_refused_place_loses_is_rightly_lost(
     tmp_path: Path, faces: FaceBoxes, policy: Policy, refusal: str
@@ -134,6 +135,7 @@ def test_what_a_refused_place_loses_is_rightly_lost(
     assert (lost.rightly_ns, lost.falsely_ns)[not refusal] == lost.due_ns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

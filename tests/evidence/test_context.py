@@ -206,6 +206,7 @@ def test_only_three_short_failures_a_minute_are_forgiven() -> None:
     assert waits[GLITCHES] >= DWELL_NS
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(
@@ -254,6 +255,7 @@ def test_a_lane_without_faces_is_bracketed_by_liveness() -> None:
     assert context.state(100 * MS).seen_ns == 90 * MS
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

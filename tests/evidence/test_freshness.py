@@ -80,6 +80,7 @@ def named(reported: list[tuple[Reason, ...]]) -> set[Reason]:
     return {reason for reasons in reported for reason in reasons}
 
 
+@pytest.mark.slow
 def test_a_room_with_and_without_a_person_is_fresh(
     room: np.ndarray, exposures: list[np.ndarray]
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_still_with_a_clock_is_frozen_however_it_is_altered(
     assert Reason.CAM_FROZEN not in named(twin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [1.0, 3.0, 6.0])
 def test_a_face_in_a_still_with_noise_and_a_clock_is_doubted(
     room: np.ndarray, sigma: float

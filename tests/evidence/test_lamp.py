@@ -79,6 +79,7 @@ def _dusk(room: np.ndarray) -> np.ndarray:
 Change = Callable[[np.ndarray], np.ndarray]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "lamp"),
     [
@@ -106,6 +107,7 @@ def test_a_lamp_takes_brightness_and_contrast_alike_and_another_picture_does_not
     assert (second.reasons_continue == ()) or not lamp
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("then", "lamp"),
     [(lambda room: room, True), (_street, False), (_grey, False), (_dusk, False)],

@@ -110,6 +110,7 @@ def test_a_still_that_twitches_now_and_then_is_frozen(room):
     assert Reason.CAM_FROZEN in {r for reasons in _see(frames) for r in reasons}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [30, 90, 300])
 def test_an_exact_loop_is_told_one_loop_and_a_second_after_it_began(room, length):
     scene = list(_scene(room, length))

@@ -57,6 +57,7 @@ def test_a_turning_camera_moves(room):
     assert readings[5].speed == pytest.approx(80 / 640, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_slowly_carried_camera_is_noticed_within_two_seconds(room):
     """One pixel of 640 a reading: too little for one step, enough over a second."""
     readings = _readings(render.pan(room, 22, px_per_frame=1.0))
@@ -86,6 +87,7 @@ def test_what_moves_is_followed(room, px):
     assert motion._shift(before, now)[0] > motion.REST_STEP
 
 
+@pytest.mark.slow
 def test_a_hand_held_photograph_of_the_view_is_noticed(room):
     rng = np.random.default_rng(3)
     held = []
@@ -154,6 +156,7 @@ def test_noise_is_no_trembling_hand(room, sigma):
     assert not any(_moving(_readings(frames)))
 
 
+@pytest.mark.slow
 def test_a_shelf_that_shakes_less_than_a_hand_is_fixed(room):
     assert not any(_moving(_readings(_trembling(room, 25, px=0.2))))
 

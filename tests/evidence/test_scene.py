@@ -215,6 +215,7 @@ def _images(data_dir, folder, count):
     return [cv2.imread(str(f)) for f in files[:: max(1, len(files) // count)]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "folder,least",
     [("outdoor_urban", 0.5), ("outdoor_nature", 0.6), ("vehicle", 0.5)],

@@ -291,6 +291,7 @@ def _looks(frames, step_ns=200 * MS):
     return counts
 
 
+@pytest.mark.slow
 def test_an_unchanged_picture_is_looked_at_once_a_second(room):
     assert _looks(render.still(room, 11))[-1] == 3  # at 0, 1 and 2 seconds
 

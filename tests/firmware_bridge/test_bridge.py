@@ -104,6 +104,7 @@ def test_the_link_comes_up_by_itself_and_evidence_flows(wire):
     assert wire.samples[-1].captured_ns <= wire.now_ns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slower_ms", [0, 60, 100, 140])
 def test_evidence_is_never_dated_later_than_it_was_measured(slower_ms):
     """A line that is made slower, little by little, cannot make old evidence look new."""

@@ -99,6 +99,7 @@ def guard() -> Iterator[Guard]:
     made.close()
 
 
+@pytest.mark.slow
 def test_bridge_and_board_processes_permit_and_revoke(guard):
     assert guard.pump(guard.up)
     guard.claim(5)
@@ -116,6 +117,7 @@ def test_bridge_and_board_processes_permit_and_revoke(guard):
     assert all(s.dock and s.dock_id == "D-0017" for s in samples())
 
 
+@pytest.mark.slow
 def test_the_bridge_revokes_and_ends_when_the_decider_is_gone(guard):
     guard.pump(guard.up)
     guard.claim(5)
@@ -132,6 +134,7 @@ def test_the_bridge_revokes_and_ends_when_the_decider_is_gone(guard):
     assert shown == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", LEASED, ids=lambda r: r.name)
 def test_one_silent_process_lets_the_line_drop(guard, silent):
     guard.pump(guard.up)
@@ -146,6 +149,7 @@ def test_one_silent_process_lets_the_line_drop(guard, silent):
     assert shown[0] is True and shown[-1] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])
 def test_a_dead_or_stopped_bridge_lets_the_line_drop(guard, name):
     guard.pump(guard.up)
@@ -184,6 +188,7 @@ def test_a_bridge_that_stood_still_tells_and_does_not_permit_by_itself(guard):
     assert guard.line() == [True, False]
 
 
+@pytest.mark.slow
 def test_a_board_that_vanishes_is_a_lost_link_and_the_bridge_lives_on(guard):
     guard.pump(guard.up)
     guard.claim(5)

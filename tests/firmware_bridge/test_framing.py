@@ -16,6 +16,7 @@ def test_the_crc_is_the_published_one():
     assert crc16(b"123456789") == 0x29B1
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.binary(min_size=1, max_size=MAX_BODY - 2), max_size=8),
     st.randoms(use_true_random=False),

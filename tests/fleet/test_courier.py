@@ -99,6 +99,7 @@ def gone(body: bytes) -> tuple[int, bytes]:
     raise ConnectionRefusedError("nobody there")
 
 
+@pytest.mark.slow
 def test_a_growing_log_is_cosigned_by_all_each_round_and_kept_beside_the_checkpoint(
     world: World,
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_growing_log_is_cosigned_by_all_each_round_and_kept_beside_the_checkpo
     assert not (world.log / FORKED).exists()
 
 
+@pytest.mark.slow
 def test_a_courier_that_forgot_finds_the_size_by_asking(world: World) -> None:
     world.courier().round(NOW_S)
     (world.log / COSIGNED).unlink()
@@ -124,6 +126,7 @@ def test_a_courier_that_forgot_finds_the_size_by_asking(world: World) -> None:
     assert [body.split(b"\n")[0] for body in world.sent[:2]] == [b"old 0", b"old 300"]
 
 
+@pytest.mark.slow
 def test_a_quorum_stands_without_one_witness_and_not_without_two(world: World) -> None:
     world.lies[2] = gone
     found = world.courier().round(NOW_S)
@@ -136,6 +139,7 @@ def test_a_quorum_stands_without_one_witness_and_not_without_two(world: World) -
     assert world.courier().round(NOW_S).enough  # what the first one signed is kept meanwhile
 
 
+@pytest.mark.slow
 def test_what_a_lying_witness_sends_back_is_no_cosignature(world: World) -> None:
     stranger = Signer.generate("witness.example/w0")
     text = (world.log / "checkpoint").read_bytes().rpartition(b"\n\n")[0] + b"\n"
@@ -176,6 +180,7 @@ def _other_story_of_the_same_length(world: World) -> None:
     world.grow(300, shift=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_fork, _roll_back, _other_story_of_the_same_length])
 @pytest.mark.parametrize("forgetful", [True, False])
 def test_a_changed_or_shortened_log_is_an_alarm_with_its_evidence(
@@ -199,6 +204,7 @@ def test_a_changed_or_shortened_log_is_an_alarm_with_its_evidence(
     assert kept["other"] == first.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_fork, _roll_back, _other_story_of_the_same_length])
 def test_a_courier_that_forgot_gets_the_proof_from_the_witness(
     world: World, change: Callable[[World], None]
@@ -223,6 +229,7 @@ def _of_another_key(world: World) -> bytes:
     return sign_note(text.replace(b"\n300\n", b"\n900\n"), [stranger])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lie", [lambda body: (409, b"300\n"), lambda body: (409, b"999\n"), lambda body: (422, b"")]
 )
@@ -258,6 +265,7 @@ def test_a_fork_that_a_witness_claims_and_does_not_prove_is_a_warning_and_no_ala
     assert ForkAlarm(world.log / FORKED).reasons(0) == (Reason.LOG_FORKED,)
 
 
+@pytest.mark.slow
 def test_a_witness_that_cosigns_a_fork_makes_no_quorum_alone(world: World) -> None:
     world.courier().round(NOW_S)
     _fork(world)
@@ -270,6 +278,7 @@ def test_a_witness_that_cosigns_a_fork_makes_no_quorum_alone(world: World) -> No
     assert (found.enough, found.forked) == (False, True)
 
 
+@pytest.mark.slow
 def test_a_fork_that_what_is_kept_proves_needs_no_witness(world: World) -> None:
     world.courier().round(NOW_S)
     kept = (world.log / COSIGNED).read_bytes()
@@ -301,6 +310,7 @@ def witnessed(world: World) -> list[str]:
     return ["audit", "verify", *where, "--witnesses", str(world.folder / "policy")]
 
 
+@pytest.mark.slow
 def test_verify_asks_for_the_quorum_and_that_the_log_continues_what_was_cosigned(
     world: World, witnessed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -330,6 +340,7 @@ def test_verify_asks_for_the_quorum_and_that_the_log_continues_what_was_cosigned
     assert "no courier has brought a cosignature back" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_verify_refuses_a_log_that_does_not_continue_what_was_cosigned(
     world: World, witnessed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -132,6 +132,7 @@ def test_the_courier_reads_public_files_alone_and_does_its_work(home: Path, witn
         assert as_user(COURIER, [], lambda: 0 if os.access(path, os.W_OK) else 1) == 1  # noqa: B023
 
 
+@pytest.mark.slow
 def test_without_the_group_it_reads_nothing_and_says_so(home: Path, witness: str) -> None:
     assert as_user(GUARD, [], lambda: grow(home / "audit")) == 0  # the log is kept all the same
 

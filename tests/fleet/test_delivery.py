@@ -342,6 +342,7 @@ def test_one_stolen_root_key_changes_nothing(office: Office, device: Fetcher) ->
     _refused(device, office.folder, "not signed by enough trusted keys")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["snapshot", "timestamp", "targets", "model"])
 def test_any_other_key_is_replaced_and_the_old_one_counts_no_more(
     office: Office, device: Fetcher, name: str

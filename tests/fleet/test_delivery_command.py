@@ -132,6 +132,7 @@ def test_a_key_is_replaced_and_the_old_one_is_kept_aside(place: Path) -> None:
     assert fleet(f"fetch repo {FETCH}") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [

@@ -83,6 +83,7 @@ def test_only_a_running_guard_that_says_true_passes(changed: dict[str, Any]) -> 
     assert doing({**sample(permitted=True), **changed}, WALL_S).state is not State.PASSING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"at_s": []}', '{"at_s": 1, "reasons": 3}'])
 def test_a_file_that_is_no_status_is_no_guard(places: Places, text: str) -> None:
     assert places.status is not None

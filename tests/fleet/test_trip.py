@@ -39,6 +39,7 @@ def at_the_witnesses(world: World, *names: int) -> list[int]:
     return [int(found.status) for found in answers]
 
 
+@pytest.mark.slow
 def test_a_log_that_grows_meanwhile_is_cosigned_trip_by_trip(world: World) -> None:
     assert outcomes(at_the_device(world)) == [Outcome.UNREACHED] * 3  # the requests are laid out
     for _ in range(3):
@@ -85,6 +86,7 @@ def test_a_fork_is_an_alarm_when_the_answer_comes_back(world: World) -> None:
     assert (world.log / FORKED).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data", [b"", b"200", b"200\n", b"200\nno line\n", b"\xff\n\xff", b"abc\n"]
 )

@@ -10,6 +10,7 @@ from edge.reasons import Reason
 from tests.support.gate_harness import HEIGHT, WIDTH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"),
     [(0, 0), (0, WIDTH), (16_000, 16_000), (65_535, 65_535), (47, 64), (48, 63)],
@@ -27,6 +28,7 @@ def test_a_frame_of_an_impossible_size_is_blocked_and_the_next_good_one_passes(
     assert harness.passes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift_ms", [-10_000, 10_000], ids=["backwards", "future"])
 def test_a_frame_of_an_impossible_time_is_blocked_and_the_next_good_one_passes(harness, shift_ms):
     harness.connect()
@@ -60,6 +62,7 @@ def test_a_slot_that_is_still_in_use_ends_the_lease(harness):
     assert harness.gate.lease is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [b"\x01", b"\x01" * 7, b"\xff" * 40, b"\x02\x09" + bytes(8)])
 def test_a_broken_message_from_the_camera_ends_the_lease_and_not_the_gate(harness, data):
     harness.grant()
@@ -81,6 +84,7 @@ def test_a_foreign_frame_blocks_and_leaves_no_pixels(harness):
     assert not matcher.ring.pixels.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width"), [(HEIGHT + 1, WIDTH), (HEIGHT, WIDTH - 1), (HEIGHT // 2, WIDTH * 2)]
 )

@@ -15,6 +15,7 @@ from edge.reasons import Reason
 from tests.support.gate_harness import LEASE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -40,6 +41,7 @@ def test_a_broken_message_from_the_decider_ends_the_lease_and_wipes_the_ring(har
     assert harness.passes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"camera": b"x" * 16}, {"boot": b"x" * 16}, {"policy": b"x" * 32}, {"lane": Lane.DETECT}],

@@ -50,6 +50,7 @@ def test_each_layout_is_released_in_each_form_and_wiped_by_a_foreign_frame(shape
     assert matcher.read(timeout_s=0) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
 @pytest.mark.parametrize("form", [OutputFormat()], ids=str)
 @pytest.mark.parametrize("size", [(HEIGHT * 3 // 2, WIDTH), (HEIGHT, WIDTH - 2), (0, 0)])

@@ -313,6 +313,7 @@ def _passes_whatever_has_a_lease(gate: Gate, frame: Pending, now_ns: int) -> Ver
     return Verdict.NO_LEASE if gate.lease is None else Verdict.PASS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "method", "broken"),
     [

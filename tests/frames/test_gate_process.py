@@ -98,6 +98,7 @@ def test_a_matcher_that_never_waits_hears_of_the_end(harness):
     assert matcher.ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stood", "passes"), [("machine", True), ("clock", False)])
 def test_a_slow_machine_changes_no_verdict_and_a_clock_that_leaps_does(harness, stood, passes):
     harness.connect()

@@ -42,6 +42,7 @@ def test_the_report_of_a_lapse_is_not_final_and_that_of_a_revoke_counts_all(harn
     assert [(r.epoch, r.released, r.final) for r in revoked] == [(1, 2, True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stood_ms", "trusted"), [(200, False), (20, True)])
 def test_a_gate_that_stood_still_gives_up_a_lease_that_still_runs(harness, stood_ms, trusted):
     clock = harness.clock

@@ -77,6 +77,7 @@ def hidden(mask: Mask, form: OutputFormat, shape: tuple[int, ...]) -> np.ndarray
     return part
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(masks(people=3), forms, st.sampled_from(Layout))
 def test_a_form_shows_what_the_masked_picture_shows(
@@ -93,6 +94,7 @@ def test_a_form_shows_what_the_masked_picture_shows(
     assert np.array_equal(place, shaped(form, layout, plain, masked))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", Layout)
 @settings(max_examples=40, deadline=None)
 @given(masks(people=0), st.none() | shares, st.booleans())
@@ -111,6 +113,7 @@ def test_a_fixed_place_is_never_written_and_the_rest_is_as_without_a_mask(
     assert np.array_equal(place[~fixed], plain[~fixed])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(sequences(people=2, count=3), forms, st.sampled_from(Layout))
 def test_what_a_frame_before_left_in_the_place_is_gone(

@@ -156,6 +156,7 @@ def test_a_frame_waits_for_the_mask_that_covers_it_and_leaves_through_it(rig: Ri
     assert (frame[FILLED] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_frame_for_which_no_mask_comes_leaves_as_a_grid(rig: Rig) -> None:
     rig.time.advance(ms=10)
     rig.deliver(speckled(1))
@@ -187,6 +188,7 @@ def test_a_mask_that_begins_after_a_frame_leaves_it_a_grid(rig: Rig) -> None:
     assert max(cells(frame)) <= CELLS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bad",
     [

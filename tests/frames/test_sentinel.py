@@ -28,6 +28,7 @@ def fingerprint(room) -> Fingerprint:
     return enrol(frames, [()] * 12, camera=CAMERA, enforce=True)
 
 
+@pytest.mark.slow
 def test_the_enrolled_room_scores_above_the_bar(fingerprint, room):
     sentinel = Sentinel(fingerprint)
 

@@ -64,6 +64,7 @@ def test_a_file_that_is_named_by_its_ending_alone_is_taken_like_any_other(tmp_pa
     assert inbox.look(S + LOOK_NS) == () and inbox.readable
 
 
+@pytest.mark.slow
 def test_the_status_process_outlives_hostile_requests(tmp_path: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     server = StatusServer(listener, tmp_path / "status.json", tmp_path / "audit")

@@ -24,6 +24,7 @@ def test_lines_arrive_whole_however_they_come_in_pieces() -> None:
     assert (lines.last, lines.left_out) == ("two é", 0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_nothing_that_moves_a_cursor_gets_through(pieces: list[bytes]) -> None:
     lines = Lines("> ")

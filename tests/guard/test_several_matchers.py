@@ -86,6 +86,7 @@ def with_another(kiosk: Site, session: str, **changes: object) -> Plan:
     return share(replace(first, **changes), [other])  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_each_log_is_kept_from_every_matcher(kiosk: Site) -> None:
     chosen = with_another(kiosk, DETECT)
 
@@ -93,6 +94,7 @@ def test_each_log_is_kept_from_every_matcher(kiosk: Site) -> None:
         assert {kiosk.folder / "audit", kiosk.folder / "other-audit"} <= set(own_files(one).secret)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same", [{"name": "other"}, {"audit": Path("a")}])
 def test_two_matchers_of_one_name_or_one_log_are_refused(kiosk: Site, same: dict[str, str]) -> None:
     other = replace(plan(kiosk), name="a", audit=Path("a"))
@@ -101,6 +103,7 @@ def test_two_matchers_of_one_name_or_one_log_are_refused(kiosk: Site, same: dict
         share(plan(kiosk), [replace(other, **same), replace(other, name="other", audit=Path("a"))])
 
 
+@pytest.mark.slow
 def test_a_second_matcher_that_needs_the_boards_line_is_refused_and_one_that_does_not_is_not(
     kiosk: Site,
 ) -> None:

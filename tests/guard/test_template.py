@@ -66,10 +66,12 @@ def test_every_part_is_named_by_what_it_runs(parts, fds):
     assert all("-I" in part["command"] for part in found)
 
 
+@pytest.mark.slow
 def test_what_the_template_loads_is_loaded_in_every_part(parts, fds):
     assert all(answer_of(child, fds[2])["shared"] for child in parts.values())
 
 
+@pytest.mark.slow
 def test_a_part_holds_its_own_descriptors_and_none_of_the_others(parts, fds):
     one, other, both = fds
 
@@ -77,6 +79,7 @@ def test_a_part_holds_its_own_descriptors_and_none_of_the_others(parts, fds):
     assert answer_of(parts["last"], both)["fds"] == sorted({0, 1, 2, other, both})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["forked", "last"])
 def test_how_a_part_ended_is_known(parts, fds, name):
     answer_of(parts[name], fds[2], code=7)
@@ -95,6 +98,7 @@ def test_a_part_can_be_killed_and_one_that_runs_on_can_not_be_waited_for(parts):
     process.terminate()  # of what is gone: nothing happens
 
 
+@pytest.mark.slow
 def test_a_part_that_is_never_configured_exits(parts):
     parts["forked"].end(wait_s=30.0)
 

@@ -24,6 +24,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ENTRIES)
 def test_a_process_loads_what_it_uses_and_no_more(module):
     command = isolation.python("tests.support.imports", module)

@@ -15,6 +15,7 @@ SQUARE = ((0.25, 0.25), (0.5, 0.25), (0.5, 0.5), (0.25, 0.5))
 share = st.floats(0, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(share, share), min_size=3, max_size=6).map(tuple),

@@ -34,6 +34,7 @@ def _pictures(clip) -> list[np.ndarray]:
     return [read[0], read[44], np.zeros_like(read[0])]
 
 
+@pytest.mark.slow
 def test_the_masks_are_those_of_another_engine_to_within_a_thousandth(model, clip):
     data, size = model
     net = cv2.dnn.readNetFromTFLite(np.frombuffer(data, np.uint8))
@@ -62,6 +63,7 @@ def test_somebody_is_seen_and_the_same_file_gives_the_same_bytes(model, clip):
     assert convert(data) == convert(data)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_refused_or_read_and_never_more_than_that(model):
     data, _ = model
     dice = random.Random(1)

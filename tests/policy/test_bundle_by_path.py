@@ -59,6 +59,7 @@ def chosen(folder: Path, pack: str = "swiss.json", *known: Floors) -> Chosen:
     return choose(plan.pack, plan.policy, known)
 
 
+@pytest.mark.slow
 def test_a_bundle_named_by_its_path_decides(folder: Path) -> None:
     found = chosen(folder)
 
@@ -67,6 +68,7 @@ def test_a_bundle_named_by_its_path_decides(folder: Path) -> None:
     assert "CH-01" in {rule.id for rule in found.policy.rules}
 
 
+@pytest.mark.slow
 def test_a_pack_in_an_installed_bundle_is_named_by_its_name(folder: Path) -> None:
     PolicyStore(folder / "policy").install(bundle(), wall_s=NOW_S, guard="0.1.0")
 
@@ -75,6 +77,7 @@ def test_a_pack_in_an_installed_bundle_is_named_by_its_name(folder: Path) -> Non
         chosen(folder, "strict")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -100,11 +103,13 @@ def test_a_bad_bundle_is_one_line(folder: Path, data: bytes, expected: str) -> N
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_bundle_older_than_the_log_has_seen_is_refused(folder: Path) -> None:
     with pytest.raises(GuardError, match="POLICY_ROLLBACK: it is version 3, version 4 was seen"):
         chosen(folder, "swiss.json", Floors(version=4))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_a_signed_bundle_says_what_to_do(folder: Path) -> None:
     (folder / "pack").mkdir()
 

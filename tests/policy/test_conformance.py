@@ -93,6 +93,7 @@ def test_the_command_agrees_with_every_evaluation_scenario(pack, suffix, capsys)
             assert answer["rules"] == sorted([*wanted[f"deciding_rules{suffix}"], *newer]), answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", PACKS)
 def test_engine_and_plain_reference_agree_on_random_requests(pack):
     assert differential.disagreements(Policy.load(pack), pack, count=2_000, seed=7) == []

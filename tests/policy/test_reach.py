@@ -27,6 +27,7 @@ when { context.authorisation == "warrant" && context.injected_fault == "token_ex
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", STRICT.pack.rules, ids=lambda rule: rule.key)
 def test_every_rule_is_reached_by_cases_it_really_decides(rule):
     found = holding(STRICT.pack, rule, 40)
@@ -89,6 +90,7 @@ def test_removed_and_changed_rules_have_their_examples_too(own):
     assert found["united_states.1:ST-VT"].changes
 
 
+@pytest.mark.slow
 def test_a_rule_that_others_cover_says_so(own, capsys):
     twin = NARROW.replace('principal == User::"individual"', "principal").replace(
         'resource == Camera::"drone"', 'resource in CameraClass::"mobile"'
@@ -109,6 +111,7 @@ def test_policies_that_are_alike_have_no_difference(capsys):
     assert capsys.readouterr().out == "0 of 20 cases made at random change their answer\n"
 
 
+@pytest.mark.slow
 def test_a_rule_always_true_for_a_group_of_lanes_and_its_complement_is_found(own):
     """The engine must know which lanes a group holds, or such a rule looks as if it never holds."""
     text = NARROW[: NARROW.index("forbid")] + (

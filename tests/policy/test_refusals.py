@@ -360,6 +360,7 @@ def test_the_bound_on_the_work_is_exact_and_counts_every_kind_of_part():
         strict_json.load(text, max_bytes=60, max_depth=3, max_parts=4)
 
 
+@pytest.mark.slow
 def test_what_a_pack_is_made_of_names_every_file_by_its_digest():
     plain = read_pack(FILES)
     for name in FILES:

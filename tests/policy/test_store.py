@@ -104,6 +104,7 @@ RULE = b"""
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -159,6 +160,7 @@ def test_a_rule_may_begin_and_end_on_the_same_day(store):
     assert "GD-10" not in {rule.id for rule in installed.policy.rules}
 
 
+@pytest.mark.slow
 def test_a_new_rule_that_asks_something_is_taken(store):
     text = b'forbid (principal, action, resource) when { context.gallery == "licence_photos" };'
     files = files_with(guard__cedar=FILES["guard.cedar"] + RULE + text)
@@ -168,6 +170,7 @@ def test_a_new_rule_that_asks_something_is_taken(store):
     assert "GD-10" in {rule.id for rule in installed.policy.rules}
 
 
+@pytest.mark.slow
 def test_a_pack_without_the_guards_own_rules_is_refused(store):
     files = files_with(
         pack__json=FILES["pack.json"].replace(b'"forbid": ["*"]', b'"forbid": ["MS-*"]')
@@ -179,6 +182,7 @@ def test_a_pack_without_the_guards_own_rules_is_refused(store):
     )
 
 
+@pytest.mark.slow
 def test_an_older_bundle_is_refused_and_the_newer_stays(store):
     _install(store, sign_all(make_bundle(version=7)), trust=ROOT)
 
@@ -200,6 +204,7 @@ def test_the_same_bundle_can_be_installed_again(store):
     assert _install(store, sign_all(make_bundle(), ANN, BOB, CYD)).bundle.version == 1
 
 
+@pytest.mark.slow
 def test_the_same_version_with_other_content_is_refused(store):
     _install(store, sign_all(make_bundle()), trust=ROOT)
     other = sign_all(make_bundle(thresholds={"dwell_s": 5.0}))
@@ -300,6 +305,7 @@ def test_a_directory_in_the_place_of_a_file_is_a_usage_error(store):
         store.root()
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_a_usage_error(store):
     (store.directory / "bundle.json" / "in the way").mkdir(parents=True)
 
@@ -313,6 +319,7 @@ def test_the_highest_of_all_floors_counts():
     assert newest([Floors(2, b"a", 1, 50), Floors(1, b"b", 3, 9)]) == Floors(2, b"a", 3, 50)
 
 
+@pytest.mark.slow
 def test_a_refused_bundle_leaves_every_file_as_it_was(store):
     _install(store, sign_all(make_bundle(version=7)), trust=ROOT)
     before = {path.name: path.read_bytes() for path in store.directory.iterdir()}
@@ -324,6 +331,7 @@ def test_a_refused_bundle_leaves_every_file_as_it_was(store):
     assert {path.name: path.read_bytes() for path in store.directory.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_the_shipped_pack_holds_until_somebody_trusts_keys_and_never_again(store):
     policy, term = in_force("police", store, wall_s=NOW_S, guard=GUARD)
     assert (policy.pack.name, term) == ("police", None)
@@ -392,6 +400,7 @@ def test_only_so_much_of_a_large_file_is_read(tmp_path):
     assert len(read_bounded(large)) == trust.MAX_BYTES + 1
 
 
+@pytest.mark.slow
 def test_a_device_whose_log_saw_a_bundle_does_not_go_back_to_a_shipped_pack(store):
     seen = [Floors(version=7)]
     with pytest.raises(BundleError, match="version 7 was in force on this device") as caught:

@@ -108,6 +108,7 @@ def test_whatever_the_clock_shows_a_shipped_pack_permits_no_more_than_today(show
     assert allowed(policy) <= allowed(Policy(STRICT, BUILT))
 
 
+@pytest.mark.slow
 def test_in_1970_the_rules_are_all_there_and_something_is_permitted_still():
     policy = _under(datetime.date(1970, 1, 1))
 

@@ -71,6 +71,7 @@ def tries(node: Path, confinement: Confinement) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_node_that_the_record_names_is_opened_and_asked_and_no_other(dev: Path) -> None:
     (node,) = accelerators.nodes("hailo", dev)
     given = Confinement(without=MISSING, accelerators=("hailo",), devices=(node,))
@@ -98,6 +99,7 @@ def test_only_device_nodes_count_and_a_codec_only_by_its_drivers_word(dev: Path)
     assert accelerators.nodes("nvidia", dev) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("name", accelerators.NAMES)
 def test_the_filter_lets_an_accelerators_requests_by_and_never_a_terminals(

@@ -78,6 +78,7 @@ def tries(tmp_path: Path, needs: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_a_recording_is_decoded_and_nothing_else_can_be_done(tmp_path: Path) -> None:
     found = tries(tmp_path, "file")
 

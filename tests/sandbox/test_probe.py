@@ -44,6 +44,7 @@ def test_a_layer_that_was_put_on_is_present() -> None:
     assert launcher._in_child(lambda: None) == ""
 
 
+@pytest.mark.slow
 def test_a_layer_that_the_next_ones_cannot_stand_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def put_on(layer: Layer, order: object) -> None:
         on.append(layer)

@@ -133,6 +133,7 @@ def test_a_back_counts_like_a_face(faces, faceless, crowd):
     assert (Reason.PEOPLE_CROWD in watch.read(boxes, 0, 480, 640, faceless)) is crowd
 
 
+@pytest.mark.slow
 def test_a_body_explains_what_it_hides_and_a_board_does_not(room):
     fingerprint = enrol(list(render.still(room, 12)), [()] * 12, camera=bytes(16), enforce=True)
     hidden = room.copy()

@@ -37,6 +37,7 @@ def _board(room: np.ndarray, share: float) -> np.ndarray:
     return out
 
 
+@pytest.mark.slow
 def test_the_empty_enrolled_room_is_recognised(fingerprint, room):
     reading = ViewCheck(fingerprint).read(render.with_noise(room, 9), S, ())
 
@@ -188,6 +189,7 @@ def test_a_foreign_picture_does_not_count_as_a_sighting(fingerprint, room):
     assert Reason.VIEW_UNSEEN in later.reasons_open
 
 
+@pytest.mark.slow
 def test_a_cross_fade_closes_before_the_other_picture_prevails(fingerprint, room):
     check = ViewCheck(fingerprint)
     other = render.street()
@@ -203,6 +205,7 @@ def test_a_cross_fade_closes_before_the_other_picture_prevails(fingerprint, room
     assert 0.1 <= share <= 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 4.0])
 def test_a_fade_that_goes_on_stays_foreign(fingerprint, room, seconds):
     check, steps = ViewCheck(fingerprint), round(seconds * 10)
@@ -241,6 +244,7 @@ def test_a_fade_to_a_plain_picture_closes_before_half_though_every_sign_agrees(
     assert faded[-1] is True
 
 
+@pytest.mark.slow
 def test_hands_before_a_third_of_the_view_take_no_level_from_the_rest(fingerprint, room):
     check = ViewCheck(fingerprint)
     for i in range(10):
@@ -265,6 +269,7 @@ def test_a_lasting_change_of_light_is_forgiven_within_a_second(fingerprint, room
     assert later[-1].reasons_continue == ()
 
 
+@pytest.mark.slow
 def test_the_peephole_rule_holds_for_any_size_of_board(fingerprint, room):
     enrolled = fingerprint.blocks.bit_count()
     for share in np.arange(0.25, 1.0, 0.05):
@@ -298,6 +303,7 @@ def _goes_on(fingerprint, view, placard) -> bool:
     return check.read(placard, 100 * MS, ()).reasons_continue == ()
 
 
+@pytest.mark.slow
 def test_a_placard_before_most_of_the_view_closes_at_once(fingerprint, room):
     found = list(_placards(room, render.street(), 150))
 
@@ -307,6 +313,7 @@ def test_a_placard_before_most_of_the_view_closes_at_once(fingerprint, room):
     assert max(accepted, default=0.0) < 0.6
 
 
+@pytest.mark.slow
 def test_texture_where_the_view_was_plain_is_hidden_too(plain_sided, room):
     fingerprint, view = plain_sided
     placard = view.copy()
@@ -396,6 +403,7 @@ def _readings(path, fingerprint, faces):
     camera.close()
 
 
+@pytest.mark.slow
 def test_the_kiosk_recognises_its_own_clip(clip, kiosk, faces):
     readings = list(_readings(clip("single_face.mp4"), kiosk, faces))
 
@@ -450,6 +458,7 @@ def _near(room):
     return view, where
 
 
+@pytest.mark.slow
 def test_whoever_comes_near_takes_no_level_from_what_is_left(fingerprint, room):
     """Unexplained, the same takes the contrast of the middle block."""
     near, where = _near(room)
@@ -462,6 +471,7 @@ def test_whoever_comes_near_takes_no_level_from_what_is_left(fingerprint, room):
     assert unexplained.read(near, S, ()).level < 0.75
 
 
+@pytest.mark.slow
 def test_a_fade_behind_somebody_near_is_noticed_all_the_same(fingerprint, room):
     near, where = _near(room)
     other = render.street()
@@ -479,6 +489,7 @@ def test_a_fade_behind_somebody_near_is_noticed_all_the_same(fingerprint, room):
     assert 0.1 <= share <= 0.5
 
 
+@pytest.mark.slow
 def test_whoever_moves_near_the_camera_is_no_fade_and_a_fade_of_the_rest_is(fingerprint, room):
     """Ten blocks are left: too few to judge the level by themselves, enough to name the cause."""
     where = np.zeros((signs.HEIGHT, signs.WIDTH), np.uint8)
@@ -547,6 +558,7 @@ def test_furniture_that_was_moved_is_told_from_what_moves_and_from_a_lid(fingerp
         assert check.read(render.with_noise(room, 99), 41 * S, ()).reasons_open == ()
 
 
+@pytest.mark.slow
 def test_a_view_enrolled_after_furniture_was_moved_opens(fingerprint, room):
     """What the reason advises works: as a renewal, too."""
     changed = [render.with_noise(_shelves(room, 3), i) for i in range(12)]

@@ -27,6 +27,7 @@ def _enrol(frames, boxes=NOBODY, **options):
     return enrol(list(frames), boxes, camera=CAMERA, **{"enforce": True, **options})
 
 
+@pytest.mark.slow
 def test_a_room_with_texture_is_enrolled(room):
     fingerprint = _enrol(render.still(room, 10))
 
@@ -59,6 +60,7 @@ def test_noise_is_no_texture():
         _enrol(frames)
 
 
+@pytest.mark.slow
 def test_an_unsteady_view_is_refused(room):
     with pytest.raises(EnrolmentError, match=r"not steady: \d+% .* at most 30% may"):
         _enrol(render.pan(room, 10, px_per_frame=12))
@@ -130,6 +132,7 @@ def _evening(frame):
     return (255 * (lamp / 255) ** 0.8).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_lights_that_differ_are_not_unsteady_and_the_full_limits_hold(room):
     day = list(render.still(room, 10))
     evening = [_evening(frame) for frame in day]
@@ -141,6 +144,7 @@ def test_lights_that_differ_are_not_unsteady_and_the_full_limits_hold(room):
         assert Sentinel(both).look(frame).view_score >= 0.99
 
 
+@pytest.mark.slow
 def test_pairs_that_two_lights_see_differently_are_left_out_and_are_not_unsteady(room):
     """A lamp that throws a pattern on a fifth of the picture turns the signs there."""
     evening = room.copy()
@@ -165,6 +169,7 @@ def test_two_places_are_not_two_lights_of_one(room, other, enforce):
         _enrol(frames, [()] * 20, lights=[0] * 10 + [1] * 10, enforce=enforce)
 
 
+@pytest.mark.slow
 def test_each_light_must_hold_by_itself(room):
     day, pan = list(render.still(room, 10)), list(render.pan(room, 10, px_per_frame=12))
 
@@ -176,6 +181,7 @@ def test_each_light_must_hold_by_itself(room):
         _enrol(day, NOBODY, lights=[0] * 3)
 
 
+@pytest.mark.slow
 def test_one_light_named_is_no_light_named(room):
     frames = list(render.still(room, 10))
 
@@ -200,6 +206,7 @@ def test_a_real_view_under_two_lights_is_known_under_both(data_dir, name):
     assert min(Sentinel(both).look(f).view_score for f in frames[15:]) >= 0.95
 
 
+@pytest.mark.slow
 def test_enrolling_twice_gives_the_same_file(room):
     frames = list(render.still(room, 8))
 
@@ -208,6 +215,7 @@ def test_enrolling_twice_gives_the_same_file(room):
     assert one.to_bytes() == two.to_bytes()
 
 
+@pytest.mark.slow
 def test_a_view_that_a_person_hides_is_not_called_plain(room):
     """The same room with nobody in it can be enrolled; a wall is plain and stays so called."""
     frames = list(render.still(room, 10))
@@ -221,6 +229,7 @@ def test_a_view_that_a_person_hides_is_not_called_plain(room):
     enrol(frames, [()] * 10, camera=bytes(16), enforce=False)
 
 
+@pytest.mark.slow
 def test_a_view_that_could_never_open_is_refused(room):
     """All that lasts lies on one side: the check asks for three quarters of the picture."""
     half, most = room.copy(), room.copy()

@@ -6,6 +6,7 @@ import pytest
 from edge.view.order import median, medians, quantile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_they_are_those_of_numpy(kind):
     dice = np.random.default_rng(1)

@@ -59,6 +59,7 @@ def test_somebody_whom_no_detector_finds_is_not_enrolled_and_the_empty_room_is(r
     assert count(with_somebody.coverage, Cover.MOVED) >= 6
 
 
+@pytest.mark.slow
 def test_what_moves_may_be_somebody_down_to_the_floor(room):
     """Only a head moves; the body below it stands still and is no furniture."""
     frames = []
@@ -104,6 +105,7 @@ def test_a_body_that_nothing_tells_from_the_place_is_left_out(room):
     assert found.coverage[2 * 8 + 3] is found.coverage[3 * 8 + 3] is Cover.PERSON
 
 
+@pytest.mark.slow
 def test_a_doubtful_body_counts_only_where_something_moves(room):
     wall = [(2, 2), (2, 3), (3, 2), (3, 3)]
 
@@ -146,6 +148,7 @@ def test_people_and_what_else_speaks_against_a_view_are_said_in_one_pass(room):
     assert "nobody is in the picture" in much.causes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sways", "cause"), [(0.05, "too lively"), (0.2, "not steady")])
 def test_what_moves_where_somebody_was_found_is_theirs(room, sways, cause):
     """The twin: where nobody was found, nobody is named as the cause."""
@@ -164,6 +167,7 @@ def test_what_moves_where_somebody_was_found_is_theirs(room, sways, cause):
     assert "enrol while nobody is in the picture" in somebody
 
 
+@pytest.mark.slow
 def test_a_swaying_mount_and_a_breathing_lamp_are_no_movement(room):
     frames = [
         render.with_noise(
@@ -178,6 +182,7 @@ def test_a_swaying_mount_and_a_breathing_lamp_are_no_movement(room):
     assert movement.moved(movement.apparent_motion(frames)).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_the_drawing_has_every_block_and_its_legend(room):
     found = _survey(render.still(room, FRAMES), _bodies([(2, 3)]))
 
