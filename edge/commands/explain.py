@@ -75,7 +75,7 @@ def _explain(args: argparse.Namespace) -> int:
         return _cases([("facts", {})], args, in_full=True)
     if args.target in Reason.__members__:
         _plain_only(args)
-        _rule_book(args)  # a pack that is none is a mistake here too
+        load_policy(args.pack, args.as_of)  # a pack that is none is a mistake here too
         return _reason(Reason[args.target], args.json)
     if args.target.lower() in WORDS:
         _plain_only(args)

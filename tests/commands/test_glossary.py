@@ -31,6 +31,7 @@ def test_explain_defines_every_word_of_ours_that_a_reason_uses(
     assert set(NARROW.findall(text)) <= set(words_in(text))
     assert main(["explain", reason.value]) == 0
     printed = capsys.readouterr().out
+    assert "What to do next" in printed
     assert all(WORDS[word] in printed for word in words_in(text))
 
 

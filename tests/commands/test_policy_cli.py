@@ -16,7 +16,6 @@ from edge.errors import UsageError
 from edge.policy.engine import Policy, Verdict
 from edge.policy.scenario import read_scenarios
 from edge.policy.signed.bundle import time_text
-from edge.reasons import Reason
 
 pytestmark = pytest.mark.slow
 
@@ -335,14 +334,6 @@ def test_show_prints_the_rules_of_a_day(run):
     assert "ST-CA" in today
     assert "decides nothing on 2022-06-30" in past
     assert {rule["id"] for rule in found if not rule["in_force"]} == {"US-01", "ST-CA", "FR-01"}
-
-
-@pytest.mark.parametrize("reason", Reason, ids=lambda r: r.value)
-def test_every_reason_code_is_explained(run, reason):
-    code, out, _ = run("explain", reason.value)
-
-    assert code == 0
-    assert "What to do next" in out
 
 
 def test_a_rule_is_explained_with_its_source_words_and_dates(run):

@@ -3,7 +3,7 @@
 Every frame that a matcher reads is checked by its pixels; besides agreeing
 with the reference, each must satisfy the rule itself, from a diary of
 everything that was granted and revoked. FRAMEGATE_STEPS sets how many steps
-are taken: 20,000 without it, 100,000 in `make long`, a million in `make soak`.
+are taken: 10,000 without it, 100,000 in `make long`, a million in `make soak`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from edge.reasons import Reason
 from framegate_client.ring import RingReader
 from tests.support.gate_reference import Reference
 
-STEPS = int(os.environ.get("FRAMEGATE_STEPS", "20000"))
+STEPS = int(os.environ.get("FRAMEGATE_STEPS", "10000"))
 STEPS_A_RUN = 50
 FLOOR = 0.8
 BINDING = Binding(b"c" * 16, b"b" * 16, b"p" * 32, Lane.VERIFY)

@@ -93,7 +93,7 @@ def test_the_page_says_what_each_fact_must_be(name, wanted):
     assert {key: set(turned[key]) for key in wanted} == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_nobody_checked_for_half_a_year_is_marked():
     late = Policy.load("police", datetime.date(2027, 11, 28))
 

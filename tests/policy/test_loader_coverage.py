@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNED = tuple(f"edge/policy/signed/{name}.py" for name in ("bundle", "strict_json", "trust"))

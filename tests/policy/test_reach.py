@@ -30,7 +30,7 @@ when { context.authorisation == "warrant" && context.injected_fault == "token_ex
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", STRICT.pack.rules, ids=lambda rule: rule.key)
 def test_every_rule_is_reached_by_cases_it_really_decides(rule):
-    found = holding(STRICT.pack, rule, 40)
+    found = holding(STRICT.pack, rule, 10)
 
     assert found
     if rule.effect is Effect.FORBID and rule.key in TODAY:

@@ -76,7 +76,7 @@ def share_passed_after_dwell(decisions: list[FrameDecision], dwell_s: float) -> 
 
 FOREIGN = [
     "dash_freeway_traffic_a.mp4",
-    "static_mall_atrium.mp4",
+    pytest.param("static_mall_atrium.mp4", marks=pytest.mark.long),
     pytest.param("handheld_pan_street_people.mp4", marks=pytest.mark.long),
     pytest.param("static_times_square_crowd.mp4", marks=pytest.mark.long),
 ]
@@ -125,7 +125,9 @@ def test_frames_pass_until_the_cut_and_none_after_it(
     assert max(passed) <= 72
 
 
-@pytest.mark.parametrize("release", ["bracketed", "immediate"])
+@pytest.mark.parametrize(
+    "release", ["bracketed", pytest.param("immediate", marks=pytest.mark.long)]
+)
 def test_a_rendered_room_passes_and_a_street_does_not(
     release: str, play: Play, tmp_path: Path
 ) -> None:
@@ -143,8 +145,8 @@ def test_a_rendered_room_passes_and_a_street_does_not(
     ("changed", "reason"),
     [
         ({"dock": "0"}, Reason.NOT_DOCKED),
-        ({"dock_id": "D-0001"}, Reason.DOCK_SITE),
-        ({"tamper": "1"}, Reason.TAMPER),
+        pytest.param({"dock_id": "D-0001"}, Reason.DOCK_SITE, marks=pytest.mark.long),
+        pytest.param({"tamper": "1"}, Reason.TAMPER, marks=pytest.mark.long),
     ],
 )
 def test_the_right_picture_without_the_right_board_is_blocked(

@@ -430,7 +430,7 @@ def test_a_car_and_a_street_are_never_the_kiosk(clip, kiosk, faces, name):
 ROOMS = ("static_room_one_person_at_a_time", "static_table_bottles")  # a site may enrol these
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", [ROOMS[0], pytest.param(ROOMS[1], marks=pytest.mark.long)])
 @pytest.mark.slow
 def test_placards_of_real_streets_before_real_rooms(data_dir, faces, name):
     own = data_dir / "video" / f"{name}.mp4"

@@ -85,7 +85,10 @@ def test_a_pan_of_two_degrees_is_refused(room, first, degrees):
         _renew(first, render.still(_turned(room, degrees), 10), day=1)
 
 
-@pytest.mark.parametrize("step_px", [1.0, 2.0, 3.5])
+@pytest.mark.parametrize(
+    "step_px",
+    [pytest.param(1.0, marks=pytest.mark.long), 2.0, pytest.param(3.5, marks=pytest.mark.long)],
+)
 def test_a_walk_of_small_steps_ends_where_one_step_might(room, first, step_px):
     """Each step is one that is allowed; the sum is not."""
     view, gone = first, 0.0
@@ -288,7 +291,13 @@ def test_another_camera_does_not_renew(site, room, capsys, monkeypatch):
     assert "is for camera" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["static_table_bottles", "static_room_one_person_at_a_time"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "static_table_bottles",
+        pytest.param("static_room_one_person_at_a_time", marks=pytest.mark.long),
+    ],
+)
 def test_a_real_view_is_followed_and_other_recordings_are_refused(data_dir, name):
     first = _view(_opening(data_dir, name), enforce=False)
     frames = _opening(data_dir, name, skip=40)
