@@ -27,6 +27,7 @@ from edge.replay.engine import Replay
 from edge.report.record import Outcome
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.parts import long
 
 pytestmark = pytest.mark.slow
 
@@ -326,7 +327,9 @@ def test_times_that_run_backwards_are_denied_at_once(play, quiet):
     assert Reason.FRAME_MALFORMED in seen.after[0].reasons
 
 
-@pytest.mark.parametrize("name", ["static_table_bottles", "static_room_one_person_at_a_time"])
+@pytest.mark.parametrize(
+    "name", ["static_table_bottles", *long("static_room_one_person_at_a_time")]
+)
 def test_a_real_room_is_live_and_its_attacks_are_named(data_dir, play, name):
     camera = FileCamera(data_dir / "video" / f"{name}.mp4")
     shots = [s for s in camera.shots() if s.captured_ns < 6 * S]

@@ -21,6 +21,7 @@ from edge.frames.messages import (
 )
 from edge.reasons import Reason
 from tests.support.gate_harness import HEIGHT, WIDTH, Harness
+from tests.support.parts import long
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def gate(tmp_path: Path) -> Iterator[Held]:
     gate.matcher.close()
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 1, *long(2, 3, 4)])
 def test_frames_held_back_by_one_to_three_seconds_are_stale_and_prompt_ones_pass(
     gate: Held, seed: int
 ) -> None:

@@ -23,6 +23,7 @@ from edge.view.box import Box
 from tests.support import render
 from tests.support.enrol import enrol
 from tests.support.judging import POLICY, SETUP, STEP_NS, World, leases
+from tests.support.parts import long
 
 FAR, NEAR = Box(300, 200, 340, 250, 0.9), Box(120, 60, 460, 400, 0.9)
 
@@ -140,12 +141,7 @@ def _decisions(frames):
     "where,begins",
     [
         ("a window of half the picture", 20),
-        ("a screen over a third", 0),
-        *[
-            pytest.param(where, begins, marks=pytest.mark.long)
-            for where in FOREIGN
-            for begins in (0, 20)
-        ],
+        *long(*((where, begins) for where in FOREIGN for begins in (0, 20))),
     ],
 )
 def test_a_street_in_a_part_of_the_room_is_blocked_whatever_it_is_called(

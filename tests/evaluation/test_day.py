@@ -37,6 +37,7 @@ from edge.view.bodies import Bodies
 from edge.view.check import ViewCheck
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.parts import long
 
 BY_NAME = {change.name: change for change in CHANGES}
 
@@ -135,7 +136,7 @@ def _played(frames: list[np.ndarray]) -> Footage:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("coded", [True, False])
+@pytest.mark.parametrize("coded", [True, *long(False)])
 def test_a_night_is_coded_as_a_video_is_and_its_noise_is_no_still_with_noise(room, coded):
     """Noise that no encoder has touched is as even as that of a still with noise added."""
     night = replace(BY_NAME["night, infrared"], coded=coded)

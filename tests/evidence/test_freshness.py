@@ -16,6 +16,7 @@ from edge.evidence.freshness import Freshness
 from edge.reasons import Reason
 from edge.view.box import Box
 from tests.support import render
+from tests.support.parts import long
 
 SIZE = (320, 240)
 STEP_NS = 100 * MS
@@ -189,12 +190,9 @@ def test_another_size_begins_anew(room: np.ndarray) -> None:
     "name",
     [
         "webcam_single_man_study",
-        "webcam_single_man_desk",
-        "webcam_single_man_portrait",
-        "static_room_one_person_at_a_time",
         "static_table_bottles",
-        "studio_greenscreen_woman",
-        "asl_signer_walk",
+        *long("webcam_single_man_desk", "webcam_single_man_portrait", "studio_greenscreen_woman"),
+        *long("static_room_one_person_at_a_time", "asl_signer_walk"),
     ],
 )
 def test_honest_recordings_are_fresh(data_dir: object, face_model: object, name: str) -> None:

@@ -65,7 +65,7 @@ def _where(lib, out: Path, edges: list[int]) -> str:
     return " ".join(sorted({row.rsplit("/", 1)[-1] for row in found.stdout.split()}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_edge_of_the_rule_and_the_protocol_is_taken(counted):
     library, out = counted
     ffi, lib = library

@@ -22,6 +22,7 @@ from edge.fleet.witness import answer, shown
 from edge.fleet.witness_store import SqliteStore
 from edge.reasons import Reason
 from tests.support.audit_helpers import start
+from tests.support.parts import long
 
 KEY = Signer.generate("framegate-0001/log")
 WITNESSES = [Signer.generate(f"witness.example/w{n}") for n in range(3)]
@@ -231,13 +232,17 @@ def _of_another_key(world: World) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "lie", [lambda body: (409, b"300\n"), lambda body: (409, b"999\n"), lambda body: (422, b"")]
+    "lie",
+    [
+        lambda body: (409, b"300\n"),
+        lambda body: (422, b""),
+        *long(lambda body: (409, b"999\n")),
+    ],
 )
 @pytest.mark.parametrize(
     "show",
     [
-        lambda world: b"",
-        lambda world: b"\xff",
+        *long(lambda world: b"", lambda world: b"\xff"),
         _of_another_key,
         lambda world: (world.log / "checkpoint").read_bytes(),
     ],

@@ -18,6 +18,7 @@ from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.parts import long
 
 CAMERA = bytes(range(16))
 
@@ -38,7 +39,7 @@ def test_the_enrolled_room_scores_above_the_bar(fingerprint, room):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [Layout.NV12, Layout.I420])
+@pytest.mark.parametrize("layout", [Layout.NV12, *long(Layout.I420)])
 @pytest.mark.parametrize("colour", [1.0, 2.5], ids=["as it is", "glaring"])
 def test_brightness_finds_the_view_enrolled_by_green_and_no_other(
     fingerprint, room, layout, colour
@@ -59,7 +60,7 @@ def test_brightness_finds_the_view_enrolled_by_green_and_no_other(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", ["single_face.mp4", "carphone_pristine.mp4"])
+@pytest.mark.parametrize("own", ["single_face.mp4", *long("carphone_pristine.mp4")])
 def test_on_real_footage_brightness_scores_as_green_does(clip, face_model, own):
     view = enrol_opening(clip(own), 1.0, FaceBoxes(face_model))
     green, luma = Sentinel(view), Sentinel(view, Layout.NV12)

@@ -14,6 +14,7 @@ from firmware_bridge.session import Session
 from firmware_bridge.virtual.sensors import Veto
 from tests.support import rp2040 as pico
 from tests.support.boards import ROOT
+from tests.support.parts import long
 
 pytestmark = [pytest.mark.slow, pytest.mark.hil, pytest.mark.timeout(600)]
 TURN_US = 5000
@@ -137,7 +138,7 @@ def test_a_revocation_and_each_veto_drop_the_line_in_time(bench):
     assert bench.resets == []
 
 
-@pytest.mark.parametrize(("on", "off"), ["qp", "fg"])
+@pytest.mark.parametrize(("on", "off"), ["qp", *long(("f", "g"))])
 def test_an_imu_that_does_not_answer_or_stands_still_vetoes_until_it_is_back(bench, on, off):
     bench.run(150).permit(7)
     since_us = bench.now_us
@@ -171,7 +172,7 @@ def test_motion_drops_the_line_in_time_wherever_in_the_round_it_begins(bench):
         bench.run(30, bench="r")
 
 
-@pytest.mark.parametrize("hang", ["w", "x"])
+@pytest.mark.parametrize("hang", ["w", *long("x")])
 def test_a_hung_main_loop_is_reset_by_the_watchdog_and_comes_back_silent(bench, hang):
     bench.run(150).permit(7)
     since_us = bench.now_us

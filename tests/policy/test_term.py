@@ -89,7 +89,7 @@ def test_an_unproven_day_is_read_as_the_strictest_and_a_proven_one_brings_its_ru
     assert [rule.key for rule in proven.rules] == [rule.key for rule in today.rules]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(true=days, floor=days)
 @pytest.mark.slow
 def test_what_an_unproven_clock_permits_is_permitted_on_the_true_day(true, floor):
@@ -99,7 +99,7 @@ def test_what_an_unproven_clock_permits_is_permitted_on_the_true_day(true, floor
     assert allowed(unproven) <= allowed(Policy(STRICT, true))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(shown=days)
 @pytest.mark.slow
 def test_whatever_the_clock_shows_a_shipped_pack_permits_no_more_than_today(shown):

@@ -13,6 +13,7 @@ import pytest
 
 from edge.policy import shipped
 from edge.policy.engine import Policy
+from tests.support.parts import long
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "policy-tutorial.md").read_text()
@@ -36,7 +37,7 @@ def shell(commands: str, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("printed", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize("printed", [False, *long(True)])
 def test_the_tutorial_does_what_it_says(tmp_path: Path, printed: bool) -> None:
     """`printed`: with the rulebook, which takes longer than all the rest."""
     rulebook = [block for block in BLOCKS if "policy book" in block]

@@ -18,6 +18,7 @@ from edge.reasons import Family, Reason
 from edge.report.record import FrameDecision, Outcome, SceneRecord, decisions_in
 from tests.support import render
 from tests.support.guards import DEVICE, SESSION
+from tests.support.parts import long
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +77,9 @@ def share_passed_after_dwell(decisions: list[FrameDecision], dwell_s: float) -> 
 
 FOREIGN = [
     "dash_freeway_traffic_a.mp4",
-    pytest.param("static_mall_atrium.mp4", marks=pytest.mark.long),
-    pytest.param("handheld_pan_street_people.mp4", marks=pytest.mark.long),
-    pytest.param("static_times_square_crowd.mp4", marks=pytest.mark.long),
+    *long("static_mall_atrium.mp4"),
+    *long("handheld_pan_street_people.mp4"),
+    *long("static_times_square_crowd.mp4"),
 ]
 
 
@@ -125,9 +126,7 @@ def test_frames_pass_until_the_cut_and_none_after_it(
     assert max(passed) <= 72
 
 
-@pytest.mark.parametrize(
-    "release", ["bracketed", pytest.param("immediate", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("release", ["bracketed", *long("immediate")])
 def test_a_rendered_room_passes_and_a_street_does_not(
     release: str, play: Play, tmp_path: Path
 ) -> None:
@@ -145,8 +144,7 @@ def test_a_rendered_room_passes_and_a_street_does_not(
     ("changed", "reason"),
     [
         ({"dock": "0"}, Reason.NOT_DOCKED),
-        pytest.param({"dock_id": "D-0001"}, Reason.DOCK_SITE, marks=pytest.mark.long),
-        pytest.param({"tamper": "1"}, Reason.TAMPER, marks=pytest.mark.long),
+        *long(({"dock_id": "D-0001"}, Reason.DOCK_SITE), ({"tamper": "1"}, Reason.TAMPER)),
     ],
 )
 def test_the_right_picture_without_the_right_board_is_blocked(

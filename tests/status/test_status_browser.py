@@ -16,6 +16,7 @@ from edge.audit.proofs.proof import ProvenEntry, verify_proof
 from edge.errors import AuditError
 from edge.status.server import StatusServer
 from tests.support.daemons import until
+from tests.support.parts import long
 from tests.support.status_pages import LOG_KEY, sample, signed
 
 pytestmark = pytest.mark.slow
@@ -87,7 +88,7 @@ def test_a_change_leads_to_a_proof_that_the_public_key_confirms(
 
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, *long(True)], ids=["light", "dark"])
 def test_it_fits_the_screen_and_can_be_read_without_scripts(
     served: tuple[int, StatusServer], width: int, dark: bool
 ) -> None:

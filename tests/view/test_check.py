@@ -21,6 +21,7 @@ from edge.view.memory.level import MIN_LEVEL
 from edge.view.silhouette import covered_blocks, silhouettes
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.parts import long
 
 CAMERA = bytes(16)
 
@@ -206,7 +207,7 @@ def test_a_cross_fade_closes_before_the_other_picture_prevails(fingerprint, room
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("seconds", [0.5, 4.0, *long(1.0, 2.0)])
 def test_a_fade_that_goes_on_stays_foreign(fingerprint, room, seconds):
     check, steps = ViewCheck(fingerprint), round(seconds * 10)
     for i in range(10):
@@ -430,8 +431,8 @@ def test_a_car_and_a_street_are_never_the_kiosk(clip, kiosk, faces, name):
 ROOMS = ("static_room_one_person_at_a_time", "static_table_bottles")  # a site may enrol these
 
 
-@pytest.mark.parametrize("name", [ROOMS[0], pytest.param(ROOMS[1], marks=pytest.mark.long)])
 @pytest.mark.slow
+@pytest.mark.parametrize("name", [ROOMS[0], *long(ROOMS[1])])
 def test_placards_of_real_streets_before_real_rooms(data_dir, faces, name):
     own = data_dir / "video" / f"{name}.mp4"
     fingerprint = enrol_opening(own, 1.0, faces)

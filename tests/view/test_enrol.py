@@ -17,6 +17,7 @@ from edge.view.silhouette import covered_blocks, silhouettes
 from edge.view.view_file import Enrolment
 from tests.support import render
 from tests.support.enrol import enrol
+from tests.support.parts import long
 
 CAMERA = bytes(16)
 NOBODY = [()] * 10
@@ -160,7 +161,7 @@ def test_pairs_that_two_lights_see_differently_are_left_out_and_are_not_unsteady
 
 @pytest.mark.slow
 @pytest.mark.parametrize("enforce", [True, False])
-@pytest.mark.parametrize("other", [render.room(5), render.street(), render.room()[:, ::-1]])
+@pytest.mark.parametrize("other", [render.room(5), *long(render.street(), render.room()[:, ::-1])])
 def test_two_places_are_not_two_lights_of_one(room, other, enforce):
     """What they happen to share would be a view that both of them match."""
     frames = [*render.still(room, 10), *render.still(other, 10, seed=2)]
@@ -189,7 +190,9 @@ def test_one_light_named_is_no_light_named(room):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["static_table_bottles", "static_room_one_person_at_a_time"])
+@pytest.mark.parametrize(
+    "name", ["static_table_bottles", *long("static_room_one_person_at_a_time")]
+)
 def test_a_real_view_under_two_lights_is_known_under_both(data_dir, name):
     camera = FileCamera(data_dir / "video" / f"{name}.mp4")
     frames = [shot.frame for _, shot in zip(range(60), camera.shots(), strict=False)]
