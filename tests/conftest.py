@@ -7,6 +7,7 @@ footage is used where it lies at hand and is never required.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,23 @@ def room() -> NDArray[np.uint8]:
     view = render.room()
     view.flags.writeable = False
     return view
+
+
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`lived_in(90)` is a recording of that many frames of the rendered room in use.
+
+    It is made once and shared by whoever asks for as many: copy it to change it. Ask for 90, 150,
+    300 or 900 frames where the number does not matter; `seed` is as for `render.lived_in`.
+    """
+    folder = tmp_path_factory.mktemp("lived-in")
+
+    @functools.cache
+    def clip(count: int, seed: int = 0) -> Path:
+        path = folder / f"room-{count}-{seed}.avi"
+        return render.write_clip(path, render.lived_in(render.room(), count, seed))
+
+    return clip
 
 
 @pytest.fixture(scope="session")

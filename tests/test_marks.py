@@ -16,7 +16,7 @@ RUNNERS = {
     "edge.daemon.service": {"Service"},
     "tests.support.guards": {"running", "Running"},
     "tests.support.daemons": {"Daemon", "daemon"},
-    "tests.support.guard_runs": {"finished", "frames_through"},
+    "tests.support.guard_runs": {"finished", "flowing", "frames_through"},
     "tests.support.kills": set(),
 }
 COMMAND = re.compile(r'"framegate", "(run|daemon|demo)"|"edge\.cli", "(run|daemon|demo)"')

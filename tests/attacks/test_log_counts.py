@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from edge.audit.forms import wall_ns, wall_text
 from edge.audit.proofs.span import NotProven, judge_run
 from edge.audit.proofs.verify import verify_log
 from edge.clock import S
-from tests.support import render
 from tests.support.guards import Running, Site, running, site
 
 pytestmark = pytest.mark.guard
@@ -25,11 +25,12 @@ RING_SLOTS = 8
 
 
 @pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+def kiosk(
+    tmp_path_factory: pytest.TempPathFactory, lived_in: Callable[[int], Path], face_model: Path
+) -> Site:
     """A commissioned room, long enough to be ended in the middle of a permit."""
-    folder = tmp_path_factory.mktemp("counts")
-    render.write_clip(folder / "room.avi", render.lived_in(render.room(), 300))
-    return site(folder / "site", folder / "room.avi", folder / "room.avi", face_model)
+    clip = lived_in(300)
+    return site(tmp_path_factory.mktemp("counts") / "site", clip, clip, face_model)
 
 
 def in_permit(guard: Running) -> None:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from edge.sandbox.notifier import QUIET_SOCKETS, SeccompNotifier
 from edge.sandbox.spec import LAYERS, Confinement, Layer
 from edge.wire import to_json
 from tests.attacks.test_matcher_sandbox import MISSING, USEFUL
-from tests.support import render
 from tests.support.guards import Site, site
 from tests.support.sandboxes import PRELUDE
 
@@ -228,8 +227,8 @@ def test_where_there_is_no_listener_the_calls_are_refused_all_the_same() -> None
 
 
 @pytest.fixture
-def kiosk(tmp_path: Path, face_model: Path) -> Site:
-    clip = render.write_clip(tmp_path / "room.avi", render.lived_in(render.room(), 300))
+def kiosk(tmp_path: Path, lived_in: Callable[[int], Path], face_model: Path) -> Site:
+    clip = lived_in(300)
     return site(tmp_path / "site", clip, clip, face_model)
 
 

@@ -8,23 +8,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from framegate_client.connection import Connection
-from tests.support import render
 from tests.support.guards import Line, Site, site
 
 pytestmark = pytest.mark.guard
 
 
 @pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
-    folder = tmp_path_factory.mktemp("orphans")
-    render.write_clip(folder / "room.avi", render.lived_in(render.room(), 600))
-    return site(folder / "site", folder / "room.avi", folder / "room.avi", face_model)
+def kiosk(
+    tmp_path_factory: pytest.TempPathFactory, lived_in: Callable[[int], Path], face_model: Path
+) -> Site:
+    clip = lived_in(900)
+    return site(tmp_path_factory.mktemp("orphans") / "site", clip, clip, face_model)
 
 
 @contextlib.contextmanager

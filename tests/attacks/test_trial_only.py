@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,10 +61,8 @@ class Stream(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def kiosk(tmp_path: Path, face_model: Path) -> Site:
-    room = render.room()
-    clip = tmp_path / "room.avi"
-    render.write_clip(clip, render.lived_in(room, 90))
+def kiosk(tmp_path: Path, lived_in: Callable[[int], Path], face_model: Path) -> Site:
+    clip = lived_in(90)
     return site(tmp_path / "site", clip, clip, face_model)
 
 
@@ -113,8 +111,11 @@ def plan(kiosk: Site, source: str, **more: str) -> Plan:
     )
 
 
-def play(chosen: Plan, say: list[str]) -> tuple[list[FrameDecision], int]:
-    """What the guard decided in seven seconds, and how many frames a matcher got."""
+def play(chosen: Plan, say: list[str], *, enough: int = 60) -> tuple[list[FrameDecision], int]:
+    """What the guard decided in seven seconds, and how many frames a matcher got.
+
+    It is ended earlier once the matcher got `enough`.
+    """
     got = 0
     clock = BootClock()
     with (
@@ -122,7 +123,7 @@ def play(chosen: Plan, say: list[str]) -> tuple[list[FrameDecision], int]:
         closing(Connection(*guard.environment.values())) as matcher,
     ):
         end_ns = clock.now_ns() + 7 * S
-        while not guard.over and clock.now_ns() < end_ns:
+        while not guard.over and clock.now_ns() < end_ns and got < enough:
             guard.turn()
             while matcher.read(timeout_s=0) is not None:
                 got += 1

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 
 from edge.audit.proofs.verify import verify_log
 from edge.errors import AuditError
-from tests.support import render
 from tests.support.guards import Running, Site, running, site
 
 pytestmark = pytest.mark.guard
@@ -51,9 +51,9 @@ def permitted(place: Site, run: Running, timeout_s: float = 60.0) -> None:
     ],
 )
 def test_the_first_word_after_a_kill_is_that_it_was_one(
-    killed: bool, tmp_path: Path, face_model: Path
+    killed: bool, tmp_path: Path, lived_in: Callable[[int], Path], face_model: Path
 ) -> None:
-    clip = render.write_clip(tmp_path / "room.avi", render.lived_in(render.room(), 120))
+    clip = lived_in(150)
     place = site(tmp_path / "site", clip, clip, face_model)
 
     with running(place) as first:

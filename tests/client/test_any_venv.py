@@ -7,12 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support import render
 from tests.support.guards import running, site
 
 pytestmark = pytest.mark.guard
@@ -55,10 +55,9 @@ def _copy(source: str, target: str) -> None:
 
 
 def test_a_matcher_runs_in_an_environment_that_has_only_numpy(
-    tmp_path: Path, venv: Path, face_model: Path
+    tmp_path: Path, venv: Path, lived_in: Callable[[int], Path], face_model: Path
 ) -> None:
-    clip = tmp_path / "room.avi"
-    render.write_clip(clip, render.lived_in(render.room(), 75))
+    clip = lived_in(90)
     kiosk = site(tmp_path / "site", clip, clip, face_model)
     script = tmp_path / "matcher.py"
     script.write_text(MATCHER)

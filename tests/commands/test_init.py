@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,8 @@ FACTS = {
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "room.avi"
-    render.write_clip(path, render.lived_in(render.room(), 150))
-    return path
+def clip(lived_in: Callable[[int], Path]) -> Path:
+    return lived_in(150)
 
 
 @pytest.fixture

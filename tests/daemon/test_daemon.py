@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +100,12 @@ def test_without_a_service_manager_nothing_is_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def commissioned(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+def commissioned(
+    tmp_path_factory: pytest.TempPathFactory, lived_in: Callable[[int], Path], face_model: Path
+) -> Site:
     """A kiosk in a room somebody lives in, half a minute long."""
-    folder = tmp_path_factory.mktemp("commissioned")
-    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 900))
-    return site(folder / "site", clip, clip, face_model)
+    clip = lived_in(900)
+    return site(tmp_path_factory.mktemp("commissioned") / "site", clip, clip, face_model)
 
 
 @pytest.fixture
@@ -207,72 +209,90 @@ def _one_bit_flipped(data: bytes, spot: int) -> bytes:
     return data[:spot] + bytes([data[spot] ^ 1]) + data[spot + 1 :]
 
 
-def test_the_watchdog_starves_when_the_board_falls_silent(kiosk: Site) -> None:
-    with daemon(kiosk, matcher=False) as guard:
-        until(guard.ready, "readiness")
-        os.kill(guard.pid("firmware_bridge.virtual.process"), signal.SIGSTOP)
-        until(lambda: guard.get("/healthz")[0] == 503, "unhealthiness")
-        guard.manager.listen().clear()
-        before = guard.get("/status.json")[1]
-        until(lambda: _at(guard.get("/status.json")[1]) > _at(before) + 1.5, "more snapshots")
-
-        assert "WATCHDOG=1" not in guard.manager.listen()
-        assert '"permitted": false' in guard.get("/status.json")[1]
+@pytest.fixture(scope="module")
+def shared(commissioned: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One daemon for the tests that leave it as they found it; a start takes seconds."""
+    folder = shutil.copytree(commissioned.folder, tmp_path_factory.mktemp("shared") / "site")
+    place = Site(folder, KeyStore.open(folder / "keys"), commissioned.clip)
+    with daemon(place, matcher=False) as guard:
+        yield guard
 
 
-def test_a_lost_process_means_blocked_and_then_a_new_guard(kiosk: Site) -> None:
-    with daemon(kiosk, matcher=False) as guard:
-        until(guard.ready, "readiness")
-        held = descriptors(guard.process.pid)
-        for losses, module in enumerate(("edge.frames.gate_process", "edge.decision.decider"), 1):
-            first = guard.pid(module)
-
-            os.kill(first, signal.SIGKILL)
-
-            until(lambda n=losses: guard.log_text().count("starting again") == n, "the loss")
-            until(lambda: not guard.ready(), "unhealthiness")
-            until(guard.ready, "readiness after the loss")
-            assert guard.pid(module) != first
-            snapshot = json.loads(guard.get("/status.json")[1])
-            assert snapshot["health"]["restarts"] == losses
-            assert not snapshot["transitions"][-1]["permitted"]
-            assert descriptors(guard.process.pid) == held  # nothing of the lost guard is left
+@pytest.fixture
+def steady(shared: Daemon) -> Daemon:
+    """The shared daemon, ready; its recording begins anew where it was over."""
+    until(lambda: snapshot_of(shared), "the page")
+    if snapshot_of(shared)["phase"] == "over":
+        shared.process.send_signal(signal.SIGHUP)
+    until(shared.ready, "readiness")
+    return shared
 
 
-def test_a_lost_status_process_comes_back_and_the_guard_goes_on(kiosk: Site) -> None:
-    with daemon(kiosk, matcher=False) as guard:
-        until(guard.ready, "readiness")
-        gate, first = guard.pid("edge.frames.gate_process"), guard.pid("edge.status.process")
+def health_of(guard: Daemon) -> tuple[int, int]:
+    """How often it was started again, and how often with new files."""
+    health = snapshot_of(guard).get("health", {})
+    return health.get("restarts", -1), health.get("reloads", -1)
+
+
+def test_a_lost_status_process_comes_back_and_the_guard_goes_on(steady: Daemon) -> None:
+    gate, first = steady.pid("edge.frames.gate_process"), steady.pid("edge.status.process")
+
+    os.kill(first, signal.SIGKILL)
+
+    until(lambda: steady.pid("edge.status.process") not in (0, first), "a new page")
+    until(steady.ready, "the page's return")
+    assert steady.pid("edge.frames.gate_process") == gate
+
+
+def test_a_reload_is_checked_first_and_revokes_before_it_begins(steady: Daemon) -> None:
+    gate, (restarts, reloads) = steady.pid("edge.frames.gate_process"), health_of(steady)
+    good, heard = steady.config.read_text(), len(steady.log_text())
+
+    steady.config.write_text(good + "[extra]\n")
+    steady.process.send_signal(signal.SIGHUP)
+    until(lambda: "reload refused" in steady.log_text()[heard:], "the refusal")
+    assert "the old files stay in force" in steady.log_text()[heard:]
+    assert steady.ready()
+    assert steady.pid("edge.frames.gate_process") == gate
+
+    steady.config.write_text(good)
+    steady.process.send_signal(signal.SIGHUP)
+    until(lambda: "starting with the new files" in steady.log_text()[heard:], "the reload")
+    until(lambda: health_of(steady)[1] == reloads + 1, "the new guard's word")
+    until(steady.ready, "readiness")
+    assert steady.pid("edge.frames.gate_process") != gate
+    assert health_of(steady) == (restarts, reloads + 1)
+
+
+def test_a_lost_process_means_blocked_and_then_a_new_guard(steady: Daemon) -> None:
+    held, (before, _) = descriptors(steady.process.pid), health_of(steady)
+    heard = len(steady.log_text())
+    for losses, module in enumerate(("edge.frames.gate_process", "edge.decision.decider"), 1):
+        first = steady.pid(module)
 
         os.kill(first, signal.SIGKILL)
 
-        until(lambda: guard.pid("edge.status.process") not in (0, first), "a new page")
-        until(guard.ready, "the page's return")
-        assert guard.pid("edge.frames.gate_process") == gate
+        until(lambda n=losses: steady.log_text()[heard:].count("starting again") == n, "the loss")
+        until(lambda: not steady.ready(), "unhealthiness")
+        until(steady.ready, "readiness after the loss")
+        assert steady.pid(module) != first
+        snapshot = snapshot_of(steady)
+        assert snapshot["health"]["restarts"] == before + losses
+        assert not snapshot["transitions"][-1]["permitted"]
+        assert descriptors(steady.process.pid) == held  # nothing of the lost guard is left
 
 
-def test_a_reload_is_checked_first_and_revokes_before_it_begins(kiosk: Site) -> None:
-    with daemon(kiosk, matcher=False) as guard:
-        until(guard.ready, "readiness")
-        gate = guard.pid("edge.frames.gate_process")
-        good = guard.config.read_text()
+def test_the_watchdog_starves_when_the_board_falls_silent(steady: Daemon) -> None:
+    board = steady.pid("firmware_bridge.virtual.process")
+    os.kill(board, signal.SIGSTOP)
+    until(lambda: steady.get("/healthz")[0] == 503, "unhealthiness")
+    steady.manager.listen().clear()
+    before = steady.get("/status.json")[1]
+    until(lambda: _at(steady.get("/status.json")[1]) > _at(before) + 1.5, "more snapshots")
 
-        guard.config.write_text(good + "[extra]\n")
-        guard.process.send_signal(signal.SIGHUP)
-        until(lambda: "reload refused" in guard.log_text(), "the refusal")
-        assert "the old files stay in force" in guard.log_text()
-        assert guard.ready()
-        assert guard.pid("edge.frames.gate_process") == gate
-
-        guard.config.write_text(good)
-        guard.process.send_signal(signal.SIGHUP)
-        until(lambda: "starting with the new files" in guard.log_text(), "the reload")
-        until(lambda: '"reloads": 1' in guard.get("/status.json")[1], "the new guard's word")
-        until(guard.ready, "readiness")
-        assert guard.pid("edge.frames.gate_process") != gate
-        snapshot = json.loads(guard.get("/status.json")[1])
-        assert snapshot["health"]["reloads"] == 1
-        assert snapshot["health"]["restarts"] == 0
+    assert "WATCHDOG=1" not in steady.manager.listen()
+    assert '"permitted": false' in steady.get("/status.json")[1]
+    os.kill(board, signal.SIGCONT)
 
 
 def test_a_recording_that_is_over_leaves_the_daemon_blocked_to_be_looked_at(

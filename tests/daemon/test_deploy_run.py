@@ -9,13 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import edge.daemon
 from edge import isolation
-from tests.support import render
 from tests.support.guards import Site, site
 
 pytestmark = [
@@ -74,10 +74,11 @@ class Scratch:
 
 
 @pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
-    folder = tmp_path_factory.mktemp("kiosk")
-    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 300))
-    return site(folder / "site", clip, clip, face_model)
+def kiosk(
+    tmp_path_factory: pytest.TempPathFactory, lived_in: Callable[[int], Path], face_model: Path
+) -> Site:
+    clip = lived_in(300)
+    return site(tmp_path_factory.mktemp("kiosk") / "site", clip, clip, face_model)
 
 
 def test_the_service_ends_at_once_and_says_what_lacks_if_nobody_fetched_the_detector(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edge.sandbox.spec import missing
-from tests.support import render
 from tests.support.guards import Site, site
 from tests.support.kill_sweep import kill_once
 
@@ -15,21 +15,22 @@ pytestmark = pytest.mark.guard
 
 
 @pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+def kiosk(
+    tmp_path_factory: pytest.TempPathFactory, lived_in: Callable[[int], Path], face_model: Path
+) -> Site:
     if missing():
         pytest.skip("this machine lacks a layer of the sandbox; the records would have to say so")
-    folder = tmp_path_factory.mktemp("kiosk")
-    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 600))
-    return site(folder / "site", clip, clip, face_model)
+    clip = lived_in(900)
+    return site(tmp_path_factory.mktemp("kiosk") / "site", clip, clip, face_model)
 
 
 @pytest.mark.parametrize(
     ("process", "delay_s"),
     [
         ("template", 0.05),
-        ("decider", 0.5),
-        ("capture", 0.05),
-        ("virtual board", 0.02),
+        pytest.param("decider", 0.5, marks=pytest.mark.long),
+        pytest.param("capture", 0.05, marks=pytest.mark.long),
+        pytest.param("virtual board", 0.02, marks=pytest.mark.long),
         ("gate", 0.9),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from edge.guard.supervisor import Guard
 from edge.sandbox.result_relay import ResultRelay, result_target
 from framegate_client import connect
 from framegate_client.results import Result
-from tests.support import render
 from tests.support.guards import site
 
 ANN = "a1" * 32
@@ -97,10 +97,9 @@ def test_a_target_is_placed_by_the_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.guard
 def test_a_whole_guard_passes_results_on_tells_the_state_and_logs_the_number_alone(
-    listener: socket.socket, tmp_path: Path, face_model: Path
+    listener: socket.socket, tmp_path: Path, lived_in: Callable[[int], Path], face_model: Path
 ) -> None:
-    clip = tmp_path / "room.avi"
-    render.write_clip(clip, render.lived_in(render.room(), 75))
+    clip = lived_in(90)
     kiosk = site(tmp_path / "site", clip, clip, face_model)
     plan = Plan(
         source=str(clip),

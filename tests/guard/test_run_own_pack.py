@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from edge.report.record import Outcome
 from edge.version import BUILT_S, VERSION
 from framegate_client.connection import Connection
 from tests.policy.test_bundle_by_path import RULES
-from tests.support import render
 from tests.support.bundles import ANN, CYD, DAY_S, ROOT, make_bundle, sign_all
 from tests.support.guards import DEVICE, SESSION, Site, site
 
@@ -30,9 +30,9 @@ STAFF = SESSION.replace('gallery = "self_only"', 'gallery = "consented_staff"')
 
 
 @pytest.fixture
-def kiosk(tmp_path: Path, face_model: Path) -> Site:
+def kiosk(tmp_path: Path, lived_in: Callable[[int], Path], face_model: Path) -> Site:
     """A Swiss till whose `guard.toml` names the maker's own pack by its bundle."""
-    clip = render.write_clip(tmp_path / "room.avi", render.lived_in(render.room(), 75))
+    clip = lived_in(90)
     made = site(tmp_path / "site", clip, clip, face_model)
     until_s = int(time.time()) + DAY_S
     first = make_bundle(issued_s=BUILT_S - 2, expires_s=until_s)

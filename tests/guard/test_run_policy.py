@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge.audit.proofs.verify import verify_log
+from edge.cli import main
 from edge.clock import S
 from edge.commissioning.keys import read_verifier
 from edge.errors import GuardError, PolicyError
@@ -19,8 +18,7 @@ from edge.guard.supervisor import Guard
 from edge.models import SCENE
 from edge.reasons import Reason
 from edge.report.record import FrameDecision
-from framegate_client.connection import Connection
-from tests.support.guard_runs import finished, plan, quiet, released
+from tests.support.guard_runs import finished, flowing, plan, quiet, released
 from tests.support.guards import Line, Site
 
 pytestmark = pytest.mark.guard
@@ -30,13 +28,9 @@ def test_a_log_shorter_than_the_board_remembers_is_refused(kiosk: Site, tmp_path
     line = Line(kiosk.store.board_key())
     outcomes = []
     try:
-        for audit in ("first", "restored from an old card", "first"):
+        for audit, run in (("first", flowing), ("from an old card", finished), ("first", flowing)):
             chosen = replace(plan(kiosk), board=line.port, audit=tmp_path / audit)
-            with Guard(chosen, quiet) as guard:
-                matcher = Connection(*guard.environment.values())
-                guard.run()
-                matcher.close()
-                outcomes.append(guard.recorder.decisions)
+            outcomes.append(run(chosen))
     finally:
         line.close()
 
@@ -53,8 +47,7 @@ def install(tmp_path: Path) -> Callable[..., Path]:
     """Installs a bundle built with these arguments as an operator would; returns the folder."""
 
     def policy(*arguments: str) -> None:
-        command = [sys.executable, "-m", "edge.cli", "policy", *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        assert main(["policy", *arguments]) == 0
 
     def install(*arguments: str, version: int = 7) -> Path:
         keys, bundle = tmp_path / "policy-keys", tmp_path / f"p{version}.json"
@@ -76,13 +69,16 @@ def install(tmp_path: Path) -> Callable[..., Path]:
     return install
 
 
-def test_a_guard_runs_under_an_installed_bundle_and_not_without_one(
+def test_a_guard_runs_under_an_installed_bundle_with_its_dwell_and_not_without_one(
     kiosk: Site, install: Callable[..., Path], face_model: Path
 ) -> None:
+    """The record asks for a dwell of 1 s."""
     models = ("--model", str(face_model), str(SCENE))
-    store = install(*models, "--limit", "min_view_score=0.81")
+    store = install(*models, "--limit", "min_view_score=0.81", "dwell_s=2")
 
-    assert released(finished(replace(plan(kiosk), policy=store)))
+    decisions = sorted(flowing(replace(plan(kiosk), policy=store)), key=lambda d: d.frame)
+    (first, *_) = released(decisions)
+    assert first.captured_ns - decisions[0].captured_ns >= 2 * S
     (store / "bundle.json").unlink()
     with pytest.raises(PolicyError, match="no policy is installed"):
         Guard(replace(plan(kiosk), policy=store), quiet)
@@ -96,7 +92,7 @@ def test_the_log_remembers_the_newest_policy_and_an_older_one_starts_nothing(
 
     def start(version: int | None) -> list[FrameDecision]:
         store = tmp_path / "none" if version is None else install(version=version)
-        return finished(replace(plan(kiosk), policy=store, audit=tmp_path / "audit"))
+        return flowing(replace(plan(kiosk), policy=store, audit=tmp_path / "audit"))
 
     assert released(start(7))
     with pytest.raises(GuardError, match="POLICY_ROLLBACK: it is version 6, version 7 was seen"):
@@ -124,26 +120,17 @@ def test_a_policy_older_than_the_board_remembers_blocks_every_frame(
 ) -> None:
     line = Line(kiosk.store.board_key())
     try:
-        for number, again, flows in ((7, "a", True), (version, "b", False)):
+        for number, again, run in ((7, "a", flowing), (version, "b", finished)):
+            flows = run is flowing
             store = tmp_path / "none" if number is None else install(version=number)
             chosen = replace(plan(kiosk), policy=store, board=line.port, audit=tmp_path / again)
-            decisions = finished(chosen)
+            decisions = run(chosen)
             assert bool(released(decisions)) is flows, number
             for reason in (Reason.POLICY_ROLLBACK, Reason.STATE_ROLLBACK):  # the log is too short
                 refused = any(reason in d.reasons for d in decisions)
                 assert refused is not flows, number
     finally:
         line.close()
-
-
-def test_the_dwell_that_a_bundle_asks_for_is_kept(
-    kiosk: Site, install: Callable[..., Path]
-) -> None:
-    """The record asks for 1 s; the clip lasts 3, so 2 leave something and 5 leave nothing."""
-    decisions = finished(replace(plan(kiosk), policy=install("--limit", "dwell_s=2")))
-
-    first = released(decisions)[0]
-    assert first.captured_ns - decisions[0].captured_ns >= 2 * S
 
 
 def test_a_model_that_the_bundle_does_not_name_starts_nothing(

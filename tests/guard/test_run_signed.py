@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +17,16 @@ from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.reasons import Reason
 from edge.view.view_file import SceneCheck, ViewFile
-from tests.support import render
-from tests.support.guard_runs import finished, plan, quiet, released
+from tests.support.guard_runs import finished, flowing, plan, quiet, released
 from tests.support.guards import SESSION, Site
 
 pytestmark = pytest.mark.guard
 
 
 def test_a_file_that_the_record_does_not_name_is_blocked(
-    kiosk: Site, footage: Path, tmp_path: Path
+    kiosk: Site, lived_in: Callable[..., Path], tmp_path: Path
 ) -> None:
-    other = render.write_clip(tmp_path / "other.avi", render.lived_in(render.room(), 60, seed=2))
+    other = lived_in(60, seed=2)
     lines: list[str] = []
     with Guard(
         Plan(
@@ -48,15 +48,16 @@ def test_a_file_that_the_record_does_not_name_is_blocked(
 
 
 def test_another_camera_in_its_place_between_two_starts_gets_nothing_and_the_right_one_does(
-    kiosk: Site, footage: Path, tmp_path: Path
+    kiosk: Site, lived_in: Callable[..., Path], tmp_path: Path
 ) -> None:
     """The source keeps its name; what stands behind it is exchanged, and put back."""
     place = tmp_path / "camera.avi"
-    other = render.write_clip(tmp_path / "other.avi", render.lived_in(render.room(), 60, seed=2))
+    other = lived_in(60, seed=2)
 
-    for camera, flows in ((kiosk.clip, True), (other, False), (kiosk.clip, True)):
+    for camera, run in ((kiosk.clip, flowing), (other, finished), (kiosk.clip, flowing)):
+        flows = run is flowing
         shutil.copyfile(camera, place)
-        decisions = finished(replace(plan(kiosk), source=str(place), audit=tmp_path / "audit"))
+        decisions = run(replace(plan(kiosk), source=str(place), audit=tmp_path / "audit"))
         assert bool(released(decisions)) is flows
         assert any(Reason.CAM_IDENTITY in d.reasons for d in decisions) is not flows
 
@@ -118,4 +119,4 @@ def test_a_view_that_was_overridden_needs_its_second_signature_at_run_time(
         Guard(plan(kiosk), quiet)
 
     kiosk.store.trust(Office.OVERRIDE, second.directory / "record.pub")
-    assert released(finished(plan(kiosk)))
+    assert released(flowing(plan(kiosk)))

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from edge.sandbox.spec import missing
-from tests.support import render
 from tests.support.guards import Site, site
 
 pytestmark = pytest.mark.guard
@@ -24,12 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def kiosk(tmp_path_factory: pytest.TempPathFactory, face_model: Path) -> Site:
+def kiosk(
+    tmp_path_factory: pytest.TempPathFactory, lived_in: Callable[[int], Path], face_model: Path
+) -> Site:
     if missing():
         pytest.skip("this machine lacks a layer of the sandbox; the records would have to say so")
-    folder = tmp_path_factory.mktemp("kiosk")
-    clip = render.write_clip(folder / "room.avi", render.lived_in(render.room(), 120))
-    return site(folder / "site", clip, clip, face_model)
+    clip = lived_in(90)
+    return site(tmp_path_factory.mktemp("kiosk") / "site", clip, clip, face_model)
 
 
 def started(kiosk: Site, out: Path, before: str = ":") -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_a_damaged_recording_is_told_by_summary_and_exit_code(
     assert done.returncode == 1
     assert "not all of the recording was judged: damaged: " in done.stderr
     assert summary["recording"].startswith("damaged: ")
-    assert 0 < summary["passed"] < 120
+    assert 0 < summary["passed"] < 90
 
 
 def test_a_log_without_room_for_the_end_of_a_permit_is_told_by_its_place_and_the_exit_code(

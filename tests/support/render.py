@@ -122,7 +122,7 @@ def lived_in(view: View, count: int, seed: int = 0) -> Iterator[View]:
         curtain[:] = curtain // 2
         shift = (int(rng.integers(rows)), int(rng.integers(cols)))
         grain = np.roll(grains[i % 4], shift, (0, 1))
-        yield np.clip(now + grain, 0, 255).astype(np.uint8)
+        yield cv2.add(now, grain, dtype=cv2.CV_8U)  # type: ignore[misc]
 
 
 def pan(view: View, count: int, px_per_frame: float = 4.0, seed: int = 0) -> Iterator[View]:
