@@ -11,7 +11,7 @@ import argparse
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -172,9 +172,13 @@ def test_nothing_is_named_like_a_way_round(name: str) -> None:
 @pytest.mark.guard
 @pytest.mark.parametrize("view", ["street", "room"])
 def test_all_a_hopeful_operator_would_set_opens_nothing(
-    view: str, tmp_path: Path, face_model: Path, monkeypatch: pytest.MonkeyPatch
+    view: str,
+    tmp_path: Path,
+    lived_in: Callable[[int], Path],
+    face_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    room = render.write_clip(tmp_path / "room.avi", render.lived_in(render.room(), 90))
+    room = lived_in(90)
     clip = room
     if view == "street":
         clip = render.write_clip(tmp_path / "street.avi", render.drive(90))

@@ -94,7 +94,15 @@ def core_files_are_written(folder: Path) -> bool:
     return bool(cores)
 
 
-@pytest.mark.parametrize("crashes", [None, "gate", "decider", "capture"])
+@pytest.mark.parametrize(
+    "crashes",
+    [
+        None,
+        "gate",
+        pytest.param("decider", marks=pytest.mark.long),
+        pytest.param("capture", marks=pytest.mark.long),
+    ],
+)
 def test_a_whole_run_leaves_no_picture_and_no_position_behind(
     kiosk: Site,
     tmp_path: Path,

@@ -52,6 +52,7 @@ cap.release()
 def test_an_opencv_script_changed_in_one_line_sees_exactly_the_released_frames(
     kiosk: Site, tmp_path: Path
 ) -> None:
+    """No other frame, each once and in order; the newest eight wait for a reader that is slow."""
     plain, ours = tmp_path / "plain.py", tmp_path / "ours.py"
     plain.write_text(
         SCRIPT.format(imports="import cv2", capture=f'cv2.VideoCapture("{kiosk.clip}")')
@@ -65,8 +66,9 @@ def test_an_opencv_script_changed_in_one_line_sees_exactly_the_released_frames(
 
     every = (tmp_path / "all").read_text().split()
     seen = (tmp_path / "seen").read_text().split()
-    assert seen == [every[d.frame] for d in released(decisions)]
-    assert len(seen) > 30
+    rest = iter(given := [every[d.frame] for d in released(decisions)])
+    assert all(frame in rest for frame in seen)
+    assert len(set(seen)) == len(seen) > len(given) / 2 > 0
 
 
 @pytest.mark.parametrize("release", ["bracketed", "immediate"])
@@ -154,7 +156,7 @@ def test_a_lane_without_faces_flows_without_view_or_board(kiosk: Site) -> None:
         Guard(plan(kiosk), quiet) as guard,
         closing(Connection(*guard.environment.values())) as matcher,
     ):
-        while not guard.over:
+        while not guard.over and len(times) <= 30:
             guard.turn()
             while (frame := matcher.read(timeout_s=0)) is not None:
                 times.append(frame.captured_ns)
