@@ -181,7 +181,7 @@ def test_all_a_hopeful_operator_would_set_opens_nothing(
     room = lived_in(90)
     clip = room
     if view == "street":
-        clip = render.write_clip(tmp_path / "street.avi", render.drive(90))
+        clip = render.write_clip(tmp_path / "street.avi", render.drive(60))
     place: Site = site(tmp_path / "site", clip, room, face_model)
     for word in HOPEFUL:
         for name in (word, f"FRAMEGATE_{word}", f"FRAMEGATE_{word}_GATE", f"EDGE_{word}"):

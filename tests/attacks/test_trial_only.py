@@ -114,7 +114,7 @@ def plan(kiosk: Site, source: str, **more: str) -> Plan:
 def play(chosen: Plan, say: list[str], *, enough: int = 60) -> tuple[list[FrameDecision], int]:
     """What the guard decided in seven seconds, and how many frames a matcher got.
 
-    It is ended earlier once the matcher got `enough`.
+    It is ended earlier once the matcher got `enough`, or nothing of three seconds.
     """
     got = 0
     clock = BootClock()
@@ -124,6 +124,8 @@ def play(chosen: Plan, say: list[str], *, enough: int = 60) -> tuple[list[FrameD
     ):
         end_ns = clock.now_ns() + 7 * S
         while not guard.over and clock.now_ns() < end_ns and got < enough:
+            if not got and len(guard.recorder.decisions) > 90:
+                break
             guard.turn()
             while matcher.read(timeout_s=0) is not None:
                 got += 1

@@ -66,7 +66,9 @@ def test_the_first_word_after_a_kill_is_that_it_was_one(
             first.stop()
         before = len(entries(place, first))
     with running(place) as second:
-        second.process.wait(timeout=120)
+        second.line.wait_for(True, 0)
+        time.sleep(1.0)  # for frames to flow
+        second.stop()
         after = entries(place, second)[before:]
         received = json.loads((second.out / "matcher" / "received.json").read_text())["captured_ns"]
 
@@ -76,6 +78,6 @@ def test_the_first_word_after_a_kill_is_that_it_was_one(
     assert kinds[-1] == "stop"
     permit = next(entry for entry in after if entry["kind"] == "permit")
     start = next(entry for entry in after if entry["kind"] == "start")
-    assert len(received) > 30
+    assert len(received) > 10
     assert min(received) >= int(permit["from_ns"])
     assert int(permit["mono_ns"]) - int(start["mono_ns"]) >= 1_000_000_000  # the dwell, anew
