@@ -183,8 +183,10 @@ def _chapters(args: argparse.Namespace) -> int:
 def _speed(args: argparse.Namespace) -> int:
     """Run each speed; exit code 0 if frames flowed in every run."""
     with _checkout():
-        from bench.device import speed
+        from bench.device import speed, virtual
     wanted = speed.cells(args.gips or [1.0], args.cores, args.rate or [15], args.seconds, args.runs)
+    if lack := virtual.lacking(args.cores, virtual.version()):
+        raise UsageError(lack)
     machine, built = _built(args)
     out = args.out / machine.name / "speed"
     measured = [(cell, speed.measure(machine, built, cell, out, say)) for cell in wanted]

@@ -125,6 +125,36 @@ def test_a_speed_is_a_time_for_each_instruction_and_idle_time_passes(
     assert line[line.index("-smp") + 1] == "2"
 
 
+OLD = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright"
+NEW = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright"
+FIRST = "QEMU emulator version 8.1.0\n"
+
+
+def test_cores_take_turns_only_where_the_emulator_shares_them_out() -> None:
+    lack = virtual.lacking(2, OLD)
+
+    assert lack is not None and "8.1 or newer" in lack and "this is 7.2.22" in lack
+    assert "--cores 1" in lack and "bookworm-backports" in lack and "\n" not in lack
+    assert virtual.lacking(1, OLD) is None, "one core waits for no other"
+    assert [virtual.lacking(4, version) for version in (NEW, FIRST, "")] == [None, None, None]
+
+
+def test_an_emulator_too_old_for_two_cores_is_named_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(virtual, "version", lambda: OLD)
+
+    code = main(["device", "speed", "--cores", "2", "--cache", str(tmp_path / "cache")])
+
+    assert code == 2 and "leaves the others no turn" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-aarch64") is None, reason="needs the emulator")
+def test_the_emulator_names_its_version() -> None:
+    assert "version " in virtual.version()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
