@@ -48,6 +48,7 @@ class Run:
     released: int
     received: int  # by the matcher
     evidence_hz: float
+    disk_reads: int  # each is answered in the host's time, which may look like a leap of the clock
     causes: tuple[str, ...]  # of blocked frames, the most frequent first
     per_frame: Mapping[str, float]  # million instructions by process, matcher and board left out
     printed: str  # what the guard printed last
@@ -117,6 +118,7 @@ def read(line: str, cell: Cell) -> Run:
         released=summary.get("passed", 0),
         received=found["received"],
         evidence_hz=summary.get("evidence_hz") or 0.0,
+        disk_reads=found["disk_reads"],
         causes=tuple(f"{name} {count}" for name, count in blocked[:_MOST_CAUSES]),
         per_frame={
             role: spent_ns * cell.gips / _MILLION / frames
@@ -128,14 +130,14 @@ def read(line: str, cell: Cell) -> Run:
 
 def table(measured: Sequence[tuple[Cell, Sequence[Run]]]) -> str:
     """One line a cell: the medians of its runs, with the least and the most."""
-    rows = [
-        "instructions a second (billion) | cores | clip Hz | released | evidence Hz | blocked by"
-    ]
+    head = "instructions a second (billion) | cores | clip Hz | released | evidence Hz"
+    rows = [f"{head} | disk reads | blocked by"]
     for cell, runs in measured:
         share = [100 * run.released / run.frames if run.frames else 0.0 for run in runs]
         causes = ", ".join(runs[0].causes) or runs[0].printed
         columns = [f"{cell.gips:g}", str(cell.cores), str(cell.rate_hz), f"{_spread(share)} %"]
-        columns += [_spread([run.evidence_hz for run in runs]), causes]
+        columns.append(_spread([run.evidence_hz for run in runs]))
+        columns += [_spread([run.disk_reads for run in runs]), causes]
         rows.append(" | ".join(columns))
     for cell, runs in measured:
         known = [run for run in runs if run.per_frame]
@@ -168,6 +170,7 @@ def result(machine: str, cell: Cell, runs: Sequence[Run]) -> dict[str, Any]:
                 "released": run.released,
                 "received": run.received,
                 "evidence_hz": run.evidence_hz,
+                "disk_reads": run.disk_reads,
                 "causes": list(run.causes),
                 "million_instructions_per_frame": dict(run.per_frame),
             }

@@ -59,6 +59,12 @@ def watch(running: Any, limit_s: float) -> Iterator[tuple[float, Sample]]:
         time.sleep(EVERY_S)
 
 
+def disk_reads() -> int:
+    """Reads that the disks completed so far (`/proc/diskstats`, fourth column)."""
+    lines = Path("/proc/diskstats").read_text().splitlines()
+    return sum(int(line.split()[3]) for line in lines)
+
+
 def between(samples: list[tuple[float, Sample]]) -> tuple[float, Sample]:
     """Seconds and cost of the last part of the clip; nothing if the guard never ran whole."""
     whole = [one for one in samples if len(one[1]) == 1 + len(_guards.MODULES)]
@@ -74,7 +80,7 @@ def run(folder: Path, out: Path, limit_s: float) -> dict[str, Any]:
     site = _guards.Site(folder, KeyStore.open(folder / "keys"), folder / "room.avi")
     site.sign()
     samples: list[tuple[float, Sample]] = []
-    began_s = time.monotonic()
+    began_s, read = time.monotonic(), disk_reads()
     with _guards.running(site, "--start-limit", "300", "--out", str(out)) as running:
         samples.extend(watch(running, limit_s))
         alive = running.process.poll() is None
@@ -88,6 +94,7 @@ def run(folder: Path, out: Path, limit_s: float) -> dict[str, Any]:
         "took_s": round(time.monotonic() - began_s, 2),
         "window_s": round(seconds, 3),
         "cpu_ns": spent,
+        "disk_reads": disk_reads() - read,
         "run": json.loads(summary.read_text()) if summary.exists() else {},
         "received": json.loads(received.read_text())["received"] if received.exists() else 0,
     }

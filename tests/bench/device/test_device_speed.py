@@ -184,6 +184,7 @@ def line(passed: int, received: int, cpu_ns: dict[str, int]) -> str:
         "blocked_by_reason": {"DWELL": 15, "TIME_GAP": 90, "NO_LEASE": 3, "VIEW_SILENT": 1},
     }
     found = {"printed": ["start", "end"], "window_s": 4.0, "cpu_ns": cpu_ns, "received": received}
+    found["disk_reads"] = 3
     return json.dumps({**found, "run": summary if passed >= 0 else {}})
 
 
@@ -209,7 +210,7 @@ def test_the_table_has_the_median_with_its_range_and_why_frames_were_blocked() -
 
     shown = speed.table([(CELL, runs)])
 
-    assert "2 | 1 | 15 | 85 (75 to 87.5) % | 7.5 | TIME_GAP 90, DWELL 15, NO_LEASE 3" in shown
+    assert "2 | 1 | 15 | 85 (75 to 87.5) % | 7.5 | 3 | TIME_GAP 90, DWELL 15, NO_LEASE 3" in shown
     assert "million instructions a frame: gate 2" in shown
     assert "0.03 billion instructions a second of video" in shown
 
