@@ -34,8 +34,8 @@ AT_ONCE_NS = 150 * MS  # the desk is read every 50 ms, and a frame may be on its
 
 @pytest.fixture(scope="module")
 def room(lived_in: Callable[[int], Path]) -> Path:
-    """Five seconds of a room, nobody in it."""
-    return lived_in(150)
+    """Ten seconds of a room, nobody in it."""
+    return lived_in(300)
 
 
 @dataclass
@@ -282,7 +282,9 @@ def test_without_a_consent_inbox_the_second_reference_is_a_search(
     without = replace(kept, inbox=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConsentSite, "plan", property(lambda self: without))
-        decisions = consent_site.run((20, report(ADA)), (30, report(ADA)), (60, report(BEN)))
+        decisions = consent_site.run(
+            (20, report(ADA)), (30, report(ADA)), (60, report(BEN)), more=30
+        )
 
     assert max(consent_site.frames) > when[1] + AT_ONCE_NS
     assert max(consent_site.frames) < when[2] + AT_ONCE_NS
@@ -307,7 +309,10 @@ def test_a_gallery_flows_while_everybody_in_it_agreed(consent_site: ConsentSite)
         when.append(BootClock().now_ns())
 
     consent_site.run(
-        (0.3, lambda matcher: matcher.gallery([ADA, BEN])), (16, withdraw), (3.6, without_ben)
+        (0.3, lambda matcher: matcher.gallery([ADA, BEN])),
+        (16, withdraw),
+        (3.6, without_ben),
+        more=75,
     )
 
     before = [t for t in consent_site.frames if t < when[0]]

@@ -49,17 +49,17 @@ def frames_through(
         return sorted(guard.recorder.decisions, key=lambda d: d.frame)
 
 
-def flowing(chosen: Plan) -> list[FrameDecision]:
+def flowing(chosen: Plan, say: Callable[[str], None] = quiet) -> list[FrameDecision]:
     """Run a guard, with a matcher connected, until it releases a frame or its footage is over."""
-    with Guard(chosen, quiet) as guard, closing(Connection(*guard.environment.values())):
+    with Guard(chosen, say) as guard, closing(Connection(*guard.environment.values())):
         while not (guard.over or guard.failure or released(guard.recorder.decisions)):
             guard.turn()
     return guard.recorder.decisions
 
 
-def finished(chosen: Plan) -> list[FrameDecision]:
+def finished(chosen: Plan, say: Callable[[str], None] = quiet) -> list[FrameDecision]:
     """Run a guard to the end of its footage, with a matcher connected."""
-    with Guard(chosen, quiet) as guard:
+    with Guard(chosen, say) as guard:
         matcher = Connection(*guard.environment.values())
         guard.run()
         matcher.close()
