@@ -13,6 +13,11 @@ ASSETS = "/root/.cache/framegate"
 PORT = "/dev/ttyS0"
 SHORT_CLIPS = ("single_face.mp4",)
 TESTS = {  # the longest first: two run side by side
+    "audit": (
+        *("tests/audit/test_audit.py", "tests/audit/test_note.py", "tests/audit/test_merkle.py"),
+        *("tests/audit/test_cosignature.py", "tests/audit/test_proof.py"),
+        *("tests/audit/test_consistency.py", "tests/audit/test_faults.py"),
+    ),
     "gate": (
         *("tests/frames/test_gate.py", "tests/frames/test_gate_camera.py"),
         *("tests/frames/test_gate_decider.py", "tests/frames/test_gate_formats.py"),
@@ -25,11 +30,6 @@ TESTS = {  # the longest first: two run side by side
         *("tests/sandbox/test_decoder.py", "tests/attacks/test_matcher_sandbox.py"),
     ),
     "ipc": ("tests/test_ipc.py", "tests/test_isolation.py"),
-    "audit": (
-        *("tests/audit/test_audit.py", "tests/audit/test_note.py", "tests/audit/test_merkle.py"),
-        *("tests/audit/test_cosignature.py", "tests/audit/test_proof.py"),
-        *("tests/audit/test_consistency.py", "tests/audit/test_faults.py"),
-    ),
     "lease": ("tests/test_lease.py",),
     "board link": (
         *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
@@ -108,8 +108,10 @@ def suite(
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
         marks = ("-m", "not guard and not long", "-o", "timeout=1800", *chosen)
         rows += [
-            Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *files), beside=True)
+            Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *own, *files), beside=True)
             for name, files in TESTS.items()
+            # two rows at a time: pytest closes the folder that all of its runs share
+            for own in [("--basetemp", f"/tmp/{name.replace(' ', '-')}")]
         ]
     return rows
 

@@ -10,7 +10,6 @@ import select
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from edge.frames.shaper import Shaper
 from edge.lease import Lane
 from edge.masking.mask import nothing
 from edge.sandbox.spec import Layer
-from tests.support.sandboxes import in_sandbox, report_of, root
+from tests.support.sandboxes import in_sandbox, let_others_in, report_of, root
 
 HELLO = {"v": VERSIONS[0], "token": "secret", "lane": "verify_1_1"}
 
@@ -209,9 +208,7 @@ tell({'connect': tried(connect)})
 def test_another_program_of_the_matchers_user_does_not_find_the_socket(tmp_path: Path) -> None:
     closed = tmp_path / "run"
     closed.mkdir(mode=0o700)
-    ways = [folder for folder in tmp_path.parents if Path(tempfile.gettempdir()) in folder.parents]
-    for folder in (*ways, tmp_path):  # pytest keeps its folders closed
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     local = LocalEndpoint(closed / "socket", 0)
     local.path.chmod(0o777)
 

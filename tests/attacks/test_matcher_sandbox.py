@@ -22,7 +22,7 @@ from edge.errors import SandboxError
 from edge.sandbox import landlock
 from edge.sandbox import spec as sandbox
 from edge.sandbox.spec import LAYERS, REFUSED, Confinement, Layer
-from tests.support.sandboxes import in_sandbox, report_of, root
+from tests.support.sandboxes import in_sandbox, let_others_in, report_of, root
 
 MISSING = sandbox.missing()
 HERE = [layer for layer in LAYERS if layer not in MISSING]
@@ -79,9 +79,7 @@ def test_a_matcher_writes_only_in_a_folder_it_was_given(tmp_path: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("layer", [Layer.LANDLOCK, Layer.OWN_UID])
 def test_a_matcher_cannot_take_the_camera(layer: Layer, tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for folder in (tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     camera = tmp_path / "video0"
     try:
         os.mknod(camera, stat.S_IFCHR | 0o660, os.makedev(1, 3))
@@ -257,8 +255,7 @@ def test_a_matcher_makes_no_system_call_it_does_not_need() -> None:
 
 @needs_root
 def test_a_matcher_gains_no_rights_from_a_program_that_has_them(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     program = shutil.which("id")
     assert program is not None
     risen = tmp_path / "risen"
@@ -345,8 +342,7 @@ def test_a_folder_closed_to_the_matcher_shows_it_only_what_it_was_given(tmp_path
     home.mkdir()
     for name in ("given", "kept"):
         (home / name).write_text("x")
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     home.chmod(0o700)
     code = f"tell(sorted(os.listdir({str(home)!r})))"
 

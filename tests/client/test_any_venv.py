@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.support.guards import running, site
+from tests.support.sandboxes import let_others_in
 
 pytestmark = pytest.mark.guard
 
@@ -62,8 +63,7 @@ def test_a_matcher_runs_in_an_environment_that_has_only_numpy(
     script = tmp_path / "matcher.py"
     script.write_text(MATCHER)
     if os.getuid() == 0:
-        for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-            folder.chmod(0o755)
+        let_others_in(tmp_path)
 
     command = shlex.join([str(venv / "bin" / "python"), str(script)])
     with running(kiosk, matcher=command) as run:

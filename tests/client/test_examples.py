@@ -22,6 +22,7 @@ from framegate_client import UsageError
 from framegate_client.gst import command
 from tests.support.guards import running, site
 from tests.support.players import Player
+from tests.support.sandboxes import let_others_in
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = [sys.executable, "-m", "framegate_client.gst"]
@@ -41,8 +42,7 @@ def try_matchers(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict
     def run(clip: Path, *more: str) -> dict[str, str]:
         folder = tmp_path_factory.mktemp("matchers")
         if os.getuid() == 0:
-            for place in (folder.parent, folder):
-                place.chmod(0o755)
+            let_others_in(folder)
         script = [sys.executable, str(MATCHERS / "try_matchers.py")]
         script += [str(Path(sys.executable).with_name("framegate")), str(clip), str(folder)]
         script += ["--keep", str(assets_dir()), *more]
@@ -127,8 +127,7 @@ def frames_through_gstreamer(folder: Path, clip: Path, view_of: Path, face_model
         pytest.skip("no gst-launch-1.0 here")
     kiosk = site(folder / "site", clip, view_of, face_model)
     if os.getuid() == 0:
-        for place in (folder.parent.parent, folder.parent, folder):
-            place.chmod(0o755)
+        let_others_in(folder)
     out = kiosk.folder / "out"
     raw = out / "matcher" / "frames.gray"
     pipeline = (

@@ -21,6 +21,7 @@ from edge.reasons import Reason
 from edge.sandbox.order import Layer
 from edge.sandbox.spec import missing
 from tests.support import render
+from tests.support.sandboxes import let_others_in
 
 pytestmark = pytest.mark.slow
 
@@ -61,8 +62,7 @@ def test_one_command_makes_all_that_a_daemon_needs(
 ) -> None:
     folder = tmp_path / "till-2"
     if os.getuid() == 0:
-        for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-            place.chmod(0o755)
+        let_others_in(tmp_path)
 
     code = main(command(folder, clip, "--matcher", f"{sys.executable} {matcher}", "--no-run"))
     output = capsys.readouterr()

@@ -18,6 +18,7 @@ from edge.sandbox.mounts import PRIVATE_BYTES
 from edge.sandbox.siblings import siblings
 from edge.sandbox.spec import REFUSED, Confinement, Layer
 from edge.wire import to_json
+from tests.support.sandboxes import let_others_in
 
 MISSING = frozenset(spec.missing())
 pytestmark = pytest.mark.skipif(
@@ -164,8 +165,7 @@ def test_a_model_that_is_swapped_behind_the_check_is_not_what_is_read(
     named = ((model, hashlib.sha256(b"checked").hexdigest()),)
     without = MISSING if layered else MISSING | {Layer.MOUNTS, Layer.LANDLOCK}
     if not layered:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+        let_others_in(tmp_path)
     confinement = Confinement(without=without, models=named)
     command = (sys.executable, "-I", "-c", textwrap.dedent(MODEL), str(model), str(signal))
     order = spec.order(command, confinement, -1)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -67,3 +68,14 @@ def report_of(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def root() -> bool:
     return os.geteuid() == 0
+
+
+def let_others_in(folder: Path) -> None:
+    """Let other users enter `folder`, for pytest keeps its folders closed.
+
+    All of the way is opened, but for the system's folder for temporary files and what is above.
+    """
+    top = Path(tempfile.gettempdir())
+    for place in (folder, *folder.parents):
+        if top in place.parents:
+            place.chmod(0o755)

@@ -270,6 +270,15 @@ def test_a_clip_that_the_host_did_not_replay_is_not_equal() -> None:
     assert [line.name for line in lines if not line.holds] == ["replay a.mp4"]
 
 
+def test_each_row_of_tests_has_a_folder_of_its_own() -> None:
+    """Two run side by side, and pytest closes the folder that all of its runs share."""
+    rows = [row for row in suite.suite((), tests=True, board=False) if row.name in TESTED]
+
+    bases = {row.command[row.command.index("--basetemp") + 1] for row in rows}
+
+    assert len(bases) == len(rows) == len(suite.TESTS)
+
+
 def test_the_files_that_the_suite_names_exist() -> None:
     root = Path(__file__).resolve().parents[3]
 
