@@ -16,11 +16,14 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import cv2
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock, Clock, S
+from edge.decision.aside import aside
 from edge.decision.effects import Channels, Effects
 from edge.decision.engine import Engine
 from edge.decision.fork_alarm import ForkAlarm
@@ -38,6 +41,7 @@ from edge.frames.pool import Pool
 from edge.heartbeat import REST_MARK_NS, Beats, Role
 from edge.reasons import Reason
 
+T = TypeVar("T")
 TURN_MS = 40  # between two turns at most...
 PAUSE_S = 0.020  # ...and at least: what comes within it is heard together
 REST_S = 0.080  # the same while the picture is rested: less than an evidence period
@@ -122,13 +126,18 @@ class Decider:
         """
         gap = self._begin()
         now_ns = self._turn_ns
-        if self._intake.gate(self._between):
+        if self._intake.gate(self._look):
             self._end_well()
         self._act(gap=gap)
         self._beats.rest(now_ns + REST_MARK_NS if self._engine.judge.resting else 0)
 
+    def _look(self, look: Callable[[], T]) -> T:
+        """Make one look at a frame, with turns before it and while it lasts."""
+        self._between()
+        return aside(look, self._between)
+
     def _between(self) -> None:
-        """A turn between two looks at one frame: all but the gate, which sent it, are heard."""
+        """A turn in the middle of a frame: all but the gate, which sent it, are heard."""
         with contextlib.suppress(ipc.PeerGone):  # found again once the gate's words are all read
             self._act(gap=self._begin())
 

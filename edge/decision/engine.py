@@ -21,7 +21,16 @@ from edge.errors import ModelError
 from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
-from edge.evidence.vision import Models, Observer, Sighting, Vision, VisionResult
+from edge.evidence.vision import (
+    VIEW_NS,
+    Models,
+    Observer,
+    Run,
+    Sighting,
+    Vision,
+    VisionResult,
+    at_once,
+)
 from edge.masking.people import Look, PeopleMask, PeopleMasker
 from edge.policy.outcome import Decides
 from edge.reasons import Reason
@@ -81,9 +90,11 @@ class Engine:
         self._view: tuple[tuple[Reason, ...], Sighting] | None = None  # its last reading
         self._too_little: Reason | None = None  # what that lacked, where it was asked
         self._examined_ns = -REST_NS  # capture of the last evidence frame that was read
+        self._frame_ns = self._interval_ns = 0  # capture of the last frame, since the one before
 
     def saw(self, look: Glance, captured_ns: int) -> tuple[Reading, ...]:
         """Take the sentinel's result for one frame."""
+        self._interval_ns, self._frame_ns = captured_ns - self._frame_ns, captured_ns
         reasons = self._liveness.see(look, captured_ns)
         readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
         if self._identifying:
@@ -105,7 +116,7 @@ class Engine:
         captured_ns: int,
         *,
         final: bool = False,
-        between: Callable[[], None] = lambda: None,
+        run: Run = at_once,
     ) -> Examined:
         """Read one evidence frame.
 
@@ -113,19 +124,22 @@ class Engine:
             picture: BGR uint8, shape (H, W, 3); only read.
             captured_ns: when it was captured; frames come in order.
             final: the last frame of the stream: every class reads it.
-            between: called between the looks; may let this engine act on what it knew before.
+            run: makes each dear look; may let this engine act meanwhile on what it knew before.
 
         Returns nothing read while the picture is rested; see `edge.evidence.context`.
         """
         rested = self._rests and self.judge.resting and not final
         if rested and captured_ns - self._examined_ns < REST_NS:
             return Examined(())
+        # evidence frames are `VIEW_NS` apart and one frame more, if the one before was read in time
+        usual_ns = VIEW_NS + self._interval_ns * 5 // 4
+        late = captured_ns - self._examined_ns > usual_ns
         self._examined_ns = captured_ns
         try:
             if self._observer is None:
                 models, masked = self._models, self._masked
                 self._observer = Observer.of_lane(self._fingerprint, models, masked=masked)
-            seen = self._observer.see(picture, captured_ns, final=final, between=between)
+            seen = self._observer.see(picture, captured_ns, final=final, late=late, run=run)
         except ModelError as err:
             bad = Reading(Source.PEOPLE, captured_ns, (Reason.MODEL_OUTPUT,))
             mask = self._mask(Look(captured_ns, None, None), picture.shape[0], picture.shape[1])

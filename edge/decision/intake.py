@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +16,7 @@ from edge.decision.monitor import Monitor
 from edge.decision.self_check import SelfCheck
 from edge.evidence import board_link as board
 from edge.evidence.readings import BoardSample, Reading, Source
+from edge.evidence.vision import Run
 from edge.frames import lifecycle
 from edge.frames.lifecycle import Escape
 from edge.frames.messages import (
@@ -90,11 +90,11 @@ class Intake:
             elif isinstance(message, BoardSample):
                 self.monitor.readings(self.engine.board(message))
 
-    def gate(self, between: Callable[[], None]) -> bool:
+    def gate(self, run: Run) -> bool:
         """Read the gate; returns whether the stream is over and all released frames are counted.
 
         Args:
-            between: called between two looks at a frame.
+            run: makes the dear looks at a frame.
 
         Raises:
             ipc.PeerGone: it is gone.
@@ -105,7 +105,7 @@ class Intake:
                 case Noted() as note:
                     self._note(note)
                 case Offered() as offer:
-                    self._examine(offer, between)
+                    self._examine(offer, run)
                 case Ended() as report:
                     self._ended(report)
                     drained = drained or report.drained
@@ -151,12 +151,12 @@ class Intake:
         self.noted += 1
         self.monitor.readings(self.engine.saw(note.look, note.captured_ns))
 
-    def _examine(self, offer: Offered, between: Callable[[], None]) -> None:
+    def _examine(self, offer: Offered, run: Run) -> None:
         lent = self.pool.frame(offer.slot, offer.height, offer.width)
         picture = self.pool.layout.bgr(lent)
         began_ns = self.clock.now_ns()
         self.beats.begin_model(began_ns)
-        found = self.engine.examine(picture, offer.captured_ns, final=offer.final, between=between)
+        found = self.engine.examine(picture, offer.captured_ns, final=offer.final, run=run)
         self.monitor.readings(found.readings)
         if found.failure:
             print(f"decider: {found.failure}", file=sys.stderr)

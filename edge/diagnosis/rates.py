@@ -1,9 +1,9 @@
 """What a measured pace means: which evidence will not keep up here, and how long a start takes.
 
 The decider reads one evidence frame after the other. In the longest round it looks at view and
-motion, and for people or at the scene; a reading that is older than its validity blocks, so the
-next reading must be there before the last one is too old: at the latest a round after the frame
-that was captured when the round before it ended. Pure.
+motion and for people. A frame that waited for such a round is read in a short one: view, motion,
+at times the scene. A reading that is older than its validity blocks, so the next one must be there
+before. Pure.
 """
 
 from __future__ import annotations
@@ -47,13 +47,12 @@ def rates(pace: Pace, *, bracketed: bool = True) -> Finding:
         ("scene", pace.scene_ns, SCENE_NS),
     )
     load = sum(spent_ns / period_ns for _, spent_ns, period_ns in parts)
-    round_ns = pace.view_ns + pace.motion_ns + max(pace.people_ns, pace.scene_ns)
     found = f"at {pace.width}x{pace.height}: " + ", ".join(
         f"{name} {_rate(S / max(1, spent_ns))}/s of {S / period_ns:g} needed"
         for name, spent_ns, period_ns in parts
     )
     found += f"; together {load:.0%} of one processor"
-    slow = _too_slow(pace, round_ns, bracketed=bracketed)
+    slow = _too_slow(pace, bracketed=bracketed)
     if slow:
         todo = (
             "frames will stay blocked: use a faster device; a smaller picture helps view and motion"
@@ -67,24 +66,25 @@ def rates(pace: Pace, *, bracketed: bool = True) -> Finding:
     return Finding("evidence rates", State.OK, found, needed=True)
 
 
-def _too_slow(pace: Pace, round_ns: int, *, bracketed: bool) -> str:
+def _too_slow(pace: Pace, *, bracketed: bool) -> str:
     """What will not keep up, in words; empty if all does."""
+    common_ns = pace.view_ns + pace.motion_ns
+    long_ns, short_ns = common_ns + pace.people_ns, max(VIEW_NS, common_ns + pace.scene_ns)
+    people_ns = max(PEOPLE_NS, long_ns + short_ns) + long_ns
+    ages = ((Source.VIEW, "view", short_ns + long_ns), (Source.PEOPLE, "people", people_ns))
     slow = []
-    for source, name, period_ns in (
-        (Source.VIEW, "view", VIEW_NS),
-        (Source.PEOPLE, "people", PEOPLE_NS),
-    ):
-        age_ns, valid_ns = max(period_ns, round_ns) + round_ns, REQUIRED[source].valid_ns
+    for source, name, age_ns in ages:
+        valid_ns = REQUIRED[source].valid_ns
         if age_ns >= valid_ns:
             slow.append(
                 f"{name} will not keep up: a reading is {age_ns // MS} ms old before the next one "
                 f"is there, and counts for {valid_ns // MS} ms"
             )
     patience_ns = Limits().max_age_ns
-    if bracketed and PEOPLE_NS + pace.people_ns > patience_ns:
+    if bracketed and people_ns > patience_ns:
         slow.append(
-            f"a frame waits {patience_ns // MS} ms at most for the look that is due after "
-            f"{PEOPLE_NS // MS} ms and takes {pace.people_ns // MS} ms"
+            f"a frame waits {patience_ns // MS} ms at most for the next look for people, which "
+            f"ends after up to {people_ns // MS} ms"
         )
     return "; ".join(slow)
 

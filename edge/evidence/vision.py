@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from edge.view.signs import ALL_BLOCKS, Pixels
 from edge.view.silhouette import silhouettes
 from edge.view.view_file import Enrolment
 
+T = TypeVar("T")
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
 PEOPLE_NS = 200 * MS  # evidence period of people
 USUAL_HZ = 30.0  # what a camera that does not tell its rate is taken to have
@@ -81,13 +82,25 @@ def check_room(spent_ns: int, frame_bytes: int, rate_hz: float, room_bytes: int)
     Raises:
         ModelError: frames would be given up before their bracket closes; nothing would flow.
     """
-    waiting = math.floor((PEOPLE_NS + spent_ns) / S * (rate_hz or USUAL_HZ)) + 1
+    between_ns = max(PEOPLE_NS, spent_ns + VIEW_NS)  # see `Observer.see`, `late`
+    waiting = math.floor((between_ns + spent_ns) / S * (rate_hz or USUAL_HZ)) + 1
     if waiting * frame_bytes > room_bytes:
         raise ModelError(
             f"{waiting} frames of {frame_bytes / 2**20:.1f} MiB wait for their evidence, and "
             f"{room_bytes / 2**20:.0f} MiB is all that may wait: use a smaller picture, "
             "fewer frames a second, or release = immediate"
         )
+
+
+class Run(Protocol):
+    """Makes a look and returns what it found."""
+
+    def __call__(self, look: Callable[[], T]) -> T: ...
+
+
+def at_once(look: Callable[[], T]) -> T:
+    """Make it and nothing else."""
+    return look()
 
 
 class FaceFinder(Protocol):
@@ -232,6 +245,7 @@ class Observer:
         self._freshness = Freshness()
         self._boxes: tuple[Box, ...] = ()
         self._people_ns: int | None = None
+        self._looked = False  # for people, in the last evidence frame of a lane without masks
         self._seen_blocks = 0  # of the last view reading
 
     @classmethod
@@ -249,7 +263,8 @@ class Observer:
         captured_ns: int,
         *,
         final: bool = False,
-        between: Callable[[], None] = lambda: None,
+        late: bool = False,
+        run: Run = at_once,
     ) -> Sighting:
         """Look at one frame.
 
@@ -257,19 +272,21 @@ class Observer:
             frame: BGR uint8, shape (H, W, 3).
             captured_ns: when it was captured; frames come in order.
             final: the last frame of the stream: everything is looked at.
-            between: called before and after each dear look; it sees nothing of this frame.
+            late: the frame before took so long that this one waited. If people were looked for
+                in that, they are not in this one, or the view's readings would come too seldom.
+            run: makes each dear look; what else it does sees nothing of this frame.
 
         Raises:
             ModelError: a model failed or answered what it cannot mean.
         """
         since_ns = None if self._people_ns is None else captured_ns - self._people_ns
-        due = final or since_ns is None or since_ns >= self._people_period_ns
+        due = since_ns is None or since_ns >= self._people_period_ns
+        due = final or (due and not (late and self._looked))
         whole = False
         if due:
-            between()
-            whole = self.look_for_people(frame, captured_ns)
-            between()
+            whole = run(partial(self.look_for_people, frame, captured_ns))
         people = self._people_ns == captured_ns
+        self._looked = people and not self._often
         view_open: tuple[Reason, ...] = (Reason.NO_VIEW,)
         view_continue = view_open
         seen_blocks, unsettled = ALL_BLOCKS, False
@@ -287,8 +304,7 @@ class Observer:
         fresh = self._freshness.read(frame, captured_ns, self._boxes)
         veto = None
         if self._scene is not None and self._scene_due(captured_ns, whole=whole):
-            between()
-            veto = self._veto(self._scene, frame, captured_ns)
+            veto = run(partial(self._veto, self._scene, frame, captured_ns))
         height, width = frame.shape[:2]
         return Sighting(
             captured_ns,

@@ -15,6 +15,7 @@ from edge.guard import plan as daemon_plan
 from edge.guard.plan import Plan
 from edge.guard.supervisor import Guard
 from edge.heartbeat import Beats
+from edge.lease import LIFE_NS
 from edge.reasons import Reason
 from edge.report.record import FrameDecision, Outcome
 from framegate_client.connection import Connection
@@ -158,6 +159,19 @@ def test_a_slow_answer_is_no_answer(kiosk: Site, bad: Callable[[str], None]) -> 
     assert named
     assert not [t for t in times if min(named) < t < min(named) + S]
     assert max(times) > max(named)
+
+
+def test_frames_flow_where_each_look_for_people_takes_nearly_as_long_as_a_lease_lasts(
+    kiosk: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small device renews the lease during the look, and reads the view between two of them."""
+    monkeypatch.setenv("SLOW_EYES_S", str(0.85 * LIFE_NS / S))
+    other_decider.use(monkeypatch, "tests.support.slow_eyes", "SLOW_EYES_S")
+
+    guard, _, times = run(kiosk, lambda _, times: len(times) >= 60)
+
+    assert guard.failure is None
+    assert len(times) >= 60
 
 
 @pytest.mark.long

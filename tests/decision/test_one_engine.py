@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from edge.evidence.context import STANDING_NS
 from edge.evidence.faces import FaceBoxes
 from edge.evidence.readings import BoardSample, Source
 from edge.evidence.scene import SceneModel
+from edge.evidence.vision import Run
 from edge.heartbeat import Role
 from edge.policy.engine import Policy
 from edge.reasons import Reason
@@ -150,15 +151,13 @@ def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
     rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
     heard: list[tuple[int, bool]] = []
 
-    def examine(
-        picture: object, at_ns: int, *, final: bool, between: Callable[[], None]
-    ) -> Examined:
+    def examine(picture: object, at_ns: int, *, final: bool, run: Run) -> Examined:
         for _ in range(looks):
             clock.advance(ms=300 // looks)
             docked = _board(None if heard else 0)[0]
             sample = replace(docked, captured_ns=clock.now_ns())
             ipc.send(rig._bridge, board_link.encode(sample))
-            between()
+            run(lambda: None)
             messages = [parse(data) for data in ipc.drain(rig._parent)]
             shown = [r for m in messages if isinstance(m, Readings) for r in m.readings]
             docks = [r for r in shown if r.source is Source.DOCK]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from edge.view.signs import ALL_BLOCKS
 from tests.support import render
 from tests.support.enrol import enrol
 from tests.support.vision import SeeAndRead, examine
+
+T = TypeVar("T")
 
 RULES = PeopleRules(max=1, min_height=0.1)
 
@@ -102,6 +105,28 @@ def test_people_are_looked_for_five_times_a_second_and_in_the_last_frame(
     assert finder.asked == 6
 
 
+def test_a_frame_that_waited_for_a_look_at_people_leaves_them_to_the_next(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    """On a slow device the view is read between two long looks; the last frame shows all."""
+    observer = Observer(fingerprint, Nobody())
+    came = [(0, False), (300, True), (400, False), (700, True), (1000, True), (1300, True)]
+
+    looked = [observer.see(room_frames[0], S + ms * MS, late=late).people for ms, late in came]
+    final = observer.see(room_frames[0], S + 1600 * MS, late=True, final=True).people
+
+    assert looked == [True, False, True, False, True, False]
+    assert final
+
+
+def test_a_masked_lane_looks_for_people_in_every_frame_however_late(
+    fingerprint: Fingerprint, room_frames: list[np.ndarray]
+) -> None:
+    observer = Observer(fingerprint, Nobody(), often=True)
+
+    assert all(observer.see(room_frames[0], S + i * 300 * MS, late=True).people for i in range(3))
+
+
 def test_two_people_are_a_crowd(fingerprint: Fingerprint, room_frames: list[np.ndarray]) -> None:
     two = Nobody(Box(100, 100, 200, 220, 0.9), Box(400, 100, 500, 220, 0.9))
 
@@ -134,10 +159,10 @@ def test_a_scene_that_finds_no_frame_of_its_own_is_asked_all_the_same(
     assert scene.asked == [S, 2 * S, 3 * S, 4 * S]
 
 
-def test_whoever_asks_is_called_between_two_dear_looks_and_not_in_a_cheap_frame(
+def test_whoever_asks_makes_the_dear_looks_and_is_not_asked_in_a_cheap_frame(
     fingerprint: Fingerprint, room_frames: list[np.ndarray]
 ) -> None:
-    """A lease lasts 200 ms: a slow device renews it after each look, not after each frame."""
+    """A lease lasts 200 ms: a slow device renews it during a look, not after each frame."""
     done: list[str] = []
 
     class People(Nobody):
@@ -150,12 +175,18 @@ def test_whoever_asks_is_called_between_two_dear_looks_and_not_in_a_cheap_frame(
             done.append("scene")
             return super().read(frame, captured_ns)
 
-    observer = Observer(fingerprint, People(), Places())
-    observer.see(room_frames[0], S, between=lambda: done.append("turn"))
-    first = done[:]
-    observer.see(room_frames[1], S + 100 * MS, between=lambda: done.append("turn"))
+    def run(look: Callable[[], T]) -> T:
+        done.append("begin")
+        found = look()
+        done.append("end")
+        return found
 
-    assert first == ["turn", "people", "turn", "turn", "scene"]
+    observer = Observer(fingerprint, People(), Places())
+    observer.see(room_frames[0], S, run=run)
+    first = done[:]
+    observer.see(room_frames[1], S + 100 * MS, run=run)
+
+    assert first == ["begin", "people", "end", "begin", "scene", "end"]
     assert done == first
 
 
