@@ -75,11 +75,7 @@ class Figure:
 
 
 def ratio(
-    name: str,
-    above: Sequence[float],
-    below: Sequence[float],
-    target: str,
-    note: str = "",
+    name: str, above: Sequence[float], below: Sequence[float], target: str, note: str = ""
 ) -> Figure:
     """The median of the rounds' ratios; candidates that alternated share a round."""
     ratios = [a / b for a, b in zip(above, below, strict=False) if b > 0]

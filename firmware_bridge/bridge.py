@@ -153,10 +153,5 @@ class Bridge:
         elif board.fault is Fault.SEQUENCE or (ignored and now_ns - self._claimed_ns > PATIENCE_NS):
             reasons.append(Reason.INTERLOCK_FAULT)
         return BoardStatus(
-            now_ns,
-            Link.UP,
-            board.permitted,
-            board.decision,
-            board.fault,
-            worst_first(reasons),
+            now_ns, Link.UP, board.permitted, board.decision, board.fault, worst_first(reasons)
         )

@@ -142,10 +142,7 @@ class Line:
 
 
 def judge(
-    rows: Sequence[Row],
-    report: Mapping[str, Any],
-    logs: Mapping[str, str],
-    host: Mapping[str, str],
+    rows: Sequence[Row], report: Mapping[str, Any], logs: Mapping[str, str], host: Mapping[str, str]
 ) -> list[Line]:
     """Compare the results with the expected ones: all rows present, exit code 0, equal digests.
 

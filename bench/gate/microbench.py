@@ -105,11 +105,7 @@ def _gstreamer(stack: contextlib.ExitStack) -> subprocess.Popen[str] | None:
 
 def _start(stack: contextlib.ExitStack, command: list[str]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     stack.callback(process.wait)
     stack.callback(process.kill)

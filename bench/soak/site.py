@@ -132,9 +132,5 @@ def start_daemon(folder: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={
-                **os.environ,
-                "TMPDIR": str(temporary),
-                "NOTIFY_SOCKET": str(folder / NOTIFY),
-            },
+            env={**os.environ, "TMPDIR": str(temporary), "NOTIFY_SOCKET": str(folder / NOTIFY)},
         )

@@ -155,12 +155,7 @@ def run_demo(out: Path, live: Live, say: Callable[[str], None]) -> list[SceneRec
 
 
 def _play(
-    scene: Scene,
-    out: Path,
-    store: KeyStore,
-    without: str,
-    live: Live,
-    say: Callable[[str], None],
+    scene: Scene, out: Path, store: KeyStore, without: str, live: Live, say: Callable[[str], None]
 ) -> SceneRecord:
     folder = _empty(out / scene.name.replace(" ", "-"))
     folder.mkdir()

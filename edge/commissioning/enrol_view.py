@@ -110,11 +110,7 @@ def enroll(request: Request, keys: KeyStore) -> Enrolled:
 
 
 def _fingerprint(
-    identity: CameraIdentity,
-    taken: _Taken,
-    request: Request,
-    keys: KeyStore,
-    now_s: int,
+    identity: CameraIdentity, taken: _Taken, request: Request, keys: KeyStore, now_s: int
 ) -> tuple[Fingerprint, SceneCheck, Coverage]:
     """The fingerprint; or all causes against it together, the first to mend at the top."""
     found = survey(

@@ -134,10 +134,7 @@ _RECEIPT = _BOTH | {"number": _text(_WORDS), "lane": _lane, "site": _text(_WORDS
 
 
 def _read(
-    note: bytes,
-    keys: Iterable[Verifier],
-    token: str,
-    form: dict[str, Callable[[object], bool]],
+    note: bytes, keys: Iterable[Verifier], token: str, form: dict[str, Callable[[object], bool]]
 ) -> dict[str, Any]:
     with wrong_in(token, NoteError, as_=SignatureError):
         text, _ = read_note(note, keys)

@@ -109,10 +109,7 @@ def _signature(path: Path) -> Path:
 
 def own_units(name: str) -> tuple[str, ...]:
     """The folders of drop-ins that belong to one guard."""
-    return (
-        f"{UNITS}/framegate@{name}.service.d",
-        f"{UNITS}/framegate-status@{name}.socket.d",
-    )
+    return (f"{UNITS}/framegate@{name}.service.d", f"{UNITS}/framegate-status@{name}.socket.d")
 
 
 def config_text(name: str, settings: Settings) -> str:

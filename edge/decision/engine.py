@@ -111,12 +111,7 @@ class Engine:
         return (self._too_little or Reason.VIEW_FOREIGN,)
 
     def examine(
-        self,
-        picture: np.ndarray,
-        captured_ns: int,
-        *,
-        final: bool = False,
-        run: Run = at_once,
+        self, picture: np.ndarray, captured_ns: int, *, final: bool = False, run: Run = at_once
     ) -> Examined:
         """Read one evidence frame.
 

@@ -321,11 +321,7 @@ class Judge:
         return [Tell(lease)]
 
     def _deny(
-        self,
-        setting: Setting,
-        reasons: tuple[Reason, ...],
-        rules: tuple[str, ...],
-        now_ns: int,
+        self, setting: Setting, reasons: tuple[Reason, ...], rules: tuple[str, ...], now_ns: int
     ) -> list[Action]:
         if self._phase is _Phase.ENDING:  # the gate answers for the epoch that ends, no newer one
             return self._finish_end(now_ns)

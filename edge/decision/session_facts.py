@@ -115,10 +115,7 @@ def realtime_facts(setup: Setup) -> Mapping[str, object]:
     enrolled camera is played into its place. A sealed recording does not come this
     way at all.
     """
-    return {
-        "source": "live" if setup.camera_known else "replay_into_live",
-        "session_open": True,
-    }
+    return {"source": "live" if setup.camera_known else "replay_into_live", "session_open": True}
 
 
 _FAULTS = (  # which evidence failure a policy sees as which fault, worst first

@@ -26,10 +26,7 @@ _ROUNDS = 30
 
 
 def slow_loop(
-    frames: Sequence[np.ndarray],
-    nobody: Sequence[Box],
-    fingerprint: Fingerprint,
-    face_model: Path,
+    frames: Sequence[np.ndarray], nobody: Sequence[Box], fingerprint: Fingerprint, face_model: Path
 ) -> dict[str, float]:
     """Milliseconds of one core a second, by part, at the rates of the running guard.
 

@@ -11,14 +11,7 @@ from edge.commissioning.records import DEFAULT_DWELL_S
 from edge.evaluation.availability import Availability, CauseRow, by_cause, summary
 from edge.evaluation.bounds import lower
 from edge.evaluation.day.play import Lived
-from edge.evaluation.report.figure import (
-    Figure,
-    Question,
-    asked,
-    counted,
-    not_tried,
-    share,
-)
+from edge.evaluation.report.figure import Figure, Question, asked, counted, not_tried, share
 from edge.evaluation.run import Findings
 from edge.evaluation.trials import Trial
 from edge.reasons import Family

@@ -56,10 +56,7 @@ class GateProcess:
     """Carries messages between the channels and what a frame passes."""
 
     def __init__(
-        self,
-        settings: GateSettings,
-        clock: Clock | None = None,
-        warm_up: WarmUp | None = None,
+        self, settings: GateSettings, clock: Clock | None = None, warm_up: WarmUp | None = None
     ) -> None:
         """`warm_up` is held before each frame that is due while there is a lease."""
         self._clock = clock = clock or BootClock()

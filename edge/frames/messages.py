@@ -205,11 +205,7 @@ def encode_resolved(batch: list[Resolved]) -> bytes:
     """A batch of final words as one message."""
     return _BATCH + b"".join(
         _RESOLVED.pack(
-            r.sequence,
-            r.captured_ns,
-            _number(r.reason),
-            r.epoch,
-            min(r.step_ns, 0xFFFFFFFF),
+            r.sequence, r.captured_ns, _number(r.reason), r.epoch, min(r.step_ns, 0xFFFFFFFF)
         )
         for r in batch
     )

@@ -75,10 +75,7 @@ class WarmUp:
     """A second gate, and what it takes to give it something to do."""
 
     def __init__(
-        self,
-        make: Callable[[GateSettings, Clock], Turning],
-        settings: GateSettings,
-        clock: Clock,
+        self, make: Callable[[GateSettings, Clock], Turning], settings: GateSettings, clock: Clock
     ) -> None:
         """`make` builds a gate of the very code that is to be warmed up; `settings` are the real
         one's, of which it gets the enrolled view and the layout alone.

@@ -213,10 +213,7 @@ def examine(
 
 def _choose(plan: Plan, device: Device) -> Chosen:
     return choose(
-        plan.pack,
-        plan.policy,
-        not_yet_s=device.clock_not_yet_s,
-        at_least_s=device.clock_at_least_s,
+        plan.pack, plan.policy, not_yet_s=device.clock_not_yet_s, at_least_s=device.clock_at_least_s
     )
 
 

@@ -174,12 +174,7 @@ class Recorder:
     def _decision(self, word: Resolved) -> FrameDecision:
         if word.reason is None:
             return FrameDecision(
-                word.sequence,
-                word.captured_ns,
-                Outcome.PASS,
-                self.passing,
-                (),
-                self.rules,
+                word.sequence, word.captured_ns, Outcome.PASS, self.passing, (), self.rules
             )
         account = self._accounts.get(word.epoch, _NO_ACCOUNT)
         reasons = with_gates(account.reasons, word.reason)

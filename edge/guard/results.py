@@ -13,13 +13,7 @@ from edge.errors import AuditError
 from edge.guard.run_log import RunLog
 from edge.guard.supervisor import Guard
 from edge.report.page import write_report
-from edge.report.record import (
-    GateTimes,
-    SceneRecord,
-    Summary,
-    summarise,
-    write_summary,
-)
+from edge.report.record import GateTimes, SceneRecord, Summary, summarise, write_summary
 from edge.report.rule_notes import notes_for
 from edge.view.view_file import ViewFile
 

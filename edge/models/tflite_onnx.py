@@ -41,11 +41,7 @@ def convert(data: bytes) -> bytes:
         raise ModelError("is no segmentation network: expected one input and one output")
     parts = _Converter(graph).parts()
     return b"".join(
-        (
-            field(1, _IR_VERSION),
-            field(7, b"".join(parts)),
-            field(8, field(2, _OPERATOR_SET)),
-        )
+        (field(1, _IR_VERSION), field(7, b"".join(parts)), field(8, field(2, _OPERATOR_SET)))
     )
 
 

@@ -37,14 +37,7 @@ FIRMWARE = hashlib.sha256(b"framegate virtual board 1").digest()[:8]
 class VirtualBoard:
     """One boot of the board."""
 
-    def __init__(
-        self,
-        root: bytes,
-        boot_id: int,
-        now_us: int = 0,
-        *,
-        board: int = VIRTUAL,
-    ) -> None:
+    def __init__(self, root: bytes, boot_id: int, now_us: int = 0, *, board: int = VIRTUAL) -> None:
         self._keys = Keys.derive(root)
         self._boot_id = boot_id
         self._board = board

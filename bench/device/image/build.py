@@ -103,10 +103,7 @@ class Builder:
 
         def apt(words: Sequence[str], cwd: Path | None = None) -> str:
             return run(
-                words,
-                "fetch packages (check the network, or name a --mirror)",
-                environment,
-                cwd,
+                words, "fetch packages (check the network, or name a --mirror)", environment, cwd
             )
 
         apt(["apt-get", "--error-on=any", "update"])

@@ -108,9 +108,7 @@ def install(folder: Path) -> str:
 
 def frames_flow() -> str:
     took_s = until(
-        lambda: status().get("permitted"),
-        f"frames to flow, got {status().get('reasons')}",
-        _FLOW_S,
+        lambda: status().get("permitted"), f"frames to flow, got {status().get('reasons')}", _FLOW_S
     )
     return f"to the matcher after {took_s:.0f} s more"
 

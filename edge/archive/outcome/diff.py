@@ -35,10 +35,7 @@ class Compared:
 
 
 def compare(
-    name: str,
-    before: Sequence[FrameDecision],
-    after: Sequence[FrameDecision],
-    signature: str,
+    name: str, before: Sequence[FrameDecision], after: Sequence[FrameDecision], signature: str
 ) -> Compared:
     """Compare two lists of decisions on the same frames, in order.
 

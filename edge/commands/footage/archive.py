@@ -266,9 +266,7 @@ def _read(args: argparse.Namespace) -> list[Recording]:
 
 
 def _worked(
-    args: argparse.Namespace,
-    recordings: Sequence[Recording],
-    wanted: Sequence[Extract | Judge],
+    args: argparse.Namespace, recordings: Sequence[Recording], wanted: Sequence[Extract | Judge]
 ) -> Iterator[tuple[Done, str]]:
     """The result of each task that did not fail, when it is done, with `3 of 20: clip.mp4`."""
     from edge.archive.manifest import names as names_of

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.evaluation.report.figure import Figure, State
-from edge.evaluation.report.words import (
-    HOW,
-    Head,
-    explained,
-    found_text,
-    goal_text,
-    questions,
-)
+from edge.evaluation.report.words import HOW, Head, explained, found_text, goal_text, questions
 from edge.report.html import Markup, asset, escape, facts, file_page, section, table
 
 _VERDICTS = {

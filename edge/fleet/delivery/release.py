@@ -149,10 +149,7 @@ def checked_name(name: str, what: str) -> str:
 
 
 def newest(
-    tickets: Mapping[Release, Ticket],
-    device: str,
-    groups: Collection[str],
-    have: Mapping[str, int],
+    tickets: Mapping[Release, Ticket], device: str, groups: Collection[str], have: Mapping[str, int]
 ) -> tuple[Release, ...]:
     """The releases that a device is to take now, by place.
 

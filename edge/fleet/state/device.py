@@ -19,14 +19,7 @@ from edge.audit.segment import signed_head
 from edge.errors import AuditError
 from edge.files import read_named
 from edge.fleet.courier import CHECKPOINT, COSIGNED, FORKED
-from edge.fleet.state.message import (
-    CODES,
-    MAX_NOTE,
-    MAX_REASONS,
-    DeviceState,
-    State,
-    device_of,
-)
+from edge.fleet.state.message import CODES, MAX_NOTE, MAX_REASONS, DeviceState, State, device_of
 from edge.reasons import Reason
 from edge.version import VERSION
 

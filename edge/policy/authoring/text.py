@@ -59,11 +59,7 @@ def case_data(policy: Policy, facts: Mapping[str, object]) -> dict[str, Any]:
         "facts": dict(read.values),
         "unread": list(read.unread),
         "flips": [
-            {
-                "key": flip.key,
-                "value": flip.value,
-                **flip.decision.data(),
-            }
+            {"key": flip.key, "value": flip.value, **flip.decision.data()}
             for flip in flips(policy, facts)
         ],
     }

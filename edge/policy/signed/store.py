@@ -52,10 +52,7 @@ def newest(floors: Iterable[Floors]) -> Floors:
     known = [Floors(), *floors]
     top = max(known, key=lambda f: (f.version, f.digest))
     return Floors(
-        top.version,
-        top.digest,
-        max(f.root_version for f in known),
-        max(f.time_s for f in known),
+        top.version, top.digest, max(f.root_version for f in known), max(f.time_s for f in known)
     )
 
 
