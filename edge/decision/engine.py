@@ -22,6 +22,7 @@ from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.vision import (
+    PEOPLE_NS,
     VIEW_NS,
     Models,
     Observer,
@@ -39,6 +40,8 @@ from edge.view.box import Box
 from edge.view.fingerprint import Fingerprint
 from edge.view.look import Look as Glance
 from edge.view.silhouette import covered_blocks, silhouettes
+
+STALE_NS = 2 * PEOPLE_NS  # after a longer pause everything is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Engine:
             return Examined(())
         # evidence frames are `VIEW_NS` apart and one frame more, if the one before was read in time
         usual_ns = VIEW_NS + self._interval_ns * 5 // 4
-        late = captured_ns - self._examined_ns > usual_ns
+        late = usual_ns < captured_ns - self._examined_ns < STALE_NS
         self._examined_ns = captured_ns
         try:
             if self._observer is None:

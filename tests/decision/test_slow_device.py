@@ -34,6 +34,8 @@ class Faces:
         (66, 198, 0.5),  # 15 Hz, and a frame was missed: due in each, and left to the next
         (33, 231, 0.5),
         (100, 200, 1.0),  # 10 Hz: just too early once, so the next one
+        (33, 396, 0.5),
+        (33, 429, 1.0),  # no look takes so long: after a rest or a halt
     ],
 )
 def test_a_frame_is_late_if_more_time_passed_than_the_camera_explains(
