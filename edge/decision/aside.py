@@ -13,15 +13,18 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 TURN_S = 0.040
-MOST_TURNS = 6  # then it waits: a look that takes longer than 250 ms is evidence of nothing
+MOST_TURNS = 7  # then it only waits: the last one finds that the look took too long
 
 T = TypeVar("T")
 
 
 def aside(look: Callable[[], T], meanwhile: Callable[[], None]) -> T:
-    """What `look` returns or raises; `meanwhile` is called every `TURN_S` until then.
+    """What `look` returns or raises; `meanwhile` is called up to `MOST_TURNS` times until then.
 
     Nothing else of the process may use what `look` uses. The thread is over at the end.
+
+    Raises:
+        MemoryError: there was too little to say what came of it.
     """
     answer: Future[T] = Future()
     thread = threading.Thread(target=_answer, args=(look, answer), name="look")
@@ -37,6 +40,8 @@ def aside(look: Callable[[], T], meanwhile: Callable[[], None]) -> T:
             meanwhile()
     finally:
         thread.join()
+    if not answer.done():
+        raise MemoryError("a look ended without an answer")
     return answer.result()
 
 

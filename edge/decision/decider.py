@@ -4,8 +4,8 @@
 
 `loading` reads its files, `intake` receives messages, `engine` decides and `effects`
 carries the decisions out. This module runs their loop and ends them in order. It waits
-for nothing except the audit log's sync. If this process stops or stalls, the gate's
-leases expire by themselves.
+for nothing except the audit log's sync and a look, during which it has its turns. If this
+process stops or stalls, the gate's leases expire by themselves.
 """
 
 from __future__ import annotations
@@ -113,10 +113,14 @@ class Decider:
         except ipc.PeerGone:
             self._stop()
         except MemoryError:
-            self._engine.judge.silent = (Reason.RESOURCE,)
-            self._effects.act()  # the gate first, then the board; the log says why
+            self._revoke_all()
             self._stop()
             raise
+
+    def _revoke_all(self) -> None:
+        """There is no memory left: the gate first, then the board; the log says why."""
+        self._engine.judge.silent = (Reason.RESOURCE,)
+        self._effects.act()
 
     def turn(self) -> None:
         """Read every channel once, then let the engine act.
@@ -126,6 +130,8 @@ class Decider:
         """
         gap = self._begin()
         now_ns = self._turn_ns
+        if gap:  # before turns in the middle of a frame, which see none
+            self._act(gap=True)
         if self._intake.gate(self._look):
             self._end_well()
         self._act(gap=gap)
@@ -138,8 +144,15 @@ class Decider:
 
     def _between(self) -> None:
         """A turn in the middle of a frame: all but the gate, which sent it, are heard."""
-        with contextlib.suppress(ipc.PeerGone):  # found again once the gate's words are all read
-            self._act(gap=self._begin())
+        try:
+            gap = self._begin()
+            self._self_check.late |= self._intake.too_long(self._turn_ns)
+            self._act(gap=gap)
+        except ipc.PeerGone:
+            pass  # found again once the gate's words are all read
+        except MemoryError:
+            self._revoke_all()  # now: a look that lasts is waited for first
+            raise
 
     def _begin(self) -> bool:
         """Show that this process lives and hear the parent; whether there was a pause before."""

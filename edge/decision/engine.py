@@ -22,8 +22,8 @@ from edge.evidence.context import REST_NS
 from edge.evidence.liveness import Liveness
 from edge.evidence.readings import BoardSample, Reading, Source
 from edge.evidence.vision import (
+    DUE_NS,
     PEOPLE_NS,
-    VIEW_NS,
     Models,
     Observer,
     Run,
@@ -97,7 +97,8 @@ class Engine:
 
     def saw(self, look: Glance, captured_ns: int) -> tuple[Reading, ...]:
         """Take the sentinel's result for one frame."""
-        self._interval_ns, self._frame_ns = captured_ns - self._frame_ns, captured_ns
+        if not look.malformed:  # that one's time is not the camera's
+            self._interval_ns, self._frame_ns = captured_ns - self._frame_ns, captured_ns
         reasons = self._liveness.see(look, captured_ns)
         readings = [Reading(Source.LIVENESS, captured_ns, reasons)]
         if self._identifying:
@@ -129,9 +130,9 @@ class Engine:
         rested = self._rests and self.judge.resting and not final
         if rested and captured_ns - self._examined_ns < REST_NS:
             return Examined(())
-        # evidence frames are `VIEW_NS` apart and one frame more, if the one before was read in time
-        usual_ns = VIEW_NS + self._interval_ns * 5 // 4
-        late = usual_ns < captured_ns - self._examined_ns < STALE_NS
+        # the frame before this one was due already, had the last one been read by then
+        since_ns = captured_ns - self._examined_ns
+        late = since_ns - self._interval_ns >= DUE_NS and since_ns < STALE_NS
         self._examined_ns = captured_ns
         try:
             if self._observer is None:

@@ -40,7 +40,7 @@ SLOW_MODEL_NS = 250 * MS  # a look that takes longer is evidence of nothing
 
 @dataclass(slots=True)
 class Intake:
-    """Reads the channels; nothing here waits."""
+    """Reads the channels; nothing here waits but for a look at a frame."""
 
     pool: Pool  # of the frames that the gate lends
     channels: Channels
@@ -169,6 +169,11 @@ class Intake:
         self.self_check.late |= self.clock.now_ns() - began_ns > SLOW_MODEL_NS
         ipc.send(self.channels.gate, encode(Returned(offer.slot, found.seen_blocks)))
         self.beats.beat(Role.DECIDER, self.clock.now_ns())
+
+    def too_long(self, now_ns: int) -> bool:
+        """Whether a frame has been read for longer than counts, and still is."""
+        began_ns = self.beats.model_began_ns
+        return began_ns != 0 and now_ns - began_ns > SLOW_MODEL_NS
 
     def _camera_failed(self, reason: Reason) -> None:
         reading = Reading(Source.LIVENESS, self.clock.now_ns(), (reason,))

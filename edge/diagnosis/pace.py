@@ -3,7 +3,7 @@
     python -m edge.diagnosis.pace WIDTH HEIGHT [masked]
 
 A process of its own does what the decider does: it loads the same modules and models, says
-`ready`, and looks at a made-up picture of that size, on one thread as the decider does. It prints
+`ready`, and looks at a made-up picture of that size, one look after the other. It prints
 what one look of each kind costs. The best of some looks counts: the machine, not its load.
 """
 

@@ -17,7 +17,7 @@ from edge.evidence.faces import FaceBoxes
 from edge.evidence.freshness import Freshness
 from edge.evidence.motion import EgoMotion
 from edge.evidence.scene import SceneModel
-from edge.evidence.vision import PEOPLE_NS, SCENE_NS, VIEW_NS, Observer
+from edge.evidence.vision import DUE_NS, PEOPLE_NS, SCENE_NS, VIEW_NS, Observer
 from edge.view.box import Box
 from edge.view.check import ViewCheck
 from edge.view.fingerprint import Fingerprint
@@ -73,5 +73,5 @@ def apart(footage: Footage) -> list[np.ndarray]:
     for shot in footage.shots:
         if shot.captured_ns >= due_ns and len(found) < _ROUNDS:
             found.append(shot.frame)
-            due_ns = shot.captured_ns + VIEW_NS * 9 // 10
+            due_ns = shot.captured_ns + DUE_NS
     return found

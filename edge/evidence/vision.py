@@ -41,6 +41,7 @@ from edge.view.view_file import Enrolment
 
 T = TypeVar("T")
 VIEW_NS = 100 * MS  # evidence period of view and ego-motion
+DUE_NS = VIEW_NS * 9 // 10  # 10 % early is on time
 PEOPLE_NS = 200 * MS  # evidence period of people
 USUAL_HZ = 30.0  # what a camera that does not tell its rate is taken to have
 SCENE_NS = 1 * S  # evidence period of the scene; its veto can come as late, and SPREAD_NS later
@@ -282,6 +283,7 @@ class Observer:
         since_ns = None if self._people_ns is None else captured_ns - self._people_ns
         due = since_ns is None or since_ns >= self._people_period_ns
         due = final or (due and not (late and self._looked))
+        self._looked = False  # also where a look fails
         whole = False
         if due:
             whole = run(partial(self.look_for_people, frame, captured_ns))

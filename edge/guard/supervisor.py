@@ -52,7 +52,7 @@ MOST_REASONS = 4  # that a waiting matcher gets
 MATCHER_WAIT_NS = 10 * S  # and this long for the matcher to connect
 LAST_WORDS_NS = 3 * S  # for gate and decider to say what they released and wrote
 BEGUN_NS = 8 * S  # after this, what only the start took is given back
-MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended after 200 ms
+MODEL_LIMIT_NS = 3 * S  # a model silent for this long has hung; permits ended long before
 
 
 class Guard:

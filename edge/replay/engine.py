@@ -25,7 +25,7 @@ from edge.decision.engine import Engine, Examined
 from edge.decision.judge import Action, Ask, Outlook, Tell, Write
 from edge.decision.session_facts import Setup
 from edge.evidence.readings import Reading
-from edge.evidence.vision import VIEW_NS, FaceFinder, Models, SceneFinder
+from edge.evidence.vision import DUE_NS, FaceFinder, Models, SceneFinder
 from edge.frames.gate import Blocked, Gate, Pending
 from edge.frames.messages import Ended
 from edge.frames.releaser import MatcherEndpoint, Releaser
@@ -43,7 +43,6 @@ from edge.view.fingerprint import Fingerprint
 from edge.view.signs import ALL_BLOCKS
 
 START_NS = 1_000 * MS  # virtual boot time of the clip's first frame
-_DUE_NS = VIEW_NS * 9 // 10  # an evidence frame is due; 10 % early is on time
 TURN_NS = 100 * MS  # between two turns where no frame and no sample comes
 
 
@@ -322,7 +321,7 @@ class Replay:
 
 def evidence_due(last_ns: int | None, at_ns: int) -> bool:
     """Whether a frame is an evidence frame, by when the last one was captured."""
-    return last_ns is None or at_ns - last_ns >= _DUE_NS
+    return last_ns is None or at_ns - last_ns >= DUE_NS
 
 
 _NOISE = random.Random(0).randbytes(NOISE_BYTES)  # the same every time: no picture leaves

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from edge.cameras.opencv import FileCamera
 from edge.clock import MS, VirtualClock
 from edge.commissioning.records import load_device, load_session
 from edge.decision.engine import Examined
+from edge.decision.intake import Intake
 from edge.decision.monitor import Readings, Seen, parse
 from edge.evidence import board_link
 from edge.evidence.context import STANDING_NS
@@ -171,6 +173,71 @@ def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
 
     assert heard == [(0, True)] * looks
     assert bool(gaps) is (looks == 1)
+    rig.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("took_ms", [300, 200], ids=["too long", "in time"])
+def test_a_look_that_takes_too_long_ends_the_permit_while_it_lasts(
+    kiosk: Site, face_model: Path, tmp_path: Path, took_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a model that hangs does not hold the permit of earlier readings."""
+    clock = VirtualClock(1_000 * MS)
+    camera = FileCamera(kiosk.clip).identity.digest
+    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
+    turned = threading.Event()
+    turn = rig._decider._between
+    named: list[bool] = []
+
+    def turn_and_say() -> None:
+        turn()
+        turned.set()
+
+    def look() -> None:
+        turned.clear()
+        clock.advance(ms=took_ms)
+        assert turned.wait(30)
+        messages = [parse(data) for data in ipc.drain(rig._parent)]
+        seen = [m.outlook.reasons for m in messages if isinstance(m, Seen)]
+        named.append(any(Reason.MODEL_TIMEOUT in reasons for reasons in seen))
+
+    def examine(picture: object, at_ns: int, *, final: bool, run: Run) -> Examined:
+        run(look)
+        return Examined(())
+
+    monkeypatch.setattr(rig._decider, "_between", turn_and_say)
+    monkeypatch.setattr(rig._decider._engine, "examine", examine)
+    rig.examine(render.room(), clock.now_ns())
+
+    assert named == [took_ms > 250]
+    rig.close()
+
+
+@pytest.mark.slow
+def test_a_turn_without_memory_revokes_before_it_waits_for_the_look(
+    kiosk: Site, face_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(1_000 * MS)
+    camera = FileCamera(kiosk.clip).identity.digest
+    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
+    decider = rig._decider
+    revoked = threading.Event()
+    monkeypatch.setattr(decider._effects, "act", revoked.set)
+    at_all: list[bool] = []
+
+    def no_memory(intake: Intake) -> None:
+        raise MemoryError
+
+    def look() -> None:
+        revoked.clear()
+        monkeypatch.setattr(Intake, "bridge", no_memory)
+        at_all.append(revoked.wait(30))
+
+    with pytest.raises(MemoryError):
+        decider._look(look)
+
+    assert at_all == [True]
+    assert decider._engine.judge.silent == (Reason.RESOURCE,)
     rig.close()
 
 

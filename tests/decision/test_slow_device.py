@@ -33,7 +33,8 @@ class Faces:
         (66, 132, 0.5),  # 15 Hz, every second frame: people are due in every second of those
         (66, 198, 0.5),  # 15 Hz, and a frame was missed: due in each, and left to the next
         (33, 231, 0.5),
-        (100, 200, 1.0),  # 10 Hz: just too early once, so the next one
+        (100, 200, 0.5),
+        (125, 250, 0.5),
         (33, 396, 0.5),
         (33, 429, 1.0),  # no look takes so long: after a rest or a halt
     ],
