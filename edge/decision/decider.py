@@ -23,7 +23,6 @@ import cv2
 
 from edge import ipc, scheduling
 from edge.clock import MS, BootClock, Clock, S
-from edge.decision.aside import aside
 from edge.decision.effects import Channels, Effects
 from edge.decision.engine import Engine
 from edge.decision.fork_alarm import ForkAlarm
@@ -39,6 +38,7 @@ from edge.frames import lifecycle
 from edge.frames.lifecycle import Failed, Ready
 from edge.frames.pool import Pool
 from edge.heartbeat import REST_MARK_NS, Beats, Role
+from edge.models.aside import aside
 from edge.reasons import Reason
 
 T = TypeVar("T")

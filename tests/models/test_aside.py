@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from edge.decision import aside as module
-from edge.decision.aside import MOST_TURNS, aside
 from edge.errors import ModelError
+from edge.models import aside as module
+from edge.models.aside import MOST_TURNS, aside
 
 LONG_S = 30.0  # a test that waits so long has failed
 
