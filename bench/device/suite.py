@@ -108,22 +108,12 @@ def suite(
         kept = f"{out}/decisions.jsonl"
         rows.append(Row(Kind.REPLAY, f"replay {clip}", command, kept, beside=True))
     if tests:
-        pytest = (
-            "env",
-            STEPS,
-            "python",
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-n",
-            "0",
-            "--tb=short",
-        )
+        pytest = ("env", STEPS, "python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0")
+        shown = ("--tb=short", "--durations=9")
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
         marks = ("-m", "not guard and not long", "-o", "timeout=1800", *chosen)
         rows += [
-            Row(Kind.TESTS, f"tests: {name}", (*pytest, *marks, *own, *files), beside=True)
+            Row(Kind.TESTS, f"tests: {name}", (*pytest, *shown, *marks, *own, *files), beside=True)
             for name, files in TESTS.items()
             # two rows at a time: pytest closes the folder that all of its runs share
             for own in [("--basetemp", f"/tmp/{name.replace(' ', '-')}")]

@@ -58,9 +58,19 @@ def try_matchers(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict
 
 
 @pytest.fixture(scope="module")
-def tried(clip, face_model: Path, try_matchers: Callable[..., dict[str, str]]) -> dict[str, str]:
-    """All kinds, from a fresh virtual environment and `framegate init` to what they print."""
-    return try_matchers(clip("single_face.mp4"))
+def tried(
+    request: pytest.FixtureRequest,
+    clip,
+    face_model: Path,
+    try_matchers: Callable[..., dict[str, str]],
+) -> dict[str, str]:
+    """Each kind asked for, from a fresh virtual environment and `framegate init` to its output."""
+    asked = {
+        item.callspec.params["kind"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "tried" in item.fixturenames
+    }
+    return try_matchers(clip("single_face.mp4"), *sorted(asked))
 
 
 COUNTS = {  # the line that a matcher prints, from its own frames alone
@@ -84,7 +94,9 @@ def counted(kind: str, text: str) -> dict[str, int]:
 @pytest.mark.footage
 @pytest.mark.slow
 @pytest.mark.timeout(960)
-@pytest.mark.parametrize("kind", COUNTS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.long] if k == "gstreamer" else []) for k in COUNTS]
+)
 def test_each_kind_of_matcher_goes_from_a_clone_to_its_matches(
     kind: str, tried: dict[str, str]
 ) -> None:
