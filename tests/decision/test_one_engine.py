@@ -118,13 +118,24 @@ def test_replay_and_the_running_decider_decide_each_frame_alike(
     assert passed > 40 if undocked_s is None else 20 < passed < 60  # frames flowed, and ceased
 
 
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(1_000 * MS)
+
+
+@pytest.fixture
+def rig(kiosk: Site, face_model: Path, tmp_path: Path, clock: VirtualClock) -> Iterator[DeciderRig]:
+    """A running decider behind real channels."""
+    camera = FileCamera(kiosk.clip).identity.digest
+    made = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
+    yield made
+    made.close()
+
+
 @pytest.mark.slow
 def test_capture_is_told_to_rest_while_another_dock_blocks_and_to_go_on_at_once_after_it(
-    kiosk: Site, face_model: Path, tmp_path: Path
+    rig: DeciderRig, clock: VirtualClock
 ) -> None:
-    clock = VirtualClock(1_000 * MS)
-    camera = FileCamera(kiosk.clip).identity.digest
-    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
     sample = _board(None)[0]
 
     def turn(*, docked: bool) -> bool:
@@ -139,18 +150,14 @@ def test_capture_is_told_to_rest_while_another_dock_blocks_and_to_go_on_at_once_
     assert not any(before)
     assert away[-1] and not away[0]
     assert not back
-    rig.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("looks", [2, 1], ids=["in two looks", "in one look"])
 def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
-    kiosk: Site, face_model: Path, tmp_path: Path, looks: int, monkeypatch: pytest.MonkeyPatch
+    rig: DeciderRig, clock: VirtualClock, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Board and heartbeat do not wait for the end of a frame; a look of a lease's life is late."""
-    clock = VirtualClock(1_000 * MS)
-    camera = FileCamera(kiosk.clip).identity.digest
-    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
     heard: list[tuple[int, bool]] = []
 
     def examine(picture: object, at_ns: int, *, final: bool, run: Run) -> Examined:
@@ -173,18 +180,14 @@ def test_a_frame_that_takes_long_is_read_in_turns_and_one_long_look_is_a_gap(
 
     assert heard == [(0, True)] * looks
     assert bool(gaps) is (looks == 1)
-    rig.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("took_ms", [300, 200], ids=["too long", "in time"])
 def test_a_look_that_takes_too_long_ends_the_permit_while_it_lasts(
-    kiosk: Site, face_model: Path, tmp_path: Path, took_ms: int, monkeypatch: pytest.MonkeyPatch
+    rig: DeciderRig, clock: VirtualClock, took_ms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So a model that hangs does not hold the permit of earlier readings."""
-    clock = VirtualClock(1_000 * MS)
-    camera = FileCamera(kiosk.clip).identity.digest
-    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
     turned = threading.Event()
     turn = rig._decider._between
     named: list[bool] = []
@@ -210,16 +213,12 @@ def test_a_look_that_takes_too_long_ends_the_permit_while_it_lasts(
     rig.examine(render.room(), clock.now_ns())
 
     assert named == [took_ms > 250]
-    rig.close()
 
 
 @pytest.mark.slow
 def test_a_turn_without_memory_revokes_before_it_waits_for_the_look(
-    kiosk: Site, face_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: DeciderRig, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = VirtualClock(1_000 * MS)
-    camera = FileCamera(kiosk.clip).identity.digest
-    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
     decider = rig._decider
     revoked = threading.Event()
     monkeypatch.setattr(decider._effects, "act", revoked.set)
@@ -238,7 +237,26 @@ def test_a_turn_without_memory_revokes_before_it_waits_for_the_look(
 
     assert at_all == [True]
     assert decider._engine.judge.silent == (Reason.RESOURCE,)
-    rig.close()
+
+
+@pytest.mark.slow
+def test_a_pause_before_a_frame_counts_before_the_frame_is_looked_at(
+    rig: DeciderRig, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns in the middle of the frame begin after the pause and would not see it."""
+    paused: list[bool] = []
+
+    def examine(picture: object, at_ns: int, *, final: bool, run: Run) -> Examined:
+        messages = [parse(data) for data in ipc.drain(rig._parent)]
+        paused.append(any(_paused(m) for m in messages if isinstance(m, Seen)))
+        return Examined(())
+
+    monkeypatch.setattr(rig._decider._engine, "examine", examine)
+    for pause_ms in (300, 100):
+        clock.advance(ms=pause_ms)
+        rig.examine(render.room(), clock.now_ns())
+
+    assert paused == [True, False]
 
 
 def _paused(message: Seen) -> bool:
@@ -247,11 +265,8 @@ def _paused(message: Seen) -> bool:
 
 @pytest.mark.slow
 def test_a_silent_process_is_named(
-    kiosk: Site, face_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    rig: DeciderRig, clock: VirtualClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    clock = VirtualClock(1_000 * MS)
-    camera = FileCamera(kiosk.clip).identity.digest
-    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, tmp_path / "audit")
     capfd.readouterr()
     rig.mute = Role.CAPTURE
 
@@ -264,20 +279,16 @@ def test_a_silent_process_is_named(
     output = capfd.readouterr().err
     assert output.count("PROCESS_SILENT: no heartbeat of the capture process for 250 ms") == 1
     assert Reason.PROCESS_SILENT in rig.outlook.reasons
-    rig.close()
 
 
 def test_what_keeps_the_log_from_being_written_is_named_once_with_its_place(
-    kiosk: Site,
-    face_model: Path,
+    rig: DeciderRig,
+    clock: VirtualClock,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = VirtualClock(1_000 * MS)
-    camera = FileCamera(kiosk.clip).identity.digest
     audit = tmp_path / "audit"
-    rig = DeciderRig(kiosk, face_model, camera, (480, 640), clock, audit)
 
     def step(times: int) -> str:
         for _ in range(times):
@@ -303,4 +314,3 @@ def test_what_keeps_the_log_from_being_written_is_named_once_with_its_place(
         rig.mute = None
         assert "AUDIT_UNAVAILABLE" not in step(30)
         assert Reason.AUDIT_UNAVAILABLE not in rig.outlook.reasons
-    rig.close()
