@@ -21,6 +21,7 @@ from edge.wire import from_json
 T = TypeVar("T")
 
 EXHAUSTED = 3  # the exit code of a process that ran out of memory
+UNRECORDED = 4  # of a decider whose log did not take its last entry
 MAX_MESSAGE = 64 * 1024
 SHORT_MESSAGE = 2 * 1024  # enough between capture, gate and decider; costs less to receive
 

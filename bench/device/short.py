@@ -12,6 +12,7 @@ again, and if the host stays as busy they are reported as not judged. A failure 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -103,6 +104,8 @@ def main() -> int:
         )
     except GuardError as err:
         print(f"emulated device: {err}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # unless there are logs in it
+            out.rmdir()
         return 1
     print(suite.table(f"emulated device: {machine.name}", lines))
     if not all(line.holds for line in lines):

@@ -95,8 +95,8 @@ class Decider:
         self._turn_ns = now_ns  # when the last turn began
         self._over = False  # the stream ended and every released frame is accounted for
 
-    def run(self) -> None:
-        """Turn until the parent or the gate is gone; then end the log in good order.
+    def run(self) -> bool:
+        """Turn until the parent or the gate is gone; then end the log; whether it took its end.
 
         Raises:
             MemoryError: there is none left; everything is revoked.
@@ -111,7 +111,7 @@ class Decider:
                 self.turn()
                 begun.turn(self._turn_ns)
         except ipc.PeerGone:
-            self._stop()
+            return self._stop()
         except MemoryError:
             self._revoke_all()
             self._stop()
@@ -185,7 +185,7 @@ class Decider:
                 if not isinstance(action, Tell):
                     self._effects.do(action)
 
-    def _stop(self) -> None:
+    def _stop(self) -> bool:
         """End the permit, read the gate's last reports, and close the log with its counts."""
         self._take_last_words()
         gone = False
@@ -202,7 +202,7 @@ class Decider:
                 self._intake.gate_reports()
             except ipc.PeerGone:
                 gone = True
-        self._effects.close(self._intake.frames, self._intake.results)
+        return self._effects.close(self._intake.frames, self._intake.results)
 
     def _take_last_words(self) -> None:
         """Act on an escape that the parent reported while the gate was already gone."""
@@ -235,11 +235,10 @@ def main() -> int:
     scheduling.settle()
     ipc.send(parent, lifecycle.encode(Ready()))
     try:
-        decider.run()
+        return 0 if decider.run() else ipc.UNRECORDED
     except MemoryError as err:
         print(f"decider: {Reason.RESOURCE.value}: {err or 'out of memory'}", file=sys.stderr)
         return ipc.EXHAUSTED
-    return 0
 
 
 if __name__ == "__main__":

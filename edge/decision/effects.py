@@ -157,8 +157,8 @@ class Effects:
                 self._judge.ruling.rule_by(self._day.policy)
         return self._day.reasons
 
-    def close(self, frames: int, results: tuple[int, int]) -> None:
-        """Write that the guard ended in good order, and close the log.
+    def close(self, frames: int, results: tuple[int, int]) -> bool:
+        """Write that the guard ended in good order, and close the log; whether it took that.
 
         Args:
             frames: that were captured, in the whole run.
@@ -167,9 +167,12 @@ class Effects:
         stop = Stop(self._stamp(self._clock.now_ns()), self._judge.released, frames, *results)
         try:
             self.clerk.close(stop)
+            taken = True
         except AuditError as err:
             print(f"decider: {err}", file=sys.stderr)
+            taken = False
         self._monitor.checkpoint(self.clerk.log.checkpoint)
+        return taken
 
     def _keep_floor(self, now_ns: int) -> None:
         """Write the time that is proven to have passed into the log, for later starts."""

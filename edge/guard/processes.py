@@ -159,7 +159,7 @@ def first_lost(children: Collection[Child], ended: list[Child]) -> Child:
         poll.register(child.pidfd, select.POLLIN)
     while True:
         for child in ended:
-            if child.process.wait() != 0:
+            if child.process.wait() not in (0, ipc.UNRECORDED):
                 return child
             poll.unregister(child.pidfd)
         gone = {fd for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)}

@@ -79,6 +79,7 @@ class Guard:
             Guard(other, partial(_say_of, say, other.name)) for other in plan.others
         )
         self._over = False  # its own gate has given all
+        self.unrecorded = False  # the log did not take the last entry, which counts the frames
         self.source_note: SourceNote | None = None  # what of a recording was not given
         self.failure: str | None = None
         self.matcher = MatcherSupervisor(
@@ -211,6 +212,7 @@ class Guard:
         for name in ("decider", "bridge", "gate"):
             if name in self.children:
                 self.children[name].end(wait_s=3.0)
+                self.unrecorded |= self.children[name].process.returncode == ipc.UNRECORDED
         for child in self.children.values():
             child.end()
         self.matcher.close()

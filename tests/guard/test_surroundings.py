@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.sandbox.spec import missing
-from tests.support.guards import Site, site
+from tests.support.guards import Site, running, site
 
 pytestmark = pytest.mark.guard
 ENTRY = "import sys; from edge.entry import framegate; sys.exit(framegate())"
@@ -89,6 +90,21 @@ def test_a_log_without_room_for_the_end_of_a_permit_is_told_by_its_place_and_the
     (cause, end) = [line for line in done.stderr.splitlines() if "the audit log in" in line]
     assert cause.startswith(f"AUDIT_UNAVAILABLE: cannot use the audit log in {out / 'audit'}: ")
     assert end.startswith(f"framegate: AUDIT_UNAVAILABLE: the audit log in {out / 'audit'} could")
+
+
+@pytest.mark.parametrize("room", [0, resource.RLIM_INFINITY], ids=["full", "room"])
+def test_a_log_that_did_not_take_the_last_entry_is_told_by_the_exit_code(
+    kiosk: Site, room: int
+) -> None:
+    with running(kiosk) as guard:
+        guard.line.wait_for(True, 0)
+        resource.prlimit(
+            guard.pid("decider"), resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY)
+        )
+        printed = guard.stop()
+
+    assert ("did not take its last entry" in printed) is (room == 0), printed
+    assert guard.process.returncode == (1 if room == 0 else 0)
 
 
 def test_too_few_open_files_are_one_line(kiosk: Site, tmp_path: Path) -> None:

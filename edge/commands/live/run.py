@@ -232,7 +232,12 @@ def run(args: argparse.Namespace) -> int:
         )
     if escaped:
         return 1
-    for audit, its in runs:
+    for (audit, its), one in zip(runs, (guard, *guard.others), strict=True):
+        if one.unrecorded:
+            return complain(
+                f"{Reason.AUDIT_UNAVAILABLE.value}: the audit log in {audit} did not take its last "
+                "entry, which counts the frames"
+            )
         if Reason.AUDIT_UNAVAILABLE in its.blocked_by_reason:
             return complain(
                 f"{Reason.AUDIT_UNAVAILABLE.value}: the audit log in {audit} could not always be "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ FULL = host.Host("linux", frozenset({"qemu-system-aarch64"}), False, 9000, 9000)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of an account that has none yet, on a host with the emulators."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "left"))
+    (tmp_path / "left").mkdir()
     monkeypatch.setattr(host, "look", lambda folder: FULL)
     monkeypatch.setattr("bench.device.short.lm3s6965.available", lambda: True)
     folder = tmp_path / "framegate/arm64"
@@ -114,6 +117,8 @@ def test_a_failed_or_broken_short_part_fails_ci(
     monkeypatch.setattr(short, "run", broken)
     assert short.main() == 1
     assert "without a report" in capsys.readouterr().err
+    left = cache.parents[1] / "left"
+    assert len(list(left.iterdir())) == (line is RED)  # only where logs are named
 
 
 def played(answers: Sequence[tuple[suite.Line, float]]) -> tuple[list[suite.Line], list[int]]:
