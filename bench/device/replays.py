@@ -8,7 +8,9 @@ read).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ from bench.device import suite
 from bench.device.boot import Say
 from bench.device.image.payload import REPOSITORY
 from bench.device.within.pictures import digest, frames
-from edge.errors import UsageError
+from edge.errors import GuardError, UsageError
 from edge.isolation import environment
 
 CODEC = "HFYU"
@@ -77,10 +79,28 @@ def clips_in(folder: Path) -> dict[str, Path]:
     return found
 
 
+def views_in(clips: Mapping[str, Path]) -> set[str]:
+    """The names of the clips that open with a view to enrol: in others no frame passes.
+
+    Raises:
+        GuardError: the face model is not there.
+    """
+    from edge.evidence.faces import FaceBoxes
+    from edge.models.pull import asset
+    from edge.replay.files import enrol_opening
+
+    faces, found = FaceBoxes(asset("centerface.onnx")), set()
+    for name, clip in clips.items():
+        with contextlib.suppress(GuardError):
+            enrol_opening(clip, suite.OPENING_S, faces)
+            found.add(name)
+    return found
+
+
 def host_decisions(
     rows: Sequence[suite.Row], clips: Mapping[str, Path], out: Path, say: Say
-) -> dict[str, str]:
-    """Replay the same clips here; SHA-256 of each `decisions.jsonl` by the row's name.
+) -> dict[str, suite.Decisions]:
+    """Replay the same clips here; the decisions by the row's name.
 
     Raises:
         UsageError: a replay failed here.
@@ -91,7 +111,9 @@ def host_decisions(
             continue
         clip = row.name.partition(" ")[2]
         place = (out / "host" / clip).resolve()
-        arguments = suite.replay_arguments(str(clips[clip].resolve()), str(place))
+        arguments = suite.replay_arguments(
+            str(clips[clip].resolve()), str(place), enrolled="--enroll-view" in row.command
+        )
         say(f"host: {row.name}")
         done = subprocess.run(
             [sys.executable, "-I", "-m", "edge.entry", *arguments],
@@ -104,8 +126,14 @@ def host_decisions(
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise UsageError(f"the replay of {clip} fails on this host: {last}")
-        found[row.name] = hashlib.sha256((place / "decisions.jsonl").read_bytes()).hexdigest()
+        found[row.name] = _decisions((place / "decisions.jsonl").read_bytes())
     return found
+
+
+def _decisions(written: bytes) -> suite.Decisions:
+    verdicts = [json.loads(line)["verdict"] for line in written.splitlines()]
+    digest = hashlib.sha256(written).hexdigest()
+    return suite.Decisions(digest, len(verdicts), verdicts.count("pass"))
 
 
 def copy(clip: Path, folder: Path, seconds: float | None = None) -> Copy:

@@ -29,14 +29,14 @@ from firmware_bridge.checks.duties import LATE_MS, TRIES
 from firmware_bridge.emulated import lm3s6965
 
 CLIP = "room.avi"
-_RATE_HZ, _SECONDS = 15, 1
+_RATE_HZ, _SECONDS = 15, 2  # frames pass after the dwell of one second
 _DUTIES = 10
 Work = Callable[[Sequence[suite.Row]], tuple[list[suite.Line], float]]
 
 
 def rows() -> list[suite.Row]:
     """Doctor, the board's first duties, the replay."""
-    doctor, _, replay = suite.suite((CLIP,), tests=False, board=True)
+    doctor, _, replay = suite.suite((CLIP,), tests=False, board=True, enrolled=(CLIP,))
     words = ("python", "-m", "bench.device.within.duties", suite.PORT, "--first", str(_DUTIES))
     return [doctor, suite.Row(suite.Kind.BOARD, "board duties", words), replay]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 ASSETS = "/root/.cache/framegate"
 PORT = "/dev/ttyS0"
+OPENING_S = 1  # of a clip, from which its view is enrolled
 SHORT_CLIPS = ("single_face.mp4",)
 TESTS = {  # the longest first: two run side by side
     "audit": (
@@ -58,6 +59,15 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Decisions:
+    """The host's own: SHA-256 of its `decisions.jsonl`, how many frames there are, and passed."""
+
+    sha256: str
+    frames: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One command in the device; `keeps` is the file that the host compares with its own.
 
@@ -76,9 +86,14 @@ class Row:
         return found if self.keeps is None else {**found, "keeps": self.keeps}
 
 
-def replay_arguments(clip: str, out: str) -> tuple[str, ...]:
-    """The same replay on host and device: `framegate` and these."""
-    return ("replay", clip, *_RECORDS, "--telemetry", "examples/still.csv", "--out", out)
+def replay_arguments(clip: str, out: str, *, enrolled: bool) -> tuple[str, ...]:
+    """The same replay on host and device: `framegate` and these.
+
+    Args:
+        enrolled: the view is enrolled from the clip's first second, so that frames may pass.
+    """
+    own = ("--enroll-view", f"{clip}:{OPENING_S}") if enrolled else ()
+    return ("replay", clip, *_RECORDS, "--telemetry", "examples/still.csv", *own, "--out", out)
 
 
 def suite(
@@ -87,12 +102,14 @@ def suite(
     tests: bool,
     board: bool,
     copied: Mapping[str, tuple[str, str]] | None = None,
+    enrolled: Collection[str] = (),
 ) -> list[Row]:
     """The rows: doctor, one replay a clip, the pure tests, the board's duties.
 
     Args:
         copied: of a clip that is a lossless copy, the name of its original and the SHA-256 of its
             pictures on the host.
+        enrolled: the clips that show a view to enrol.
     """
     rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"))]
     if board:
@@ -104,7 +121,7 @@ def suite(
             looks = ("python", "-m", "bench.device.within.pictures", *words)
             rows.append(Row(Kind.COMMAND, f"pictures {original}", looks, beside=True))
         out = f"/srv/replay/{clip}"
-        arguments = replay_arguments(f"{ASSETS}/{clip}", out)
+        arguments = replay_arguments(f"{ASSETS}/{clip}", out, enrolled=clip in enrolled)
         command = ("framegate", *arguments)
         kept = f"{out}/decisions.jsonl"
         rows.append(Row(Kind.REPLAY, f"replay {clip}", command, kept, beside=True))
@@ -133,21 +150,24 @@ class Line:
 
 
 def judge(
-    rows: Sequence[Row], report: Mapping[str, Any], logs: Mapping[str, str], host: Mapping[str, str]
+    rows: Sequence[Row],
+    report: Mapping[str, Any],
+    logs: Mapping[str, str],
+    host: Mapping[str, Decisions],
 ) -> list[Line]:
     """Compare the results with the expected ones: all rows present, exit code 0, equal digests.
 
     Args:
         report: what the device wrote.
         logs: the text of each row's log by the log's name.
-        host: SHA-256 of the host's own decisions by the row's name.
+        host: the host's own decisions by the row's name.
     """
     came = {row["name"]: row for row in report["rows"]}
     return [_line(row, came.get(row.name), logs, host) for row in rows]
 
 
 def _line(
-    row: Row, came: Mapping[str, Any] | None, logs: Mapping[str, str], host: Mapping[str, str]
+    row: Row, came: Mapping[str, Any] | None, logs: Mapping[str, str], host: Mapping[str, Decisions]
 ) -> Line:
     if came is None:
         return Line(row.name, False, "the device ended before this", None)
@@ -168,13 +188,13 @@ def _line(
     return Line(row.name, True, lines[-1] if lines else "", took_s)
 
 
-def _same(kept: Mapping[str, str] | None, ours: str | None) -> tuple[bool, str]:
+def _same(kept: Mapping[str, str] | None, ours: Decisions | None) -> tuple[bool, str]:
     if kept is None or ours is None:
         return False, f"no decisions on the {'device' if kept is None else 'host'}"
-    theirs = kept["sha256"]
-    if theirs == ours:
-        return True, f"byte-identical with the host: {ours[:16]}"
-    return False, f"device {theirs[:16]}, host {ours[:16]}"
+    theirs, counts = kept["sha256"], f"{ours.passed} of {ours.frames} frames pass"
+    if theirs == ours.sha256:
+        return True, f"byte-identical with the host: {theirs[:16]}, {counts}"
+    return False, f"device {theirs[:16]}, host {ours.sha256[:16]}, where {counts}"
 
 
 def table(title: str, lines: Sequence[Line]) -> str:

@@ -139,7 +139,10 @@ def _test(args: argparse.Namespace) -> int:
         copies = replays.copied(clips, Path(folder), args.seconds, say)
         clips |= {copy.path.name: copy.path for copy in copies.values()}
         pictures = {copy.path.name: (name, copy.sha256) for name, copy in copies.items()}
-        rows = suite.suite(list(pictures), tests=not args.short, board=True, copied=pictures)
+        views = replays.views_in({copy.path.name: copy.path for copy in copies.values()})
+        rows = suite.suite(
+            list(pictures), tests=not args.short, board=True, copied=pictures, enrolled=views
+        )
         # first: who edits the working copy meanwhile would have the host run other code
         ours = replays.host_decisions(rows, clips, args.out, say)
         say(f"{machine.name}: starting")

@@ -92,7 +92,13 @@ def test_a_log_without_room_for_the_end_of_a_permit_is_told_by_its_place_and_the
     assert end.startswith(f"framegate: AUDIT_UNAVAILABLE: the audit log in {out / 'audit'} could")
 
 
-@pytest.mark.parametrize("room", [0, resource.RLIM_INFINITY], ids=["full", "room"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        pytest.param(0, id="full"),
+        pytest.param(resource.RLIM_INFINITY, id="room", marks=pytest.mark.long),
+    ],
+)
 def test_a_log_that_did_not_take_the_last_entry_is_told_by_the_exit_code(
     kiosk: Site, room: int
 ) -> None:

@@ -223,6 +223,7 @@ TESTED = tuple(f"tests: {name}" for name in suite.TESTS)
 NAMES = ("doctor", "board duties", "replay a.mp4", *TESTED)
 LOGS = {"doctor": "all good\n", "board duties": "22 passed, 0 failed\n"}
 LOGS |= dict.fromkeys(TESTED, "9 passed in 2s")
+OURS = {"replay a.mp4": suite.Decisions("ab", 9, 4)}
 
 
 def report(**changed: object) -> dict[str, list[dict[str, object]]]:
@@ -236,11 +237,12 @@ def report(**changed: object) -> dict[str, list[dict[str, object]]]:
 
 
 def test_the_suite_holds_when_every_row_is_there_passed_and_equal_to_the_host() -> None:
-    lines = suite.judge(ROWS, report(name=""), LOGS, {"replay a.mp4": "ab"})
+    lines = suite.judge(ROWS, report(name=""), LOGS, OURS)
 
     assert [line.name for line in lines] == list(NAMES)
     assert all(line.holds for line in lines)
     assert "FAILED" not in suite.table("t", lines)
+    assert lines[2].found == "byte-identical with the host: ab, 4 of 9 frames pass"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ def test_the_suite_holds_when_every_row_is_there_passed_and_equal_to_the_host() 
 def test_one_thing_wrong_fails_its_line_and_no_other(
     spoil: Callable[[], dict[str, list[dict[str, object]]]], row: str
 ) -> None:
-    lines = suite.judge(ROWS, spoil(), LOGS, {"replay a.mp4": "ab"})
+    lines = suite.judge(ROWS, spoil(), LOGS, OURS)
 
     assert [line.name for line in lines if not line.holds] == [row]
     assert suite.table("t", lines).count("FAILED") == 1

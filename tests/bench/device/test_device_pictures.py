@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.device import replays, suite
+from bench.device import replays, site, suite
 from bench.device.within import pictures
 from edge.cli import main
 from edge.errors import UsageError
@@ -95,6 +95,21 @@ def test_each_clip_has_a_row_for_its_pictures_and_one_for_its_decisions(
         f"{suite.ASSETS}/a.avi.mkv",
         copies["a.avi"].sha256,
     )
+
+
+def test_where_a_clip_opens_with_a_view_frames_pass_on_the_host(
+    clip: Path, tmp_path: Path, face_model: Path
+) -> None:
+    room = site.room(tmp_path / "room.avi", 15, 2)
+    clips = {"room.avi": room, "a.avi": clip}
+
+    views = replays.views_in(clips)
+    rows = suite.suite(list(clips), tests=False, board=False, enrolled=views)
+    ours = replays.host_decisions(rows, clips, tmp_path / "out", lambda line: None)
+
+    assert views == {"room.avi"}
+    assert 0 < ours["replay room.avi"].passed < ours["replay room.avi"].frames == 30
+    assert ours["replay a.avi"].passed == 0 < ours["replay a.avi"].frames
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
