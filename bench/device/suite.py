@@ -11,7 +11,7 @@ from typing import Any
 
 ASSETS = "/root/.cache/framegate"
 PORT = "/dev/ttyS0"
-OPENING_S = 1  # of a clip, from which its view is enrolled
+OPENING_S = 0.5  # of a clip, from which its view is enrolled
 SHORT_CLIPS = ("single_face.mp4",)
 TESTS = {  # the longest first: two run side by side
     "audit": (
@@ -90,7 +90,7 @@ def replay_arguments(clip: str, out: str, *, enrolled: bool) -> tuple[str, ...]:
     """The same replay on host and device: `framegate` and these.
 
     Args:
-        enrolled: the view is enrolled from the clip's first second, so that frames may pass.
+        enrolled: the view is enrolled from the clip's beginning, so that frames may pass.
     """
     own = ("--enroll-view", f"{clip}:{OPENING_S}") if enrolled else ()
     return ("replay", clip, *_RECORDS, "--telemetry", "examples/still.csv", *own, "--out", out)
