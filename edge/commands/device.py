@@ -53,8 +53,8 @@ def register(subparsers: Actions) -> None:
     test = actions.add("test", "run the suite inside, print a table", _test, parents=[common, out])
     test.flag("--all", "every demo clip and every chapter")
     test.flag("--short", "doctor, one replay, the board's duties")
-    test.path("--clips DIR", "replay also the clips of this folder (a second a frame)")
-    test.number("--seconds S", "replay only so much of each clip's beginning", type=float)
+    test.path("--clips DIR", "replay also the clips of this folder (2 to 4 s a frame)")
+    test.number("--seconds S", "replay so much of each clip's beginning (default 1.5)", 1.5)
     test.text(
         "--only CHAPTER",
         "this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
@@ -125,7 +125,7 @@ def _built(args: argparse.Namespace) -> Any:
 def _test(args: argparse.Namespace) -> int:
     if args.only:
         return _chapters(args)
-    if args.seconds is not None and not 0 < args.seconds < math.inf:
+    if not 0 < args.seconds < math.inf:
         raise UsageError(f"device test: expected --seconds above 0; got {args.seconds:g}")
     machine, built = _built(args)
     from bench.device import boot, chapters, replays, suite
