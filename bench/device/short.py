@@ -29,7 +29,7 @@ from firmware_bridge.checks.duties import LATE_MS, TRIES
 from firmware_bridge.emulated import lm3s6965
 
 CLIP = "room.avi"
-_RATE_HZ, _SECONDS = 15, 2  # frames pass after the dwell of one second
+_RATE_HZ, _SECONDS = 8, 2  # frames pass after the dwell of one second
 _DUTIES = 10
 Work = Callable[[Sequence[suite.Row]], tuple[list[suite.Line], float]]
 

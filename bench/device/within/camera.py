@@ -10,17 +10,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from unittest import mock
+
+import cv2
+import numpy as np
 
 from bench.device.within import vivid
 from bench.device.within.checks import Checks, expect, until
+from edge.cameras import live
 from edge.cameras.identity import NO_TIME_NS, Dating
 from edge.cameras.live import DeviceCamera
-from edge.cameras.opencv import Shot
+from edge.cameras.opencv import Shot, open_capture
 from edge.cameras.v4l2 import is_camera
 from edge.clock import BootClock
-from edge.errors import CameraError
+from edge.errors import GuardError
 
 _MANY = 30
+_GREYS = ("GREY", "Y10 ", "Y12 ", "Y16 ")
+_APART, _ALIKE = 16.0, 0.98  # levels of 255, for grey may end at 16 and 235; correlation
+_SIZES = ((1280, 720), (1366, 768), (720, 576))
 _FRAME_END, _EXPOSURE = 0, 1  # what vivid dates: the end is in the future, for it never exposes
 _ENDS_S = 30.0  # OpenCV waits 5 s for a picture, several times
 
@@ -84,13 +93,58 @@ def unplug(node: str) -> str:
     return f"ended after {took_s:.1f} s and {later} more frames; {refused}; back as the same camera"
 
 
+def formats(node: str) -> str:
+    """Grey, 10, 12 and 16 bits: the pictures are those of the colour format without its colours."""
+    grey = cv2.cvtColor(_shown(node, "BGR3"), cv2.COLOR_BGR2GRAY).astype(np.int16)
+    found = []
+    for code in _GREYS:
+        picture = _shown(node, code).astype(np.int16)
+        expect(bool((picture == picture[:, :, :1]).all()), f"{code} without colour")
+        apart = float(np.abs(picture[:, :, 0] - grey).mean())
+        alike = float(np.corrcoef(picture[:, :, 0].ravel(), grey.ravel())[0, 1])
+        expect(apart <= _APART and alike >= _ALIKE, f"{code} as in colour, got {apart}, {alike}")
+        found.append(f"{code.strip()} {apart:.1f}")
+    return f"levels apart from the colour format: {', '.join(found)}"
+
+
+def _shown(node: str, code: str) -> np.ndarray:
+    """A picture, (height, width, 3) uint8, of a node that is asked for this format."""
+    asked = (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*code))
+    with mock.patch.object(live, "open_capture", partial(open_capture, parameters=asked)):
+        camera = DeviceCamera(node, BootClock())
+    try:
+        used = round(camera._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
+        expect(used == code, f"the format {code}, got {used}")
+        return next(camera.shots()).frame
+    finally:
+        camera.close()
+
+
+def sizes(node: str) -> str:
+    """The source sets the size, also one that no row of bytes fits; no change while it is read."""
+    refused = ""
+    for width, height in _SIZES:
+        vivid.feed(node, width, height)
+        camera = DeviceCamera(node, BootClock())
+        try:
+            shot = next(camera.shots())
+            expect(
+                shot.frame.shape == (height, width, 3), f"{width}x{height}, got {shot.frame.shape}"
+            )
+            expect((camera.width, camera.height) == (width, height), "the size that is said")
+            refused = _refusal(lambda: vivid.feed(node, *_SIZES[0]))
+        finally:
+            camera.close()
+    return f"{', '.join(f'{w}x{h}' for w, h in _SIZES)}; another while it is read is {refused}"
+
+
 def _refusal(work: Callable[[], None]) -> str:
     try:
         work()
-    except CameraError as err:
+    except GuardError as err:
         expect("\n" not in str(err), "one line")
         return f"refused meanwhile: {str(err)[:70]}"
-    expect(False, "no camera meanwhile")
+    expect(False, "a refusal meanwhile")
     return ""
 
 
@@ -164,11 +218,13 @@ def main() -> int:
         return ", ".join(found)
 
     if checks.check("vivid", load):
-        first, second = found[:2]
+        first, second, fed = found
         for node in (first, second):
             vivid.put(node, "Timestamp Source", _EXPOSURE)
         checks.check("frames", lambda: delivers(first))
         checks.check("several nodes", lambda: several(first, second))
+        checks.check("formats", lambda: formats(second))
+        checks.check("sizes", lambda: sizes(fed))
         checks.check("dropped frames", lambda: dropped(second))
         checks.check("wrong times", lambda: wrong_times(second))
         checks.check("refused start", lambda: errors(second))

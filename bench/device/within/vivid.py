@@ -1,11 +1,13 @@
 """The kernel's test driver of cameras, `vivid`: real V4L2 nodes without a camera.
 
-Loads it, sets its controls by their names, and unplugs a node by taking its driver away.
+Loads it, sets its controls by their names and the size of a node with an HDMI input, and unplugs
+a node by taking its driver away.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import struct
 import subprocess
@@ -18,7 +20,12 @@ MODULES = Path("/srv/modules")
 _DRIVER = Path("/sys/bus/platform/drivers/vivid")
 _QUERY, _SET = 0xC044_5624, 0xC008_561C  # VIDIOC_QUERYCTRL (68 bytes), VIDIOC_S_CTRL (8 bytes)
 _NEXT = 0x8000_0000
-_WEBCAM_ONLY = ["num_inputs=1,1", "input_types=0x0,0x0", "node_types=0x1,0x1", "multiplanar=1,1"]
+_ENUM_TIMINGS, _SET_TIMINGS = 0xC094_5662, 0xC084_5657  # 148 bytes, the last 132 of them timings
+# two webcams, and an HDMI input that neither crops nor scales
+_NODES = (
+    *("n_devs=3", "num_inputs=1,1,1", "input_types=0x0,0x0,0x3", "node_types=0x1,0x1,0x1"),
+    *("multiplanar=1,1,1", "ccs_cap_mode=-1,-1,0"),
+)
 
 
 def load_modules(name: str, *options: str) -> None:
@@ -36,12 +43,12 @@ def load_modules(name: str, *options: str) -> None:
 
 
 def load() -> list[str]:
-    """Load two webcams; the paths of their nodes."""
-    load_modules("vivid", "n_devs=2", *_WEBCAM_ONLY)
+    """Load two webcams and an HDMI input; the paths of their nodes."""
+    load_modules("vivid", *_NODES)
     end_s = time.monotonic() + 30
-    while len(found := nodes()) < 2:
+    while len(found := nodes()) < 3:
         if time.monotonic() > end_s:
-            raise GuardError(f"expected two camera nodes, found {found}")
+            raise GuardError(f"expected three camera nodes, found {found}")
         time.sleep(0.1)
     return found
 
@@ -84,6 +91,27 @@ def put(node: str, name: str, value: int) -> None:
         fcntl.ioctl(fd, _SET, struct.pack("<Ii", known[name], value))
     except OSError as err:
         raise GuardError(f"{node}: {name} = {value}: {err.strerror}") from err
+    finally:
+        os.close(fd)
+
+
+def feed(node: str, width: int, height: int) -> None:
+    """Let an HDMI input be fed with pictures of this size, 60 a second or so.
+
+    Raises:
+        GuardError: the driver has no such timings, or takes none because a camera is open.
+    """
+    fd = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for index in itertools.count():
+            words = bytearray(148)
+            struct.pack_into("<I", words, 0, index)
+            fcntl.ioctl(fd, _ENUM_TIMINGS, words)
+            if struct.unpack_from("<II", words, 20) == (width, height):
+                fcntl.ioctl(fd, _SET_TIMINGS, words[16:])
+                return
+    except OSError as err:
+        raise GuardError(f"{node}: {width}x{height}: {err.strerror}") from err
     finally:
         os.close(fd)
 
