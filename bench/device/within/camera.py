@@ -29,7 +29,7 @@ from edge.errors import GuardError
 _MANY = 30
 _GREYS = ("GREY", "Y10 ", "Y12 ", "Y16 ")
 _APART, _ALIKE = 16.0, 0.98  # levels of 255, for grey may end at 16 and 235; correlation
-_SIZES = ((1280, 720), (1366, 768), (720, 576))
+_SIZES, _OTHER = ((1280, 720), (1366, 768), (720, 576)), (800, 600)
 _FRAME_END, _EXPOSURE = 0, 1  # what vivid dates: the end is in the future, for it never exposes
 _ENDS_S = 30.0  # OpenCV waits 5 s for a picture, several times
 
@@ -132,10 +132,10 @@ def sizes(node: str) -> str:
                 shot.frame.shape == (height, width, 3), f"{width}x{height}, got {shot.frame.shape}"
             )
             expect((camera.width, camera.height) == (width, height), "the size that is said")
-            refused = _refusal(lambda: vivid.feed(node, *_SIZES[0]))
+            refused = _refusal(lambda: vivid.feed(node, *_OTHER))
         finally:
             camera.close()
-    return f"{', '.join(f'{w}x{h}' for w, h in _SIZES)}; another while it is read is {refused}"
+    return f"{', '.join(f'{w}x{h}' for w, h in _SIZES)}; another while it is read: {refused}"
 
 
 def _refusal(work: Callable[[], None]) -> str:
@@ -143,7 +143,7 @@ def _refusal(work: Callable[[], None]) -> str:
         work()
     except GuardError as err:
         expect("\n" not in str(err), "one line")
-        return f"refused meanwhile: {str(err)[:70]}"
+        return f"refused: {str(err)[:70]}"
     expect(False, "a refusal meanwhile")
     return ""
 
