@@ -74,6 +74,7 @@ class Start:
     tree: str | None = None  # a device tree instead of QEMU's own
     cores: int | None = None  # instead of the machine's
     reboots: bool = False  # a reset starts it again, instead of ending it
+    keeps: bool = False  # what is written to the root stays
 
 
 USUAL = Start()
@@ -110,7 +111,11 @@ def command(
     arguments += ["-kernel", drives.kernel, "-initrd", drives.initrd]
     arguments += ["-append", line if interactive else f"{line} quiet"]
     for number, (file, extra) in enumerate(
-        ((drives.root, ",snapshot=on"), (drives.payload, ",readonly=on"), (drives.results, ""))
+        (
+            (drives.root, "" if start.keeps else ",snapshot=on"),
+            (drives.payload, ",readonly=on"),
+            (drives.results, ""),
+        )
     ):
         drive = f"if=none,id=d{number},format=raw,cache=unsafe,file={file}{extra}"
         arguments += ["-drive", drive, "-device", f"virtio-blk-pci,drive=d{number}"]

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from bench.device import boot, machines, suite
 from bench.device.console import Console
-from bench.device.image.build import Built, with_sbin
+from bench.device.image.build import Built
 from bench.device.image.cache import writing
+from bench.device.image.tools import with_sbin
 from edge.audit.note import Signer
 from edge.commissioning.keys import KeyStore
 from edge.errors import UsageError

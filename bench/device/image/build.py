@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
@@ -15,16 +14,16 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from bench.device.image import initramfs, recipe
+from bench.device.image import compiled, initramfs, recipe
 from bench.device.image.cache import Cache
-from bench.device.machines import Pages
+from bench.device.image.tools import run, with_sbin
+from bench.device.machines import MACHINES, Pages
 from edge.errors import UsageError
 from edge.isolation import cleaned
 
 GUEST = Path(__file__).parents[1] / "guest"
 HOME = "opt/framegate"  # the virtual environment's place in the device
 SOURCES = Path("/etc/apt")
-_FETCH_S = 1200
 _PACKAGE_INPUTS = [recipe.SUITE, recipe.PACKAGES]
 Make = Callable[[Path], None]
 Apt = Callable[..., str]
@@ -61,7 +60,13 @@ class Builder:
             )
             kernel = self._kernel(pages, packages)
             inputs = self._root_inputs()
-            root = self._step("root", inputs, lambda part: self._root(part, packages, wheels))
+            machine = next(m for m in MACHINES if m.pages is pages)
+
+            def root_with(part: Path) -> None:
+                self._root(part, packages, wheels)
+                compiled.compile_on(machine, kernel, part)
+
+            root = self._step("root", inputs, root_with)
         return Built(kernel / "vmlinuz", kernel / "initrd", root, kernel / "modules")
 
     def built(self, pages: Pages) -> bool:
@@ -173,10 +178,6 @@ class Builder:
             shutil.rmtree(tree, ignore_errors=True)
 
 
-def with_sbin() -> str:
-    return os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
-
-
 def unpack(folder: Path, into: Path, which: str = "*.deb") -> None:
     """Unpack packages; the one that holds the links /bin and /lib comes first."""
     into.mkdir(parents=True, exist_ok=True)
@@ -227,34 +228,3 @@ def _initrd(busybox: bytes, modules: dict[str, bytes]) -> bytes:
     files |= {"bin/busybox": busybox, "init": (GUEST / "init").read_bytes()}
     folders = ("bin", "dev", "modules", "proc", "root", "sys")
     return initramfs.archive(files, {"bin/sh": "busybox"}, folders)
-
-
-def run(
-    command: Sequence[str], purpose: str, environment: dict[str, str], cwd: Path | None = None
-) -> str:
-    """Run a tool and return what it printed.
-
-    Raises:
-        UsageError: it is missing, took too long or failed; the message has its last line.
-    """
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_FETCH_S,
-            check=False,
-        )
-    except OSError as err:
-        raise UsageError(f"cannot {purpose}: {command[0]}: {err.strerror}") from err
-    except subprocess.TimeoutExpired as err:
-        raise UsageError(f"cannot {purpose}: no end after {_FETCH_S} s; start it again") from err
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith(("E:", "ERROR"))]
-        why = (errors or lines or [f"exit code {done.returncode}"])[0].strip()
-        raise UsageError(f"cannot {purpose}: {why}")
-    return done.stdout

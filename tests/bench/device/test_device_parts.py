@@ -335,7 +335,7 @@ def test_no_network_is_one_line_and_leaves_no_half_made_part(
     def unreachable(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 100, "", "E: Failed to fetch: no route\n")
 
-    monkeypatch.setattr("bench.device.image.build.subprocess.run", unreachable)
+    monkeypatch.setattr("bench.device.image.tools.subprocess.run", unreachable)
     words = ["--mirror", "http://m.test/debian", "--cache", str(tmp_path / "cache")]
 
     code = main(["device", "test", "--short", *words])
