@@ -68,7 +68,8 @@ def tried(
     asked = {
         item.callspec.params["kind"]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and "tried" in item.fixturenames
+        if isinstance(item, pytest.Function) and item.path == request.path
+        if "tried" in item.fixturenames  # the name of a parameter elsewhere
     }
     return try_matchers(clip("single_face.mp4"), *sorted(asked))
 

@@ -48,5 +48,5 @@ def test_an_emulator_that_fails_is_one_line(
     with pytest.raises(UsageError) as refused:
         compiled.compile_on(PI_4, tmp_path, tmp_path / "root")
 
-    told = "cannot compile the device's Python: qemu: cannot set up guest memory"
-    assert str(refused.value) == told
+    message = "cannot compile the device's Python: qemu: cannot set up guest memory"
+    assert str(refused.value) == message
