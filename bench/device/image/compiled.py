@@ -38,6 +38,7 @@ def compile_on(machine: machines.Machine, kernel: Path, root: Path) -> None:
             now_s=int(time.time()),
             start=machines.Start(words=("fgcompile",), keeps=True),
         )
-        printed = run(command, _PURPOSE, cleaned(os.environ)).strip()
-    if "device: compiled" not in printed:
-        raise UsageError(f"cannot {_PURPOSE}; its last word: {printed.splitlines()[-1:]}")
+        printed = run(command, _PURPOSE, cleaned(os.environ))
+    lines = [line for line in printed.splitlines() if line.strip()] or ["nothing"]
+    if "device: compiled" not in lines:
+        raise UsageError(f"cannot {_PURPOSE}; the device's last word: {lines[-1].strip()}")
