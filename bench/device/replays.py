@@ -25,10 +25,12 @@ from bench.device import suite
 from bench.device.boot import Say
 from bench.device.image.payload import REPOSITORY
 from bench.device.within.pictures import digest, frames
-from edge.errors import GuardError, UsageError
+from edge.errors import EnrolmentError, UsageError
 from edge.isolation import environment
 
 CODEC = "HFYU"
+_VIEW_FRAMES = 6  # at least, from which a view is enrolled; five are the fewest
+_LEAST_OPENING_S = 0.2  # that `--enroll-view` takes
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".webm")
 
 
@@ -79,8 +81,10 @@ def clips_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def views_in(clips: Mapping[str, Path]) -> set[str]:
-    """The names of the clips that open with a view to enrol: in others no frame passes.
+def views_in(clips: Mapping[str, Path]) -> dict[str, float]:
+    """Of the clips that open with a view to enrol, how many seconds do: in others no frame passes.
+
+    Each look costs an emulated device seconds, so as few frames are taken as make a view surely.
 
     Raises:
         GuardError: the face model is not there.
@@ -89,18 +93,23 @@ def views_in(clips: Mapping[str, Path]) -> set[str]:
     from edge.models.pull import asset
     from edge.replay.files import enrol_opening
 
-    faces, found = FaceBoxes(asset("centerface.onnx")), set()
+    faces, found = FaceBoxes(asset("centerface.onnx")), {}
     for name, clip in clips.items():
-        with contextlib.suppress(GuardError):
-            enrol_opening(clip, suite.OPENING_S, faces)
-            found.add(name)
+        opening_s = round(max(_VIEW_FRAMES / _rate_hz(clip), _LEAST_OPENING_S), 3)
+        with contextlib.suppress(EnrolmentError):
+            enrol_opening(clip, opening_s, faces)
+            found[name] = opening_s
     return found
 
 
 def host_decisions(
-    rows: Sequence[suite.Row], clips: Mapping[str, Path], out: Path, say: Say
+    rows: Sequence[suite.Row],
+    clips: Mapping[str, Path],
+    views: Mapping[str, float],
+    out: Path,
+    say: Say,
 ) -> dict[str, suite.Decisions]:
-    """Replay the same clips here; the decisions by the row's name.
+    """Replay the same clips here, with the same views; the decisions by the row's name.
 
     Raises:
         UsageError: a replay failed here.
@@ -111,9 +120,7 @@ def host_decisions(
             continue
         clip = row.name.partition(" ")[2]
         place = (out / "host" / clip).resolve()
-        arguments = suite.replay_arguments(
-            str(clips[clip].resolve()), str(place), enrolled="--enroll-view" in row.command
-        )
+        arguments = suite.replay_arguments(str(clips[clip].resolve()), str(place), views.get(clip))
         say(f"host: {row.name}")
         done = subprocess.run(
             [sys.executable, "-I", "-m", "edge.entry", *arguments],

@@ -30,13 +30,14 @@ from firmware_bridge.emulated import lm3s6965
 
 CLIP = "room.avi"
 _RATE_HZ, _SECONDS = 8, 2  # frames pass after the dwell of one second
+_VIEWS = {CLIP: 0.75}  # seconds of it that show the view: six frames
 _DUTIES = 10
 Work = Callable[[Sequence[suite.Row]], tuple[list[suite.Line], float]]
 
 
 def rows() -> list[suite.Row]:
     """Doctor, the board's first duties, the replay."""
-    doctor, _, replay = suite.suite((CLIP,), tests=False, board=True, enrolled=(CLIP,))
+    doctor, _, replay = suite.suite((CLIP,), tests=False, board=True, views=_VIEWS)
     words = ("python", "-m", "bench.device.within.duties", suite.PORT, "--first", str(_DUTIES))
     return [doctor, suite.Row(suite.Kind.BOARD, "board duties", words), replay]
 
@@ -78,7 +79,7 @@ def run(machine: machines.Machine, built: Built, out: Path, say: boot.Say) -> li
         UsageError: it ended without a report.
     """
     clips = {CLIP: site.room(out / CLIP, _RATE_HZ, _SECONDS)}
-    ours = replays.host_decisions(rows(), clips, out, say)
+    ours = replays.host_decisions(rows(), clips, _VIEWS, out, say)
 
     def work(wanted: Sequence[suite.Row]) -> tuple[list[suite.Line], float]:
         ended = boot.run(machine, built, wanted, out / machine.name, say, clips=clips)

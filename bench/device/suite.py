@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 ASSETS = "/root/.cache/framegate"
 PORT = "/dev/ttyS0"
-OPENING_S = 0.5  # of a clip, from which its view is enrolled
 SHORT_CLIPS = ("single_face.mp4",)
 TESTS = {  # the longest first: two run side by side
     "audit": (
@@ -86,13 +86,14 @@ class Row:
         return found if self.keeps is None else {**found, "keeps": self.keeps}
 
 
-def replay_arguments(clip: str, out: str, *, enrolled: bool) -> tuple[str, ...]:
+def replay_arguments(clip: str, out: str, opening_s: float | None) -> tuple[str, ...]:
     """The same replay on host and device: `framegate` and these.
 
     Args:
-        enrolled: the view is enrolled from the clip's beginning, so that frames may pass.
+        opening_s: the view is enrolled from so much of the clip's beginning, so that frames may
+            pass; None: it has no view.
     """
-    own = ("--enroll-view", f"{clip}:{OPENING_S}") if enrolled else ()
+    own = () if opening_s is None else ("--enroll-view", f"{clip}:{opening_s:g}")
     return ("replay", clip, *_RECORDS, "--telemetry", "examples/still.csv", *own, "--out", out)
 
 
@@ -102,14 +103,14 @@ def suite(
     tests: bool,
     board: bool,
     copied: Mapping[str, tuple[str, str]] | None = None,
-    enrolled: Collection[str] = (),
+    views: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Row]:
     """The rows: doctor, one replay a clip, the pure tests, the board's duties.
 
     Args:
         copied: of a clip that is a lossless copy, the name of its original and the SHA-256 of its
             pictures on the host.
-        enrolled: the clips that show a view to enrol.
+        views: of a clip that shows a view to enrol, the seconds that do.
     """
     rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"))]
     if board:
@@ -121,7 +122,7 @@ def suite(
             looks = ("python", "-m", "bench.device.within.pictures", *words)
             rows.append(Row(Kind.COMMAND, f"pictures {original}", looks, beside=True))
         out = f"/srv/replay/{clip}"
-        arguments = replay_arguments(f"{ASSETS}/{clip}", out, enrolled=clip in enrolled)
+        arguments = replay_arguments(f"{ASSETS}/{clip}", out, views.get(clip))
         command = ("framegate", *arguments)
         kept = f"{out}/decisions.jsonl"
         rows.append(Row(Kind.REPLAY, f"replay {clip}", command, kept, beside=True))

@@ -28,7 +28,7 @@ from edge.evidence.faces import FaceBoxes
 from edge.models.pull import asset
 from edge.view.bodies import Bodies
 from edge.view.fingerprint import Fingerprint
-from edge.view.order import median
+from edge.view.exact.order import median
 
 PLACARDS, FOREIGN, MIXED_VIEWS = 2_445, 8, 5
 _HALF = 0.5

@@ -141,10 +141,10 @@ def _test(args: argparse.Namespace) -> int:
         pictures = {copy.path.name: (name, copy.sha256) for name, copy in copies.items()}
         views = replays.views_in({copy.path.name: copy.path for copy in copies.values()})
         rows = suite.suite(
-            list(pictures), tests=not args.short, board=True, copied=pictures, enrolled=views
+            list(pictures), tests=not args.short, board=True, copied=pictures, views=views
         )
         # first: who edits the working copy meanwhile would have the host run other code
-        ours = replays.host_decisions(rows, clips, args.out, say)
+        ours = replays.host_decisions(rows, clips, views, args.out, say)
         say(f"{machine.name}: starting")
         ended = boot.run(machine, built, rows, out, say, clips=clips)
     lines = suite.judge(rows, ended.report, ended.logs(), ours)

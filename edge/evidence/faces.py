@@ -105,7 +105,8 @@ class FaceBoxes:
             width, height = height, width  # a portrait picture must not be squashed
         pixels = (frame.shape[1] / width, frame.shape[0] / height)
         left, top, right, bottom = window.pixels(width, height)
-        small = cv2.resize(frame, (width, height))[top:bottom, left:right]
+        small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+        small = small[top:bottom, left:right]
         planes = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1), np.float32)  # RGB
         answers = runtime.ask(self._session, list(_OUTPUTS), {_INPUT: planes[None]}, "face model")
         cells = ((bottom - top) // _STRIDE, (right - left) // _STRIDE)

@@ -31,7 +31,8 @@ from edge.evidence.repetition import Repetition
 from edge.evidence.residual import Levels, explained, gradients
 from edge.reasons import Reason, worst_first
 from edge.view.box import Box
-from edge.view.order import median, quantile
+from edge.view.exact.area import shrunk
+from edge.view.exact.order import median, quantile
 
 COLUMNS, ROWS, BLOCK_PX = 16, 12, 8  # blocks of samples; a sample is one pixel, never a mean
 WINDOW_NS = 3 * S
@@ -90,8 +91,7 @@ class Freshness:
         self, green: NDArray[np.uint8], captured_ns: int, boxes: Sequence[Box]
     ) -> list[Reason]:
         every = max(1, green.shape[1] // _REFERENCE_WIDTH)
-        low = cv2.resize(green[::every, ::every], LOW_PX, interpolation=cv2.INTER_AREA)
-        picture = np.asarray(low, np.float32)
+        picture = np.asarray(shrunk(green[::every, ::every], LOW_PX), np.float32)
         reasons = []
         if self._face.still(picture, captured_ns, boxes, self._shape):
             reasons.append(Reason.LIVENESS_UNCERTAIN)

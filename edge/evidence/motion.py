@@ -22,7 +22,8 @@ from edge.clock import MS, S
 from edge.evidence.residual import drift
 from edge.reasons import Reason
 from edge.view.box import Box
-from edge.view.order import median, quantile
+from edge.view.exact.area import shrunk
+from edge.view.exact.order import median, quantile
 from edge.view.silhouette import silhouettes
 
 WIDTH_PX = 320  # the picture is followed at this width
@@ -145,8 +146,7 @@ class EgoMotion:
 def _picture(frame: np.ndarray, captured_ns: int, boxes: Sequence[Box], known: bool) -> _Picture:
     height, width = frame.shape[:2]
     size = (WIDTH_PX, max(48, round(height * WIDTH_PX / width)))
-    grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), size, interpolation=cv2.INTER_AREA)
-    small, away = np.asarray(grey, np.uint8), None
+    small, away = shrunk(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8), size), None
     if boxes:
         people = silhouettes(boxes, width, height)
         away = cv2.resize(people, size, interpolation=cv2.INTER_NEAREST) == 0

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from edge.clock import S
 from edge.view.box import Box
-from edge.view.order import median
+from edge.view.exact.area import shrunk
+from edge.view.exact.order import median
 
 SAME_NS = 1 * S  # a look is trusted so long at most
 SAME_LEVELS = 2.0  # mean change of a cell, in grey levels; the noise of a webcam leaves 0.6
@@ -177,8 +178,7 @@ class Changes:
             boxes: the faces that were found, in pixels of the frame.
         """
         green = cv2.extractChannel(frame, 1)
-        small = cv2.resize(green, _SMALL_PX, interpolation=cv2.INTER_AREA)
-        self._now = now = np.asarray(small, np.float32)
+        self._now = now = np.asarray(shrunk(np.asarray(green, np.uint8), _SMALL_PX), np.float32)
         if self._kept is None or captured_ns - self._whole_ns >= SAME_NS:
             return WHOLE
         changed = _by_cell(np.abs(now - _in_the_light_of(now, self._kept))) >= SAME_LEVELS

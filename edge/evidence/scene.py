@@ -24,6 +24,7 @@ from edge.errors import ModelError, failing
 from edge.files import read_named
 from edge.models import SCENE, runtime
 from edge.reasons import Reason, worst_first
+from edge.view.exact.area import shrunk
 
 MAX_BYTES = 64 * 1024 * 1024
 LOOKS = 5  # the whole empty view and its four corners
@@ -166,11 +167,12 @@ def without_people(frame: np.ndarray, away: np.ndarray) -> np.ndarray:
     if away.all():
         return frame
     height, width = frame.shape[:2]
-    small = cv2.resize(frame, (away.shape[1] * 4, away.shape[0] * 4), interpolation=cv2.INTER_AREA)
-    gone = cv2.resize((~away).astype(np.uint8), (small.shape[1], small.shape[0]))
+    small = shrunk(frame, (away.shape[1] * 4, away.shape[0] * 4))
+    people, exact = (~away).astype(np.uint8), cv2.INTER_LINEAR_EXACT
+    gone = cv2.resize(people, (small.shape[1], small.shape[0]), interpolation=exact)
     filled = cv2.inpaint(small, gone, 3, cv2.INPAINT_TELEA)
-    whole = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
-    where = cv2.resize((~away).astype(np.uint8), (width, height)) != 0
+    whole = cv2.resize(filled, (width, height), interpolation=exact)
+    where = cv2.resize(people, (width, height), interpolation=exact) != 0
     return np.asarray(np.where(where[..., None], whole, frame), np.uint8)
 
 

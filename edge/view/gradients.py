@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.view import signs
+from edge.view.exact.area import shrunk
 from edge.view.fingerprint import DIRECTIONS, Fingerprint
 from edge.view.signs import Pixels
 
@@ -27,7 +28,7 @@ Vectors = NDArray[np.complex64]
 
 def vectors(frame: np.ndarray) -> Vectors:
     """The softened gradient vectors of a BGR frame, shape (48, 64), x + iy."""
-    small = cv2.resize(frame, (signs.WIDTH, signs.HEIGHT), interpolation=cv2.INTER_AREA)
+    small = shrunk(frame, (signs.WIDTH, signs.HEIGHT))
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25, borderType=cv2.BORDER_REPLICATE)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25, borderType=cv2.BORDER_REPLICATE)

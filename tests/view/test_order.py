@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.view.order import median, medians, quantile
+from edge.view.exact.order import median, medians, quantile
 
 
 @pytest.mark.slow

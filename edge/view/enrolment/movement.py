@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.view import signs
+from edge.view.exact.area import shrunk
 
 _SIZE = (20 * signs.COLUMNS, 20 * signs.ROWS)  # width and height frames are compared at
 _PX = 640 / _SIZE[0]  # pixels of a picture 640 wide in one of these
@@ -62,7 +63,7 @@ def moved(motion: Motion) -> NDArray[np.bool_]:
 
 def _detail(frame: np.ndarray) -> NDArray[np.float32]:
     """The picture without its even light: what stays when a lamp breathes."""
-    small = cv2.resize(frame, _SIZE, interpolation=cv2.INTER_AREA)
+    small = shrunk(frame, _SIZE)
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
     light = cv2.blur(grey, (_LOCAL, _LOCAL))
     return np.asarray((grey - light) * (128 / np.maximum(float(grey.mean()), 16)), np.float32)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge.clock import S
 from edge.view import signs
-from edge.view.order import median, medians
+from edge.view.exact.order import median, medians
 from edge.view.signs import Pixels
 
 BASELINE_NS = 2 * S

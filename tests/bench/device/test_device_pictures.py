@@ -104,10 +104,10 @@ def test_where_a_clip_opens_with_a_view_frames_pass_on_the_host(
     clips = {"room.avi": room, "a.avi": clip}
 
     views = replays.views_in(clips)
-    rows = suite.suite(list(clips), tests=False, board=False, enrolled=views)
-    ours = replays.host_decisions(rows, clips, tmp_path / "out", lambda line: None)
+    rows = suite.suite(list(clips), tests=False, board=False, views=views)
+    ours = replays.host_decisions(rows, clips, views, tmp_path / "out", lambda line: None)
 
-    assert views == {"room.avi"}
+    assert views == {"room.avi": 0.75}  # six frames
     assert 0 < ours["replay room.avi"].passed < ours["replay room.avi"].frames == 16
     assert ours["replay a.avi"].passed == 0 < ours["replay a.avi"].frames
 

@@ -1,0 +1,1 @@
+"""Arithmetic that every processor does alike."""

@@ -1,0 +1,73 @@
+"""A smaller picture is the mean of each area, to the last level."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.view.exact.area import shrunk
+
+_SIDE = st.integers(1, 24)
+
+
+def _shares(length: int, count: int) -> list[list[tuple[int, Fraction]]]:
+    """For each of `count` parts of a line, the pixels in it and how much of each."""
+    parts = []
+    for number in range(count):
+        low, high = Fraction(number * length, count), Fraction((number + 1) * length, count)
+        parts.append(
+            [(i, min(high, i + 1) - max(low, i)) for i in range(int(low), -int(-high // 1))]
+        )
+    return parts
+
+
+def _by_hand(picture: np.ndarray, wide: int, high: int) -> np.ndarray:
+    rows, columns = _shares(picture.shape[0], high), _shares(picture.shape[1], wide)
+    area = Fraction(picture.size, wide * high)
+    means = [
+        [
+            sum(int(picture[y, x]) * a * b for y, a in row for x, b in column) / area
+            for column in columns
+        ]
+        for row in rows
+    ]
+    return np.array([[int(mean + Fraction(1, 2)) for mean in row] for row in means], np.uint8)
+
+
+@given(_SIDE, _SIDE, _SIDE, _SIDE, st.integers(0, 2**32 - 1))
+def test_each_pixel_is_the_mean_of_its_area_and_a_half_is_rounded_up(
+    rows: int, columns: int, high: int, wide: int, seed: int
+) -> None:
+    high, wide = min(high, rows), min(wide, columns)
+    few = np.random.default_rng(seed).integers(0, 3, (rows, columns)).astype(np.uint8)
+    if rows % high or columns % wide:  # otherwise it is OpenCV's
+        np.testing.assert_array_equal(shrunk(few, (wide, high)), _by_hand(few, wide, high))
+
+
+@pytest.mark.parametrize(
+    "shape", [(360, 640, 3), (480, 640, 3), (1080, 1920), (400, 600), (144, 176)]
+)
+def test_it_is_what_opencv_finds_but_for_a_half(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+
+    for size in ((64, 48), (160, 96), (160, 120)):
+        theirs = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        apart = cv2.absdiff(shrunk(picture, size), theirs)
+        assert int(apart.max()) <= 1 and float((apart > 0).mean()) < 0.01
+
+
+def test_a_picture_too_large_for_a_table_of_32_bits_is_right() -> None:
+    white = np.full((2905, 2905), 255, np.uint8)  # 2**31 and more in all
+
+    assert (shrunk(white, (64, 48)) == 255).all()
+
+
+def test_a_smaller_picture_is_interpolated() -> None:
+    ramp = np.repeat(np.arange(0, 176, dtype=np.uint8)[None], 144, axis=0)
+
+    assert len(np.unique(shrunk(ramp, (320, 262)))) > 170
