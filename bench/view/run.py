@@ -27,8 +27,8 @@ from edge.evaluation.trials import ENROL_NS, decode, enrol_view
 from edge.evidence.faces import FaceBoxes
 from edge.models.pull import asset
 from edge.view.bodies import Bodies
-from edge.view.fingerprint import Fingerprint
 from edge.view.exact.order import median
+from edge.view.fingerprint import Fingerprint
 
 PLACARDS, FOREIGN, MIXED_VIEWS = 2_445, 8, 5
 _HALF = 0.5
