@@ -30,9 +30,8 @@ TESTS = {  # the longest first: two run side by side
         *("tests/sandbox/test_paths.py", "tests/sandbox/test_probe.py"),
         *("tests/sandbox/test_decoder.py", "tests/attacks/test_matcher_sandbox.py"),
     ),
-    "ipc": ("tests/test_ipc.py", "tests/test_isolation.py"),
-    "lease": ("tests/test_lease.py",),
-    "board link": (
+    "lease and links": (
+        *("tests/test_lease.py", "tests/test_ipc.py", "tests/test_isolation.py"),
         *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
     ),
 }
@@ -112,7 +111,7 @@ def suite(
             pictures on the host.
         views: of a clip that shows a view to enrol, the seconds that do.
     """
-    rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"))]
+    rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"), beside=True)]
     if board:
         rows.append(Row(Kind.BOARD, "board duties", ("framegate", "board", "test", "--port", PORT)))
     for clip in clips:
