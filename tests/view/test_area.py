@@ -1,8 +1,10 @@
-"""A smaller picture is the mean of each area, to the last level."""
+"""A smaller picture is the mean of each area, to the last level, on every processor."""
 
 from __future__ import annotations
 
+import ast
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 from edge.view.exact.area import shrunk
 
+_EDGE = Path(__file__).resolve().parents[2] / "edge"
+_FLOATS = {"bodies.py", "residual.py"}  # they shrink floats, which no processor rounds to a level
 _SIDE = st.integers(1, 24)
 
 
@@ -71,3 +75,26 @@ def test_a_smaller_picture_is_interpolated() -> None:
     ramp = np.repeat(np.arange(0, 176, dtype=np.uint8)[None], 144, axis=0)
 
     assert len(np.unique(shrunk(ramp, (320, 262)))) > 170
+
+
+def _interpolations(path: Path) -> list[str]:
+    """What each call of `cv2.resize` in a file names, or that it names nothing."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "cv2.resize"
+    ]
+    named = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in calls]
+    return [words.get("interpolation", "none") for words in named]
+
+
+def test_what_decides_is_resized_by_whole_numbers() -> None:
+    """OpenCV rounds its usual interpolation, and means of broken areas, otherwise on ARM."""
+    exact = {"cv2.INTER_LINEAR_EXACT", "cv2.INTER_NEAREST", "exact"}
+    paths = [*(_EDGE / "view").rglob("*.py"), *(_EDGE / "evidence").rglob("*.py")]
+    found = {path.name: _interpolations(path) for path in paths if path.name != "area.py"}
+
+    assert sum(map(len, found.values())) > 5
+    for name, words in found.items():
+        allowed = exact | {"cv2.INTER_AREA"} if name in _FLOATS else exact
+        assert set(words) <= allowed, name
