@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -112,6 +113,7 @@ def _built(args: argparse.Namespace) -> Any:
         from bench.device.image.cache import Cache
     from edge.models.pull import assets_dir
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # leaves nothing in /tmp
     machine = machines.machine(args.machine)
     folder = args.cache or assets_dir() / "arm64"
     mirror = None if args.mirror is None else recipe.checked_mirror(args.mirror)

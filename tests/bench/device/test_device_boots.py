@@ -1,18 +1,55 @@
 """The short part on every class of emulated device: only where `make arm64` has built one.
 
-`.ci/run` runs it on one class after the tests, by `python -m bench.device.short`.
+`.ci/run` runs it on one class after the tests, by `python -m bench.device.short`. And what a start
+leaves on this host if it is ended.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.device import machines, short, suite
+from bench.device import boot, host, machines, short, suite
 from bench.device.image.build import Builder
 from bench.device.image.cache import Cache
+from edge.cli import main
 from edge.models.pull import assets_dir
+
+
+@pytest.fixture
+def usual_end() -> Iterator[None]:
+    """What ends this process is as before again."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("usual_end")
+def test_a_command_that_is_ended_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "lacking", lambda *words, built: None)
+    monkeypatch.setattr(Builder, "built", lambda self, pages: True)
+    monkeypatch.setattr(Builder, "build", lambda self, pages: "built")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[str] = []
+
+    def ended(*words: object) -> None:
+        with tempfile.TemporaryDirectory(prefix="framegate-device-"):
+            seen.extend(path.name for path in tmp_path.glob("framegate-device-*"))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(boot, "run", ended)
+    with pytest.raises(SystemExit) as end:
+        main(["device", "run", "--cache", str(tmp_path / "cache"), "--", "doctor"])
+
+    assert end.value.code == 128 + signal.SIGTERM
+    assert len(seen) == 1 and not list(tmp_path.glob("framegate-device-*"))
 
 
 @pytest.mark.long
