@@ -73,7 +73,8 @@ def test_a_folder_of_its_own_is_empty_at_each_start_and_bounded(place: str) -> N
 
 
 def test_without_the_layer_there_is_no_tmp_to_write_in() -> None:
-    done = python("open('/tmp/x', 'w')", without=MISSING | {Layer.MOUNTS})
+    new = f"/tmp/framegate-{os.getpid()}"
+    done = python(f"open('{new}', 'w')", without=MISSING | {Layer.MOUNTS})
 
     assert done.returncode != 0
     assert "Permission denied" in done.stderr
