@@ -35,13 +35,18 @@ TESTS = {  # the longest first: two run side by side
         *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
     ),
 }
-# what reads the product's source, shows that a test notices, or counts with whole numbers at length
+LATER = (  # with `--all` alone: whole numbers, which every processor counts alike
+    *("tests/audit/test_proof.py", "tests/audit/test_consistency.py"),
+    *("tests/frames/test_gate_formats.py", "tests/frames/test_output_format.py"),
+)
+# what reads the product's source, shows that a test notices, or counts at length
 NOT_INSIDE = (
     *("exactly_one_place", "every_program_is_started", "broken_gate_is_told"),
     *("whole_log[255]", "whole_log[256]", "whole_log[600]", "standards_own_recursion"),
 )
 # fewer than on the host: steps of the gate beside its reference, failed calls of the log's disk
-FEWER = ("FRAMEGATE_STEPS=2000", "FRAMEGATE_FAULTS_EVERY=4")
+FEW = ("FRAMEGATE_STEPS=1000", "FRAMEGATE_FAULTS_EVERY=8")
+MORE = ("FRAMEGATE_STEPS=2000", "FRAMEGATE_FAULTS_EVERY=4")  # with `--all`
 _RECORDS = ("--device", "examples/device.toml", "--session", "examples/session.toml")
 _LAST_CHARACTERS = 100
 _SKIPPED = re.compile(r"(\d+) (passed|failed|skipped|errors?|cannot be run)")
@@ -101,12 +106,14 @@ def suite(
     *,
     tests: bool,
     board: bool,
+    every: bool = False,
     copied: Mapping[str, tuple[str, str]] | None = None,
     views: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Row]:
     """The rows: doctor, one replay a clip, the pure tests, the board's duties.
 
     Args:
+        every: all tests for a device, not only the quick part.
         copied: of a clip that is a lossless copy, the name of its original and the SHA-256 of its
             pictures on the host.
         views: of a clip that shows a view to enrol, the seconds that do.
@@ -126,13 +133,24 @@ def suite(
         kept = f"{out}/decisions.jsonl"
         rows.append(Row(Kind.REPLAY, f"replay {clip}", command, kept, beside=True))
     if tests:
-        pytest = ("env", *FEWER, "python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0")
+        pytest = (
+            "env",
+            *(MORE if every else FEW),
+            "python",
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "0",
+        )
         shown = ("--tb=short", "--durations=9")
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
         marks = ("-m", "not guard and not long", "-o", "timeout=1800", *chosen)
         rows += [
-            Row(Kind.TESTS, f"tests: {name}", (*pytest, *shown, *marks, *own, *files), beside=True)
+            Row(Kind.TESTS, f"tests: {name}", (*pytest, *shown, *marks, *own, *now), beside=True)
             for name, files in TESTS.items()
+            for now in [[file for file in files if every or file not in LATER]]
             # two rows at a time: pytest closes the folder that all of its runs share
             for own in [("--basetemp", f"/tmp/{name.replace(' ', '-')}")]
         ]

@@ -52,7 +52,7 @@ def register(subparsers: Actions) -> None:
     )
 
     test = actions.add("test", "run the suite inside, print a table", _test, parents=[common, out])
-    test.flag("--all", "every demo clip and every chapter")
+    test.flag("--all", "every demo clip, every chapter, more tests")
     test.flag("--short", "doctor, one replay, the board's duties")
     test.path("--clips DIR", "replay also the clips of this folder (2 to 4 s a frame)")
     test.number("--seconds S", "replay so much of each clip's beginning (default 1.5)", 1.5)
@@ -113,7 +113,9 @@ def _built(args: argparse.Namespace) -> Any:
         from bench.device.image.cache import Cache
     from edge.models.pull import assets_dir
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # leaves nothing in /tmp
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # leaves nothing in /tmp
     machine = machines.machine(args.machine)
     folder = args.cache or assets_dir() / "arm64"
     mirror = None if args.mirror is None else recipe.checked_mirror(args.mirror)
@@ -142,9 +144,8 @@ def _test(args: argparse.Namespace) -> int:
         clips |= {copy.path.name: copy.path for copy in copies.values()}
         pictures = {copy.path.name: (name, copy.sha256) for name, copy in copies.items()}
         views = replays.views_in({copy.path.name: copy.path for copy in copies.values()})
-        rows = suite.suite(
-            list(pictures), tests=not args.short, board=True, copied=pictures, views=views
-        )
+        what = {"tests": not args.short, "board": True, "every": args.all}
+        rows = suite.suite(list(pictures), **what, copied=pictures, views=views)
         # first: who edits the working copy meanwhile would have the host run other code
         ours = replays.host_decisions(rows, clips, views, args.out, say)
         say(f"{machine.name}: starting")

@@ -281,6 +281,21 @@ def test_each_row_of_tests_has_a_folder_of_its_own() -> None:
     assert len(bases) == len(rows) == len(suite.TESTS)
 
 
+def test_all_of_the_suite_has_more_than_its_quick_part() -> None:
+    quick, every = (
+        {row.name: row.command for row in suite.suite((), tests=True, board=False, every=all_of_it)}
+        for all_of_it in (False, True)
+    )
+    named = {word for files in suite.TESTS.values() for word in files}
+
+    assert quick.keys() == every.keys()
+    assert {word for words in every.values() for word in words if word in named} == named
+    assert {word for words in quick.values() for word in words if word in named} == named - set(
+        suite.LATER
+    )
+    assert set(suite.FEW) <= set(quick["tests: gate"]) and set(suite.LATER) < named
+
+
 def test_the_files_that_the_suite_names_exist() -> None:
     root = Path(__file__).resolve().parents[3]
 
