@@ -41,6 +41,7 @@ class Copy:
     path: Path
     count: int
     sha256: str
+    smaller: str  # SHA-256 of what the models and the view see of them
 
 
 def demo_clips(*, every: bool) -> tuple[str, ...]:
@@ -162,10 +163,10 @@ def copy(clip: Path, folder: Path, seconds: float | None = None) -> Copy:
     if writer is None:
         raise UsageError(f"expected a clip with pictures; got {clip}")
     writer.release()
-    count, sha256 = digest(frames(into))
+    count, sha256, smaller = digest(frames(into))
     if sha256 != wanted.hexdigest():
         raise UsageError(f"{clip}: its lossless copy has other pictures than the clip")
-    return Copy(into, count, sha256)
+    return Copy(into, count, sha256, smaller)
 
 
 def _rate_hz(clip: Path) -> float:

@@ -107,7 +107,7 @@ def suite(
     tests: bool,
     board: bool,
     every: bool = False,
-    copied: Mapping[str, tuple[str, str]] | None = None,
+    copied: Mapping[str, tuple[str, ...]] | None = None,
     views: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Row]:
     """The rows: doctor, one replay a clip, the pure tests, the board's duties.
@@ -115,7 +115,7 @@ def suite(
     Args:
         every: all tests for a device, not only the quick part.
         copied: of a clip that is a lossless copy, the name of its original and the SHA-256 of its
-            pictures on the host.
+            pictures on the host, and of the pictures made smaller.
         views: of a clip that shows a view to enrol, the seconds that do.
     """
     rows = [Row(Kind.DOCTOR, "doctor", ("framegate", "doctor", "--quick"), beside=True)]
@@ -123,8 +123,8 @@ def suite(
         rows.append(Row(Kind.BOARD, "board duties", ("framegate", "board", "test", "--port", PORT)))
     for clip in clips:
         if copied and clip in copied:
-            original, sha256 = copied[clip]
-            words = (f"{ASSETS}/{original}", f"{ASSETS}/{clip}", sha256)
+            original, *sums = copied[clip]
+            words = (f"{ASSETS}/{original}", f"{ASSETS}/{clip}", *sums)
             looks = ("python", "-m", "bench.device.within.pictures", *words)
             rows.append(Row(Kind.COMMAND, f"pictures {original}", looks, beside=True))
         out = f"/srv/replay/{clip}"

@@ -142,7 +142,7 @@ def _test(args: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix="framegate-clips-") as folder:
         copies = replays.copied(clips, Path(folder), args.seconds, say)
         clips |= {copy.path.name: copy.path for copy in copies.values()}
-        pictures = {copy.path.name: (name, copy.sha256) for name, copy in copies.items()}
+        pictures = {c.path.name: (name, c.sha256, c.smaller) for name, c in copies.items()}
         views = replays.views_in({copy.path.name: copy.path for copy in copies.values()})
         what = {"tests": not args.short, "board": True, "every": args.all}
         rows = suite.suite(list(pictures), **what, copied=pictures, views=views)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -53,12 +54,12 @@ def test_the_device_says_how_its_own_decoding_differs(
 ) -> None:
     copy = _copy(clip, tmp_path / "copies")
 
-    assert pictures.main([str(clip), str(copy.path), copy.sha256]) == 0
+    assert pictures.main([str(clip), str(copy.path), copy.sha256, copy.smaller]) == 0
     assert "decodes to the same bytes" in capsys.readouterr().out
 
     shifted = (np.where(p < 254, p + 2, p) for p in pictures.frames(copy.path))
     other = write_clip(tmp_path / "b.mkv", shifted, _RATE_HZ)
-    assert pictures.main([str(other), str(copy.path), copy.sha256]) == 0
+    assert pictures.main([str(other), str(copy.path), copy.sha256, copy.smaller]) == 0
     assert "of values, by 2 at most" in capsys.readouterr().out
 
 
@@ -67,8 +68,18 @@ def test_other_pictures_than_the_hosts_fail(
 ) -> None:
     copy = _copy(clip, tmp_path / "copies")
 
-    assert pictures.main([str(clip), str(copy.path), "0" * 64]) == 1
+    assert pictures.main([str(clip), str(copy.path), "0" * 64, copy.smaller]) == 1
     assert "other pictures than on the host" in capsys.readouterr().out
+
+
+def test_pictures_that_become_others_when_made_smaller_fail(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = _copy(clip, tmp_path / "copies")
+    monkeypatch.setattr(cv2, "INTER_LINEAR_EXACT", cv2.INTER_NEAREST)  # another rounding
+
+    assert pictures.main([str(clip), str(copy.path), copy.sha256, copy.smaller]) == 1
+    assert "become others than on the host when made smaller" in capsys.readouterr().out
 
 
 def test_a_clip_that_the_device_decodes_in_part_fails(
@@ -77,7 +88,7 @@ def test_a_clip_that_the_device_decodes_in_part_fails(
     copy = _copy(clip, tmp_path / "copies")
     short = _copy(clip, tmp_path / "short", 0.5)
 
-    assert pictures.main([str(short.path), str(copy.path), copy.sha256]) == 1
+    assert pictures.main([str(short.path), str(copy.path), copy.sha256, copy.smaller]) == 1
     assert f"6 of {_FRAMES} pictures" in capsys.readouterr().out
 
 
@@ -85,15 +96,15 @@ def test_each_clip_has_a_row_for_its_pictures_and_one_for_its_decisions(
     clip: Path, tmp_path: Path
 ) -> None:
     copies = replays.copied({clip.name: clip}, tmp_path, None, lambda line: None)
-    names = {copy.path.name: (name, copy.sha256) for name, copy in copies.items()}
+    names = {c.path.name: (name, c.sha256, c.smaller) for name, c in copies.items()}
 
     rows = suite.suite(list(names), tests=False, board=False, copied=names)
 
     assert [row.name for row in rows] == ["doctor", "pictures a.avi", "replay a.avi.mkv"]
-    assert rows[1].command[-3:] == (
-        f"{suite.ASSETS}/a.avi",
-        f"{suite.ASSETS}/a.avi.mkv",
-        copies["a.avi"].sha256,
+    copy = copies["a.avi"]
+    assert rows[1].command[-4:] == (
+        *(f"{suite.ASSETS}/a.avi", f"{suite.ASSETS}/a.avi.mkv"),
+        *(copy.sha256, copy.smaller),
     )
 
 
