@@ -65,10 +65,18 @@ def test_it_is_what_opencv_finds_but_for_a_half(shape: tuple[int, ...]) -> None:
         assert int(apart.max()) <= 1 and float((apart > 0).mean()) < 0.01
 
 
-def test_a_picture_too_large_for_a_table_of_32_bits_is_right() -> None:
-    white = np.full((2905, 2905), 255, np.uint8)  # 2**31 and more in all
+def test_the_largest_picture_has_room_in_the_sums() -> None:
+    white = np.full((8192, 8191), 255, np.uint8)
 
     assert (shrunk(white, (64, 48)) == 255).all()
+
+
+def test_each_channel_and_what_lies_apart_in_memory_is_shrunk_by_itself() -> None:
+    picture = np.random.default_rng(2).integers(0, 256, (400, 600, 3), dtype=np.uint8)
+
+    alone = [shrunk(np.ascontiguousarray(picture[..., i]), (64, 48)) for i in range(3)]
+    np.testing.assert_array_equal(shrunk(picture, (64, 48)), np.stack(alone, axis=-1))
+    np.testing.assert_array_equal(shrunk(picture[..., 1], (64, 48)), alone[1])
 
 
 def test_a_smaller_picture_is_interpolated() -> None:
