@@ -54,7 +54,7 @@ def register(subparsers: Actions) -> None:
     test = actions.add("test", "run the suite inside, print a table", _test, parents=[common, out])
     test.flag("--all", "every demo clip, every chapter, more tests")
     test.flag("--short", "doctor, one replay, the board's duties")
-    test.path("--clips DIR", "replay also the clips of this folder (2 to 4 s a frame)")
+    test.path("--clips DIR", "replay also the clips of this folder (3 to 5 minutes each)")
     test.number("--seconds S", "replay so much of each clip's beginning (default 1.5)", 1.5)
     test.text(
         "--only CHAPTER",
