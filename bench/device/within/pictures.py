@@ -3,8 +3,8 @@
     python -m bench.device.within.pictures CLIP COPY SHA256 SMALLER
 
 COPY is the host's lossless copy of the clip, or of its beginning. Exit code 1 if the copy does not
-have the host's pictures here, if they become others when they are made smaller for the models and
-the view, or if the clip has fewer. Rounding of colours is only reported.
+have the host's pictures here, if the first become others when they are made smaller for the models
+and the view, or if the clip has fewer. Rounding of colours is only reported.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from edge.view.bodies import SIZES
 from edge.view.exact.area import shrunk
 
 _FACES, _MOTION = (320, 192), (320, 213)  # width and height; the second is no whole part
+_SEEN = 4  # pictures that are made smaller: an emulated device takes seconds for each
 
 
 def frames(clip: Path) -> Iterator[np.ndarray]:
@@ -43,11 +44,11 @@ def smaller(picture: np.ndarray) -> bytes:
 
 
 def digest(pictures: Iterator[np.ndarray]) -> tuple[int, str, str]:
-    """How many they are, and the SHA-256 of their bytes, and of what is seen of them."""
+    """How many they are, and the SHA-256 of their bytes, and of what is seen of the first."""
     found, less, count = hashlib.sha256(), hashlib.sha256(), 0
     for picture in pictures:
         found.update(picture.tobytes())
-        less.update(smaller(picture))
+        less.update(smaller(picture) if count < _SEEN else b"")
         count += 1
     return count, found.hexdigest(), less.hexdigest()
 
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     found, less, own = hashlib.sha256(), hashlib.sha256(), frames(Path(clip))
     for picture in frames(Path(copy)):
         found.update(picture.tobytes())
-        less.update(smaller(picture))
+        less.update(smaller(picture) if count < _SEEN else b"")
         count += 1
         decoded = next(own, None)
         if decoded is not None and decoded.shape == picture.shape:
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the copy has other pictures than on the host: {found.hexdigest()[:16]} of {count}")
         return 1
     if less.hexdigest() != sha256_smaller:
-        print(f"the pictures become others than on the host when made smaller: {count} of them")
+        print(f"the first {_SEEN} pictures become others than on the host when made smaller")
         return 1
     if both < count:
         print(f"{both} of {count} pictures were decoded from the clip itself")
