@@ -133,17 +133,8 @@ def suite(
         kept = f"{out}/decisions.jsonl"
         rows.append(Row(Kind.REPLAY, f"replay {clip}", command, kept, beside=True))
     if tests:
-        pytest = (
-            "env",
-            *(MORE if every else FEW),
-            "python",
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-n",
-            "0",
-        )
+        depth = MORE if every else FEW
+        pytest = ("env", *depth, "python", "-m", "pytest", "-p", "no:cacheprovider", "-n", "0")
         shown = ("--tb=short", "--durations=9")
         chosen = ("-k", " and ".join(f"not {name}" for name in NOT_INSIDE))
         marks = ("-m", "not guard and not long", "-o", "timeout=1800", *chosen)

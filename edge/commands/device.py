@@ -113,9 +113,8 @@ def _built(args: argparse.Namespace) -> Any:
         from bench.device.image.cache import Cache
     from edge.models.pull import assets_dir
 
-    signal.signal(
-        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-    )  # leaves nothing in /tmp
+    # so that nothing is left in /tmp, and no emulator
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     machine = machines.machine(args.machine)
     folder = args.cache or assets_dir() / "arm64"
     mirror = None if args.mirror is None else recipe.checked_mirror(args.mirror)
