@@ -41,7 +41,7 @@ class Copy:
     path: Path
     count: int
     sha256: str
-    smaller: str  # SHA-256 of what the models and the view see of them
+    smaller: str  # SHA-256 of what the models and the view see of the first
 
 
 def demo_clips(*, every: bool) -> tuple[str, ...]:

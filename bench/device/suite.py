@@ -35,7 +35,7 @@ TESTS = {  # the longest first: two run side by side
         *("tests/firmware_bridge/test_framing.py", "tests/firmware_bridge/test_packets.py"),
     ),
 }
-LATER = (  # with `--all` alone: whole numbers, which every processor counts alike
+LATER = (  # with `--all` alone: proofs of the log, and formats of pictures
     *("tests/audit/test_proof.py", "tests/audit/test_consistency.py"),
     *("tests/frames/test_gate_formats.py", "tests/frames/test_output_format.py"),
 )

@@ -78,9 +78,7 @@ def _look(
     net: runtime.onnxruntime.InferenceSession, size: tuple[int, int], frame: np.ndarray
 ) -> np.ndarray:
     """Where one network sees a body: booleans of the thumbnail's shape."""
-    small = cv2.resize(
-        frame, size, interpolation=cv2.INTER_LINEAR_EXACT
-    )  # the same on any processor
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT)
     small = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
     planes = small.transpose(2, 0, 1).astype(np.float32) * np.float32(1 / 255)
     given = {INPUT: np.ascontiguousarray(planes[None])}
