@@ -78,8 +78,7 @@ def run(
         drives = packed(built, Path(scratch), keys, rows, extra or {}, assets(clips))
         with _board(Path(scratch), keys, wanted=with_board) as board:
             command = command_of(machine, drives, _port(board), start=start)
-            pids = [board.pid] if board else []
-            late_ms = _watch(command, out / "console.log", say, rows, pids)
+            late_ms = _watch(command, out / "console.log", say, rows, board)
         return Ended(_report(Path(drives.results), out), out, late_ms)
 
 
@@ -189,22 +188,32 @@ def _port(board: Emulator | None) -> str | None:
 
 
 def _watch(
-    command: Sequence[str], log: Path, say: Say, rows: Sequence[suite.Row], board: Sequence[int]
+    command: Sequence[str],
+    log: Path,
+    say: Say,
+    rows: Sequence[suite.Row],
+    board: Emulator | None,
 ) -> float:
     """Run QEMU to its end; the console goes to `log`, the device's own lines to `say`.
 
+    The board is off after the last row that needs it: its emulator takes the time of others.
+
     Returns:
-        How long this host kept it or the process `board` waiting, at most, during a board row.
+        How long this host kept it or the board waiting, at most, during a board row.
     """
     end_s = time.monotonic() + _LIMIT_S
     timed = {row.name for row in rows if row.kind is suite.Kind.BOARD}
+    left = set(timed)
     with Console(command, log) as console:
-        busy = Busy(lambda: waited((console.pid, *board)))
+        busy = Busy(lambda: waited((console.pid, *([board.pid] if board else []))))
         while (line := console.line(end_s - time.monotonic())) is not None:
             say(line)
             name, _, ended = line.removeprefix("device: ").partition(": ")
             if name in timed:
                 (busy.end if ended else busy.begin)()
+                left -= {name} if ended else set()
+                if board and not left:
+                    board.close()
         busy.end()
         if not console.ended:
             raise UsageError(f"the device did not end within {_LIMIT_S} s; see {log}")

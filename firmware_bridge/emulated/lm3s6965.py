@@ -134,10 +134,11 @@ class Emulator:
         self._command("system_reset")
 
     def close(self) -> None:
-        """End the emulator."""
+        """End the emulator; a second call does nothing."""
         self._process.kill()
         self._process.wait()
-        for fd in getattr(self, "_held", []):
+        held, self._held = getattr(self, "_held", []), []
+        for fd in held:
             os.close(fd)
         for name in ("_qmp", "_qtest"):
             if hasattr(self, name):

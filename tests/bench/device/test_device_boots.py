@@ -52,6 +52,32 @@ def test_a_command_that_is_ended_leaves_no_folder(
     assert len(seen) == 1 and not list(tmp_path.glob("framegate-device-*"))
 
 
+class _Board:
+    """A board that notes what had been said when it went off."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.pid, self.off, self._lines = os.getpid(), [], lines
+
+    def close(self) -> None:
+        self.off.append(self._lines[-1])
+
+
+def test_the_board_is_off_after_the_last_row_that_needs_it(tmp_path: Path) -> None:
+    lines: list[str] = []
+    board = _Board(lines)
+    rows = [suite.Row(suite.Kind.BOARD, name, ("true",)) for name in ("first", "second")]
+    printed = "\n".join(
+        f"device: {name}{end}"
+        for name in ("doctor", "first", "second", "replay")
+        for end in ("", ": exit code 0, 1 s")
+    )
+
+    boot._watch(["printf", f"{printed}\n"], tmp_path / "log", lines.append, rows, board)
+
+    assert lines[-1] == "device: replay: exit code 0, 1 s"
+    assert board.off[0] == "device: second: exit code 0, 1 s"
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("machine", machines.MACHINES, ids=lambda m: m.name)
