@@ -64,7 +64,7 @@ class Builder:
 
             def root_with(part: Path) -> None:
                 self._root(part, packages, wheels)
-                compiled.compile_on(machine, kernel, part)
+                compiled.compile_on(machine, kernel, part, self._cache.say)
 
             root = self._step("root", inputs, root_with)
         return Built(kernel / "vmlinuz", kernel / "initrd", root, kernel / "modules")

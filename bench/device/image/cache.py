@@ -35,7 +35,7 @@ class Cache:
 
     def __init__(self, folder: Path, say: Say) -> None:
         self.folder = folder
-        self._say = say
+        self.say = say
 
     def has(self, name: str, inputs: object) -> bool:
         """Whether this step is done."""
@@ -52,7 +52,7 @@ class Cache:
             return done
         part = self.folder / f"{_PART}{done.name}"
         _remove(part)
-        self._say(f"{name}: building")
+        self.say(f"{name}: building")
         started = time.monotonic()
         try:
             with writing(f"{name} in {self.folder}"):
@@ -64,7 +64,7 @@ class Cache:
                     _remove(old)
         finally:
             _remove(part)
-        self._say(f"{name}: done in {time.monotonic() - started:.0f} s")
+        self.say(f"{name}: done in {time.monotonic() - started:.0f} s")
         return done
 
     @contextlib.contextmanager
@@ -81,7 +81,7 @@ class Cache:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._say("waiting for another build to end")
+                self.say("waiting for another build to end")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             for left in self.folder.glob(f"{_PART}*"):
                 _remove(left)
