@@ -17,7 +17,7 @@ from edge.daemon import fleet_units
 from edge.daemon.placed import STATE, UNITS, Placed, read, shipped, template
 from edge.daemon.settings import Settings, load_settings
 from edge.errors import UsageError
-from edge.guard.plan import Plan
+from edge.guard.plan import VIRTUAL, Plan
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 USER = "framegate"
@@ -81,6 +81,10 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
         listen = f"[Socket]\nListenStream=\nListenStream={_address(settings)}\n"
         drop_in = f"{UNITS}/framegate-status@{name}.socket.d/listen.conf"
         yield Placed(drop_in, listen.encode(), 0o644, False)
+    if settings.plan.board != VIRTUAL:
+        port = ("/dev/ttyAMA0", settings.plan.board)
+        drop_in = f"{UNITS}/framegate@{name}.service.d/board.conf"
+        yield Placed(drop_in, template("board.conf", port).encode(), 0o644, False)
     if own_user:
         drop_in = f"{UNITS}/framegate@{name}.service.d/own-user.conf"
         yield Placed(drop_in, shipped("own-user.conf").encode(), 0o644, False)

@@ -19,7 +19,7 @@ from edge.version import BUILT_S
 
 _F_ADD_SEALS = 1033
 _SEALS = 0x0002 | 0x0004 | 0x0010  # shrink, grow, future write
-_PORTS = ("ttyACM*", "ttyUSB*", "ttyAMA*", "ttyTHS*")
+_PORTS = ("ttyACM*", "ttyUSB*", "ttyAMA*", "ttyTHS*", "serial[0-9]")
 
 
 def examine(keys_dir: Path | None, place: Path, log: Path | None) -> list[Finding]:

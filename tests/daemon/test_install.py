@@ -210,6 +210,24 @@ def test_two_guards_stand_beside_each_other_and_one_goes_alone(site: Path, tmp_p
     assert list(units.iterdir()) == []
 
 
+@pytest.mark.parametrize("port", ["/dev/serial0", "/dev/ttyUSB0", "virtual"])
+def test_a_guard_may_open_the_port_of_its_board(site: Path, tmp_path: Path, port: str) -> None:
+    own = shutil.copytree(site, tmp_path / "site")
+    text = (own / "guard.toml").read_text()
+    (own / "guard.toml").write_text(text.replace('board = "virtual"', f'board = "{port}"'))
+    root = tmp_path / "root"
+
+    assert service("install", "till-2", "--site", own, "--root", root, "--program", PROGRAM) == 0
+
+    assert load_settings(root / "etc/framegate/till-2/guard.toml").plan.board == port
+    drop_in = root / "etc/systemd/system/framegate@till-2.service.d/board.conf"
+    lines = drop_in.read_text().splitlines() if drop_in.exists() else []
+    wanted = [f"DeviceAllow={port} rw", "SupplementaryGroups=dialout"]
+    assert lines[-2:] == ([] if port == "virtual" else wanted)
+    assert service("uninstall", "till-2", "--root", root) == 0
+    assert not drop_in.exists()
+
+
 def test_units_that_a_package_brought_are_the_packages(site: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "usr/lib/systemd/system/framegate@.service"
     theirs.parent.mkdir(parents=True)
