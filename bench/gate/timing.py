@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numpy as np
-from hdrh.histogram import HdrHistogram
+
+if TYPE_CHECKING:
+    from hdrh.histogram import HdrHistogram
 
 AWAKE_NS = 500_000  # before a frame is due
 EVICT_BYTES = 96 * 1024 * 1024
@@ -80,6 +83,8 @@ def cold(call: Callable[[], object], count: int) -> np.ndarray:
 
 def histogram(values_ns: Sequence[int] | np.ndarray) -> HdrHistogram:
     """Latencies, each from its intended time, in an HDR histogram of three digits."""
+    from hdrh.histogram import HdrHistogram  # no wheel for ARM: what needs none runs without
+
     histogram = HdrHistogram(1, _LONGEST_NS, 3)
     for value in values_ns:
         histogram.record_value(int(max(1, min(value, _LONGEST_NS))))
