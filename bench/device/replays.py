@@ -4,10 +4,15 @@ A compressed clip does not have the same pictures on every processor: FFmpeg's c
 rounds otherwise on ARM than on x86-64. Decisions can only be compared where the pictures are the
 same, so both sides replay a lossless copy of what this host decoded (HuffYUV, which is quickly
 read).
+
+    python -m bench.device.replays CLIP FOLDER
+
+makes such a copy of a clip's first second and a half, for two real computers.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import json
@@ -23,12 +28,14 @@ import cv2
 
 from bench.device import suite
 from bench.device.boot import Say
+from bench.device.image.cache import writing
 from bench.device.image.payload import REPOSITORY
 from bench.device.within.pictures import digest, frames
 from edge.errors import EnrolmentError, UsageError
 from edge.isolation import environment
 
 CODEC = "HFYU"
+SECONDS = 1.5  # of each clip's beginning, unless another length is wanted
 _VIEW_FRAMES = 6  # at least, from which a view is enrolled; five are the fewest
 _LEAST_OPENING_S = 0.2  # that `--enroll-view` takes
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".webm")
@@ -150,6 +157,8 @@ def copy(clip: Path, folder: Path, seconds: float | None = None) -> Copy:
     Raises:
         UsageError: the clip has no picture, or the copy has others than the clip.
     """
+    if not clip.is_file():  # else OpenCV also says so, in its own words
+        raise UsageError(f"expected a clip with pictures; got {clip}")
     into, rate_hz = folder / f"{clip.name}.mkv", _rate_hz(clip)
     end = None if seconds is None else max(round(seconds * rate_hz), 1)
     wanted, writer = hashlib.sha256(), None
@@ -175,3 +184,22 @@ def _rate_hz(clip: Path) -> float:
         return float(capture.get(cv2.CAP_PROP_FPS)) or 25.0
     finally:
         capture.release()
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.device.replays", description=__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args(words)
+    try:
+        with writing(str(args.folder)):
+            args.folder.mkdir(parents=True, exist_ok=True)
+        print(copy(args.clip, args.folder, SECONDS).path)
+    except UsageError as err:
+        print(f"replays: {err}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,6 +31,9 @@ The first start fetches packages and wheels and takes some minutes; later ones u
 built. Needs a checkout, Linux, qemu-system-arm, and what `pip install 'framegate[test]'`
 installs. Times of an emulated device say nothing about a real one; `speed` counts instructions
 instead, and takes minutes for each speed.
+
+exit code: `test` 1 if a line does not hold, `speed` 1 if a run released no frame, `run` that of its
+command; 2 if nothing could be started; else 0.
 """
 
 
@@ -43,28 +46,38 @@ def register(subparsers: Actions) -> None:
         epilog=EXAMPLES,
     )
     common = Options.shared()
-    common.text("--machine NAME", "class (default pi-4-class)", default="pi-4-class")
+    common.text(
+        "--machine NAME", "pi-4-class (default), pi-5-class or zero-2w-class", default="pi-4-class"
+    )
     common.path("--cache DIR", "folder for what is built (default ~/.cache/framegate/arm64)")
     common.text("--mirror URL", "Debian mirror (default: the one this machine's apt uses)")
     out = Options.shared()
     out.path(
-        "--out DIR", "folder for logs and results (default out/arm64)", default=Path("out/arm64")
+        "--out DIR",
+        "folder for logs and results; the class's folder in it is emptied (default out/arm64)",
+        default=Path("out/arm64"),
     )
 
     test = actions.add("test", "run the suite inside, print a table", _test, parents=[common, out])
     test.flag("--all", "every demo clip, every chapter, more tests")
     test.flag("--short", "doctor, one replay, the board's duties")
-    test.path("--clips DIR", "replay also the clips of this folder (3 to 5 minutes each)")
+    test.path(
+        "--clips DIR",
+        "replay also this folder's avi, mkv, mov, mp4 and webm files (3 to 5 minutes each)",
+    )
     test.number("--seconds S", "replay so much of each clip's beginning (default 1.5)", 1.5)
     test.text(
         "--only CHAPTER",
-        "this chapter alone, such as power-cut (repeatable; an unknown name prints all)",
+        "this chapter and nothing else, such as power-cut (repeatable; an unknown name prints all)",
         **REPEATABLE,
     )
     test.flag("--json", "print JSON")
 
     run = actions.add(
-        "run", "run one framegate command inside, print its output", _run, parents=[common, out]
+        "run",
+        "run one framegate command inside, without a board, print its output",
+        _run,
+        parents=[common, out],
     )
     run.text("arguments ARGUMENT", "after `--`: the command", nargs="+")
 
@@ -85,15 +98,15 @@ def register(subparsers: Actions) -> None:
         type=float,
         action="append",
     )
-    speed.number("--cores N", "that take turns (default 1)", 1)
+    speed.number("--cores N", "cores, which take turns, 1 to 8 (default 1)", 1)
     speed.text(
         "--rate HZ",
-        "frames a second of the clip (default 15; repeatable)",
+        "frames a second of the clip, 5 to 60 (default 15; repeatable)",
         type=int,
         action="append",
     )
-    speed.number("--seconds S", "length of the clip (default 10)", 10)
-    speed.number("--runs N", "of each (default 1)", 1)
+    speed.number("--seconds S", "length of the clip, 4 to 60 (default 10)", 10)
+    speed.number("--runs N", "runs at each speed, 1 to 20 (default 1)", 1)
     speed.flag("--json", "print JSON")
 
     actions.add("shell", "work inside by hand", _shell, parents=[common])
@@ -127,7 +140,11 @@ def _built(args: argparse.Namespace) -> Any:
 
 def _test(args: argparse.Namespace) -> int:
     if args.only:
+        if args.all or args.short or args.clips:
+            raise UsageError("device test: expected --only without --all, --short and --clips")
         return _chapters(args)
+    if args.all and args.short:
+        raise UsageError("device test: expected --all or --short; got both")
     if not 0 < args.seconds < math.inf:
         raise UsageError(f"device test: expected --seconds above 0; got {args.seconds:g}")
     machine, built = _built(args)

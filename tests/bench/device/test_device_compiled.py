@@ -37,20 +37,20 @@ def ends(printed: str, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) ->
 def test_a_disk_counts_as_made_only_if_the_device_says_that_it_compiled(
     printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, ran, said = tmp_path / "root", list[list[str]](), list[str]()
+    root, ran, shown = tmp_path / "root", list[list[str]](), list[str]()
     ends(printed, ran, monkeypatch)
 
     if "compiled" in printed:
-        compiled.compile_on(PI_4, tmp_path, root, said.append)
+        compiled.compile_on(PI_4, tmp_path, root, shown.append)
     else:
         last = (printed.split() and printed.strip().splitlines()[-1]) or "nothing"
         with pytest.raises(UsageError, match=f"Python; the device's last word: {last}$"):
-            compiled.compile_on(PI_4, tmp_path, root, said.append)
+            compiled.compile_on(PI_4, tmp_path, root, shown.append)
 
     ((command,),) = [ran]
     assert [word for word in command if f"file={root}" in word and "snapshot" not in word]
     assert "fgcompile" in command[command.index("-append") + 1].split()
-    assert said == ["root: compiled 500 of 612 files"] * ("500" in printed)
+    assert shown == ["root: compiled 500 of 612 files"] * ("500" in printed)
 
 
 def test_an_emulator_that_does_not_end_is_one_line(

@@ -319,8 +319,18 @@ def test_the_files_that_the_suite_names_exist() -> None:
         ),
         (["run", "--mirror", "ftp://m.test", "--", "doctor"], "got 'ftp://m.test'"),
         (["shell"], "expected a terminal"),
+        (["test", "--only", "camera", "--short"], "--only without --all, --short and --clips"),
+        (["test", "--all", "--short"], "expected --all or --short; got both"),
     ],
-    ids=["a file as cache", "a folder in a file", "no address", "no such protocol", "no terminal"],
+    ids=[
+        "a file as cache",
+        "a folder in a file",
+        "no address",
+        "no such protocol",
+        "no terminal",
+        "a chapter and more",
+        "all and little",
+    ],
 )
 def test_bad_input_is_one_line_and_nothing_is_built(
     words: list[str],

@@ -41,6 +41,21 @@ def test_a_copy_can_be_of_the_beginning(clip: Path, tmp_path: Path) -> None:
     assert _copy(clip, tmp_path / "copies", 0.25).count == round(0.25 * _RATE_HZ)
 
 
+def test_two_real_computers_get_a_copy_by_a_command(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a" / "copies"
+
+    assert replays.main([str(clip), str(folder)]) == 0
+
+    copied = Path(capsys.readouterr().out.strip())
+    assert copied.parent == folder
+    assert sum(1 for _ in pictures.frames(copied)) == _FRAMES
+    assert replays.main([str(tmp_path / "none.avi"), str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "expected a clip with pictures; got" in error
+
+
 def test_what_is_no_clip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     path.write_bytes(b"no clip")
