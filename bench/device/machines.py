@@ -78,6 +78,9 @@ class Start:
 
 
 USUAL = Start()
+# These cores are safe from Meltdown: Linux separates its pages from a program's only because their
+# place is random. In QEMU each call of the kernel then costs all of the address cache, twice.
+_QUICK = "kpti=off"
 
 
 def command(
@@ -97,7 +100,8 @@ def command(
     has one.
     """
     cores = start.cores or max(1, min(machine.cores, host_cores))
-    line = " ".join(["console=ttyAMA0 panic=-1", f"fgtime={now_s}", *start.words])
+    words = [f"fgtime={now_s}", *([_QUICK] if start.shift is None else []), *start.words]
+    line = " ".join(["console=ttyAMA0 panic=-1", *words])
     if start.clock_s is not None:
         line = line.replace(f"fgtime={now_s}", f"fgtime={start.clock_s}")
     arguments = ["qemu-system-aarch64", "-M", "virt", "-cpu", machine.cpu, "-smp", str(cores)]

@@ -53,6 +53,14 @@ def test_a_machine_starts_with_its_core_and_memory_and_never_writes_its_disk(
     assert not [word for word in command if "pci-serial" in word]
 
 
+def test_only_virtual_time_pays_for_separate_pages_of_the_kernel() -> None:
+    starts = (machines.USUAL, machines.Start(shift=0))
+    commands = [machines.command(PI_4, DRIVES, host_cores=2, now_s=5, start=s) for s in starts]
+
+    words = [command[command.index("-append") + 1].split() for command in commands]
+    assert ["kpti=off" in line for line in words] == [True, False]
+
+
 def test_16_kib_pages_only_go_with_a_core_that_has_them() -> None:
     assert {m.cpu for m in machines.MACHINES if m.pages is machines.Pages.KIB_16} == {"cortex-a76"}
 
