@@ -35,7 +35,7 @@ from edge.errors import EnrolmentError, UsageError
 from edge.isolation import environment
 
 CODEC = "HFYU"
-SECONDS = 1.5  # of each clip's beginning, unless another length is wanted
+_SECONDS = 1.5  # of the clip that two real computers replay
 _VIEW_FRAMES = 6  # at least, from which a view is enrolled; five are the fewest
 _LEAST_OPENING_S = 0.2  # that `--enroll-view` takes
 _VIDEO = (".avi", ".mkv", ".mov", ".mp4", ".webm")
@@ -194,7 +194,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with writing(str(args.folder)):
             args.folder.mkdir(parents=True, exist_ok=True)
-        print(copy(args.clip, args.folder, SECONDS).path)
+        print(copy(args.clip, args.folder, _SECONDS).path)
     except UsageError as err:
         print(f"replays: {err}", file=sys.stderr)
         return 2

@@ -25,6 +25,7 @@ ETC, CACHE, RUN = "etc/framegate", "var/cache/framegate", "run/framegate"
 PACKAGED = "usr/lib/systemd/system"  # units of a Debian package, which are not ours to write
 RULES = "etc/udev/rules.d/70-framegate.rules"
 _KEYS = {"log.key": 0o600, "board.key": 0o600, "record.pub": 0o644, "log.pub": 0o644}
+_ALLOWED = (VIRTUAL, "/dev/ttyACM", "/dev/framegate-board")  # boards, by the unit and the rule
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # from the service, by its unit
 
 
@@ -81,7 +82,7 @@ def site_files(name: str, site: Path, *, own_user: bool) -> Iterator[Placed]:
         listen = f"[Socket]\nListenStream=\nListenStream={_address(settings)}\n"
         drop_in = f"{UNITS}/framegate-status@{name}.socket.d/listen.conf"
         yield Placed(drop_in, listen.encode(), 0o644, False)
-    if settings.plan.board != VIRTUAL:
+    if not settings.plan.board.startswith(_ALLOWED):
         port = ("/dev/ttyAMA0", settings.plan.board)
         drop_in = f"{UNITS}/framegate@{name}.service.d/board.conf"
         yield Placed(drop_in, template("board.conf", port).encode(), 0o644, False)

@@ -210,7 +210,7 @@ def test_two_guards_stand_beside_each_other_and_one_goes_alone(site: Path, tmp_p
     assert list(units.iterdir()) == []
 
 
-@pytest.mark.parametrize("port", ["/dev/serial0", "/dev/ttyUSB0", "virtual"])
+@pytest.mark.parametrize("port", ["/dev/serial0", "/dev/ttyUSB0", "/dev/ttyACM0", "virtual"])
 def test_a_guard_may_open_the_port_of_its_board(site: Path, tmp_path: Path, port: str) -> None:
     own = shutil.copytree(site, tmp_path / "site")
     text = (own / "guard.toml").read_text()
@@ -223,7 +223,7 @@ def test_a_guard_may_open_the_port_of_its_board(site: Path, tmp_path: Path, port
     drop_in = root / "etc/systemd/system/framegate@till-2.service.d/board.conf"
     lines = drop_in.read_text().splitlines() if drop_in.exists() else []
     wanted = [f"DeviceAllow={port} rw", "SupplementaryGroups=dialout"]
-    assert lines[-2:] == ([] if port == "virtual" else wanted)
+    assert lines[-2:] == (wanted if port in ("/dev/serial0", "/dev/ttyUSB0") else [])
     assert service("uninstall", "till-2", "--root", root) == 0
     assert not drop_in.exists()
 
