@@ -43,7 +43,7 @@ def test_a_disk_counts_as_made_only_if_the_device_says_that_it_compiled(
     if "compiled" in printed:
         compiled.compile_on(PI_4, tmp_path, root, shown.append)
     else:
-        last = (printed.split() and printed.strip().splitlines()[-1]) or "nothing"
+        *_, last = ["nothing", *printed.strip().splitlines()]
         with pytest.raises(UsageError, match=f"Python; the device's last word: {last}$"):
             compiled.compile_on(PI_4, tmp_path, root, shown.append)
 
